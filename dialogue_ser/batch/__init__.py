@@ -1,0 +1,1 @@
+"""Padded, speaker-indexed batches."""

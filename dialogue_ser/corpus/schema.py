@@ -1,0 +1,163 @@
+"""What a corpus is: frozen utterances in dialogues, a label set, and splits as data."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dialogue_ser.errors import CorpusError, unknown_name
+
+
+@dataclass(frozen=True, slots=True)
+class AudioRef:
+    """Where an utterance can be heard; decoded lazily by :mod:`dialogue_ser.media`.
+
+    Args:
+        path: audio or video file.
+        start_seconds: first second of the utterance inside the file; None = from its beginning.
+        end_seconds: end of the utterance inside the file; None = to its end.
+    """
+
+    path: Path
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utterance:
+    """One turn of a dialogue.
+
+    Args:
+        id: unique inside the corpus and carrying the split, e.g. ``train/dia12_utt3``.
+        speaker: who speaks, as the corpus names them.
+        text: transcript, or None.
+        audio: reference to the sound, or None.
+        label: gold class, one of the corpus's LabelSet, or None where unlabelled.
+        votes: annotators' counts per class, for soft labels, or None.
+        start_seconds: start inside the recording, as the corpus says, or None.
+        end_seconds: end inside the recording, as the corpus says, or None.
+        origin: where it was read (``train_sent_emo.csv row 214``), for error messages.
+    """
+
+    id: str
+    speaker: str
+    text: str | None = None
+    audio: AudioRef | None = None
+    label: str | None = None
+    votes: Mapping[str, float] | None = None
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """A sequence of utterances in the order they were spoken (never empty).
+
+    Raises:
+        CorpusError: no utterance.
+    """
+
+    id: str
+    utterances: tuple[Utterance, ...]
+
+    def __post_init__(self) -> None:
+        if not self.utterances:
+            raise CorpusError(f"dialogue {self.id}: has no utterance; drop it or give it at least one turn")
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __iter__(self) -> Iterator[Utterance]:
+        return iter(self.utterances)
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Speakers in order of first appearance.
+
+        >>> turns = [Utterance(id=f"new/{i}", speaker=s) for i, s in enumerate(["Ross", "Joey", "Ross"])]
+        >>> Dialogue("new", tuple(turns)).speakers
+        ('Ross', 'Joey')
+        """
+        return tuple(dict.fromkeys(utterance.speaker for utterance in self.utterances))
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSet:
+    """A named, ordered set of classes; the order fixes the columns of every model and table.
+
+    >>> LabelSet("sentiment", ("neutral", "positive", "negative")).index("positive")
+    1
+    """
+
+    name: str
+    labels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.labels)
+
+    def index(self, label: str) -> int:
+        """Column of a label.
+
+        Raises:
+            CorpusError: the label is not in the set; names the nearest one.
+        """
+        if label not in self.labels:
+            raise CorpusError(unknown_name(f"{self.name} label", label, self.labels))
+        return self.labels.index(label)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """Dialogues by split, with the label set they are annotated in.
+
+    Args:
+        name: e.g. ``meld``.
+        label_set: the annotation that ``Utterance.label`` holds.
+        splits: dialogues per split, e.g. train, dev, test (names are free).
+        licence: under which the corpus may be used, shown by ``dialogue-ser data describe``.
+        warnings: what a reader noticed and kept (id gaps, odd times), one sentence each.
+    """
+
+    name: str
+    label_set: LabelSet
+    splits: Mapping[str, tuple[Dialogue, ...]]
+    licence: str = "unknown"
+    warnings: tuple[str, ...] = field(default=())
+
+    def split(self, name: str) -> tuple[Dialogue, ...]:
+        """Dialogues of one split.
+
+        Raises:
+            CorpusError: no such split, or it is empty.
+        """
+        if name not in self.splits:
+            raise CorpusError(f"corpus {self.name}: {unknown_name('split', name, self.splits)}")
+        if not self.splits[name]:
+            raise CorpusError(f"corpus {self.name}: split {name!r} is empty; give it dialogues or choose another split")
+        return self.splits[name]
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every utterance of every split: the data version a run records.
+
+        Audio counts by path name and span, not by content (the feature store checks contents).
+        """
+        digest = hashlib.sha256(json.dumps([self.name, self.label_set.name, self.label_set.labels]).encode())
+        for split in sorted(self.splits):
+            for dialogue in self.splits[split]:
+                for turn in dialogue:
+                    audio = None if turn.audio is None else [turn.audio.path.name, turn.audio.start_seconds, turn.audio.end_seconds]
+                    votes = None if turn.votes is None else sorted(turn.votes.items())
+                    row = [split, dialogue.id, turn.id, turn.speaker, turn.text, turn.label, audio, votes]
+                    digest.update(json.dumps(row).encode())
+        return digest.hexdigest()
+
+
+def utterances(dialogues: Sequence[Dialogue]) -> Iterator[Utterance]:
+    """Every utterance of some dialogues, in order."""
+    for dialogue in dialogues:
+        yield from dialogue

@@ -1,0 +1,1 @@
+"""Utterance encoders trained inside the model."""

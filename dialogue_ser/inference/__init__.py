@@ -1,0 +1,1 @@
+"""Trained systems on new dialogues."""

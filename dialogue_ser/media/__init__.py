@@ -1,0 +1,1 @@
+"""Media references to waveforms."""

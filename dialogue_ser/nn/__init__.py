@@ -1,0 +1,1 @@
+"""Cells, recurrences, attention, fusion, losses."""

@@ -1,0 +1,1 @@
+"""Run presets that ship in the wheel."""

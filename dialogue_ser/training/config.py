@@ -1,0 +1,177 @@
+"""Everything a run is decided by: one frozen, typed, YAML-able configuration."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """Which corpus.
+
+    Args:
+        reader: name in READERS: meld, table, …
+        path: folder or file; None = found through DIALOGUE_SER_DATA, data/ and ../shared/data.
+        labels: label set, e.g. emotion or sentiment.
+        options: the reader's own options (table: column mapping, splits, label map).
+        train: split(s) the model learns from.
+        dev: split that chooses.
+        on_bad: what to do with media that cannot be decoded: error, or mask the modality for that turn.
+    """
+
+    reader: str = "meld"
+    path: str | None = None
+    labels: str = "emotion"
+    options: dict[str, Any] = field(default_factory=dict)
+    train: str = "train"
+    dev: str = "dev"
+    on_bad: Literal["error", "mask"] = "error"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FeatureConfig:
+    """One modality's path from utterance to model input.
+
+    Args:
+        encoder: registered frozen encoder (minilm, hf-text, opensmile, precomputed, …), trained one (textcnn), or
+            ``package.module:function`` of your own.
+        options: the encoder's own options.
+        transforms: fitted on train, applied in order: impute, standardise, rank, l2, speaker-zscore …
+    """
+
+    encoder: str
+    options: dict[str, Any] = field(default_factory=dict)
+    transforms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig:
+    """Masked NLL over real, labelled turns.
+
+    Args:
+        class_weights: none; or inverse train frequency to the power ``class_weight_power``, mean 1 over train turns.
+        class_weight_power: 1 = inverse frequency, 0.5 = its square root.
+        label_smoothing: mass spread over all classes.
+        focal_gamma: focal loss exponent; 0 = plain NLL.
+        soft_labels: use annotators' votes as targets where a turn has them.
+    """
+
+    class_weights: Literal["none", "inverse-frequency"] = "none"
+    class_weight_power: float = 1.0
+    label_smoothing: float = 0.0
+    focal_gamma: float = 0.0
+    soft_labels: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimizerConfig:
+    """How weights move.
+
+    Args:
+        name: adamw or sgd.
+        learning_rate: peak learning rate.
+        weight_decay: decoupled for adamw, L2 for sgd.
+        momentum: sgd only.
+        schedule: constant, cosine (to zero) or linear (to zero), per step.
+        warmup_fraction: share of all steps over which the rate rises linearly from zero.
+        clip_norm: largest gradient norm; 0 = no clipping.
+    """
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    momentum: float = 0.0
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    warmup_fraction: float = 0.0
+    clip_norm: float = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingConfig:
+    """How long, in what pieces, and when to stop.
+
+    Args:
+        epochs: passes over train.
+        batch_size: dialogues a step, over all ranks.
+        accumulate: batches per optimizer step.
+        patience: epochs without a better dev score before stopping; 0 = never stop early.
+        select: dev score that chooses the checkpoint.
+        ema_decay: exponential moving average of the weights per step, used for evaluation; 0 = off.
+        checkpoint_every_steps: also checkpoint inside an epoch; 0 = at its end only.
+        keep_checkpoints: newest ones kept beside the best.
+        precision: no, bf16 or fp16 autocast.
+        device: auto, cpu or cuda.
+        threads: torch CPU threads; 0 = leave as they are.
+        workers: DataLoader worker processes.
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    accumulate: int = 1
+    patience: int = 0
+    select: Literal["weighted_f1", "macro_f1", "accuracy", "uar"] = "weighted_f1"
+    ema_decay: float = 0.0
+    checkpoint_every_steps: int = 0
+    keep_checkpoints: int = 2
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 0
+    workers: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WandbConfig:
+    """Mirroring to Weights & Biases; metrics.jsonl stays the source of truth.
+
+    Args:
+        mode: disabled, offline or online.
+        project: W&B project.
+        group: W&B group, e.g. the sweep's name.
+        tags: W&B tags.
+    """
+
+    mode: Literal["disabled", "offline", "online"] = "disabled"
+    project: str = "dialogue-ser"
+    group: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """Which system and its options (the dataclass beside its module).
+
+    Args:
+        name: name in MODELS.
+        options: fields of that system's Config.
+    """
+
+    name: str = "emotion-rnn"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """A whole run: what ``config.yaml`` holds, fully resolved.
+
+    Args:
+        name: run name; the directory defaults to runs/NAME.
+        seed: of everything.
+        data: corpus.
+        features: modality → path to the model.
+        model: system.
+        loss: masked loss.
+        optimizer: optimizer and schedule.
+        training: epochs, batches, selection.
+        wandb: mirroring.
+        save_attention: also write attention.safetensors with the predictions.
+    """
+
+    name: str = "run"
+    seed: int = 1
+    data: DataConfig = DataConfig()
+    features: dict[str, FeatureConfig] = field(default_factory=dict)
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    training: TrainingConfig = TrainingConfig()
+    wandb: WandbConfig = WandbConfig()
+    save_attention: bool = True
