@@ -1,0 +1,87 @@
+"""The sound of video and other containers that libsndfile does not read, by FFmpeg (PyAV)."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dialogue_ser.errors import MediaError
+
+# AAC and Opus need some packets before a seek point to be decoded exactly.
+_PREROLL_SECONDS = 1.0
+
+
+def decode_container(
+    path: Path, start_seconds: float | None, end_seconds: float | None, tolerance_seconds: float
+) -> tuple[NDArray[np.float32], int]:
+    """Decode the first audio stream of a container.
+
+    Args:
+        path: existing file.
+        start_seconds: first second; None = the beginning.
+        end_seconds: end; None = the end of the stream.
+        tolerance_seconds: how far the span may reach beyond the end.
+
+    Returns:
+        Samples (n, channels) float32 and their rate in Hz.
+
+    Raises:
+        MediaError: not a media file, no audio stream, damaged data, or a span beyond the end.
+    """
+    import av  # heavy, and most corpora need only libsndfile
+
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "no stream at all"
+                raise MediaError(
+                    f"{path}: has no sound (found: {kinds}); use a file with an audio stream, or mask it "
+                    "(--data.on_bad mask)"
+                )
+            pieces, rate, origin_seconds = _frames(container, start_seconds, end_seconds)
+    except av.FFmpegError as error:
+        raise MediaError(
+            f"{path}: cannot be decoded ({error.strerror}); it is damaged or no audio/video file: copy or export it "
+            "again, or mask it (--data.on_bad mask)"
+        ) from error
+    if not pieces:
+        return np.zeros((0, 1), dtype=np.float32), rate
+    samples_NC = np.concatenate(pieces, axis=0)
+    first = 0 if start_seconds is None else max(0, round((start_seconds - origin_seconds) * rate))
+    last = len(samples_NC) if end_seconds is None else round((end_seconds - origin_seconds) * rate)
+    if first >= len(samples_NC) or last - len(samples_NC) > tolerance_seconds * rate:
+        end_of_file = origin_seconds + len(samples_NC) / rate
+        raise MediaError(
+            f"{path}: span {start_seconds}–{end_seconds} s lies beyond the end of the recording ({end_of_file:.3f} s); "
+            "correct the start and end columns"
+        )
+    return samples_NC[first:last], rate
+
+
+def _frames(
+    container: Any, start_seconds: float | None, end_seconds: float | None
+) -> tuple[list[NDArray[np.float32]], int, float]:
+    """Decoded pieces (n, channels), the rate, and the second at which the first piece starts."""
+    import av
+
+    stream = container.streams.audio[0]
+    stream_origin = float((stream.start_time or 0) * stream.time_base)
+    if start_seconds is not None and start_seconds > _PREROLL_SECONDS:
+        target = stream_origin + start_seconds - _PREROLL_SECONDS
+        container.seek(int(target / stream.time_base), stream=stream)
+    to_float = av.AudioResampler(format="fltp")
+    pieces: list[NDArray[np.float32]] = []
+    origin_seconds: float | None = None
+    rate = int(stream.rate or 0)
+    for frame in container.decode(stream):
+        at_seconds = 0.0 if frame.time is None else float(frame.time) - stream_origin
+        if end_seconds is not None and at_seconds >= end_seconds:
+            break
+        if origin_seconds is None:
+            origin_seconds = at_seconds
+        rate = int(frame.sample_rate)
+        pieces.extend(part.to_ndarray().T for part in to_float.resample(frame))
+    if pieces:
+        pieces.extend(part.to_ndarray().T for part in to_float.resample(None))
+    return pieces, rate, origin_seconds or 0.0

@@ -1,0 +1,142 @@
+"""Any audio or video file to one channel of float32 samples, or a clear refusal."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from dialogue_ser.errors import MediaError
+from dialogue_ser.media.containers import decode_container
+from dialogue_ser.media.riff import truncation
+
+#: How far a span may reach beyond the end of the recording; annotations are often rounded to a tenth of a second.
+SPAN_TOLERANCE_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waveform:
+    """One channel of sound.
+
+    Args:
+        samples: (n,) float32, finite, n ≥ 1; full scale is ±1.
+        sample_rate_hz: of ``samples``.
+        source_sample_rate_hz: of the file, before resampling.
+        source_channels: of the file, before the downmix (their mean).
+    """
+
+    samples: NDArray[np.float32]
+    sample_rate_hz: int
+    source_sample_rate_hz: int
+    source_channels: int
+
+    @property
+    def duration_seconds(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.sample_rate_hz
+
+
+def decode(
+    path: Path | str,
+    start_seconds: float | None = None,
+    end_seconds: float | None = None,
+    sample_rate_hz: int | None = 16000,
+) -> Waveform:
+    """Decode a file or a span of it: wav, flac, ogg (Vorbis, Opus), mp3; the sound of mp4, mkv, m4a, ….
+
+    Args:
+        path: audio or video file.
+        start_seconds: first second to decode; None = the beginning.
+        end_seconds: where to stop; None = the end. Up to 0.1 s beyond the end of the file is tolerated.
+        sample_rate_hz: rate to resample to (soxr HQ); None = keep the file's.
+
+    Raises:
+        MediaError: missing, empty, truncated or unreadable file, video without sound, a span that is empty or lies
+            beyond the end, no samples, or samples that are NaN or infinite.
+    """
+    path = Path(path)
+    _check_file(path)
+    _check_span(path, start_seconds, end_seconds)
+    channels_NC, rate = _read(path, start_seconds, end_seconds)
+    if not len(channels_NC):
+        raise MediaError(f"{path}: holds no samples; record or export it again, or mask it (--data.on_bad mask)")
+    n_bad = int((~np.isfinite(channels_NC)).sum())
+    if n_bad:
+        first = int(np.argmax(~np.isfinite(channels_NC).all(axis=1)))
+        raise MediaError(
+            f"{path}: {n_bad} samples are NaN or infinite, the first at {first / rate:.3f} s of what was read; "
+            "export it again, or mask it (--data.on_bad mask)"
+        )
+    samples = channels_NC.mean(axis=1, dtype=np.float32)
+    target = rate if sample_rate_hz is None else sample_rate_hz
+    if target != rate:
+        samples = soxr.resample(samples, rate, target, quality="HQ").astype(np.float32, copy=False)
+        if not len(samples):
+            raise MediaError(f"{path}: {len(channels_NC)} samples at {rate} Hz are too few to resample to {target} Hz")
+    return Waveform(
+        samples=np.ascontiguousarray(samples),
+        sample_rate_hz=target,
+        source_sample_rate_hz=rate,
+        source_channels=channels_NC.shape[1],
+    )
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise MediaError(f"{path}: no such file; correct the path, or mask missing audio (--data.on_bad mask)")
+    if not path.is_file():
+        raise MediaError(f"{path}: is not a file; give the audio or video file itself")
+    if path.stat().st_size == 0:
+        raise MediaError(f"{path}: is empty (0 bytes); copy or export it again")
+    lost = truncation(path)
+    if lost is not None:
+        raise MediaError(f"{path}: truncated WAV: {lost}; copy or export it again, or mask it (--data.on_bad mask)")
+
+
+def _check_span(path: Path, start_seconds: float | None, end_seconds: float | None) -> None:
+    start = 0.0 if start_seconds is None else start_seconds
+    end = math.inf if end_seconds is None else end_seconds
+    if not (math.isfinite(start) and start >= 0) or math.isnan(end):
+        raise MediaError(f"{path}: span {start_seconds}–{end_seconds} s; seconds must be numbers from 0 upwards")
+    if end <= start:
+        raise MediaError(f"{path}: span {start_seconds}–{end_seconds} s is empty; its end must lie after its start")
+
+
+def _read(path: Path, start_seconds: float | None, end_seconds: float | None) -> tuple[NDArray[np.float32], int]:
+    """Samples (frames, channels) of the span, and their rate: by libsndfile, else by FFmpeg."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, total = int(file.samplerate), int(file.frames)
+            first, last = span_in_samples(path, start_seconds, end_seconds, rate, total)
+            file.seek(first)
+            samples_NC = file.read(last - first, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError:
+        return decode_container(path, start_seconds, end_seconds, SPAN_TOLERANCE_SECONDS)
+    if len(samples_NC) < last - first:
+        raise MediaError(
+            f"{path}: truncated: {last - first} samples expected, {len(samples_NC)} found; copy or export it again, "
+            "or mask it (--data.on_bad mask)"
+        )
+    return samples_NC, rate
+
+
+def span_in_samples(
+    path: Path, start_seconds: float | None, end_seconds: float | None, rate: int, total: int
+) -> tuple[int, int]:
+    """First sample and the one after the last of a span in a recording of ``total`` samples.
+
+    Raises:
+        MediaError: the span starts at or after the end, or ends more than 0.1 s after it.
+    """
+    first = 0 if start_seconds is None else round(start_seconds * rate)
+    last = total if end_seconds is None else round(end_seconds * rate)
+    beyond = last - total > SPAN_TOLERANCE_SECONDS * rate
+    if total and (first >= total or beyond):
+        raise MediaError(
+            f"{path}: span {start_seconds}–{end_seconds} s lies beyond the end of the recording "
+            f"({total / rate:.3f} s); correct the start and end columns"
+        )
+    return first, max(first, min(last, total))

@@ -1,0 +1,26 @@
+"""Content hashes of files, read in pieces so that a ten-gigabyte archive fits into memory."""
+
+import hashlib
+from pathlib import Path
+
+from dialogue_ser.errors import MediaError
+
+_PIECE_BYTES = 1 << 20
+
+
+def content_hash(path: Path | str) -> str:
+    """SHA-256 of a file's bytes as 64 lower-case hexadecimal digits.
+
+    Raises:
+        MediaError: the file is missing or cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                digest.update(piece)
+    except OSError as error:
+        raise MediaError(
+            f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions"
+        ) from error
+    return digest.hexdigest()
