@@ -1,0 +1,147 @@
+"""Floors that every dialogue model must clear (EQUATIONS.md E6): majority, TF-IDF, linear probe on frozen features.
+
+Each reads a table of turns (a run's predictions serve, only split, text and gold are looked at), learns from the
+train split, chooses its regularisation on dev and gives a table of the same turns. None of them sees who speaks or
+any other turn. The fourth floor, a speaker-blind BiGRU, is a registered model.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from dialogue_ser.errors import DialogueSerError
+from dialogue_ser.metrics.predictions import COLUMNS, Predictions, prediction_rows, predictions_of
+from dialogue_ser.metrics.scores import FloatArray, IntArray, confusion_matrix, metric_values
+
+TFIDF_INVERSE_REGULARISATION = (0.3, 1.0, 3.0, 10.0)
+PROBE_INVERSE_REGULARISATION = (0.001, 0.01, 0.1, 1.0)
+
+
+def majority(turns: Predictions, train: str = "train") -> Predictions:
+    """The most frequent class of train everywhere; probabilities are train's class frequencies.
+
+    Raises:
+        DialogueSerError: no such split, or no labelled turn in it.
+    """
+    gold = turns.split(train).gold_N
+    counts = np.bincount(gold[gold >= 0], minlength=len(turns.labels)).astype(np.float64)
+    if not counts.sum():
+        raise DialogueSerError(f"{turns.origin}: split {train!r} has no labelled turn to learn from; choose another")
+    return _table(turns, np.tile(counts / counts.sum(), (len(turns), 1)), "majority")
+
+
+def tfidf_logistic(
+    turns: Predictions,
+    train: str = "train",
+    dev: str = "dev",
+    inverse_regularisation: Sequence[float] = TFIDF_INVERSE_REGULARISATION,
+) -> Predictions:
+    """TF-IDF of words and word pairs, then logistic regression.
+
+    Args:
+        turns: turns with text.
+        train: split that the vocabulary and the weights come from.
+        dev: split whose weighted F1 chooses C.
+        inverse_regularisation: candidates for C.
+
+    Raises:
+        DialogueSerError: no such split, no labelled turn, no text, or a single class in train.
+    """
+    text = turns.frame["text"].fillna("").astype(str).to_numpy(dtype=object)
+    is_train = (turns.frame["split"] == train).to_numpy()
+    words = r"(?u)\b\w+\b|[!?]"  # exclamation and question marks carry emotion
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=words)
+    try:
+        vectorizer.fit(text[is_train])
+    except ValueError as error:
+        raise DialogueSerError(
+            f"{turns.origin}: no words to learn from in split {train!r} ({error}); this floor needs transcripts"
+        ) from error
+    rows = vectorizer.transform(text)
+    return _table(turns, _logistic(turns, rows, train, dev, inverse_regularisation), "tfidf-logistic")
+
+
+def linear_probe(
+    turns: Predictions,
+    features: Mapping[str, npt.ArrayLike],
+    train: str = "train",
+    dev: str = "dev",
+    inverse_regularisation: Sequence[float] = PROBE_INVERSE_REGULARISATION,
+) -> Predictions:
+    """Logistic regression on any frozen features of the turns.
+
+    Args:
+        turns: the turns.
+        features: utterance id to vector ``[D]``; standardised by train (a constant column becomes 0), values that
+            are missing (NaN, or no row at all) take train's mean.
+        train: split that statistics and weights come from.
+        dev: split whose weighted F1 chooses C.
+        inverse_regularisation: candidates for C.
+
+    Raises:
+        DialogueSerError: no such split, no labelled turn, no features, vectors of several lengths.
+    """
+    rows_ND = _feature_rows(turns, features)
+    is_train = (turns.frame["split"] == train).to_numpy()
+    known = np.isfinite(rows_ND)
+    n_known = known[is_train].sum(0)
+    mean = np.where(known, rows_ND, 0.0)[is_train].sum(0) / np.maximum(n_known, 1)
+    rows_ND = np.where(known, rows_ND, mean)
+    if is_train.any():
+        rows_ND = StandardScaler().fit(rows_ND[is_train]).transform(rows_ND)
+    return _table(turns, _logistic(turns, rows_ND, train, dev, inverse_regularisation), "linear-probe")
+
+
+def _feature_rows(turns: Predictions, features: Mapping[str, npt.ArrayLike]) -> FloatArray:
+    ids = [str(name) for name in turns.frame["utterance_id"]]
+    vectors = {name: np.asarray(features[name], dtype=np.float64) for name in ids if name in features}
+    shapes = {vector.shape for vector in vectors.values()}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        found = ", ".join(map(str, sorted(shapes))) or "no row for any utterance"
+        raise DialogueSerError(f"{turns.origin}: a linear probe needs one vector [D] per utterance; found {found}")
+    absent = np.full(next(iter(shapes)), np.nan)
+    return np.stack([vectors.get(name, absent) for name in ids])
+
+
+def _logistic(turns: Predictions, rows: Any, train: str, dev: str, candidates: Sequence[float]) -> FloatArray:
+    """Probabilities ``[N, C]`` of the logistic regression whose C is best on dev; rows may be sparse."""
+    gold_N: IntArray = turns.gold_N
+    split = turns.frame["split"].to_numpy()
+    learn, choose = (np.flatnonzero((split == name) & (gold_N >= 0)) for name in (train, dev))
+    problems = [
+        f"{turns.origin}: split {name!r} has no labelled turn; choose another"
+        for name, members in ((train, learn), (dev, choose))
+        if not members.size
+    ]
+    if learn.size and np.unique(gold_N[learn]).size < 2:
+        problems.append(f"{turns.origin}: split {train!r} holds one class only; nothing can be learnt from it")
+    if problems:
+        raise DialogueSerError(*problems)
+    best, best_f1 = np.zeros((len(turns), len(turns.labels))), -1.0
+    for c in candidates:
+        model = LogisticRegression(C=c, max_iter=300, tol=1e-3)
+        with warnings.catch_warnings():
+            # The last digits of convergence move nothing: C is chosen on dev among the fits as they are.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(rows[learn], gold_N[learn])
+        p_NC = np.zeros_like(best)
+        p_NC[:, model.classes_] = model.predict_proba(rows)
+        confusion = confusion_matrix(gold_N[choose], p_NC[choose].argmax(-1).astype(np.int64), len(turns.labels))
+        f1 = float(metric_values(confusion)["weighted_f1"])
+        if f1 > best_f1:
+            best, best_f1 = p_NC, f1
+    return best
+
+
+def _table(turns: Predictions, probabilities_NC: FloatArray, name: str) -> Predictions:
+    columns = [column for column in COLUMNS if column != "predicted"]
+    rows = turns.frame[columns].to_dict("records")
+    frame = prediction_rows([{str(k): v for k, v in row.items()} for row in rows], turns.labels, probabilities_NC)
+    return predictions_of(frame, origin=name)

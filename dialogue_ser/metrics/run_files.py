@@ -1,0 +1,172 @@
+"""The files of a run directory, read without torch (docs/architecture.md, 'The run directory').
+
+Lives here because evaluation and report both read them and may not import each other.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from safetensors import SafetensorError, safe_open
+
+from dialogue_ser.errors import DialogueSerError, MissingDataError
+from dialogue_ser.metrics.predictions import Predictions, read_predictions
+from dialogue_ser.metrics.scores import FloatArray
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """A run directory; every file is read when first asked for, absent optional ones give empty values.
+
+    Args:
+        folder: the run directory.
+
+    Raises:
+        MissingDataError: the folder does not exist.
+    """
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        if not self.folder.is_dir():
+            raise MissingDataError(f"{self.folder}: no such run directory; train one with dialogue-ser train --out DIR")
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """``config.yaml``; empty if absent.
+
+        Raises:
+            DialogueSerError: a file that is no YAML mapping.
+        """
+        path = self.folder / "config.yaml"
+        if not path.is_file():
+            return {}
+        try:
+            value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise DialogueSerError(f"{path}: no valid YAML ({error}); restore it from the run that wrote it") from error
+        return _mapping(value, path)
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """``environment.json``; empty if absent."""
+        return _read_json(self.folder / "environment.json")
+
+    @cached_property
+    def scores(self) -> dict[str, Any]:
+        """``scores.json`` as evaluation wrote it; empty if absent."""
+        return _read_json(self.folder / "scores.json")
+
+    @cached_property
+    def history(self) -> tuple[dict[str, Any], ...]:
+        """Every line of ``metrics.jsonl``, in order; empty if absent. A torn last line is left out.
+
+        Raises:
+            DialogueSerError: another line that is no JSON object.
+        """
+        path = self.folder / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        entries: list[dict[str, Any]] = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                entries.append(_mapping(json.loads(line), path))
+            except ValueError as error:
+                # A run killed while writing leaves half a line at the end: that is no reason to refuse the rest.
+                if number < len(lines):
+                    raise DialogueSerError(f"{path} row {number}: no JSON object ({error}); remove the line") from error
+        return tuple(entries)
+
+    @property
+    def epochs(self) -> tuple[dict[str, Any], ...]:
+        """The ``epoch`` lines of metrics.jsonl, the newest of each epoch (a resumed run may have repeated one)."""
+        newest = {entry["epoch"]: entry for entry in self.history if entry.get("kind") == "epoch"}
+        return tuple(newest[epoch] for epoch in sorted(newest))
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The last ``summary`` line of metrics.jsonl; empty if absent."""
+        lines = [entry for entry in self.history if entry.get("kind") == "summary"]
+        return lines[-1] if lines else {}
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """``predictions.parquet``.
+
+        Raises:
+            MissingDataError: it is absent.
+        """
+        return read_predictions(self.folder / "predictions.parquet")
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return str(self.config.get("name") or self.folder.resolve().name)
+
+    def attention(self, split: str, dialogue_id: str) -> Mapping[str, FloatArray]:
+        """Attention matrices ``[T, T]`` of a dialogue by name (row looks, column is looked at); empty if not stored.
+
+        Raises:
+            DialogueSerError: a damaged attention.safetensors.
+        """
+        path = self.folder / "attention.safetensors"
+        if not path.is_file():
+            return {}
+        prefixes = (f"{split}/{dialogue_id}/", f"{dialogue_id}/") if dialogue_id.startswith(f"{split}/") else (
+            f"{split}/{dialogue_id}/",)  # fmt: skip
+        try:
+            with safe_open(path, framework="numpy") as file:
+                return {
+                    key.rsplit("/", 1)[1]: np.asarray(file.get_tensor(key), dtype=np.float64)
+                    for key in file.keys()  # noqa: SIM118 - safe_open is no mapping
+                    if key.rpartition("/")[0] + "/" in prefixes
+                }
+        except SafetensorError as error:
+            raise DialogueSerError(f"{path}: damaged ({error}); delete it or write it again") from error
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a whole file or nothing: temporary file beside it, fsync, rename.
+
+    Args:
+        path: replaced if it exists; its folder must exist.
+        content: text (as UTF-8) or bytes.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # mkstemp makes it private; a report is for reading
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def to_json(value: object) -> str:
+    """JSON text of plain values; refuses NaN, which no other JSON reader takes."""
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return _mapping(json.loads(path.read_text(encoding="utf-8")), path)
+    except ValueError as error:
+        raise DialogueSerError(f"{path}: no JSON object ({error}); delete it and write it again") from error
+
+
+def _mapping(value: object, path: Path) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DialogueSerError(f"{path}: holds {type(value).__name__}, expected a mapping; restore it")
+    return value
