@@ -27,7 +27,7 @@ LogProbsBTC = Float[Tensor, "batch turn class"]
 SpeakerBT = Int[Tensor, "batch turn"]
 LabelBT = Int[Tensor, "batch turn"]
 RealTurnBT = Bool[Tensor, "batch turn"]
-TurnsB = Int[Tensor, "batch"]
+TurnsB = Int[Tensor, " batch"]
 
 PAD_SPEAKER = -1
 IGNORED_LABEL = -100

@@ -1,6 +1,6 @@
 """The frozen batch of padded, speaker-indexed dialogues that every system reads."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -14,7 +14,7 @@ class DialogueBatch:
     """Dialogues padded to the longest one; nothing in it may be changed in place.
 
     Args:
-        features: per modality float ``[B,T,D]`` (vectors), float ``[B,T,L,D]`` (frames) or int64 ``[B,T,L]`` (token ids).
+        features: per modality float ``[B,T,D]`` (vectors), float ``[B,T,L,D]`` (frames) or int64 ``[B,T,L]`` (tokens).
         lengths: for frames and tokens, valid frames per turn, int64 ``[B,T]`` (0 on padding).
         is_present: per modality, bool ``[B,T]``: True where the turn has that modality.
         speaker: dialogue-local party ids in order of first appearance, −1 on padding.
@@ -52,8 +52,7 @@ class DialogueBatch:
         """A new batch in page-locked memory; DataLoader calls it."""
         return self._map(Tensor.pin_memory)
 
-    def _map(self, function: "object") -> "DialogueBatch":
-        assert callable(function)
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "DialogueBatch":
         return replace(
             self,
             features={name: function(value) for name, value in self.features.items()},

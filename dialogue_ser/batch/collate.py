@@ -1,0 +1,106 @@
+"""Dialogues and feature tables → one padded DialogueBatch."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dialogue_ser.batch.dialogue_batch import DialogueBatch
+from dialogue_ser.corpus.schema import Dialogue, LabelSet
+from dialogue_ser.errors import FeatureError
+from dialogue_ser.features.api import FeatureTable
+from dialogue_ser.tensors import IGNORED_LABEL, PAD_SPEAKER
+
+
+def collate(
+    dialogues: Sequence[Dialogue],
+    tables: Mapping[str, FeatureTable],
+    label_set: LabelSet,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> DialogueBatch:
+    """Pad to the longest dialogue; turns are found by utterance id, never by position.
+
+    Args:
+        dialogues: at least one.
+        tables: modality → arrays by utterance id; a turn without a row is absent in that modality.
+        label_set: fixes the class order.
+        dtype: of vectors and frames.
+
+    Raises:
+        FeatureError: a row that does not have the table's shape; names the utterance.
+        CorpusError: a label that is not in the set.
+    """
+    assert dialogues, "a batch has at least one dialogue"
+    shape = (len(dialogues), max(len(dialogue) for dialogue in dialogues))
+    speaker = np.full(shape, PAD_SPEAKER, dtype=np.int64)
+    label = np.full(shape, IGNORED_LABEL, dtype=np.int64)
+    is_real = np.zeros(shape, dtype=np.bool_)
+    votes = np.zeros((*shape, len(label_set)), dtype=np.float32)
+    for b, dialogue in enumerate(dialogues):
+        party = {name: index for index, name in enumerate(dialogue.speakers)}
+        for t, turn in enumerate(dialogue):
+            is_real[b, t] = True
+            speaker[b, t] = party[turn.speaker]
+            if turn.label is not None:
+                label[b, t] = label_set.index(turn.label)
+            if turn.votes:
+                for name, count in turn.votes.items():
+                    votes[b, t, label_set.index(name)] = count
+    total = votes.sum(-1, keepdims=True)
+    features, is_present, lengths = {}, {}, {}
+    for modality, table in tables.items():
+        values, present, n_frames = _pad_modality(dialogues, shape, modality, table)
+        features[modality] = values if table.spec.kind == "tokens" else values.to(dtype)
+        is_present[modality] = present
+        if n_frames is not None:
+            lengths[modality] = n_frames
+    return DialogueBatch(
+        features=features,
+        is_present=is_present,
+        lengths=lengths,
+        speaker=torch.from_numpy(speaker),
+        n_turns=torch.tensor([len(dialogue) for dialogue in dialogues]),
+        label=torch.from_numpy(label),
+        is_real_turn=torch.from_numpy(is_real),
+        utterance_ids=tuple(tuple(turn.id for turn in dialogue) for dialogue in dialogues),
+        label_distribution=torch.from_numpy(votes / np.maximum(total, 1e-12)) if total.any() else None,
+    )
+
+
+def _pad_modality(
+    dialogues: Sequence[Dialogue], shape: tuple[int, int], modality: str, table: FeatureTable
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Values padded with zeros, where they exist, and valid frames per turn (None for vectors)."""
+    spec = table.spec
+    found = {
+        (b, t): table.rows[turn.id]
+        for b, dialogue in enumerate(dialogues)
+        for t, turn in enumerate(dialogue)
+        if turn.id in table.rows
+    }
+    longest = max((len(row) for row in found.values()), default=1)
+    tail = {"vector": (spec.dim,), "frames": (longest, spec.dim), "tokens": (longest,)}[spec.kind]
+    values: NDArray[np.float32] | NDArray[np.int64] = np.zeros(
+        (*shape, *tail), dtype=np.int64 if spec.kind == "tokens" else np.float32
+    )
+    present = np.zeros(shape, dtype=np.bool_)
+    n_frames = np.zeros(shape, dtype=np.int64)
+    for (b, t), row in found.items():
+        expected = tail if spec.kind == "vector" else (len(row), *tail[1:])
+        if row.shape != expected:
+            turn = dialogues[b].utterances[t]
+            raise FeatureError(
+                f"{turn.id}: {modality} features have shape {row.shape}, expected {expected}; encode the corpus again "
+                "with one encoder"
+            )
+        present[b, t] = True
+        n_frames[b, t] = len(row)
+        if spec.kind == "vector":
+            values[b, t] = row
+        else:
+            values[b, t, : len(row)] = row
+    lengths = None if spec.kind == "vector" else torch.from_numpy(n_frames)
+    return torch.from_numpy(values), torch.from_numpy(present), lengths

@@ -1,0 +1,68 @@
+"""Speaker-blind GRU over the turns: the floor a model that knows who speaks must clear (EQUATIONS.md E6)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from dialogue_ser.batch.dialogue_batch import DialogueBatch
+from dialogue_ser.encoders.turn import TurnEncoder
+from dialogue_ser.features.api import InputSpec
+from dialogue_ser.models.api import DialogueSystem, Output
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BiGRUConfig:
+    """Options of the speaker-blind GRU.
+
+    Args:
+        hidden_dim: size of the state, per direction.
+        dropout: on the states and on the head's hidden layer.
+        input_dropout: on each modality's vector before fusion.
+        projection: modality → size of a Linear + tanh in front of the concatenation.
+        causal: read forwards only.
+    """
+
+    hidden_dim: int = 150
+    dropout: float = 0.2
+    input_dropout: float = 0.0
+    projection: dict[str, int] = field(default_factory=dict)
+    causal: bool = False
+
+
+class BiGRU(DialogueSystem):
+    """Utterance vectors → one GRU per direction → two linear layers → log-softmax; never sees who speaks.
+
+    Args:
+        config: options.
+        inputs: modality → shape of its features.
+        n_classes: C.
+    """
+
+    name = "bigru"
+    Config = BiGRUConfig
+    speaker_aware = False
+    speaker_equivariant = True
+
+    def __init__(self, config: BiGRUConfig, inputs: Mapping[str, InputSpec], n_classes: int) -> None:
+        super().__init__(inputs, n_classes)
+        self.causal = config.causal
+        self.bidirectional_recurrence = not config.causal
+        self.turns = TurnEncoder(inputs, projection=config.projection, dropout=config.input_dropout)
+        self.gru = nn.GRU(self.turns.out_dim, config.hidden_dim, batch_first=True, bidirectional=not config.causal)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Sequential(
+            nn.Linear(config.hidden_dim * (1 if config.causal else 2), config.hidden_dim),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.hidden_dim, n_classes),
+        )
+
+    def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
+        """Log-probabilities of every turn; it has no attention to show."""
+        x_BTD = self.turns(batch)
+        packed = pack_padded_sequence(x_BTD, batch.n_turns.cpu(), batch_first=True, enforce_sorted=False)
+        h_BTH, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x_BTD.shape[1])
+        return Output(torch.log_softmax(self.head(self.dropout(h_BTH)), dim=-1), {})

@@ -1,0 +1,99 @@
+"""EmotionRNN (source document 002_904fce5465b0b4ad; EQUATIONS.md A): who speaks, who listens, what was felt."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import nn
+
+from dialogue_ser.batch.dialogue_batch import DialogueBatch
+from dialogue_ser.encoders.turn import TurnEncoder
+from dialogue_ser.features.api import InputSpec
+from dialogue_ser.models.api import DialogueSystem, Output
+from dialogue_ser.nn.recurrence import EmotionRecurrence
+
+AttentionOption = Literal[
+    "simple", "matching", "simple-linear", "dot", "general", "general2", "general2-tanh", "concat"
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmotionRNNConfig:
+    """Options of EmotionRNN; sizes are own choices, the source gives none.
+
+    Args:
+        attention: simple or matching (= general) over past global states, or another kind of EQUATIONS.md C.
+        global_dim: size of g.
+        party_dim: size of the self and of the inter state of a party.
+        emotion_dim: size of e, per direction.
+        hidden_dim: size of the head's hidden layer.
+        dropout: on g, S, I inside the recurrence, on e and on the head's hidden layer.
+        input_dropout: on each modality's vector before fusion (0 in the source).
+        projection: modality → size of a Linear + tanh in front of the concatenation; empty = plain concatenation.
+        listeners: update the states of listeners with their own cells, or hold them.
+        causal: read forwards only; every turn is labelled from what came before it.
+        initial_state: learned (drawn at random) or zeros.
+        head_input: emotion = ē alone, as the source; emotion+turn = [ē; x], a shortcut from the fused turn.
+    """
+
+    attention: AttentionOption = "matching"
+    global_dim: int = 150
+    party_dim: int = 150
+    emotion_dim: int = 100
+    hidden_dim: int = 100
+    dropout: float = 0.2
+    input_dropout: float = 0.0
+    projection: dict[str, int] = field(default_factory=dict)
+    listeners: Literal["update", "hold"] = "update"
+    causal: bool = False
+    initial_state: Literal["learned", "zeros"] = "learned"
+    head_input: Literal["emotion", "emotion+turn"] = "emotion"
+
+
+class EmotionRNN(DialogueSystem):
+    """Utterance vectors → emotion recurrence → two linear layers → log-softmax.
+
+    Args:
+        config: options.
+        inputs: modality → shape of its features; their order fixes the order of concatenation.
+        n_classes: C.
+    """
+
+    name = "emotion-rnn"
+    Config = EmotionRNNConfig
+    speaker_aware = True
+    speaker_equivariant = True
+
+    def __init__(self, config: EmotionRNNConfig, inputs: Mapping[str, InputSpec], n_classes: int) -> None:
+        super().__init__(inputs, n_classes)
+        self.causal = config.causal
+        self.bidirectional_recurrence = not config.causal
+        self.config = config
+        self.turns = TurnEncoder(inputs, projection=config.projection, dropout=config.input_dropout)
+        self.recurrence = EmotionRecurrence(
+            self.turns.out_dim,
+            global_dim=config.global_dim,
+            party_dim=config.party_dim,
+            emotion_dim=config.emotion_dim,
+            attention=config.attention,
+            dropout=config.dropout,
+            listeners=config.listeners,
+            bidirectional=not config.causal,
+            initial_state=config.initial_state,
+        )
+        shortcut = self.turns.out_dim if config.head_input == "emotion+turn" else 0
+        self.head = nn.Sequential(  # (9)
+            nn.Linear(self.recurrence.output_dim + shortcut, config.hidden_dim),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.hidden_dim, n_classes),
+        )
+
+    def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
+        """Log-probabilities of every turn; attention ``forward`` and ``backward`` ``[B, T, T]`` if asked for."""
+        x_BTD = self.turns(batch)
+        e_BTH, attention = self.recurrence(x_BTD, batch.speaker, batch.n_turns, return_attention=return_attention)
+        if self.config.head_input == "emotion+turn":
+            e_BTH = torch.cat([e_BTH, x_BTD], dim=-1)
+        return Output(torch.log_softmax(self.head(e_BTH), dim=-1), attention)

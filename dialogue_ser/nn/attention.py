@@ -1,0 +1,135 @@
+"""Attention over past states: simple and matching kinds, masked exactly (EQUATIONS.md C)."""
+
+import math
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+AttentionKind = Literal["simple", "simple-linear", "dot", "general", "general2", "general2-tanh", "concat"]
+ATTENTION_KINDS: tuple[str, ...] = get_args(AttentionKind)
+ALIASES = {"matching": "general"}
+
+
+def masked_softmax(
+    logits: Float[Tensor, "*batch memory"], is_visible: Bool[Tensor, "*batch memory"]
+) -> Float[Tensor, "*batch memory"]:
+    """Softmax over what is visible; exactly 0 elsewhere and where nothing is visible, never NaN.
+
+    >>> masked_softmax(torch.zeros(2, 3), torch.tensor([[True, True, False], [False, False, False]])).tolist()
+    [[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
+    """
+    lowest = torch.finfo(logits.dtype).min
+    weights = torch.softmax(logits.masked_fill(~is_visible, lowest), dim=-1)
+    return weights.masked_fill(~is_visible, 0.0)
+
+
+class Running(NamedTuple):
+    """Simple attention's state: Σ e^{u−m} g, Σ e^{u−m} and the largest logit m so far."""
+
+    numerator: Tensor
+    denominator: Tensor
+    largest: Tensor
+
+
+class HistoryAttention(nn.Module):
+    """a_t = Attention(g_1 … g_{t−1} | x_t), for all directions at once; a_1 = 0 (EQUATIONS.md (2) and C).
+
+    The work that depends on x alone is done before the loop (`queries`); inside the loop `read` looks at the history
+    and `write` appends to it. Simple kinds keep a running sum (O(1) a turn), matching kinds the states themselves.
+
+    Args:
+        kind: simple (tanh, bias) | simple-linear (neither) | dot | general | general2 (bias) | general2-tanh | concat.
+        memory_dim: size of g.
+        query_dim: size of x.
+        n_directions: 1 or 2, each with its own weights.
+    """
+
+    def __init__(self, kind: str, memory_dim: int, query_dim: int, n_directions: int) -> None:
+        super().__init__()
+        self.kind = ALIASES.get(kind, kind)
+        assert self.kind in ATTENTION_KINDS, kind
+        self.is_simple = self.kind.startswith("simple")
+        self.n_directions = n_directions
+
+        def weight(*shape: int, fan_in: int) -> nn.Parameter:
+            bound = 1 / math.sqrt(fan_in)
+            return nn.Parameter(torch.empty(n_directions, *shape).uniform_(-bound, bound))
+
+        if self.is_simple:
+            self.weight = weight(memory_dim, 1, fan_in=memory_dim)
+            if self.kind == "simple":
+                self.bias = weight(1, fan_in=memory_dim)
+        elif self.kind == "concat":
+            self.weight_memory = weight(memory_dim, memory_dim, fan_in=memory_dim + query_dim)
+            self.weight_query = weight(query_dim, memory_dim, fan_in=memory_dim + query_dim)
+            self.score = weight(memory_dim, 1, fan_in=memory_dim)
+        elif self.kind == "dot":
+            assert memory_dim == query_dim, "dot attention compares vectors of one size"
+        else:
+            self.weight = weight(query_dim, memory_dim, fan_in=query_dim)
+            if self.kind.startswith("general2"):
+                self.bias = weight(memory_dim, fan_in=query_dim)
+
+    def queries(self, x_KND: Float[Tensor, "direction row feature"]) -> Tensor | None:
+        """What each turn asks with, for all turns at once; None where nobody asks (simple kinds)."""
+        if self.is_simple:
+            return None
+        if self.kind == "dot":
+            return x_KND
+        if self.kind == "concat":
+            return torch.bmm(x_KND, self.weight_query)
+        query_KNH = torch.bmm(x_KND, self.weight)
+        return query_KNH + self.bias[:, None] if self.kind.startswith("general2") else query_KNH
+
+    def logits(self, memory_KNTH: Tensor, query_KNH: Tensor | None) -> Float[Tensor, "direction row memory"]:
+        """Unnormalised weights of T memories for each of N queries."""
+        if self.is_simple:
+            logits = torch.einsum("knth,kho->knt", memory_KNTH, self.weight)
+            return torch.tanh(logits + self.bias[:, None]) if self.kind == "simple" else logits
+        assert query_KNH is not None
+        if self.kind == "concat":
+            mixed = torch.tanh(torch.einsum("knth,khj->kntj", memory_KNTH, self.weight_memory) + query_KNH[:, :, None])
+            return torch.einsum("kntj,kjo->knt", mixed, self.score)
+        logits = (memory_KNTH @ query_KNH[..., None])[..., 0]
+        return torch.tanh(logits) if self.kind == "general2-tanh" else logits
+
+    def read(self, history: "Running | list[Tensor] | None", query_KNH: Tensor | None, n_active: int) -> Tensor | None:
+        """The context a_t ``[directions, n_active, H]`` of the dialogues still running; None before the first turn."""
+        if history is None:
+            return None
+        if isinstance(history, Running):
+            return history.numerator[:, :n_active] / history.denominator[:, :n_active]
+        memory_KNTH = torch.stack([state[:, :n_active] for state in history], dim=2)
+        weights_KNT = torch.softmax(self.logits(memory_KNTH, query_KNH), dim=-1)
+        return (weights_KNT[:, :, None] @ memory_KNTH)[:, :, 0]
+
+    def write(self, history: "Running | list[Tensor] | None", g_KNH: Tensor) -> "Running | list[Tensor]":
+        """The history with one more state; dialogues that have ended are dropped."""
+        if not self.is_simple:
+            assert history is None or isinstance(history, list)
+            return [*(history or []), g_KNH]
+        logit = self.logits(g_KNH[:, :, None], None)  # [K, n, 1]
+        assert history is None or isinstance(history, Running)
+        if history is None:
+            return Running(g_KNH, torch.ones_like(logit), logit)
+        n_active = g_KNH.shape[1]
+        numerator, denominator, largest = (part[:, :n_active] for part in history)
+        new_largest = torch.maximum(largest, logit)
+        keep, add = torch.exp(largest - new_largest), torch.exp(logit - new_largest)
+        return Running(keep * numerator + add * g_KNH, keep * denominator + add, new_largest)
+
+    def weights(
+        self, g_KBTH: Tensor, x_KBTD: Tensor, n_turns_B: Tensor
+    ) -> Float[Tensor, "direction batch turn memory"]:
+        """α of every turn over the strictly earlier ones, in reading order, as the loop used them."""
+        n_directions, n_dialogues, n_turns, _ = g_KBTH.shape
+        query = self.queries(x_KBTD.flatten(1, 2))
+        rows = n_dialogues * n_turns
+        memory = g_KBTH[:, :, None].expand(-1, -1, n_turns, -1, -1).reshape(n_directions, rows, n_turns, -1)
+        logits = self.logits(memory, query).view(n_directions, n_dialogues, n_turns, n_turns)
+        turn = torch.arange(n_turns, device=n_turns_B.device)
+        is_past = turn[:, None] > turn[None, :]
+        is_visible = is_past & (turn[:, None] < n_turns_B[:, None, None])
+        return masked_softmax(logits, is_visible.expand(n_directions, -1, -1, -1))
