@@ -87,12 +87,22 @@ class Dialogue:
 class LabelSet:
     """A named, ordered set of classes; the order fixes the columns of every model and table.
 
+    Raises:
+        CorpusError: no class, or the same class twice.
+
     >>> LabelSet("sentiment", ("neutral", "positive", "negative")).index("positive")
     1
     """
 
     name: str
     labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.labels:
+            raise CorpusError(f"label set {self.name}: has no class; name at least one")
+        twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
+        if twice:
+            raise CorpusError(f"label set {self.name}: {', '.join(twice)} stands there twice; name every class once")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -150,7 +160,8 @@ class Corpus:
         for split in sorted(self.splits):
             for dialogue in self.splits[split]:
                 for turn in dialogue:
-                    audio = None if turn.audio is None else [turn.audio.path.name, turn.audio.start_seconds, turn.audio.end_seconds]
+                    ref = turn.audio
+                    audio = None if ref is None else [ref.path.name, ref.start_seconds, ref.end_seconds]
                     votes = None if turn.votes is None else sorted(turn.votes.items())
                     row = [split, dialogue.id, turn.id, turn.speaker, turn.text, turn.label, audio, votes]
                     digest.update(json.dumps(row).encode())

@@ -81,7 +81,7 @@ def _frames(
         if origin_seconds is None:
             origin_seconds = at_seconds
         rate = int(frame.sample_rate)
-        pieces.extend(part.to_ndarray().T for part in to_float.resample(frame))
+        pieces.extend(part.to_ndarray().T.astype(np.float32) for part in to_float.resample(frame))
     if pieces:
-        pieces.extend(part.to_ndarray().T for part in to_float.resample(None))
+        pieces.extend(part.to_ndarray().T.astype(np.float32) for part in to_float.resample(None))
     return pieces, rate, origin_seconds or 0.0

@@ -1,1 +1,76 @@
-"""One corpus format per file."""
+"""One corpus format per file; a reader is a function that returns a Corpus, found by name."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+from dialogue_ser.corpus.schema import Corpus
+from dialogue_ser.corpus.validate import validate
+from dialogue_ser.errors import ConfigError, unknown_name
+
+#: name → "module:function", imported when first used. Others join through the entry-point group dialogue_ser.readers.
+READERS: dict[str, str] = {
+    "meld": "dialogue_ser.corpus.readers.meld:read_meld",
+    "sample": "dialogue_ser.corpus.readers.meld:read_sample",
+    "table": "dialogue_ser.corpus.readers.table:read_table",
+}
+
+Reader = Callable[..., Corpus]
+
+
+def known_readers() -> Mapping[str, str]:
+    """READERS and what installed packages register under ``dialogue_ser.readers``; the package's own names win."""
+    return {point.name: point.value for point in entry_points(group="dialogue_ser.readers")} | READERS
+
+
+def reader_function(reader: str) -> Reader:
+    """The function behind a reader's name, or behind ``package.module:function``.
+
+    Raises:
+        ConfigError: no such reader; names the nearest one.
+    """
+    target = known_readers().get(reader, reader)
+    module_name, colon, function_name = target.partition(":")
+    if not colon:
+        raise ConfigError(f"{unknown_name('reader', reader, known_readers())}, or package.module:function of your own")
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"reader {reader!r}: {target} cannot be imported ({error}); correct the name") from error
+    if not callable(function):
+        raise ConfigError(f"reader {reader!r}: {target} is no function; name one that returns a Corpus")
+    return function  # type: ignore[no-any-return]
+
+
+def read_corpus(
+    reader: str, path: str | None = None, labels: str = "emotion", on_bad: str = "error", **options: Any
+) -> Corpus:
+    """Read and validate a corpus.
+
+    Args:
+        reader: name in :func:`known_readers`, or ``package.module:function``.
+        path: folder or file; None = the reader looks for it.
+        labels: label set, e.g. emotion or sentiment.
+        on_bad: ``error`` or ``mask`` for media that are missing; passed to readers that have this option.
+        options: the reader's own options.
+
+    Raises:
+        ConfigError: unknown reader or option, with the nearest match.
+        CorpusError: every bad row.
+        MissingDataError: the corpus is not on this machine.
+    """
+    if on_bad not in ("error", "mask"):
+        raise ConfigError(f"on_bad {on_bad!r}: use error or mask (--data.on_bad)")
+    function = reader_function(reader)
+    parameters = inspect.signature(function).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    own = [name for name in parameters if name not in ("path", "labels", "on_bad")]
+    if not takes_any:
+        unknown = [f"reader {reader}: {unknown_name('option', name, own)}" for name in options if name not in own]
+        if unknown:
+            raise ConfigError(*unknown)
+    if takes_any or "on_bad" in parameters:
+        options["on_bad"] = on_bad
+    return validate(function(path, labels, **options))

@@ -1,0 +1,233 @@
+"""MELD (Poria et al., ACL 2019): the official CSVs, optionally with clips; and the bundled sample in its schema."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dialogue_ser.corpus.locate import find_data, sample_folder
+from dialogue_ser.corpus.rows import Row, Rows, read_rows
+from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.corpus.times import parse_seconds
+from dialogue_ser.corpus.validate import problems_of
+from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
+
+#: Label order used by everyone who publishes on MELD.
+LABEL_SETS: Mapping[str, LabelSet] = {
+    "emotion": LabelSet("emotion", ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")),
+    "sentiment": LabelSet("sentiment", ("neutral", "positive", "negative")),
+}
+SPLITS = ("train", "dev", "test")
+#: Clips that are broken or absent in the published archive, so that nobody searches for them on his own disk.
+KNOWN_BAD_CLIPS: Mapping[str, str] = {
+    "train/dia125_utt3": "broken in the published archive",
+    "dev/dia110_utt7": "absent from the published archive",
+}
+CLIP_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".mp4")
+
+_COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID", "StartTime", "EndTime")
+_LABEL_COLUMNS = {"emotion": "Emotion", "sentiment": "Sentiment"}
+# Folders of a split: ours, and those inside MELD.Raw.tar.gz.
+_CLIP_FOLDERS = {
+    "train": ("train", "train_splits"),
+    "dev": ("dev", "dev_splits_complete"),
+    "test": ("test", "output_repeated_splits_test"),
+}
+
+
+def read_meld(
+    path: str | Path | None = None,
+    labels: str = "emotion",
+    audio: str | Path | None = None,
+    splits: Sequence[str] = SPLITS,
+    encoding: str = "utf-8",
+    on_bad: str = "error",
+) -> Corpus:
+    """Read MELD's ``{train,dev,test}_sent_emo.csv``.
+
+    Utterance ids are ``train/dia12_utt3`` after Dialogue_ID and Utterance_ID, which have gaps; times go to
+    ``start_seconds``/``end_seconds`` (inside the episode, not inside the clip).
+
+    Args:
+        path: folder of the CSVs; None = ``find_data("meld")``.
+        labels: emotion (7 classes) or sentiment (3).
+        audio: folder of clips, inside ``path`` or anywhere: ``train/dia12_utt3.wav`` (also flac, ogg, opus, mp3, mp4),
+            MELD.Raw's own folders, or flat ``train_dia12_utt3.wav``; None = no audio. Clips without a row are ignored.
+        splits: which files to read, e.g. ``["dev", "test"]``.
+        encoding: cp1252 for older copies of the files.
+        on_bad: ``mask`` leaves a turn without audio where its clip is missing and counts it in the warnings; ``error``
+            lists every missing clip.
+
+    Raises:
+        MissingDataError: no such folder, or not all CSVs in it.
+        ConfigError: unknown label set or split.
+        CorpusError: bad rows, missing clips: all of them.
+    """
+    return _read("meld", find_data("meld") if path is None else Path(path), labels, audio, splits, encoding, on_bad)
+
+
+def read_sample(
+    path: str | Path | None = None,
+    labels: str = "emotion",
+    audio: str | Path | None = "audio",
+    splits: Sequence[str] = SPLITS,
+    on_bad: str = "error",
+) -> Corpus:
+    """Read the bundled synthetic corpus (data/sample), with its synthesised speech; arguments as :func:`read_meld`."""
+    return _read("sample", sample_folder() if path is None else Path(path), labels, audio, splits, "utf-8", on_bad)
+
+
+def _read(
+    name: str,
+    folder: Path,
+    labels: str,
+    audio: str | Path | None,
+    splits: Sequence[str],
+    encoding: str,
+    on_bad: str,
+) -> Corpus:
+    if labels not in LABEL_SETS:
+        raise ConfigError(f"reader {name}: {unknown_name('label set', labels, LABEL_SETS)}")
+    wanted = (splits,) if isinstance(splits, str) else tuple(splits)
+    unknown = [f"reader {name}: {unknown_name('split', split, SPLITS)}" for split in wanted if split not in SPLITS]
+    if unknown or not wanted:
+        raise ConfigError(*(unknown or [f"reader {name}: splits is empty; name at least one of {', '.join(SPLITS)}"]))
+    _check_files(name, folder, wanted)
+    files, problems = _read_files(folder, wanted, encoding)
+    read: dict[str, list[tuple[Utterance, str]]] = {}
+    warnings: list[str] = []
+    for split, rows in files.items():
+        turns = list(_utterances(rows, split, _LABEL_COLUMNS[labels], problems))
+        if audio is not None:
+            clips_folder = Path(audio) if Path(audio).is_dir() else folder / audio
+            turns = _with_clips(turns, split, clips_folder, on_bad, problems, warnings)
+        if turns:
+            read[split] = turns
+    corpus = Corpus(
+        name=name,
+        label_set=LABEL_SETS[labels],
+        splits={split: _dialogues(turns) for split, turns in read.items()},
+        licence="GPL-3.0 (declare-lab/MELD)" if name == "meld" else "MIT (synthetic, part of dialogue_ser)",
+        warnings=tuple(warnings),
+    )
+    if problems:  # bad labels and duplicate ids of the readable rows belong into the same message
+        raise CorpusError(*problems, *(problems_of(corpus) if read else []))
+    return corpus
+
+
+def _check_files(name: str, folder: Path, splits: Sequence[str]) -> None:
+    missing = [split for split in splits if not (folder / f"{split}_sent_emo.csv").is_file()]
+    if not missing:
+        return
+    files = ", ".join(f"{split}_sent_emo.csv" for split in missing)
+    there = [split for split in splits if split not in missing]
+    mend = f" or read only what is there (--data.options.splits '{list(there)}')" if there else ""
+    raise MissingDataError(f"{folder}: {files} missing; get them with `dialogue-ser data download {name}`{mend}")
+
+
+def _read_files(folder: Path, splits: Sequence[str], encoding: str) -> tuple[dict[str, Rows], list[str]]:
+    files: dict[str, Rows] = {}
+    problems: list[str] = []
+    for split in splits:
+        try:
+            rows = read_rows(folder / f"{split}_sent_emo.csv", encoding=encoding)
+            rows.require(_COLUMNS)
+            files[split] = rows
+        except CorpusError as error:  # go on: the other files' problems belong into the same message
+            problems.extend(error.problems)
+    return files, problems
+
+
+def _utterances(rows: Rows, split: str, label_column: str, problems: list[str]) -> Iterator[tuple[Utterance, str]]:
+    """Each row's utterance and its dialogue id; problems of bad rows are appended."""
+    for row in rows:
+        numbers = [row.values[column].strip() for column in ("Dialogue_ID", "Utterance_ID")]
+        bad = [number for number in numbers if not (number.isascii() and number.isdigit())]
+        if bad:
+            problems.append(
+                f"{row.origin}: Dialogue_ID and Utterance_ID must be whole numbers; correct {', '.join(map(repr, bad))}"
+            )
+            continue
+        dialogue_id = f"{split}/dia{int(numbers[0])}"
+        yield (
+            Utterance(
+                id=f"{dialogue_id}_utt{int(numbers[1])}",
+                speaker=row.values["Speaker"],
+                text=row.values["Utterance"] or None,
+                label=row.values[label_column].strip().lower() or None,
+                start_seconds=_time(row, "StartTime", problems),
+                end_seconds=_time(row, "EndTime", problems),
+                origin=row.origin,
+            ),
+            dialogue_id,
+        )
+
+
+def _time(row: Row, column: str, problems: list[str]) -> float | None:
+    text = row.values[column].strip()
+    if not text:
+        return None
+    try:
+        return parse_seconds(text)
+    except ValueError as error:
+        problems.append(f"{row.origin}: {column}: {error}")
+        return None
+
+
+def _dialogues(turns: Sequence[tuple[Utterance, str]]) -> tuple[Dialogue, ...]:
+    """Turns by dialogue id, in file order; ids, never positions, say what belongs together."""
+    by_id: dict[str, list[Utterance]] = {}
+    for turn, dialogue_id in turns:
+        by_id.setdefault(dialogue_id, []).append(turn)
+    return tuple(Dialogue(name, tuple(members)) for name, members in by_id.items())
+
+
+def _with_clips(
+    turns: Sequence[tuple[Utterance, str]],
+    split: str,
+    folder: Path,
+    on_bad: str,
+    problems: list[str],
+    warnings: list[str],
+) -> list[tuple[Utterance, str]]:
+    """The turns with their clips attached; see :func:`read_meld` for what happens to missing ones."""
+    clips = _clips(folder, split)
+    missing = [turn for turn, _ in turns if turn.id not in clips]
+    if turns and len(missing) == len(turns):
+        problems.append(
+            f"{folder}: no clip of split {split!r}; expected {split}/dia0_utt0.wav (or flac, ogg, opus, mp3, mp4) or "
+            f"{split}_dia0_utt0.wav; correct the option audio, or leave it out"
+        )
+    elif missing and on_bad != "mask":
+        problems.extend(
+            f"{turn.origin} ({turn.id}): no clip in {folder}"
+            + (f", {KNOWN_BAD_CLIPS[turn.id]}" if turn.id in KNOWN_BAD_CLIPS else "")
+            + "; add it, or mask missing audio (--data.on_bad mask)"
+            for turn in missing
+        )
+    elif missing:
+        shown = ", ".join(turn.id for turn in missing[:5]) + (", …" if len(missing) > 5 else "")
+        warnings.append(f"{split}: {len(missing)} turns have no clip and are masked ({shown})")
+    return [
+        (replace(turn, audio=AudioRef(clips[turn.id])) if turn.id in clips else turn, dialogue_id)
+        for turn, dialogue_id in turns
+    ]
+
+
+def _clips(folder: Path, split: str) -> dict[str, Path]:
+    """Utterance id → clip, of one split; where several formats lie side by side, the least compressed one."""
+    found: dict[str, Path] = {}
+    places = [(folder / name, "") for name in _CLIP_FOLDERS[split]] + [(folder, f"{split}_")]
+    for place, prefix in places:
+        if not place.is_dir():
+            continue
+        for file in place.iterdir():
+            if file.suffix.lower() not in CLIP_SUFFIXES or not file.stem.startswith(f"{prefix}dia"):
+                continue
+            name = f"{split}/{file.stem.removeprefix(prefix)}"
+            if name not in found or _preference(file) < _preference(found[name]):
+                found[name] = file
+    return found
+
+
+def _preference(file: Path) -> int:
+    return CLIP_SUFFIXES.index(file.suffix.lower())

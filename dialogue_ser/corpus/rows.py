@@ -1,0 +1,218 @@
+"""Strict reading of CSV, TSV and JSONL: every cell stays the text it is, every bad row is named in one error."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dialogue_ser.errors import CorpusError, unknown_name
+
+_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+_JSON_LINES = (".jsonl", ".ndjson")
+# A transcript longer than this is a missing quote, not a transcript.
+_LONGEST_CELL = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record.
+
+    Args:
+        number: as a spreadsheet counts: the header is row 1, the first record row 2 (JSONL: the line number).
+        values: column → cell, exactly as written; "NA", "None" and "null" are texts. A JSON null is "".
+        file: name of the file, for messages.
+    """
+
+    number: int
+    values: Mapping[str, str]
+    file: str
+
+    @property
+    def origin(self) -> str:
+        """Where it stands, e.g. ``train_sent_emo.csv row 214``."""
+        return f"{self.file} row {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A file's records under named columns."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def require(self, names: Sequence[str]) -> None:
+        """Check that columns exist.
+
+        Raises:
+            CorpusError: some do not; names all of them with the nearest match.
+        """
+        missing = [name for name in names if name not in self.columns]
+        if not missing:
+            return
+        hint = ""
+        if len(self.columns) == 1 and any(mark in self.columns[0] for mark in ";\t|"):
+            hint = "; the file seems to be separated by another character, say so with the option delimiter"
+        raise CorpusError(*(f"{self.path}: {unknown_name('column', name, self.columns)}{hint}" for name in missing))
+
+
+def read_rows(path: Path | str, encoding: str = "utf-8", delimiter: str | None = None) -> Rows:
+    """Read a CSV (``.csv``), TSV (``.tsv``) or JSON-lines (``.jsonl``) file; a byte-order mark is skipped.
+
+    Args:
+        path: the file.
+        encoding: of its text; bytes that do not fit are an error, never replaced.
+        delimiter: one character between cells; None = by the file's suffix.
+
+    Raises:
+        CorpusError: missing or empty file, bytes outside the encoding, no header, duplicate or unnamed columns, rows
+            longer or shorter than the header, unclosed quotes, invalid JSON; every bad row is named.
+    """
+    path = Path(path)
+    text = _text(path, encoding)
+    if path.suffix.lower() in _JSON_LINES:
+        return _json_lines(path, text)
+    return _cells(path, text, delimiter or _DELIMITERS.get(path.suffix.lower(), ","))
+
+
+def _text(path: Path, encoding: str) -> str:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise CorpusError(f"{path}: no such file; correct the path") from error
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read ({error.strerror}); give a CSV, TSV or JSONL file") from error
+    if not data.strip():
+        raise CorpusError(f"{path}: is empty; it needs a header row and at least one record")
+    is_utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
+    if is_utf8 and data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise CorpusError(
+            f"{path}: is UTF-16, not UTF-8; save it as UTF-8 or read it with the option encoding='utf-16'"
+        )
+    if not is_utf8 and not data.isascii() and _decodes(data, "utf-8"):
+        # Read as cp1252 it would decode too, into mojibake that nobody notices.
+        raise CorpusError(f"{path}: is UTF-8, not {encoding}; leave out the option encoding={encoding!r}")
+    try:
+        return data.decode("utf-8-sig" if is_utf8 else encoding)
+    except LookupError as error:
+        raise CorpusError(f"{path}: there is no encoding {encoding!r}; use utf-8, cp1252, latin-1, …") from error
+    except UnicodeDecodeError as error:
+        raise CorpusError(*_bad_bytes(path, data, encoding)) from error
+
+
+def _decodes(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _bad_bytes(path: Path, data: bytes, encoding: str) -> Iterator[str]:
+    """One sentence per record with bytes outside the encoding."""
+    # surrogateescape turns every bad byte into one lone surrogate U+DC80…U+DCFF, so records can still be counted.
+    try:
+        text = data.decode(encoding, errors="surrogateescape")
+        lines = io.StringIO(text, newline="")
+        is_lines = path.suffix.lower() in _JSON_LINES
+        records = [[line] for line in text.split("\n")] if is_lines else list(csv.reader(lines))
+    except (UnicodeDecodeError, csv.Error) as error:
+        yield f"{path}: bytes are not {encoding.upper()} ({error}); save the file as UTF-8"
+        return
+    other = "cp1252" if encoding.lower().startswith("utf") else "utf-8"
+    for number, record in enumerate(records, start=1):
+        bad = [char for cell in record for char in cell if "\udc80" <= char <= "\udcff"]
+        if bad:
+            shown = " ".join(dict.fromkeys(f"\\x{ord(char) - 0xDC00:02x}" for char in bad))
+            yield (
+                f"{path.name} row {number}: {len(bad)} bytes are not {encoding.upper()} ({shown}); save the file as "
+                f"UTF-8, or read it with the option encoding={other!r} (--data.options.encoding)"
+            )
+
+
+def _cells(path: Path, text: str, delimiter: str) -> Rows:
+    csv.field_size_limit(_LONGEST_CELL)
+    records: list[list[str]] = []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        records.extend(reader)
+    except csv.Error as error:
+        raise CorpusError(
+            f"{path.name} row {len(records) + 1} (line {reader.line_num}): {error}; close its quotes and double the "
+            'quotes inside a cell ("")'
+        ) from error
+    header = tuple(name.strip() for name in records[0])
+    problems = list(_header_problems(path, header))
+    rows = []
+    for number, record in enumerate(records[1:], start=2):
+        if not record:  # a blank line
+            continue
+        if len(record) != len(header):
+            what = "too many: quote texts that hold the delimiter" if len(record) > len(header) else "too few"
+            problems.append(f"{path.name} row {number}: {len(record)} cells, the header has {len(header)} ({what})")
+            continue
+        rows.append(Row(number, dict(zip(header, record, strict=True)), path.name))
+    if not rows and not problems:
+        problems.append(f"{path.name}: has a header but no record; give it at least one row")
+    if problems:
+        raise CorpusError(*problems)
+    return Rows(path, header, tuple(rows))
+
+
+def _header_problems(path: Path, header: tuple[str, ...]) -> Iterator[str]:
+    if not header:
+        yield f"{path.name} row 1: is blank; the first row must name the columns"
+    for name in sorted({name for name in header if header.count(name) > 1}):
+        where = ", ".join(str(place) for place, other in enumerate(header, start=1) if other == name)
+        shown = f"column {name!r}" if name else "the empty name"
+        yield f"{path.name} row 1: {shown} stands in columns {where}; rename or remove all but one"
+
+
+def _json_lines(path: Path, text: str) -> Rows:
+    problems: list[str] = []
+    rows: list[Row] = []
+    columns: dict[str, None] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line, object_pairs_hook=_object, parse_constant=_constant)
+        except (ValueError, RecursionError) as error:
+            problems.append(f"{path.name} row {number}: no valid JSON ({error}); write one object a line")
+            continue
+        if not isinstance(record, dict):
+            found = type(record).__name__
+            problems.append(f"{path.name} row {number}: a JSON {found}, an object is expected; write one object a line")
+            continue
+        columns.update(dict.fromkeys(record))
+        rows.append(Row(number, {name: _cell(value) for name, value in record.items()}, path.name))
+    if problems:
+        raise CorpusError(*problems)
+    names = tuple(columns)
+    whole = tuple(Row(row.number, {name: row.values.get(name, "") for name in names}, row.file) for row in rows)
+    return Rows(path, names, whole)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} stands there twice")
+    return dict(pairs)
+
+
+def _constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _cell(value: Any) -> str:
+    """A JSON value as a cell: texts as they are, null as "", lists and objects as JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

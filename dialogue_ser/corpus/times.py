@@ -1,0 +1,28 @@
+"""Times as corpora write them."""
+
+import re
+
+_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d*)?)")
+_SECONDS = re.compile(r"-?\d+(?:[.,]\d*)?(?:[eE][+-]?\d+)?|-?[.,]\d+")
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds from ``00:20:57,256``, ``0:20:57.256``, ``20:57``, ``1257.256`` or ``1257,256``.
+
+    Raises:
+        ValueError: the text is no time.
+
+    >>> parse_seconds("0:20:57,256"), parse_seconds("1257,5"), parse_seconds("01:00")
+    (1257.256, 1257.5, 60.0)
+    """
+    text = text.strip()
+    clock = _CLOCK.fullmatch(text)
+    if clock is not None:
+        hours, minutes, seconds = int(clock[1] or 0), int(clock[2]), float(clock[3].replace(",", "."))
+        if minutes >= 60 or seconds >= 60:
+            raise ValueError(f"{text!r} has more than 59 minutes or seconds")
+        # Rounded to microseconds: 20 * 60 + 57.256 is not the nearest double to 1257.256.
+        return round(hours * 3600 + minutes * 60 + seconds, 6)
+    if _SECONDS.fullmatch(text):
+        return float(text.replace(",", "."))
+    raise ValueError(f"{text!r} is no time; write seconds (12.5) or hours:minutes:seconds (00:20:57,256)")

@@ -1,0 +1,161 @@
+"""What must hold of every corpus before anything is computed from it; all bad rows in one error."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
+from dialogue_ser.errors import CorpusError, unknown_name
+
+_NUMBERED = re.compile(r"(.*?)(\d+)")
+#: Spans longer than this are noticed: no turn of a conversation takes a minute.
+LONG_SPAN_SECONDS = 60.0
+
+
+def validate(corpus: Corpus) -> Corpus:
+    """Check a corpus and add to its warnings what is odd but usable.
+
+    Errors: an empty split, a duplicate utterance or dialogue id, an id that does not begin with its split, a label or
+    vote outside the label set, a turn without a speaker, senseless votes or times. Warnings: gaps in numbered ids,
+    turns with neither text nor audio, zero-length or very long spans, splits without any label.
+
+    Returns:
+        The same corpus with the warnings added.
+
+    Raises:
+        CorpusError: one sentence for every bad row.
+    """
+    problems = problems_of(corpus)
+    if problems:
+        raise CorpusError(*problems)
+    noticed = [*_id_gaps(corpus), *_odd_spans(corpus), *_odd_turns(corpus)]
+    return replace(corpus, warnings=(*corpus.warnings, *noticed))
+
+
+def problems_of(corpus: Corpus) -> list[str]:
+    """Every reason for which :func:`validate` refuses a corpus; readers add them to their own bad rows."""
+    return [
+        *_empty_splits(corpus),
+        *_duplicate_ids(corpus),
+        *_wrong_prefixes(corpus),
+        *(problem for turn in _turns(corpus) for problem in _turn_problems(corpus, turn)),
+    ]
+
+
+def _turns(corpus: Corpus) -> Iterator[Utterance]:
+    for dialogues in corpus.splits.values():
+        yield from utterances(dialogues)
+
+
+def _where(turn: Utterance) -> str:
+    return f"{turn.origin} ({turn.id})" if turn.origin else turn.id
+
+
+def _empty_splits(corpus: Corpus) -> Iterator[str]:
+    if not corpus.splits:
+        yield f"corpus {corpus.name}: has no split; give it at least one, e.g. train"
+    for split, dialogues in corpus.splits.items():
+        if not dialogues:
+            yield f"corpus {corpus.name}: split {split!r} is empty; give it dialogues or leave it out"
+
+
+def _duplicate_ids(corpus: Corpus) -> Iterator[str]:
+    first: dict[str, Utterance] = {}
+    for turn in _turns(corpus):
+        if turn.id in first:
+            yield f"{_where(turn)}: id {turn.id!r} is also that of {_where(first[turn.id])}; give each turn its own id"
+        first.setdefault(turn.id, turn)
+    seen: dict[str, Dialogue] = {}
+    for dialogue in (dialogue for dialogues in corpus.splits.values() for dialogue in dialogues):
+        if dialogue.id in seen:
+            here, there = _where(dialogue.utterances[0]), _where(seen[dialogue.id].utterances[0])
+            yield f"{here}: dialogue id {dialogue.id!r} is also that of {there}; give each dialogue its own id"
+        seen.setdefault(dialogue.id, dialogue)
+
+
+def _wrong_prefixes(corpus: Corpus) -> Iterator[str]:
+    for split, dialogues in corpus.splits.items():
+        for dialogue in dialogues:
+            if not dialogue.id.startswith(f"{split}/"):
+                yield f"dialogue {dialogue.id}: stands in split {split!r}; its id must begin with '{split}/'"
+            for turn in dialogue:
+                if not turn.id.startswith(f"{split}/"):
+                    yield f"{_where(turn)}: stands in split {split!r}; its id must begin with '{split}/'"
+
+
+def _turn_problems(corpus: Corpus, turn: Utterance) -> Iterator[str]:
+    where, labels = _where(turn), corpus.label_set.labels
+    if not turn.speaker.strip():
+        yield f"{where}: has no speaker; name one, or map no speaker column so that all turns share one"
+    if turn.label is not None and turn.label not in labels:
+        problem = unknown_name(f"{corpus.label_set.name} label", turn.label, labels)
+        yield f"{where}: {problem}; correct it or map it (--data.options.label_map)"
+    if turn.votes is not None:
+        for name in turn.votes:
+            if name not in labels:
+                yield f"{where}: votes: {unknown_name(f'{corpus.label_set.name} label', name, labels)}"
+        counts = list(turn.votes.values())
+        if not all(math.isfinite(count) and count >= 0 for count in counts) or sum(counts) <= 0:
+            yield f"{where}: votes {dict(turn.votes)} must be finite, not negative, and not all zero"
+    spans = [("times", turn.start_seconds, turn.end_seconds)]
+    if turn.audio is not None:
+        spans.append(("audio span", turn.audio.start_seconds, turn.audio.end_seconds))
+    for name, start, end in spans:
+        if any(value is not None and not (math.isfinite(value) and value >= 0) for value in (start, end)):
+            yield f"{where}: {name} {start}–{end} s; seconds must be numbers from 0 upwards"
+        elif start is not None and end is not None and end < start:
+            yield f"{where}: {name} {start}–{end} s; the end lies before the start: correct one of them"
+
+
+def _id_gaps(corpus: Corpus) -> Iterator[str]:
+    for split, dialogues in corpus.splits.items():
+        numbered = {dialogue.id: numbers for dialogue in dialogues if (numbers := _numbers(dialogue))}
+        origin = min((numbers[0] for numbers in numbered.values()), default=0)
+        gaps = [name for name, numbers in numbered.items() if numbers != list(range(origin, origin + len(numbers)))]
+        if gaps:
+            yield f"{split}: utterance ids have gaps in {len(gaps)} dialogues ({_some(gaps)}); no turn is invented"
+        backwards = [name for name, numbers in numbered.items() if numbers != sorted(numbers)]
+        if backwards:
+            yield f"{split}: utterance ids do not rise in {len(backwards)} dialogues ({_some(backwards)}); order kept"
+
+
+def _numbers(dialogue: Dialogue) -> list[int]:
+    """The numbers that end the utterance ids, or [] where the ids are not numbered in one way."""
+    matches = [_NUMBERED.fullmatch(turn.id) for turn in dialogue]
+    found = [match for match in matches if match is not None]
+    if len(found) < len(matches) or len({match[1] for match in found}) > 1:
+        return []
+    return [int(match[2]) for match in found]
+
+
+def _odd_spans(corpus: Corpus) -> Iterator[str]:
+    for split, dialogues in corpus.splits.items():
+        zero, long = [], []
+        for turn in utterances(dialogues):
+            if turn.start_seconds is None or turn.end_seconds is None:
+                continue
+            length = turn.end_seconds - turn.start_seconds
+            if length == 0:
+                zero.append(turn.id)
+            elif length > LONG_SPAN_SECONDS:
+                long.append(f"{turn.id}: {length:.0f} s")
+        if zero:
+            yield f"{split}: {len(zero)} turns have zero length by their times ({_some(zero)})"
+        if long:
+            yield f"{split}: {len(long)} turns are longer than {LONG_SPAN_SECONDS:.0f} s by their times ({_some(long)})"
+
+
+def _odd_turns(corpus: Corpus) -> Iterator[str]:
+    for split, dialogues in corpus.splits.items():
+        bare = [turn.id for turn in utterances(dialogues) if not (turn.text or "").strip() and turn.audio is None]
+        if bare:
+            yield f"{split}: {len(bare)} turns have neither text nor audio ({_some(bare)})"
+        counts = Counter(turn.label is None for turn in utterances(dialogues))
+        if not counts[False]:
+            yield f"{split}: no turn is labelled; it can be predicted but not scored"
+
+
+def _some(names: list[str], limit: int = 5) -> str:
+    return ", ".join(names[:limit]) + (f", … {len(names) - limit} more" if len(names) > limit else "")

@@ -1,0 +1,108 @@
+"""Every bad row in one error, every odd one in the warnings."""
+
+from pathlib import Path
+
+import pytest
+
+from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.corpus.validate import validate
+from dialogue_ser.errors import CorpusError
+
+LABELS = LabelSet("emotion", ("neutral", "joy", "anger"))
+
+
+def turn(name: str, **fields) -> Utterance:
+    row = {"id": f"train/{name}", "speaker": "Ross", "text": "Hi.", "label": "joy", "origin": f"a.csv row {name[-1]}"}
+    return Utterance(**(row | fields))
+
+
+def corpus(*turns: Utterance, split: str = "train", dialogue: str = "train/d", **more) -> Corpus:
+    return Corpus(name="own", label_set=LABELS, splits={split: (Dialogue(dialogue, turns),)} | more)
+
+
+def problems(broken: Corpus) -> tuple[str, ...]:
+    with pytest.raises(CorpusError) as caught:
+        validate(broken)
+    return caught.value.problems
+
+
+def test_a_good_corpus_comes_back_as_it_was():
+    good = corpus(turn("d_utt0"), turn("d_utt1"))
+    assert validate(good) == good
+
+
+def test_all_bad_rows_stand_in_one_error():
+    broken = corpus(
+        turn("d_utt2", label="joyy"),
+        turn("d_utt3", speaker=" "),
+        turn("d_utt3"),
+        turn("d_utt4", start_seconds=2.0, end_seconds=1.0),
+        turn("d_utt5", votes={"happy": 1.0}),
+        turn("d_utt6", votes={"joy": 0.0}),
+        turn("d_utt7", audio=AudioRef(Path("a.wav"), -1.0, 2.0)),
+        turn("d_utt8", id="test/d_utt8"),
+    )
+    found = problems(broken)
+    assert len(found) == 8
+    text = "\n".join(found)
+    for said in (
+        "a.csv row 2 (train/d_utt2): unknown emotion label 'joyy'; did you mean 'joy'?",
+        "a.csv row 3 (train/d_utt3): has no speaker",
+        "a.csv row 3 (train/d_utt3): id 'train/d_utt3' is also that of a.csv row 3",
+        "a.csv row 4 (train/d_utt4): times 2.0–1.0 s; the end lies before the start",
+        "a.csv row 5 (train/d_utt5): votes: unknown emotion label 'happy'",
+        "a.csv row 6 (train/d_utt6): votes {'joy': 0.0} must be finite",
+        "a.csv row 7 (train/d_utt7): audio span -1.0–2.0 s",
+        "a.csv row 8 (test/d_utt8): stands in split 'train'; its id must begin with 'train/'",
+    ):
+        assert said in text
+
+
+def test_duplicate_ids_name_both_rows():
+    (problem,) = problems(corpus(turn("d_utt2", origin="a.csv row 2"), turn("d_utt2", origin="b.csv row 9")))
+    assert "a.csv row 2" in problem
+    assert "b.csv row 9" in problem
+
+
+def test_dialogue_ids_are_unique_and_carry_their_split():
+    dialogues = (Dialogue("train/d", (turn("a"),)), Dialogue("train/d", (turn("b"),)), Dialogue("e", (turn("c"),)))
+    found = problems(Corpus(name="own", label_set=LABELS, splits={"train": dialogues}))
+    assert len(found) == 2
+    assert "dialogue id 'train/d' is also that of a.csv row a" in found[0]
+    assert "dialogue e: stands in split 'train'" in found[1]
+
+
+def test_an_empty_split_is_named():
+    assert "split 'dev' is empty" in problems(corpus(turn("a"), dev=()))[0]
+    assert "has no split" in problems(Corpus(name="own", label_set=LABELS, splits={}))[0]
+
+
+def test_gaps_in_ids_are_a_warning():
+    checked = validate(corpus(turn("d_utt0"), turn("d_utt2")))
+    assert checked.warnings == ("train: utterance ids have gaps in 1 dialogues (train/d); no turn is invented",)
+
+
+def test_ids_may_start_at_one_when_all_do():
+    assert validate(corpus(turn("d_utt1"), turn("d_utt2"))).warnings == ()
+    late = (Dialogue("train/d", (turn("d_utt0"),)), Dialogue("train/e", (turn("e_utt1"),)))
+    warned = validate(Corpus(name="own", label_set=LABELS, splits={"train": late})).warnings
+    assert warned == ("train: utterance ids have gaps in 1 dialogues (train/e); no turn is invented",)
+
+
+def test_odd_turns_are_warnings():
+    odd = corpus(
+        turn("a", start_seconds=1.0, end_seconds=1.0, label=None),
+        turn("b", start_seconds=1.0, end_seconds=100.0, label=None),
+        turn("c", text=None, label=None),
+    )
+    text = "\n".join(validate(odd).warnings)
+    assert "1 turns have zero length by their times (train/a)" in text
+    assert "1 turns are longer than 60 s by their times (train/b: 99 s)" in text
+    assert "1 turns have neither text nor audio (train/c)" in text
+    assert "no turn is labelled" in text
+
+
+def test_dialogues_of_one_and_of_five_hundred_turns_are_fine():
+    long = tuple(turn(f"d_utt{number}") for number in range(500))
+    assert validate(corpus(*long)).warnings == ()
+    assert validate(corpus(turn("d_utt0"))).warnings == ()
