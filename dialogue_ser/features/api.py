@@ -28,7 +28,7 @@ class UtteranceEncoder(Protocol):
     kind: InputKind
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """JSON-able description of everything that changes the output (weights' hash, options, versions, context window)."""
+        """JSON-able description of everything that changes the output (weights' hash, options, versions, context)."""
         ...
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:

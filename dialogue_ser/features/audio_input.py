@@ -1,0 +1,81 @@
+"""Decoding many utterances at once, with one error for all clips that cannot be used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from dialogue_ser.corpus.schema import Utterance
+from dialogue_ser.errors import MediaError
+from dialogue_ser.features.api import Array
+from dialogue_ser.media.decode import decode
+
+OnBad = Literal["error", "mask"]
+
+
+@dataclass(frozen=True)
+class DecodedTurns:
+    """Sound of the utterances that have some.
+
+    Args:
+        ids: utterance ids, one per waveform.
+        waveforms: mono float32 samples.
+        sample_rate_hz: of all of them.
+        problems: one sentence per clip that was masked.
+    """
+
+    ids: list[str]
+    waveforms: list[Array]
+    sample_rate_hz: int
+    problems: list[str]
+
+
+def decode_turn(turn: Utterance, sample_rate_hz: int) -> Array:
+    """Mono float32 samples of one utterance at a rate.
+
+    Raises:
+        MediaError: no such file, truncated, no samples, …
+    """
+    assert turn.audio is not None
+    audio = turn.audio
+    waveform = decode(audio.path, audio.start_seconds, audio.end_seconds, sample_rate_hz=sample_rate_hz)
+    samples: Array = waveform.samples
+    return samples
+
+
+def decode_turns(turns: Sequence[Utterance], sample_rate_hz: int, on_bad: OnBad) -> DecodedTurns:
+    """Waveforms of every utterance with audio; turns without an audio reference are left out silently.
+
+    Raises:
+        MediaError: ``on_bad`` is ``error`` and some clips cannot be decoded; names all of them.
+    """
+    decoded = DecodedTurns([], [], sample_rate_hz, [])
+    for turn in turns:
+        if turn.audio is None:
+            continue
+        try:
+            samples = decode_turn(turn, sample_rate_hz)
+        except MediaError as error:
+            decoded.problems.append(problem_of(turn, str(error)))
+            continue
+        decoded.ids.append(turn.id)
+        decoded.waveforms.append(samples)
+    raise_if_bad(decoded.problems, on_bad)
+    return decoded
+
+
+def problem_of(turn: Utterance, problem: str) -> str:
+    """One line that names the utterance and its row."""
+    where = f"{turn.origin} ({turn.id})" if turn.origin else turn.id
+    return f"{where}: {problem}"
+
+
+def raise_if_bad(problems: Sequence[str], on_bad: OnBad) -> None:
+    """Stop on bad clips unless they are to be masked.
+
+    Raises:
+        MediaError: ``on_bad`` is ``error`` and there are problems.
+    """
+    if problems and on_bad == "error":
+        raise MediaError(
+            *problems, f"{len(problems)} clip(s) cannot be used; --data.on_bad mask marks them absent and goes on"
+        )

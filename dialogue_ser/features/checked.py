@@ -1,0 +1,121 @@
+"""The contract of frozen encoders, enforced on every one of them, ours and yours."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dialogue_ser.corpus.schema import Dialogue, utterances
+from dialogue_ser.errors import FeatureError
+from dialogue_ser.features.api import Array, InputKind, UtteranceEncoder
+from dialogue_ser.features.traits import traits_of
+
+_DIMENSIONS: dict[str, int] = {"vector": 1, "frames": 2, "tokens": 1}
+_LISTED = 10
+
+
+class CheckedEncoder:
+    """An encoder whose every output is checked: known ids, right shape and type, one dimension, finite.
+
+    Args:
+        inner: the encoder.
+        name: registry name.
+        modality: name under which the batch carries it.
+
+    Raises:
+        FeatureError: the object lacks a part of the protocol; names all missing parts.
+    """
+
+    def __init__(self, inner: Any, name: str, modality: str) -> None:
+        missing = [part for part in ("encode", "fingerprint", "kind") if not hasattr(inner, part)]
+        if missing:
+            raise FeatureError(
+                f"encoder {name!r}: {type(inner).__name__} has no {', no '.join(missing)}; an encoder class needs "
+                "encode(dialogues), fingerprint() and kind (vector, frames or tokens)"
+            )
+        if inner.kind not in _DIMENSIONS:
+            raise FeatureError(f"encoder {name!r}: kind {inner.kind!r} is none of {', '.join(_DIMENSIONS)}")
+        self.inner: UtteranceEncoder = inner
+        self.name = name
+        self.modality = modality
+        self.kind: InputKind = inner.kind
+        self.traits = traits_of(inner, modality)
+        self._dim: int | None = None
+
+    @property
+    def on_progress(self) -> Callable[[int], None] | None:
+        """Called with the number of utterances just finished, where the encoder reports it itself."""
+        hook: Callable[[int], None] | None = getattr(self.inner, "on_progress", None)
+        return hook
+
+    @on_progress.setter
+    def on_progress(self, hook: Callable[[int], None] | None) -> None:
+        self.inner.on_progress = hook  # type: ignore[attr-defined]
+
+    @property
+    def reports_progress(self) -> bool:
+        """True if the encoder calls ``on_progress`` itself."""
+        return hasattr(self.inner, "on_progress")
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """What decides the output.
+
+        Raises:
+            FeatureError: it is not JSON-able.
+        """
+        value = dict(self.inner.fingerprint())
+        try:
+            json.dumps(value)
+        except TypeError as error:
+            raise FeatureError(
+                f"encoder {self.name!r}: fingerprint() is not JSON-able ({error}); use plain values"
+            ) from None
+        return value
+
+    def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
+        """Checked arrays by utterance id: float32 vectors and frames, int64 tokens.
+
+        Raises:
+            FeatureError: some arrays break the contract; names the utterances.
+        """
+        rows = self.inner.encode(dialogues)
+        if not isinstance(rows, Mapping):
+            raise FeatureError(
+                f"encoder {self.name!r}: encode() gave {type(rows).__name__}, not a mapping of id to array"
+            )
+        known = {turn.id for turn in utterances(dialogues)}
+        problems: list[str] = []
+        checked: dict[str, Array] = {}
+        for key, row in rows.items():
+            problem, array = self._check(key, row, known)
+            if problem:
+                problems.append(f"encoder {self.name!r}, {key}: {problem}")
+            else:
+                checked[key] = array
+        if problems:
+            rest = [f"… and {len(problems) - _LISTED} more"] if len(problems) > _LISTED else []
+            raise FeatureError(*problems[:_LISTED], *rest)
+        return checked
+
+    def _check(self, key: str, row: Any, known: set[str]) -> tuple[str, Array]:
+        array = np.asarray(row)
+        if key not in known:
+            return "is not an utterance it was asked for; key rows by utterance id", array
+        if array.dtype.kind not in "fiub":
+            return f"has type {array.dtype}, not numbers", array
+        if array.ndim != _DIMENSIONS[self.kind]:
+            expected = {"vector": "(D,)", "frames": "(L, D)", "tokens": "(L,)"}[self.kind]
+            return f"has shape {array.shape}, but kind {self.kind} needs {expected}", array
+        if array.size == 0:
+            return f"is empty (shape {array.shape}); leave out utterances that cannot be encoded", array
+        if self.kind == "tokens":
+            return "", array.astype(np.int64)
+        array = array.astype(np.float32, copy=False)
+        self._dim = array.shape[-1] if self._dim is None else self._dim
+        if array.shape[-1] != self._dim:
+            return f"has {array.shape[-1]} features, others have {self._dim}", array
+        if self.traits.may_be_nan:
+            return ("has infinite values" if np.isinf(array).any() else ""), array
+        n_bad = int(array.size - np.isfinite(array).sum())
+        return (f"has {n_bad} of {array.size} values that are NaN or infinite" if n_bad else ""), array

@@ -1,0 +1,127 @@
+"""A plain function as an encoder: ``texts -> [N, D]`` or ``waveforms, sample_rate_hz -> [N, D]``."""
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from dialogue_ser.corpus.schema import Dialogue, utterances
+from dialogue_ser.errors import ConfigError, FeatureError
+from dialogue_ser.features.api import Array, InputKind
+from dialogue_ser.features.audio_input import OnBad, decode_turns
+from dialogue_ser.features.traits import EncoderTraits
+
+Source = Literal["text", "audio"]
+
+
+class FunctionEncoder:
+    """Applies a function to the texts, or to the waveforms, of all utterances it is asked for.
+
+    Args:
+        function: ``function(texts: list[str], **options) -> [N, D]`` or
+            ``function(waveforms: list[array], sample_rate_hz: int, **options) -> [N, D]``.
+        name: registry name.
+        modality: name under which the batch carries it.
+        source: which of the two.
+        options: passed on; for audio ``sample_rate_hz`` (default 16000) is the rate the waveforms are resampled to.
+        on_bad: what to do with clips that cannot be decoded.
+        version: part of the fingerprint; raise it when something outside the function's own file changes its output.
+    """
+
+    kind: InputKind = "vector"
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        modality: str,
+        source: Source,
+        options: Mapping[str, Any],
+        on_bad: OnBad = "error",
+        version: str = "1",
+    ) -> None:
+        self.name = name
+        self.modality = modality
+        self._function = function
+        self._source = source
+        self._options = dict(options)
+        self._sample_rate_hz = int(self._options.pop("sample_rate_hz", 16000)) if source == "audio" else 0
+        self._on_bad: OnBad = on_bad
+        self._version = version
+        self._code = source_digest(function)
+        self.traits = EncoderTraits(context=(0, 0), reads=(source,), is_stored=self._code is not None)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Where the function stands, the hash of its source file, its options, its version."""
+        return {
+            "function": f"{self._function.__module__}:{self._function.__qualname__}",
+            "code": self._code,
+            "options": self._options,
+            "sample_rate_hz": self._sample_rate_hz,
+            "version": self._version,
+        }
+
+    def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
+        """One row per utterance that has text (or audio).
+
+        Raises:
+            FeatureError: the function gave something else than one row of numbers per utterance.
+            MediaError: clips cannot be decoded and ``on_bad`` is ``error``.
+        """
+        turns = list(utterances(dialogues))
+        if self._source == "text":
+            ids = [turn.id for turn in turns if turn.text is not None]
+            arguments: tuple[Any, ...] = ([turn.text for turn in turns if turn.text is not None],)
+        else:
+            decoded = decode_turns(turns, self._sample_rate_hz, self._on_bad)
+            ids, arguments = decoded.ids, (decoded.waveforms, decoded.sample_rate_hz)
+        if not ids:
+            return {}
+        output = self._function(*arguments, **self._options)
+        output = output.detach().cpu() if hasattr(output, "detach") else output
+        try:
+            rows = np.asarray(output)
+        except ValueError as error:
+            raise FeatureError(
+                f"encoder {self.name!r}: rows have different lengths ({error}); give an array [N, D]"
+            ) from None
+        if rows.ndim != 2 or rows.shape[0] != len(ids):
+            raise FeatureError(
+                f"encoder {self.name!r}: was given {len(ids)} utterances and gave an array of shape {rows.shape}; "
+                f"it must give one row per utterance: ({len(ids)}, D)"
+            )
+        return dict(zip(ids, rows, strict=True))
+
+
+def source_digest(function: Callable[..., Any]) -> str | None:
+    """SHA-256 of the file a function stands in (of the function alone in a notebook); None where there is no source."""
+    module = sys.modules.get(function.__module__)
+    file = getattr(module, "__file__", None)
+    if file is not None and Path(file).is_file():
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    try:
+        return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()
+    except (OSError, TypeError):
+        return None
+
+
+def source_of(function: Callable[..., Any], modality: str, name: str) -> Source:
+    """Whether a function wants texts or waveforms: by its first parameter's name, else by the modality's.
+
+    Raises:
+        ConfigError: neither says it.
+    """
+    first = next(iter(inspect.signature(function).parameters))
+    for source, words in (("audio", ("waveform", "audio", "samples")), ("text", ("text",))):
+        if any(word in first.lower() for word in words):
+            return "audio" if source == "audio" else "text"
+    if modality == "text" or modality == "audio":
+        return "text" if modality == "text" else "audio"
+    raise ConfigError(
+        f"encoder {name!r} for modality {modality!r}: cannot tell whether the function reads text or audio; name its "
+        "first parameter texts or waveforms, or register it with @register_encoder(name, modality='text')"
+    )

