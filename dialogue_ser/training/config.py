@@ -1,7 +1,10 @@
 """Everything a run is decided by: one frozen, typed, YAML-able configuration."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from dialogue_ser.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +64,9 @@ class LossConfig:
     focal_gamma: float = 0.0
     soft_labels: bool = False
 
+    def __post_init__(self) -> None:
+        _check("loss", self, {"class_weight_power": 0, "label_smoothing": 0, "focal_gamma": 0}, {"label_smoothing": 1})
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizerConfig:
@@ -83,6 +89,10 @@ class OptimizerConfig:
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     warmup_fraction: float = 0.0
     clip_norm: float = 5.0
+
+    def __post_init__(self) -> None:
+        least = dict.fromkeys(("learning_rate", "weight_decay", "momentum", "warmup_fraction", "clip_norm"), 0)
+        _check("optimizer", self, least, {"warmup_fraction": 1, "momentum": 1})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +126,11 @@ class TrainingConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
     workers: int = 0
+
+    def __post_init__(self) -> None:
+        counts = ("patience", "ema_decay", "checkpoint_every_steps", "threads", "workers")
+        least = dict.fromkeys(("epochs", "batch_size", "accumulate", "keep_checkpoints"), 1) | dict.fromkeys(counts, 0)
+        _check("training", self, least, {"ema_decay": 1})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,3 +190,16 @@ class RunConfig:
     training: TrainingConfig = TrainingConfig()
     wandb: WandbConfig = WandbConfig()
     save_attention: bool = True
+
+
+def _check(section: str, config: object, least: Mapping[str, float], most: Mapping[str, float]) -> None:
+    """Raises ConfigError naming every number of a section that is out of range."""
+    found = {name: getattr(config, name) for name in least}
+    problems = [
+        f"{section}.{n}: found {found[n]}, expected at least {low}" for n, low in least.items() if found[n] < low
+    ]
+    problems += [
+        f"{section}.{n}: found {found[n]}, expected at most {high}" for n, high in most.items() if found[n] > high
+    ]
+    if problems:
+        raise ConfigError(*problems)

@@ -1,0 +1,52 @@
+"""The loss a configuration asks for, and its class weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dialogue_ser.batch.dialogue_batch import DialogueBatch
+from dialogue_ser.corpus.schema import Dialogue, LabelSet, utterances
+from dialogue_ser.models.api import Output
+from dialogue_ser.nn.losses import masked_nll
+from dialogue_ser.training.config import LossConfig
+
+
+def class_weights(train: Sequence[Dialogue], label_set: LabelSet, config: LossConfig) -> Tensor | None:
+    """Weight per class ``[C]`` float64: inverse train frequency to a power, mean 1 over labelled train turns.
+
+    A class that never occurs in train is weighted as if it occurred once.
+    """
+    if config.class_weights == "none":
+        return None
+    labels = [label_set.index(turn.label) for turn in utterances(train) if turn.label is not None]
+    count_C = torch.bincount(torch.tensor(labels, dtype=torch.int64), minlength=len(label_set)).double()
+    weight_C = count_C.clamp_min(1.0) ** -config.class_weight_power
+    return weight_C * (count_C.sum() / (count_C * weight_C).sum())
+
+
+@dataclass(frozen=True)
+class DialogueLoss:
+    """Masked NLL of a batch as (numerator, denominator).
+
+    Args:
+        config: smoothing, focal exponent, soft labels.
+        class_weights_C: on the training device, or None.
+    """
+
+    config: LossConfig
+    class_weights_C: Tensor | None = None
+
+    def __call__(self, output: Output, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
+        """Both sums over the batch's labelled turns, in float32 or better also under autocast."""
+        log_probs_BTC = output.log_probs_BTC
+        is_half = log_probs_BTC.dtype in (torch.float16, torch.bfloat16)
+        return masked_nll(
+            log_probs_BTC.float() if is_half else log_probs_BTC,
+            batch.label,
+            class_weights_C=self.class_weights_C,
+            label_smoothing=self.config.label_smoothing,
+            focal_gamma=self.config.focal_gamma,
+            label_distribution_BTC=batch.label_distribution if self.config.soft_labels else None,
+        )

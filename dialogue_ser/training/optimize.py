@@ -1,0 +1,121 @@
+"""Optimizer, learning-rate schedule and moving average of the weights."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from dialogue_ser.training.config import OptimizerConfig
+
+# Parameters that weight decay would only pull off their meaning: learned initial states may be matrices [P, H].
+_UNDECAYED_NAMES = ("bias", "initial", "h0")
+
+
+def is_decayed(name: str, parameter: Tensor) -> bool:
+    """Whether AdamW decays a parameter: matrices yes; biases, norms' gains and learned initial states no.
+
+    >>> is_decayed("head.weight", torch.zeros(2, 2)), is_decayed("cell.initial_state", torch.zeros(2, 2))
+    (True, False)
+    """
+    last = name.rsplit(".", maxsplit=1)[-1]
+    return parameter.ndim > 1 and not any(part in last for part in _UNDECAYED_NAMES)
+
+
+def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
+    """AdamW with decoupled decay on matrices only, or SGD with L2 on every parameter as the source document has it."""
+    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    if config.name == "sgd":
+        return SGD(
+            [parameter for _, parameter in named],
+            lr=config.learning_rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+        )
+    decayed = [parameter for name, parameter in named if is_decayed(name, parameter)]
+    rest = [parameter for name, parameter in named if not is_decayed(name, parameter)]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    return AdamW([group for group in groups if group["params"]], lr=config.learning_rate)
+
+
+def learning_rate_at(step: int, total_steps: int, config: OptimizerConfig) -> float:
+    """Learning rate of one optimizer step (0-based): linear warm-up, then constant or down to zero.
+
+    A pure function of the step, so that there is no scheduler state to save and any step can be resumed.
+
+    >>> config = OptimizerConfig(learning_rate=1.0, schedule="linear", warmup_fraction=0.5)
+    >>> [learning_rate_at(step, 4, config) for step in range(4)]
+    [0.5, 1.0, 1.0, 0.5]
+    """
+    warmup_steps = math.ceil(config.warmup_fraction * total_steps)
+    if step < warmup_steps:
+        return config.learning_rate * (step + 1) / warmup_steps
+    if config.schedule == "constant":
+        return config.learning_rate
+    done = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
+    share = 1.0 - done if config.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
+    return config.learning_rate * share
+
+
+def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
+    """Gives every parameter group the same learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+
+
+def optimizer_state(optimizer: Optimizer) -> dict[str, Tensor]:
+    """The optimizer's tensors, keyed ``PARAMETER-INDEX/NAME``; plain numbers become 0-d float64 tensors."""
+    state: dict[str, Tensor] = {}
+    for index, values in optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            if value is not None:
+                state[f"{index}/{name}"] = (
+                    value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+                )
+    return state
+
+
+def load_optimizer_state(optimizer: Optimizer, state: Mapping[str, Tensor]) -> None:
+    """Puts back what :func:`optimizer_state` gave; groups and learning rates stay as built from the configuration."""
+    values: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in state.items():
+        index, name = key.split("/", maxsplit=1)
+        values.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({"state": values, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+class MovingAverage:
+    """Exponential moving average of a model's weights: average ← decay · average + (1 − decay) · weights, per step.
+
+    Buffers and integer tensors are copied as they are.
+
+    Args:
+        model: the model averaged over.
+        decay: in (0, 1).
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.values = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self._averaged = {name for name, _ in model.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Takes one optimizer step's weights into the average."""
+        for name, value in model.state_dict().items():
+            if name in self._averaged and value.is_floating_point():
+                self.values[name].lerp_(value, 1.0 - self.decay)
+            else:
+                self.values[name].copy_(value)
+
+    @contextmanager
+    def swapped_into(self, model: nn.Module) -> Iterator[None]:
+        """While open, the model has the averaged weights; afterwards its own again, bit for bit."""
+        own = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        model.load_state_dict(self.values)
+        try:
+            yield
+        finally:
+            model.load_state_dict(own)

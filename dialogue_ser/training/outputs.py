@@ -1,0 +1,106 @@
+"""What a finished run leaves: predictions of every split, attention, the model folder, the summary."""
+
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dialogue_ser.corpus.schema import Corpus, Dialogue
+from dialogue_ser.metrics.run_files import to_json, write_atomically
+from dialogue_ser.training.learner import Learner
+from dialogue_ser.training.plan import Batches
+from dialogue_ser.training.predict import Predicted, predict
+
+
+def predict_splits(
+    learner: Learner, corpus: Corpus, batches: Batches, *, with_attention: bool
+) -> dict[str, tuple[Sequence[Dialogue], Predicted]]:
+    """Predictions of every split that has dialogues, on this process alone, with the weights the system has now."""
+    found: dict[str, tuple[Sequence[Dialogue], Predicted]] = {}
+    learner.system.eval()
+    for split, dialogues in corpus.splits.items():
+        if dialogues:
+            predicted = predict(
+                learner.system, dialogues, batches, learner.loss, learner.accelerator, with_attention=with_attention
+            )
+            assert predicted is not None
+            found[split] = (dialogues, predicted)
+    return found
+
+
+def predictions_frame(
+    predictions: Mapping[str, tuple[Sequence[Dialogue], Predicted]], labels: Sequence[str]
+) -> pd.DataFrame:
+    """One row a turn: split, dialogue_id, utterance_id, turn, speaker, text, gold, predicted, p_<class> …"""
+    frames = [
+        _split_frame(split, dialogues, predicted, labels) for split, (dialogues, predicted) in predictions.items()
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def write_predictions(path: Path, frame: pd.DataFrame) -> None:
+    """predictions.parquet, whole or not at all."""
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    write_atomically(path, buffer.getvalue())
+
+
+def write_attention(folder: Path, predictions: Mapping[str, tuple[Sequence[Dialogue], Predicted]]) -> None:
+    """attention.safetensors (``SPLIT/DIALOGUE/NAME`` → ``[T, T]``) and attention.json (the turns of its rows and columns).
+
+    Writes nothing if the system has no attention.
+    """
+    tensors: dict[str, Tensor] = {}
+    turns: dict[str, list[str]] = {}
+    for split, (dialogues, predicted) in predictions.items():
+        place = {dialogue.id: f"{split}/{dialogue.id.removeprefix(f'{split}/')}" for dialogue in dialogues}
+        turns |= {place[dialogue.id]: [turn.id for turn in dialogue] for dialogue in dialogues}
+        for key, weights_TT in predicted.attention.items():
+            dialogue_id, name = key.rsplit("/", maxsplit=1)
+            tensors[f"{place[dialogue_id]}/{name}"] = weights_TT
+    if tensors:
+        write_atomically(folder / "attention.safetensors", safetensors.torch.save(tensors))
+        write_atomically(folder / "attention.json", to_json({"turns": turns}))
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident size of this process so far, plus the largest CUDA allocation; 0 where the system cannot say."""
+    device = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    if sys.platform == "win32":
+        return device
+    import resource
+
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return device + resident * (1 if sys.platform == "darwin" else 1024)
+
+
+def n_parameters(learner: Learner) -> int:
+    """Trained parameters."""
+    return sum(parameter.numel() for parameter in learner.system.parameters() if parameter.requires_grad)
+
+
+def _split_frame(
+    split: str, dialogues: Sequence[Dialogue], predicted: Predicted, labels: Sequence[str]
+) -> pd.DataFrame:
+    turns = [(dialogue, number, turn) for dialogue in dialogues for number, turn in enumerate(dialogue)]
+    columns: dict[str, Any] = {
+        "split": split,
+        "dialogue_id": [dialogue.id for dialogue, _, _ in turns],
+        "utterance_id": [turn.id for _, _, turn in turns],
+        "turn": [number for _, number, _ in turns],
+        "speaker": [turn.speaker for _, _, turn in turns],
+        "text": [turn.text for _, _, turn in turns],
+        "gold": [turn.label for _, _, turn in turns],
+        "predicted": [labels[index] for index in predicted.predicted_N],
+    }
+    probabilities_NC: NDArray[np.float64] = np.exp(predicted.log_probs_NC)
+    columns |= {f"p_{label}": probabilities_NC[:, index] for index, label in enumerate(labels)}
+    return pd.DataFrame(columns)

@@ -1,0 +1,141 @@
+"""From a configuration to everything the loop needs: corpus, fitted features, system, learner."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from accelerate import Accelerator
+
+from dialogue_ser.batch.collate import collate
+from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
+from dialogue_ser.errors import ConfigError
+from dialogue_ser.features.api import FeatureTable
+from dialogue_ser.features.store import FeatureStore
+from dialogue_ser.inference.pipeline import FeaturePipeline
+from dialogue_ser.metrics.scores import METRICS, score
+from dialogue_ser.models import build_model
+from dialogue_ser.models.api import DialogueSystem
+from dialogue_ser.training.config import RunConfig
+from dialogue_ser.training.interrupt import StopRequest
+from dialogue_ser.training.learner import Learner
+from dialogue_ser.training.loop import Task
+from dialogue_ser.training.loss import DialogueLoss, class_weights
+from dialogue_ser.training.optimize import build_optimizer
+from dialogue_ser.training.plan import Batches
+from dialogue_ser.training.predict import evaluation_batches, gold_labels, predict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What a run learns from.
+
+    Args:
+        corpus: validated.
+        train: dialogues of the training split(s).
+        dev: dialogues that choose.
+        pipelines: modality → encoder and transforms, fitted on train.
+        tables: modality → model-ready features of every split.
+    """
+
+    corpus: Corpus
+    train: tuple[Dialogue, ...]
+    dev: tuple[Dialogue, ...]
+    pipelines: Mapping[str, FeaturePipeline]
+    tables: Mapping[str, FeatureTable]
+
+    @property
+    def masked(self) -> dict[str, int]:
+        """Turns of all splits without features, per modality."""
+        ids = [turn.id for dialogues in self.corpus.splits.values() for turn in utterances(dialogues)]
+        return {modality: sum(name not in table.rows for name in ids) for modality, table in self.tables.items()}
+
+
+def load_data(config: RunConfig, store: FeatureStore | None = None) -> Data:
+    """Reads the corpus, fits every modality's pipeline on train and makes the tables of all splits.
+
+    Raises:
+        ConfigError: unknown reader, encoder or option; no modality.
+        CorpusError: bad rows, unknown or empty split.
+        MediaError, FeatureError: features that cannot be made.
+        MissingDataError: the corpus is not on this machine.
+    """
+    if not config.features:
+        raise ConfigError("features: no modality; give at least one, e.g. --features.text.encoder minilm")
+    data = config.data
+    corpus = read_corpus(data.reader, data.path, data.labels, on_bad=data.on_bad, **data.options)
+    train = tuple(dialogue for name in data.train.split("+") for dialogue in corpus.split(name))
+    dev = corpus.split(data.dev)
+    pipelines = {
+        modality: FeaturePipeline.build(
+            modality, feature.encoder, feature.options, transforms=feature.transforms, on_bad=data.on_bad
+        )
+        for modality, feature in config.features.items()
+    }
+    store = store or FeatureStore()
+    everything = [dialogue for dialogues in corpus.splits.values() for dialogue in dialogues]
+    tables = {}
+    for modality, pipeline in pipelines.items():
+        pipeline.fit(train, store)
+        tables[modality] = pipeline.table(everything, store)
+    return Data(corpus=corpus, train=train, dev=dev, pipelines=pipelines, tables=tables)
+
+
+def build_system(config: RunConfig, data: Data) -> DialogueSystem:
+    """The configured system with random weights, drawn from torch's global generator."""
+    inputs = {modality: table.spec for modality, table in data.tables.items()}
+    return build_model(config.model.name, config.model.options, inputs, len(data.corpus.label_set))
+
+
+def make_batches(config: RunConfig, data: Data, accelerator: Accelerator) -> Batches:
+    """How this process cuts and collates."""
+    return Batches(
+        collate=partial(collate, tables=data.tables, label_set=data.corpus.label_set),
+        batch_size=config.training.batch_size,
+        accumulate=config.training.accumulate,
+        rank=accelerator.process_index,
+        n_ranks=accelerator.num_processes,
+        workers=config.training.workers,
+        pin_memory=accelerator.device.type == "cuda",
+    )
+
+
+def build_learner(config: RunConfig, data: Data, system: DialogueSystem, accelerator: Accelerator) -> Learner:
+    """System on its device, optimizer, loss (class weights from train), moving average."""
+    system.to(accelerator.device)
+    weights_C = class_weights(data.train, data.corpus.label_set, config.loss)
+    batches = make_batches(config, data, accelerator)
+    return Learner(
+        system,
+        build_optimizer(system, config.optimizer),
+        DialogueLoss(config.loss, None if weights_C is None else weights_C.to(accelerator.device)),
+        config=config.optimizer,
+        total_steps=config.training.epochs * batches.n_steps(len(data.train)),
+        accelerator=accelerator,
+        ema_decay=config.training.ema_decay,
+    )
+
+
+def build_task(config: RunConfig, data: Data, learner: Learner, stop: StopRequest) -> Task:
+    """Train dialogues, their batches, and the evaluation on dev."""
+    batches = make_batches(config, data, learner.accelerator)
+    gold = gold_labels(data.dev)
+    labels = data.corpus.label_set.labels
+
+    def evaluate() -> dict[str, Any] | None:
+        with learner.evaluation_weights() as system:
+            predicted = predict(
+                system, data.dev, evaluation_batches(batches), learner.loss, learner.accelerator, stop=stop
+            )
+        if predicted is None:
+            return None
+        return {"dev_loss": predicted.loss, "dev": headline(gold, predicted.predicted_N.tolist(), labels)}
+
+    return Task(dialogues=data.train, batches=batches, evaluate=evaluate, seed=config.seed)
+
+
+def headline(gold: Sequence[str | None], predicted: Sequence[int], labels: Sequence[str]) -> dict[str, float]:
+    """The four scores that metrics.jsonl carries."""
+    scores = score(gold, predicted, labels)
+    return {name: float(getattr(scores, name)) for name in METRICS}
