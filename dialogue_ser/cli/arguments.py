@@ -1,0 +1,84 @@
+"""Flags from typed signatures (jsonargparse), with errors that name the nearest flag."""
+
+import inspect
+import re
+from argparse import ArgumentError
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from dialogue_ser.errors import ConfigError
+
+
+def new_parser(prog: str, description: str) -> ArgumentParser:
+    """A parser that raises instead of exiting, except after ``--help``."""
+    return ArgumentParser(prog=prog, description=description, exit_on_error=False, default_env=False)
+
+
+def parse(parser: ArgumentParser, tokens: Sequence[str]) -> Namespace:
+    """Typed values of a command's tokens.
+
+    Raises:
+        ConfigError: a flag that does not exist (names the nearest), or a value of a wrong type.
+    """
+    try:
+        return parser.parse_args(list(tokens))
+    except ArgumentError as error:
+        raise ConfigError(_explain(parser, str(error))) from error
+
+
+def call_with_arguments(function: Callable[..., Any], tokens: Sequence[str], prog: str) -> int | None:
+    """Call a plain typed function with the values of its flags; parameters without default are positional.
+
+    Returns:
+        the function's own exit status, or None.
+
+    Raises:
+        ConfigError: as :func:`parse`.
+    """
+    parser = new_parser(prog, (function.__doc__ or "").split("\n", 1)[0])
+    parser.add_function_arguments(function, as_positional=True, fail_untyped=True)
+    values = parse(parser, tokens)
+    status = function(**{key: values[key] for key in inspect.signature(function).parameters})
+    return status if isinstance(status, int) else None
+
+
+def flags(parser: ArgumentParser) -> list[str]:
+    """Every ``--flag`` the parser knows."""
+    return [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
+
+
+def _explain(parser: ArgumentParser, message: str) -> str:
+    """An argparse message as what, where and how to mend."""
+    help_hint = f"see '{parser.prog} --help'"
+    bad_value = re.search(r'Parser key "([^"]+)":\s*Expected an? (.+)\. Got value: (.*)', message, re.DOTALL)
+    if bad_value is not None:
+        return f"{parser.prog}: {_explain_value(parser, *bad_value.groups())}; {help_hint}"
+    unknown = re.search(r"[Uu]nrecognized arguments: (\S+)", message)
+    if unknown is None:
+        return f"{parser.prog}: {_one_line(message)}; {help_hint}"
+    token = unknown.group(1)
+    if not token.startswith("--"):
+        return f"{parser.prog}: unexpected argument {token!r}; {help_hint}"
+    flag = token.split("=", 1)[0]
+    near = get_close_matches(flag, flags(parser), n=1)
+    hint = f" did you mean {near[0]}?" if near else f" {help_hint}"
+    return f"{parser.prog}: unknown flag {flag};{hint}"
+
+
+def _explain_value(parser: ArgumentParser, key: str, expected: str, value: str) -> str:
+    """``--training.epochs: found 'x', expected a whole number``, with the nearest of several choices."""
+    name = f"--{key}" if f"--{key}" in flags(parser) else key
+    found = _one_line(value)
+    choices = re.findall(r"'([^']+)'", expected) if "Literal" in expected else []
+    near = get_close_matches(found, choices, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    kinds = {"<class 'int'>": "a whole number", "<class 'float'>": "a number", "<class 'bool'>": "true or false"}
+    wanted = f"one of {', '.join(choices)}" if choices else kinds.get(expected, _one_line(expected))
+    return f"{name}: found {found!r}, expected {wanted}{hint}"
+
+
+def _one_line(message: str) -> str:
+    return re.sub(r"\s*\n\s*", " ", message).strip().rstrip(".")

@@ -1,0 +1,59 @@
+"""``dialogue-ser encoders``, ``models``, ``presets`` and ``presets show NAME``: what there is, one line each."""
+
+from importlib import resources
+
+from dialogue_ser.cli.tables import show_list
+from dialogue_ser.training.config_io import dump_config
+from dialogue_ser.training.presets import load_preset, preset_names
+
+
+def encoders() -> None:
+    """List the utterance encoders: frozen ones (any modality) and those trained inside the model."""
+    from dialogue_ser.encoders import TRAINED_ENCODERS
+    from dialogue_ser.features.registry import list_encoders
+
+    rows = [(info.name, info.origin, info.description) for info in list_encoders()]
+    rows += [(name, "trained", _first_line(encoder)) for name, encoder in TRAINED_ENCODERS.items()]
+    show_list("utterance encoders (--features.MODALITY.encoder NAME)", ("name", "origin", "what it gives"), rows)
+    print("also: package.module:function of your own")
+
+
+def models() -> None:
+    """List the dialogue models."""
+    from importlib.metadata import entry_points
+
+    from dialogue_ser.models import MODELS
+
+    rows = [(name, _first_line(system)) for name, system in MODELS.items()]
+    rows += [(point.name, f"entry point {point.value}") for point in entry_points(group="dialogue_ser.models")]
+    show_list("dialogue models (--model.name NAME)", ("name", "what it is"), rows)
+
+
+def presets() -> None:
+    """List the run presets that ship with the package."""
+    rows = [(name, preset_summary(name)) for name in preset_names()]
+    show_list("run presets (dialogue-ser train --preset NAME)", ("name", "what it runs"), rows)
+
+
+def presets_show(name: str) -> None:
+    """Print a preset as YAML, fully resolved.
+
+    Args:
+        name: preset; 'dialogue-ser presets' lists them.
+    """
+    print(dump_config(load_preset(name)), end="")
+
+
+def preset_summary(name: str) -> str:
+    """The comment that a preset's file begins with, on one line."""
+    lines = (resources.files("dialogue_ser.presets") / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    comment = []
+    for line in lines:
+        if not line.startswith("#"):
+            break
+        comment.append(line.lstrip("# ").strip())
+    return " ".join(comment)
+
+
+def _first_line(documented: object) -> str:
+    return (documented.__doc__ or "").strip().partition("\n")[0]

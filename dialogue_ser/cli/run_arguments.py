@@ -1,0 +1,230 @@
+"""The flags of ``dialogue-ser train``: every field of RunConfig, dotted, over a preset or a file.
+
+RunConfig's ``features`` and ``model.options`` have no fixed fields, so the parser is built for the run at hand: the
+tokens are first scanned for what decides its shape (preset, config files, model name, modalities); then each modality
+gets one typed group ``features.MODALITY``, and the chosen system's Config gives the flags under ``model.options``.
+Both ``--a.b value`` and ``--a.b=value`` (what W&B sweeps emit) work. Later layers win: preset, then ``--config`` files
+in order, then flags. Choosing another encoder or model drops the options that the layer below gave to the former one;
+``--features.MODALITY null`` leaves a modality out.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from dialogue_ser.cli.arguments import new_parser, parse
+from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.training.config import FeatureConfig, ModelConfig, RunConfig
+from dialogue_ser.training.config_io import config_from_dict, config_to_dict, load_config
+from dialogue_ser.training.presets import load_preset, preset_names
+
+_ALIASES = {"--on-bad": "--data.on_bad", "--print-config": "--print_config", "--allow_mismatch": "--allow-mismatch"}
+_USAGE = """dialogue-ser train --preset NAME [--a.b VALUE | --a.b=VALUE ...] [--config FILE.yaml] [--out DIR] [--seed N]
+                          [--on-bad error|mask] [--resume DIR [--allow-mismatch]] [--print_config]"""
+_MODALITY = re.compile(r"--features\.([^.=]+)(\..*)?")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainRequest:
+    """What ``dialogue-ser train`` was asked for.
+
+    Args:
+        config: fully resolved configuration.
+        out: run directory, or None for runs/NAME.
+        resume: continue the run in ``out``.
+        allow_mismatch: continue although configuration, data or versions differ.
+        print_config: only print the configuration.
+    """
+
+    config: RunConfig
+    out: Path | None = None
+    resume: bool = False
+    allow_mismatch: bool = False
+    print_config: bool = False
+
+
+def parse_train(tokens: Sequence[str]) -> TrainRequest:
+    """The request that a ``train`` command line stands for; touches no data and writes nothing.
+
+    Raises:
+        ConfigError: unknown flags, presets, models or settings, values of a wrong type, or nothing to start from.
+        SystemExit: after ``--help``.
+    """
+    tokens = _split_aliases(tokens)
+    is_help = any(token in ("-h", "--help") for token in tokens)
+    layers = _layers(tokens)
+    if not layers and not is_help:
+        presets = ", ".join(preset_names())
+        raise ConfigError(
+            f"train: nothing to train; give --preset NAME ({presets}), --config FILE.yaml or --resume DIR"
+        )
+    base: dict[str, Any] = {}
+    for _, layer in layers:
+        base = merge(base, layer)
+    tokens, removed = _removed_modalities(tokens)
+    for modality in removed:
+        base.get("features", {}).pop(modality, None)
+    base = merge(base, _shape_of(tokens, base))
+    where = " + ".join(source for source, _ in layers) or "defaults"
+    filled = config_to_dict(config_from_dict(base, where=where))
+    parser = train_parser(filled, where=where)
+    values = parse(parser, tokens).as_dict()
+    control = {
+        name: values.pop(name, None) for name in ("preset", "config", "resume", "out", "allow_mismatch", "print_config")
+    }
+    values.setdefault("features", {})
+    values["model"] = {**values["model"], "options": dict(values["model"].get("options") or {})}
+    config = config_from_dict(values, where="command line")
+    resume = control["resume"]
+    if resume and control["out"] and Path(resume) != Path(control["out"]):
+        raise ConfigError("train: --resume DIR continues in DIR; leave --out away")
+    return TrainRequest(
+        config=config,
+        out=Path(resume or control["out"]) if resume or control["out"] else None,
+        resume=bool(resume),
+        allow_mismatch=bool(control["allow_mismatch"]),
+        print_config=bool(control["print_config"]),
+    )
+
+
+def train_parser(base: Mapping[str, Any], where: str = "defaults") -> ArgumentParser:
+    """Parser whose defaults are a resolved configuration.
+
+    Args:
+        base: RunConfig as a mapping; decides which modalities and model options have flags.
+        where: sources of ``base``, named in errors.
+
+    Raises:
+        ConfigError: an unknown model, or options that its Config does not have.
+    """
+    parser = new_parser(
+        "dialogue-ser train", "Train, evaluate and report. Flags win over --config files, those over --preset."
+    )
+    parser.usage = _USAGE
+    parser.add_argument("--preset", type=str | None, help=f"where to start from: {', '.join(preset_names())}")
+    parser.add_argument(
+        "--config", action="append", help="YAML file of settings, laid over the preset (may be repeated)"
+    )
+    parser.add_argument("--out", type=str | None, help="run directory; runs/NAME if left away")
+    parser.add_argument("--resume", type=str | None, help="continue the run in this directory")
+    parser.add_argument("--allow-mismatch", action="store_true", help="resume although config, data or versions differ")
+    parser.add_argument("--print_config", action="store_true", help="print the resolved configuration and stop")
+    defaults: dict[str, Any] = {}
+    parts = {field.name: type(field.default) for field in dataclasses.fields(RunConfig)}
+    groups = {name: kind for name, kind in parts.items() if dataclasses.is_dataclass(kind) and kind is not ModelConfig}
+    parser.add_class_arguments(RunConfig, skip={*groups, "features", "model"})
+    for name, kind in groups.items():
+        parser.add_class_arguments(kind, name)
+        defaults |= {f"{name}.{key}": value for key, value in base[name].items()}
+    defaults |= {key: base[key] for key in parts if key not in groups and key not in ("features", "model")}
+    for modality, feature in base["features"].items():
+        parser.add_class_arguments(FeatureConfig, f"features.{modality}")
+        defaults |= {f"features.{modality}.{key}": value for key, value in feature.items()}
+    parser.add_class_arguments(ModelConfig, "model", skip={"options"})
+    defaults["model.name"] = base["model"]["name"]
+    defaults |= _add_model_options(parser, base["model"], where)
+    parser.set_defaults({key: tuple(value) if isinstance(value, list) else value for key, value in defaults.items()})
+    return parser
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Deep merge of two layers; another encoder or model name drops the options below it.
+
+    >>> merge({"model": {"name": "a", "options": {"x": 1}}}, {"model": {"name": "b"}})
+    {'model': {'name': 'b'}}
+    """
+    merged = dict(below)
+    for chooser in ("name", "encoder"):
+        if chooser in above and "options" in merged and above[chooser] != merged.get(chooser):
+            del merged["options"]
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _add_model_options(parser: ArgumentParser, model: Mapping[str, Any], where: str) -> dict[str, Any]:
+    from dialogue_ser.models import find_model  # imports torch: only once a run is really described
+
+    config_type = find_model(model["name"]).Config
+    known = [field.name for field in dataclasses.fields(config_type)]
+    unknown = [name for name in model["options"] if name not in known]
+    if unknown:
+        problems = (unknown_name(f"option of model {model['name']}", name, known) for name in unknown)
+        raise ConfigError(*(f"{where}: model.options: {problem}" for problem in problems))
+    if known:
+        parser.add_class_arguments(config_type, "model.options")
+    return {f"model.options.{key}": value for key, value in model["options"].items()}
+
+
+def _split_aliases(tokens: Sequence[str]) -> list[str]:
+    """Tokens with friendly names replaced by the fields they stand for, and Python's None (as W&B writes it) by null."""
+    parts = (token.partition("=") for token in tokens)
+    return [
+        _ALIASES.get(head, head) + equals + ("null" if equals and value == "None" else value)
+        for head, equals, value in parts
+    ]
+
+
+def _values_of(tokens: Sequence[str], flag: str) -> Iterator[str]:
+    """Values a flag is given, as ``--flag value`` or ``--flag=value``."""
+    for index, token in enumerate(tokens):
+        if token == flag and index + 1 < len(tokens):
+            yield tokens[index + 1]
+        elif token.startswith(f"{flag}="):
+            yield token.partition("=")[2]
+
+
+def _layers(tokens: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(source, mapping) of the run to resume, the preset and the config files, lowest first."""
+    layers: list[tuple[str, Mapping[str, Any]]] = []
+    for folder in _values_of(tokens, "--resume"):
+        path = Path(folder) / "config.yaml"
+        if not path.is_file():
+            raise ConfigError(f"--resume {folder}: no run there ({path} does not exist); give a run directory")
+        layers.append((str(path), config_to_dict(load_config(path))))
+    layers += [(f"preset {name}", config_to_dict(load_preset(name))) for name in _values_of(tokens, "--preset")]
+    for file in _values_of(tokens, "--config"):
+        load_config(Path(file))  # names every wrong key and value with the file
+        layers.append((file, yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}))
+    return layers
+
+
+def _removed_modalities(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tokens without ``--features.MODALITY null``, and the modalities so removed."""
+    kept: list[str] = []
+    removed: list[str] = []
+    queue = list(tokens)
+    while queue:
+        token = queue.pop(0)
+        head, equals, value = token.partition("=")
+        match = _MODALITY.fullmatch(head)
+        given = value if equals else (queue[0] if queue else "")
+        if match and not match.group(2) and given in ("null", "none", "None"):
+            removed.append(match.group(1))
+            queue = queue if equals else queue[1:]
+        else:
+            kept.append(token)
+    return kept, removed
+
+
+def _shape_of(tokens: Sequence[str], base: Mapping[str, Any]) -> dict[str, Any]:
+    """The layer of flags that decides which other flags exist: model name and encoders of modalities."""
+    shape: dict[str, Any] = {}
+    for name in _values_of(tokens, "--model.name"):
+        shape["model"] = {"name": name}
+    modalities = dict.fromkeys(match.group(1) for token in tokens if (match := _MODALITY.match(token)))
+    for modality in modalities:
+        encoders = list(_values_of(tokens, f"--features.{modality}.encoder"))
+        if encoders:
+            shape.setdefault("features", {})[modality] = {"encoder": encoders[-1]}
+        elif modality not in base.get("features", {}):
+            problem = unknown_name("modality", modality, base.get("features", {}))
+            raise ConfigError(f"--features.{modality}: {problem}; a new one needs --features.{modality}.encoder NAME")
+    return shape

@@ -1,0 +1,65 @@
+"""What commands print: rich tables of scores, with intervals."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+HEADINGS = {
+    "weighted_f1": "weighted F1",
+    "macro_f1": "macro F1",
+    "accuracy": "accuracy (WA)",
+    "uar": "macro recall (UA)",
+}
+
+
+def scores_table(scores: Mapping[str, Any]) -> Table:
+    """One row per split of what ``evaluate_run`` returns, each metric with its interval over dialogues.
+
+    Args:
+        scores: the content of ``scores.json``.
+    """
+    level = next((part["intervals"]["weighted_f1"]["level"] for part in scores["splits"].values()), 0.95)
+    table = Table(
+        title=f"{escape(scores['run'])}: scores with {level:.0%} intervals over dialogues", title_justify="left"
+    )
+    table.add_column("split")
+    for heading in ("dialogues", "turns", *HEADINGS.values()):
+        table.add_column(heading, justify="right")
+    for split, part in scores["splits"].items():
+        cells = (interval_text(part["intervals"][metric]) for metric in HEADINGS)
+        table.add_row(escape(split), str(part["counts"]["dialogues"]), str(part["counts"]["labelled"]), *cells)
+    masked = {modality: count for modality, count in scores.get("masked", {}).items() if count}
+    if masked:
+        counts = ", ".join(f"{modality} {count}" for modality, count in masked.items())
+        table.caption = f"turns whose media could not be decoded and were masked: {counts}"
+    return table
+
+
+def interval_text(interval: Mapping[str, float]) -> str:
+    """A score and its interval.
+
+    >>> interval_text({"estimate": 0.5871, "low": 0.5699, "high": 0.6032})
+    '0.587 [0.570, 0.603]'
+    """
+    return f"{interval['estimate']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+
+
+def show(table: Table) -> None:
+    """Print a table to standard output; never folded when the output is a pipe or a file."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    console.print(table)
+
+
+def show_list(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print named things with one line each."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    show(table)

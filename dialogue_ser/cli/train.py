@@ -1,0 +1,53 @@
+"""``dialogue-ser train``: configuration → run → evaluation → report → model card."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
+from dialogue_ser.cli.tables import scores_table, show
+from dialogue_ser.training.config_io import dump_config
+
+
+def train_command(tokens: Sequence[str]) -> int:
+    """Train as the flags say, then score, report and describe the model.
+
+    Args:
+        tokens: what follows ``dialogue-ser train``.
+
+    Returns:
+        exit status: 0, or 128 + signal number of an interrupted run (resume it with --resume).
+
+    Raises:
+        DialogueSerError: whatever the user can mend; nothing is written then.
+    """
+    request = parse_train(tokens)
+    if request.print_config:
+        print(dump_config(request.config), end="")
+        return 0
+    return _train(request)
+
+
+def finish(run_dir: Path) -> Path:
+    """Score a finished run, write its model card and report, print the table.
+
+    Returns:
+        the report's path.
+    """
+    from dialogue_ser.evaluation.run import evaluate_run
+    from dialogue_ser.metrics.run_files import write_atomically
+    from dialogue_ser.report import model_card, write_report
+
+    scores = evaluate_run(run_dir)
+    write_atomically(run_dir / "model" / "README.md", model_card(run_dir))
+    report = write_report(run_dir)
+    show(scores_table(scores))
+    return report
+
+
+def _train(request: TrainRequest) -> int:
+    from dialogue_ser.training.run import train
+
+    run = train(request.config, out=request.out, resume=request.resume, allow_mismatch=request.allow_mismatch)
+    report = finish(run.folder)
+    print(f"run:    {run.folder}\nreport: {report}\nuse it: dialogue-ser predict {run.folder} INPUT.csv")
+    return 0
