@@ -1,6 +1,7 @@
 """Dialogues and feature tables → one padded DialogueBatch."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,9 +84,7 @@ def _pad_modality(
     }
     longest = max((len(row) for row in found.values()), default=1)
     tail = {"vector": (spec.dim,), "frames": (longest, spec.dim), "tokens": (longest,)}[spec.kind]
-    values: NDArray[np.float32] | NDArray[np.int64] = np.zeros(
-        (*shape, *tail), dtype=np.int64 if spec.kind == "tokens" else np.float32
-    )
+    values: NDArray[Any] = np.zeros((*shape, *tail), dtype=np.int64 if spec.kind == "tokens" else np.float32)
     present = np.zeros(shape, dtype=np.bool_)
     n_frames = np.zeros(shape, dtype=np.int64)
     for (b, t), row in found.items():

@@ -35,7 +35,7 @@ class ConcatFusion(nn.Module):
         self.out_dim = sum(projection.get(name, size) for name, size in dims.items())
 
     def forward(self, vectors: Mapping[str, Tensor], is_present: Mapping[str, Tensor]) -> Float[Tensor, "*turns fused"]:
-        """x ``[B, T, ΣD]`` from one ``[B, T, D]`` per modality and where it is present ``[B, T]``."""
+        """Fused x ``[B, T, ΣD]`` from one ``[B, T, D]`` per modality and where it is present ``[B, T]``."""
         parts = []
         for name in self.modalities:
             vector = vectors[name]

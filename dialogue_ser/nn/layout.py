@@ -10,6 +10,9 @@ Speaker states live in a pool of rows. A row exists exactly as long as somebody 
 - all parties that have not spoken yet have listened to the same turns from the same initial state, so they share ONE
   row, the bystander, for as long as somebody is still to speak for the first time.
 
+One direction alone (a causal model) does not look ahead: it keeps the row of everybody who has spoken and the
+bystander's, as a stream would have to, so that not even the rounding of a turn depends on what comes after it.
+
 The pool after step t holds the states of the ``n_active[t]`` speakers followed by those of the listeners.
 """
 
@@ -110,7 +113,7 @@ def build_layout(
         rows[turns] = np.arange(len(turns))
         turn_of_row.append(turns)
         row_of_turn.append(rows)
-        plans.append(_plan_states(speaker.reshape(-1)[turn], is_real))
+        plans.append(_plan_states(speaker.reshape(-1)[turn], is_real, looks_ahead=bidirectional))
 
     device = speaker_BT.device
     steps, first_listener = [], 0
@@ -144,12 +147,15 @@ def _pad(rows: Indices, length: int) -> Indices:
     return np.concatenate([rows, np.zeros(length - len(rows), dtype=np.int64)])
 
 
-def _plan_states(speaker: Indices, is_real: NDArray[np.bool_]) -> Sequence[tuple[Indices, Indices]]:
+def _plan_states(
+    speaker: Indices, is_real: NDArray[np.bool_], *, looks_ahead: bool
+) -> Sequence[tuple[Indices, Indices]]:
     """Per step: pool rows to take (speakers, then listeners) and the dialogue each listener hears, in one direction.
 
     Args:
         speaker: ``[B, T]`` sorted by length, in reading order.
         is_real: ``[B, T]``.
+        looks_ahead: drop states nobody will read again.
     """
     n_dialogues, n_steps = speaker.shape
     speaker = np.where(is_real, speaker, 0)
@@ -159,6 +165,8 @@ def _plan_states(speaker: Indices, is_real: NDArray[np.bool_]) -> Sequence[tuple
     first = np.where(says.any(1), says.argmax(1), never)  # [B, P]
     last = np.where(says.any(1), n_steps - 1 - says[:, ::-1].argmax(1), -1)
     last_entry = np.where(first == never, -1, first).max(1)  # [B]: when the last new voice joins
+    if not looks_ahead:
+        last, last_entry = np.full_like(last, never), np.full_like(last_entry, never)
 
     dialogue = np.arange(n_dialogues)
     plan = []

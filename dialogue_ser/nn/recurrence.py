@@ -194,7 +194,7 @@ class EmotionRecurrence(nn.Module):
         n_active = layout.steps[0].n_active
         g_KNH: Tensor = self.initial_global.expand(-1, n_active, -1)
         g_gates = torch.baddbmm(self.global_bias_h[:, None], g_KNH, self.global_from_global)
-        pool_KJRH = self.initial_party
+        pool_KJRH: Tensor = self.initial_party
         history = None
         g_steps, s_steps = [], []
         for t, step in enumerate(layout.steps):
@@ -214,7 +214,9 @@ class EmotionRecurrence(nn.Module):
             g_products = torch.baddbmm(bias_global, g_KNH, from_global)
             g_gates, shared = g_products[..., : 3 * self.global_dim], g_products[..., 3 * self.global_dim :]
             inter = torch.zeros_like(x_self[t]) if a_KNH is None else torch.bmm(a_KNH, self.inter_from_context)
-            inputs_KJNG = shared.reshape(n_directions, n, 2, -1).transpose(1, 2) + torch.stack([x_self[t], inter], dim=1)
+            inputs_KJNG = shared.reshape(n_directions, n, 2, -1).transpose(1, 2) + torch.stack(
+                [x_self[t], inter], dim=1
+            )
             # (3), (5) the speaker
             gates_h = products[..., :gates_p] + speaker_bias[:, :, None]
             speaker_KJNH = gru(inputs_KJNG[..., :gates_p], gates_h, speaker_KJNH)

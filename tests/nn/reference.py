@@ -76,8 +76,8 @@ class Direction:
         """(1)–(7) over one dialogue in reading order."""
         engine, k = self.engine, self.k
         parties = set(speakers)
-        state_s = {p: engine.initial_party[k, 0, 0] for p in parties}
-        state_i = {p: engine.initial_party[k, 1, 0] for p in parties}
+        state_s = dict.fromkeys(parties, engine.initial_party[k, 0, 0])
+        state_i = dict.fromkeys(parties, engine.initial_party[k, 1, 0])
         g, e = engine.initial_global[k, 0], engine.initial_emotion[k, 0]
         past: list[Tensor] = []
         emotions = []

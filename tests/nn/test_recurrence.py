@@ -30,7 +30,12 @@ def _engine(attention: str = "general", **options: object) -> EmotionRecurrence:
     torch.manual_seed(3)
     global_dim = DIM if attention == "dot" else 5
     engine = EmotionRecurrence(
-        DIM, global_dim=global_dim, party_dim=4, emotion_dim=3, attention=attention, **options  # type: ignore[arg-type]
+        DIM,
+        global_dim=global_dim,
+        party_dim=4,
+        emotion_dim=3,
+        attention=attention,
+        **options,  # type: ignore[arg-type]
     )
     return engine.double()
 

@@ -1,0 +1,299 @@
+"""EQUATIONS.md B: what every registered system must hold, each where its trait says so, and controls that must fail."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from dialogue_ser.batch.collate import collate
+from dialogue_ser.batch.dialogue_batch import DialogueBatch
+from dialogue_ser.corpus.schema import Dialogue, LabelSet, Utterance
+from dialogue_ser.features.api import FeatureTable, InputSpec
+from dialogue_ser.models import MODELS, DialogueSystem, build_model
+from dialogue_ser.nn.losses import masked_nll
+
+LABELS = LabelSet("emotion", ("neutral", "joy", "anger"))
+DIMS = {"text": 5, "audio": 3}
+INPUTS = {name: InputSpec(kind="vector", dim=size) for name, size in DIMS.items()}
+SPEAKERS = ["abacab", "a", "aaaa", "abcda", "abbbba", "ab"]
+
+# every system in each of the settings that change what it computes
+SETTINGS: list[tuple[str, dict[str, Any]]] = [
+    ("emotion-rnn", {"attention": "simple"}),
+    ("emotion-rnn", {"attention": "matching"}),
+    ("emotion-rnn", {"attention": "simple-linear", "listeners": "hold", "initial_state": "zeros"}),
+    ("emotion-rnn", {"attention": "general2-tanh", "head_input": "emotion+turn", "projection": {"text": 4}}),
+    ("emotion-rnn", {"attention": "simple", "causal": True}),
+    ("emotion-rnn", {"attention": "concat", "causal": True}),
+    ("bigru", {}),
+    ("bigru", {"causal": True}),
+]
+
+
+def _system(name: str, options: dict[str, Any]) -> DialogueSystem:
+    torch.manual_seed(11)
+    system = build_model(name, options, INPUTS, len(LABELS)).double().eval()
+    with torch.no_grad():
+        for parameter in system.parameters():  # large weights: differences must show
+            parameter.mul_(2.0)
+    return system
+
+
+def _dialogues() -> list[Dialogue]:
+    return [
+        Dialogue(
+            f"test/dia{d}",
+            tuple(
+                Utterance(id=f"test/dia{d}_utt{t}", speaker=speaker, label=LABELS.labels[(d + t) % 3])
+                for t, speaker in enumerate(speakers)
+            ),
+        )
+        for d, speakers in enumerate(SPEAKERS)
+    ]
+
+
+def _batch(dialogues: list[Dialogue]) -> DialogueBatch:
+    generator = np.random.default_rng(5)
+    ids = [turn.id for dialogue in _dialogues() for turn in dialogue]
+    tables = {
+        name: FeatureTable(InputSpec(kind="vector", dim=size), {i: generator.normal(size=size) for i in ids})
+        for name, size in DIMS.items()
+    }
+    del tables["audio"].rows["test/dia0_utt2"]  # type: ignore[attr-defined]
+    return collate(dialogues, tables, LABELS, dtype=torch.float64)
+
+
+def _real(output: Tensor, batch: DialogueBatch) -> dict[str, Tensor]:
+    return {utterance: output[b, t] for b, ids in enumerate(batch.utterance_ids) for t, utterance in enumerate(ids)}
+
+
+def _close(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return all(torch.allclose(one[key], other[key], rtol=0, atol=1e-12) for key in other)
+
+
+@pytest.fixture(params=SETTINGS, ids=lambda setting: f"{setting[0]}-{'-'.join(map(str, setting[1].values()))}")
+def system(request: pytest.FixtureRequest) -> DialogueSystem:
+    return _system(*request.param)
+
+
+def _log_probs(system: DialogueSystem, batch: DialogueBatch) -> dict[str, Tensor]:
+    with torch.no_grad():
+        return _real(system(batch).log_probs_BTC, batch)
+
+
+def _pad(batch: DialogueBatch, extra: int, content: float) -> DialogueBatch:
+    """More padding, filled with something that must not matter."""
+    shape = (batch.n_dialogues, extra)
+
+    def grow(tensor: Tensor, value: float) -> Tensor:
+        return torch.cat([tensor, tensor.new_full((*shape, *tensor.shape[2:]), value)], dim=1)
+
+    features = {
+        name: grow(values, content).masked_fill(grow(~batch.is_real_turn, True)[..., None], content)
+        for name, values in batch.features.items()
+    }
+    return replace(
+        batch,
+        features=features,
+        is_present={name: grow(present, False) for name, present in batch.is_present.items()},
+        speaker=grow(batch.speaker, -1),
+        label=grow(batch.label, -100),
+        is_real_turn=grow(batch.is_real_turn, False),
+    )
+
+
+def test_every_registered_system_is_held_to_the_invariants() -> None:
+    assert {name for name, _ in SETTINGS} == set(MODELS)
+
+
+def test_a_single_turn_works(system: DialogueSystem) -> None:
+    batch = _batch([_dialogues()[1]])
+    log_probs = system(batch).log_probs_BTC
+    assert log_probs.shape == (1, 1, len(LABELS))
+    torch.testing.assert_close(log_probs.exp().sum(), torch.ones((), dtype=torch.float64))
+
+
+def test_padding_never_changes_real_turns(system: DialogueSystem) -> None:
+    batch = _batch(_dialogues())
+    plain = _log_probs(system, batch)
+    for extra, content in [(0, 7.5), (1, 0.0), (9, -1e6), (3, float("nan"))]:
+        assert _close(_log_probs(system, _pad(batch, extra, content)), plain)
+
+
+def test_batch_mates_and_their_order_change_nothing(system: DialogueSystem) -> None:
+    dialogues = _dialogues()
+    together = _log_probs(system, _batch(dialogues))
+    assert _close(_log_probs(system, _batch(dialogues[::-1])), together)
+    for dialogue in dialogues:
+        assert _close(together, _log_probs(system, _batch([dialogue])))
+
+
+def test_absent_modalities_are_not_read(system: DialogueSystem) -> None:
+    batch = _batch(_dialogues())
+    audio = batch.features["audio"].clone()
+    audio[0, 2] = 1e3
+    spoiled = replace(batch, features={**batch.features, "audio": audio})
+    assert _close(_log_probs(system, spoiled), _log_probs(system, batch))
+
+
+def test_gradients_to_padding_are_exactly_zero(system: DialogueSystem) -> None:
+    batch = _pad(_batch(_dialogues()), 2, 0.5)
+    features = {name: values.requires_grad_() for name, values in batch.features.items()}
+    log_probs = system(replace(batch, features=features)).log_probs_BTC
+    numerator, denominator = masked_nll(log_probs, batch.label)
+    for gradient in torch.autograd.grad(numerator / denominator, list(features.values())):
+        assert gradient[~batch.is_real_turn].abs().sum() == 0
+        assert gradient[batch.is_real_turn].abs().sum() > 0
+
+
+def test_loss_ignores_turns_without_a_label(system: DialogueSystem) -> None:
+    batch = _batch(_dialogues())
+    log_probs = system(batch).log_probs_BTC
+    numerator, denominator = masked_nll(log_probs, batch.label)
+    assert denominator == sum(map(len, SPEAKERS))
+    unlabelled = batch.label.clone()
+    unlabelled[3] = -100
+    fewer, smaller = masked_nll(log_probs, unlabelled)
+    assert smaller == denominator - len(SPEAKERS[3])
+    own, _ = masked_nll(log_probs[3:4], batch.label[3:4])
+    torch.testing.assert_close(numerator - own, fewer)
+
+
+def _respoken(dialogues: list[Dialogue], names: dict[str, str]) -> list[Dialogue]:
+    return [
+        Dialogue(d.id, tuple(replace(turn, speaker=names.get(turn.speaker, turn.speaker)) for turn in d))
+        for d in dialogues
+    ]
+
+
+def test_renaming_speakers_changes_nothing(system: DialogueSystem) -> None:
+    if not system.speaker_equivariant:
+        pytest.skip("not declared speaker-equivariant")
+    dialogues = _dialogues()
+    renamed = _batch(_respoken(dialogues, {"a": "zoe", "b": "adam", "c": "mia", "d": "b"}))
+    assert _close(_log_probs(system, renamed), _log_probs(system, _batch(dialogues)))
+    batch = _batch(dialogues)
+    shifted = replace(batch, speaker=torch.where(batch.speaker >= 0, 6 - batch.speaker, -1))
+    assert _close(_log_probs(system, shifted), _log_probs(system, batch))
+
+
+def test_merging_two_speakers_changes_something_iff_speaker_aware(system: DialogueSystem) -> None:
+    dialogues = _dialogues()
+    merged = _log_probs(system, _batch(_respoken(dialogues, {"b": "a"})))
+    assert _close(merged, _log_probs(system, _batch(dialogues))) != system.speaker_aware
+
+
+def _changed_after(batch: DialogueBatch, turn: int) -> DialogueBatch:
+    features = {name: values.clone() for name, values in batch.features.items()}
+    for values in features.values():
+        values[:, turn + 1 :] += 3.0
+    speaker = batch.speaker.clone()
+    speaker[:, turn + 1 :] = torch.where(speaker[:, turn + 1 :] >= 0, speaker[:, turn + 1 :] + 1, -1)
+    return replace(batch, features=features, speaker=speaker)
+
+
+@pytest.mark.parametrize("turn", [0, 2])
+def test_the_future_changes_the_past_iff_not_causal(system: DialogueSystem, turn: int) -> None:
+    batch = _batch(_dialogues())
+    with torch.no_grad():
+        plain = system(batch).log_probs_BTC[:, : turn + 1]
+        changed = system(_changed_after(batch, turn)).log_probs_BTC[:, : turn + 1]
+    assert torch.equal(plain, changed) == system.causal
+
+
+def test_dialogues_cut_short_keep_their_labels_iff_causal(system: DialogueSystem) -> None:
+    dialogue = _dialogues()[0]
+    start = Dialogue(dialogue.id, dialogue.utterances[:3])
+    assert _close(_log_probs(system, _batch([dialogue])), _log_probs(system, _batch([start]))) == system.causal
+
+
+def _truly_reversed(batch: DialogueBatch) -> DialogueBatch:
+    turn = torch.arange(batch.speaker.shape[1])
+    index = torch.where(turn < batch.n_turns[:, None], batch.n_turns[:, None] - 1 - turn, turn)
+    return replace(
+        batch,
+        features={name: v.gather(1, index[..., None].expand_as(v)) for name, v in batch.features.items()},
+        is_present={name: v.gather(1, index) for name, v in batch.is_present.items()},
+        speaker=batch.speaker.gather(1, index),
+        utterance_ids=tuple(ids[::-1] for ids in batch.utterance_ids),
+    )
+
+
+def _naively_reversed(batch: DialogueBatch) -> DialogueBatch:
+    return replace(
+        batch,
+        features={name: v.flip(1) for name, v in batch.features.items()},
+        speaker=batch.speaker.flip(1).clamp_min(0),
+    )
+
+
+def _swap_directions(system: DialogueSystem) -> DialogueSystem:
+    """The same system with its two directions' weights exchanged, head included."""
+    torch.manual_seed(11)
+    if system.name == "bigru":
+        twin = build_model("bigru", {}, INPUTS, len(LABELS)).double().eval()
+        state = system.state_dict()
+        swapped = {}
+        for key, value in state.items():
+            if key.startswith("gru."):
+                other = key.removesuffix("_reverse") if key.endswith("_reverse") else f"{key}_reverse"
+                swapped[other] = value
+            else:
+                swapped[key] = value
+        size = twin.gru.hidden_size  # type: ignore[attr-defined]
+    else:
+        twin = MODELS[system.name](system.config, INPUTS, len(LABELS)).double().eval()  # type: ignore[arg-type, attr-defined]
+        swapped = {}
+        for key, value in system.state_dict().items():
+            if ".emotion.0." in key or ".emotion.1." in key:
+                old, new = (".0.", ".1.") if ".emotion.0." in key else (".1.", ".0.")
+                swapped[key.replace(f"emotion{old}", f"emotion{new}")] = value
+            else:
+                swapped[key] = value.flip(0) if key.startswith("recurrence.") else value
+        size = twin.recurrence.emotion_dim  # type: ignore[attr-defined]
+    first = swapped["head.0.weight"]
+    swapped["head.0.weight"] = torch.cat([first[:, size : 2 * size], first[:, :size], first[:, 2 * size :]], dim=1)
+    twin.load_state_dict(swapped)
+    return twin
+
+
+def test_backward_half_is_the_forward_cell_on_the_truly_reversed_dialogue(system: DialogueSystem) -> None:
+    """Exchange the two directions and reverse every dialogue within its own length: nothing may change."""
+    if not system.bidirectional_recurrence:
+        pytest.skip("reads one way only")
+    batch = _batch(_dialogues())
+    twin = _swap_directions(system)
+    plain = _log_probs(system, batch)
+    assert _close(_log_probs(twin, _truly_reversed(batch)), plain)
+    naive = replace(_naively_reversed(batch), utterance_ids=batch.utterance_ids)
+    assert not _close(_log_probs(twin, naive), plain), "control: reversing the padded row must be noticed"
+
+
+def test_control_a_dropped_mask_is_noticed(system: DialogueSystem) -> None:
+    """Were padding taken for turns, the padding test would fail."""
+    batch = _batch(_dialogues())
+    everything = torch.full_like(batch.n_turns, batch.speaker.shape[1])
+    unmasked = replace(
+        batch,
+        n_turns=everything,
+        speaker=batch.speaker.clamp_min(0),
+        is_real_turn=torch.ones_like(batch.is_real_turn),
+    )
+    same = _close(_log_probs(system, unmasked), _log_probs(system, batch))
+    assert same == system.causal  # a causal system never reads what comes after a turn, padding included
+
+
+def test_training_mode_reaches_every_parameter(system: DialogueSystem) -> None:
+    system.train()
+    batch = _batch(_dialogues())
+    numerator, denominator = masked_nll(system(batch).log_probs_BTC, batch.label)
+    (numerator / denominator).backward()
+    silent = [
+        name
+        for name, parameter in system.named_parameters()
+        if parameter.requires_grad and (parameter.grad is None or parameter.grad.abs().sum() == 0)
+    ]
+    assert silent == []
