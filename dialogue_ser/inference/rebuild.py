@@ -1,0 +1,85 @@
+"""The parts of a classifier from a saved model: system, label set, pipelines."""
+
+import dataclasses
+from typing import Any
+
+import torch
+
+from dialogue_ser.corpus.schema import LabelSet
+from dialogue_ser.errors import CheckpointError
+from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.audio_input import OnBad
+from dialogue_ser.inference.model_folder import SavedModel
+from dialogue_ser.inference.pipeline import FeaturePipeline
+from dialogue_ser.models import build_model
+from dialogue_ser.models.api import DialogueSystem
+
+
+def model_options(model: DialogueSystem) -> dict[str, Any]:
+    """Every option of a system, from which ``build_model`` builds it again.
+
+    Raises:
+        CheckpointError: the system does not keep its ``config``.
+    """
+    config = getattr(model, "config", None)
+    if not dataclasses.is_dataclass(config) or isinstance(config, type):
+        hint = "set self.config in its __init__"
+        raise CheckpointError(f"model {model.name}: keeps no 'config', so it cannot be saved; {hint}")
+    return dataclasses.asdict(config)
+
+
+def rebuild_model(saved: SavedModel) -> DialogueSystem:
+    """The system with the saved weights, on the CPU.
+
+    Raises:
+        CheckpointError: missing and extra weights, and shapes that differ: every one of them.
+        ConfigError: a model or option that does not exist here.
+        KeyError, TypeError: config.json is not complete.
+    """
+    described = saved.config["model"]
+    inputs = {modality: InputSpec(**spec) for modality, spec in saved.config["inputs"].items()}
+    with torch.random.fork_rng(devices=[]):  # its random weights are overwritten: leave the caller's generator alone
+        model = build_model(described["name"], described["options"], inputs, len(rebuild_label_set(saved)))
+    expected = model.state_dict()
+    problems = [f"weight {name!r} is missing" for name in expected if name not in saved.weights]
+    problems += [f"weight {name!r} is not one of the model's" for name in saved.weights if name not in expected]
+    problems += [
+        f"weight {name!r} has shape {tuple(value.shape)}, the model needs {tuple(expected[name].shape)}"
+        for name, value in saved.weights.items()
+        if name in expected and value.shape != expected[name].shape
+    ]
+    if problems:
+        hint = "config.json and model.safetensors are not of one model; copy the whole folder again"
+        raise CheckpointError(*(f"{saved.folder}: {problem}" for problem in problems), f"{saved.folder}: {hint}")
+    model.load_state_dict(dict(saved.weights))
+    return model
+
+
+def rebuild_label_set(saved: SavedModel) -> LabelSet:
+    """The label set, in the order of the model's outputs.
+
+    Raises:
+        KeyError: config.json is not complete.
+    """
+    return LabelSet(saved.config["label_set"]["name"], tuple(saved.config["label_set"]["labels"]))
+
+
+def rebuild_pipeline(saved: SavedModel, modality: str, on_bad: OnBad | None, trust_code: bool) -> FeaturePipeline:
+    """The fitted pipeline of one modality.
+
+    Args:
+        saved: what the model folder holds.
+        modality: key of ``features`` in its config.json.
+        on_bad: what to do with media that cannot be decoded; None = as in training.
+        trust_code: allow an encoder whose import runs code.
+
+    Raises:
+        CheckpointError: incomplete state, or an encoder that needs ``trust_code``.
+        FeatureError: the encoder is not the one of the training run.
+    """
+    prefix = f"{modality}/"
+    arrays = {key.removeprefix(prefix): a for key, a in saved.transforms.items() if key.startswith(prefix)}
+    state = dict(saved.config["features"][modality])
+    if on_bad is not None:
+        state["on_bad"] = on_bad
+    return FeaturePipeline.from_state(state, arrays, trust_code=trust_code)
