@@ -1,0 +1,163 @@
+"""``report.html``: one self-contained page about a run, written from the run directory's files."""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from dialogue_ser.errors import DialogueSerError
+from dialogue_ser.metrics.predictions import Predictions
+from dialogue_ser.metrics.run_files import RunFiles, write_atomically
+from dialogue_ser.metrics.summary import summarise
+from dialogue_ser.report import sections
+from dialogue_ser.report.figures import class_bars, confusion_heat_map, reliability_diagram, training_curves
+from dialogue_ser.report.highlights import confident_errors, instructive_dialogues
+from dialogue_ser.report.html import Picture
+from dialogue_ser.report.theme import Theme, to_png
+from dialogue_ser.report.timeline import DialogueView, attention_heat_map, dialogue_view, emotion_timeline
+
+NAVIGATION: Mapping[str, str] = {
+    "result": "Result", "scores": "Scores", "training": "Training", "emotions": "Emotions",
+    "conversation": "Conversation", "confidence": "Confidence", "dialogues": "Dialogues", "errors": "Errors",
+    "run": "Run",
+}  # fmt: skip
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write ``report.html`` and ``figures/*.png`` of a run from its files alone.
+
+    Args:
+        run_dir: run directory; ``predictions.parquet`` must be there, every other file is used where it is. Without
+            ``scores.json`` the scores are computed here, without floors.
+
+    Returns:
+        path of report.html: no script, no address outside itself, readable light, dark and printed.
+
+    Raises:
+        MissingDataError: no run directory, or no predictions in it.
+        DialogueSerError: damaged files, or predictions without any gold label.
+    """
+    run = RunFiles(Path(run_dir))
+    scores = scores_of(run)
+    name = headline_split(scores)
+    split, predictions = scores["splits"][name], run.predictions.split(name)
+    labels = predictions.labels
+    pictures: list[Picture] = []
+
+    def draw(file: str, figure: Callable[[Theme], Figure], alt: str) -> Picture:
+        image = Picture(name=file, light=to_png(figure("light")), dark=to_png(figure("dark")), alt=alt)
+        pictures.append(image)
+        return image
+
+    confusion = draw(
+        "confusion_matrix",
+        lambda theme: confusion_heat_map(split["scores"]["confusion"], labels, theme),
+        f"Confusion matrix of {name}; the table of classes beside it has the same facts",
+    )
+    bars = draw(
+        "class_f1",
+        lambda theme: class_bars(split["scores"]["per_class"], split.get("class_intervals", {}), theme),
+        "F1 of every class with its interval; the table below has the numbers",
+    )
+    reliability = draw(
+        "reliability",
+        lambda theme: reliability_diagram(split["calibration"], theme),
+        f"Reliability diagram, ECE {split['calibration']['ece']:.3f}",
+    )
+    body = sections.hero(run, scores, name) + sections.scores_section(run, scores, name)
+    if run.epochs:
+        metric = str((run.config.get("training") or {}).get("select", "weighted_f1"))
+        curves = draw(
+            "training_curves",
+            lambda theme: training_curves(run.epochs, run.summary.get("best_epoch"), metric, theme),
+            "Loss and score per epoch on train and dev",
+        )
+        body += sections.curves_section(run, curves)
+    body += sections.classes_section(split, name, confusion, bars) + sections.slices_section(split)
+    body += sections.calibration_section(split, reliability)
+    body += sections.dialogues_section(_drawn_dialogues(run, predictions, draw))
+    body += sections.errors_section(confident_errors(predictions), labels) + sections.run_section(run)
+    folder = run.folder / "figures"
+    folder.mkdir(exist_ok=True)
+    for image in pictures:
+        write_atomically(folder / f"{image.name}.png", image.light)
+    path = run.folder / "report.html"
+    write_atomically(path, _document(run, body))
+    return path
+
+
+def scores_of(run: RunFiles) -> dict[str, Any]:
+    """``scores.json``, or the same computed from the predictions (without floors) where it is absent.
+
+    Raises:
+        DialogueSerError: no labelled turn in any split.
+    """
+    if run.scores:
+        return run.scores
+    predictions = run.predictions
+    labelled = [name for name in predictions.splits if predictions.split(name).has_gold]
+    if not labelled:
+        raise DialogueSerError(f"{predictions.origin}: no split has gold labels, so there is nothing to report")
+    return {
+        "run": run.name,
+        "labels": list(predictions.labels),
+        "protocol": "dev",
+        "dev_split": str((run.config.get("data") or {}).get("dev", "dev")),
+        "masked": run.summary.get("masked", {}),
+        "notes": ["scores.json is absent: floors were not computed; dialogue-ser evaluate writes it"],
+        "splits": {name: summarise(predictions.split(name)) for name in labelled},
+    }
+
+
+def headline_split(scores: Mapping[str, Any]) -> str:
+    """The split that the page is about: test, else another one that neither taught nor chose, else dev, else any."""
+    names, used = list(scores["splits"]), (scores.get("train_split", "train"), scores.get("dev_split", "dev"))
+    unused = [name for name in names if name not in used]
+    for name in ("test", *unused, used[1], *names):
+        if name in names:
+            return str(name)
+    raise DialogueSerError("scores.json holds no split; run dialogue-ser evaluate again")
+
+
+def _drawn_dialogues(
+    run: RunFiles, predictions: Predictions, draw: Callable[[str, Callable[[Theme], Figure], str], Picture]
+) -> list[tuple[DialogueView, str, Picture, Picture | None]]:
+    drawn = []
+    for dialogue_id, reason in instructive_dialogues(predictions):
+        view = dialogue_view(predictions, dialogue_id, run.attention(predictions.splits[0], dialogue_id))
+        file = re.sub(r"[^\w.-]+", "_", f"{view.split}_{dialogue_id}")
+        alt = f"Emotion timeline of {dialogue_id}: {len(view)} turns; the transcript below tells the same"
+        timeline = draw(f"timeline_{file}", partial(emotion_timeline, view), alt)
+        attention = None
+        if view.attention:
+            first = next(iter(view.attention))
+            attention = draw(
+                f"attention_{file}",
+                partial(attention_heat_map, view, first),
+                f"Attention {first} of {dialogue_id}, row looks at column",
+            )
+        drawn.append((view, reason, timeline, attention))
+    return drawn
+
+
+def _document(run: RunFiles, body: str) -> str:
+    css = files("dialogue_ser.report").joinpath("report.css").read_text(encoding="utf-8")
+    links = "".join(f'<a href="#{name}">{title}</a>' for name, title in NAVIGATION.items() if f'id="{name}"' in body)
+    # No script and no request can leave the page, whatever a transcript holds.
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(run.name)} · dialogue_ser</title><style>{css}</style></head>\n<body>"
+        '<a class="skip" href="#result">Skip to the result</a>'
+        f"<header><div><h1>{escape(run.name)}</h1><p>{escape(sections.subtitle(run.config))}</p></div></header>"
+        f'<nav aria-label="Sections"><div>{links}</div></nav>\n<main>{body}</main>\n'
+        "<footer>Written by dialogue_ser from the files of the run directory.</footer>"
+        "</body></html>\n"
+    )

@@ -1,0 +1,190 @@
+"""Tables for people: one place that formats numbers, as markdown, HTML and rich."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from rich.table import Table
+
+Row = Mapping[str, object]
+
+METRIC_NAMES: Mapping[str, str] = {
+    "weighted_f1": "weighted F1",
+    "accuracy": "accuracy (WA)",
+    "uar": "UAR (UA)",
+    "macro_f1": "macro F1",
+}
+
+
+def format_score(value: float | None, digits: int = 4) -> str:
+    """A score; an en dash where there is none.
+
+    >>> format_score(0.58461), format_score(None)
+    ('0.5846', '–')
+    """
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def format_mean_std(mean: float, std: float | None, digits: int = 4) -> str:
+    """Mean ± sample standard deviation; the mean alone where there is one seed (std None).
+
+    >>> format_mean_std(0.58461, 0.0031), format_mean_std(0.58461, None)
+    ('0.5846 ± 0.0031', '0.5846')
+    """
+    return format_score(mean, digits) if std is None else f"{mean:.{digits}f} ± {std:.{digits}f}"
+
+
+def format_interval(low: float, high: float, digits: int = 3) -> str:
+    """Both bounds.
+
+    >>> format_interval(0.5612, 0.603)
+    '[0.561, 0.603]'
+    """
+    return f"[{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def format_difference(value: float, digits: int = 3) -> str:
+    """A signed difference, with a real minus sign.
+
+    >>> format_difference(-0.0042), format_difference(0.02)
+    ('−0.004', '+0.020')
+    """
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def columns_of(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Column names in order of first appearance over all rows."""
+    return tuple(dict.fromkeys(name for row in rows for name in row))
+
+
+def render_markdown(rows: Sequence[Row], columns: Sequence[str] | None = None) -> str:
+    """A GitHub table; numbers are right-aligned, pipes in cells escaped, floats given four digits.
+
+    Args:
+        rows: one mapping a row, column name to value (a mapping with ``mean`` and ``std`` is shown as mean ± std).
+        columns: which, in which order; None = all, as they first appear.
+
+    >>> print(render_markdown([{"system": "majority", "weighted F1": 0.313}]))
+    | system | weighted F1 |
+    |:--|--:|
+    | majority | 0.3130 |
+    """
+    names = columns_of(rows) if columns is None else tuple(columns)
+    numeric = _numeric_columns(rows, names)
+    head = ["| " + " | ".join(_escape_pipe(name) for name in names) + " |"]
+    head.append("|" + "|".join("--:" if name in numeric else ":--" for name in names) + "|")
+    body = ["| " + " | ".join(_escape_pipe(cell_text(row.get(name))) for name in names) + " |" for row in rows]
+    return "\n".join(head + body)
+
+
+def render_html(rows: Sequence[Row], columns: Sequence[str] | None = None, caption: str = "") -> str:
+    """An HTML table; everything escaped, the first column is the row's header."""
+    names = columns_of(rows) if columns is None else tuple(columns)
+    numeric = _numeric_columns(rows, names)
+
+    def cell(tag: str, name: str, text: str, scope: str = "") -> str:
+        attributes = (f' scope="{scope}"' if scope else "") + (' class="num"' if name in numeric else "")
+        return f"<{tag}{attributes}>{escape(text)}</{tag}>"
+
+    head = "".join(cell("th", name, name, "col") for name in names)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            cell("th" if i == 0 else "td", name, cell_text(row.get(name)), "row" if i == 0 else "")
+            for i, name in enumerate(names)
+        )
+        + "</tr>\n"
+        for row in rows
+    )
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>"
+
+
+def render_rich(rows: Sequence[Row], columns: Sequence[str] | None = None, title: str | None = None) -> Table:
+    """A rich table for the terminal."""
+    from rich.text import Text
+
+    names = columns_of(rows) if columns is None else tuple(columns)
+    numeric = _numeric_columns(rows, names)
+    table = Table(title=title, title_justify="left")
+    for name in names:
+        table.add_column(Text(name), justify="right" if name in numeric else "left")
+    for row in rows:
+        # Text, not str: a label in square brackets is no markup.
+        table.add_row(*(Text(cell_text(row.get(name))) for name in names))
+    return table
+
+
+def split_rows(scores: Mapping[str, Any]) -> list[dict[str, object]]:
+    """One row a split of ``scores.json``: the four metrics, the headline's interval, ECE and counts."""
+    rows: list[dict[str, object]] = []
+    for split, value in scores["splits"].items():
+        headline = value["intervals"]["weighted_f1"]
+        level = f"{headline['level']:.0%} interval"
+        rows.append(
+            {"split": split, "turns": value["scores"]["n"], "dialogues": value["counts"]["dialogues"]}
+            | {METRIC_NAMES[name]: format_score(value["scores"][name]) for name in METRIC_NAMES}
+            | {f"{level} of weighted F1": format_interval(headline["low"], headline["high"])}
+            | {"ECE": format_score(value["calibration"]["ece"], 3)}
+        )
+    return rows
+
+
+def class_rows(split: Mapping[str, Any]) -> list[dict[str, object]]:
+    """One row a class of one split of ``scores.json``: precision, recall, F1 with interval, support."""
+    intervals = split.get("class_intervals", {})
+    return [
+        {
+            "class": label,
+            "precision": format_score(value["precision"], 3),
+            "recall": format_score(value["recall"], 3),
+            "F1": format_score(value["f1"], 3),
+            "interval": format_interval(intervals[label]["low"], intervals[label]["high"])
+            if label in intervals
+            else "–",
+            "gold turns": value["support"],
+            "predicted": value["predicted"],
+        }
+        for label, value in split["scores"]["per_class"].items()
+    ]
+
+
+def floor_rows(split: Mapping[str, Any], run: str) -> list[dict[str, object]]:
+    """The run and the floors under it: the four metrics, and the run's lead in weighted F1 with its interval."""
+    rows: list[dict[str, object]] = [
+        {"system": run, **{name: format_score(split["scores"][key]) for key, name in METRIC_NAMES.items()}}
+    ]
+    for floor, value in split.get("floors", {}).items():
+        lead = value["difference"]
+        text = f"{format_difference(lead['estimate'])} {format_interval(lead['low'], lead['high'])}"
+        rows.append(
+            {"system": floor}
+            | {name: format_score(value[key]) for key, name in METRIC_NAMES.items()}
+            | {"this run leads by": text.replace("-", "−")}
+        )
+    return rows
+
+
+def cell_text(value: object) -> str:
+    """Text of one cell."""
+    if value is None:
+        return "–"
+    if isinstance(value, Mapping) and "mean" in value:
+        return format_mean_std(value["mean"], value.get("std"))
+    if isinstance(value, float):
+        return format_score(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def _numeric_columns(rows: Sequence[Row], names: Sequence[str]) -> set[str]:
+    def is_number(value: object) -> bool:
+        text = cell_text(value)
+        return text == "–" or text[:1].isdigit() or (text[:1] in "+−-[" and any(c.isdigit() for c in text))
+
+    return {name for name in names if rows and all(is_number(row.get(name)) for row in rows)}
+
+
+def _escape_pipe(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,99 @@
+"""One look for every picture: the colour of each emotion, light and dark themes, figures to PNG."""
+
+import io
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import matplotlib as mpl
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+Theme = Literal["light", "dark"]
+
+# Told apart by lightness as well as hue, so that they survive a grey print and most colour blindness.
+EMOTION_COLOURS: Mapping[str, str] = {
+    "neutral": "#a3acb8",
+    "surprise": "#1aa5a0",
+    "fear": "#6d4fa3",
+    "sadness": "#3a78c9",
+    "joy": "#f0b429",
+    "disgust": "#6f8f2f",
+    "anger": "#d5433b",
+    "excited": "#f28a30",
+    "frustrated": "#9c4f3f",
+    "boredom": "#7d7468",
+    "positive": "#f0b429",
+    "negative": "#d5433b",
+}
+SYNONYMS: Mapping[str, str] = {
+    "happy": "joy", "happiness": "joy", "joyful": "joy", "sad": "sadness", "angry": "anger", "fearful": "fear",
+    "scared": "fear", "surprised": "surprise", "disgusted": "disgust", "excitement": "excited", "calm": "neutral",
+    "frustration": "frustrated", "peaceful": "neutral", "mad": "anger", "bored": "boredom",
+}  # fmt: skip
+SPARE_COLOURS = ("#4c9f70", "#c06fb0", "#8a6d3b", "#5b8def", "#b5651d", "#2f7f86", "#c9485b", "#7a9e1f")
+
+PALETTE: Mapping[Theme, Mapping[str, str]] = {
+    "light": {"ink": "#1d232b", "soft": "#6a7481", "line": "#d9dee5", "paper": "#ffffff", "accent": "#2f6fdb",
+              "second": "#c2571a"},
+    "dark": {"ink": "#e6eaf0", "soft": "#98a2b0", "line": "#333b46", "paper": "#1a1f26", "accent": "#74a5ff",
+             "second": "#f0995a"},
+}  # fmt: skip
+
+
+def colours_of(labels: Sequence[str]) -> dict[str, str]:
+    """A colour per label: the emotion's own where it has one, a spare one otherwise; the same in every picture.
+
+    >>> colours_of(["joy", "smugness"])
+    {'joy': '#f0b429', 'smugness': '#4c9f70'}
+    """
+    colours: dict[str, str] = {}
+    spare = 0
+    for label in labels:
+        name = label.strip().lower()
+        known = EMOTION_COLOURS.get(SYNONYMS.get(name, name))
+        if known is None or known in colours.values():
+            known = SPARE_COLOURS[spare % len(SPARE_COLOURS)]
+            spare += 1
+        colours[label] = known
+    return colours
+
+
+def ink_on(colour: str) -> str:
+    """Black or white, whichever reads better on a colour (WCAG contrast).
+
+    >>> ink_on("#f0b429"), ink_on("#6d4fa3")
+    ('#14181d', '#ffffff')
+    """
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#14181d" if (luminance + 0.05) / 0.058 > 1.05 / (luminance + 0.05) else "#ffffff"
+
+
+@contextmanager
+def themed(theme: Theme) -> Iterator[Mapping[str, str]]:
+    """Figures drawn inside have the theme's colours; gives the palette."""
+    palette = PALETTE[theme]
+    settings: dict[Any, Any] = {
+        "font.family": "DejaVu Sans", "font.size": 9, "text.parse_math": False, "axes.titlesize": 10,
+        "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False,
+        "text.color": palette["ink"], "axes.labelcolor": palette["soft"], "axes.titlecolor": palette["ink"],
+        "axes.edgecolor": palette["line"], "xtick.color": palette["soft"], "ytick.color": palette["soft"],
+        "grid.color": palette["line"], "grid.linewidth": 0.7, "figure.facecolor": palette["paper"],
+        "axes.facecolor": palette["paper"], "savefig.facecolor": palette["paper"], "legend.frameon": False,
+        "legend.labelcolor": palette["ink"], "figure.dpi": 100,
+    }  # fmt: skip
+    with mpl.rc_context(settings):
+        yield palette
+
+
+def to_png(figure: Figure, dots_per_inch: int = 144) -> bytes:
+    """PNG of a figure, cropped to what is drawn; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # A speaker's name in a script that DejaVu lacks is drawn as boxes; the transcript beside it has it right.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        metadata = {"Software": ""}
+        figure.savefig(buffer, format="png", dpi=dots_per_inch, bbox_inches="tight", pad_inches=0.12, metadata=metadata)
+    return buffer.getvalue()
