@@ -98,7 +98,7 @@ def _read(
     for split, rows in files.items():
         turns = list(_utterances(rows, split, _LABEL_COLUMNS[labels], problems))
         if audio is not None:
-            clips_folder = Path(audio) if Path(audio).is_dir() else folder / audio
+            clips_folder = folder / audio if (folder / audio).is_dir() else Path(audio)
             turns = _with_clips(turns, split, clips_folder, on_bad, problems, warnings)
         if turns:
             read[split] = turns

@@ -1,0 +1,212 @@
+"""Rows of a user's table to turns, before they have a split."""
+
+import ast
+import json
+import math
+import warnings as python_warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dialogue_ser.corpus.columns import Columns, usual_names
+from dialogue_ser.corpus.paths import resolve_inside
+from dialogue_ser.corpus.rows import Row, Rows
+from dialogue_ser.corpus.schema import AudioRef, Dialogue, Utterance
+from dialogue_ser.corpus.times import parse_seconds
+from dialogue_ser.errors import CorpusError
+
+#: Speaker of every turn of a corpus without speakers.
+ONLY_SPEAKER = "speaker"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One row, read.
+
+    Args:
+        dialogue: its dialogue as the table names it, without split.
+        number: its utterance id as the table writes it, "" where no column says so.
+        split: what the split column says, "" without one.
+        written_label: label before the label map.
+        utterance: everything else; its id is still empty.
+    """
+
+    dialogue: str
+    number: str
+    split: str
+    written_label: str
+    utterance: Utterance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnOptions:
+    """How rows are understood.
+
+    Args:
+        label_map: label as written → class, None = unlabelled.
+        audio_root: folder of the audio paths; None = the table's own.
+        on_bad: error or mask, for missing audio files.
+        one_dialogue: dialogue of all rows where no column names it; None = every row is its own.
+    """
+
+    label_map: Mapping[str, str | None] = field(default_factory=dict)
+    audio_root: Path | None = None
+    on_bad: str = "error"
+    one_dialogue: str | None = None
+
+
+def require_roles(table: Rows, columns: Columns, need_label: bool) -> None:
+    """Check that the table says something, and labels it where it must.
+
+    Raises:
+        CorpusError: neither a text nor an audio column, or no label where one is needed.
+    """
+    wanted: list[tuple[str, ...]] = [] if {"text", "audio"} & set(columns.single) else [("text", "audio")]
+    if need_label and "label" not in columns.single and not columns.votes:
+        wanted.append(("label",))
+    if wanted:
+        found = ", ".join(table.columns)
+        raise CorpusError(
+            *(
+                f"{table.path}: no column for {usual_names(roles)}; found: {found}; name it with the option columns, "
+                f"e.g. {{{roles[0]}: {table.columns[0]}}}"
+                for roles in wanted
+            )
+        )
+
+
+def read_turns(
+    table: Rows, columns: Columns, options: TurnOptions, problems: list[str], warnings: list[str]
+) -> list[Turn]:
+    """Every row as a turn; sentences about bad rows are appended to ``problems``, odd ones to ``warnings``."""
+    turns: list[Turn] = []
+    masked: list[str] = []
+    for row in table:
+        dialogue = columns.dialogue_of(row) if columns.dialogue else options.one_dialogue or f"row{row.number}"
+        if not dialogue.strip("-"):
+            problems.append(f"{row.origin}: has no dialogue in {', '.join(columns.dialogue)}; name one")
+        try:
+            span = _span(row, columns)
+            votes = _votes(row, columns, options)
+        except ValueError as error:
+            problems.append(f"{row.origin}: {error}")
+            continue
+        written = columns.get(row, "label").strip()
+        label = options.label_map.get(written, written) or None
+        if not columns.single.get("label") and votes:
+            label = _majority(votes)
+        utterance = Utterance(
+            id="",
+            speaker=_joined(columns.get(row, "speaker"), " and ").strip()
+            if "speaker" in columns.single
+            else ONLY_SPEAKER,
+            text=_joined(columns.get(row, "text"), " ") or None,
+            audio=_audio(row, columns, table.path.parent, span, options, problems, masked),
+            label=label,
+            votes=votes,
+            start_seconds=span[0],
+            end_seconds=span[1],
+            origin=row.origin,
+        )
+        turns.append(
+            Turn(
+                dialogue=dialogue,
+                number=columns.get(row, "utterance").strip(),
+                split=columns.get(row, "split"),
+                written_label=written,
+                utterance=utterance,
+            )
+        )
+    if masked:
+        warnings.append(f"{table.path.name}: {len(masked)} audio files are missing and masked ({masked[0]}, …)")
+    return turns
+
+
+def in_dialogues(turns: Sequence[Turn], split: str) -> tuple[Dialogue, ...]:
+    """Turns as dialogues of a split, in order of first appearance.
+
+    Ids: ``split/dialogue`` and ``split/dialogue_utt<number>``, where the number is the table's or else the place in
+    the dialogue; an utterance id that is no number stands for itself: ``split/id``.
+    """
+    members: dict[str, list[Utterance]] = {}
+    for turn in turns:
+        there = members.setdefault(turn.dialogue, [])
+        number = turn.number or str(len(there))
+        name = f"{turn.dialogue}_utt{number}" if number.isdigit() else number
+        there.append(replace(turn.utterance, id=f"{split}/{name}"))
+    return tuple(Dialogue(f"{split}/{dialogue}", tuple(own)) for dialogue, own in members.items())
+
+
+def _span(row: Row, columns: Columns) -> tuple[float | None, float | None]:
+    start, end = (columns.get(row, role).strip() for role in ("start", "end"))
+    return (parse_seconds(start) if start else None, parse_seconds(end) if end else None)
+
+
+def _votes(row: Row, columns: Columns, options: TurnOptions) -> dict[str, float] | None:
+    """Counts per class after the label map, or None where nobody voted."""
+    votes: dict[str, float] = {}
+    for name, column in columns.votes.items():
+        text = row.values[column].strip().replace(",", ".")
+        try:
+            count = float(text or 0)
+        except ValueError as error:
+            raise ValueError(f"{column}: {text!r} is no number of votes") from error
+        if not math.isfinite(count) or count < 0:
+            raise ValueError(f"{column}: {text!r} is no number of votes; write 0 or more")
+        label = options.label_map.get(name, name)
+        if label and count:
+            votes[label] = votes.get(label, 0.0) + count
+    return votes or None
+
+
+def _majority(votes: Mapping[str, float]) -> str | None:
+    """The class with most votes; None on a tie, which no rule can break fairly."""
+    best = [label for label, count in votes.items() if count == max(votes.values())]
+    return best[0] if len(best) == 1 else None
+
+
+def _audio(
+    row: Row,
+    columns: Columns,
+    folder: Path,
+    span: tuple[float | None, float | None],
+    options: TurnOptions,
+    problems: list[str],
+    masked: list[str],
+) -> AudioRef | None:
+    text = columns.get(row, "audio").strip()
+    if not text:
+        return None
+    try:
+        path = resolve_inside(options.audio_root or folder, text)
+    except ValueError as error:
+        problems.append(f"{row.origin}: {error}")
+        return None
+    if path.is_file():
+        return AudioRef(path, *span)
+    if options.on_bad == "mask":
+        masked.append(row.origin)
+    else:
+        problems.append(f"{row.origin}: no such file {path}; correct the path, or mask it (--data.on_bad mask)")
+    return None
+
+
+def _joined(text: str, joint: str) -> str:
+    """A cell that is written as a list of texts (``['Joey', 'Ross']``), joined; any other cell as it is.
+
+    >>> _joined("['Joey', 'Ross']", " and "), _joined("[laughs] Hi.", " "), _joined("[1]", " ")
+    ('Joey and Ross', '[laughs] Hi.', '[1]')
+    """
+    if not (text.startswith("[") and text.endswith("]")):
+        return text
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        try:
+            with python_warnings.catch_warnings(action="ignore"):  # a stray backslash in a transcript is no concern
+                value = ast.literal_eval(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return text
+    if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
+        return joint.join(value)
+    return text

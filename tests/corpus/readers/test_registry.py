@@ -1,0 +1,62 @@
+"""Readers by name: READERS, entry points, and package.module:function."""
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from dialogue_ser.corpus import readers
+from dialogue_ser.corpus.readers import READERS, read_corpus, reader_function
+from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.errors import ConfigError, CorpusError
+
+
+def read_mine(path, labels, shout=False):
+    turn = Utterance(id="train/a_utt0", speaker="Ann", text="HI" if shout else "hi", label="joy")
+    label_set = LabelSet(labels, ("joy",))
+    return Corpus(name="mine", label_set=label_set, splits={"train": (Dialogue("train/a", (turn,)),)})
+
+
+def read_broken(path, labels, **options):
+    return Corpus(name="mine", label_set=LabelSet(labels, ("joy",)), splits={"train": ()})
+
+
+def test_every_reader_can_be_imported():
+    for name in READERS:
+        assert callable(reader_function(name))
+
+
+def test_unknown_readers_name_the_nearest():
+    with pytest.raises(ConfigError, match="unknown reader 'mled'; did you mean 'meld'"):
+        read_corpus("mled")
+    with pytest.raises(ConfigError, match="cannot be imported"):
+        read_corpus("no.such.module:read")
+
+
+def test_own_readers_join_by_entry_point(monkeypatch):
+    point = EntryPoint("mine", f"{__name__}:read_mine", "dialogue_ser.readers")
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or sys.modules[read_mine.__module__])
+    monkeypatch.setattr(readers, "entry_points", lambda group: [point] if group == "dialogue_ser.readers" else [])
+    assert read_corpus("mine", shout=True).split("train")[0].utterances[0].text == "HI"
+    with pytest.raises(ConfigError, match="reader mine: unknown option 'shuot'; did you mean 'shout'"):
+        read_corpus("mine", shuot=True)
+
+
+def test_what_a_reader_returns_is_validated(monkeypatch):
+    monkeypatch.setitem(READERS, "broken", "broken:read")
+    monkeypatch.setattr(readers, "reader_function", lambda reader: read_broken)
+    with pytest.raises(CorpusError, match="split 'train' is empty"):
+        read_corpus("broken")
+
+
+def test_on_bad_has_two_values():
+    with pytest.raises(ConfigError, match="use error or mask"):
+        read_corpus("meld", on_bad="ignore")
+
+
+def test_corpora_and_media_never_import_torch():
+    modules = ["dialogue_ser.media.decode", "dialogue_ser.corpus.download", "dialogue_ser.corpus.readers.meld"]
+    modules += ["dialogue_ser.corpus.readers.table", "dialogue_ser.cli.data"]
+    code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,272 @@
+"""A user's own data without code."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.readers.table import read_dialogues, read_table
+from dialogue_ser.corpus.schema import utterances
+from dialogue_ser.errors import ConfigError, CorpusError
+
+OWN = """scene,who,said,feels,part
+1,Ann,"Hello, you!",happy,train
+1,Bob,NA,calm,train
+2,Ann,Stop it.,angry,train
+2,Cy,Why?,calm,train
+3,Bob,Oh no.,angry,dev
+"""
+MAPPING = {"dialogue": "scene", "speaker": "who", "text": "said", "label": "feels", "split": "part"}
+
+
+@pytest.fixture
+def own(tmp_path) -> Path:
+    (tmp_path / "own.csv").write_text(OWN)
+    return tmp_path / "own.csv"
+
+
+def problems(*arguments, **options) -> tuple[str, ...]:
+    with pytest.raises(CorpusError) as caught:
+        read_corpus("table", *arguments, **options)
+    return caught.value.problems
+
+
+def test_any_csv_becomes_a_corpus_by_a_column_mapping(own):
+    corpus = read_corpus("table", str(own), labels="mood", columns=MAPPING)
+    assert corpus.label_set.name == "mood"
+    assert corpus.label_set.labels == ("calm", "angry", "happy")  # by frequency in train, then by name
+    assert {split: len(found) for split, found in corpus.splits.items()} == {"train": 2, "dev": 1}
+    first = corpus.split("train")[0]
+    assert (first.id, first.speakers) == ("train/1", ("Ann", "Bob"))
+    assert [(turn.id, turn.text, turn.label) for turn in first] == [
+        ("train/1_utt0", "Hello, you!", "happy"),
+        ("train/1_utt1", "NA", "calm"),
+    ]
+    assert corpus.split("dev")[0].utterances[0].origin == "own.csv row 6"
+
+
+def test_labels_can_be_ordered_and_mapped_and_left_out(own):
+    corpus = read_corpus(
+        "table",
+        str(own),
+        columns=MAPPING,
+        label_map={"happy": "positive", "angry": "negative", "calm": None, "bored": "negative"},
+        label_order=["positive", "negative"],
+    )
+    assert corpus.label_set.labels == ("positive", "negative")
+    assert [turn.label for turn in utterances(corpus.split("train"))] == ["positive", None, "negative", None]
+    assert "label_map: bored never occurs" in corpus.warnings
+
+
+def test_labels_outside_the_stated_order_are_all_named(own):
+    found = problems(str(own), columns=MAPPING, label_order=["happy", "angri"])
+    assert len(found) == 4
+    assert "own.csv row 4 (train/2_utt0): unknown emotion label 'angry'; did you mean 'angri'?" in found[1]
+    assert "label_map" in found[1]
+
+
+def test_labels_of_dev_that_train_lacks_are_named(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label,split,dialogue\na,joy,train,1\nb,joyful,dev,2\n")
+    assert (
+        "a.csv row 3 (dev/2_utt0): unknown emotion label 'joyful'; did you mean 'joy'?"
+        in problems(str(tmp_path / "a.csv"))[0]
+    )
+
+
+def test_usual_column_names_need_no_mapping(tmp_path):
+    (tmp_path / "a.csv").write_text("Utterance,Speaker,Emotion,Dialogue_ID,Utterance_ID,Split\nhi,Ann,joy,4,9,train\n")
+    (turn,) = utterances(read_corpus("table", str(tmp_path / "a.csv")).split("train"))
+    assert (turn.id, turn.text, turn.speaker, turn.label) == ("train/4_utt9", "hi", "Ann", "joy")
+
+
+def test_emorynlp_style_rows_need_no_code(tmp_path):
+    (tmp_path / "train.csv").write_text(
+        "Utterance,Speaker,Emotion,Scene_ID,Utterance_ID,Season,Episode\n"
+        '"[""There\'s nothing to tell!"", \'He is just some guy.\']",[\'Monica Geller\'],Neutral,1,1,1,1\n'
+        "\"C'mon, you're going out with the guy!\",\"['Joey Tribbiani', 'Ross Geller']\",Joyful,1,2,1,1\n"
+        "Hi.,\"['Ross Geller']\",Sad,1,1,1,2\n"
+    )
+    corpus = read_corpus(
+        "table",
+        str(tmp_path),
+        files={"train": "train.csv"},
+        columns={"dialogue": ["Season", "Episode", "Scene_ID"]},
+        label_order=["Neutral", "Joyful", "Sad"],
+    )
+    first, second = corpus.split("train")
+    assert (first.id, second.id) == ("train/1-1-1", "train/1-2-1")
+    assert first.speakers == ("Monica Geller", "Joey Tribbiani and Ross Geller")
+    assert first.utterances[0].text == "There's nothing to tell! He is just some guy."
+    assert second.utterances[0].id == "train/1-2-1_utt1"
+
+
+def test_splits_come_from_several_files(tmp_path):
+    (tmp_path / "a.tsv").write_text("text\tlabel\thi\n".replace("\thi", "") + "hi\tjoy\nho\tanger\n")
+    (tmp_path / "b.jsonl").write_text(json.dumps({"text": "he", "label": "joy"}) + "\n")
+    corpus = read_corpus("table", str(tmp_path), files={"train": "a.tsv", "dev": "b.jsonl"})
+    assert [turn.id for turn in utterances(corpus.split("train"))] == ["train/row2_utt0", "train/row3_utt0"]
+    assert [turn.text for turn in utterances(corpus.split("dev"))] == ["he"]
+
+
+def test_splits_by_fractions_keep_dialogues_whole(tmp_path):
+    rows = "".join(f"t{n},{'joy' if n % 40 < 4 else 'anger'},{n // 4}\n" for n in range(400))
+    (tmp_path / "a.csv").write_text("text,label,dialogue\n" + rows)
+    shares = {"train": 0.8, "dev": 0.1, "test": 0.1}
+    corpus = read_corpus("table", str(tmp_path / "a.csv"), fractions=shares, seed=5, stratify=True)
+    assert {split: len(found) for split, found in corpus.splits.items()} == {"train": 80, "dev": 10, "test": 10}
+    assert all(len(dialogue) == 4 for found in corpus.splits.values() for dialogue in found)
+    joy = {s: sum(d.utterances[0].label == "joy" for d in found) for s, found in corpus.splits.items()}
+    assert joy == {"train": 8, "dev": 1, "test": 1}
+    again = read_corpus("table", str(tmp_path / "a.csv"), fractions=shares, seed=5, stratify=True)
+    assert again == corpus
+
+
+def test_splits_must_be_stated_once(own):
+    with pytest.raises(ConfigError, match="says nothing about splits"):
+        read_table(own, columns={**MAPPING, "split": None})
+    with pytest.raises(ConfigError, match=r"stated by fractions and by columns\.split"):
+        read_table(own, columns=MAPPING, fractions={"train": 1.0})
+    with pytest.raises(ConfigError, match="needs the file"):
+        read_table(None)
+
+
+def test_missing_columns_and_unknown_roles_and_options_name_the_nearest(own):
+    found = problems(str(own), columns=MAPPING | {"text": "sayd", "label": "feel"})
+    assert "unknown column 'sayd'; did you mean 'said'" in found[0]
+    assert "unknown column 'feel'; did you mean 'feels'" in found[1]
+    with pytest.raises(ConfigError, match="unknown role 'speakr'; did you mean 'speaker'"):
+        read_table(own, columns={"speakr": "who"})
+    with pytest.raises(ConfigError, match="unknown option 'colums'; did you mean 'columns'"):
+        read_corpus("table", str(own), colums=MAPPING)
+    with pytest.raises(CorpusError, match=r"no column for text \(text, utterance, sentence, transcript\) or audio"):
+        read_table(own, columns={"label": "feels"}, fractions={"train": 1.0})
+    with pytest.raises(CorpusError, match="no column for label"):
+        read_table(own, columns={"text": "said"}, fractions={"train": 1.0})
+
+
+def test_one_error_lists_bad_times_labels_paths_and_duplicates(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "text,label,dialogue,utterance_id,start,end,audio,split\n"
+        "a,joy,1,1,0,1,,train\n"
+        "b,joyy,1,2,0,1,,train\n"
+        "c,joy,1,1,0,1,,train\n"
+        "d,joy,1,3,soon,1,,train\n"
+        "e,joy,1,4,0,1,../x.wav,train\n"
+        "f,joy,1,5,0,1,nowhere.wav,train\n"
+        "g,joy,,6,0,1,,train\n"
+        "h,joy,1,7,2,1,,train\n"
+        "i,joy,1,8,2,3,,dev\n"
+    )
+    text = "\n".join(problems(str(tmp_path / "a.csv"), label_order=["joy"]))
+    for row, said in {
+        3: "unknown emotion label 'joyy'",
+        5: "'soon' is no time",
+        6: "climbs with '..'",
+        7: "no such file",
+        8: "has no dialogue in dialogue",
+        10: "puts dialogue 1 into 'dev'",
+    }.items():
+        assert any(line.startswith(f"a.csv row {row}") and said in line for line in text.splitlines()), (row, text)
+    (tmp_path / "a.csv").write_text((tmp_path / "a.csv").read_text().replace(",dev\n", ",train\n"))
+    text = "\n".join(problems(str(tmp_path / "a.csv"), label_order=["joy"]))
+    assert "a.csv row 4 (train/1_utt1): id 'train/1_utt1' is also that of a.csv row 2" in text
+    assert "a.csv row 9 (train/1_utt7): times 2.0–1.0 s; the end lies before the start" in text
+
+
+def test_audio_is_relative_to_the_table_and_has_spans(tmp_path):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a.wav").touch()
+    (tmp_path / "a.csv").write_text(
+        'audio,start,end,label,split\nclips/a.wav,"0:00:01,5",2.5,joy,train\nclips/a.wav,,,joy,train\n,,,joy,train\n'
+    )
+    first, second, third = utterances(read_corpus("table", str(tmp_path / "a.csv")).split("train"))
+    assert (first.audio.path, first.audio.start_seconds, first.audio.end_seconds) == (
+        tmp_path / "clips" / "a.wav",
+        1.5,
+        2.5,
+    )
+    assert (second.audio.start_seconds, second.audio.end_seconds, second.text, third.audio) == (None, None, None, None)
+    assert {turn.speaker for turn in (first, second, third)} == {"speaker"}
+
+
+def test_missing_audio_is_masked_and_counted_when_asked_but_escapes_never(tmp_path):
+    (tmp_path / "a.csv").write_text("text,audio,label,split\na,gone.wav,joy,train\n")
+    corpus = read_corpus("table", str(tmp_path / "a.csv"), on_bad="mask")
+    assert corpus.split("train")[0].utterances[0].audio is None
+    assert any(warning.startswith("a.csv: 1 audio files are missing and masked") for warning in corpus.warnings)
+    (tmp_path / "a.csv").write_text("text,audio,label,split\na,/etc/hostname,joy,train\n")
+    assert "leads outside" in problems(str(tmp_path / "a.csv"), on_bad="mask")[0]
+
+
+def test_audio_root_may_lie_anywhere_when_stated(tmp_path):
+    (tmp_path / "sounds").mkdir()
+    (tmp_path / "sounds" / "a.wav").touch()
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "a.csv").write_text("text,audio,label,split\na,a.wav,joy,train\n")
+    corpus = read_corpus("table", str(tmp_path / "tables" / "a.csv"), audio_root=str(tmp_path / "sounds"))
+    assert corpus.split("train")[0].utterances[0].audio.path == tmp_path / "sounds" / "a.wav"
+
+
+def test_votes_by_column_or_prefix(tmp_path):
+    (tmp_path / "a.csv").write_text("text,v.joy,v.anger,split\na,3,1,train\nb,0,2,train\n")
+    by_prefix = read_corpus("table", str(tmp_path / "a.csv"), columns={"votes": "v."})
+    by_column = read_corpus("table", str(tmp_path / "a.csv"), columns={"votes": {"joy": "v.joy", "anger": "v.anger"}})
+    assert by_prefix == by_column
+    assert [turn.votes for turn in utterances(by_prefix.split("train"))] == [{"joy": 3, "anger": 1}, {"anger": 2}]
+    assert [turn.label for turn in utterances(by_prefix.split("train"))] == ["joy", "anger"]
+    assert "no column begins with 'w.'" in problems(str(tmp_path / "a.csv"), columns={"votes": "w."})[0]
+
+
+def test_numbers_as_labels_are_texts(tmp_path):
+    (tmp_path / "a.jsonl").write_text(
+        '{"text": "a", "label": 0, "split": "train"}\n{"text": "b", "label": 1, "split": "train"}\n'
+    )
+    corpus = read_corpus("table", str(tmp_path / "a.jsonl"), label_map={0: "no", 1: "yes"}, label_order=["no", "yes"])
+    assert [turn.label for turn in utterances(corpus.split("train"))] == ["no", "yes"]
+
+
+# --- input of predict -------------------------------------------------------------------------------------------
+
+
+def test_a_file_without_dialogues_is_one_dialogue(tmp_path):
+    (tmp_path / "chat.csv").write_text("speaker,text\nAnn,Hi.\nBob,NA\nAnn,null\n")
+    (dialogue,) = read_dialogues(tmp_path / "chat.csv")
+    assert dialogue.id == "new/chat"
+    assert [(turn.id, turn.speaker, turn.text, turn.label) for turn in dialogue] == [
+        ("new/chat_utt0", "Ann", "Hi.", None),
+        ("new/chat_utt1", "Bob", "NA", None),
+        ("new/chat_utt2", "Ann", "null", None),
+    ]
+
+
+def test_dialogues_of_json_lines_with_audio(tmp_path):
+    (tmp_path / "a.wav").touch()
+    rows = [
+        {"dialogue": "x", "speaker": "Ann", "text": "None"},
+        {"dialogue": "y", "speaker": "Bob", "audio": "a.wav", "text": None},
+    ]
+    (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    first, second = read_dialogues(tmp_path / "chat.jsonl")
+    assert (first.id, first.utterances[0].text, first.utterances[0].audio) == ("new/x", "None", None)
+    assert (second.utterances[0].text, second.utterances[0].audio.path) == (None, tmp_path / "a.wav")
+
+
+def test_bad_input_of_predict_is_named_row_by_row(tmp_path):
+    (tmp_path / "chat.csv").write_text("speaker,text,audio\n,Hi.,\nBob,Ho.,gone.wav\n")
+    with pytest.raises(CorpusError) as caught:
+        read_dialogues(tmp_path / "chat.csv")
+    assert [problem[:14] for problem in caught.value.problems] == ["chat.csv row 3", "chat.csv row 2"]
+    (tmp_path / "chat.csv").write_text("who,said\nAnn,Hi.\n")
+    with pytest.raises(CorpusError, match="no column for text"):
+        read_dialogues(tmp_path / "chat.csv")
+    (dialogue,) = read_dialogues(tmp_path / "chat.csv", columns={"speaker": "who", "text": "said"})
+    assert dialogue.utterances[0].text == "Hi."
+
+
+# --- readers by name --------------------------------------------------------------------------------------------
+
+
+def test_gold_labels_in_the_input_of_predict_are_kept(own):
+    dialogues = read_dialogues(own, columns=MAPPING)
+    assert [turn.label for turn in utterances(dialogues)] == ["happy", "calm", "angry", "calm", "angry"]
