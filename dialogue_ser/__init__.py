@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dialogue_ser.inference.classifier import DialogueClassifier as DialogueClassifier
     from dialogue_ser.metrics.scores import score as score
     from dialogue_ser.models.api import DialogueSystem as DialogueSystem
-    from dialogue_ser.report import write_report as write_report
+    from dialogue_ser.report.page import write_report as write_report
     from dialogue_ser.training.config import FeatureConfig as FeatureConfig
     from dialogue_ser.training.config import RunConfig as RunConfig
     from dialogue_ser.training.config_io import apply_overrides as apply_overrides
@@ -52,7 +52,7 @@ _HOMES = {
     "register_encoder": "features.registry",
     "score": "metrics.scores",
     "train": "training.run",
-    "write_report": "report",
+    "write_report": "report.page",
 }
 
 

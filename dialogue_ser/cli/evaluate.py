@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dialogue_ser.cli.tables import scores_table, show
 from dialogue_ser.evaluation.run import evaluate_run
-from dialogue_ser.report import write_report
+from dialogue_ser.report.page import write_report
 
 
 def evaluate(run: str, split: list[str] | None = None, report: bool = True) -> None:

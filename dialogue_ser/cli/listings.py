@@ -45,14 +45,10 @@ def presets_show(name: str) -> None:
 
 
 def preset_summary(name: str) -> str:
-    """The comment that a preset's file begins with, on one line."""
-    lines = (resources.files("dialogue_ser.presets") / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-    comment = []
-    for line in lines:
-        if not line.startswith("#"):
-            break
-        comment.append(line.lstrip("# ").strip())
-    return " ".join(comment)
+    """The first line of the comment that a preset's file begins with."""
+    text = (resources.files("dialogue_ser.presets") / f"{name}.yaml").read_text(encoding="utf-8")
+    line = text.partition("\n")[0]
+    return line.lstrip("# ").strip() if line.startswith("#") else ""
 
 
 def _first_line(documented: object) -> str:

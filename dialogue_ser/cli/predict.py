@@ -5,7 +5,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dialogue_ser.errors import ConfigError, MissingDataError, unknown_name
 
@@ -19,34 +19,58 @@ WRITERS: dict[str, Callable[["pd.DataFrame", Path], None]] = {
 }
 
 
-def predict(model: str, input: str, out: str | None = None, batch_size: int = 32, device: str = "auto") -> None:  # noqa: A002 - the flag's name
+def predict(
+    model: str,
+    input: str,  # noqa: A002 - the name users see
+    out: str | None = None,
+    columns: dict[str, str] | None = None,
+    audio_root: str | None = None,
+    features: dict[str, str] | None = None,
+    on_bad: Literal["error", "mask"] | None = None,
+    batch_size: int = 32,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    trust_code: bool = False,
+) -> None:
     """Label new dialogues: one row per turn with speaker, and text and/or audio.
 
     Args:
         model: run directory, model folder or hub id.
-        input: .csv or .jsonl; columns speaker, text, audio (a path), and dialogue_id where there are several dialogues.
+        input: .csv or .jsonl; columns speaker, text, audio (a path), and dialogue where there are several dialogues.
         out: .csv, .jsonl or .parquet, by its ending; CSV to standard output if left away.
-        batch_size: dialogues at a time.
-        device: auto, cpu or cuda.
+        columns: role → column where the names differ, e.g. --columns.text Utterance.
+        audio_root: folder of the audio paths; the input's own if left away.
+        features: modality → file of precomputed features keyed by utterance id, e.g. --features.audio FILE.
+        on_bad: what to do with audio that cannot be decoded; as in training if left away.
+        batch_size: dialogues at a time, at most.
+        device: where to run.
+        trust_code: allow a model whose encoder is a function of your own (its import runs code).
     """
-    target = None if out is None else Path(out)
-    if target is not None and target.suffix.lower() not in WRITERS:
-        raise ConfigError(f"--out {out}: {unknown_name('ending', target.suffix, WRITERS)}")
-    if target is not None and not target.parent.is_dir():
-        raise ConfigError(f"--out {out}: the folder {target.parent} does not exist; create it or write elsewhere")
+    target = None if out is None else _target(out)
     if not Path(input).is_file():
         raise MissingDataError(f"{input}: no such file; give a .csv or .jsonl with one turn per row")
     from dialogue_ser.corpus.readers.table import read_dialogues
 
-    dialogues = read_dialogues(Path(input))  # before torch is imported: bad rows are told at once
+    # Before torch is imported: bad rows are told at once.
+    dialogues = read_dialogues(Path(input), columns=columns, audio_root=audio_root, on_bad=on_bad or "error")
     from dialogue_ser.inference.classifier import DialogueClassifier
 
-    table = DialogueClassifier.from_pretrained(model, device=device).predict(dialogues, batch_size=batch_size)
+    classifier = DialogueClassifier.from_pretrained(model, device=device, on_bad=on_bad, trust_code=trust_code)
+    table = classifier.predict(dialogues, features=features, batch_size=batch_size)
     if target is None:
         table.to_csv(sys.stdout, index=False)
         return
     write_table(table, target)
     print(f"{len(table)} turns of {table['dialogue_id'].nunique()} dialogues: {target}")
+
+
+def _target(out: str) -> Path:
+    """Where to write, refused before any work is done."""
+    target = Path(out)
+    if target.suffix.lower() not in WRITERS:
+        raise ConfigError(f"--out {out}: {unknown_name('ending', target.suffix, WRITERS)}")
+    if not target.parent.is_dir():
+        raise ConfigError(f"--out {out}: the folder {target.parent} does not exist; create it or write elsewhere")
+    return target
 
 
 def write_table(table: "pd.DataFrame", target: Path) -> None:

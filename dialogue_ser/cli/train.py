@@ -35,7 +35,8 @@ def finish(run_dir: Path) -> Path:
     """
     from dialogue_ser.evaluation.run import evaluate_run
     from dialogue_ser.metrics.run_files import write_atomically
-    from dialogue_ser.report import model_card, write_report
+    from dialogue_ser.report.card import model_card
+    from dialogue_ser.report.page import write_report
 
     scores = evaluate_run(run_dir)
     write_atomically(run_dir / "model" / "README.md", model_card(run_dir))

@@ -1,0 +1,81 @@
+"""What every test shares: run-time shape checks, one thread, no network, and the data beside the checkout."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("WANDB_MODE", "disabled")
+
+import jaxtyping
+import pytest
+
+# Shapes and types of the torch rooms are checked at run time in the suite; users do not pay for it.
+# Must be installed before anything imports these rooms.
+TORCH_ROOMS = ("tensors", "batch", "nn", "encoders", "models")
+jaxtyping.install_import_hook([f"dialogue_ser.{room}" for room in TORCH_ROOMS], "beartype.beartype")
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that opens a connection to another machine fails at once instead of hanging."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if isinstance(address, tuple) and address[0] not in LOOPBACK:
+            raise AssertionError(f"a test tried to reach {address}; tests use no network")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def _own_feature_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test fills or reads the user's feature store."""
+    monkeypatch.setenv("DIALOGUE_SER_CACHE", str(tmp_path / "feature-store"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Torch uses one thread: the machine is shared, and sums are then the same everywhere."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _shared(name: str) -> Path:
+    from dialogue_ser.corpus.locate import find_data
+    from dialogue_ser.errors import MissingDataError
+
+    try:
+        return find_data(name)
+    except MissingDataError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def meld() -> Path:
+    """Folder of the official MELD CSVs; skips where they are absent."""
+    return _shared("meld")
+
+
+@pytest.fixture(scope="session")
+def nemo() -> Path:
+    """Folder of the nEMO subset; skips where it is absent."""
+    return _shared("nemo")
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    """Folder of the bundled synthetic corpus."""
+    from dialogue_ser.corpus.locate import sample_folder
+
+    return sample_folder()

@@ -1,0 +1,69 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dialogue_ser.errors import CheckpointError, ConfigError
+from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.inference.model_folder import read_model_folder
+from dialogue_ser.inference.rebuild import model_options, rebuild_label_set, rebuild_model, rebuild_pipeline
+from dialogue_ser.models import build_model
+
+
+@pytest.fixture
+def saved(classifier, tmp_path):
+    return read_model_folder(classifier.save_pretrained(tmp_path / "model"))
+
+
+def test_options_build_the_same_model_again(classifier):
+    options = model_options(classifier.model)
+    assert build_model(classifier.model.name, options, classifier.model.inputs, 3).config == classifier.model.config
+
+
+def test_a_model_without_its_config_is_refused(classifier, tmp_path):
+    del classifier.model.config
+    with pytest.raises(CheckpointError, match=r"set self\.config in its __init__"):
+        classifier.save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_missing_extra_and_misshapen_weights_are_all_named(saved):
+    weights = dict(saved.weights)
+    gone, bent, *_ = sorted(weights)
+    del weights[gone]
+    weights[bent] = torch.zeros(99)
+    weights["stranger"] = torch.zeros(1)
+    with pytest.raises(CheckpointError) as caught:
+        rebuild_model(replace(saved, weights=weights))
+    text = str(caught.value)
+    assert f"weight {gone!r} is missing" in text
+    assert "'stranger' is not one of the model's" in text
+    assert f"{bent!r} has shape (99,)" in text
+
+
+def test_a_model_this_library_does_not_have_is_named(saved):
+    config = {**saved.config, "model": {"name": "emotion-rn", "options": {}}}
+    with pytest.raises(ConfigError, match="did you mean 'emotion-rnn'"):
+        rebuild_model(replace(saved, config=config))
+
+
+def test_a_config_that_lacks_details_is_a_clear_error(classifier, tmp_path):
+    import json
+
+    folder = classifier.save_pretrained(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    del config["model"]["options"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="config.json is not complete"):
+        DialogueClassifier.from_pretrained(folder)
+
+
+def test_label_order_is_kept(saved, classifier):
+    assert rebuild_label_set(saved) == classifier.label_set
+
+
+def test_a_pipeline_gives_the_same_rows_after_loading(saved, classifier, dialogue):
+    turns = [dialogue("new/d", 3)]
+    before, after = classifier.pipelines["text"], rebuild_pipeline(saved, "text", None, trust_code=False)
+    for key, row in before.table(turns).rows.items():
+        assert (after.table(turns).rows[key] == row).all()
