@@ -51,10 +51,8 @@ class TrainedEncoder(nn.Module):
         """One vector per turn, zero where the turn is padding or lacks the modality."""
         lengths_N = lengths_BT[is_present_BT]
         if len(lengths_N) == 0:
-            reference = next(
-                self.parameters(), torch.zeros((), dtype=torch.get_default_dtype(), device=values_BTL.device)
-            )
-            return torch.zeros(*is_present_BT.shape, self.out_dim, dtype=reference.dtype, device=values_BTL.device)
+            out_like = values_BTL if values_BTL.is_floating_point() else next(self.parameters())
+            return out_like.new_zeros(*is_present_BT.shape, self.out_dim)
         longest = int(lengths_N.max())
         rows_ND = self.encode_rows(values_BTL[is_present_BT][:, :longest], lengths_N)
         out_BTD = rows_ND.new_zeros(*is_present_BT.shape, self.out_dim)

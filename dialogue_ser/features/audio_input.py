@@ -1,6 +1,6 @@
 """Decoding many utterances at once, with one error for all clips that cannot be used."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +10,19 @@ from dialogue_ser.features.api import Array
 from dialogue_ser.media.decode import decode
 
 OnBad = Literal["error", "mask"]
+
+
+class BadClipsError(MediaError):
+    """Some clips cannot be used.
+
+    Args:
+        rows: features of the good clips, so that the store can keep them.
+        problems: one sentence per bad clip.
+    """
+
+    def __init__(self, rows: Mapping[str, Array], *problems: str) -> None:
+        super().__init__(*problems)
+        self.rows = rows
 
 
 @dataclass(frozen=True)
@@ -69,13 +82,15 @@ def problem_of(turn: Utterance, problem: str) -> str:
     return f"{where}: {problem}"
 
 
-def raise_if_bad(problems: Sequence[str], on_bad: OnBad) -> None:
+def raise_if_bad(problems: Sequence[str], on_bad: OnBad, rows: Mapping[str, Array] | None = None) -> None:
     """Stop on bad clips unless they are to be masked.
 
     Raises:
-        MediaError: ``on_bad`` is ``error`` and there are problems.
+        BadClipsError: ``on_bad`` is ``error`` and there are problems; carries the rows of the good clips.
     """
     if problems and on_bad == "error":
-        raise MediaError(
-            *problems, f"{len(problems)} clip(s) cannot be used; --data.on_bad mask marks them absent and goes on"
+        raise BadClipsError(
+            rows or {},
+            *problems,
+            "these clips cannot be used; --data.on_bad mask marks them absent and goes on",
         )

@@ -9,6 +9,7 @@ import numpy as np
 from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import FeatureError
 from dialogue_ser.features.api import Array, InputKind, UtteranceEncoder
+from dialogue_ser.features.audio_input import BadClipsError
 from dialogue_ser.features.traits import traits_of
 
 _DIMENSIONS: dict[str, int] = {"vector": 1, "frames": 2, "tokens": 1}
@@ -78,8 +79,15 @@ class CheckedEncoder:
 
         Raises:
             FeatureError: some arrays break the contract; names the utterances.
+            MediaError: clips cannot be used.
         """
-        rows = self.inner.encode(dialogues)
+        try:
+            rows = self.inner.encode(dialogues)
+        except BadClipsError as error:
+            raise BadClipsError(self._checked(error.rows, dialogues), *error.problems) from None
+        return self._checked(rows, dialogues)
+
+    def _checked(self, rows: Any, dialogues: Sequence[Dialogue]) -> dict[str, Array]:
         if not isinstance(rows, Mapping):
             raise FeatureError(
                 f"encoder {self.name!r}: encode() gave {type(rows).__name__}, not a mapping of id to array"

@@ -109,18 +109,18 @@ def source_digest(function: Callable[..., Any]) -> str | None:
         return None
 
 
-def source_of(function: Callable[..., Any], modality: str, name: str) -> Source:
-    """Whether a function wants texts or waveforms: by its first parameter's name, else by the modality's.
+def source_of(function: Callable[..., Any], name: str, declared: str | None, modality: str) -> Source:
+    """Whether a function wants texts or waveforms: as declared, else by its first parameter, else the modality.
 
     Raises:
-        ConfigError: neither says it.
+        ConfigError: nothing says it.
     """
-    first = next(iter(inspect.signature(function).parameters))
-    for source, words in (("audio", ("waveform", "audio", "samples")), ("text", ("text",))):
-        if any(word in first.lower() for word in words):
-            return "audio" if source == "audio" else "text"
-    if modality == "text" or modality == "audio":
-        return "text" if modality == "text" else "audio"
+    first = next(iter(inspect.signature(function).parameters)).lower()
+    for said in (declared, first, modality):
+        if said is not None and said.startswith("text"):
+            return "text"
+        if said is not None and said.startswith(("audio", "waveform")):
+            return "audio"
     raise ConfigError(
         f"encoder {name!r} for modality {modality!r}: cannot tell whether the function reads text or audio; name its "
         "first parameter texts or waveforms, or register it with @register_encoder(name, modality='text')"

@@ -89,7 +89,7 @@ class OpenSmile:
                 rows[turn.id] = result
             if self.on_progress is not None:
                 self.on_progress(1)
-        raise_if_bad(problems, self._on_bad)
+        raise_if_bad(problems, self._on_bad, rows)
         self.n_masked += len(problems)
         return rows
 

@@ -128,7 +128,7 @@ class Precomputed:
         first = next(key for key in ids if split_of(key) == split)
         raise MissingDataError(
             f"precomputed: {n_turns} utterance(s) of split {split!r} (first: {first}) need a feature file: {tried} "
-            "does not exist; set option path, or use an encoder that computes features from the dialogues, e.g. opensmile"
+            "does not exist; set option path, or use an encoder that computes features itself, e.g. opensmile"
         )
 
 

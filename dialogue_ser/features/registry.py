@@ -34,7 +34,7 @@ Target = TypeVar("Target", bound=Callable[..., Any])
 @dataclass(frozen=True, kw_only=True)
 class _Registered:
     target: Callable[..., Any]
-    modality: str
+    modality: str | None
     version: str
 
 
@@ -56,12 +56,12 @@ class EncoderInfo:
 _REGISTERED: dict[str, _Registered] = {}
 
 
-def register_encoder(name: str, *, modality: str = "text", version: str = "1") -> Callable[[Target], Target]:
+def register_encoder(name: str, *, modality: str | None = None, version: str = "1") -> Callable[[Target], Target]:
     """Register an encoder class, or a function ``texts -> [N,D]`` / ``waveforms, sample_rate_hz -> [N,D]``.
 
     Args:
         name: the name to use in configurations.
-        modality: what a function reads, text or audio.
+        modality: what a function reads, text or audio; None = by its first parameter's name (texts, waveforms).
         version: of a function; part of its fingerprint.
 
     Raises:
@@ -104,9 +104,8 @@ def build_encoder(
     Raises:
         ConfigError: unknown name (with the nearest match), unknown option (with the known ones), import that fails.
 
-    >>> build_encoder("minlm", "text")
-    Traceback (most recent call last):
-    dialogue_ser.errors.ConfigError: unknown encoder 'minlm'; did you mean 'minilm'? Known: ...
+    >>> build_encoder("opensmile", "audio", {"feature_set": "emobase"}).fingerprint()["feature_set"]
+    'emobase'
     """
     options = dict(options or {})
     registered = _REGISTERED.get(name)
@@ -115,7 +114,7 @@ def build_encoder(
         return CheckedEncoder(target, name, modality)
     if isinstance(target, type) or _is_factory(target):
         return CheckedEncoder(_construct(target, name, modality, options, on_bad), name, modality)
-    source: Source = source_of(target, registered.modality if registered else modality, name)
+    source: Source = source_of(target, name, registered.modality if registered else None, modality)
     n_given = 1 if source == "text" else 2
     accepted = _option_names(target, skip=n_given)
     _check_options(name, options, accepted if source == "text" else _with(accepted, "sample_rate_hz"))

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.errors import FeatureError, MediaError
 from dialogue_ser.features.api import Array, UtteranceEncoder
+from dialogue_ser.features.audio_input import BadClipsError
 from dialogue_ser.features.content import content_keys, fingerprint_digest, parts
 from dialogue_ser.features.files import replace_file
 from dialogue_ser.features.shards import Place, is_intact, quarantine, read_index, read_shard, write_index, write_shard
@@ -170,8 +171,10 @@ class FeatureStore:
                     try:
                         rows = encoder.encode(part)
                     except MediaError as error:  # go on: one error at the end names the bad clips of all chunks
-                        problems.update(dict.fromkeys(error.problems))
-                        continue
+                        for problem in error.problems:  # what all chunks say (how to mend it) ends up last
+                            problems.pop(problem, None)
+                            problems[problem] = None
+                        rows = error.rows if isinstance(error, BadClipsError) else {}
                     loose.update({key: row for key, row in rows.items() if keys[key] is None})
                     new = {content: rows[key] for key in still if (content := keys[key]) is not None and key in rows}
                     places = self._commit(folder, new, places)

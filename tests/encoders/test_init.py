@@ -1,0 +1,40 @@
+import pytest
+
+from dialogue_ser.encoders import TRAINED_ENCODERS, build_input
+from dialogue_ser.encoders.meanpool import MeanPool
+from dialogue_ser.encoders.textcnn import TextCNN
+from dialogue_ser.encoders.vector import VectorInput
+from dialogue_ser.errors import ConfigError
+from dialogue_ser.features.api import InputSpec
+
+
+def test_every_kind_of_input_gets_its_module() -> None:
+    assert isinstance(build_input(InputSpec(kind="vector", dim=3, options={"dropout": 0.1})), VectorInput)
+    assert isinstance(build_input(InputSpec(kind="frames", dim=3)), MeanPool)
+    textcnn = build_input(InputSpec(kind="tokens", dim=9, encoder="textcnn", options={"out_dim": 4}))
+    assert isinstance(textcnn, TextCNN)
+    assert textcnn.out_dim == 4
+    assert textcnn.embedding.num_embeddings == 9
+
+
+def test_registered_encoders_declare_what_they_are() -> None:
+    for name, kind in TRAINED_ENCODERS.items():
+        assert kind.name == name
+        assert kind.description
+        assert kind.front_end in ("words", "frames")
+        kind.Config()
+
+
+@pytest.mark.parametrize(
+    ("spec", "complaint"),
+    [
+        (InputSpec(kind="tokens", dim=9, encoder="textcn"), "did you mean 'textcnn'"),
+        (InputSpec(kind="tokens", dim=9, encoder="textcnn", options={"outdim": 1}), "did you mean 'out_dim'"),
+        (InputSpec(kind="tokens", dim=9, encoder="meanpool"), "reads frames, not tokens"),
+        (InputSpec(kind="vector", dim=9, options={"droput": 1}), "did you mean 'dropout'"),
+        (InputSpec(kind="tokens", dim=9), "trained encoder for tokens"),
+    ],
+)
+def test_what_does_not_fit_is_refused(spec, complaint) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        build_input(spec)

