@@ -1,0 +1,79 @@
+"""What there is in a split: the numbers `dialogue-ser data describe` prints."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from dialogue_ser.corpus.schema import Dialogue, utterances
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitCounts:
+    """Counts over one split.
+
+    Args:
+        dialogues: number of dialogues.
+        turns: number of utterances.
+        labels: class → turns; unlabelled turns are missing here.
+        speakers: speaker → turns, most frequent first.
+        dialogue_turns: turns per dialogue, ascending.
+        longest: id of the longest dialogue.
+        words: words per turn that has a text, ascending (split at blanks).
+        with_text: turns with a text.
+        with_audio: turns with an audio reference.
+        most_speakers: largest number of speakers in a dialogue.
+    """
+
+    dialogues: int
+    turns: int
+    labels: Mapping[str, int]
+    speakers: Mapping[str, int]
+    dialogue_turns: tuple[int, ...]
+    longest: str
+    words: tuple[int, ...]
+    with_text: int
+    with_audio: int
+    most_speakers: int
+
+
+def count_split(dialogues: Sequence[Dialogue]) -> SplitCounts:
+    """Count one split (not empty)."""
+    turns = list(utterances(dialogues))
+    speakers = Counter(turn.speaker for turn in turns)
+    words = sorted(len(turn.text.split()) for turn in turns if turn.text)
+    return SplitCounts(
+        dialogues=len(dialogues),
+        turns=len(turns),
+        labels=Counter(turn.label for turn in turns if turn.label is not None),
+        speakers=dict(sorted(speakers.items(), key=lambda item: (-item[1], item[0]))),
+        dialogue_turns=tuple(sorted(map(len, dialogues))),
+        longest=max(dialogues, key=len).id,
+        words=tuple(words),
+        with_text=len(words),
+        with_audio=sum(turn.audio is not None for turn in turns),
+        most_speakers=max(len(dialogue.speakers) for dialogue in dialogues),
+    )
+
+
+def spread(values: Sequence[int]) -> str:
+    """Smallest, median and largest of some numbers.
+
+    >>> spread([1, 2, 2, 9]), spread([])
+    ('1 / 2 / 9', '–')
+    """
+    return f"{min(values)} / {median(values):g} / {max(values)}" if values else "–"
+
+
+def histogram(values: Sequence[int], bins: int = 8) -> list[tuple[str, int]]:
+    """How many values lie in equally wide ranges of whole numbers from 1 to the largest.
+
+    >>> histogram([1, 1, 2, 3, 6], bins=3)
+    [('1–2', 3), ('3–4', 1), ('5–6', 1)]
+    """
+    if not values:
+        return []
+    width = max(1, -(-max(values) // bins))
+    counts = Counter((value - 1) // width for value in values)
+    name = str if width == 1 else lambda first: f"{first}–{first + width - 1}"
+    return [(name(number * width + 1), counts[number]) for number in range(max(counts) + 1)]
