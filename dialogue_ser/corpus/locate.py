@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import dialogue_ser
+from dialogue_ser.corpus.sources import SOURCES
 from dialogue_ser.errors import MissingDataError
 
 #: Folder, or several joined by the path separator, that hold corpora: DIALOGUE_SER_DATA/meld, ….
@@ -14,8 +14,7 @@ ENVIRONMENT_VARIABLE = "DIALOGUE_SER_DATA"
 def _bases() -> Iterator[Path]:
     """The current directory and, for an editable install, the repository checkout."""
     yield Path.cwd()
-    # A namespace-safe way to the package's folder: it has no __file__ while it has no __init__.py.
-    checkout = Path(next(iter(dialogue_ser.__path__))).parent
+    checkout = Path(__file__).resolve().parents[2]
     if (checkout / "pyproject.toml").is_file():
         yield checkout
 
@@ -44,8 +43,9 @@ def find_data(name: str) -> Path:
         if (folder / name).is_dir():
             return (folder / name).resolve()
     places = ", ".join(str(folder / name) for folder in folders)
+    fetch = f"get it with `dialogue-ser data download {name}`, " if name in SOURCES else ""
     raise MissingDataError(
-        f"{name}: no such folder in {places}; get it with `dialogue-ser data download {name}`, give its path "
+        f"{name}: no such folder in {places}; {fetch}give its path "
         f"(--data.path), or set {ENVIRONMENT_VARIABLE} to the folder that holds {name}/"
     )
 

@@ -9,7 +9,7 @@ import dialogue_ser
 from dialogue_ser.corpus.locate import data_folders, find_data, sample_folder
 from dialogue_ser.errors import MissingDataError
 
-CHECKOUT = Path(next(iter(dialogue_ser.__path__))).parent
+CHECKOUT = Path(dialogue_ser.__path__[0]).resolve().parent
 
 
 @pytest.fixture
@@ -36,7 +36,9 @@ def test_checkout_is_searched_from_any_directory(elsewhere):
 def test_environment_variable_is_the_only_place_when_set(elsewhere, monkeypatch):
     (elsewhere / "data" / "x-corpus").mkdir(parents=True)
     monkeypatch.setenv("DIALOGUE_SER_DATA", str(elsewhere / "stated"))
-    with pytest.raises(MissingDataError, match=r"stated/x-corpus; get it with `dialogue-ser data download x-corpus`"):
+    with pytest.raises(MissingDataError, match=r"stated/meld; get it with `dialogue-ser data download meld`"):
+        find_data("meld")
+    with pytest.raises(MissingDataError, match=r"stated/x-corpus; give its path"):
         find_data("x-corpus")
     (elsewhere / "second" / "x-corpus").mkdir(parents=True)
     monkeypatch.setenv("DIALOGUE_SER_DATA", os.pathsep.join([str(elsewhere / "stated"), str(elsewhere / "second")]))
