@@ -129,7 +129,8 @@ def _bad_bytes(path: Path, data: bytes, encoding: str) -> Iterator[str]:
     for number, record in enumerate(records, start=1):
         bad = [char for cell in record for char in cell if "\udc80" <= char <= "\udcff"]
         if bad:
-            shown = " ".join(dict.fromkeys(f"\\x{ord(char) - 0xDC00:02x}" for char in bad))
+            kinds = list(dict.fromkeys(f"\\x{ord(char) - 0xDC00:02x}" for char in bad))
+            shown = " ".join(kinds[:8] + ["…"] * (len(kinds) > 8))
             yield (
                 f"{path.name} row {number}: {len(bad)} bytes are not {encoding.upper()} ({shown}); save the file as "
                 f"UTF-8, or read it with the option encoding={other!r} (--data.options.encoding)"

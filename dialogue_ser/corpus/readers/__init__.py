@@ -4,6 +4,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from dialogue_ser.corpus.schema import Corpus
@@ -45,7 +46,7 @@ def reader_function(reader: str) -> Reader:
 
 
 def read_corpus(
-    reader: str, path: str | None = None, labels: str = "emotion", on_bad: str = "error", **options: Any
+    reader: str, path: str | Path | None = None, labels: str = "emotion", on_bad: str = "error", **options: Any
 ) -> Corpus:
     """Read and validate a corpus.
 
