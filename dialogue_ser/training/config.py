@@ -7,6 +7,19 @@ from typing import Any, Literal
 from dialogue_ser.errors import ConfigError
 
 
+def _check(section: str, config: object, least: Mapping[str, float], most: Mapping[str, float]) -> None:
+    """Raises ConfigError naming every number of a section that is out of range."""
+    found = {name: getattr(config, name) for name in least}
+    problems = [
+        f"{section}.{n}: found {found[n]}, expected at least {low}" for n, low in least.items() if found[n] < low
+    ]
+    problems += [
+        f"{section}.{n}: found {found[n]}, expected at most {high}" for n, high in most.items() if found[n] > high
+    ]
+    if problems:
+        raise ConfigError(*problems)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataConfig:
     """Which corpus.
@@ -190,16 +203,3 @@ class RunConfig:
     training: TrainingConfig = TrainingConfig()
     wandb: WandbConfig = WandbConfig()
     save_attention: bool = True
-
-
-def _check(section: str, config: object, least: Mapping[str, float], most: Mapping[str, float]) -> None:
-    """Raises ConfigError naming every number of a section that is out of range."""
-    found = {name: getattr(config, name) for name in least}
-    problems = [
-        f"{section}.{n}: found {found[n]}, expected at least {low}" for n, low in least.items() if found[n] < low
-    ]
-    problems += [
-        f"{section}.{n}: found {found[n]}, expected at most {high}" for n, high in most.items() if found[n] > high
-    ]
-    if problems:
-        raise ConfigError(*problems)

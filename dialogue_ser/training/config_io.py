@@ -101,6 +101,7 @@ def _build(kind: type[Any], values: Mapping[str, Any], at: str, problems: list[s
     hints = get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}
     found: dict[str, Any] = {}
+    n_before = len(problems)
     for key, value in values.items():
         name = f"{at}{key}"
         if key not in fields:
@@ -109,7 +110,13 @@ def _build(kind: type[Any], values: Mapping[str, Any], at: str, problems: list[s
             found[key] = _convert(hints[key], value, name, problems)
     missing = [name for name, field in fields.items() if name not in found and _is_required(field)]
     problems.extend(f"{at}{name}: is missing and has no default; set it" for name in missing)
-    return None if missing else kind(**found)
+    if len(problems) > n_before:
+        return None
+    try:
+        return kind(**found)
+    except ConfigError as error:  # numbers out of range
+        problems.extend(error.problems)
+        return None
 
 
 def _is_required(field: "dataclasses.Field[Any]") -> bool:

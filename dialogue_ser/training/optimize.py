@@ -82,7 +82,7 @@ def load_optimizer_state(optimizer: Optimizer, state: Mapping[str, Tensor]) -> N
     values: dict[int, dict[str, Tensor]] = {}
     for key, tensor in state.items():
         index, name = key.split("/", maxsplit=1)
-        values.setdefault(int(index), {})[name] = tensor
+        values.setdefault(int(index), {})[name] = tensor.clone()  # torch would keep and change the given one
     optimizer.load_state_dict({"state": values, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -54,7 +54,7 @@ def write_predictions(path: Path, frame: pd.DataFrame) -> None:
 
 
 def write_attention(folder: Path, predictions: Mapping[str, tuple[Sequence[Dialogue], Predicted]]) -> None:
-    """attention.safetensors (``SPLIT/DIALOGUE/NAME`` → ``[T, T]``) and attention.json (the turns of its rows and columns).
+    """attention.safetensors (``SPLIT/DIALOGUE/NAME`` → ``[T, T]``) and attention.json (the turns behind its rows).
 
     Writes nothing if the system has no attention.
     """

@@ -1,5 +1,7 @@
 """From a configuration to everything the loop needs: corpus, fitted features, system, learner."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -50,6 +52,18 @@ class Data:
         """Turns of all splits without features, per modality."""
         ids = [turn.id for dialogues in self.corpus.splits.values() for turn in utterances(dialogues)]
         return {modality: sum(name not in table.rows for name in ids) for modality, table in self.tables.items()}
+
+    @property
+    def feature_fingerprints(self) -> dict[str, dict[str, Any]]:
+        """Modality → its encoder's fingerprint and a SHA-256 over all that was fitted (statistics, vocabulary)."""
+        found = {}
+        for modality, pipeline in self.pipelines.items():
+            state, arrays = pipeline.state()
+            digest = hashlib.sha256(json.dumps(state, sort_keys=True).encode())
+            for name in sorted(arrays):
+                digest.update(arrays[name].tobytes())
+            found[modality] = {"encoder": state["fingerprint"], "fitted_sha256": digest.hexdigest()}
+        return found
 
 
 def load_data(config: RunConfig, store: FeatureStore | None = None) -> Data:

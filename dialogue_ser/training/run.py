@@ -4,11 +4,12 @@ import logging
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from accelerate import Accelerator
 
 from dialogue_ser.errors import CheckpointError
+from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.training import outputs
 from dialogue_ser.training.checkpointing import Checkpointer, judged_weights, restore
@@ -34,9 +35,6 @@ from dialogue_ser.training.rng import seed_everything
 from dialogue_ser.training.run_directory import RunDirectory
 from dialogue_ser.training.state import TrainState
 from dialogue_ser.training.tracking import MetricsFile, WandbMirror
-
-if TYPE_CHECKING:
-    from dialogue_ser.inference.classifier import DialogueClassifier
 
 logger = logging.getLogger(__name__)
 
@@ -70,11 +68,9 @@ class Run:
         config = load_config(folder / "config.yaml")
         return cls(folder=folder, config=config, best_epoch=summary["best_epoch"], scores=summary["scores"])
 
-    def classifier(self) -> "DialogueClassifier":
-        """The dev-selected model, ready to predict."""
-        from dialogue_ser.inference.classifier import DialogueClassifier
-
-        return DialogueClassifier.from_pretrained(self.folder / "model")
+    def classifier(self, *, trust_code: bool = False) -> DialogueClassifier:
+        """The dev-selected model, ready to predict; ``trust_code`` if an encoder of your own is given by its module."""
+        return DialogueClassifier.from_pretrained(self.folder / "model", trust_code=trust_code)
 
 
 def train(
@@ -136,8 +132,9 @@ def _check_environment(
     resume: bool,
     allow_mismatch: bool,
 ) -> None:
-    fingerprints = {modality: pipeline.fingerprint() for modality, pipeline in data.pipelines.items()}
-    environment = describe_environment(config, data.corpus.fingerprint(), fingerprints, accelerator.num_processes)
+    environment = describe_environment(
+        config, data.corpus.fingerprint(), data.feature_fingerprints, accelerator.num_processes
+    )
     if resume:
         directory.check_environment(environment, allow_mismatch=allow_mismatch)
     accelerator.wait_for_everyone()
@@ -214,8 +211,6 @@ def _finish(
     started: float,
 ) -> None:
     """Loads the weights dev chose, predicts every split, writes predictions, attention, model and the summary line."""
-    from dialogue_ser.inference.classifier import DialogueClassifier
-
     if state.best_checkpoint is not None:
         learner.system.load_state_dict(judged_weights(directory.checkpoints.load(state.best_checkpoint)))
     batches = evaluation_batches(replace(make_batches(config, data, learner.accelerator), rank=0, n_ranks=1))

@@ -1,0 +1,65 @@
+"""Three optimizer steps and one evaluation in fp64, to be run on one or several ranks; rank 0 writes what came out.
+
+``python ranks.py OUT.safetensors BATCH_SIZE ACCUMULATE``
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from dialogue_ser.batch.collate import collate
+from dialogue_ser.corpus.schema import utterances
+from dialogue_ser.features.api import FeatureTable, InputSpec
+from dialogue_ser.models import build_model
+from dialogue_ser.training.config import LossConfig, OptimizerConfig, TrainingConfig
+from dialogue_ser.training.devices import make_accelerator
+from dialogue_ser.training.learner import Learner
+from dialogue_ser.training.loss import DialogueLoss, class_weights
+from dialogue_ser.training.optimize import build_optimizer
+from dialogue_ser.training.plan import Batches
+from dialogue_ser.training.predict import predict
+
+sys.path.insert(0, str(Path(__file__).parent))
+import tiny
+
+
+def learn(out: Path, batch_size: int, accumulate: int) -> None:
+    accelerator = make_accelerator(TrainingConfig(device="cpu"))
+    corpus = tiny.read_tiny()
+    train, dev = corpus.split("train"), corpus.split("dev")
+    turns = [turn for turn in utterances([*train, *dev]) if turn.text]
+    rows = dict(zip([turn.id for turn in turns], tiny.letters([turn.text for turn in turns]), strict=True))
+    tables = {"text": FeatureTable(InputSpec(kind="vector", dim=26), rows)}
+    torch.manual_seed(5)
+    options = {"hidden_dim": 6, "dropout": 0.0}
+    system = build_model("bigru", options, {"text": tables["text"].spec}, 3).double()
+    loss_config = LossConfig(class_weights="inverse-frequency")
+    loss = DialogueLoss(loss_config, class_weights(train, corpus.label_set, loss_config))
+    config = OptimizerConfig(name="sgd", learning_rate=0.5, weight_decay=0.01, momentum=0.9, clip_norm=0.2)
+    learner = Learner(
+        system, build_optimizer(system, config), loss, config=config, total_steps=9, accelerator=accelerator
+    )
+    batches = Batches(
+        collate=partial(collate, tables=tables, label_set=corpus.label_set, dtype=torch.float64),
+        batch_size=batch_size,
+        accumulate=accumulate,
+        rank=accelerator.process_index,
+        n_ranks=accelerator.num_processes,
+    )
+    losses = [learner.step(step, i).loss for i, step in enumerate(batches.steps(train, seed=3, epoch=1))]
+    system.eval()
+    dev_predicted = predict(system, dev, batches, loss, accelerator)
+    if accelerator.is_main_process:
+        found = {f"model/{name}": value for name, value in system.state_dict().items()}
+        found["losses"] = torch.tensor(losses, dtype=torch.float64)
+        found["dev"] = torch.from_numpy(np.ascontiguousarray(dev_predicted.log_probs_NC))
+        found["n_ranks"] = torch.tensor(accelerator.num_processes)
+        save_file(found, out)
+
+
+if __name__ == "__main__":
+    learn(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

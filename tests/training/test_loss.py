@@ -1,0 +1,47 @@
+import pytest
+import torch
+
+from dialogue_ser.corpus.schema import Dialogue, LabelSet, Utterance
+from dialogue_ser.models.api import Output
+from dialogue_ser.training.config import LossConfig
+from dialogue_ser.training.loss import DialogueLoss, class_weights
+
+LABELS = LabelSet("emotion", ("calm", "glad", "cross", "never"))
+TRAIN = [
+    Dialogue(f"d{i}", tuple(Utterance(id=f"d{i}_{t}", speaker="Ann", label=label) for t, label in enumerate(labels)))
+    for i, labels in enumerate([["calm"] * 6, ["glad", "glad", None], ["cross"]])
+]
+
+
+@pytest.mark.parametrize("power", [1.0, 0.5])
+def test_class_weights_are_inverse_frequencies_with_mean_one_over_train_turns(power):
+    config = LossConfig(class_weights="inverse-frequency", class_weight_power=power)
+    weight_C = class_weights(TRAIN, LABELS, config)
+    count_C = torch.tensor([6.0, 2.0, 1.0, 0.0], dtype=torch.float64)
+    assert float((weight_C * count_C).sum() / 9) == pytest.approx(1.0)
+    assert float(weight_C[2] / weight_C[0]) == pytest.approx(6.0**power)
+    assert float(weight_C[3]) == float(weight_C[2])  # a class train never has counts as if it had it once
+
+
+def test_no_weights_unless_asked():
+    assert class_weights(TRAIN, LABELS, LossConfig()) is None
+
+
+class FakeBatch:
+    label = torch.tensor([[0, 1]])
+    label_distribution = torch.tensor([[[0.0, 1.0], [0.5, 0.5]]])
+
+
+def test_votes_are_targets_only_where_soft_labels_are_asked_for():
+    output = Output(torch.log_softmax(torch.tensor([[[2.0, 0.0], [1.0, 3.0]]]), dim=-1), {})
+    hard = DialogueLoss(LossConfig())(output, FakeBatch())
+    soft = DialogueLoss(LossConfig(soft_labels=True))(output, FakeBatch())
+    log_probs = output.log_probs_BTC[0]
+    assert float(hard[0]) == pytest.approx(float(-log_probs[0, 0] - log_probs[1, 1]))
+    assert float(soft[0]) == pytest.approx(float(-log_probs[0, 1] - log_probs[1].mean()))
+
+
+def test_half_precision_outputs_are_judged_in_float32():
+    output = Output(torch.log_softmax(torch.tensor([[[2.0, 0.0], [1.0, 3.0]]]), dim=-1).bfloat16(), {})
+    numerator, _ = DialogueLoss(LossConfig())(output, FakeBatch())
+    assert numerator.dtype == torch.float32

@@ -1,0 +1,118 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from dialogue_ser.training.config import OptimizerConfig
+from dialogue_ser.training.optimize import (
+    MovingAverage,
+    build_optimizer,
+    is_decayed,
+    learning_rate_at,
+    load_optimizer_state,
+    optimizer_state,
+    set_learning_rate,
+)
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = nn.Linear(2, 2)
+        self.norm = nn.LayerNorm(2)
+        self.initial_party = nn.Parameter(torch.ones(3, 2))
+        self.frozen = nn.Parameter(torch.ones(2, 2), requires_grad=False)
+        self.register_buffer("seen", torch.tensor(0))
+
+
+def step_with_zero_gradient(config: OptimizerConfig) -> dict[str, float]:
+    """How much of each parameter is left after one step in which only decay can act."""
+    model = Small()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(1.0)
+    optimizer = build_optimizer(model, config)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+    optimizer.step()
+    return {name: float(parameter.detach().mean()) for name, parameter in model.named_parameters()}
+
+
+def test_adamw_decays_matrices_only():
+    left = step_with_zero_gradient(OptimizerConfig(name="adamw", learning_rate=0.1, weight_decay=0.5))
+    assert left.pop("linear.weight") == pytest.approx(0.95)
+    assert set(left.values()) == {1.0}
+
+
+def test_sgd_has_l2_on_every_trained_parameter_as_the_source_has_it():
+    left = step_with_zero_gradient(OptimizerConfig(name="sgd", learning_rate=0.1, weight_decay=0.5))
+    assert left.pop("frozen") == 1.0
+    assert all(value == pytest.approx(0.95) for value in left.values())
+
+
+def test_recurrent_biases_and_initial_states_are_not_decayed():
+    names = dict(nn.GRU(2, 3, bidirectional=True).named_parameters())
+    assert {name for name, parameter in names.items() if is_decayed(name, parameter)} == {
+        "weight_ih_l0", "weight_hh_l0", "weight_ih_l0_reverse", "weight_hh_l0_reverse"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+def test_warm_up_rises_to_the_peak_and_the_schedule_follows_its_formula(schedule):
+    config = OptimizerConfig(learning_rate=2.0, schedule=schedule, warmup_fraction=0.2)
+    rates = [learning_rate_at(step, 20, config) for step in range(20)]
+    assert rates[:4] == [0.5, 1.0, 1.5, 2.0]
+    assert rates[4] == 2.0
+    expected = {"constant": 2.0, "linear": 1.0, "cosine": 1 + math.cos(math.pi * 8 / 16)}[schedule]
+    assert rates[12] == pytest.approx(expected)
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+
+
+def test_schedules_end_at_zero_and_never_below():
+    for schedule in ("linear", "cosine"):
+        config = OptimizerConfig(schedule=schedule)
+        assert learning_rate_at(10, 10, config) == pytest.approx(0.0)
+        assert learning_rate_at(99, 10, config) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_optimizer_state_is_tensors_and_goes_on_exactly(name):
+    config = OptimizerConfig(name=name, momentum=0.9)
+    models = [Small(), Small()]
+    optimizers = [build_optimizer(model, config) for model in models]
+
+    def step(i: int) -> None:
+        models[i].linear.weight.grad = models[i].linear.weight.detach().sin()
+        optimizers[i].step()
+
+    step(0)
+    state = optimizer_state(optimizers[0])
+    assert all(isinstance(value, torch.Tensor) for value in state.values())
+    models[1].load_state_dict(models[0].state_dict())
+    load_optimizer_state(optimizers[1], state)
+    step(0)
+    step(1)
+    assert torch.equal(models[0].linear.weight, models[1].linear.weight)
+
+
+def test_the_learning_rate_reaches_every_group():
+    optimizer = build_optimizer(Small(), OptimizerConfig())
+    set_learning_rate(optimizer, 0.25)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
+
+
+def test_the_moving_average_is_the_weighted_sum_of_all_past_weights():
+    model = Small()
+    average = MovingAverage(model, decay=0.75)
+    values = [float(model.linear.weight[0, 0].detach())]
+    for value in (3.0, -1.0, 4.0):
+        with torch.no_grad():
+            model.linear.weight[0, 0] = value
+        model.seen += 1
+        average.update(model)
+        values.append(value)
+    expected = 0.75**3 * values[0] + 0.25 * (0.75**2 * values[1] + 0.75 * values[2] + values[3])
+    assert float(average.values["linear.weight"][0, 0]) == pytest.approx(expected)
+    assert int(average.values["seen"]) == 3

@@ -1,0 +1,163 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from dialogue_ser.corpus.schema import utterances
+from dialogue_ser.errors import ConfigError, CorpusError, TrainingError
+from dialogue_ser.metrics.run_files import RunFiles
+from dialogue_ser.metrics.scores import score
+from dialogue_ser.training.run import Run, train
+
+SMALL = {"training.epochs": 2, "training.ema_decay": 0.0}
+
+
+@pytest.fixture
+def finished(tiny, tmp_path: Path) -> Run:
+    return train(tiny.tiny_config(**SMALL), tmp_path / "run")
+
+
+def rows(run: Run, kind: str) -> list[dict]:
+    return [row for row in RunFiles(run.folder).history if row["kind"] == kind]
+
+
+def test_a_run_directory_is_self_contained(finished, tiny):
+    names = {path.name for path in finished.folder.iterdir()}
+    assert names == {
+        "config.yaml", "environment.json", "metrics.jsonl", "predictions.parquet", "checkpoints", "model"
+    }  # fmt: skip
+    assert yaml.safe_load((finished.folder / "config.yaml").read_text())["optimizer"]["clip_norm"] == 5.0
+    assert [row["epoch"] for row in rows(finished, "epoch")] == [1, 2]
+    assert [row["step"] for row in rows(finished, "step")] == list(range(1, 11))
+    environment = json.loads((finished.folder / "environment.json").read_text())
+    assert environment["corpus_fingerprint"] == tiny.read_tiny().fingerprint()
+    assert environment["feature_fingerprints"]["text"]["encoder"]["function"] == "tiny:letters"
+    assert not [path for path in finished.folder.rglob("*") if path.suffix in {".pkl", ".bin", ".pt"}]
+
+
+def test_predictions_hold_every_turn_of_every_split_once_and_give_the_summary_scores(finished, tiny):
+    frame = pd.read_parquet(finished.folder / "predictions.parquet")
+    corpus = tiny.read_tiny()
+    ids = [turn.id for dialogues in corpus.splits.values() for turn in utterances(dialogues)]
+    assert frame["utterance_id"].tolist() == ids
+    probabilities = frame[[f"p_{label}" for label in tiny.LABELS]].to_numpy()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-6)
+    assert [tiny.LABELS[i] for i in probabilities.argmax(axis=1)] == frame["predicted"].tolist()
+    summary = RunFiles(finished.folder).summary
+    for split, turns in frame.groupby("split"):
+        again = score(turns["gold"], turns["predicted"], tiny.LABELS)
+        assert summary["scores"][split]["weighted_f1"] == again.weighted_f1
+        assert finished.scores[split]["uar"] == again.uar
+    n_without_text = sum(turn.text is None for d in corpus.splits.values() for turn in utterances(d))
+    assert summary["masked"] == {"text": n_without_text}
+    assert n_without_text > 0
+    assert summary["peak_memory_bytes"] > 10_000_000
+
+
+def test_the_weights_that_dev_chose_are_the_ones_that_predict(finished, tiny):
+    dev = [row["dev"] for row in rows(finished, "epoch")]
+    assert finished.best_epoch == 1 + int(np.argmax([scores["weighted_f1"] for scores in dev]))
+    assert finished.scores["dev"] == dev[finished.best_epoch - 1]
+    classifier = finished.classifier(trust_code=True)
+    frame = pd.read_parquet(finished.folder / "predictions.parquet").query("split == 'test'")
+    again = classifier.predict_proba(tiny.read_tiny().split("test"))
+    np.testing.assert_allclose(again, frame[[f"p_{label}" for label in tiny.LABELS]].to_numpy(), atol=1e-6)
+
+
+def test_two_runs_with_one_seed_agree_in_every_byte_and_another_seed_does_not(finished, tiny, tmp_path):
+    again = train(tiny.tiny_config(**SMALL), tmp_path / "again")
+    other = train(tiny.tiny_config(**SMALL, seed=2), tmp_path / "other")
+    first, second, third = (pd.read_parquet(run.folder / "predictions.parquet") for run in (finished, again, other))
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+    assert rows(finished, "step") == rows(again, "step")
+    assert not first["p_calm"].equals(third["p_calm"])
+
+
+def test_attention_is_saved_per_dialogue_with_the_turns_it_belongs_to(tiny, tmp_path):
+    options = {"model.name": "emotion-rnn", "model.options": {}, "training.epochs": 1}
+    run = train(tiny.tiny_config(**options), tmp_path / "run")
+    tensors = load_file(run.folder / "attention.safetensors")
+    turns = json.loads((run.folder / "attention.json").read_text())["turns"]
+    dialogues = [dialogue for split in tiny.read_tiny().splits.values() for dialogue in split]
+    assert {key.rsplit("/", 1)[0] for key in tensors} == {dialogue.id for dialogue in dialogues} == set(turns)
+    for key, weights in tensors.items():
+        assert weights.shape == (len(turns[key.rsplit("/", 1)[0]]),) * 2
+
+
+def test_a_directory_with_a_run_is_never_overwritten(finished, tiny):
+    before = (finished.folder / "metrics.jsonl").read_bytes()
+    with pytest.raises(ConfigError, match=r"finished run.*--resume.*--out"):
+        train(tiny.tiny_config(**SMALL), finished.folder)
+    assert (finished.folder / "metrics.jsonl").read_bytes() == before
+
+
+def test_resuming_a_finished_run_only_loads_it(finished, tiny):
+    before = (finished.folder / "metrics.jsonl").read_bytes()
+    assert train(tiny.tiny_config(**SMALL), finished.folder, resume=True).scores == finished.scores
+    assert (finished.folder / "metrics.jsonl").read_bytes() == before
+
+
+def test_resume_under_other_settings_lists_every_difference(finished, tiny):
+    other = tiny.tiny_config(**SMALL, **{"optimizer.learning_rate": 0.5, "training.batch_size": 3, "name": "free"})
+    with pytest.raises(ConfigError) as caught:
+        train(other, finished.folder, resume=True)
+    message = str(caught.value)
+    assert "optimizer.learning_rate: the run has 0.02, now 0.5" in message
+    assert "training.batch_size: the run has 4, now 3" in message
+    assert "name:" not in message
+    assert "--allow-mismatch" in message
+
+
+def test_resume_with_other_data_or_versions_is_refused_unless_allowed(finished, tiny):
+    path = finished.folder / "environment.json"
+    environment = json.loads(path.read_text())
+    environment["corpus_fingerprint"] = "other"
+    environment["packages"]["torch"] = "1.0"
+    path.write_text(json.dumps(environment))
+    metrics = finished.folder / "metrics.jsonl"
+    lines = metrics.read_text().splitlines(keepends=True)
+    metrics.write_text("".join(lines[:-1]))  # as if killed before the summary
+    with pytest.raises(ConfigError, match=r"version of torch: the run has '1.0'") as caught:
+        train(tiny.tiny_config(**SMALL), finished.folder, resume=True)
+    assert "corpus (fingerprint)" in str(caught.value)
+    allowed = train(tiny.tiny_config(**SMALL), finished.folder, resume=True, allow_mismatch=True)
+    assert allowed.scores == finished.scores
+
+
+def test_patience_stops_when_dev_no_longer_improves(tiny, tmp_path):
+    settings = {"training.epochs": 50, "training.patience": 2, "optimizer.learning_rate": 0.0}
+    run = train(tiny.tiny_config(**settings), tmp_path / "run")
+    assert len(rows(run, "epoch")) == 3
+    assert run.best_epoch == 1
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step_and_writes_no_summary(tiny, tmp_path):
+    settings = {"optimizer.name": "sgd", "optimizer.learning_rate": 1e36, "optimizer.clip_norm": 0.0}
+    with pytest.raises(TrainingError, match=r"step \d+: the (loss|gradient) is not finite .*train/d\d+_u\d") as caught:
+        train(tiny.tiny_config(**settings), tmp_path / "run")
+    failed_at = int(str(caught.value).split(":")[0].removeprefix("step "))
+    files = RunFiles(tmp_path / "run")
+    assert [row["step"] for row in files.history if row["kind"] == "step"] == list(range(1, failed_at))
+    assert not files.summary
+
+
+def test_missing_splits_and_modalities_are_told_before_anything_is_trained(tiny, tmp_path):
+    with pytest.raises(CorpusError, match="'dve'; did you mean 'dev'"):
+        train(tiny.tiny_config(**{"data.dev": "dve"}), tmp_path / "run")
+    with pytest.raises(ConfigError, match="no modality"):
+        train(tiny.tiny_config(features={}), tmp_path / "run2")
+
+
+def test_train_may_join_splits(tiny, tmp_path):
+    run = train(tiny.tiny_config(**{"data.train": "train+test", "training.epochs": 1}), tmp_path / "run")
+    assert len(rows(run, "step")) == 6  # 24 dialogues by 4
+
+
+def test_a_run_that_has_not_finished_says_so(tmp_path, tiny):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(ValueError, match="not finished; continue it with --resume"):
+        Run.load(tmp_path / "run")
