@@ -59,9 +59,9 @@ class HfText:
         self,
         *,
         model: str,
-        pooling: Pooling = "mean",
+        pooling: str = "mean",
         layers: Sequence[int] = (-1,),
-        layer_merge: LayerMerge = "mean",
+        layer_merge: str = "mean",
         max_length: int = 256,
         batch_size: int = 64,
         normalise_quotes: bool = False,
@@ -188,7 +188,11 @@ class HfText:
     def _model(self) -> Any:
         import torch
         from transformers import AutoModel
+        from transformers.utils import logging
 
+        bars: Any = logging
+        were_shown = bars.is_progress_bar_enabled()
+        bars.disable_progress_bar()  # the store shows its own
         arguments: dict[str, Any] = {"revision": self._revision, "trust_remote_code": False}
         try:
             try:
@@ -197,6 +201,9 @@ class HfText:
                 model = AutoModel.from_pretrained(self._place, use_safetensors=False, **arguments)
         except (OSError, ValueError) as error:
             raise self._cannot_load(error) from error
+        finally:
+            if were_shown:
+                bars.enable_progress_bar()
         if getattr(model.config, "is_encoder_decoder", False):
             model = model.get_encoder()
         device = ("cuda" if torch.cuda.is_available() else "cpu") if self._device == "auto" else self._device
@@ -217,9 +224,9 @@ class HfText:
 
 def minilm(
     *,
-    pooling: Pooling = "mean",
+    pooling: str = "mean",
     layers: Sequence[int] = (-1,),
-    layer_merge: LayerMerge = "mean",
+    layer_merge: str = "mean",
     max_length: int = 256,
     batch_size: int = 64,
     normalise_quotes: bool = False,

@@ -85,8 +85,8 @@ def test_fingerprint_changes_with_weights_and_options_but_not_with_the_place(tin
 
 
 def test_errors_name_the_model_the_layer_and_the_choice(tiny_text_model, dialogue, tmp_path) -> None:
-    with pytest.raises(ConfigError, match=r"pooling 'median'(.|\n)*layers 'last'"):
-        HfText(model="x", pooling="median", layers="last")
+    with pytest.raises(ConfigError, match=r"pooling 'median'(.|\n)*layers \[\]"):
+        HfText(model="x", pooling="median", layers=[])
     with pytest.raises(FeatureError, match=r"0 … 3, not \[9\]"):
         HfText(model=str(tiny_text_model), layers=[9]).encode([dialogue(["no"])])
     (tmp_path / "empty").mkdir()

@@ -134,8 +134,8 @@ def test_the_fingerprint_is_that_of_the_files(tmp_path, talk) -> None:
 
 
 def test_wrong_options_are_refused(tmp_path, talk) -> None:
-    with pytest.raises(ConfigError, match="kind 'token'"):
-        Precomputed(path="x.csv", kind="token")
+    with pytest.raises(ConfigError, match="kind 'tokens'"):
+        Precomputed(path="x.csv", kind="tokens")
     with pytest.raises(ConfigError, match="key_pattern"):
         Precomputed(path="x.csv", key_pattern="train/")
     (tmp_path / "rows.pkl").write_bytes(b"")
