@@ -35,8 +35,17 @@ def _dialogue(rng: np.random.Generator, split: str, number: int, n_turns: int) -
         mood = mood if rng.random() < 0.55 else int(rng.choice(7, p=FREQUENCY))
         label = LABELS[mood]
         text = str(rng.choice(LINES[label] if rng.random() < 0.7 else LINES["neutral"]))
-        rows.append({"split": split, "dialogue_id": f"dia{number}", "utterance_id": f"{split}/dia{number}_utt{turn}",
-                     "turn": turn, "speaker": str(cast[speaker]), "text": text, "gold": label})  # fmt: skip
+        rows.append(
+            {
+                "split": split,
+                "dialogue_id": f"dia{number}",
+                "utterance_id": f"{split}/dia{number}_utt{turn}",
+                "turn": turn,
+                "speaker": str(cast[speaker]),
+                "text": text,
+                "gold": label,
+            }
+        )
     return rows
 
 
@@ -72,11 +81,31 @@ def _history(seed: int) -> list[dict]:
         is_best = f1 > best
         best, best_epoch = (f1, epoch) if is_best else (best, best_epoch)
         dev = {"weighted_f1": f1, "macro_f1": f1 - 0.15, "accuracy": f1 + 0.03, "uar": f1 - 0.16}
-        lines.append({"kind": "epoch", "epoch": epoch, "step": epoch * 3, "seconds": 1.2, "train_loss": 0.7 + np.exp(-epoch / 5),
-                      "train": {"weighted_f1": 0.8 - 0.5 * np.exp(-epoch / 4)}, "dev_loss": 1.2 + 0.5 * np.exp(-epoch / 2) + 0.01 * epoch,
-                      "dev": dev, "is_best": bool(is_best), "learning_rate": 1e-3})  # fmt: skip
-    lines.append({"kind": "summary", "best_epoch": best_epoch, "n_parameters": 412_345, "peak_memory_bytes": 512 * 2**20,
-                  "seconds": 14.4, "scores": {"dev": {"weighted_f1": best}}, "masked": {"audio": 3}})  # fmt: skip
+        lines.append(
+            {
+                "kind": "epoch",
+                "epoch": epoch,
+                "step": epoch * 3,
+                "seconds": 1.2,
+                "train_loss": 0.7 + np.exp(-epoch / 5),
+                "train": {"weighted_f1": 0.8 - 0.5 * np.exp(-epoch / 4)},
+                "dev_loss": 1.2 + 0.5 * np.exp(-epoch / 2) + 0.01 * epoch,
+                "dev": dev,
+                "is_best": bool(is_best),
+                "learning_rate": 1e-3,
+            }
+        )
+    lines.append(
+        {
+            "kind": "summary",
+            "best_epoch": best_epoch,
+            "n_parameters": 412_345,
+            "peak_memory_bytes": 512 * 2**20,
+            "seconds": 14.4,
+            "scores": {"dev": {"weighted_f1": best}},
+            "masked": {"audio": 3},
+        }
+    )
     return lines
 
 
@@ -95,16 +124,37 @@ def write_run(folder: Path, seed: int = 1, skill: float = 2.2, dev: str = "dev",
     """Write the run directory into ``folder`` (created) and return it."""
     folder.mkdir(parents=True)
     config = {
-        "name": name, "seed": seed,
-        "data": {"reader": "meld", "path": None, "labels": "emotion", "options": {}, "train": "train", "dev": dev, "on_bad": "mask"},
-        "features": {"text": {"encoder": "minilm", "options": {}, "transforms": ["standardise"]},
-                     "audio": {"encoder": "opensmile", "options": {"set": "eGeMAPSv02"}, "transforms": ["impute", "standardise"]}},
+        "name": name,
+        "seed": seed,
+        "data": {
+            "reader": "meld",
+            "path": None,
+            "labels": "emotion",
+            "options": {},
+            "train": "train",
+            "dev": dev,
+            "on_bad": "mask",
+        },
+        "features": {
+            "text": {"encoder": "minilm", "options": {}, "transforms": ["standardise"]},
+            "audio": {
+                "encoder": "opensmile",
+                "options": {"set": "eGeMAPSv02"},
+                "transforms": ["impute", "standardise"],
+            },
+        },
         "model": {"name": "emotion-rnn", "options": {"attention": "matching"}},
         "loss": {"class_weights": "none", "label_smoothing": 0.0},
-        "optimizer": {"name": "adamw", "learning_rate": 0.001}, "training": {"epochs": 12, "batch_size": 32, "select": "weighted_f1"},
-    }  # fmt: skip
-    environment = {"versions": {"python": "3.11.7", "torch": "2.13.0", "dialogue-ser": "0.1.0"}, "machine": "2 cores, CPU",
-                   "command": "dialogue-ser train --preset quickstart --seed 1", "corpus_fingerprint": "ab" * 32, "git_revision": "2d436e1"}  # fmt: skip
+        "optimizer": {"name": "adamw", "learning_rate": 0.001},
+        "training": {"epochs": 12, "batch_size": 32, "select": "weighted_f1"},
+    }
+    environment = {
+        "versions": {"python": "3.11.7", "torch": "2.13.0", "dialogue-ser": "0.1.0"},
+        "machine": "2 cores, CPU",
+        "command": "dialogue-ser train --preset quickstart --seed 1",
+        "corpus_fingerprint": "ab" * 32,
+        "git_revision": "2d436e1",
+    }
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     (folder / "environment.json").write_text(json.dumps(environment), encoding="utf-8")
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in _history(seed)), encoding="utf-8")

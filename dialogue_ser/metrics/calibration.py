@@ -52,7 +52,7 @@ class Calibration:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
-        return asdict(self)
+        return {**asdict(self), "bins": [asdict(b) for b in self.bins]}
 
 
 def calibration(probabilities_NC: FloatArray, gold_N: IntArray, n_bins: int = 15) -> Calibration:

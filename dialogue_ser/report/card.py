@@ -80,7 +80,8 @@ def _usage(run: RunFiles) -> str:
         'classifier = DialogueClassifier.from_pretrained("PATH_OR_HUB_NAME")',
     ]
     if "audio" in (run.config.get("features") or {}):
-        return f"Give `dialogue-ser predict MODEL turns.csv` a row per turn: speaker, text, audio path. Or load it:\n\n{_code(lines)}"
+        how = "Give `dialogue-ser predict MODEL turns.csv` a row per turn: speaker, text, audio path. Or load it:"
+        return f"{how}\n\n{_code(lines)}"
     lines.append('classifier.predict([("Monica", "You ate my sandwich?"), ("Ross", "It was a very good sandwich.")])')
     return _code(lines)
 
@@ -114,8 +115,8 @@ def _limits(split: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
         if value["f1"] < 0.3
     ]
     lines = [
-        "- It predicts what annotators of one corpus would have said about acted or staged speech; it does not know what "
-        "anyone feels. Do not use it to judge people.",
+        "- It predicts what annotators of one corpus would have said about acted or staged speech; it does not know "
+        "what anyone feels. Do not use it to judge people.",
         "- Other languages, topics, cultures and recording conditions than the training corpus: unknown, expect worse.",
         f"- Its confidence is off by {split['calibration']['ece']:.3f} on average (ECE).",
         "- The training corpus has its own licence; ask whether it covers your use.",

@@ -141,11 +141,11 @@ def slices_section(split: Mapping[str, Any]) -> str:
     shown = {speaker: speakers[speaker] for speaker in list(speakers)[:MOST_SPEAKERS]}
     left = len(speakers) - len(shown)
     body = (
-        "<p>A speaker's emotion <b>shifted</b> if it differs from the same speaker's previous turn in the dialogue. Models "
-        "that follow the mood of a conversation do well where it stayed and are thrown where it shifts. "
+        "<p>A speaker's emotion <b>shifted</b> if it differs from the same speaker's previous turn in the dialogue. "
+        "Models that follow the mood of a conversation do well where it stayed and are thrown where it shifts. "
         "Position counts a dialogue's turns from 1; length is how many it has.</p>"
         f'<div class="two"><div>{slice_table(slices["emotion_shift"], "emotion")}</div>'
-        f"<div>{slice_table(slices['turn_position'], 'turn in the dialogue')}</div>"
+        f"<div>{slice_table(slices['turn_position'], 'position')}</div>"
         f"<div>{slice_table(slices['dialogue_length'], 'turns in the dialogue')}</div>"
         f"<div>{slice_table(shown, 'speaker')}{f'<p>and {left} more speakers</p>' if left > 0 else ''}</div></div>"
     )

@@ -82,18 +82,19 @@ def themed(theme: Theme) -> Iterator[Mapping[str, str]]:
         "axes.edgecolor": palette["line"], "xtick.color": palette["soft"], "ytick.color": palette["soft"],
         "grid.color": palette["line"], "grid.linewidth": 0.7, "figure.facecolor": palette["paper"],
         "axes.facecolor": palette["paper"], "savefig.facecolor": palette["paper"], "legend.frameon": False,
-        "legend.labelcolor": palette["ink"], "figure.dpi": 100,
+        "legend.labelcolor": palette["ink"], "figure.constrained_layout.w_pad": 0.09,
+        "figure.constrained_layout.h_pad": 0.09, "figure.dpi": 100,
     }  # fmt: skip
     with mpl.rc_context(settings):
         yield palette
 
 
 def to_png(figure: Figure, dots_per_inch: int = 144) -> bytes:
-    """PNG of a figure, cropped to what is drawn; the same figure gives the same bytes."""
+    """PNG of a figure; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # A speaker's name in a script that DejaVu lacks is drawn as boxes; the transcript beside it has it right.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        metadata = {"Software": ""}
-        figure.savefig(buffer, format="png", dpi=dots_per_inch, bbox_inches="tight", pad_inches=0.12, metadata=metadata)
+        # Not bbox_inches="tight", which draws everything twice: the figures lay themselves out.
+        figure.savefig(buffer, format="png", dpi=dots_per_inch, metadata={"Software": ""})
     return buffer.getvalue()

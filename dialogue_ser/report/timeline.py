@@ -104,7 +104,7 @@ def emotion_timeline(view: DialogueView, theme: Theme = "light") -> Figure:
     with themed(theme) as palette:
         width = max(6.2, 1.5 + INCHES_PER_TURN * n_turns)
         figure = Figure(figsize=(width, sum(heights) + 0.95))
-        grid = figure.add_gridspec(3, 1, height_ratios=heights, hspace=0.06, left=1.2 / width, right=0.99,
+        grid = figure.add_gridspec(3, 1, height_ratios=heights, hspace=0.06, left=1.25 / width, right=0.99,
                                    top=0.98, bottom=0.72 / (sum(heights) + 0.95))  # fmt: skip
         arcs, lanes, bars = (figure.add_subplot(grid[i]) for i in range(3))
         # A short dialogue keeps its turns at the same size and leaves the rest of the line empty.
@@ -119,7 +119,7 @@ def emotion_timeline(view: DialogueView, theme: Theme = "light") -> Figure:
         colours = colours_of(view.labels)
         handles = [Patch(color=colours[label], label=label) for label in view.labels]
         figure.legend(handles=handles, loc="lower left", ncols=len(handles), fontsize=8, handlelength=1,
-                      handleheight=1, columnspacing=1.1, bbox_to_anchor=(0.0, 0.0))  # fmt: skip
+                      handleheight=1, columnspacing=1.1, bbox_to_anchor=(0.0, 0.02))  # fmt: skip
         return figure
 
 

@@ -1,0 +1,118 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from sklearn.metrics import f1_score
+
+from dialogue_ser.errors import ConfigError, DialogueSerError, MissingDataError
+from dialogue_ser.evaluation.protocols import PeekWarning
+from dialogue_ser.evaluation.run import evaluate_run
+
+
+def test_scores_json_holds_every_labelled_split_as_returned(run_dir: Path) -> None:
+    result = evaluate_run(run_dir, n_resamples=200)
+    assert json.loads((run_dir / "scores.json").read_text()) == result
+    assert list(result["splits"]) == ["train", "dev", "test"]
+    frame = pd.read_parquet(run_dir / "predictions.parquet")
+    test = frame[(frame["split"] == "test") & frame["gold"].notna()]
+    expected = f1_score(test["gold"], test["predicted"], average="weighted")
+    value = result["splits"]["test"]
+    assert value["scores"]["weighted_f1"] == pytest.approx(expected)
+    assert value["counts"]["labelled"] == len(test) == value["counts"]["turns"] - 1
+    headline = value["intervals"]["weighted_f1"]
+    assert headline["low"] < headline["estimate"] < headline["high"]
+    assert result["masked"] == {"audio": 3}
+    assert result["protocol"] == "dev"
+
+
+def test_floors_stand_beside_dev_and_test_but_not_train(run_dir: Path) -> None:
+    result = evaluate_run(run_dir, n_resamples=200)
+    assert result["splits"]["train"]["floors"] == {}
+    floors = result["splits"]["test"]["floors"]
+    assert list(floors) == ["majority", "tfidf-logistic"]
+    lead = floors["majority"]["difference"]
+    own = result["splits"]["test"]["scores"]["weighted_f1"]
+    assert lead["estimate"] == pytest.approx(own - floors["majority"]["weighted_f1"])
+    assert lead["low"] > 0
+
+
+def test_only_the_splits_asked_for_are_scored(run_dir: Path) -> None:
+    assert list(evaluate_run(run_dir, splits=["test"], floors=(), n_resamples=50)["splits"]) == ["test"]
+
+
+def test_evaluating_twice_writes_the_same_bytes(run_dir: Path) -> None:
+    evaluate_run(run_dir, n_resamples=100)
+    first = (run_dir / "scores.json").read_bytes()
+    evaluate_run(run_dir, n_resamples=100)
+    assert (run_dir / "scores.json").read_bytes() == first
+
+
+def test_a_run_without_transcripts_keeps_its_scores_and_says_which_floor_is_missing(run_dir: Path) -> None:
+    path = run_dir / "predictions.parquet"
+    pd.read_parquet(path).assign(text=None).to_parquet(path)
+    result = evaluate_run(run_dir, n_resamples=50)
+    assert list(result["splits"]["test"]["floors"]) == ["majority"]
+    assert "needs transcripts" in result["notes"][0]
+
+
+def test_an_unlabelled_test_split_is_left_out_and_refused_when_asked_for(run_dir: Path) -> None:
+    path = run_dir / "predictions.parquet"
+    frame = pd.read_parquet(path)
+    frame["gold"] = frame["gold"].astype(object).where(frame["split"] != "test", None)
+    frame.to_parquet(path)
+    assert list(evaluate_run(run_dir, floors=(), n_resamples=50)["splits"]) == ["train", "dev"]
+    with pytest.raises(DialogueSerError, match="no gold label"):
+        evaluate_run(run_dir, splits=["test"])
+
+
+def test_a_checkpoint_that_was_not_best_on_dev_is_refused_and_nothing_written(run_dir: Path) -> None:
+    path = run_dir / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[-1]["best_epoch"] = 1
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(DialogueSerError, match="not chosen on dev"):
+        evaluate_run(run_dir)
+    assert not (run_dir / "scores.json").exists()
+
+
+def test_a_run_that_chose_on_test_is_named_legacy_test_peek_with_a_warning(
+    tmp_path: Path, write_run: Callable[..., Path]
+) -> None:
+    run = write_run(tmp_path / "peek", dev="test")
+    with pytest.warns(PeekWarning, match="too high"):
+        result = evaluate_run(run, floors=(), n_resamples=50)
+    assert result["protocol"] == "legacy-test-peek"
+
+
+def test_unknown_splits_and_floors_are_named_with_the_nearest_one(run_dir: Path) -> None:
+    with pytest.raises(DialogueSerError, match="did you mean 'test'"):
+        evaluate_run(run_dir, splits=["tests"])
+    with pytest.raises(ConfigError, match="did you mean 'majority'"):
+        evaluate_run(run_dir, floors=["majorty"])
+
+
+def test_a_folder_without_predictions_is_refused(run_dir: Path) -> None:
+    (run_dir / "predictions.parquet").unlink()
+    with pytest.raises(MissingDataError, match=r"predictions\.parquet"):
+        evaluate_run(run_dir)
+
+
+def test_predictions_alone_are_enough(run_dir: Path) -> None:
+    for name in ("config.yaml", "metrics.jsonl", "environment.json", "attention.safetensors"):
+        (run_dir / name).unlink()
+    assert evaluate_run(run_dir, n_resamples=50)["run"] == "demo"
+
+
+def test_the_configs_own_split_names_are_used(run_dir: Path) -> None:
+    frame = pd.read_parquet(run_dir / "predictions.parquet").replace({"split": {"train": "fold1", "dev": "fold2"}})
+    frame.to_parquet(run_dir / "predictions.parquet")
+    config = yaml.safe_load((run_dir / "config.yaml").read_text())
+    config["data"] |= {"train": "fold1", "dev": "fold2"}
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(config))
+    result = evaluate_run(run_dir, n_resamples=50)
+    assert result["notes"] == []
+    assert result["splits"]["fold1"]["floors"] == {}
+    assert set(result["splits"]["fold2"]["floors"]) == {"majority", "tfidf-logistic"}

@@ -1,0 +1,59 @@
+import numpy as np
+
+from dialogue_ser.metrics.calibration import calibration
+from dialogue_ser.report.figures import class_bars, confusion_heat_map, reliability_diagram, training_curves
+from dialogue_ser.report.theme import to_png
+
+LABELS = ("neutral", "joy", "anger")
+
+
+def _epoch(epoch: int, dev: float | None, train: float | None = None) -> dict:
+    line = {"epoch": epoch, "train_loss": 1.0 / epoch, "dev_loss": 1.0}
+    return (
+        line
+        | ({} if dev is None else {"dev": {"weighted_f1": dev}})
+        | ({} if train is None else {"train": {"weighted_f1": train}})
+    )
+
+
+def test_curves_show_dev_and_train_and_mark_the_chosen_epoch() -> None:
+    figure = training_curves([_epoch(1, 0.3, 0.2), _epoch(2, 0.5, 0.6), _epoch(3, 0.4, 0.7)], best_epoch=2)
+    loss, score = figure.axes
+    lines = {line.get_label(): list(line.get_ydata()) for line in score.lines if not line.get_label().startswith("_")}
+    assert lines == {"train": [0.2, 0.6, 0.7], "dev": [0.3, 0.5, 0.4]}
+    assert any(line.get_marker() == "*" and list(line.get_xdata()) == [2] for line in score.lines)
+    assert [text.get_text() for text in score.texts] == ["epoch 2: 0.500"]
+    assert len(loss.get_legend().get_texts()) == 2
+
+
+def test_curves_without_train_scores_or_best_epoch_are_drawn() -> None:
+    assert to_png(training_curves([_epoch(1, None)], best_epoch=None)).startswith(b"\x89PNG")
+
+
+def test_the_confusion_matrix_is_coloured_by_row_and_holds_the_counts() -> None:
+    figure = confusion_heat_map([[8, 2, 0], [0, 0, 0], [1, 0, 3]], LABELS)
+    axes = figure.axes[0]
+    np.testing.assert_allclose(np.asarray(axes.images[0].get_array()), [[0.8, 0.2, 0], [0, 0, 0], [0.25, 0, 0.75]])
+    texts = [text.get_text() for text in axes.texts]
+    assert texts == ["80%", "8", "20%", "2", "25%", "1", "75%", "3"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["neutral  (10)", "joy  (0)", "anger  (4)"]
+
+
+def test_class_bars_are_as_long_as_f1() -> None:
+    per_class = {label: {"f1": f1, "support": 5} for label, f1 in zip(LABELS, (0.5, 0.0, 0.75), strict=True)}
+    axes = class_bars(per_class, {"joy": {"low": 0.0, "high": 0.2}}).axes[0]
+    assert [bar.get_width() for container in axes.containers for bar in container] == [0.5, 0.0, 0.75]
+    assert [list(line.get_xdata()) for line in axes.lines] == [[0.0, 0.2]]
+
+
+def test_the_reliability_diagram_draws_the_filled_bins() -> None:
+    p = np.array([[0.7, 0.3], [0.4, 0.6], [0.9, 0.1], [0.2, 0.8]])
+    values = calibration(p, np.array([0, 0, 0, 1]), n_bins=4).to_dict()
+    upper, lower = reliability_diagram(values).axes
+    assert [bar.get_height() for container in lower.containers for bar in container] == [2, 2]
+    assert "ECE 0.150" in [text.get_text() for text in upper.texts]
+
+
+def test_the_same_figure_gives_the_same_bytes() -> None:
+    first, second = (to_png(confusion_heat_map([[1, 2], [0, 4]], LABELS[:2])) for _ in range(2))
+    assert first == second

@@ -1,0 +1,165 @@
+import re
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dialogue_ser.errors import DialogueSerError, MissingDataError
+from dialogue_ser.evaluation.run import evaluate_run
+from dialogue_ser.report.page import headline_split, write_report
+
+VOID = {"meta", "br", "img", "source", "link", "hr", "input", "circle", "line"}
+SECTIONS = ("result", "scores", "training", "emotions", "conversation", "confidence", "dialogues", "errors", "run")
+
+
+class _Page(HTMLParser):
+    """Collects ids, links, image sources and text, and checks that every tag is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.tags: set[str] = set()
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.tags.add(tag)
+        self.ids += [values["id"]] if values.get("id") else []
+        self.links += [values["href"]] if values.get("href") else []
+        self.images += [values] if tag == "img" else []
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, tag
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def full_run(tmp_path_factory: pytest.TempPathFactory, write_run: Callable[..., Path]) -> Path:
+    run = write_run(tmp_path_factory.mktemp("report") / "demo")
+    evaluate_run(run, n_resamples=200)
+    write_report(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def html(full_run: Path) -> str:
+    return (full_run / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_is_well_formed_and_every_link_leads_to_a_part_of_it(html: str) -> None:
+    page = _Page(html)
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert {link.removeprefix("#") for link in page.links} == set(SECTIONS) <= set(page.ids)
+
+
+def test_the_page_asks_for_nothing_outside_itself_and_runs_no_script(html: str) -> None:
+    assert not re.search(r"https?://|//cdn|url\(|@import", html)
+    assert "default-src 'none'" in html
+    page = _Page(html)
+    assert "script" not in page.tags
+    assert page.images
+    assert all((image["src"] or "").startswith("data:image/png;base64,") and image["alt"] for image in page.images)
+
+
+def test_transcripts_are_escaped(html: str) -> None:
+    assert "<b>right now</b>" not in html
+    assert "&lt;b&gt;right now&lt;/b&gt; &amp; I mean it" in html
+
+
+def test_the_headline_its_interval_and_the_floors_are_those_of_scores_json(full_run: Path, html: str) -> None:
+    scores = evaluate_run(full_run, n_resamples=200)["splits"]["test"]
+    page = _Page(html)
+    headline = scores["intervals"]["weighted_f1"]
+    assert f"{headline['estimate']:.3f}95% interval [{headline['low']:.3f}, {headline['high']:.3f}]" in page.text
+    for floor, value in scores["floors"].items():
+        assert f"{floor} {value['weighted_f1']:.3f}" in page.text
+    assert "3audio turns masked" in page.text
+
+
+def test_figures_are_also_written_as_png_files(full_run: Path) -> None:
+    names = {path.name for path in (full_run / "figures").iterdir()}
+    assert {"training_curves.png", "confusion_matrix.png", "class_f1.png", "reliability.png"} <= names
+    assert sum(name.startswith("timeline_test_") for name in names) == 3
+    assert sum(name.startswith("attention_test_") for name in names) == 3
+    assert all((full_run / "figures" / name).read_bytes().startswith(b"\x89PNG") for name in names)
+
+
+def test_predictions_alone_give_a_page_without_the_parts_that_need_more(tmp_path: Path, full_run: Path) -> None:
+    frame = pd.read_parquet(full_run / "predictions.parquet")
+    frame[frame["split"] != "test"].to_parquet(tmp_path / "predictions.parquet")
+    page = _Page(write_report(tmp_path).read_text(encoding="utf-8"))
+    assert set(page.ids) >= {"result", "emotions", "dialogues"}
+    assert "training" not in page.ids
+    assert "There is no labelled test split: this is dev" in page.text
+    assert not list((tmp_path / "figures").glob("attention*"))
+
+
+def test_a_hostile_label_speaker_and_run_name_cannot_break_out(tmp_path: Path, full_run: Path) -> None:
+    run = tmp_path / "x"
+    shutil.copytree(
+        full_run, run, ignore=shutil.ignore_patterns("figures", "attention*", "metrics.jsonl", "scores.json")
+    )
+    attack = '"><script>alert(1)</script>$x_{'
+    frame = pd.read_parquet(run / "predictions.parquet")
+    frame = frame.replace({"gold": {"joy": attack}, "predicted": {"joy": attack}}).rename(
+        columns={"p_joy": f"p_{attack}"}
+    )
+    frame = frame.assign(speaker=attack, text=attack, dialogue_id=frame["dialogue_id"] + "/../" + attack)
+    frame.to_parquet(run / "predictions.parquet")
+    (run / "config.yaml").write_text("name: '</title><script>1</script>'\nseed: 1\n")
+    page = _Page(write_report(run).read_text(encoding="utf-8"))
+    assert "script" not in page.tags
+    assert attack in page.text
+    assert {path.parent.name for path in run.rglob("*.png")} == {"figures"}
+
+
+def test_a_peeking_run_says_so_beside_its_headline(tmp_path: Path, full_run: Path) -> None:
+    run = tmp_path / "peek"
+    shutil.copytree(full_run, run)
+    path = run / "scores.json"
+    path.write_text(path.read_text().replace('"protocol": "dev"', '"protocol": "legacy-test-peek"'))
+    assert "chosen on this split, so the number is too high" in write_report(run).read_text(encoding="utf-8")
+
+
+def test_predictions_without_any_gold_are_refused_and_nothing_is_written(tmp_path: Path, full_run: Path) -> None:
+    frame = pd.read_parquet(full_run / "predictions.parquet")
+    frame.assign(gold=pd.Series([None] * len(frame), dtype=object)).to_parquet(tmp_path / "predictions.parquet")
+    with pytest.raises(DialogueSerError, match="no split has gold"):
+        write_report(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MissingDataError):
+        write_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("splits", "expected"),
+    [
+        (("train", "dev", "test"), "test"),
+        (("train", "dev", "ood"), "ood"),
+        (("train", "dev"), "dev"),
+        (("train",), "train"),
+    ],
+)
+def test_the_headline_is_of_a_split_that_neither_taught_nor_chose_where_there_is_one(
+    splits: tuple[str, ...], expected: str
+) -> None:
+    assert headline_split({"splits": {name: {} for name in splits}}) == expected
