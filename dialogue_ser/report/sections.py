@@ -146,7 +146,7 @@ def slices_section(split: Mapping[str, Any]) -> str:
         "Position counts a dialogue's turns from 1; length is how many it has.</p>"
         f'<div class="two"><div>{slice_table(slices["emotion_shift"], "emotion")}</div>'
         f"<div>{slice_table(slices['turn_position'], 'position')}</div>"
-        f"<div>{slice_table(slices['dialogue_length'], 'turns in the dialogue')}</div>"
+        f"<div>{slice_table(slices['dialogue_length'], 'length')}</div>"
         f"<div>{slice_table(shown, 'speaker')}{f'<p>and {left} more speakers</p>' if left > 0 else ''}</div></div>"
     )
     return section("conversation", "Does it follow the conversation?", body)
