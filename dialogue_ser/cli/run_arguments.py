@@ -24,7 +24,7 @@ from dialogue_ser.training.config import FeatureConfig, ModelConfig, RunConfig
 from dialogue_ser.training.config_io import config_from_dict, config_to_dict, load_config
 from dialogue_ser.training.presets import load_preset, preset_names
 
-_ALIASES = {"--on-bad": "--data.on_bad", "--print-config": "--print_config", "--allow_mismatch": "--allow-mismatch"}
+_ALIASES = {"--on-bad": "--data.on_bad", "--print_config": "--print-config", "--allow_mismatch": "--allow-mismatch"}
 _USAGE = """dialogue-ser train --preset NAME [--a.b VALUE | --a.b=VALUE ...] [--config FILE.yaml] [--out DIR] [--seed N]
                           [--on-bad error|mask] [--resume DIR [--allow-mismatch]] [--print_config]"""
 _MODALITY = re.compile(r"--features\.([^.=]+)(\..*)?")
@@ -79,7 +79,12 @@ def parse_train(tokens: Sequence[str]) -> TrainRequest:
         name: values.pop(name, None) for name in ("preset", "config", "resume", "out", "allow_mismatch", "print_config")
     }
     values.setdefault("features", {})
-    values["model"] = {**values["model"], "options": dict(values["model"].get("options") or {})}
+    options = dict(values["model"].get("options") or {})
+    if control["resume"]:  # a run begun from Python may have left options at their defaults: they are no difference
+        options = {
+            key: value for key, value in options.items() if key in filled["model"]["options"] or _is_set(key, tokens)
+        }
+    values["model"] = {**values["model"], "options": options}
     config = config_from_dict(values, where="command line")
     resume = control["resume"]
     if resume and control["out"] and Path(resume) != Path(control["out"]):
@@ -114,7 +119,7 @@ def train_parser(base: Mapping[str, Any], where: str = "defaults") -> ArgumentPa
     parser.add_argument("--out", type=str | None, help="run directory; runs/NAME if left away")
     parser.add_argument("--resume", type=str | None, help="continue the run in this directory")
     parser.add_argument("--allow-mismatch", action="store_true", help="resume although config, data or versions differ")
-    parser.add_argument("--print_config", action="store_true", help="print the resolved configuration and stop")
+    parser.add_argument("--print-config", action="store_true", help="print the resolved configuration and stop")
     defaults: dict[str, Any] = {}
     parts = {field.name: type(field.default) for field in dataclasses.fields(RunConfig)}
     groups = {name: kind for name, kind in parts.items() if dataclasses.is_dataclass(kind) and kind is not ModelConfig}
@@ -164,7 +169,7 @@ def _add_model_options(parser: ArgumentParser, model: Mapping[str, Any], where: 
 
 
 def _split_aliases(tokens: Sequence[str]) -> list[str]:
-    """Tokens with friendly names replaced by the fields they stand for, and Python's None (as W&B writes it) by null."""
+    """Tokens with friendly names replaced by the fields they stand for, and W&B's None by null."""
     parts = (token.partition("=") for token in tokens)
     return [
         _ALIASES.get(head, head) + equals + ("null" if equals and value == "None" else value)
@@ -179,6 +184,11 @@ def _values_of(tokens: Sequence[str], flag: str) -> Iterator[str]:
             yield tokens[index + 1]
         elif token.startswith(f"{flag}="):
             yield token.partition("=")[2]
+
+
+def _is_set(option: str, tokens: Sequence[str]) -> bool:
+    flag = f"--model.options.{option}"
+    return any(token.partition("=")[0] == flag or token.startswith(f"{flag}.") for token in tokens)
 
 
 def _layers(tokens: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -103,15 +103,13 @@ def train(
     if resume and directory.is_finished and not allow_mismatch:
         return Run.load(directory.folder)
     accelerator = make_accelerator(config.training)
-    accelerator.wait_for_everyone()  # all have checked before the main process writes
-    if accelerator.is_main_process and not resume:
-        directory.write_config(config)
     seed_everything(config.seed)
     with accelerator.main_process_first():  # the others find the features in the store
         data = load_data(config)
-    _check_environment(directory, config, data, accelerator, resume=resume, allow_mismatch=allow_mismatch)
     seed_everything(config.seed)  # again: how much randomness features took must not matter
     learner = build_learner(config, data, build_system(config, data), accelerator)
+    # The first thing that is written: data, features and model that cannot be had leave no directory behind.
+    _check_environment(directory, config, data, accelerator, resume=resume, allow_mismatch=allow_mismatch)
     seed_everything(config.seed, rank=accelerator.process_index)
     metrics = MetricsFile(directory.metrics if accelerator.is_main_process else None)
     try:
@@ -137,7 +135,7 @@ def _check_environment(
     )
     if resume:
         directory.check_environment(environment, allow_mismatch=allow_mismatch)
-    accelerator.wait_for_everyone()
+    accelerator.wait_for_everyone()  # all have checked before the main process writes
     if accelerator.is_main_process:
         directory.write_config(config)
         directory.write_environment(environment)

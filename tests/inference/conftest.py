@@ -13,7 +13,7 @@ from dialogue_ser.inference.pipeline import FeaturePipeline
 from dialogue_ser.models import build_model
 
 LABELS = LabelSet("emotion", ("calm", "glad", "cross"))
-WORDS = "fine okay sure great lovely yes no stop never well then".split()
+WORDS = ["fine", "okay", "sure", "great", "lovely", "yes", "no", "stop", "never", "well", "then"]
 SMALL: Mapping[str, Mapping[str, object]] = {
     "emotion-rnn": {"global_dim": 6, "party_dim": 5, "emotion_dim": 4, "hidden_dim": 7},
     "bigru": {"hidden_dim": 6},

@@ -54,7 +54,7 @@ def test_a_config_that_lacks_details_is_a_clear_error(classifier, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     del config["model"]["options"]
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match="config.json is not complete"):
+    with pytest.raises(CheckpointError, match=r"config\.json is not complete"):
         DialogueClassifier.from_pretrained(folder)
 
 

@@ -1,0 +1,75 @@
+import csv
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dialogue_ser.cli.main import main
+
+WORDS = {"calm": "fine okay sure well", "glad": "great lovely yes wow", "cross": "no stop never ugh"}
+
+
+def write_table(path: Path, seed: int = 0) -> Path:
+    """30 short dialogues whose words give the label away, in a CSV with a split column."""
+    rng = np.random.default_rng(seed)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["split", "dialogue", "speaker", "text", "label"])
+        for number in range(30):
+            split = "train" if number < 18 else "dev" if number < 24 else "test"
+            for _ in range(int(rng.integers(1, 6))):
+                label = str(rng.choice(list(WORDS)))
+                text = " ".join(rng.choice(WORDS[label].split(), size=4))
+                writer.writerow([split, f"d{number}", str(rng.choice(["Ann", "Bo"])), text, label])
+    return path
+
+
+def write_config(path: Path, table: Path) -> Path:
+    path.write_text(
+        f"""
+name: tiny
+data: {{reader: table, path: {table}}}
+features:
+  text: {{encoder: textcnn, options: {{n_filters: 4, embedding_dim: 8, out_dim: 6, dropout: 0.0}}}}
+model: {{name: emotion-rnn, options: {{global_dim: 8, party_dim: 8, emotion_dim: 6, hidden_dim: 8, dropout: 0.0}}}}
+optimizer: {{learning_rate: 0.02}}
+training: {{epochs: 6, batch_size: 6, device: cpu}}
+"""
+    )
+    return path
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A YAML file that describes a run of about a second."""
+    return write_config(tmp_path / "tiny.yaml", write_table(tmp_path / "turns.csv"))
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, made once by the command line; copy it before changing it."""
+    folder = tmp_path_factory.mktemp("cli")
+    config = write_config(folder / "tiny.yaml", write_table(folder / "turns.csv"))
+    assert main(["train", "--config", str(config), "--out", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command line; gives exit status, standard output, standard error."""
+
+    def call(*tokens: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        status = main([str(token) for token in tokens])
+        out, err = capfd.readouterr()
+        return status, out, err
+
+    return call

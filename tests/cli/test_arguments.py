@@ -1,0 +1,70 @@
+from typing import Literal
+
+import pytest
+
+from dialogue_ser.cli.arguments import call_with_arguments, flags, new_parser
+from dialogue_ser.errors import ConfigError
+
+
+def command(name: str, size: int = 3, kind: Literal["red", "green"] = "red", options: dict[str, str] | None = None):
+    """Do something.
+
+    Args:
+        name: of the thing.
+        size: in metres.
+        kind: which.
+        options: more.
+    """
+    command.got = (name, size, kind, options)
+    return 7 if size == 7 else None
+
+
+def call(*tokens):
+    return call_with_arguments(command, tokens, prog="prog")
+
+
+def test_parameters_without_default_are_positional_and_others_are_typed_flags():
+    assert call("x", "--size", "5", "--kind=green") is None
+    assert command.got == ("x", 5, "green", None)
+
+
+def test_a_mapping_takes_one_dotted_flag_per_key():
+    call("x", "--options.a", "1", "--options.b=two")
+    assert command.got[3] == {"a": "1", "b": "two"}
+
+
+def test_the_functions_exit_status_is_passed_on():
+    assert call("x", "--size=7") == 7
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (["x", "--sise", "3"], r"prog: unknown flag --sise; did you mean --size\?"),
+        (["x", "--sise=3"], r"prog: unknown flag --sise; did you mean --size\?"),
+        (["x", "--size", "big"], "--size: found 'big', expected a whole number; see 'prog --help'"),
+        (["x", "--kind=gren"], r"--kind: found 'gren', expected one of red, green; did you mean 'green'\?"),
+        (["x", "y"], "unexpected argument 'y'"),
+        ([], "name"),
+        (["x", "--size"], "--size"),
+    ],
+)
+def test_a_wrong_token_is_explained(tokens, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        call(*tokens)
+    assert "\n" not in str(caught.value)
+
+
+def test_help_shows_what_the_docstring_says(capsys):
+    with pytest.raises(SystemExit) as caught:
+        call("--help")
+    out = capsys.readouterr().out
+    assert caught.value.code == 0
+    assert "Do something." in out
+    assert "in metres." in out
+
+
+def test_flags_lists_long_options():
+    parser = new_parser("prog", "")
+    parser.add_argument("--a.b", type=int)
+    assert {"--a.b", "--help"} <= set(flags(parser))

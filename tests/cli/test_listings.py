@@ -1,0 +1,52 @@
+from importlib import resources
+
+import pytest
+import yaml
+
+from dialogue_ser.cli.listings import preset_summary
+from dialogue_ser.features.registry import ENCODERS
+from dialogue_ser.models import MODELS
+from dialogue_ser.training.presets import preset_names
+
+
+def test_every_preset_is_listed_with_a_line(cli):
+    status, out, _ = cli("presets")
+    assert status == 0
+    for name in preset_names():
+        assert name in out
+        assert preset_summary(name), f"{name}.yaml must begin with a comment that says what it runs"
+        assert preset_summary(name) in out
+
+
+def test_every_encoder_frozen_or_trained_is_listed(cli):
+    from dialogue_ser.encoders import TRAINED_ENCODERS
+
+    status, out, _ = cli("encoders")
+    assert status == 0
+    assert all(name in out for name in (*ENCODERS, *TRAINED_ENCODERS))
+    assert "pip install dialogue-ser[minilm]" in out  # square brackets are not markup
+
+
+def test_every_model_is_listed_with_a_line(cli):
+    status, out, _ = cli("models")
+    assert status == 0
+    lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in out.splitlines()[2:]}
+    assert lines.keys() == MODELS.keys()
+    assert all(len(line) > 10 for line in lines.values())
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_shown_preset_is_its_own_yaml_fully_resolved(cli, name):
+    status, out, _ = cli("presets", "show", name)
+    assert status == 0
+    own = yaml.safe_load((resources.files("dialogue_ser.presets") / f"{name}.yaml").read_text())
+    shown = yaml.safe_load(out)
+    assert shown["name"] == name
+    assert shown["features"].keys() == own["features"].keys()
+    assert shown["training"].keys() > own.get("training", {}).keys()
+
+
+def test_an_unknown_preset_names_the_nearest(cli):
+    status, _, err = cli("presets", "show", "quickstar")
+    assert status == 2
+    assert "did you mean 'quickstart'?" in err

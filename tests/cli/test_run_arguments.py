@@ -1,0 +1,166 @@
+import pytest
+import yaml
+
+from dialogue_ser.cli.run_arguments import merge, parse_train
+from dialogue_ser.errors import ConfigError
+from dialogue_ser.training.config_io import config_to_dict, dump_config
+from dialogue_ser.training.presets import preset_names
+
+
+def resolved(config, *tokens):
+    return parse_train(["--config", str(config), *tokens]).config
+
+
+BOTH_FORMS = [
+    ("training.epochs", "3", lambda c: c.training.epochs, 3),
+    ("optimizer.learning_rate", "1e-3", lambda c: c.optimizer.learning_rate, 0.001),
+    ("features.text.options.n_filters", "7", lambda c: c.features["text"].options["n_filters"], 7),
+    ("features.text.options.own", "mean", lambda c: c.features["text"].options["own"], "mean"),
+    ("features.text.transforms", "[l2,rank]", lambda c: c.features["text"].transforms, ("l2", "rank")),
+    ("model.options.attention", "simple", lambda c: c.model.options["attention"], "simple"),
+    ("model.options.dropout", "0.5", lambda c: c.model.options["dropout"], 0.5),
+    ("model.options.projection.text", "9", lambda c: c.model.options["projection"], {"text": 9}),
+    ("data.options.columns.text", "Line", lambda c: c.data.options["columns"], {"text": "Line"}),
+    ("data.path", "null", lambda c: c.data.path, None),
+    ("wandb.tags", "[a,b]", lambda c: c.wandb.tags, ("a", "b")),
+    ("save_attention", "false", lambda c: c.save_attention, False),
+    ("training.precision", "no", lambda c: c.training.precision, "no"),
+    ("seed", "4", lambda c: c.seed, 4),
+    ("on-bad", "mask", lambda c: c.data.on_bad, "mask"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "read", "value"), BOTH_FORMS, ids=[case[0] for case in BOTH_FORMS])
+def test_a_flag_works_with_a_space_and_with_an_equals_sign(config, name, text, read, value):
+    assert read(resolved(config, f"--{name}", text)) == value
+    assert read(resolved(config, f"--{name}={text}")) == value
+
+
+def test_a_flag_changes_nothing_else(config):
+    before, after = config_to_dict(resolved(config)), config_to_dict(resolved(config, "--features.text.options.x=1"))
+    assert after["features"]["text"]["options"].pop("x") == 1
+    assert before == after
+
+
+def test_the_last_of_repeated_flags_wins(config):
+    assert resolved(config, "--seed", "2", "--seed=5").seed == 5
+
+
+def test_pythons_none_in_a_sweeps_flag_means_none(config):
+    assert resolved(config, "--data.path=None").data.path is None
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (["--training.epocs", "3"], r"unknown flag --training.epocs; did you mean --training.epochs\?"),
+        (["--model.options.hiden_dim=3"], r"did you mean --model.options.hidden_dim\?"),
+        (["--training.epochs", "x"], "--training.epochs: found 'x', expected a whole number"),
+        (["--model.options.attention=simpel"], r"did you mean 'simple'\?"),
+        (["--model.name=emotion-rn"], r"unknown model 'emotion-rn'; did you mean 'emotion-rnn'\?"),
+        (["--features.txt.encoder.x", "y"], r"unknown modality 'txt'; did you mean 'text'\?"),
+        (["--data.on_bad=skip"], "expected one of error, mask"),
+        (["--preset", "quickstar"], r"unknown preset 'quickstar'; did you mean 'quickstart'\?"),
+        (["stray"], "unexpected argument 'stray'"),
+    ],
+)
+def test_a_wrong_flag_or_value_names_the_nearest_match(config, tokens, message):
+    with pytest.raises(ConfigError, match=message):
+        resolved(config, *tokens)
+
+
+def test_a_wrong_key_in_a_config_file_is_named_with_the_file(config):
+    config.write_text("training: {epocs: 3}\nmodle: {}\n")
+    with pytest.raises(ConfigError) as caught:
+        resolved(config)
+    text = str(caught.value)
+    assert str(config) in text
+    assert "did you mean 'epochs'" in text
+    assert "did you mean 'model'" in text
+
+
+def test_a_model_option_in_a_file_that_the_model_lacks_is_named(config):
+    config.write_text(config.read_text().replace("party_dim", "partie_dim"))
+    with pytest.raises(ConfigError, match="did you mean 'party_dim'"):
+        resolved(config)
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_can_be_parsed_and_reads_back_equal(preset, tmp_path):
+    config = parse_train(["--preset", preset]).config
+    (tmp_path / "again.yaml").write_text(dump_config(config))
+    assert resolved(tmp_path / "again.yaml") == config
+    assert config.name == preset
+
+
+def test_a_file_is_laid_over_the_preset_and_flags_over_both(tmp_path):
+    over = tmp_path / "over.yaml"
+    over.write_text("seed: 7\ntraining: {epochs: 9}\n")
+    plain = parse_train(["--preset", "quickstart"]).config
+    config = parse_train(["--preset", "quickstart", "--config", str(over), "--training.epochs=2"]).config
+    assert (config.seed, config.training.epochs) == (7, 2)
+    assert config.training.batch_size == plain.training.batch_size
+
+
+def test_another_encoder_drops_the_options_of_the_former(config):
+    features = resolved(config, "--features.text.encoder=minilm").features["text"]
+    assert (features.encoder, features.options) == ("minilm", {})
+    assert resolved(config, "--features.text.encoder=textcnn").features["text"].options["n_filters"] == 4
+
+
+def test_another_model_has_its_own_options(config):
+    options = resolved(config, "--model.name", "bigru", "--model.options.hidden_dim=3").model.options
+    assert options["hidden_dim"] == 3
+    assert "party_dim" not in options
+    with pytest.raises(ConfigError, match=r"unknown flag --model\.options\.party_dim"):
+        resolved(config, "--model.name=bigru", "--model.options.party_dim=3")
+
+
+def test_a_modality_can_be_added_and_left_out(config):
+    both = resolved(config, "--features.audio.encoder=opensmile", "--features.audio.options.feature_set=emobase")
+    assert list(both.features) == ["text", "audio"]
+    assert both.features["audio"].options == {"feature_set": "emobase"}
+    audio = resolved(config, "--features.text=null", "--features.audio.encoder", "opensmile")
+    assert list(audio.features) == ["audio"]
+    assert list(resolved(config, "--features.text", "null", "--features.x.encoder=minilm").features) == ["x"]
+
+
+def test_nothing_to_start_from_says_what_to_give():
+    with pytest.raises(ConfigError, match=r"give --preset NAME .*quickstart"):
+        parse_train(["--seed", "3"])
+
+
+def test_resume_takes_the_runs_own_settings(config, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    values = yaml.safe_load(config.read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump(values | {"seed": 11}))
+    request = parse_train(["--resume", str(run)])
+    assert (request.resume, request.out, request.config.seed) == (True, run, 11)
+    assert request.config.model.options == values["model"]["options"]  # defaults it never named are no difference
+    assert parse_train(["--resume", str(run), "--model.options.causal=true"]).config.model.options["causal"] is True
+
+
+def test_resume_of_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="no run there"):
+        parse_train(["--resume", str(tmp_path)])
+
+
+def test_resume_with_another_out_is_refused(run, tmp_path):
+    with pytest.raises(ConfigError, match="leave --out away"):
+        parse_train(["--resume", str(run), "--out", str(tmp_path / "other")])
+
+
+def test_help_shows_the_fields_of_the_chosen_model(config, capsys):
+    with pytest.raises(SystemExit):
+        resolved(config, "--help")
+    out = capsys.readouterr().out
+    assert "--model.options.attention" in out
+    assert "--features.text.encoder" in out
+    assert "passes over train" in out
+
+
+def test_merging_layers_leaves_them_unchanged():
+    below, above = {"a": {"x": 1, "y": 2}}, {"a": {"y": 3}}
+    assert merge(below, above) == {"a": {"x": 1, "y": 3}}
+    assert (below, above) == ({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})

@@ -1,0 +1,24 @@
+from dialogue_ser.cli.tables import scores_table, show, show_list
+
+INTERVAL = {"estimate": 0.5, "low": 0.4, "high": 0.625, "level": 0.95}
+METRICS = ("weighted_f1", "macro_f1", "accuracy", "uar")
+PART = {"intervals": dict.fromkeys(METRICS, INTERVAL), "counts": {"dialogues": 3, "labelled": 9}}
+
+
+def test_every_split_is_a_row_with_intervals(capsys):
+    show(scores_table({"run": "a [b]", "splits": {"dev": PART, "test": PART}}))
+    out = capsys.readouterr().out
+    assert out.count("0.500 [0.400, 0.625]") == 8
+    assert "a [b]: scores with 95% intervals" in out
+
+
+def test_masked_turns_stand_beside_the_scores(capsys):
+    show(scores_table({"run": "r", "splits": {"dev": PART}, "masked": {"audio": 2, "text": 0}}))
+    out = capsys.readouterr().out
+    assert "audio 2" in out
+    assert "text" not in out
+
+
+def test_a_list_is_not_cut_when_the_output_is_no_terminal(capsys):
+    show_list("things", ("name", "what"), [("x", "word " * 25)])
+    assert ("word " * 25).strip() in capsys.readouterr().out
