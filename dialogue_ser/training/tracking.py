@@ -14,6 +14,7 @@ from dialogue_ser.training.config import WandbConfig
 from dialogue_ser.training.state import TrainState
 
 WANDB_GRACE_SECONDS = 8.0
+"""All the time a W&B that does not answer may cost, at a run's end."""
 
 logger = logging.getLogger(__name__)
 
@@ -99,15 +100,15 @@ class WandbMirror:
         except OSError as error:
             logger.warning("W&B mirror not started (%s); metrics.jsonl is complete without it", error)
 
-    def finish(self, grace_seconds: float = WANDB_GRACE_SECONDS) -> None:
+    def finish(self) -> None:
         """Waits a little for the mirror to end; one warning if it failed or did not end in time."""
         child, self._child = self._child, None
         if child is None:
             return
         try:
-            status: int | str = child.wait(grace_seconds)
+            status: int | str = child.wait(WANDB_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
-            status = f"not finished after {grace_seconds:g} s"
+            status = f"not finished after {WANDB_GRACE_SECONDS:g} s"
             self._kill(child)
         if status != 0:
             logger.warning("W&B mirror failed (%s, see %s); metrics.jsonl is complete without it", status, self._log)

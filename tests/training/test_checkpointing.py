@@ -32,9 +32,8 @@ def assert_equal_runs(one: Path, other: Path) -> None:
         assert tensor.numpy().tobytes() == newest[1].tensors[name].numpy().tobytes(), name
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_a_run_killed_inside_an_epoch_resumes_bitwise_equal(tiny, script, tmp_path, optimizer):
-    settings = {EVERY: 3, "optimizer.name": optimizer, "optimizer.momentum": 0.9}
+def test_a_run_killed_inside_an_epoch_resumes_bitwise_equal(tiny, script, tmp_path):
+    settings = {EVERY: 3}
     whole = train(tiny.tiny_config(**settings), tmp_path / "whole").folder
     # Step 8 is the third of epoch 2: after the checkpoint at step 6, with two more lines already in metrics.jsonl.
     options = ["--set", *(f"{name}={value}" for name, value in settings.items())]

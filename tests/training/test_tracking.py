@@ -1,10 +1,12 @@
 import json
 import logging
+import os
 import time
 from pathlib import Path
 
 import pytest
 
+from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.training import tracking
 from dialogue_ser.training.config import WandbConfig
 from dialogue_ser.training.run import train
@@ -21,7 +23,8 @@ def test_lines_are_whole_and_readable_at_once_and_cut_back_exactly(tmp_path):
     metrics.write({"kind": "epoch"})
     metrics.close()
     metrics.close()
-    assert [json.loads(line)["kind"] for line in (tmp_path / "metrics.jsonl").open()] == ["step", "epoch"]
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == ["step", "epoch"]
 
 
 def test_a_file_opened_again_goes_on_at_its_end(tmp_path):
@@ -72,27 +75,33 @@ def test_an_unreachable_server_changes_no_metric_and_costs_one_warning(tiny, tmp
     plain = train(tiny.tiny_config(**{"training.epochs": 1}), tmp_path / "plain")
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    monkeypatch.setattr(tracking, "WANDB_GRACE_SECONDS", 8.0)
+    assert tracking.WANDB_GRACE_SECONDS < 10
+    monkeypatch.setattr(tracking, "WANDB_GRACE_SECONDS", 3.0)
     started = time.monotonic()
     run = train(tiny.tiny_config(**{"training.epochs": 1, "wandb.mode": "online"}), tmp_path / "run")
     assert time.monotonic() - started < 20  # grace, and the run itself on a busy machine
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert [record.message.startswith("W&B mirror failed") for record in warnings] == [True]
     assert run.scores == plain.scores
-    steps = [
-        [json.loads(line) for line in (folder / "metrics.jsonl").open() if '"step", ' in line]
-        for folder in (plain.folder, run.folder)
-    ]
-    assert steps[0] == steps[1]
+    plain_steps, steps = (
+        [row for row in RunFiles(folder).history if row["kind"] == "step"] for folder in (plain.folder, run.folder)
+    )
+    assert plain_steps == steps
     assert "0" * 40 not in "".join(path.read_text() for path in run.folder.glob("*.*") if path.suffix != ".parquet")
 
 
 def test_a_mirror_that_hangs_is_left_after_the_grace_time(tmp_path, monkeypatch, caplog):
     (tmp_path / "metrics.jsonl").write_text("")
-    monkeypatch.setattr("sys.executable", "/bin/cat")  # waits for nothing that ever comes ...
+    os.mkfifo(tmp_path / "never")
+    hanging = tmp_path / "hanging"
+    hanging.write_text(f"#!/bin/sh\nexec cat {tmp_path}/never\n")  # waits for a writer that never comes
+    hanging.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(hanging))
+    monkeypatch.setattr(tracking, "WANDB_GRACE_SECONDS", 0.3)
     mirror = WandbMirror(tmp_path, WandbConfig(mode="offline"))
-    mirror.finish(grace_seconds=0.5)
+    mirror.finish()
     assert len(caplog.records) == 1
+    assert "not finished after 0.3 s" in caplog.text
     assert "metrics.jsonl is complete without it" in caplog.text
     mirror.finish()
     assert len(caplog.records) == 1

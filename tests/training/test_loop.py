@@ -1,0 +1,116 @@
+import signal
+from types import SimpleNamespace
+
+from dialogue_ser.training.callbacks import Callback
+from dialogue_ser.training.config import TrainingConfig
+from dialogue_ser.training.interrupt import StopRequest
+from dialogue_ser.training.learner import StepResult
+from dialogue_ser.training.loop import Task, fit
+from dialogue_ser.training.state import TrainState
+
+
+class FakeLearner:
+    """Counts steps; a step's batches are its loss numerator, two turns each."""
+
+    optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}])
+
+    def step(self, batches, step, *, is_stop_requested=False):
+        return StepResult(
+            numerator=float(sum(batches)),
+            denominator=2.0,
+            grad_norm=1.0,
+            learning_rate=0.1,
+            is_stop_requested=is_stop_requested,
+        )
+
+
+class FakeBatches:
+    def steps(self, dialogues, seed, epoch, first_step=0):
+        yield from [[epoch], [epoch * 10], [epoch * 100]][first_step:]
+
+
+class Recorder(Callback):
+    def __init__(self, act=None):
+        self.seen = []
+        self.act = act
+
+    def on_step(self, state, row):
+        self.seen.append(("step", row["epoch"], row["step"], row["loss"]))
+        if self.act:
+            self.act(state)
+
+    def on_epoch(self, state, row):
+        self.seen.append(("epoch", row["epoch"], row["train_loss"], row["is_best"], state.checkpoint_name))
+
+    def on_interrupt(self, state):
+        self.seen.append(("interrupt", state.step))
+
+    def on_end(self, state):
+        self.seen.append(("end", state.best_epoch))
+
+
+def run(scores, state=None, act=None, config=None, stop=None):
+    scores = iter(scores)
+
+    def evaluate():
+        uar = next(scores)
+        return None if uar is None else {"dev_loss": 1.0, "dev": {"uar": uar}}
+
+    task = Task(dialogues=[], batches=FakeBatches(), evaluate=evaluate, seed=1)
+    recorder = Recorder(act)
+    state = state or TrainState()
+    config = config or TrainingConfig(epochs=2, select="uar")
+    return fit(FakeLearner(), task, config, state, [recorder], stop or StopRequest()), recorder.seen, state
+
+
+def test_every_step_and_epoch_is_told_in_order_and_the_loss_is_one_division():
+    done, seen, state = run([0.3, 0.2])
+    assert done
+    assert seen == [
+        ("step", 1, 1, 0.5),
+        ("step", 1, 2, 5.0),
+        ("step", 1, 3, 50.0),
+        ("epoch", 1, 111 / 6, True, "epoch-0001-step-00000003"),
+        ("step", 2, 4, 1.0),
+        ("step", 2, 5, 10.0),
+        ("step", 2, 6, 100.0),
+        ("epoch", 2, 222 / 6, False, "epoch-0002-step-00000006"),
+        ("end", 1),
+    ]
+    assert state.best_checkpoint == "epoch-0001-step-00000003"
+
+
+def test_a_run_goes_on_from_the_middle_of_an_epoch_with_the_sums_it_had():
+    halfway = TrainState(epoch=2, step=5, step_in_epoch=2, loss_numerator=22.0, loss_denominator=4.0, best_score=0.9)
+    _, seen, _ = run([0.3], state=halfway)
+    assert seen[:2] == [("step", 2, 6, 100.0), ("epoch", 2, 222 / 6, False, "epoch-0002-step-00000006")]
+
+
+def test_a_request_to_stop_ends_after_the_step_that_saw_it():
+    stop = StopRequest()
+
+    def act(state):
+        if state.step == 1:
+            stop.signal_number = signal.SIGTERM
+
+    done, seen, state = run([0.3, 0.2], act=act, stop=stop)
+    assert not done
+    assert seen[-1] == ("interrupt", 2)
+    assert (state.epoch, state.step_in_epoch) == (1, 2)
+
+
+def test_an_evaluation_that_was_stopped_is_done_again_on_resume():
+    done, seen, state = run([None])
+    assert not done
+    assert seen[-1] == ("interrupt", 3)
+    assert (state.epoch, state.step_in_epoch) == (1, 3)
+    done, seen, _ = run([0.3, 0.2], state=state)
+    assert done
+    assert seen[0] == ("epoch", 1, 111 / 6, True, "epoch-0001-step-00000003")
+
+
+def test_patience_that_has_run_out_stays_run_out_after_a_resume():
+    state = TrainState(epoch=4, step=9, best_epoch=1, best_score=0.5)
+    done, seen, _ = run([], state=state, config=TrainingConfig(epochs=9, patience=2, select="uar"))
+    assert done
+    assert seen == [("end", 1)]

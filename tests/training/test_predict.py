@@ -1,0 +1,71 @@
+import signal
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from dialogue_ser.batch.collate import collate
+from dialogue_ser.corpus.schema import utterances
+from dialogue_ser.features.api import FeatureTable, InputSpec
+from dialogue_ser.models import build_model
+from dialogue_ser.training.config import LossConfig, TrainingConfig
+from dialogue_ser.training.devices import make_accelerator
+from dialogue_ser.training.interrupt import StopRequest
+from dialogue_ser.training.loss import DialogueLoss
+from dialogue_ser.training.plan import Batches
+from dialogue_ser.training.predict import gold_labels, predict
+
+
+@pytest.fixture
+def ask(tiny):
+    """Predicts the train split with batches of a given size."""
+    corpus = tiny.read_tiny()
+    dialogues = corpus.split("train")
+    turns = [turn for turn in utterances(dialogues) if turn.text]
+    rows = dict(zip([turn.id for turn in turns], tiny.letters([turn.text for turn in turns]), strict=True))
+    tables = {"text": FeatureTable(InputSpec(kind="vector", dim=26), rows)}
+    torch.manual_seed(0)
+    system = build_model("emotion-rnn", {}, {"text": tables["text"].spec}, 3).double().eval()
+    make = partial(collate, tables=tables, label_set=corpus.label_set, dtype=torch.float64)
+    accelerator = make_accelerator(TrainingConfig(device="cpu"))
+
+    def run(batch_size: int, **options):
+        batches = Batches(collate=make, batch_size=batch_size)
+        return predict(system, dialogues, batches, DialogueLoss(LossConfig()), accelerator, **options)
+
+    run.dialogues, run.system, run.make = dialogues, system, make
+    return run
+
+
+def test_rows_stand_in_the_order_of_the_dialogues_whatever_the_batches(ask):
+    one_by_one = [
+        ask.system(ask.make([dialogue])).log_probs_BTC[0].detach().numpy() for dialogue in ask.dialogues
+    ]  # fmt: skip
+    for batch_size in (1, 4, 100):
+        np.testing.assert_allclose(ask(batch_size).log_probs_NC, np.concatenate(one_by_one), atol=1e-12)
+
+
+def test_the_loss_is_the_mean_over_all_labelled_turns(ask):
+    predicted = ask(4)
+    gold = [None if label is None else ("calm", "glad", "cross").index(label) for label in gold_labels(ask.dialogues)]
+    nll = [-row[label] for row, label in zip(predicted.log_probs_NC, gold, strict=True) if label is not None]
+    assert 0 < len(nll) < len(gold)
+    assert predicted.loss == pytest.approx(float(np.mean(nll)), abs=1e-12)
+    assert ask(100).loss == pytest.approx(predicted.loss, abs=1e-12)
+
+
+def test_attention_comes_per_dialogue_without_padding(ask):
+    assert not ask(4).attention
+    attention = ask(4, with_attention=True).attention
+    assert {key.rsplit("/", 1)[0] for key in attention} == {dialogue.id for dialogue in ask.dialogues}
+    for dialogue in ask.dialogues:
+        found = [weights for key, weights in attention.items() if key.startswith(f"{dialogue.id}/")]
+        assert all(weights.shape == (len(dialogue), len(dialogue)) for weights in found)
+
+
+def test_a_request_to_stop_ends_it_early(ask):
+    stop = StopRequest()
+    assert ask(4, stop=stop) is not None
+    stop.signal_number = signal.SIGTERM
+    assert ask(4, stop=stop) is None
