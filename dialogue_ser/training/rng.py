@@ -41,6 +41,7 @@ def restore_rng(state: Mapping[str, Tensor]) -> None:
     np.random.set_state(  # noqa: NPY002
         ("MT19937", np.array(keys, dtype=np.uint32), position, has_gauss, float(state["numpy_gauss"][0]))
     )
-    torch.set_rng_state(state["torch"].to(torch.uint8))
+    # Cloned: torch reads its state as a struct, and a slice of a loaded file may lie where that crashes.
+    torch.set_rng_state(state["torch"].clone())
     if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"].to(torch.uint8))
+        torch.cuda.set_rng_state(state["cuda"].clone())

@@ -56,7 +56,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(tiny, script, tmp_
 @pytest.mark.parametrize(("name", "status"), [("TERM", 143), ("INT", 130)])
 def test_a_signal_checkpoints_at_the_step_boundary_and_the_run_goes_on_equal(tiny, script, tmp_path, name, status):
     whole = train(tiny.tiny_config(), tmp_path / "whole").folder
-    stopped = script("tiny.py", tmp_path / "stopped", "--kill-at", 7, "--signal", name)
+    stopped = script("tiny.py", tmp_path / "stopped", "--kill-at", 7, "--kill-with", name)
     assert stopped.returncode == status
     assert "stopped at step 8; continue with --resume" in stopped.stderr
     assert "Traceback" not in stopped.stderr

@@ -22,6 +22,17 @@ def test_restored_generators_draw_the_same_numbers_also_between_the_halves_of_a_
     assert draw() == first
 
 
+def test_a_state_is_restored_wherever_its_bytes_lie_in_memory():
+    seed_everything(3)
+    state = capture_rng()
+    first = draw()
+    for offset in range(1, 17):
+        buffer = torch.empty(len(state["torch"]) + offset, dtype=torch.uint8)
+        buffer[offset:] = state["torch"]
+        restore_rng(state | {"torch": buffer[offset:]})
+        assert draw() == first
+
+
 def test_seeds_decide_and_ranks_differ():
     def drawn(seed: int, rank: int) -> list[float]:
         seed_everything(seed, rank)

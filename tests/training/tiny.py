@@ -1,6 +1,6 @@
 """A tiny corpus, encoder and configuration for the tests of training; as a script, one run that may be killed.
 
-``python tiny.py OUT [--resume] [--kill-at STEP --signal KILL|TERM|INT] [--every N] [--set NAME=YAML …]``
+``python tiny.py OUT [--resume] [--kill-at STEP --kill-with KILL|TERM|INT] [--every N] [--set NAME=YAML …]``
 """
 
 import argparse
@@ -80,11 +80,11 @@ def main() -> None:
     parser.add_argument("out")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--kill-at", type=int, default=0)
-    parser.add_argument("--signal", default="KILL")
+    parser.add_argument("--kill-with", default="KILL")
     parser.add_argument("--set", nargs="*", default=[])
     arguments = parser.parse_args()
     if arguments.kill_at:
-        signal_at(arguments.kill_at, arguments.signal)
+        signal_at(arguments.kill_at, arguments.kill_with)
     from dialogue_ser.training.run import train
 
     settings = {name: yaml.safe_load(value) for name, _, value in (item.partition("=") for item in arguments.set)}
