@@ -33,6 +33,7 @@ check: $(STAMP)  ## Format, lint, types, import layers, rendered tables
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m benchmarks.tables --check
 
 bench: $(STAMP)  ## Measure speed (minutes)
 	$(BIN)/python -m benchmarks.speed

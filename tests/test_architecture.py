@@ -1,0 +1,221 @@
+"""Rules of the whole tree that no single module's tests can hold."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "dialogue_ser"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+MAX_LINES = 300
+LONG_BECAUSE = "Long because"
+
+# Modules whose claims are made by other tests, each with the reason.
+TESTED_ELSEWHERE = {
+    "tensors.py": "aliases and constants only; every shape check of the suite uses them",
+    "models/api.py": "a base class and a record; tests/models/test_invariants.py holds every subclass to it",
+}
+FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+FORBIDDEN_CALLS = {
+    "eval",
+    "exec",
+    "torch.load",
+    "torch.save",
+    "yaml.load",
+    "yaml.unsafe_load",
+    "yaml.full_load",
+    "joblib.load",
+}
+
+
+def names_of(paths: list[Path]) -> list[str]:
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=names_of(SOURCES))
+def test_every_module_has_a_mirrored_test(source):
+    name = source.relative_to(PACKAGE)
+    if str(name) in TESTED_ELSEWHERE or _only_docstring(source):
+        return
+    if name.name == "__init__.py":
+        stem = name.parent.name or "init"
+        candidates = [name.parent / f"test_{stem}.py", name.parent / "test_init.py", name.parent / "test_registry.py"]
+        candidates.append(name.parent.parent / f"test_{stem}.py")
+    else:
+        candidates = [name.with_name(f"test_{name.name}")]
+    assert any((ROOT / "tests" / candidate).is_file() for candidate in candidates), (
+        f"dialogue_ser/{name} has no test; write tests/{candidates[0]} or say why not in TESTED_ELSEWHERE"
+    )
+
+
+def test_the_list_of_exceptions_names_only_modules_that_exist():
+    assert [name for name in TESTED_ELSEWHERE if not (PACKAGE / name).is_file()] == []
+
+
+@pytest.mark.parametrize("path", SOURCES + TESTS, ids=names_of(SOURCES + TESTS))
+def test_a_long_file_says_why(path):
+    text = path.read_text(encoding="utf-8")
+    n_lines = text.count("\n")
+    limit = MAX_LINES if PACKAGE in path.parents else 2 * MAX_LINES
+    assert n_lines <= limit or LONG_BECAUSE in (ast.get_docstring(ast.parse(text)) or ""), (
+        f"{n_lines} lines: split it, or explain in its docstring with '{LONG_BECAUSE}'"
+    )
+
+
+def test_no_file_is_a_drawer_for_odds_and_ends():
+    drawers = {"utils", "util", "helpers", "helper", "misc", "common"}
+    assert [path for path in SOURCES if path.stem in drawers or path.parent.name in drawers] == []
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=names_of(SOURCES))
+def test_nothing_can_execute_what_it_loads(source):
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    found = [f"line {line}: {what}" for line, what in _dangers(tree)]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pickle",
+        "from joblib import load",
+        "eval('1')",
+        "torch.load(path)",
+        "yaml.load(text)",
+        "np.load(path, allow_pickle=True)",
+        "AutoModel.from_pretrained(name, trust_remote_code=True)",
+    ],
+)
+def test_the_search_for_dangers_finds_them(code):
+    assert list(_dangers(ast.parse(code)))
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=names_of(SOURCES))
+def test_every_public_thing_has_a_docstring(source):
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    kinds = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)
+    bare = [node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_")]
+    documented = [node.name for node in tree.body if isinstance(node, kinds) and ast.get_docstring(node)]
+    assert ast.get_docstring(tree), "a module says what it is for"
+    assert sorted(set(bare) - set(documented)) == []
+
+
+def test_imports_go_downwards_only():
+    lint = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+ROOMS_WITHOUT_TORCH = ("corpus", "media", "metrics", "report")
+
+
+@pytest.mark.parametrize("room", ROOMS_WITHOUT_TORCH)
+def test_a_room_that_needs_no_torch_never_imports_it(room):
+    modules = [_module(path) for path in sorted((PACKAGE / room).rglob("*.py"))]
+    code = (
+        f"import importlib, sys\nfor name in {modules}: importlib.import_module(name)\nsys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_cheap_rooms_do_not_mention_torch_even_in_functions():
+    imports = {
+        str(path.relative_to(ROOT)): name
+        for room in ROOMS_WITHOUT_TORCH
+        for path in (PACKAGE / room).rglob("*.py")
+        for name in _imported(ast.parse(path.read_text(encoding="utf-8")))
+        if name.split(".")[0] in ("torch", "transformers", "accelerate", "safetensors.torch")
+    }
+    assert imports == {}
+
+
+def test_every_registered_model_has_its_file_and_a_word_in_the_docs():
+    from dialogue_ser.models import MODELS
+
+    docs = "\n".join(path.read_text(encoding="utf-8") for path in [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
+    for name, system in MODELS.items():
+        assert system.name == name
+        assert _module(PACKAGE / "models" / f"{name.replace('-', '_')}.py") == system.__module__
+        assert f"`{name}`" in docs, f"model {name} is not in docs/ or README.md"
+
+
+def test_every_encoder_and_preset_is_in_the_docs():
+    from dialogue_ser.encoders import TRAINED_ENCODERS
+    from dialogue_ser.features.registry import ENCODERS
+    from dialogue_ser.training.presets import preset_names
+
+    docs = "\n".join(path.read_text(encoding="utf-8") for path in [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
+    missing = [name for name in (*ENCODERS, *TRAINED_ENCODERS) if f"`{name}`" not in docs]
+    missing += [name for name in preset_names() if name not in docs and not name.startswith("source-emotion-rnn-")]
+    assert missing == []
+
+
+def test_constraints_pin_everything_the_project_names_to_one_version():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = [line for line in lines if line and not line.startswith("#")]
+    assert [line for line in pinned if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line)] == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [*project["dependencies"], *(r for group in project["optional-dependencies"].values() for r in group)]
+    names = {_normal(line.split("==")[0]) for line in pinned}
+    assert [r for r in named if _normal(re.split(r"[\[<>=~! ]", r)[0]) not in names] == []
+    assert "torch==2.13.0" in pinned
+
+
+def test_hooks_of_pre_commit_are_local():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert [repository["repo"] for repository in hooks["repos"]] == ["local"]
+
+
+def test_the_script_of_ci_runs_what_make_offers():
+    script = (ROOT / ".ci" / "run").read_text()
+    assert "set -euo pipefail" in script
+    targets = re.findall(r"^make (\w+)$", script, re.MULTILINE)
+    assert targets == ["check", "test"]
+    done = subprocess.run(["make", "--dry-run", "check"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert all(tool in done.stdout for tool in ("ruff format --check", "ruff check", "mypy", "lint-imports"))
+
+
+def _only_docstring(path: Path) -> bool:
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def _dangers(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for name in _imported(node):
+                if name.split(".")[0] in FORBIDDEN_IMPORTS:
+                    yield node.lineno, f"imports {name}"
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if called in FORBIDDEN_CALLS:
+                yield node.lineno, f"calls {called}"
+            for keyword in node.keywords:
+                is_false = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+                if keyword.arg in ("allow_pickle", "trust_remote_code") and not is_false:
+                    yield node.lineno, f"{keyword.arg} is not False"
