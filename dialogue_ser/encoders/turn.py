@@ -1,8 +1,9 @@
 """From a batch to one vector per turn: every modality's encoder, then the fusion. All systems begin with it."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders import build_input
@@ -31,8 +32,9 @@ class TurnEncoder(nn.Module):
         for name in projection or {}:
             if name not in inputs:
                 raise ConfigError(f"model.options.projection: {unknown_name('modality', name, inputs)}")
-        self.encoders = nn.ModuleDict({name: build_input(spec) for name, spec in inputs.items()})
-        dims = {name: int(encoder.out_dim) for name, encoder in self.encoders.items()}
+        built: dict[str, Any] = {name: build_input(spec) for name, spec in inputs.items()}
+        self.encoders = nn.ModuleDict(built)
+        dims = {name: int(encoder.out_dim) for name, encoder in built.items()}
         self.fusion = ConcatFusion(dims, projection=projection, dropout=dropout)
 
     @property
@@ -41,9 +43,10 @@ class TurnEncoder(nn.Module):
         return self.fusion.out_dim
 
     def forward(self, batch: DialogueBatch) -> FeaturesBTD:
-        """x of every turn; 0 where a modality is absent and on padding."""
+        """X of every turn; 0 where a modality is absent and on padding."""
         vectors = {
             name: encoder(batch.features[name], batch.lengths.get(name), batch.is_present[name])
             for name, encoder in self.encoders.items()
         }
-        return self.fusion(vectors, batch.is_present)
+        x_BTD: Tensor = self.fusion(vectors, batch.is_present)
+        return x_BTD

@@ -39,8 +39,9 @@ class HfText:
 
     Args:
         model: hub name or folder with ``config.json``, tokenizer and safetensors weights.
-        pooling: over tokens, special tokens included: mean, cls (first token), max, mean+max (concatenated),
-            or none (frames ``[L, D]``).
+        pooling: over tokens: mean, cls (first token), max, mean+max (concatenated), or none (frames ``[L, D]``).
+        pool_special_tokens: whether mean and max see [CLS], [SEP] and the like too; a text without any other token is
+            pooled over them all the same.
         layers: hidden states used; −1 is the last, 0 the embeddings. ``(-1, -2, -3, -4)`` with ``layer_merge`` mean is
             the mean of the last four.
         layer_merge: mean of the layers, or their concatenation.
@@ -65,6 +66,7 @@ class HfText:
         max_length: int = 256,
         batch_size: int = 64,
         normalise_quotes: bool = False,
+        pool_special_tokens: bool = True,
         device: str = "auto",
         revision: str | None = None,
         modality: str = "text",
@@ -91,6 +93,7 @@ class HfText:
         self._max_length = max_length
         self._batch_size = batch_size
         self._normalise_quotes = normalise_quotes
+        self._pool_special_tokens = pool_special_tokens
         self._device = device
         self._revision = revision
 
@@ -103,6 +106,7 @@ class HfText:
             "layer_merge": self._merge,
             "max_length": self._max_length,
             "normalise_quotes": self._normalise_quotes,
+            "pool_special_tokens": self._pool_special_tokens,
             "versions": {"transformers": _version("transformers"), "torch": _version("torch")},
         }
 
@@ -146,16 +150,34 @@ class HfText:
                 f"hf-text: {self._source} has hidden states 0 … {len(hidden) - 1}, not {missing}; choose among them"
             )
         layers = [hidden[layer].float() for layer in self._layers]
-        x_NLD = torch.cat(layers, dim=-1) if self._merge == "concat" else torch.stack(layers).mean(0)
+        x_NLD: Any = torch.cat(layers, dim=-1) if self._merge == "concat" else torch.stack(layers).mean(0)
+        is_pooled_NL1 = self._is_pooled(ids_NL)[..., None]
+
+        def mean() -> Any:
+            return (x_NLD * is_pooled_NL1).sum(1) / is_pooled_NL1.sum(1)
+
+        def highest() -> Any:
+            return x_NLD.masked_fill(~is_pooled_NL1, float("-inf")).amax(1)
+
         pooled = {
-            "mean": lambda: x_NLD.mean(1),
+            "mean": mean,
             "cls": lambda: x_NLD[:, 0],
-            "max": lambda: x_NLD.amax(1),
-            "mean+max": lambda: torch.cat([x_NLD.mean(1), x_NLD.amax(1)], dim=-1),
+            "max": highest,
+            "mean+max": lambda: torch.cat([mean(), highest()], dim=-1),
             "none": lambda: x_NLD,
         }[self._pooling]()
         array: Array = pooled.cpu().numpy().astype(np.float32)
         return array
+
+    def _is_pooled(self, ids_NL: Any) -> Any:
+        """True on the tokens mean and max see."""
+        import torch
+
+        is_special = torch.zeros_like(ids_NL, dtype=torch.bool)
+        if not self._pool_special_tokens:
+            is_special = torch.isin(ids_NL, ids_NL.new_tensor(self._tokenizer.all_special_ids))
+            is_special &= ~is_special.all(1, keepdim=True)
+        return ~is_special
 
     @cached_property
     def _weights(self) -> Mapping[str, Any]:
@@ -230,6 +252,7 @@ def minilm(
     max_length: int = 256,
     batch_size: int = 64,
     normalise_quotes: bool = False,
+    pool_special_tokens: bool = True,
     device: str = "auto",
     modality: str = "text",
 ) -> HfText:
@@ -263,6 +286,7 @@ def minilm(
         max_length=max_length,
         batch_size=batch_size,
         normalise_quotes=normalise_quotes,
+        pool_special_tokens=pool_special_tokens,
         device=device,
         modality=modality,
     )

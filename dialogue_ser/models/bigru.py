@@ -48,6 +48,7 @@ class BiGRU(DialogueSystem):
 
     def __init__(self, config: BiGRUConfig, inputs: Mapping[str, InputSpec], n_classes: int) -> None:
         super().__init__(inputs, n_classes)
+        self.config = config
         self.causal = config.causal
         self.bidirectional_recurrence = not config.causal
         self.turns = TurnEncoder(inputs, projection=config.projection, dropout=config.input_dropout)

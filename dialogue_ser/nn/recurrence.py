@@ -20,9 +20,12 @@ from torch.nn.utils.rnn import PackedSequence
 
 from dialogue_ser.nn.attention import HistoryAttention
 from dialogue_ser.nn.layout import PackedLayout, build_layout
+from dialogue_ser.nn.manual import Inputs, ManualRecurrence, Settings
 from dialogue_ser.tensors import FeaturesBTD, SpeakerBT, TurnsB
 
 Listeners = Literal["update", "hold"]
+Engine = Literal["auto", "manual", "autograd"]
+MANUAL_KINDS = ("simple", "simple-linear", "dot", "general", "general2", "general2-tanh")
 SELF, INTER = 0, 1  # planes J of the party states
 
 
@@ -74,6 +77,7 @@ class EmotionRecurrence(nn.Module):
         listeners: update with their own cells, or hold their states.
         bidirectional: also read the truly reversed dialogue, with its own weights.
         initial_state: learned (drawn at construction) or zeros.
+        engine: manual (one autograd node), autograd (the readable loop), or auto.
     """
 
     def __init__(
@@ -88,11 +92,12 @@ class EmotionRecurrence(nn.Module):
         listeners: Listeners = "update",
         bidirectional: bool = True,
         initial_state: Literal["learned", "zeros"] = "learned",
+        engine: Engine = "auto",
     ) -> None:
         super().__init__()
         self.n_directions = n_directions = 2 if bidirectional else 1
         self.global_dim, self.party_dim, self.emotion_dim = global_dim, party_dim, emotion_dim
-        self.dropout, self.listeners = dropout, listeners
+        self.dropout, self.listeners, self.engine = dropout, listeners, engine
         self.attention = HistoryAttention(attention, global_dim, input_dim, n_directions)
 
         def weight(*shape: int, hidden: int) -> nn.Parameter:
@@ -144,7 +149,7 @@ class EmotionRecurrence(nn.Module):
         n_dialogues, n_turns = speaker_BT.shape
         flat_x = x_BTD.flatten(0, 1)
         x_KND = flat_x[layout.turn_of_row]
-        recurred = self.loop(x_KND, layout, self.draw_masks(x_KND, layout))
+        recurred = self.recur(x_KND, layout, self.draw_masks(x_KND, layout))
         e_KNE = self.read_emotions(x_KND, recurred, layout)
         e_KNE = nn.functional.dropout(e_KNE, self.dropout, self.training)
         turn = torch.arange(n_turns, device=x_BTD.device)
@@ -174,6 +179,46 @@ class EmotionRecurrence(nn.Module):
             draw(n_directions, 2, n_rows, self.party_dim),
             draw(n_directions, 2, layout.n_listener_updates, self.party_dim),
         )
+
+    def recur(self, x_KND: Tensor, layout: PackedLayout, masks: DropoutMasks | None) -> Recurred:
+        """(1)–(6) by the engine that was chosen; ``auto`` writes the backward by hand where that is possible."""
+        can_manual = self.attention.kind in MANUAL_KINDS and not torch.is_autocast_enabled(x_KND.device.type)
+        if self.engine == "autograd" or not can_manual:
+            return self.loop(x_KND, layout, masks)
+        return self.fused(x_KND, layout, masks)
+
+    def fused(self, x_KND: Tensor, layout: PackedLayout, masks: DropoutMasks | None) -> Recurred:
+        """(1)–(6) as one autograd node, see :mod:`dialogue_ser.nn.manual`."""
+        n_active, updates, is_simple = layout.steps[0].n_active, self.listeners == "update", self.attention.is_simple
+        g_0 = self.initial_global.expand(-1, n_active, -1)
+        settings = Settings(
+            layout=layout,
+            attention=self.attention.kind,
+            global_KNH=None if masks is None else masks.global_KNH,
+            speaker_ZNH=None if masks is None else masks.speaker_KJNH.flatten(0, 1),
+            listener_ZNH=None if masks is None or not updates else masks.listener_KJNH.flatten(0, 1),
+        )
+        inputs = Inputs(
+            x_global=torch.baddbmm(self.global_bias_x[:, None], x_KND, self.global_from_x),
+            x_self=torch.bmm(x_KND, self.self_from_x),
+            queries=self.attention.queries(x_KND),
+            g_0=g_0,
+            g_gates_0=torch.baddbmm(self.global_bias_h[:, None], g_0, self.global_from_global),
+            party_0=self.initial_party.flatten(0, 1),
+            from_party=torch.cat(
+                [self.party_from_party[:, :, 0].flatten(0, 1), self.global_from_party.flatten(0, 1)], dim=-1
+            ),
+            speaker_bias=self.party_bias_h[:, :, 0].flatten(0, 1)[:, None],
+            from_global=torch.cat([self.global_from_global, self.party_from_global], dim=-1),
+            bias_global=torch.cat([self.global_bias_h, self.party_bias_x.flatten(1)], dim=-1)[:, None],
+            from_context=self.inter_from_context,
+            listener_weight=self.party_from_party[:, :, 1].flatten(0, 1) if updates else None,
+            listener_bias=self.party_bias_h[:, :, 1].flatten(0, 1)[:, None] if updates else None,
+            attention_weight=self.attention.weight if is_simple else None,
+            attention_bias=self.attention.bias if self.attention.kind == "simple" else None,
+        )
+        g_KNH, s_KNH = ManualRecurrence.apply(settings, *inputs)  # type: ignore[no-untyped-call]
+        return Recurred(g_KNH, s_KNH)
 
     def loop(self, x_KND: Tensor, layout: PackedLayout, masks: DropoutMasks | None) -> Recurred:
         """(1)–(6) over all steps of a layout."""

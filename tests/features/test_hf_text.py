@@ -61,6 +61,17 @@ def test_long_texts_are_cut_and_turns_without_text_are_absent(tiny_text_model, d
     assert {key: row.shape for key, row in rows.items()} == {"train/dia0_utt0": (5, 8)}
 
 
+def test_special_tokens_can_be_left_out_of_the_mean(tiny_text_model, dialogue) -> None:
+    """With them out, a text's mean is that of its word tokens; a text without any keeps its special tokens."""
+    talk = dialogue(TEXTS)
+    frames = HfText(model=str(tiny_text_model), pooling="none").encode([talk])
+    means = HfText(model=str(tiny_text_model), pool_special_tokens=False).encode([talk])
+    assert means.keys() == frames.keys()
+    for key, frame in frames.items():
+        words = frame[1:-1] if len(frame) > 2 else frame
+        np.testing.assert_allclose(means[key], words.mean(0), atol=1e-5)
+
+
 def test_curly_quotes_can_be_normalised(tiny_text_model, dialogue) -> None:
     plain, curly = dialogue(["i'm fine - no..."], name="a"), dialogue(["i\u2019m fine \u2013 no\u2026"], name="b")
     raw = HfText(model=str(tiny_text_model), pooling="none").encode([plain, curly])

@@ -60,8 +60,11 @@ def _dialogues(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("listeners", ["update", "hold"])
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("attention", ATTENTION_KINDS)
-def test_values_and_gradients_equal_the_plain_reference(attention: str, bidirectional: bool, listeners: str) -> None:
-    engine = _engine(attention, bidirectional=bidirectional, listeners=listeners)
+@pytest.mark.parametrize("engine_name", ["manual", "autograd"])
+def test_values_and_gradients_equal_the_plain_reference(
+    attention: str, bidirectional: bool, listeners: str, engine_name: str
+) -> None:
+    engine = _engine(attention, bidirectional=bidirectional, listeners=listeners, engine=engine_name)
     x, speaker, n_turns = _dialogues()
     weight = torch.randn(*speaker.shape, engine.output_dim, dtype=torch.float64)
 

@@ -1,0 +1,142 @@
+"""Renders the tables of README and docs from benchmarks/results/*.json: ``python -m benchmarks.tables [--check]``."""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dialogue_ser.report.readme import register_renderer, render
+from dialogue_ser.report.tables import (
+    format_difference,
+    format_interval,
+    format_mean_std,
+    format_score,
+    render_markdown,
+)
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).parent / "results"
+PAGES = ("README.md", "docs/results.md")
+Result = Mapping[str, Any]
+
+
+def _read(folder: Path, name: str) -> Result:
+    value: Result = json.loads((folder / name).read_text(encoding="utf-8"))
+    return value
+
+
+def _score(row: Result, split: str, metric: str) -> str:
+    value = row[split][metric]
+    return format_mean_std(value["mean"], value["std"] if value["n"] > 1 else None, digits=3)
+
+
+def _row(row: Result) -> dict[str, str]:
+    published = row["published"]
+    return {
+        "system": row["variant"],
+        "features": row["features"],
+        "test weighted F1": _score(row, "test", "weighted_f1"),
+        "accuracy": _score(row, "test", "accuracy"),
+        "macro F1": _score(row, "test", "macro_f1"),
+        "dev weighted F1": _score(row, "dev", "weighted_f1"),
+        "document's weighted F1 (accuracy)": (
+            "–" if published is None else f"{format_score(published[1], 4)} ({format_score(published[0], 4)})"
+        ),
+    }
+
+
+def _group(result: Result, *groups: str) -> list[dict[str, str]]:
+    return [_row(row) for row in result["systems"] if row["group"] in groups]
+
+
+def _floor(row: Result) -> dict[str, str]:
+    return {
+        "system": row["floor"],
+        "features": row["features"],
+        "test weighted F1": format_score(row["test"]["weighted_f1"], 3),
+        "accuracy": format_score(row["test"]["accuracy"], 3),
+        "macro F1": format_score(row["test"]["macro_f1"], 3),
+        "dev weighted F1": format_score(row["dev"]["weighted_f1"], 3),
+        "document's weighted F1 (accuracy)": "–",
+    }
+
+
+def meld(result: Result) -> str:
+    """The main table: six variants, the speaker-blind model, the floors; sentiment and source settings where run."""
+    lines = [
+        render_markdown(
+            _group(result, "emotion-rnn", "speaker-blind", "sentiment") + [_floor(f) for f in result["floors"]]
+        )
+    ]
+    seeds = len(result["seeds"])
+    lines.append(
+        f"\nMELD test, {seeds} seed{'s' if seeds > 1 else ''}, mean ± std over seeds, epoch chosen on dev weighted F1; "
+        f"{result['minutes_of_training']:.0f} minutes of single-thread training in all, {result['workers']} at a time; "
+        f"torch {result['versions']['torch']}. `{result['command']}`"
+    )
+    return "\n".join(lines)
+
+
+@register_renderer("meld")
+def _meld(folder: Path) -> str:
+    return meld(_read(folder, "meld.json"))
+
+
+@register_renderer("meld-source")
+def _meld_source(folder: Path) -> str:
+    """The source document's own settings."""
+    return render_markdown(_group(_read(folder, "meld.json"), "source"))
+
+
+@register_renderer("meld-comparisons")
+def _meld_comparisons(folder: Path) -> str:
+    """Paired differences."""
+    rows = []
+    for pair in _read(folder, "meld.json")["comparisons"]:
+        difference, random = pair["difference"], pair["randomisation"]
+        rows.append(
+            {
+                "A": pair["a"],
+                "B": pair["b"],
+                "A − B, weighted F1": format_difference(difference["estimate"]),
+                "95 % interval": format_interval(difference["low"], difference["high"]),
+                "p": format_score(None if random is None else random["p_value"], 4),
+            }
+        )
+    return render_markdown(rows)
+
+
+@register_renderer("meld-classes")
+def _meld_classes(folder: Path) -> str:
+    """F1 per class on test."""
+    rows = []
+    for row in _read(folder, "meld.json")["systems"]:
+        if row["group"] in ("emotion-rnn", "speaker-blind"):
+            classes = {name: format_score(value["mean"], 3) for name, value in row["test_f1_per_class"].items()}
+            rows.append({"system": row["variant"], "features": row["features"], **classes})
+    return render_markdown(rows)
+
+
+@register_renderer("quickstart")
+def _quickstart(folder: Path) -> str:
+    """What make quickstart gave on a fresh clone."""
+    result = _read(folder, "quickstart.json")
+    rows = [{"split": split, **{k: format_score(v, 3) for k, v in s.items()}} for split, s in result["scores"].items()]
+    note = f"{result['seconds_after_install']:.0f} s from command to report, on {result['machine']['cpu_count']} cores."
+    return f"{render_markdown(rows)}\n\n{note}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Rewrite the pages, or with --check say which tables are stale (exit 1)."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    args = parser.parse_args(argv)
+    stale = [f"{page}: {name}" for page in PAGES for name in render(ROOT / page, RESULTS, check=args.check)]
+    for line in stale:
+        print(f"{'stale' if args.check else 'rendered'}: {line}")
+    return 1 if args.check and stale else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
