@@ -1,0 +1,57 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dialogue_ser.corpus.schema import Dialogue, Utterance
+from dialogue_ser.metrics.predictions import read_predictions
+from dialogue_ser.training.outputs import peak_memory_bytes, predictions_frame, write_attention, write_predictions
+from dialogue_ser.training.predict import Predicted
+
+PROBABILITIES = np.array([[0.7, 0.3], [0.2, 0.8], [0.6, 0.4]])
+
+
+@pytest.fixture
+def predictions():
+    """A split of two dialogues (one id with its split in front), one turn unlabelled and without text."""
+    first = Dialogue("test/d1", (Utterance(id="test/d1_u0", speaker="Ann", text="Hi", label="calm"),
+                                 Utterance(id="test/d1_u2", speaker="Bo")))  # fmt: skip
+    second = Dialogue("d2", (Utterance(id="test/d2_u0", speaker="Ann", text="None", label="glad"),))
+    attention = {"test/d1/forward": torch.eye(2), "d2/forward": torch.zeros(1, 1)}
+    return {"test": ((first, second), Predicted(log_probs_NC=np.log(PROBABILITIES), loss=0.5, attention=attention))}
+
+
+def test_unlabelled_turns_keep_their_row_and_have_no_gold(predictions, tmp_path):
+    write_predictions(tmp_path / "predictions.parquet", predictions_frame(predictions, ("calm", "glad")))
+    frame = pd.read_parquet(tmp_path / "predictions.parquet")
+    assert frame["utterance_id"].tolist() == ["test/d1_u0", "test/d1_u2", "test/d2_u0"]
+    assert frame["turn"].tolist() == [0, 1, 0]
+    assert frame["gold"].isna().tolist() == [False, True, False]
+    assert frame["text"].iloc[2] == "None"  # a text like any other
+    assert frame["predicted"].tolist() == ["calm", "glad", "calm"]
+    np.testing.assert_allclose(frame[["p_calm", "p_glad"]], PROBABILITIES)
+    assert read_predictions(tmp_path / "predictions.parquet").labels == ("calm", "glad")
+
+
+def test_attention_keys_carry_the_split_once(predictions, tmp_path):
+    write_attention(tmp_path, predictions)
+    assert set(load_file(tmp_path / "attention.safetensors")) == {"test/d1/forward", "test/d2/forward"}
+    turns = json.loads((tmp_path / "attention.json").read_text())["turns"]
+    assert turns == {"test/d1": ["test/d1_u0", "test/d1_u2"], "test/d2": ["test/d2_u0"]}
+
+
+def test_a_system_without_attention_leaves_no_file(predictions, tmp_path):
+    dialogues, predicted = predictions["test"]
+    write_attention(tmp_path, {"test": (dialogues, Predicted(log_probs_NC=predicted.log_probs_NC, loss=None))})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_peak_memory_is_in_bytes():
+    before = peak_memory_bytes()
+    assert 50e6 < before < 200e9
+    block = np.ones(60_000_000, dtype=np.uint8)
+    assert peak_memory_bytes() >= before
+    assert block.size
