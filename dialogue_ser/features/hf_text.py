@@ -1,6 +1,6 @@
 """Frozen transformers text models: any hub name or folder, pooled over tokens and layers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -159,14 +159,14 @@ class HfText:
         def highest() -> Any:
             return x_NLD.masked_fill(~is_pooled_NL1, float("-inf")).amax(1)
 
-        pooled = {
+        choices: dict[str, Callable[[], Any]] = {
             "mean": mean,
             "cls": lambda: x_NLD[:, 0],
             "max": highest,
             "mean+max": lambda: torch.cat([mean(), highest()], dim=-1),
             "none": lambda: x_NLD,
-        }[self._pooling]()
-        array: Array = pooled.cpu().numpy().astype(np.float32)
+        }
+        array: Array = choices[self._pooling]().cpu().numpy().astype(np.float32)
         return array
 
     def _is_pooled(self, ids_NL: Any) -> Any:
@@ -175,7 +175,8 @@ class HfText:
 
         is_special = torch.zeros_like(ids_NL, dtype=torch.bool)
         if not self._pool_special_tokens:
-            is_special = torch.isin(ids_NL, ids_NL.new_tensor(self._tokenizer.all_special_ids))
+            special = set(self._tokenizer.all_special_ids) - {self._tokenizer.unk_token_id}  # an unknown word is a word
+            is_special = torch.isin(ids_NL, ids_NL.new_tensor(sorted(special)))
             is_special &= ~is_special.all(1, keepdim=True)
         return ~is_special
 
