@@ -23,7 +23,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 quickstart: $(STAMP)  ## Train AudioTextMatching on the bundled sample and write its report
-	$(BIN)/dialogue-ser train --preset quickstart
+	@if [ -f runs/quickstart/config.yaml ]; then set -- --resume runs/quickstart; else set -- --preset quickstart; fi; \
+	  echo "$(BIN)/dialogue-ser train $$*"; $(BIN)/dialogue-ser train "$$@"
 
 test: $(STAMP)  ## Run the test suite, doctests included
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
@@ -36,7 +37,7 @@ check: $(STAMP)  ## Format, lint, types, import layers, rendered tables
 	$(BIN)/python -m benchmarks.tables --check
 
 bench: $(STAMP)  ## Measure speed (minutes)
-	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.recurrence
 
 bench-meld: $(STAMP)  ## Reproduce the MELD table with SEEDS=1 (under an hour on 2 cores)
 	$(BIN)/python -m benchmarks.meld --seeds $(SEEDS)

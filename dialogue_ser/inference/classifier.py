@@ -5,6 +5,7 @@ import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ import torch
 from huggingface_hub import HfApi
 from numpy.typing import NDArray
 
-import dialogue_ser
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, utterances
 from dialogue_ser.errors import CheckpointError, ConfigError, DialogueSerError, FeatureError, unknown_name
@@ -141,7 +141,7 @@ class DialogueClassifier:
         states = {modality: pipeline.state() for modality, pipeline in self.pipelines.items()}
         config = {
             "library": "dialogue_ser",
-            "library_version": dialogue_ser.__version__,
+            "library_version": version("dialogue-ser"),
             "model": {"name": self.model.name, "options": model_options(self.model)},
             "label_set": {"name": self.label_set.name, "labels": list(self.label_set.labels)},
             "inputs": {modality: dataclasses.asdict(spec) for modality, spec in self.model.inputs.items()},
@@ -270,6 +270,7 @@ def _why_precomputed(pipeline: FeaturePipeline) -> str:
     modality = pipeline.modality
     return (
         f"predict: this model's {modality} features are precomputed: they were read from "
-        f"{pipeline.options.get('path')} and exist for its utterances only, nothing here computes them for new dialogues; give a file of theirs "
-        f"(features={{'{modality}': FILE}}, --features.{modality} FILE), or train with an encoder that computes them"
+        f"{pipeline.options.get('path')} and exist for its utterances only, nothing here computes them for new "
+        f"dialogues; give a file of theirs (features={{'{modality}': FILE}}, --features.{modality} FILE), or train "
+        "with an encoder that computes them"
     )
