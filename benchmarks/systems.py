@@ -70,7 +70,7 @@ def _source(modality: str, features: str) -> list[System]:
     ]
 
 
-def _blind(key: str, features: str, preset: str) -> System:
+def _blind(key: str, features: str, preset: str, options: Mapping[str, Any]) -> System:
     """The tuned preset with the speaker-blind BiGRU in EmotionRNN's place: same features, same optimiser."""
     return System(
         key=f"bigru-{key}",
@@ -78,7 +78,7 @@ def _blind(key: str, features: str, preset: str) -> System:
         features=features,
         preset=preset,
         group="speaker-blind",
-        overrides={"model.name": "bigru", "model.options": {"dropout": 0.4, "input_dropout": 0.4}},
+        overrides={"model.name": "bigru", "model.options": dict(options)},
     )
 
 
@@ -88,9 +88,14 @@ SYSTEMS: tuple[System, ...] = (
     *_variants("text", "Text", "MiniLM", "meld-text"),
     *_variants("audio-textcnn", "AudioText", "Praat + TextCNN", "meld-audio-textcnn"),
     *_variants("audio-text", "AudioText", "Praat + MiniLM", "meld-audio-text"),
-    _blind("audio", "Praat", "meld-audio"),
-    _blind("text", "MiniLM", "meld-text"),
-    _blind("audio-text", "Praat + MiniLM", "meld-audio-text"),
+    _blind("audio", "Praat", "meld-audio", {"hidden_dim": 64, "dropout": 0.3, "input_dropout": 0.1}),
+    _blind("text", "MiniLM", "meld-text", {"projection": {"text": 128}, "dropout": 0.4, "input_dropout": 0.5}),
+    _blind(
+        "audio-text",
+        "Praat + MiniLM",
+        "meld-audio-text",
+        {"projection": {"audio": 32, "text": 128}, "dropout": 0.4, "input_dropout": 0.4},
+    ),
     System(
         key="sentiment-text-matching",
         variant="TextMatching, sentiment",
