@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 SEEDS  ?= 1
+TABLES ?= main
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
@@ -40,7 +41,7 @@ bench: $(STAMP)  ## Measure speed (minutes)
 	$(BIN)/python -m benchmarks.recurrence
 
 bench-meld: $(STAMP)  ## Reproduce the MELD table with SEEDS=1 (under an hour on 2 cores)
-	$(BIN)/python -m benchmarks.meld --seeds $(SEEDS)
+	$(BIN)/python -m benchmarks.meld --seeds $(SEEDS) --tables $(TABLES)
 
 clean:  ## Remove .venv and tool caches; runs and downloaded data stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,7 +1,7 @@
 """MELD test, chosen on dev, several seeds: every EmotionRNN variant, the floors and the source document's settings.
 
-    python -m benchmarks.meld --seeds 1                    # the table's shape, without source-*, under an hour
-    python -m benchmarks.meld --seeds 5 --source --record  # the whole table, into benchmarks/results/meld.json
+    python -m benchmarks.meld --seeds 1                                       # the main table's shape, under an hour
+    python -m benchmarks.meld --seeds 5 --tables main source ablation --record  # all of it, into benchmarks/results
 
 Resumable: finished runs are kept under ``--out``, an interrupted one goes on from its checkpoint.
 """
@@ -22,6 +22,11 @@ from typing import Any
 from benchmarks.systems import SYSTEMS, System
 
 RESULTS = Path(__file__).parent / "results"
+TABLES = {
+    "main": ("emotion-rnn", "speaker-blind", "sentiment"),
+    "source": ("source",),
+    "ablation": ("ablation",),
+}
 PACKAGES = ("dialogue-ser", "torch", "numpy", "transformers", "scikit-learn", "accelerate")
 
 
@@ -157,44 +162,50 @@ def machine() -> dict[str, Any]:
     return {"platform": platform.platform(), "cpu_count": os.cpu_count(), "python": platform.python_version()}
 
 
+def table_of(name: str, seeds: Sequence[int], out: Path, workers: int, command: str) -> dict[str, Any]:
+    """Everything a table is rendered from; all runs are finished."""
+    rows = [summarise(system, seeds, out) for system in SYSTEMS if system.group in TABLES[name]]
+    result = {
+        "what": f"MELD test, table {name}: 7 emotions (group sentiment: 3), epoch chosen on dev weighted F1",
+        "protocol": "dev",
+        "seeds": list(seeds),
+        "command": command,
+        "machine": machine(),
+        "versions": {package: version(package) for package in PACKAGES},
+        "minutes_of_training": sum(sum(row["seconds"]["values"]) for row in rows) / 60,
+        "workers": workers,
+        "systems": rows,
+    }
+    if name == "main":
+        result |= {"floors": floors(out, seeds[0]), "comparisons": comparisons(out, seeds)}
+    return result
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Train, score, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1, help="seeds 1 … N")
-    parser.add_argument("--source", action="store_true", help="also the source document's settings (source-*)")
+    parser.add_argument("--tables", nargs="+", choices=tuple(TABLES), default=["main"])
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="processes, one thread each")
     parser.add_argument("--out", type=Path, default=Path("runs/meld"), help="where the runs lie")
-    parser.add_argument("--only", nargs="*", default=(), metavar="KEY", help="train just these systems, no table")
-    parser.add_argument("--record", action="store_true", help="write benchmarks/results/meld.json")
+    parser.add_argument("--record", action="store_true", help="write benchmarks/results/meld*.json")
     args = parser.parse_args(argv)
     seeds = range(1, args.seeds + 1)
-    systems = [s for s in SYSTEMS if (args.source or s.group != "source") and (not args.only or s.key in args.only)]
+    groups = {group for name in args.tables for group in TABLES[name]}
+    systems = [system for system in SYSTEMS if system.group in groups]
     started = time.monotonic()
     warm_store(systems)
     train_all(systems, seeds, args.out, args.workers)
-    if args.only:
-        return 0
-    rows = [summarise(system, seeds, args.out) for system in systems]
-    result = {
-        "what": "MELD test, 7 emotions (3 sentiments in group sentiment), epoch chosen on dev weighted F1",
-        "protocol": "dev",
-        "seeds": list(seeds),
-        "command": f"python -m benchmarks.meld {' '.join(sys.argv[1:] if argv is None else argv)}".strip(),
-        "machine": machine(),
-        "versions": {name: version(name) for name in PACKAGES},
-        "minutes_of_training": sum(sum(row["seconds"]["values"]) for row in rows) / 60,
-        "minutes_of_this_call": (time.monotonic() - started) / 60,
-        "workers": args.workers,
-        "systems": rows,
-        "floors": floors(args.out, seeds[0]),
-        "comparisons": comparisons(args.out, seeds),
-    }
-    target = RESULTS / "meld.json" if args.record else args.out / "results.json"
-    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     from benchmarks.tables import meld
 
-    print(meld(result))
-    print(f"written: {target}")
+    command = f"python -m benchmarks.meld {' '.join(sys.argv[1:] if argv is None else argv)}".strip()
+    for name in args.tables:
+        result = table_of(name, seeds, args.out, args.workers, command)
+        file_name = "meld.json" if name == "main" else f"meld-{name}.json"
+        target = (RESULTS if args.record else args.out) / file_name
+        target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        print(f"{meld(result)}\nwritten: {target}\n")
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes in all")
     return 0
 
 

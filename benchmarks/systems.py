@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Group = Literal["emotion-rnn", "speaker-blind", "sentiment", "source"]
+Group = Literal["emotion-rnn", "speaker-blind", "sentiment", "source", "ablation"]
 ATTENTION = ("simple", "matching")
 # Source document 002_904fce5465b0b4ad, Table 2: (accuracy, weighted F1) on MELD test.
 PUBLISHED = {
@@ -82,6 +82,18 @@ def _blind(key: str, features: str, preset: str, options: Mapping[str, Any]) -> 
     )
 
 
+def _ablation(key: str, change: str, overrides: Mapping[str, Any]) -> System:
+    """The tuned text preset with one thing changed."""
+    return System(
+        key=f"ablation-{key}",
+        variant=change,
+        features="MiniLM",
+        preset="meld-text",
+        group="ablation",
+        overrides=overrides,
+    )
+
+
 SYSTEMS: tuple[System, ...] = (
     *_variants("audio", "Audio", "Praat", "meld-audio"),
     *_variants("textcnn", "Text", "TextCNN", "meld-textcnn"),
@@ -104,6 +116,12 @@ SYSTEMS: tuple[System, ...] = (
         group="sentiment",
         overrides={"data.labels": "sentiment"},
     ),
+    _ablation("last-layer", "last layer of MiniLM alone", {"features.text.options.layers": [-1]}),
+    _ablation("no-projection", "features straight into the GRUs", {"model.options.projection": {}}),
+    _ablation("no-class-weights", "no class weights", {"loss.class_weights": "none"}),
+    _ablation("hold", "listeners hold their states", {"model.options.listeners": "hold"}),
+    _ablation("causal", "reads forwards only", {"model.options.causal": True}),
+    _ablation("shortcut", "head sees [ē; x]", {"model.options.head_input": "emotion+turn"}),
     *_source("audio", "Praat"),
     *_source("text", "TextCNN"),
     *_source("audio-text", "Praat + TextCNN"),

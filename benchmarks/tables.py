@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 PAGES = ("README.md", "docs/results.md")
 Result = Mapping[str, Any]
+PUBLISHED = "document's weighted F1 (accuracy)"
 
 
 def _read(folder: Path, name: str) -> Result:
@@ -40,14 +41,8 @@ def _row(row: Result) -> dict[str, str]:
         "accuracy": _score(row, "test", "accuracy"),
         "macro F1": _score(row, "test", "macro_f1"),
         "dev weighted F1": _score(row, "dev", "weighted_f1"),
-        "document's weighted F1 (accuracy)": (
-            "–" if published is None else f"{format_score(published[1], 4)} ({format_score(published[0], 4)})"
-        ),
+        PUBLISHED: ("–" if published is None else f"{format_score(published[1], 4)} ({format_score(published[0], 4)})"),
     }
-
-
-def _group(result: Result, *groups: str) -> list[dict[str, str]]:
-    return [_row(row) for row in result["systems"] if row["group"] in groups]
 
 
 def _floor(row: Result) -> dict[str, str]:
@@ -58,24 +53,21 @@ def _floor(row: Result) -> dict[str, str]:
         "accuracy": format_score(row["test"]["accuracy"], 3),
         "macro F1": format_score(row["test"]["macro_f1"], 3),
         "dev weighted F1": format_score(row["dev"]["weighted_f1"], 3),
-        "document's weighted F1 (accuracy)": "–",
+        PUBLISHED: "–",
     }
 
 
 def meld(result: Result) -> str:
-    """The main table: six variants, the speaker-blind model, the floors; sentiment and source settings where run."""
-    lines = [
-        render_markdown(
-            _group(result, "emotion-rnn", "speaker-blind", "sentiment") + [_floor(f) for f in result["floors"]]
-        )
-    ]
-    seeds = len(result["seeds"])
-    lines.append(
-        f"\nMELD test, {seeds} seed{'s' if seeds > 1 else ''}, mean ± std over seeds, epoch chosen on dev weighted F1; "
-        f"{result['minutes_of_training']:.0f} minutes of single-thread training in all, {result['workers']} at a time; "
+    """All rows of one table of the MELD benchmark, and how they were measured."""
+    rows = [_row(row) for row in result["systems"]] + [_floor(row) for row in result.get("floors", ())]
+    if not any(row["published"] for row in result["systems"]):
+        rows = [{name: cell for name, cell in row.items() if name != PUBLISHED} for row in rows]
+    n_seeds = len(result["seeds"])
+    return (
+        f"{render_markdown(rows)}\n\n{n_seeds} seed{'s' if n_seeds > 1 else ''}, mean ± std, epoch chosen on dev; "
+        f"{result['minutes_of_training']:.0f} minutes of one-thread training, {result['workers']} at a time; "
         f"torch {result['versions']['torch']}. `{result['command']}`"
     )
-    return "\n".join(lines)
 
 
 @register_renderer("meld")
@@ -85,8 +77,20 @@ def _meld(folder: Path) -> str:
 
 @register_renderer("meld-source")
 def _meld_source(folder: Path) -> str:
-    """The source document's own settings."""
-    return render_markdown(_group(_read(folder, "meld.json"), "source"))
+    return meld(_read(folder, "meld-source.json"))
+
+
+@register_renderer("meld-ablation")
+def _meld_ablation(folder: Path) -> str:
+    return meld(_read(folder, "meld-ablation.json"))
+
+
+@register_renderer("meld-headline")
+def _meld_headline(folder: Path) -> str:
+    """The README's short form: EmotionRNN, the speaker-blind model and the floors, one metric."""
+    result = _read(folder, "meld.json")
+    rows = [_row(row) for row in result["systems"]] + [_floor(row) for row in result["floors"]]
+    return render_markdown(rows, columns=("system", "features", "test weighted F1", "accuracy", PUBLISHED))
 
 
 @register_renderer("meld-comparisons")
