@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from dialogue_ser.nn.cells import GRUStep, gru_forward
 from dialogue_ser.nn.history import MatchingHistory, SimpleHistory, grow
 from dialogue_ser.nn.layout import PackedLayout, Step
 
@@ -75,33 +76,6 @@ class Inputs(NamedTuple):
     listener_bias: Tensor | None
     attention_weight: Tensor | None
     attention_bias: Tensor | None
-
-
-class GRUStep(NamedTuple):
-    """What the backward of one GRU step needs."""
-
-    gates: Tensor  # r and z, after the sigmoid
-    candidate: Tensor  # n
-    candidate_h: Tensor  # the hidden product inside n
-    h: Tensor  # state before
-
-    def backward(self, d_h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradients of the input gates, the hidden gates and the state before."""
-        r, z = self.gates.chunk(2, dim=-1)
-        d_n = torch.addcmul(d_h, d_h, z, value=-1)  # (1 − z) d_h
-        d_z = d_n * z * (self.h - self.candidate)
-        d_n = torch.addcmul(d_n, d_n * self.candidate, self.candidate, value=-1)  # through tanh
-        d_r = torch.addcmul(r, r, r, value=-1).mul_(d_n).mul_(self.candidate_h)
-        return torch.cat([d_r, d_z, d_n], dim=-1), torch.cat([d_r, d_z, d_n * r], dim=-1), d_h * z
-
-
-def gru_forward(gates_x: Tensor, gates_h: Tensor, h: Tensor) -> tuple[Tensor, GRUStep]:
-    """One GRU step and what its backward needs."""
-    size = h.shape[-1]
-    gates = (gates_x[..., : 2 * size] + gates_h[..., : 2 * size]).sigmoid_()
-    candidate_h = gates_h[..., 2 * size :]
-    candidate = torch.addcmul(gates_x[..., 2 * size :], gates[..., :size], candidate_h).tanh_()
-    return torch.lerp(candidate, h, gates[..., size:]), GRUStep(gates, candidate, candidate_h, h)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ are kept as two planes J of one tensor ``[K, J, rows, H]``, so that one gather a
 
 Departures from writing (1)–(7) down, all exact: products with x are one GEMM before the loop; input products of
 listeners are computed once per turn, not per party; silent parties share one row; states nobody will read again are
-not updated; padding is never computed; the emotion GRU, which feeds nothing back, runs after the loop.
+not updated; padding is never computed; the emotion GRU, which feeds nothing back, runs after the loop. Long because the equations and their
+weights must be read together.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from dialogue_ser.nn.attention import HistoryAttention
+from dialogue_ser.nn.cells import DropoutMasks, draw_masks, gru
 from dialogue_ser.nn.layout import PackedLayout, build_layout
 from dialogue_ser.nn.manual import Inputs, ManualRecurrence, Settings
 from dialogue_ser.tensors import FeaturesBTD, SpeakerBT, TurnsB
@@ -27,29 +28,6 @@ Listeners = Literal["update", "hold"]
 Engine = Literal["auto", "manual", "autograd"]
 MANUAL_KINDS = ("simple", "simple-linear", "dot", "general", "general2", "general2-tanh")
 SELF, INTER = 0, 1  # planes J of the party states
-
-
-def gru(gates_x: Tensor, gates_h: Tensor, h: Tensor) -> Tensor:
-    """One GRU step from its gate pre-activations (order r, z, n as in ``torch.nn.GRUCell``), biases included."""
-    size = h.shape[-1]
-    r, z = torch.sigmoid(gates_x[..., : 2 * size] + gates_h[..., : 2 * size]).chunk(2, dim=-1)
-    n = torch.tanh(torch.addcmul(gates_x[..., 2 * size :], r, gates_h[..., 2 * size :]))
-    return torch.lerp(n, h, z)
-
-
-@dataclass(frozen=True)
-class DropoutMasks:
-    """Multipliers (0 or 1/(1−p)) drawn for a whole batch before the loop; None = no dropout.
-
-    Args:
-        global_KNH: on g, one row per packed turn.
-        speaker_KJNH: on S and I of the speaker, one row per packed turn.
-        listener_KJNH: on S and I of the listeners, one row per listener update of the layout.
-    """
-
-    global_KNH: Tensor
-    speaker_KJNH: Tensor
-    listener_KJNH: Tensor
 
 
 class Recurred(NamedTuple):
@@ -144,7 +122,17 @@ class EmotionRecurrence(nn.Module):
     def forward(
         self, x_BTD: FeaturesBTD, speaker_BT: SpeakerBT, n_turns_B: TurnsB, *, return_attention: bool = False
     ) -> tuple[Float[Tensor, "batch turn hidden"], dict[str, Tensor]]:
-        """ē of every turn (0 on padding), and per direction the attention ``[B, T, T]`` if asked for."""
+        """ē of every turn (0 on padding), and per direction the attention ``[B, T, T]`` if asked for.
+
+        Under autocast the recurrence stays in full precision: its products are small, its states are carried far.
+        """
+        with torch.autocast(x_BTD.device.type, enabled=False):
+            x_BTD = x_BTD.float() if x_BTD.dtype in (torch.float16, torch.bfloat16) else x_BTD
+            return self._read(x_BTD, speaker_BT, n_turns_B, return_attention=return_attention)
+
+    def _read(
+        self, x_BTD: Tensor, speaker_BT: Tensor, n_turns_B: Tensor, *, return_attention: bool
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         layout = build_layout(speaker_BT, n_turns_B, bidirectional=self.n_directions == 2)
         n_dialogues, n_turns = speaker_BT.shape
         flat_x = x_BTD.flatten(0, 1)
@@ -168,22 +156,19 @@ class EmotionRecurrence(nn.Module):
         """Fresh dropout multipliers for every turn and listener of the batch; None outside training."""
         if not self.training or self.dropout == 0:
             return None
-
-        def draw(*shape: int) -> Tensor:
-            keep = 1 - self.dropout
-            return x_KND.new_empty(shape).bernoulli_(keep).div_(keep)
-
-        n_directions, n_rows = self.n_directions, layout.n_rows
-        return DropoutMasks(
-            draw(n_directions, n_rows, self.global_dim),
-            draw(n_directions, 2, n_rows, self.party_dim),
-            draw(n_directions, 2, layout.n_listener_updates, self.party_dim),
+        return draw_masks(
+            x_KND,
+            self.dropout,
+            n_directions=self.n_directions,
+            n_rows=layout.n_rows,
+            n_listeners=layout.n_listener_updates,
+            global_dim=self.global_dim,
+            party_dim=self.party_dim,
         )
 
     def recur(self, x_KND: Tensor, layout: PackedLayout, masks: DropoutMasks | None) -> Recurred:
         """(1)–(6) by the engine that was chosen; ``auto`` writes the backward by hand where that is possible."""
-        can_manual = self.attention.kind in MANUAL_KINDS and not torch.is_autocast_enabled(x_KND.device.type)
-        if self.engine == "autograd" or not can_manual:
+        if self.engine == "autograd" or self.attention.kind not in MANUAL_KINDS:
             return self.loop(x_KND, layout, masks)
         return self.fused(x_KND, layout, masks)
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from dialogue_ser.nn.attention import ATTENTION_KINDS
+from dialogue_ser.nn.cells import DropoutMasks
 from dialogue_ser.nn.layout import build_layout
-from dialogue_ser.nn.recurrence import DropoutMasks, EmotionRecurrence
+from dialogue_ser.nn.recurrence import EmotionRecurrence
 
 
 def _reference() -> ModuleType:
