@@ -18,29 +18,32 @@ def masked_nll(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Numerator and denominator of the loss; divide once, over all ranks and accumulated steps.
 
-    numerator = Σ w · (1 − p_y)^γ · (−Σ_c q_c log p_c), denominator = Σ w, over turns that have a label. q is the
+    numerator = Σ w · (1 − p_y)^γ · (−Σ_c q_c log p_c), denominator = Σ w, over turns that have a label or votes. q is the
     one-hot label, smoothed towards uniform by ``label_smoothing``, or the annotators' distribution where one is
     given; w is the label's class weight (expected under q for distributions). The focal factor (Lin et al. 2017) uses
     p_y = Σ_c q_c p_c of the unsmoothed q.
 
     Args:
-        log_probs_BTC: log-probabilities; what stands on unlabelled turns is not read (it may be −inf or NaN).
+        log_probs_BTC: log-probabilities; what stands on turns that do not count is not read (it may be −inf or NaN).
         label_BT: class index, −100 on padding and unlabelled turns.
         class_weights_C: from train only; None = 1.
         label_smoothing: ε in [0, 1).
         focal_gamma: γ ≥ 0.
-        label_distribution_BTC: soft labels, rows that sum to 0 mean "none here: use the label".
+        label_distribution_BTC: soft labels, rows that sum to 0 mean "none here: use the label". A turn whose annotators tie has no
+            label, yet counts by its votes.
 
     >>> log_probs = torch.log(torch.tensor([[[0.5, 0.5], [0.9, 0.1]]]))
     >>> numerator, denominator = masked_nll(log_probs, torch.tensor([[0, -100]]))
     >>> round(float(numerator / denominator), 4)
     0.6931
     """
-    is_labelled_BT = label_BT != IGNORED_LABEL
-    log_probs_NC, label_N = log_probs_BTC[is_labelled_BT], label_BT[is_labelled_BT]
+    counts_BT = label_BT != IGNORED_LABEL
+    if label_distribution_BTC is not None:
+        counts_BT = counts_BT | (label_distribution_BTC.sum(-1) > 0)
+    log_probs_NC, label_N = log_probs_BTC[counts_BT], label_BT[counts_BT].clamp_min(0)
     target_NC = torch.zeros_like(log_probs_NC).scatter_(1, label_N[:, None], 1.0)
     if label_distribution_BTC is not None:
-        soft_NC = label_distribution_BTC[is_labelled_BT].to(log_probs_NC.dtype)
+        soft_NC = label_distribution_BTC[counts_BT].to(log_probs_NC.dtype)
         has_votes = soft_NC.sum(1, keepdim=True) > 0
         target_NC = torch.where(has_votes, soft_NC / soft_NC.sum(1, keepdim=True).clamp_min(1e-12), target_NC)
     weight_N = target_NC.sum(1) if class_weights_C is None else target_NC @ class_weights_C.to(target_NC.dtype)

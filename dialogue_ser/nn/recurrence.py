@@ -6,8 +6,8 @@ are kept as two planes J of one tensor ``[K, J, rows, H]``, so that one gather a
 
 Departures from writing (1)–(7) down, all exact: products with x are one GEMM before the loop; input products of
 listeners are computed once per turn, not per party; silent parties share one row; states nobody will read again are
-not updated; padding is never computed; the emotion GRU, which feeds nothing back, runs after the loop. Long because the equations and their
-weights must be read together.
+not updated; padding is never computed; the emotion GRU, which feeds nothing back, runs after the loop. Long because the
+equations and their weights must be read together.
 """
 
 import math
