@@ -13,19 +13,17 @@ def encoders() -> None:
     from dialogue_ser.features.registry import list_encoders
 
     rows = [(info.name, info.origin, info.description) for info in list_encoders()]
-    rows += [(name, "trained", _first_line(encoder)) for name, encoder in TRAINED_ENCODERS.items()]
+    rows += [(name, "trained", encoder.description) for name, encoder in TRAINED_ENCODERS.items()]
     show_list("utterance encoders (--features.MODALITY.encoder NAME)", ("name", "origin", "what it gives"), rows)
     print("also: package.module:function of your own")
 
 
 def models() -> None:
     """List the dialogue models."""
-    from importlib.metadata import entry_points
-
-    from dialogue_ser.models import MODELS
+    from dialogue_ser.models import MODELS, installed_models
 
     rows = [(name, _first_line(system)) for name, system in MODELS.items()]
-    rows += [(point.name, f"entry point {point.value}") for point in entry_points(group="dialogue_ser.models")]
+    rows += [(name, f"entry point {target}") for name, target in installed_models().items()]
     show_list("dialogue models (--model.name NAME)", ("name", "what it is"), rows)
 
 

@@ -1,14 +1,11 @@
 """Frozen encoders by name: the library's own, decorated ones, entry points, and ``package.module:function``."""
 
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import Any, TypeVar
 
+from dialogue_ser import plugins
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.audio_input import OnBad
 from dialogue_ser.features.checked import CheckedEncoder
@@ -129,47 +126,19 @@ def list_encoders() -> list[EncoderInfo]:
     for name, registered in _REGISTERED.items():
         line = (inspect.getdoc(registered.target) or "").partition("\n")[0]
         infos.append(EncoderInfo(name=name, origin="registered", description=line or registered.target.__qualname__))
-    for name, point in _entry_points().items():
+    for name, target in plugins.installed(ENTRY_POINT_GROUP).items():
         if name not in ENCODERS and name not in _REGISTERED:
-            infos.append(EncoderInfo(name=name, origin="entry point", description=point.value))
+            infos.append(EncoderInfo(name=name, origin="entry point", description=target))
     return infos
 
 
-def _entry_points() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
-
-
 def _resolve(name: str, also_known: Iterable[str]) -> Any:
-    if name in ENCODERS:
-        return _import(name, ENCODERS[name])
-    if ":" in name:
-        return _import(name, name)
-    points = _entry_points()
-    if name in points:
-        return _import(name, points[name].value)
-    known = {*ENCODERS, *_REGISTERED, *points, *also_known}
-    raise ConfigError(unknown_name("encoder", name, known) + "; or package.module:function of your own")
-
-
-def _import(name: str, target: str) -> Any:
-    module_name, _, attribute = target.partition(":")
-    folder = str(Path.cwd())
-    # A console script has no working directory on its path, yet that is where a user's own module lies.
-    is_added = folder not in sys.path
-    if is_added:
-        sys.path.append(folder)
-    try:
-        value: Any = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            value = getattr(value, part)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"encoder {name!r}: cannot import {target} ({error}); is it installed or in this folder?"
-        ) from error
-    finally:
-        if is_added and folder in sys.path:
-            sys.path.remove(folder)
-    return value
+    named = {**plugins.installed(ENTRY_POINT_GROUP), **ENCODERS}  # the library's own names win
+    target = named.get(name, name)
+    if ":" not in target:
+        known = {*named, *_REGISTERED, *also_known}
+        raise ConfigError(unknown_name("encoder", name, known) + "; or package.module:function of your own")
+    return plugins.load("encoder", name, target)
 
 
 def _is_factory(function: Callable[..., Any]) -> bool:

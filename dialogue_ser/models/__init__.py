@@ -1,10 +1,10 @@
 """One published system per file; MODELS is the whole list, entry points ``dialogue_ser.models`` add the user's own."""
 
 from collections.abc import Mapping
-from dataclasses import fields
-from importlib.metadata import entry_points
+from dataclasses import fields, is_dataclass
 from typing import Any
 
+from dialogue_ser import plugins
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output
@@ -17,18 +17,33 @@ MODELS: dict[str, type[DialogueSystem]] = {
 }
 
 
+def installed_models() -> Mapping[str, str]:
+    """Name → ``package.module:Class`` of the systems that installed packages add; imports none of them."""
+    found = plugins.installed("dialogue_ser.models")
+    return {name: target for name, target in found.items() if name not in MODELS}
+
+
 def find_model(name: str) -> type[DialogueSystem]:
     """A system by its registered name.
 
     Raises:
-        ConfigError: no such system; names the nearest one.
+        ConfigError: no such system (names the nearest one), or an entry point that is none.
     """
     if name in MODELS:
         return MODELS[name]
-    plugins = {point.name: point for point in entry_points(group="dialogue_ser.models")}
-    if name not in plugins:
-        raise ConfigError(unknown_name("model", name, {*MODELS, *plugins}))
-    system: type[DialogueSystem] = plugins[name].load()
+    others = installed_models()
+    if name not in others:
+        raise ConfigError(unknown_name("model", name, {*MODELS, *others}))
+    system = plugins.load("model", name, others[name])
+    if not (isinstance(system, type) and issubclass(system, DialogueSystem)):
+        raise ConfigError(f"model {name!r}: {others[name]} is no subclass of dialogue_ser.DialogueSystem; make it one")
+    problems = []
+    if not is_dataclass(getattr(system, "Config", None)):
+        problems.append(f"model {name!r}: {others[name]} has no Config; give it the dataclass of its options")
+    if getattr(system, "name", None) != name:  # a saved model is found again by its class's name
+        problems.append(f"model {name!r}: {others[name]}.name must be {name!r} too, so that saved models are found")
+    if problems:
+        raise ConfigError(*problems)
     return system
 
 
@@ -56,4 +71,4 @@ def build_model(
     return system(system.Config(**options), inputs, n_classes)  # type: ignore[call-arg, arg-type]
 
 
-__all__ = ["MODELS", "DialogueSystem", "Output", "build_model", "find_model"]
+__all__ = ["MODELS", "DialogueSystem", "Output", "build_model", "find_model", "installed_models"]

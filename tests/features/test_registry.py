@@ -4,6 +4,7 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 
+from dialogue_ser import plugins
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.errors import ConfigError, FeatureError, MediaError
 from dialogue_ser.features import registry
@@ -86,7 +87,7 @@ def test_a_module_path_imports_from_the_working_folder(dialogue, tmp_path, monke
 def test_an_entry_point_is_found_by_name(monkeypatch, dialogue) -> None:
     point = EntryPoint("plugged", f"{__name__}:Lengths", registry.ENTRY_POINT_GROUP)
     monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or sys.modules[Lengths.__module__])
-    monkeypatch.setattr(registry, "_entry_points", lambda: {"plugged": point})
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == point.group else [])
     assert build_encoder("plugged", "text").encode([dialogue(["ab"])])["train/dia0_utt0"].tolist() == [2.0]
     assert any(info.name == "plugged" and info.origin == "entry point" for info in list_encoders())
 

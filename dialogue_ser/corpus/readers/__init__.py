@@ -1,12 +1,11 @@
 """One corpus format per file; a reader is a function that returns a Corpus, found by name."""
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from dialogue_ser import plugins
 from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.corpus.validate import validate
 from dialogue_ser.errors import ConfigError, unknown_name
@@ -23,23 +22,19 @@ Reader = Callable[..., Corpus]
 
 def known_readers() -> Mapping[str, str]:
     """READERS and what installed packages register under ``dialogue_ser.readers``; the package's own names win."""
-    return {point.name: point.value for point in entry_points(group="dialogue_ser.readers")} | READERS
+    return {**plugins.installed("dialogue_ser.readers"), **READERS}
 
 
 def reader_function(reader: str) -> Reader:
-    """The function behind a reader's name, or behind ``package.module:function``.
+    """The function behind a reader's name, or behind ``package.module:function`` (also in the working folder).
 
     Raises:
         ConfigError: no such reader; names the nearest one.
     """
     target = known_readers().get(reader, reader)
-    module_name, colon, function_name = target.partition(":")
-    if not colon:
+    if ":" not in target:
         raise ConfigError(f"{unknown_name('reader', reader, known_readers())}, or package.module:function of your own")
-    try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"reader {reader!r}: {target} cannot be imported ({error}); correct the name") from error
+    function = plugins.load("reader", reader, target)
     if not callable(function):
         raise ConfigError(f"reader {reader!r}: {target} is no function; name one that returns a Corpus")
     return function  # type: ignore[no-any-return]

@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from dialogue_ser import plugins
 from dialogue_ser.corpus import readers
 from dialogue_ser.corpus.readers import READERS, read_corpus, reader_function
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance
@@ -30,14 +31,14 @@ def test_every_reader_can_be_imported():
 def test_unknown_readers_name_the_nearest():
     with pytest.raises(ConfigError, match="unknown reader 'mled'; did you mean 'meld'"):
         read_corpus("mled")
-    with pytest.raises(ConfigError, match="cannot be imported"):
+    with pytest.raises(ConfigError, match=r"reader 'no.such.module:read': cannot import"):
         read_corpus("no.such.module:read")
 
 
 def test_own_readers_join_by_entry_point(monkeypatch):
     point = EntryPoint("mine", f"{__name__}:read_mine", "dialogue_ser.readers")
     monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or sys.modules[read_mine.__module__])
-    monkeypatch.setattr(readers, "entry_points", lambda group: [point] if group == "dialogue_ser.readers" else [])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == "dialogue_ser.readers" else [])
     assert read_corpus("mine", shout=True).split("train")[0].utterances[0].text == "HI"
     with pytest.raises(ConfigError, match="reader mine: unknown option 'shuot'; did you mean 'shout'"):
         read_corpus("mine", shuot=True)

@@ -1,0 +1,158 @@
+"""An installed package adds an encoder, a model and a reader, and the command line trains with all three."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from dialogue_ser.cli.main import main
+from dialogue_ser.errors import ConfigError
+from dialogue_ser.features.registry import list_encoders
+from dialogue_ser.models import MODELS, find_model, installed_models
+from dialogue_ser.plugins import installed, load
+
+MODULE = '''
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from dialogue_ser import Corpus, Dialogue, DialogueSystem, LabelSet, Utterance
+from dialogue_ser.encoders.turn import TurnEncoder
+from dialogue_ser.models.api import Output
+
+
+def read(path, labels, n_dialogues=6):
+    """Anger shouts."""
+    def turns(split, d):
+        loud = [bool((d + t) % 2) for t in range(3)]
+        return tuple(
+            Utterance(id=f"{split}/d{d}_{t}", speaker="Ann", text="no!" if shouts else "yes",
+                      label="anger" if shouts else "calm")
+            for t, shouts in enumerate(loud)
+        )
+    numbers = range(n_dialogues)
+    splits = {s: tuple(Dialogue(f"{s}/d{d}", turns(s, d)) for d in numbers) for s in ("train", "dev", "test")}
+    return Corpus(name="demo", label_set=LabelSet(labels, ("calm", "anger")), splits=splits)
+
+
+def marks(texts, *, mark="!"):
+    return np.array([[text.count(mark), 1.0] for text in texts])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options.
+
+    Args:
+        size: of the hidden layer.
+    """
+
+    size: int = 4
+
+
+class TurnByTurn(DialogueSystem):
+    name = "demo-turns"
+    Config = Config
+    speaker_aware = bidirectional_recurrence = False
+    speaker_equivariant = causal = True
+
+    def __init__(self, config, inputs, n_classes):
+        super().__init__(inputs, n_classes)
+        self.config = config
+        self.turns = TurnEncoder(inputs)
+        hidden = nn.Linear(self.turns.out_dim, config.size)
+        self.head = nn.Sequential(hidden, nn.Tanh(), nn.Linear(config.size, n_classes))
+
+    def forward(self, batch, *, return_attention=False):
+        return Output(torch.log_softmax(self.head(self.turns(batch)), dim=-1), {})
+
+
+class Nameless(TurnByTurn):
+    pass
+'''
+ENTRY_POINTS = """
+[dialogue_ser.encoders]
+demo-marks = demo_plugin:marks
+[dialogue_ser.models]
+demo-turns = demo_plugin:TurnByTurn
+demo-function = demo_plugin:marks
+demo-nameless = demo_plugin:Nameless
+demo-missing = demo_plugin:Missing
+bigru = demo_plugin:TurnByTurn
+[dialogue_ser.readers]
+demo-reader = demo_plugin:read
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A distribution installed as pip would leave it, in a folder on the path."""
+    site = tmp_path / "site"
+    metadata = site / "demo_plugin-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (site / "demo_plugin.py").write_text(MODULE)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: demo-plugin\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
+    monkeypatch.syspath_prepend(str(site))
+    importlib.invalidate_caches()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "demo_plugin", raising=False)
+    yield tmp_path
+    sys.modules.pop("demo_plugin", None)
+
+
+def test_an_installed_encoder_model_and_reader_train_and_predict_by_the_command_line(package, capsys):
+    flags = ["--data.reader", "demo-reader", "--data.options", "{n_dialogues: 8}", "--model.name", "demo-turns"]
+    flags += ["--features.text.encoder", "demo-marks", "--features.text.options", "{mark: '!'}"]
+    flags += ["--model.options.size", "3", "--training.epochs=8", "--optimizer.learning_rate", "0.1"]
+    (package / "base.yaml").write_text("training: {device: cpu, batch_size: 4}\n")
+    assert main(["train", "--config", "base.yaml", *flags, "--out", "run"]) == 0
+    saved = json.loads((package / "run" / "model" / "config.json").read_text())
+    assert saved["model"] == {"name": "demo-turns", "options": {"size": 3}}
+    (package / "new.csv").write_text("speaker,text\nBo,no!\nBo,yes\n")
+    capsys.readouterr()
+    assert main(["predict", "run", "new.csv"]) == 0
+    rows = [line.split(",") for line in capsys.readouterr().out.splitlines()]
+    assert [row[rows[0].index("predicted")] for row in rows[1:]] == ["anger", "calm"]
+
+
+def test_installed_things_are_listed_and_suggested(package, capsys):
+    assert "demo-marks" in [info.name for info in list_encoders() if info.origin == "entry point"]
+    assert main(["models"]) == 0
+    assert "demo-turns" in capsys.readouterr().out
+    assert main(["train", "--config", "/dev/null", "--model.name", "demo-turn"]) == 2
+    assert "did you mean 'demo-turns'" in capsys.readouterr().err
+    assert set(installed("dialogue_ser.readers")) == {"demo-reader"}
+
+
+def test_the_librarys_own_names_cannot_be_taken(package):
+    assert find_model("bigru") is MODELS["bigru"]
+    assert "bigru" not in installed_models()
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("demo-function", "is no subclass of dialogue_ser.DialogueSystem"),
+        ("demo-nameless", "name must be 'demo-nameless' too"),
+        ("demo-missing", "cannot import demo_plugin:Missing"),
+    ],
+)
+def test_an_entry_point_that_is_no_model_is_refused_by_name(package, name, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        find_model(name)
+
+
+def test_a_module_of_the_working_folder_is_found_and_the_path_left_as_it_was(tmp_path, monkeypatch):
+    (tmp_path / "lying_here.py").write_text("class Box:\n    inner = 7\n")
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    assert load("reader", "mine", "lying_here:Box.inner") == 7
+    assert sys.path == before
+    sys.modules.pop("lying_here")
+    with pytest.raises(ConfigError, match=r"reader 'mine': cannot import :read"):
+        load("reader", "mine", ":read")
