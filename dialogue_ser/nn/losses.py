@@ -18,7 +18,7 @@ def masked_nll(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Numerator and denominator of the loss; divide once, over all ranks and accumulated steps.
 
-    numerator = Σ w · (1 − p_y)^γ · (−Σ_c q_c log p_c), denominator = Σ w, over turns that have a label or votes. q is the
+    numerator = Σ w · (1 − p_y)^γ · (−Σ_c q_c log p_c), denominator = Σ w, over turns with a label or votes. q is the
     one-hot label, smoothed towards uniform by ``label_smoothing``, or the annotators' distribution where one is
     given; w is the label's class weight (expected under q for distributions). The focal factor (Lin et al. 2017) uses
     p_y = Σ_c q_c p_c of the unsmoothed q.
@@ -29,8 +29,8 @@ def masked_nll(
         class_weights_C: from train only; None = 1.
         label_smoothing: ε in [0, 1).
         focal_gamma: γ ≥ 0.
-        label_distribution_BTC: soft labels, rows that sum to 0 mean "none here: use the label". A turn whose annotators tie has no
-            label, yet counts by its votes.
+        label_distribution_BTC: soft labels, rows that sum to 0 mean "none here: use the label". A turn whose annotators
+            tie has no label, yet counts by its votes.
 
     >>> log_probs = torch.log(torch.tensor([[[0.5, 0.5], [0.9, 0.1]]]))
     >>> numerator, denominator = masked_nll(log_probs, torch.tensor([[0, -100]]))

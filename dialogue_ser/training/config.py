@@ -1,20 +1,32 @@
 """Everything a run is decided by: one frozen, typed, YAML-able configuration."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, Literal
 
 from dialogue_ser.errors import ConfigError
 
+# More threads than this no machine has, and OpenMP ends the process with a segmentation fault.
+_MOST_THREADS = 1024
+# Beyond it a step overflows float32; the optimizer refuses it in the middle of the run.
+_LARGEST_RATE = 1e6
+
 
 def _check(section: str, config: object, least: Mapping[str, float], most: Mapping[str, float]) -> None:
-    """Raises ConfigError naming every number of a section that is out of range."""
+    """Raises ConfigError naming every number of a section that is out of range or not finite."""
     found = {name: getattr(config, name) for name in least}
     problems = [
+        f"{section}.{n}: found {value}, expected a finite number"
+        for n, value in found.items()
+        if not math.isfinite(value)
+    ]
+    problems += [
         f"{section}.{n}: found {found[n]}, expected at least {low}" for n, low in least.items() if found[n] < low
     ]
     problems += [
-        f"{section}.{n}: found {found[n]}, expected at most {high}" for n, high in most.items() if found[n] > high
+        f"{section}.{n}: found {found[n]}, expected at most {high:g}" for n, high in most.items() if found[n] > high
     ]
     if problems:
         raise ConfigError(*problems)
@@ -68,7 +80,7 @@ class LossConfig:
         class_weight_power: 1 = inverse frequency, 0.5 = its square root.
         label_smoothing: mass spread over all classes.
         focal_gamma: focal loss exponent; 0 = plain NLL.
-        soft_labels: use annotators' votes as targets where a turn has them.
+        soft_labels: use annotators' votes as targets where a turn has them, also where they tie and give no label.
     """
 
     class_weights: Literal["none", "inverse-frequency"] = "none"
@@ -105,7 +117,7 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         least = dict.fromkeys(("learning_rate", "weight_decay", "momentum", "warmup_fraction", "clip_norm"), 0)
-        _check("optimizer", self, least, {"warmup_fraction": 1, "momentum": 1})
+        _check("optimizer", self, least, {"warmup_fraction": 1, "momentum": 1, "learning_rate": _LARGEST_RATE})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,7 +155,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         counts = ("patience", "ema_decay", "checkpoint_every_steps", "threads", "workers")
         least = dict.fromkeys(("epochs", "batch_size", "accumulate", "keep_checkpoints"), 1) | dict.fromkeys(counts, 0)
-        _check("training", self, least, {"ema_decay": 1})
+        _check("training", self, least, {"ema_decay": 1, "threads": _MOST_THREADS})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,3 +215,12 @@ class RunConfig:
     training: TrainingConfig = TrainingConfig()
     wandb: WandbConfig = WandbConfig()
     save_attention: bool = True
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:  # numpy and torch have none below
+            raise ConfigError(f"seed: found {self.seed}, expected at least 0")
+        parts = PurePath(self.name).parts
+        if len(parts) != 1 or parts[0] in ("..", "/") or "/" in self.name or "\\" in self.name:
+            raise ConfigError(
+                f"name: found {self.name!r}, expected the name of one folder; say where it lies with --out DIR"
+            )

@@ -67,6 +67,16 @@ def test_annotators_votes_replace_the_label_where_there_are_any() -> None:
     assert denominator == 3
 
 
+def test_a_turn_whose_annotators_tie_counts_by_its_votes_though_it_has_no_label() -> None:
+    log_probs, votes = _log_probs(), torch.zeros(2, 3, 3)
+    votes[1, 2] = torch.tensor([0.0, 0.5, 0.5])
+    assert LABEL[1, 2] == -100
+    numerator, denominator = masked_nll(log_probs, LABEL, label_distribution_BTC=votes)
+    without, n = masked_nll(log_probs, LABEL)
+    torch.testing.assert_close(numerator - without, -(log_probs[1, 2, 1] + log_probs[1, 2, 2]) / 2)
+    assert denominator == n + 1
+
+
 def test_a_batch_without_labels_has_no_loss() -> None:
     numerator, denominator = masked_nll(_log_probs(), torch.full_like(LABEL, -100))
     assert (float(numerator), float(denominator)) == (0.0, 0.0)

@@ -161,3 +161,20 @@ def test_a_run_that_has_not_finished_says_so(tmp_path, tiny):
     (tmp_path / "run").mkdir()
     with pytest.raises(ValueError, match="not finished; continue it with --resume"):
         Run.load(tmp_path / "run")
+
+
+def test_votes_of_a_table_reach_the_loss_where_soft_labels_are_asked_for(tiny, tmp_path):
+    turns = ["split,dialogue,text,n_calm,n_glad", "train,a,fine,2,0", "train,a,okay,1,1", "train,a,great,0,3"]
+    turns += ["dev,b,fine,1,0", "dev,b,yes,0,1"]
+    (tmp_path / "votes.csv").write_text("\n".join(turns) + "\n")
+    data = {"reader": "table", "path": str(tmp_path / "votes.csv"), "options": {"columns": {"votes": "n_"}}}
+    first_loss = {}
+    for soft in (False, True):
+        config = tiny.tiny_config(
+            **SMALL, **{"data": data, "loss": {"soft_labels": soft}, "model.options.dropout": 0.0}
+        )
+        run = train(config, tmp_path / f"soft-{soft}")
+        first_loss[soft] = rows(run, "step")[0]["loss"]
+    # The model is the same at its first step; only the tied turn, which has no label, tells the two apart.
+    assert first_loss[True] != first_loss[False]
+    assert pd.read_parquet(run.folder / "predictions.parquet")["gold"].isna().tolist()[:3] == [False, True, False]

@@ -204,4 +204,6 @@ def _labels_by_frequency(splits: Mapping[str, Sequence[Turn]], problems: list[st
     count = Counter(turn.utterance.label for turn in turns if turn.utterance.label is not None)
     if turns and not count:
         problems.append("reader table: no row is labelled; check the label column and label_map")
+    # A class that got votes but never the most is a class all the same.
+    count.update(dict.fromkeys((label for turn in turns for label in turn.utterance.votes or ()), 0))
     return tuple(sorted(count, key=lambda label: (-count[label], label))) or ("none",)

@@ -215,6 +215,9 @@ def test_votes_by_column_or_prefix(tmp_path):
     assert by_prefix == by_column
     assert [turn.votes for turn in utterances(by_prefix.split("train"))] == [{"joy": 3, "anger": 1}, {"anger": 2}]
     assert [turn.label for turn in utterances(by_prefix.split("train"))] == ["joy", "anger"]
+    (tmp_path / "b.csv").write_text("text,v.joy,v.fear,split\na,3,1,train\n")
+    labels = read_corpus("table", str(tmp_path / "b.csv"), columns={"votes": "v."}).label_set.labels
+    assert labels == ("joy", "fear"), "a class that never has the majority is a class"
     assert "no column begins with 'w.'" in problems(str(tmp_path / "a.csv"), columns={"votes": "w."})[0]
 
 
