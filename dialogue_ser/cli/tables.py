@@ -34,7 +34,9 @@ def scores_table(scores: Mapping[str, Any]) -> Table:
     masked = {modality: count for modality, count in scores.get("masked", {}).items() if count}
     if masked:
         counts = ", ".join(f"{modality} {count}" for modality, count in masked.items())
-        table.caption = f"turns whose media could not be decoded and were masked: {counts}"
+        table.caption = (
+            f"turns of all splits without a modality (none there, or bad and masked), kept and scored: {counts}"
+        )
     return table
 
 

@@ -38,9 +38,9 @@ def evaluate_run(
 
     Returns:
         what ``scores.json`` holds: ``format``, ``run``, ``labels``, ``protocol``, ``train_split``, ``dev_split``,
-        ``masked`` (modality → turns whose media were masked), ``notes`` and ``splits`` (name →
-        :func:`~dialogue_ser.metrics.summary.summarise` plus ``floors``: name → the four metrics, and ``difference``:
-        the run's weighted F1 minus the floor's with its paired interval over dialogues).
+        ``masked`` (modality → turns of all splits without it: nothing there, or bad and masked), ``notes`` and
+        ``splits`` (name → :func:`~dialogue_ser.metrics.summary.summarise` plus ``floors``: name → the four metrics,
+        and ``difference``: the run's weighted F1 minus the floor's with its paired interval over dialogues).
 
     Raises:
         MissingDataError: no run directory or no predictions in it.

@@ -125,5 +125,7 @@ def _limits(split: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
         lines.append(f"- Rarely or never found: {', '.join(weak)}.")
     for modality, n in (scores.get("masked") or {}).items():
         if n:
-            lines.append(f"- {n} turns had {modality} that could not be decoded; they were masked and still scored.")
+            lines.append(
+                f"- {n} turns of all splits had no usable {modality}; they were masked in it and still scored."
+            )
     return "\n".join(lines)

@@ -73,7 +73,7 @@ def hero(run: RunFiles, scores: Mapping[str, Any], name: str) -> str:
     )
     tiles += f"<div><b>{split['calibration']['ece']:.3f}</b><span>ECE<br>calibration error</span></div>"
     for modality, n in (scores.get("masked") or {}).items():
-        tiles += f"<div><b>{int(n):,}</b><span>{escape(str(modality))} turns masked<br>kept and scored</span></div>"
+        tiles += f"<div><b>{int(n):,}</b><span>{escape(str(modality))} turns masked<br>all splits, scored</span></div>"
     floors = {floor: value["weighted_f1"] for floor, value in split.get("floors", {}).items()}
     return (
         '<section id="result" aria-label="Result"><div class="hero"><div class="headline">'

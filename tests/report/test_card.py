@@ -23,7 +23,7 @@ def test_the_limits_name_the_classes_that_are_hardly_found_and_the_masked_turns(
     weak = [label for label, value in scores["per_class"].items() if value["f1"] < 0.3]
     assert weak
     assert all(f"{label} (F1" in card for label in weak)
-    assert "3 turns had audio that could not be decoded" in card
+    assert "3 turns of all splits had no usable audio" in card
 
 
 def test_a_card_needs_nothing_but_predictions(run_dir: Path) -> None:

@@ -89,7 +89,7 @@ def test_the_headline_its_interval_and_the_floors_are_those_of_scores_json(full_
     assert f"{headline['estimate']:.3f}95% interval [{headline['low']:.3f}, {headline['high']:.3f}]" in page.text
     for floor, value in scores["floors"].items():
         assert f"{floor} {value['weighted_f1']:.3f}" in page.text
-    assert "3audio turns masked" in page.text
+    assert "3audio turns maskedall splits" in page.text
 
 
 def test_figures_are_also_written_as_png_files(full_run: Path) -> None:
