@@ -55,6 +55,8 @@ _HOMES = {
     "write_report": "report.page",
 }
 
+__all__ = list(_HOMES)
+
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:

@@ -20,6 +20,12 @@ def test_public_names_are_listed_before_they_are_loaded():
     assert set(dialogue_ser._HOMES) <= set(done.stdout.split())
 
 
+def test_a_star_import_brings_the_public_names_and_nothing_else():
+    names: dict[str, object] = {}
+    exec("from dialogue_ser import *", names)
+    assert set(names) - {"__builtins__"} == set(dialogue_ser._HOMES)
+
+
 def test_importing_the_package_imports_neither_torch_nor_pandas():
     code = "import sys, dialogue_ser; dialogue_ser.LabelSet; sys.exit(bool({'torch', 'pandas'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from dialogue_ser.encoders.base import TrainedEncoder, is_valid
 from dialogue_ser.errors import ConfigError
-
-_UNKNOWN_ID = 1
+from dialogue_ser.features.words import UNKNOWN_ID
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +80,7 @@ class TextCNN(TrainedEncoder):
         ids_NL = values_NL.masked_fill(~is_valid(lengths_N, longest), 0)
         if self.training and self.config.word_dropout > 0:
             is_dropped = torch.rand(ids_NL.shape, device=ids_NL.device) < self.config.word_dropout
-            ids_NL = ids_NL.masked_fill(is_dropped & (ids_NL > 0), _UNKNOWN_ID)
+            ids_NL = ids_NL.masked_fill(is_dropped & (ids_NL > 0), UNKNOWN_ID)
         room = max(max(self.config.widths) - longest, 0)
         ids_NL = nn.functional.pad(ids_NL, (0, room))
         x_NLE = self.embedding_dropout(self.embedding(ids_NL))

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
-import numpy as np
 from numpy.typing import NDArray
 
 from dialogue_ser.corpus.schema import Dialogue
@@ -71,4 +70,4 @@ class FeatureTable:
 
 EncoderFactory = Callable[..., UtteranceEncoder]
 
-__all__ = ["Array", "EncoderFactory", "FeatureTable", "InputKind", "InputSpec", "UtteranceEncoder", "np"]
+__all__ = ["Array", "EncoderFactory", "FeatureTable", "InputKind", "InputSpec", "UtteranceEncoder"]

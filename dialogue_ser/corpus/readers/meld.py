@@ -106,7 +106,7 @@ def _read(
         name=name,
         label_set=LABEL_SETS[labels],
         splits={split: _dialogues(turns) for split, turns in read.items()},
-        licence="GPL-3.0 (declare-lab/MELD)" if name == "meld" else "MIT (synthetic, part of dialogue_ser)",
+        licence="GPL-3.0 (declare-lab/MELD)" if name == "meld" else "CC0-1.0 (synthetic, written for dialogue_ser)",
         warnings=tuple(warnings),
     )
     if problems:  # bad labels and duplicate ids of the readable rows belong into the same message
