@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
-from dialogue_ser.errors import ConfigError
+from dialogue_ser.errors import ConfigError, CorpusError
 from dialogue_ser.features.api import FeatureTable
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.inference.pipeline import FeaturePipeline
@@ -81,6 +81,7 @@ def load_data(config: RunConfig, store: FeatureStore | None = None) -> Data:
     corpus = read_corpus(data.reader, data.path, data.labels, on_bad=data.on_bad, **data.options)
     train = tuple(dialogue for name in data.train.split("+") for dialogue in corpus.split(name))
     dev = corpus.split(data.dev)
+    _check_labelled(config, corpus.name, train, dev)
     pipelines = {
         modality: FeaturePipeline.build(
             modality, feature.encoder, feature.options, transforms=feature.transforms, on_bad=data.on_bad
@@ -96,10 +97,36 @@ def load_data(config: RunConfig, store: FeatureStore | None = None) -> Data:
     return Data(corpus=corpus, train=train, dev=dev, pipelines=pipelines, tables=tables)
 
 
+def _check_labelled(config: RunConfig, corpus: str, train: Sequence[Dialogue], dev: Sequence[Dialogue]) -> None:
+    """Raises CorpusError before anything is written: without labels nothing can be learnt or chosen."""
+    problems = []
+    if not any(turn.label or (config.loss.soft_labels and turn.votes) for turn in utterances(train)):
+        problems.append(
+            f"corpus {corpus}: no turn of split {config.data.train!r} is labelled, so nothing can be learnt"
+        )
+    if not any(turn.label for turn in utterances(dev)):
+        problems.append(f"corpus {corpus}: no turn of split {config.data.dev!r} is labelled, so nothing can be chosen")
+    if problems:
+        hint = "label it, or name another split with --data.train or --data.dev"
+        raise CorpusError(*(f"{problem}; {hint}" for problem in problems))
+
+
 def build_system(config: RunConfig, data: Data) -> DialogueSystem:
-    """The configured system with random weights, drawn from torch's global generator."""
+    """The configured system with random weights, drawn from torch's global generator.
+
+    Raises:
+        ConfigError: a model or option that does not exist, out of range, or too large for this machine.
+    """
     inputs = {modality: table.spec for modality, table in data.tables.items()}
-    return build_model(config.model.name, config.model.options, inputs, len(data.corpus.label_set))
+    try:
+        return build_model(config.model.name, config.model.options, inputs, len(data.corpus.label_set))
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and "allocate" not in str(error):
+            raise
+        raise ConfigError(
+            f"model {config.model.name}: its weights do not fit into this machine's memory; make the sizes in "
+            "model.options smaller"
+        ) from error
 
 
 def make_batches(config: RunConfig, data: Data, accelerator: Accelerator) -> Batches:

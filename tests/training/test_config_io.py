@@ -120,3 +120,24 @@ def test_numbers_out_of_range_are_all_named():
         config_from_dict({"training": {"epochs": 0}}, where="my.yaml")
     with pytest.raises(ConfigError, match=r"optimizer\.warmup_fraction: found 1\.2, expected at most 1"):
         OptimizerConfig(warmup_fraction=1.2)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_refused(value):
+    with pytest.raises(ConfigError, match=r"optimizer\.learning_rate: found (nan|inf), expected a finite number"):
+        OptimizerConfig(learning_rate=value)
+
+
+def test_numbers_that_would_end_the_process_are_refused():
+    with pytest.raises(ConfigError, match=r"training\.threads: found 100000, expected at most 1024"):
+        TrainingConfig(threads=100_000)
+    with pytest.raises(ConfigError, match=r"optimizer\.learning_rate: found 1e\+300, expected at most"):
+        OptimizerConfig(learning_rate=1e300)
+    with pytest.raises(ConfigError, match=r"seed: found -1, expected at least 0"):
+        RunConfig(seed=-1)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../evil", "/tmp/evil", "a/b", "a\\b"])
+def test_a_run_name_never_leads_out_of_the_folder_of_runs(name):
+    with pytest.raises(ConfigError, match="expected the name of one folder"):
+        RunConfig(name=name)
