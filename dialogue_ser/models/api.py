@@ -1,12 +1,13 @@
 """What every dialogue system gives back, declares and is built from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
+from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.tensors import LogProbsBTC
 
@@ -23,6 +24,32 @@ class Output:
 
     log_probs_BTC: LogProbsBTC
     attention: Mapping[str, Tensor]
+
+
+def check_options(model: str, config: object) -> None:
+    """Check the numbers of a system's options by their names: ``…_dim`` at least 1, ``…dropout`` in [0, 1).
+
+    Args:
+        model: registered name, for messages.
+        config: the options; a ``projection`` holds sizes too.
+
+    Raises:
+        ConfigError: every option that is out of range.
+    """
+    assert is_dataclass(config)
+    found = {field.name: getattr(config, field.name) for field in fields(config)}
+    sizes = {name: value for name, value in found.items() if name.endswith("_dim")}
+    sizes |= {f"projection.{modality}": size for modality, size in found.get("projection", {}).items()}
+    shares = {name: value for name, value in found.items() if name.endswith("dropout")}
+    where = f"model {model}: model.options"
+    problems = [f"{where}.{name}: found {value}, expected at least 1" for name, value in sizes.items() if value < 1]
+    problems += [
+        f"{where}.{name}: found {value}, expected at least 0 and below 1"
+        for name, value in shares.items()
+        if not 0 <= value < 1
+    ]
+    if problems:
+        raise ConfigError(*problems)
 
 
 class DialogueSystem(nn.Module):

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output
+from dialogue_ser.models.api import DialogueSystem, Output, check_options
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +30,9 @@ class BiGRUConfig:
     input_dropout: float = 0.0
     projection: dict[str, int] = field(default_factory=dict)
     causal: bool = False
+
+    def __post_init__(self) -> None:
+        check_options("bigru", self)
 
 
 class BiGRU(DialogueSystem):

@@ -10,7 +10,7 @@ from torch import nn
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output
+from dialogue_ser.models.api import DialogueSystem, Output, check_options
 from dialogue_ser.nn.recurrence import EmotionRecurrence
 
 AttentionOption = Literal[
@@ -49,6 +49,9 @@ class EmotionRNNConfig:
     causal: bool = False
     initial_state: Literal["learned", "zeros"] = "learned"
     head_input: Literal["emotion", "emotion+turn"] = "emotion"
+
+    def __post_init__(self) -> None:
+        check_options("emotion-rnn", self)
 
 
 class EmotionRNN(DialogueSystem):
