@@ -14,7 +14,10 @@ from dialogue_ser.errors import ConfigError
 
 def new_parser(prog: str, description: str) -> ArgumentParser:
     """A parser that raises instead of exiting, except after ``--help``."""
-    return ArgumentParser(prog=prog, description=description, exit_on_error=False, default_env=False)
+    # Abbreviated flags would slip past the search for --model.name and its like, and hide typos.
+    return ArgumentParser(
+        prog=prog, description=description, exit_on_error=False, default_env=False, allow_abbrev=False
+    )
 
 
 def parse(parser: ArgumentParser, tokens: Sequence[str]) -> Namespace:
@@ -76,6 +79,7 @@ def _explain_value(parser: ArgumentParser, key: str, expected: str, value: str) 
     near = get_close_matches(found, choices, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     kinds = {"<class 'int'>": "a whole number", "<class 'float'>": "a number", "<class 'bool'>": "true or false"}
+    kinds |= {"<class 'tuple'>": "a list such as [a, b]", "<class 'dict'>": "a mapping such as {a: 1}"}
     wanted = f"one of {', '.join(choices)}" if choices else kinds.get(expected, _one_line(expected))
     return f"{name}: found {found!r}, expected {wanted}{hint}"
 

@@ -116,6 +116,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # what is still buffered has no reader either
         return 141
+    except OSError as error:  # a full disk, a folder that may not be written, a name that is too long
+        if error.strerror is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        mend = "check the path, its permissions and the space that is left"
+        print(f"error: {where}{error.strerror}; {mend}", file=sys.stderr)
+        return 2
     except SystemExit as request:
         return request.code if isinstance(request.code, int) else 0
 

@@ -45,7 +45,7 @@ def predict(
         device: where to run.
         trust_code: allow a model whose encoder is a function of your own (its import runs code).
     """
-    target = None if out is None else _target(out)
+    target = None if out is None else _target(out, input)
     if not Path(input).is_file():
         raise MissingDataError(f"{input}: no such file; give a .csv or .jsonl with one turn per row")
     from dialogue_ser.corpus.readers.table import read_dialogues
@@ -63,9 +63,13 @@ def predict(
     print(f"{len(table)} turns of {table['dialogue_id'].nunique()} dialogues: {target}")
 
 
-def _target(out: str) -> Path:
+def _target(out: str, source: str) -> Path:
     """Where to write, refused before any work is done."""
     target = Path(out)
+    if os.path.isdir(target):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
+        raise ConfigError(f"--out {out}: is a folder; name a file in it, e.g. {target / 'predictions.csv'}")
+    if target.resolve() == Path(source).resolve():
+        raise ConfigError(f"--out {out}: is the input itself, which is never changed; write to another file")
     if target.suffix.lower() not in WRITERS:
         raise ConfigError(f"--out {out}: {unknown_name('ending', target.suffix, WRITERS)}")
     if not target.parent.is_dir():
@@ -74,13 +78,22 @@ def _target(out: str) -> Path:
 
 
 def write_table(table: "pd.DataFrame", target: Path) -> None:
-    """Write predictions in the format of the file's ending, whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    """Write predictions in the format of the file's ending, whole or not at all.
+
+    Raises:
+        ConfigError: it cannot be written there.
+    """
+    temporary: Path | None = None
     try:
+        # A short name of its own: one made of the target's could be too long for the file system.
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".predict-", suffix=target.suffix)
+        os.close(handle)
+        temporary = Path(name)
         WRITERS[target.suffix.lower()](table, temporary)
         temporary.chmod(0o644)
         temporary.replace(target)
+    except OSError as error:
+        raise ConfigError(f"--out {target}: cannot be written ({error.strerror or error}); write elsewhere") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)

@@ -58,11 +58,15 @@ def compare(
         seed: of the draws.
 
     Raises:
-        ConfigError: no runs, or an unknown metric.
+        ConfigError: no runs, an unknown metric, no draws or a negative seed.
         DialogueSerError: runs over other turns, labels or gold.
     """
     if metric not in METRICS:
         raise ConfigError(unknown_name("metric", metric, METRICS))
+    if n_resamples < 1 or seed < 0:
+        raise ConfigError(
+            f"n_resamples {n_resamples}, seed {seed}: expected n_resamples of at least 1 and a seed of at least 0"
+        )
     if not runs_a or not runs_b:
         raise ConfigError("nothing to compare; give at least one run directory of each system")
     return compare_predictions(

@@ -171,17 +171,20 @@ class DialogueClassifier:
             trust_code: allow an encoder given as ``package.module:function``, whose import runs code.
 
         Raises:
+            ConfigError: a GPU asked for where there is none.
             MissingDataError: nothing is there.
             CheckpointError: another format version, changed files, or weights that do not fit (all are named).
         """
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise ConfigError(f"device: {device!r}, but torch sees no GPU; use cpu or auto")
         saved = read_model_folder(place, revision)
         try:
             model, labels = rebuild_model(saved), rebuild_label_set(saved)
             pipelines = {name: rebuild_pipeline(saved, name, on_bad, trust_code) for name in saved.config["features"]}
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"{saved.folder}: config.json is not complete ({error!r}); save it again") from error
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
         return cls(model.to(device).eval(), labels, pipelines)
 
     def push_to_hub(self, repo_id: str, *, private: bool = True, card: str | None = None) -> str:

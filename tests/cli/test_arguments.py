@@ -68,3 +68,8 @@ def test_flags_lists_long_options():
     parser = new_parser("prog", "")
     parser.add_argument("--a.b", type=int)
     assert {"--a.b", "--help"} <= set(flags(parser))
+
+
+def test_an_abbreviated_flag_is_a_typo_with_a_suggestion():
+    with pytest.raises(ConfigError, match=r"unknown flag --siz; did you mean --size\?"):
+        call("x", "--siz", "5")

@@ -1,3 +1,6 @@
+import pytest
+
+
 def test_a_run_against_itself_differs_by_nothing(run, cli):
     status, out, _ = cli("compare", run, run)
     assert status == 0
@@ -14,3 +17,10 @@ def test_an_unknown_metric_names_the_nearest(run, cli):
     status, _, err = cli("compare", run, run, "--metric=weighted_f")
     assert status == 2
     assert "did you mean 'weighted_f1'?" in err
+
+
+@pytest.mark.parametrize("flag", ["--n_resamples=0", "--n_resamples=-5", "--seed=-1"])
+def test_senseless_draws_are_refused(run, cli, flag):
+    status, _, err = cli("compare", run, run, flag)
+    assert status == 2
+    assert "expected n_resamples of at least 1 and a seed of at least 0" in err

@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 
@@ -68,6 +69,13 @@ def test_ctrl_c_exits_130(cli, monkeypatch):
 def test_a_run_stopped_by_a_signal_keeps_its_status(monkeypatch):
     monkeypatch.setattr(room, "run", _raising(SystemExit(143)))
     assert main(["train"]) == 143
+
+
+def test_a_full_disk_is_one_message_with_its_path(cli, monkeypatch):
+    monkeypatch.setattr(room, "run", _raising(OSError(errno.ENOSPC, "No space left on device", "runs/a/metrics.jsonl")))
+    status, _, err = cli("train")
+    assert status == 2
+    assert err.startswith("error: runs/a/metrics.jsonl: No space left on device; check the path")
 
 
 def test_a_defect_of_the_program_is_not_hidden(monkeypatch):

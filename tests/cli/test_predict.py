@@ -79,3 +79,22 @@ def test_every_bad_row_of_the_input_is_named(run, cli, tmp_path):
     assert status == 2
     assert "bad.csv" in err
     assert "UTF-8" in err
+
+
+def test_the_input_is_never_written_over(run, turns, cli):
+    before = turns.read_bytes()
+    status, _, err = cli("predict", run, turns, "--out", turns.parent / ".." / turns.parent.name / turns.name)
+    assert status == 2
+    assert "is the input itself" in err
+    assert turns.read_bytes() == before
+
+
+def test_an_output_that_cannot_be_a_file_is_refused(run, turns, cli, tmp_path):
+    (tmp_path / "there.csv").mkdir()
+    status, _, err = cli("predict", run, turns, "--out", tmp_path / "there.csv")
+    assert status == 2
+    assert "is a folder; name a file in it" in err
+    status, _, err = cli("predict", run, turns, "--out", tmp_path / ("x" * 300 + ".csv"))
+    assert status == 2
+    assert "cannot be written (File name too long)" in err
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []

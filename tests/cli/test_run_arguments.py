@@ -164,3 +164,8 @@ def test_merging_layers_leaves_them_unchanged():
     below, above = {"a": {"x": 1, "y": 2}}, {"a": {"y": 3}}
     assert merge(below, above) == {"a": {"x": 1, "y": 3}}
     assert (below, above) == ({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
+
+
+def test_a_list_that_is_none_is_asked_for_as_a_list(config):
+    with pytest.raises(ConfigError, match=r"found 'l2', expected a list such as \[a, b\]"):
+        resolved(config, "--features.text.transforms", "l2")

@@ -210,3 +210,10 @@ def test_the_hub_gets_exactly_the_model_folder(classifier, monkeypatch):
     assert classifier.push_to_hub("me/mine", card="# Mine") == "commit of me/mine"
     assert calls["repo"] == ("me/mine", True, True)
     assert calls["files"] == ["README.md", "config.json", "model.safetensors", "transforms.safetensors"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_said_so(classifier, tmp_path):
+    folder = classifier.save_pretrained(tmp_path / "model")
+    with pytest.raises(ConfigError, match="torch sees no GPU; use cpu or auto"):
+        DialogueClassifier.from_pretrained(folder, device="cuda")
