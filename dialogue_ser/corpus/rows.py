@@ -47,6 +47,13 @@ class Rows:
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
 
+    @property
+    def delimiter_hint(self) -> str:
+        """How a sentence about columns that were not found ends, where cells seem to be cut at the wrong character."""
+        if len(self.columns) == 1 and any(mark in self.columns[0] for mark in ";\t|"):
+            return "; the file seems to be separated by another character, say so with the option delimiter"
+        return ""
+
     def require(self, names: Sequence[str]) -> None:
         """Check that columns exist.
 
@@ -56,9 +63,7 @@ class Rows:
         missing = [name for name in names if name not in self.columns]
         if not missing:
             return
-        hint = ""
-        if len(self.columns) == 1 and any(mark in self.columns[0] for mark in ";\t|"):
-            hint = "; the file seems to be separated by another character, say so with the option delimiter"
+        hint = self.delimiter_hint
         raise CorpusError(*(f"{self.path}: {unknown_name('column', name, self.columns)}{hint}" for name in missing))
 
 
@@ -191,13 +196,25 @@ def _json_lines(path: Path, text: str) -> Rows:
             found = type(record).__name__
             problems.append(f"{path.name} row {number}: a JSON {found}, an object is expected; write one object a line")
             continue
+        cells = {name: _cell(value) for name, value in record.items()}
+        if not _is_text("".join([*cells, *cells.values()])):
+            problems.append(
+                f"{path.name} row {number}: holds half a character (a lone surrogate such as \\ud800), which no UTF-8 "
+                "file can; remove it or write the whole character"
+            )
+            continue
         columns.update(dict.fromkeys(record))
-        rows.append(Row(number, {name: _cell(value) for name, value in record.items()}, path.name))
+        rows.append(Row(number, cells, path.name))
     if problems:
         raise CorpusError(*problems)
     names = tuple(columns)
     whole = tuple(Row(row.number, {name: row.values.get(name, "") for name in names}, row.file) for row in rows)
     return Rows(path, names, whole)
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written as UTF-8: JSON escapes can spell one half of a surrogate pair."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def require_roles(table: Rows, columns: Columns, need_label: bool) -> None:
         raise CorpusError(
             *(
                 f"{table.path}: no column for {usual_names(roles)}; found: {found}; name it with the option columns, "
-                f"e.g. {{{roles[0]}: {table.columns[0]}}}"
+                f"e.g. {{{roles[0]}: {table.columns[0]}}}{table.delimiter_hint}"
                 for roles in wanted
             )
         )

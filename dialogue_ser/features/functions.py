@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -69,7 +70,7 @@ class FunctionEncoder:
         """One row per utterance that has text (or audio).
 
         Raises:
-            FeatureError: the function gave something else than one row of numbers per utterance.
+            FeatureError: the function failed, or gave something else than one row of numbers per utterance.
             MediaError: clips cannot be decoded and ``on_bad`` is ``error``.
         """
         turns = list(utterances(dialogues))
@@ -81,7 +82,10 @@ class FunctionEncoder:
             ids, arguments = decoded.ids, (decoded.waveforms, decoded.sample_rate_hz)
         if not ids:
             return {}
-        output = self._function(*arguments, **self._options)
+        try:
+            output = self._function(*arguments, **self._options)
+        except Exception as error:
+            raise FeatureError(f"encoder {self.name!r}: your function failed: {_failure(error)}") from error
         output = output.detach().cpu() if hasattr(output, "detach") else output
         try:
             rows = np.asarray(output)
@@ -95,6 +99,12 @@ class FunctionEncoder:
                 f"it must give one row per utterance: ({len(ids)}, D)"
             )
         return dict(zip(ids, rows, strict=True))
+
+
+def _failure(error: Exception) -> str:
+    """The exception, and the innermost line it comes from."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
 
 
 def source_digest(function: Callable[..., Any]) -> str | None:

@@ -127,3 +127,10 @@ def test_reading_leaves_the_csv_module_usable(tmp_path):
     (tmp_path / "a.csv").write_text("text\n" + "x" * 200_000 + "\n")
     assert len(next(iter(read_rows(tmp_path / "a.csv"))).values["text"]) == 200_000
     assert csv.field_size_limit() >= 131_072
+
+
+def test_half_a_character_in_json_is_refused_because_nothing_can_write_it(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "\\ud83d\\ude00"}\n{"text": "\\ud83d hi"}\n{"a\\udc00": 1}\n')
+    found = problems(tmp_path / "a.jsonl")
+    assert [problem.split(":")[0] for problem in found] == ["a.jsonl row 2", "a.jsonl row 3"]
+    assert "lone surrogate" in found[0]

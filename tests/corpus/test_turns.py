@@ -4,7 +4,8 @@ import pytest
 
 from dialogue_ser.corpus.columns import resolve_columns
 from dialogue_ser.corpus.rows import read_rows
-from dialogue_ser.corpus.turns import TurnOptions, in_dialogues, read_turns
+from dialogue_ser.corpus.turns import TurnOptions, in_dialogues, read_turns, require_roles
+from dialogue_ser.errors import CorpusError
 
 
 def turns(tmp_path, content: str, columns=None, **options):
@@ -55,3 +56,10 @@ def test_ids_follow_the_table_or_the_place_in_the_dialogue(tmp_path):
         ["train/x_utt7", "train/x_utt1"],
         ["train/u_1"],
     ]
+
+
+def test_a_table_cut_at_the_wrong_character_says_so(tmp_path):
+    (tmp_path / "a.csv").write_text("speaker;text;label\nAnn;hi;joy\n")
+    table = read_rows(tmp_path / "a.csv")
+    with pytest.raises(CorpusError, match="say so with the option delimiter"):
+        require_roles(table, resolve_columns(table, None), need_label=True)
