@@ -44,7 +44,7 @@ def gru_forward(gates_x: Tensor, gates_h: Tensor, h: Tensor) -> tuple[Tensor, GR
 
 @dataclass(frozen=True)
 class DropoutMasks:
-    """Multipliers (0 or 1/(1−p)) drawn for a whole batch before the loop; None = no dropout.
+    """Multipliers (0 or 1/(1−p)) drawn for a whole batch before the loop, or cut for one turn of it.
 
     Args:
         global_KNH: on g, one row per packed turn.
@@ -55,6 +55,12 @@ class DropoutMasks:
     global_KNH: Tensor
     speaker_KJNH: Tensor
     listener_KJNH: Tensor
+
+    def cut(self, rows: slice, listeners: slice) -> "DropoutMasks":
+        """Those of some packed turns and of some listener updates."""
+        return DropoutMasks(
+            self.global_KNH[:, rows], self.speaker_KJNH[:, :, rows], self.listener_KJNH[:, :, listeners]
+        )
 
 
 def draw_masks(

@@ -6,8 +6,7 @@ are kept as two planes J of one tensor ``[K, J, rows, H]``, so that one gather a
 
 Departures from writing (1)–(7) down, all exact: products with x are one GEMM before the loop; input products of
 listeners are computed once per turn, not per party; silent parties share one row; states nobody will read again are
-not updated; padding is never computed; the emotion GRU, which feeds nothing back, runs after the loop. Long because the
-equations and their weights must be read together.
+not updated; padding is never computed; the emotion GRU, which feeds nothing back, runs after the loop.
 """
 
 import math
@@ -19,15 +18,15 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from dialogue_ser.nn.attention import HistoryAttention
-from dialogue_ser.nn.cells import DropoutMasks, draw_masks, gru
+from dialogue_ser.nn.cells import DropoutMasks, draw_masks
 from dialogue_ser.nn.layout import PackedLayout, build_layout
 from dialogue_ser.nn.manual import Inputs, ManualRecurrence, Settings
+from dialogue_ser.nn.turn import SELF, Cells, State, TurnInputs, turn
 from dialogue_ser.tensors import FeaturesBTD, SpeakerBT, TurnsB
 
 Listeners = Literal["update", "hold"]
 Engine = Literal["auto", "manual", "autograd"]
 MANUAL_KINDS = ("simple", "simple-linear", "dot", "general", "general2", "general2-tanh")
-SELF, INTER = 0, 1  # planes J of the party states
 
 
 class Recurred(NamedTuple):
@@ -172,10 +171,37 @@ class EmotionRecurrence(nn.Module):
             return self.loop(x_KND, layout, masks)
         return self.fused(x_KND, layout, masks)
 
+    def cells(self) -> Cells:
+        """The weights of (1)–(6) as one turn wants them."""
+        updates = self.listeners == "update"
+        of_speaker, of_listener = self.party_from_party[:, :, 0], self.party_from_party[:, :, -1]
+        return Cells(
+            from_party=torch.cat([of_speaker.flatten(0, 1), self.global_from_party.flatten(0, 1)], dim=-1),
+            speaker_bias=self.party_bias_h[:, :, 0].flatten(0, 1)[:, None],
+            from_global=torch.cat([self.global_from_global, self.party_from_global], dim=-1),
+            bias_global=torch.cat([self.global_bias_h, self.party_bias_x.flatten(1)], dim=-1)[:, None],
+            from_context=self.inter_from_context,
+            listener_weight=of_listener.flatten(0, 1) if updates else None,
+            listener_bias=self.party_bias_h[:, :, 1].flatten(0, 1)[:, None] if updates else None,
+        )
+
+    def inputs(self, x_KND: Tensor) -> TurnInputs:
+        """Every product with x, for all turns at once."""
+        return TurnInputs(
+            x_global=torch.baddbmm(self.global_bias_x[:, None], x_KND, self.global_from_x),
+            x_self=torch.bmm(x_KND, self.self_from_x),
+            query=self.attention.queries(x_KND),
+        )
+
+    def start(self, n_dialogues: int) -> State:
+        """The state before the first turn; row 0 of the pool is everybody's."""
+        g_KNH = self.initial_global.expand(-1, n_dialogues, -1)
+        g_gates = torch.baddbmm(self.global_bias_h[:, None], g_KNH, self.global_from_global)
+        return State(g_KNH, g_gates, self.initial_party, None)
+
     def fused(self, x_KND: Tensor, layout: PackedLayout, masks: DropoutMasks | None) -> Recurred:
         """(1)–(6) as one autograd node, see :mod:`dialogue_ser.nn.manual`."""
-        n_active, updates, is_simple = layout.steps[0].n_active, self.listeners == "update", self.attention.is_simple
-        g_0 = self.initial_global.expand(-1, n_active, -1)
+        updates, is_simple = self.listeners == "update", self.attention.is_simple
         settings = Settings(
             layout=layout,
             attention=self.attention.kind,
@@ -183,22 +209,16 @@ class EmotionRecurrence(nn.Module):
             speaker_ZNH=None if masks is None else masks.speaker_KJNH.flatten(0, 1),
             listener_ZNH=None if masks is None or not updates else masks.listener_KJNH.flatten(0, 1),
         )
+        x_global, x_self, queries = self.inputs(x_KND)
+        state = self.start(layout.steps[0].n_active)
         inputs = Inputs(
-            x_global=torch.baddbmm(self.global_bias_x[:, None], x_KND, self.global_from_x),
-            x_self=torch.bmm(x_KND, self.self_from_x),
-            queries=self.attention.queries(x_KND),
-            g_0=g_0,
-            g_gates_0=torch.baddbmm(self.global_bias_h[:, None], g_0, self.global_from_global),
-            party_0=self.initial_party.flatten(0, 1),
-            from_party=torch.cat(
-                [self.party_from_party[:, :, 0].flatten(0, 1), self.global_from_party.flatten(0, 1)], dim=-1
-            ),
-            speaker_bias=self.party_bias_h[:, :, 0].flatten(0, 1)[:, None],
-            from_global=torch.cat([self.global_from_global, self.party_from_global], dim=-1),
-            bias_global=torch.cat([self.global_bias_h, self.party_bias_x.flatten(1)], dim=-1)[:, None],
-            from_context=self.inter_from_context,
-            listener_weight=self.party_from_party[:, :, 1].flatten(0, 1) if updates else None,
-            listener_bias=self.party_bias_h[:, :, 1].flatten(0, 1)[:, None] if updates else None,
+            x_global=x_global,
+            x_self=x_self,
+            queries=queries,
+            g_0=state.g_KNH,
+            g_gates_0=state.g_gates,
+            party_0=state.pool_KJRH.flatten(0, 1),
+            **self.cells()._asdict(),
             attention_weight=self.attention.weight if is_simple else None,
             attention_bias=self.attention.bias if self.attention.kind == "simple" else None,
         )
@@ -207,69 +227,22 @@ class EmotionRecurrence(nn.Module):
 
     def loop(self, x_KND: Tensor, layout: PackedLayout, masks: DropoutMasks | None) -> Recurred:
         """(1)–(6) over all steps of a layout."""
-        n_directions, gates_p = self.n_directions, 3 * self.party_dim
-        x_global_KNG = torch.baddbmm(self.global_bias_x[:, None], x_KND, self.global_from_x)
-        x_self_KNG = torch.bmm(x_KND, self.self_from_x)
-        queries_KNH = self.attention.queries(x_KND)
         # cut once: slicing inside the loop would make autograd fill a whole-batch gradient at every step
         sizes = [step.n_active for step in layout.steps]
-        x_global, x_self = torch.split(x_global_KNG, sizes, dim=1), torch.split(x_self_KNG, sizes, dim=1)
-        queries = [None] * len(sizes) if queries_KNH is None else torch.split(queries_KNH, sizes, dim=1)
-        from_global = torch.cat([self.global_from_global, self.party_from_global], dim=-1)
-        bias_global = torch.cat([self.global_bias_h, self.party_bias_x.flatten(1)], dim=-1)[:, None]
-        global_from_party = self.global_from_party.flatten(0, 1)
-        speaker_from_party, speaker_bias = self.party_from_party[:, :, 0].flatten(0, 1), self.party_bias_h[:, :, 0]
-        from_party = torch.cat([speaker_from_party, global_from_party], dim=-1)
-
-        n_active = layout.steps[0].n_active
-        g_KNH: Tensor = self.initial_global.expand(-1, n_active, -1)
-        g_gates = torch.baddbmm(self.global_bias_h[:, None], g_KNH, self.global_from_global)
-        pool_KJRH: Tensor = self.initial_party
-        history = None
+        x_global, x_self, query = self.inputs(x_KND)
+        queries = [None] * len(sizes) if query is None else torch.split(query, sizes, dim=1)
+        turns = zip(torch.split(x_global, sizes, dim=1), torch.split(x_self, sizes, dim=1), queries, strict=True)
+        cells, state = self.cells(), self.start(sizes[0])
         g_steps, s_steps = [], []
-        for t, step in enumerate(layout.steps):
-            n, rows = step.n_active, slice(step.first_row, step.first_row + step.n_active)
-            taken_KJRH = _take(pool_KJRH, step.source)
-            speaker_KJNH, listener_KJLH = taken_KJRH[:, :, :n], taken_KJRH[:, :, n:]
-            products = torch.bmm(speaker_KJNH.flatten(0, 1), from_party).view(n_directions, 2, n, -1)
-            # (1) global state, from the speaker's previous states
-            x_gates = x_global[t] + products[:, SELF, :, gates_p:] + products[:, INTER, :, gates_p:]
-            g_KNH = gru(x_gates, g_gates[:, :n], g_KNH[:, :n])
+        for step, given in zip(layout.steps, turns, strict=True):
+            own = None
             if masks is not None:
-                g_KNH = g_KNH * masks.global_KNH[:, rows]
-            # (2) context from strictly past global states
-            a_KNH = self.attention.read(history, queries[t], n)
-            history = self.attention.write(history, g_KNH)
-            # input products of (3)–(6), and of (1) at the next step
-            g_products = torch.baddbmm(bias_global, g_KNH, from_global)
-            g_gates, shared = g_products[..., : 3 * self.global_dim], g_products[..., 3 * self.global_dim :]
-            inter = torch.zeros_like(x_self[t]) if a_KNH is None else torch.bmm(a_KNH, self.inter_from_context)
-            inputs_KJNG = shared.reshape(n_directions, n, 2, -1).transpose(1, 2) + torch.stack(
-                [x_self[t], inter], dim=1
-            )
-            # (3), (5) the speaker
-            gates_h = products[..., :gates_p] + speaker_bias[:, :, None]
-            speaker_KJNH = gru(inputs_KJNG[..., :gates_p], gates_h, speaker_KJNH)
-            if masks is not None:
-                speaker_KJNH = speaker_KJNH * masks.speaker_KJNH[:, :, rows]
-            # (4), (6) whoever listens and will be read again
-            if step.n_listeners:
-                listener_KJLH = self._listen(listener_KJLH, inputs_KJNG[..., gates_p:], step.heard)
-                if masks is not None and self.listeners == "update":
-                    drawn = slice(step.first_listener, step.first_listener + step.n_listeners)
-                    listener_KJLH = listener_KJLH * masks.listener_KJNH[:, :, drawn]
-            pool_KJRH = torch.cat([speaker_KJNH, listener_KJLH], dim=2)
-            g_steps.append(g_KNH)
-            s_steps.append(speaker_KJNH[:, SELF])
+                rows = slice(step.first_row, step.first_row + step.n_active)
+                own = masks.cut(rows, slice(step.first_listener, step.first_listener + step.n_listeners))
+            state = turn(cells, self.attention, state, TurnInputs(*given), step.source, step.heard, own)
+            g_steps.append(state.g_KNH)
+            s_steps.append(state.pool_KJRH[:, SELF, : step.n_active])
         return Recurred(torch.cat(g_steps, dim=1), torch.cat(s_steps, dim=1))
-
-    def _listen(self, listener_KJLH: Tensor, inputs_KJNG: Tensor, heard_KL: Tensor) -> Tensor:
-        """(4) and (6): listeners hear the turn of their dialogue through the listener's cells."""
-        if self.listeners == "hold":
-            return listener_KJLH
-        weights, bias = self.party_from_party[:, :, 1].flatten(0, 1), self.party_bias_h[:, :, 1].flatten(0, 1)
-        gates_h = torch.baddbmm(bias[:, None], listener_KJLH.flatten(0, 1), weights)
-        return gru(_take(inputs_KJNG, heard_KL), gates_h.view(*listener_KJLH.shape[:-1], -1), listener_KJLH)
 
     def read_emotions(self, x_KND: Tensor, recurred: Recurred, layout: PackedLayout) -> Tensor:
         """(7) over the whole packed sequence, with the library's fused GRU."""
@@ -301,9 +274,3 @@ class EmotionRecurrence(nn.Module):
             rows_mirrored = mirror(weights[1])
             attention["backward"] = mirror(rows_mirrored.transpose(1, 2)).transpose(1, 2)
         return attention
-
-
-def _take(planes: Tensor, rows_KR: Tensor) -> Tensor:
-    """Rows of ``[K, J, rows, H]``, the same of every plane J, each direction its own."""
-    n_planes, size = planes.shape[1], planes.shape[-1]
-    return planes.gather(2, rows_KR[:, None, :, None].expand(-1, n_planes, -1, size))
