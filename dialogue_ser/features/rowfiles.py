@@ -1,12 +1,16 @@
 """Feature files keyed by utterance: CSV, parquet, npy (+ index file) and npz, read without executing anything."""
 
+import csv
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from dialogue_ser.errors import FeatureError
 from dialogue_ser.features.api import Array
@@ -15,6 +19,17 @@ SUFFIXES = (".csv", ".tsv", ".parquet", ".npy", ".npz")
 _KEY_NAMES = ("utterance_id", "id", "key", "filename", "file")
 _MISSING = {"", "nan", "na", "n/a", "none", "null", "--undefined--"}
 _LISTED = 10
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    UnicodeDecodeError,
+    BadZipFile,
+    zlib.error,
+    csv.Error,
+    pd.errors.ParserError,
+    pd.errors.EmptyDataError,
+    pa.ArrowException,
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +71,7 @@ def read_rows(path: Path, key: str | None, columns: Sequence[str] | None) -> Row
             found = _read_npz(path)
         else:
             found = _read_table(path, key, columns)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    except _UNREADABLE as error:
         raise FeatureError(f"{path}: cannot be read ({error}); save it again, as UTF-8 if it is text") from error
     first: dict[str, int] = {}
     repeated = [
@@ -74,7 +89,7 @@ def _read_table(path: Path, key: str | None, columns: Sequence[str] | None) -> R
         frame = pd.read_parquet(path)
     else:
         separator = "\t" if path.suffix.lower() == ".tsv" else ","
-        frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8")
+        frame = _read_text(path, separator)
     names = [str(name) for name in frame.columns]
     frame.columns = pd.Index(names)
     key = key or next((name for name in _KEY_NAMES if name in names), None)
@@ -89,6 +104,24 @@ def _read_table(path: Path, key: str | None, columns: Sequence[str] | None) -> R
     keys = [str(value) for value in frame[key]]
     values = np.column_stack([_numbers(path, name, frame[name], keys) for name in wanted])
     return RowFile(keys, list(values), tuple(wanted))
+
+
+def _read_text(path: Path, separator: str) -> pd.DataFrame:
+    """Cells as they are written, after a look at what pandas passes over: repeated columns, short and long rows."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        records = csv.reader(file, delimiter=separator)
+        names = next(records, [])
+        twice = sorted({name for name in names if names.count(name) > 1})
+        problems = [f"{path} row 1: column {name!r} stands there twice; keep one of each" for name in twice]
+        for number, record in enumerate(records, start=2):
+            if record and len(record) != len(names):
+                problems.append(
+                    f"{path} row {number}: {len(record)} cells, the header has {len(names)}; make them equal"
+                )
+    if problems:
+        hidden = len(problems) - _LISTED
+        raise FeatureError(*problems[:_LISTED], *([f"{path}: {hidden} more such rows"] if hidden > 0 else []))
+    return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8")
 
 
 def _numbers(path: Path, name: str, column: "pd.Series[Any]", keys: Sequence[str]) -> Array:
@@ -107,15 +140,19 @@ def _read_npy(path: Path) -> RowFile:
     index = path.with_suffix(".index.txt")
     if not index.is_file():
         raise FeatureError(f"{path}: needs {index.name} beside it, one utterance id per line in the order of the rows")
-    values = _load(path)
+    try:
+        with path.open("rb") as file:  # opened here: numpy leaves a broken file open
+            values = np.load(file, allow_pickle=False)
+    except ValueError as error:
+        raise _refused(path, error) from error
     keys = index.read_text(encoding="utf-8").splitlines()
     return _matched(path, keys, values)
 
 
 def _read_npz(path: Path) -> RowFile:
-    archive = _load(path)
     try:
-        arrays: dict[str, Array] = {name: archive[name] for name in archive.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays: dict[str, Array] = {name: archive[name] for name in archive.files}
     except ValueError as error:
         raise _refused(path, error) from error
     if set(arrays) == {"ids", "values"}:
@@ -127,13 +164,6 @@ def _matched(path: Path, keys: list[str], values: Array) -> RowFile:
     if values.ndim < 2 or len(values) != len(keys):
         raise FeatureError(f"{path}: has values of shape {values.shape} for {len(keys)} ids; it needs one row per id")
     return RowFile(keys, list(values))
-
-
-def _load(path: Path) -> Any:
-    try:
-        return np.load(path, allow_pickle=False)
-    except ValueError as error:
-        raise _refused(path, error) from error
 
 
 def _refused(path: Path, error: Exception) -> FeatureError:

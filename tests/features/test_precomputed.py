@@ -98,6 +98,33 @@ def test_bad_tables_are_refused_with_the_row(tmp_path, talk, content, complaint)
         Precomputed(path=str(path)).encode([talk])
 
 
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("utterance_id,x,x\ntrain/dia0_utt0,1,2\n", r"row 1: column 'x' stands there twice"),
+        ("utterance_id,x,y\ntrain/dia0_utt0,1\ntrain/dia0_utt1,1,2\n", r"row 2: 2 cells, the header has 3"),
+        ("utterance_id,x\ntrain/dia0_utt0,1,2\ntrain/dia0_utt1,1,2\n", "row 3: 3 cells"),
+    ],
+)
+def test_tables_whose_cells_and_columns_do_not_match_are_refused(tmp_path, talk, content, complaint) -> None:
+    (tmp_path / "rows.csv").write_text(content)
+    with pytest.raises(FeatureError, match=complaint):
+        Precomputed(path=str(tmp_path / "rows.csv")).encode([talk])
+
+
+def test_a_byte_order_mark_is_no_part_of_a_column_name(tmp_path, talk) -> None:
+    (tmp_path / "rows.csv").write_bytes(b"\xef\xbb\xbfutterance_id,x\r\ntrain/dia0_utt0,1\r\n")
+    assert Precomputed(path=str(tmp_path / "rows.csv")).encode([talk])[IDS[0]].tolist() == [1]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".npz", ".npy"])
+def test_files_that_are_not_what_their_name_says_are_refused(tmp_path, talk, suffix) -> None:
+    (tmp_path / f"rows{suffix}").write_bytes(b"PK\x03\x04 half a file")
+    (tmp_path / "rows.index.txt").write_text("\n".join(IDS))
+    with pytest.raises(FeatureError, match=r"cannot be read|is broken|hold"):
+        Precomputed(path=str(tmp_path / f"rows{suffix}")).encode([talk])
+
+
 def test_pickled_arrays_are_never_loaded(tmp_path, talk) -> None:
     class Trap:
         def __reduce__(self):
