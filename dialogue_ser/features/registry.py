@@ -182,4 +182,7 @@ def _construct(target: Callable[..., Any], name: str, modality: str, options: Ma
     missing = [option for option in required if option not in options and option not in context]
     if missing:
         raise ConfigError(f"encoder {name!r}: option {', '.join(missing)} is required; known: {', '.join(own or [])}")
-    return target(**context, **options)
+    try:
+        return target(**context, **options)
+    except (TypeError, AttributeError) as error:  # a text where a number belongs, and the like
+        raise ConfigError(f"encoder {name!r}: options {dict(options)} do not fit it: {error}; correct them") from error

@@ -63,3 +63,10 @@ def test_a_table_cut_at_the_wrong_character_says_so(tmp_path):
     table = read_rows(tmp_path / "a.csv")
     with pytest.raises(CorpusError, match="say so with the option delimiter"):
         require_roles(table, resolve_columns(table, None), need_label=True)
+
+
+def test_a_file_name_that_no_file_can_have_is_a_missing_file(tmp_path):
+    content = f"text,audio,label\nhi,{'x' * 300}.wav,joy\n"
+    assert "a.csv row 2: no such file" in turns(tmp_path, content)[1][0]
+    found, problems = turns(tmp_path, content, on_bad="mask")
+    assert (found[0].utterance.audio, problems) == (None, [])

@@ -151,3 +151,8 @@ def test_a_function_that_reads_neither_text_nor_audio_is_refused() -> None:
     register_encoder("odd")(lambda pictures: pictures)
     with pytest.raises(ConfigError, match="cannot tell whether"):
         build_encoder("odd", "visual")
+
+
+def test_an_option_of_a_wrong_type_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"'opensmile': options \{'processes': 'many'\} do not fit it"):
+        build_encoder("opensmile", "audio", {"processes": "many"})
