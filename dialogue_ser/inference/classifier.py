@@ -23,6 +23,7 @@ from dialogue_ser.inference.inputs import Dialogues, as_dialogues
 from dialogue_ser.inference.model_folder import read_model_folder, write_model_folder
 from dialogue_ser.inference.pipeline import FeaturePipeline
 from dialogue_ser.inference.rebuild import model_options, rebuild_label_set, rebuild_model, rebuild_pipeline
+from dialogue_ser.inference.stream import DialogueStream
 from dialogue_ser.models.api import DialogueSystem
 
 logger = logging.getLogger(__name__)
@@ -124,6 +125,15 @@ class DialogueClassifier:
         # Rounding in float32 leaves sums off by 1e-7; what is called a probability shall sum to 1.
         normalised: NDArray[np.float64] = probabilities_NC / probabilities_NC.sum(axis=1, keepdims=True)
         return normalised
+
+    def stream(self) -> DialogueStream:
+        """A new dialogue to be labelled turn by turn, while it is going on.
+
+        Raises:
+            ConfigError: the model, an encoder or a transform needs turns that have not been spoken yet.
+        """
+        self.model.eval()
+        return DialogueStream(self.model, self.label_set, self.pipelines)
 
     def save_pretrained(self, folder: str | Path, card: str | None = None) -> Path:
         """Write the model folder: config.json, model.safetensors, transforms.safetensors, and README.md if given.

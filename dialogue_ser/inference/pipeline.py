@@ -141,6 +141,12 @@ class FeaturePipeline:
         )
         return not source_looks_ahead and all(transform.is_causal for transform in self.transforms)
 
+    @property
+    def n_past_turns(self) -> int:
+        """How many earlier turns a causal pipeline looks at."""
+        context = self._source.traits.context if isinstance(self._source, CheckedEncoder) else (0, 0)
+        return 0 if context == "dialogue" else context[0]
+
     def fit(
         self,
         train_dialogues: Sequence[Dialogue],

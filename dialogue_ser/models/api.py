@@ -1,6 +1,6 @@
 """What every dialogue system gives back, declares and is built from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar
 
@@ -24,6 +24,11 @@ class Output:
 
     log_probs_BTC: LogProbsBTC
     attention: Mapping[str, Tensor]
+
+
+TurnReader = Callable[[DialogueBatch], Tensor]
+"""Takes the next turn, a batch of one dialogue of one turn whose ``speaker`` keeps its id over the dialogue, and gives
+its class log-probabilities ``[C]``: those that the whole dialogue would get at that turn."""
 
 
 def check_options(model: str, config: object) -> None:
@@ -76,3 +81,14 @@ class DialogueSystem(nn.Module):
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
         """Log-probabilities of every turn."""
         raise NotImplementedError
+
+    def stream(self) -> TurnReader:
+        """A reader of one dialogue that is still going on; a causal system with steps of its own overrides it.
+
+        Raises:
+            ConfigError: the system cannot label a turn before it knows the later ones.
+        """
+        mend = (
+            "train it with --model.options.causal true" if "causal" in self.Config.__dataclass_fields__ else "predict"
+        )
+        raise ConfigError(f"model {self.name}: cannot label turn by turn, it reads whole dialogues; {mend}")

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, check_options
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,3 +70,20 @@ class BiGRU(DialogueSystem):
         packed = pack_padded_sequence(x_BTD, batch.n_turns.cpu(), batch_first=True, enforce_sorted=False)
         h_BTH, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x_BTD.shape[1])
         return Output(torch.log_softmax(self.head(self.dropout(h_BTH)), dim=-1), {})
+
+    def stream(self) -> TurnReader:
+        """A reader of one dialogue, turn by turn, O(1) a turn.
+
+        Raises:
+            ConfigError: the system is not causal.
+        """
+        if not self.causal:
+            return super().stream()
+        state: Tensor | None = None
+
+        def read(batch: DialogueBatch) -> Tensor:
+            nonlocal state
+            h_BTH, state = self.gru(self.turns(batch), state)
+            return torch.log_softmax(self.head(self.dropout(h_BTH[0, 0])), dim=-1)
+
+        return read

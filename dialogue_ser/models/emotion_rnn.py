@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, check_options
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
 from dialogue_ser.nn.recurrence import EmotionRecurrence
+from dialogue_ser.nn.stream import RecurrenceStream
 
 AttentionOption = Literal[
     "simple", "matching", "simple-linear", "dot", "general", "general2", "general2-tanh", "concat"
@@ -100,3 +101,22 @@ class EmotionRNN(DialogueSystem):
         if self.config.head_input == "emotion+turn":
             e_BTH = torch.cat([e_BTH, x_BTD], dim=-1)
         return Output(torch.log_softmax(self.head(e_BTH), dim=-1), attention)
+
+    def stream(self) -> TurnReader:
+        """A reader of one dialogue, turn by turn: O(1) a turn with simple attention, O(turns so far) with matching.
+
+        Raises:
+            ConfigError: the system is not causal.
+        """
+        if not self.causal:
+            return super().stream()
+        recurrence = RecurrenceStream(self.recurrence)
+
+        def read(batch: DialogueBatch) -> Tensor:
+            x_D = self.turns(batch)[0, 0]
+            e_H = recurrence.step(x_D, int(batch.speaker[0, 0]))
+            if self.config.head_input == "emotion+turn":
+                e_H = torch.cat([e_H, x_D])
+            return torch.log_softmax(self.head(e_H), dim=-1)
+
+        return read

@@ -11,6 +11,7 @@ from torch import Tensor
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, Utterance
+from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import FeatureTable, InputSpec
 from dialogue_ser.models import MODELS, DialogueSystem, build_model
 from dialogue_ser.nn.losses import masked_nll
@@ -208,6 +209,22 @@ def test_dialogues_cut_short_keep_their_labels_iff_causal(system: DialogueSystem
     dialogue = _dialogues()[0]
     start = Dialogue(dialogue.id, dialogue.utterances[:3])
     assert _close(_log_probs(system, _batch([dialogue])), _log_probs(system, _batch([start]))) == system.causal
+
+
+def test_turn_by_turn_gives_the_same_iff_causal(system: DialogueSystem) -> None:
+    if not system.causal:
+        with pytest.raises(ConfigError, match="cannot label turn by turn"):
+            system.stream()
+        return
+    dialogue = _dialogues()[0]
+    whole = _batch([dialogue])
+    read = system.stream()
+    with torch.no_grad():
+        streamed = {
+            turn.id: read(replace(_batch([Dialogue(dialogue.id, (turn,))]), speaker=whole.speaker[:, t : t + 1]))
+            for t, turn in enumerate(dialogue)
+        }
+    assert _close(streamed, _log_probs(system, whole))
 
 
 def _truly_reversed(batch: DialogueBatch) -> DialogueBatch:
