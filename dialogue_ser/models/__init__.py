@@ -1,7 +1,7 @@
 """One published system per file; MODELS is the whole list, entry points ``dialogue_ser.models`` add the user's own."""
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from dialogue_ser import plugins
@@ -47,6 +47,18 @@ def find_model(name: str) -> type[DialogueSystem]:
     return system
 
 
+def resolve_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a system, the ones not given at their defaults.
+
+    Raises:
+        ConfigError: unknown name, unknown or unfit option.
+
+    >>> resolve_options("bigru", {"hidden_dim": 8})["dropout"]
+    0.2
+    """
+    return asdict(_configure(name, options))  # type: ignore[call-overload, no-any-return]
+
+
 def build_model(
     name: str, options: Mapping[str, Any], inputs: Mapping[str, InputSpec], n_classes: int
 ) -> DialogueSystem:
@@ -61,14 +73,19 @@ def build_model(
     Raises:
         ConfigError: unknown name or option, or no input.
     """
-    system = find_model(name)
-    known = [field.name for field in fields(system.Config)]
-    problems = [f"model {name}: {unknown_name('option', key, known)}" for key in options if key not in known]
+    config = _configure(name, options)
     if not inputs:
-        problems.append(f"model {name}: no modality; give at least one under features")
+        raise ConfigError(f"model {name}: no modality; give at least one under features")
+    return find_model(name)(config, inputs, n_classes)  # type: ignore[call-arg, arg-type]
+
+
+def _configure(name: str, options: Mapping[str, Any]) -> object:
+    config = find_model(name).Config
+    known = [field.name for field in fields(config)]
+    problems = [f"model {name}: {unknown_name('option', key, known)}" for key in options if key not in known]
     if problems:
         raise ConfigError(*problems)
-    return system(system.Config(**options), inputs, n_classes)  # type: ignore[call-arg, arg-type]
+    return config(**options)
 
 
-__all__ = ["MODELS", "DialogueSystem", "Output", "build_model", "find_model", "installed_models"]
+__all__ = ["MODELS", "DialogueSystem", "Output", "build_model", "find_model", "installed_models", "resolve_options"]

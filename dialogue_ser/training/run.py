@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from dialogue_ser.errors import CheckpointError
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.metrics.run_files import RunFiles
+from dialogue_ser.models import resolve_options
 from dialogue_ser.training import outputs
 from dialogue_ser.training.checkpointing import Checkpointer, judged_weights, restore
 from dialogue_ser.training.config import RunConfig
@@ -98,6 +99,9 @@ def train(
         CorpusError, MediaError, FeatureError, MissingDataError: data or features that cannot be had.
     """
     started = time.monotonic()
+    config = replace(
+        config, model=replace(config.model, options=resolve_options(config.model.name, config.model.options))
+    )
     directory = RunDirectory(Path(out) if out is not None else Path("runs") / config.name)
     directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
     if resume and directory.is_finished and not allow_mismatch:

@@ -11,6 +11,7 @@ from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.errors import ConfigError, CorpusError, TrainingError
 from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.metrics.scores import score
+from dialogue_ser.models import resolve_options
 from dialogue_ser.training.run import Run, train
 
 SMALL = {"training.epochs": 2, "training.ema_decay": 0.0}
@@ -31,6 +32,9 @@ def test_a_run_directory_is_self_contained(finished, tiny):
         "config.yaml", "environment.json", "metrics.jsonl", "predictions.parquet", "checkpoints", "model"
     }  # fmt: skip
     assert yaml.safe_load((finished.folder / "config.yaml").read_text())["optimizer"]["clip_norm"] == 5.0
+    model = yaml.safe_load((finished.folder / "config.yaml").read_text())["model"]
+    assert model["options"] == resolve_options(model["name"], finished.config.model.options)
+    assert len(model["options"]) > 3, "options nobody gave stand there with their defaults"
     assert [row["epoch"] for row in rows(finished, "epoch")] == [1, 2]
     assert [row["step"] for row in rows(finished, "step")] == list(range(1, 11))
     environment = json.loads((finished.folder / "environment.json").read_text())
@@ -136,7 +140,7 @@ def test_patience_stops_when_dev_no_longer_improves(tiny, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_step_and_writes_no_summary(tiny, tmp_path):
-    settings = {"optimizer.name": "sgd", "optimizer.learning_rate": 1e36, "optimizer.clip_norm": 0.0}
+    settings = {"optimizer.name": "sgd", "optimizer.learning_rate": 1e6, "optimizer.weight_decay": 1e3, "optimizer.clip_norm": 0.0}
     with pytest.raises(TrainingError, match=r"step \d+: the (loss|gradient) is not finite .*train/d\d+_u\d") as caught:
         train(tiny.tiny_config(**settings), tmp_path / "run")
     failed_at = int(str(caught.value).split(":")[0].removeprefix("step "))
