@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
+from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
 from dialogue_ser.nn.recurrence import EmotionRecurrence
@@ -75,6 +76,11 @@ class EmotionRNN(DialogueSystem):
         self.bidirectional_recurrence = not config.causal
         self.config = config
         self.turns = TurnEncoder(inputs, projection=config.projection, dropout=config.input_dropout)
+        if config.attention == "dot" and config.global_dim != self.turns.out_dim:
+            raise ConfigError(
+                f"model emotion-rnn: model.options.global_dim: found {config.global_dim}, but attention dot compares g "
+                f"with a turn's vector, so it must be {self.turns.out_dim}; or choose attention general"
+            )
         self.recurrence = EmotionRecurrence(
             self.turns.out_dim,
             global_dim=config.global_dim,

@@ -5,6 +5,7 @@ import torch
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
+from dialogue_ser.models import build_model
 from dialogue_ser.models.emotion_rnn import EmotionRNN, EmotionRNNConfig
 
 TEXT, AUDIO = InputSpec(kind="vector", dim=6), InputSpec(kind="vector", dim=4)
@@ -67,3 +68,10 @@ def test_head_may_see_the_turn_itself() -> None:
 def test_a_projection_of_no_modality_is_refused() -> None:
     with pytest.raises(ConfigError, match="did you mean 'text'"):
         EmotionRNN(EmotionRNNConfig(projection={"txt": 3}), {"text": TEXT}, 7)
+
+
+def test_dot_attention_needs_vectors_of_one_size() -> None:
+    inputs = {"text": InputSpec(kind="vector", dim=6)}
+    with pytest.raises(ConfigError, match=r"global_dim: found 150, .* must be 6"):
+        build_model("emotion-rnn", {"attention": "dot"}, inputs, 2)
+    assert build_model("emotion-rnn", {"attention": "dot", "global_dim": 6}, inputs, 2).n_classes == 2
