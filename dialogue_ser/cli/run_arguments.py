@@ -78,6 +78,8 @@ def parse_train(tokens: Sequence[str]) -> TrainRequest:
     control = {
         name: values.pop(name, None) for name in ("preset", "config", "resume", "out", "allow_mismatch", "print_config")
     }
+    if control["out"] == "":
+        raise ConfigError("--out: found '', expected a folder; leave it away for runs/NAME")
     values.setdefault("features", {})
     options = dict(values["model"].get("options") or {})
     if control["resume"]:  # a run begun from Python may have left options at their defaults: they are no difference

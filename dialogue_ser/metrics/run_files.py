@@ -72,11 +72,11 @@ class RunFiles:
             DialogueSerError: another line that is no JSON object.
         """
         path = self.folder / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        lines = path.read_bytes().splitlines() if path.is_file() else []  # bytes: a power cut may leave any at the end
         entries: list[dict[str, Any]] = []
         for number, line in enumerate(lines, start=1):
             try:
-                entries.append(_mapping(json.loads(line), path))
+                entries.append(_mapping(json.loads(line.decode("utf-8")), path))
             except ValueError as error:
                 # A run killed while writing leaves half a line at the end: that is no reason to refuse the rest.
                 if number < len(lines):
@@ -163,7 +163,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         return _mapping(json.loads(path.read_text(encoding="utf-8")), path)
     except ValueError as error:
-        raise DialogueSerError(f"{path}: no JSON object ({error}); delete it and write it again") from error
+        raise DialogueSerError(f"{path}: no JSON object ({error}); delete it, or restore it") from error
 
 
 def _mapping(value: object, path: Path) -> dict[str, Any]:

@@ -78,7 +78,10 @@ def restore(checkpoint: Checkpoint, learner: Learner, metrics: MetricsFile, acce
         metrics.truncate(int(values.pop("metrics_bytes")))
         state = TrainState.from_json(values)
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(f"checkpoint {checkpoint.name} does not fit this model: {error}") from error
+        raise CheckpointError(
+            f"checkpoint {checkpoint.name} does not fit this model or run directory: {error}; restore the directory as "
+            "it was, or begin again with another --out"
+        ) from error
     rng = part(checkpoint.tensors, "rng")
     rank = min(accelerator.process_index, len(rng["torch"]) - 1)
     restore_rng({name: values_of_ranks[rank] for name, values_of_ranks in rng.items()})

@@ -1,6 +1,5 @@
 """Starting, continuing and refusing a run directory."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,8 @@ class RunDirectory:
         """Refuses what would overwrite a run, or continue one under other settings.
 
         Raises:
-            ConfigError: the folder holds a run and ``resume`` is not set; or settings differ, each one listed.
+            ConfigError: the folder holds a run, or somebody's config.yaml, and ``resume`` is not set; or settings
+                differ, each one listed.
             CheckpointError: nothing to resume.
         """
         if not resume:
@@ -55,6 +55,10 @@ class RunDirectory:
                 state = "a finished" if self.is_finished else "an unfinished"
                 raise ConfigError(
                     f"{self.folder}: holds {state} run; continue it with --resume or choose another --out"
+                )
+            if (self.folder / "config.yaml").is_file() and not (self.folder / "environment.json").is_file():
+                raise ConfigError(  # a run writes both; perhaps it is the very file given as --config
+                    f"{self.folder}: holds a config.yaml that no run wrote; choose another --out, it would be replaced"
                 )
             return
         if not (self.folder / "config.yaml").is_file():
@@ -67,11 +71,11 @@ class RunDirectory:
 
         Raises:
             ConfigError: every difference.
+            DialogueSerError: an environment.json that is damaged.
         """
         path = self.folder / "environment.json"
         if path.is_file():
-            before = json.loads(path.read_text(encoding="utf-8"))
-            self._refuse(environment_differences(before, now), allow_mismatch)
+            self._refuse(environment_differences(RunFiles(self.folder).environment, now), allow_mismatch)
 
     def write_config(self, config: RunConfig) -> None:
         """config.yaml, fully resolved."""

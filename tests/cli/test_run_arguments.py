@@ -169,3 +169,8 @@ def test_merging_layers_leaves_them_unchanged():
 def test_a_list_that_is_none_is_asked_for_as_a_list(config):
     with pytest.raises(ConfigError, match=r"found 'l2', expected a list such as \[a, b\]"):
         resolved(config, "--features.text.transforms", "l2")
+
+
+def test_an_empty_run_directory_is_no_default(config):
+    with pytest.raises(ConfigError, match="--out: found ''"):
+        resolved(config, "--out=")

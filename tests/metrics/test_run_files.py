@@ -25,6 +25,8 @@ def test_a_torn_last_line_is_left_out_but_a_torn_middle_one_is_an_error(tmp_path
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"kind": "epoch", "epoch": 1}\n{"kind": "epo')
     assert [e["epoch"] for e in RunFiles(tmp_path).epochs] == [1]
+    path.write_bytes(b'{"kind": "epoch", "epoch": 1, "name": "\xe2\x80\xa8"}\n\xff\xfe\x00\x00')  # a power cut
+    assert [e["epoch"] for e in RunFiles(tmp_path).epochs] == [1]
     path.write_text('{"kind": "epo\n{"kind": "epoch", "epoch": 1}\n')
     with pytest.raises(DialogueSerError, match="row 1"):
         _ = RunFiles(tmp_path).history
