@@ -44,6 +44,7 @@ TESTED_IN = {
     "nn/turn.py": ("nn/test_recurrence.py", "one recurrence in several files"),
     "report/html.py": ("report/test_page.py", "pieces of the page"),
     "report/sections.py": ("report/test_page.py", "pieces of the page"),
+    "report/settings.py": ("report/test_page.py", "pieces of the page"),
     "training/callbacks.py": ("training/test_loop.py", "a protocol that the loop calls"),
     "training/config.py": ("training/test_config_io.py", "records, read and written there"),
     "training/prepare.py": ("training/test_run.py", "first half of a run"),

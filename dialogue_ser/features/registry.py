@@ -12,7 +12,7 @@ from dialogue_ser.features.checked import CheckedEncoder
 from dialogue_ser.features.functions import FunctionEncoder, Source, source_of
 
 ENCODERS: dict[str, str] = {
-    "minilm": "dialogue_ser.features.hf_text:minilm",
+    "minilm": "dialogue_ser.features.minilm:minilm",
     "hf-text": "dialogue_ser.features.hf_text:HfText",
     "opensmile": "dialogue_ser.features.opensmile:OpenSmile",
     "precomputed": "dialogue_ser.features.precomputed:Precomputed",

@@ -8,7 +8,8 @@ import yaml
 
 from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.report.page import headline_split, scores_of
-from dialogue_ser.report.sections import summary_pairs, verdict
+from dialogue_ser.report.sections import verdict
+from dialogue_ser.report.settings import summary_pairs
 from dialogue_ser.report.tables import METRIC_NAMES, class_rows, floor_rows, render_markdown, split_rows
 
 

@@ -18,6 +18,7 @@ from dialogue_ser.report import sections
 from dialogue_ser.report.figures import class_bars, confusion_heat_map, reliability_diagram, training_curves
 from dialogue_ser.report.highlights import confident_errors, instructive_dialogues
 from dialogue_ser.report.html import Picture
+from dialogue_ser.report.settings import subtitle
 from dialogue_ser.report.theme import Theme, to_png
 from dialogue_ser.report.timeline import DialogueView, attention_heat_map, dialogue_view, emotion_timeline
 
@@ -156,7 +157,7 @@ def _document(run: RunFiles, body: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(run.name)} · dialogue_ser</title><style>{css}</style></head>\n<body>"
         '<a class="skip" href="#result">Skip to the result</a>'
-        f"<header><div><h1>{escape(run.name)}</h1><p>{escape(sections.subtitle(run.config))}</p></div></header>"
+        f"<header><div><h1>{escape(run.name)}</h1><p>{escape(subtitle(run.config))}</p></div></header>"
         f'<nav aria-label="Sections"><div>{links}</div></nav>\n<main>{body}</main>\n'
         "<footer>Written by dialogue_ser from the files of the run directory.</footer>"
         "</body></html>\n"

