@@ -65,11 +65,8 @@ def _mark_best(axes: Axes, epochs: Sequence[Mapping[str, Any]], best: int | None
     value = next(((e.get("dev") or {}).get(metric) for e in epochs if e["epoch"] == best), None)
     if best is None or value is None:
         return
-    axes.plot([best], [value], marker="*", markersize=12, color=colour, linestyle="none", zorder=5)
-    axes.annotate(
-        f"epoch {best}: {value:.3f}", (best, value), xytext=(0, -14), textcoords="offset points", ha="center",
-        va="top", fontsize=8, color=colour, fontweight="bold",
-    )  # fmt: skip
+    label = f"epoch {best}: {value:.3f}"  # in the legend: beside the star it would lie on the curve
+    axes.plot([best], [value], marker="*", markersize=12, color=colour, linestyle="none", zorder=5, label=label)
 
 
 def confusion_heat_map(confusion: Sequence[Sequence[int]], labels: Sequence[str], theme: Theme = "light") -> Figure:
