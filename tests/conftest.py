@@ -1,8 +1,9 @@
 """What every test shares: run-time shape checks, one thread, no network, and the data beside the checkout."""
 
+import importlib.util
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -79,3 +80,22 @@ def sample() -> Path:
     from dialogue_ser.corpus.locate import sample_folder
 
     return sample_folder()
+
+
+@pytest.fixture(scope="session")
+def write_run() -> Callable[..., Path]:
+    """Writes a run directory made up by tests/synthetic_run.py."""
+    # --import-mode=importlib puts no test folder on sys.path, so the maker is loaded by its path.
+    spec = importlib.util.spec_from_file_location("synthetic_run", Path(__file__).with_name("synthetic_run.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    write: Callable[..., Path] = module.write_run
+    return write
+
+
+@pytest.fixture
+def run_dir(write_run: Callable[..., Path], tmp_path: Path) -> Path:
+    """A made-up finished run."""
+    return write_run(tmp_path / "demo")
