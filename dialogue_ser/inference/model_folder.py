@@ -164,7 +164,7 @@ def find_model_folder(place: str | Path, revision: str | None = None) -> Path:
 def _read_config(path: Path) -> Mapping[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise CheckpointError(f"{path}: is not JSON ({error}); copy the model folder again") from error
     if not isinstance(config, dict) or "format_version" not in config:
         raise CheckpointError(

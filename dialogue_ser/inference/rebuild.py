@@ -32,7 +32,7 @@ def rebuild_model(saved: SavedModel) -> DialogueSystem:
     """The system with the saved weights, on the CPU.
 
     Raises:
-        CheckpointError: missing and extra weights, and shapes that differ: every one of them.
+        CheckpointError: missing and extra weights, shapes that differ, values that are not finite: every one of them.
         ConfigError: a model or option that does not exist here.
         KeyError, TypeError: config.json is not complete.
     """
@@ -47,6 +47,11 @@ def rebuild_model(saved: SavedModel) -> DialogueSystem:
         f"weight {name!r} has shape {tuple(value.shape)}, the model needs {tuple(expected[name].shape)}"
         for name, value in saved.weights.items()
         if name in expected and value.shape != expected[name].shape
+    ]
+    problems += [
+        f"weight {name!r} holds NaN or infinite values"
+        for name, value in saved.weights.items()
+        if value.is_floating_point() and not value.isfinite().all()
     ]
     if problems:
         hint = "config.json and model.safetensors are not of one model; copy the whole folder again"

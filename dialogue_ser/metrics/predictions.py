@@ -133,6 +133,13 @@ def predictions_of(frame: pd.DataFrame, origin: str = "predictions") -> Predicti
         problems.append(
             f"{origin}: {int(frame['predicted'].isna().sum())} turns have no prediction; predict every turn"
         )
+    problems += [
+        f"{origin}: column p_{label} holds {frame[PROBABILITY_PREFIX + label].dtype}, expected numbers"
+        for label in labels
+        if not pd.api.types.is_numeric_dtype(frame[PROBABILITY_PREFIX + label])
+    ]
+    if not pd.api.types.is_numeric_dtype(frame["turn"]):
+        problems.append(f"{origin}: column turn holds {frame['turn'].dtype}, expected whole numbers")
     twice = frame.loc[frame.duplicated(["split", "utterance_id"]), "utterance_id"]
     problems += [f"{origin}: utterance {name!r} occurs twice; ids are unique inside a split" for name in twice]
     if problems:

@@ -52,7 +52,11 @@ class RunFiles:
             value = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise DialogueSerError(f"{path}: no valid YAML ({error}); restore it from the run that wrote it") from error
-        return _mapping(value, path)
+        config = _mapping(value, path)
+        wrong = [name for name in ("data", "features", "model") if not isinstance(config.get(name, {}), dict)]
+        if wrong:
+            raise DialogueSerError(*(f"{path}: {name} is no mapping; restore the file" for name in wrong))
+        return config
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -86,6 +90,9 @@ class RunFiles:
     @property
     def epochs(self) -> tuple[dict[str, Any], ...]:
         """The ``epoch`` lines of metrics.jsonl, the newest of each epoch (a resumed run may have repeated one)."""
+        for row, entry in enumerate(self.history, start=1):
+            if entry.get("kind") == "epoch" and not isinstance(entry.get("epoch"), int):
+                raise DialogueSerError(f"{self.folder / 'metrics.jsonl'} row {row}: has no epoch; remove the line")
         newest = {entry["epoch"]: entry for entry in self.history if entry.get("kind") == "epoch"}
         return tuple(newest[epoch] for epoch in sorted(newest))
 

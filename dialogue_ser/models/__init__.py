@@ -71,12 +71,19 @@ def build_model(
         n_classes: C.
 
     Raises:
-        ConfigError: unknown name or option, or no input.
+        ConfigError: unknown name or option, no input, or weights that do not fit into memory.
     """
     config = _configure(name, options)
     if not inputs:
         raise ConfigError(f"model {name}: no modality; give at least one under features")
-    return find_model(name)(config, inputs, n_classes)  # type: ignore[call-arg, arg-type]
+    try:
+        return find_model(name)(config, inputs, n_classes)  # type: ignore[call-arg, arg-type]
+    except RuntimeError as error:
+        if "allocate" not in str(error):
+            raise
+        raise ConfigError(
+            f"model {name}: its weights do not fit into this machine's memory; make the sizes in model.options smaller"
+        ) from error
 
 
 def _configure(name: str, options: Mapping[str, Any]) -> object:

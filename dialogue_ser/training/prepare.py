@@ -118,15 +118,7 @@ def build_system(config: RunConfig, data: Data) -> DialogueSystem:
         ConfigError: a model or option that does not exist, out of range, or too large for this machine.
     """
     inputs = {modality: table.spec for modality, table in data.tables.items()}
-    try:
-        return build_model(config.model.name, config.model.options, inputs, len(data.corpus.label_set))
-    except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and "allocate" not in str(error):
-            raise
-        raise ConfigError(
-            f"model {config.model.name}: its weights do not fit into this machine's memory; make the sizes in "
-            "model.options smaller"
-        ) from error
+    return build_model(config.model.name, config.model.options, inputs, len(data.corpus.label_set))
 
 
 def make_batches(config: RunConfig, data: Data, accelerator: Accelerator) -> Batches:

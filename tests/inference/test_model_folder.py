@@ -150,3 +150,9 @@ def test_saving_over_a_model_replaces_it_and_keeps_other_files(folder):
 def _edit(folder, **changes):
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_json_that_is_nested_without_end_is_refused(folder):
+    (folder / "config.json").write_text("[" * 100_000)
+    with pytest.raises(CheckpointError, match="is not JSON"):
+        read_model_folder(folder)

@@ -67,3 +67,10 @@ def test_a_pipeline_gives_the_same_rows_after_loading(saved, classifier, dialogu
     before, after = classifier.pipelines["text"], rebuild_pipeline(saved, "text", None, trust_code=False)
     for key, row in before.table(turns).rows.items():
         assert (after.table(turns).rows[key] == row).all()
+
+
+def test_weights_that_are_not_finite_are_named(saved):
+    name, value = next((name, value) for name, value in saved.weights.items() if value.is_floating_point())
+    broken = replace(saved, weights={**saved.weights, name: torch.full_like(value, float("nan"))})
+    with pytest.raises(CheckpointError, match=f"weight '{name}' holds NaN or infinite values"):
+        rebuild_model(broken)

@@ -97,3 +97,9 @@ def test_other_turns_or_gold_are_not_aligned() -> None:
 def test_an_unknown_split_is_named_with_the_known_ones() -> None:
     with pytest.raises(DialogueSerError, match="did you mean 'test'"):
         predictions_of(_frame()).split("tset")
+
+
+def test_columns_that_hold_no_numbers_are_named() -> None:
+    with pytest.raises(DialogueSerError) as caught:
+        predictions_of(_frame().assign(p_joy="much", turn="first"))
+    assert ["p_joy" in problem or "turn" in problem for problem in caught.value.problems] == [True, True]

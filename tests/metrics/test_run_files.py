@@ -38,7 +38,7 @@ def test_a_repeated_epoch_of_a_resumed_run_counts_once_with_its_newest_line(tmp_
     assert [(e["epoch"], e["seconds"]) for e in RunFiles(tmp_path).epochs] == [(1, 1.0), (2, 9.0)]
 
 
-@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n"])
+@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "data: 3\n"])
 def test_a_config_that_is_no_mapping_names_the_file(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(DialogueSerError, match=r"config\.yaml"):
@@ -80,3 +80,9 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeyp
 def test_json_text_refuses_nan() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         to_json({"f1": float("nan")})
+
+
+def test_an_epoch_line_without_its_epoch_names_the_row(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"kind": "step"}\n{"kind": "epoch"}\n')
+    with pytest.raises(DialogueSerError, match=r"metrics\.jsonl row 2: has no epoch"):
+        _ = RunFiles(tmp_path).epochs

@@ -23,3 +23,9 @@ def test_unknown_systems_and_options_name_the_nearest() -> None:
 def test_a_system_without_inputs_is_refused() -> None:
     with pytest.raises(ConfigError, match="no modality"):
         build_model("bigru", {}, {}, 2)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_too_large_for_this_machine_is_refused_with_what_to_change(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"do not fit into this machine's memory; make the sizes in model\.options"):
+        build_model(name, {"hidden_dim": 10**12}, {"text": InputSpec(kind="vector", dim=3)}, 2)

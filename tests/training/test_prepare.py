@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dialogue_ser.corpus.schema import Corpus, Dialogue
-from dialogue_ser.errors import ConfigError, CorpusError
+from dialogue_ser.errors import CorpusError
 from dialogue_ser.training import prepare
 from dialogue_ser.training.run import train
 
@@ -43,9 +43,3 @@ def test_votes_are_labels_to_learn_from_only_where_labels_are_soft(tiny, monkeyp
     assert len(prepare.load_data(config).train) == 19
     with pytest.raises(CorpusError, match="split 'train'"):
         prepare.load_data(tiny.tiny_config())
-
-
-def test_a_model_too_large_for_this_machine_is_refused_with_what_to_change(tiny) -> None:
-    config = tiny.tiny_config(**{"model.options.hidden_dim": 10**9})
-    with pytest.raises(ConfigError, match=r"do not fit into this machine's memory; make the sizes in model\.options"):
-        prepare.build_system(config, prepare.load_data(tiny.tiny_config()))
