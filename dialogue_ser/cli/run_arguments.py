@@ -68,8 +68,9 @@ def parse_train(tokens: Sequence[str]) -> TrainRequest:
     for _, layer in layers:
         base = merge(base, layer)
     tokens, removed = _removed_modalities(tokens)
-    for modality in removed:
+    for modality in removed:  # and what the model says about it
         base.get("features", {}).pop(modality, None)
+        base.get("model", {}).get("options", {}).get("projection", {}).pop(modality, None)
     base = merge(base, _shape_of(tokens, base))
     where = " + ".join(source for source, _ in layers) or "defaults"
     filled = config_to_dict(config_from_dict(base, where=where))

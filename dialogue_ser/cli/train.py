@@ -46,9 +46,12 @@ def finish(run_dir: Path) -> Path:
 
 
 def _train(request: TrainRequest) -> int:
+    from dialogue_ser.training.devices import is_main_process
     from dialogue_ser.training.run import train
 
     run = train(request.config, out=request.out, resume=request.resume, allow_mismatch=request.allow_mismatch)
+    if not is_main_process():  # under `accelerate launch` and torchrun one process scores, writes and prints
+        return 0
     report = finish(run.folder)
     print(f"run:    {run.folder}\nreport: {report}\nuse it: dialogue-ser predict {run.folder} INPUT.csv")
     return 0

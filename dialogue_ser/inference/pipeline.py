@@ -100,7 +100,8 @@ class FeaturePipeline:
             if trained.front_end == "words":
                 if transforms:
                     raise ConfigError(
-                        f"features.{modality}: transforms do not apply to the word ids of {encoder!r}; drop them"
+                        f"features.{modality}: transforms do not apply to the word ids of {encoder!r}; drop them "
+                        f"(--features.{modality}.transforms [])"
                     )
                 source = WordIds(**{key: options[key] for key in front if key in options})
             else:

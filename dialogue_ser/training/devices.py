@@ -30,6 +30,11 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
     return accelerator
 
 
+def is_main_process() -> bool:
+    """Whether this process is the one of a run that writes and prints; True outside ``accelerate launch``."""
+    return bool(PartialState().is_main_process)
+
+
 def sum_over_ranks(accelerator: Accelerator, value: Tensor) -> Tensor:
     """Elementwise sum over all processes (a copy when there is one process)."""
     total = accelerator.reduce(value, reduction="sum")

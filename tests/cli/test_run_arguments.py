@@ -174,3 +174,9 @@ def test_a_list_that_is_none_is_asked_for_as_a_list(config):
 def test_an_empty_run_directory_is_no_default(config):
     with pytest.raises(ConfigError, match="--out: found ''"):
         resolved(config, "--out=")
+
+
+def test_a_removed_modality_leaves_the_models_projection_too():
+    config = parse_train(["--preset", "quickstart", "--features.audio", "null"]).config
+    assert list(config.features) == ["text"]
+    assert config.model.options["projection"] == {"text": 64}

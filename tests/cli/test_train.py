@@ -10,6 +10,7 @@ import yaml
 from dialogue_ser.cli.train import train_command
 from dialogue_ser.errors import ConfigError, MissingDataError
 from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.training import devices
 
 
 def test_one_command_leaves_a_whole_run_directory(trained):
@@ -116,3 +117,10 @@ def test_ctrl_c_saves_exits_130_and_resume_ends_as_the_uninterrupted_run_did(con
 def test_a_run_without_its_config_file_is_a_clear_error(tmp_path):
     with pytest.raises((ConfigError, MissingDataError), match="no run there"):
         train_command(["--resume", str(tmp_path)])
+
+
+def test_of_several_processes_only_the_main_one_prints_and_reports(config, cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "is_main_process", lambda: False)
+    status, out, err = cli("train", "--config", config, "--out", tmp_path / "run", "--training.epochs", "1")
+    assert (status, out, err) == (0, "", "")
+    assert not (tmp_path / "run" / "report.html").exists()

@@ -3,7 +3,7 @@ import torch
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config import TrainingConfig
-from dialogue_ser.training.devices import make_accelerator, sum_over_ranks
+from dialogue_ser.training.devices import is_main_process, make_accelerator, sum_over_ranks
 
 
 def test_runs_of_one_process_may_have_different_precisions():
@@ -40,3 +40,8 @@ def test_a_sum_over_one_process_is_a_copy():
     total = sum_over_ranks(accelerator, value)
     total += 1
     assert value.tolist() == [1.0, 1.0]
+
+
+def test_a_single_process_is_the_main_one():
+    make_accelerator(TrainingConfig(device="cpu"))
+    assert is_main_process()

@@ -7,6 +7,7 @@ from pathlib import Path
 from dialogue_ser.corpus.locate import find_data, sample_folder
 from dialogue_ser.corpus.rows import Row, Rows, read_rows
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.corpus.sources import SOURCES
 from dialogue_ser.corpus.times import parse_seconds
 from dialogue_ser.corpus.validate import problems_of
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
@@ -121,7 +122,10 @@ def _check_files(name: str, folder: Path, splits: Sequence[str]) -> None:
     files = ", ".join(f"{split}_sent_emo.csv" for split in missing)
     there = [split for split in splits if split not in missing]
     mend = f" or read only what is there (--data.options.splits '{list(there)}')" if there else ""
-    raise MissingDataError(f"{folder}: {files} missing; get them with `dialogue-ser data download {name}`{mend}")
+    fetch = (
+        f"get them with `dialogue-ser data download {name}`" if name in SOURCES else "give the folder that holds them"
+    )
+    raise MissingDataError(f"{folder}: {files} missing; {fetch}{mend}")
 
 
 def _read_files(folder: Path, splits: Sequence[str], encoding: str) -> tuple[dict[str, Rows], list[str]]:

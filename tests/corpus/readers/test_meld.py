@@ -362,3 +362,8 @@ def test_sample_corpus_is_read_with_its_speech():
             assert turn.audio.path.is_relative_to(folder / "audio" / split)
     assert {turn.label for turn in utterances(sample.split("train"))} == set(sample.label_set)
     assert decode(sample.split("dev")[0].utterances[0].audio.path).duration_seconds > 0.2
+
+
+def test_a_folder_without_the_sample_is_not_sent_to_a_download_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(MissingDataError, match="missing; give the folder that holds them"):
+        read_corpus("sample", tmp_path)
