@@ -52,7 +52,9 @@ class Precomputed:
         self.name = "precomputed"
         self.modality = modality
         self.kind: InputKind = kind
-        self.traits = EncoderTraits(context=(0, 0), reads=("id",), is_stored=False, may_be_nan=True, is_data=True)
+        # Nobody can tell from a file what its rows have seen: MELD's well-known pickles are states of a bidirectional
+        # model (PEERS.md, trap 8). So no causal claim may rest on them.
+        self.traits = EncoderTraits(context="dialogue", reads=("id",), is_stored=False, may_be_nan=True, is_data=True)
         self._path = path if isinstance(path, str) else dict(path)
         self._key = key
         self._columns = None if columns is None else tuple(columns)

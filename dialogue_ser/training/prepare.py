@@ -21,6 +21,7 @@ from dialogue_ser.models import build_model
 from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.interrupt import StopRequest
+from dialogue_ser.training.leakage import refuse_leaked_weights
 from dialogue_ser.training.learner import Learner
 from dialogue_ser.training.loop import Task
 from dialogue_ser.training.loss import DialogueLoss, class_weights
@@ -70,7 +71,7 @@ def load_data(config: RunConfig, store: FeatureStore | None = None) -> Data:
     """Reads the corpus, fits every modality's pipeline on train and makes the tables of all splits.
 
     Raises:
-        ConfigError: unknown reader, encoder or option; no modality.
+        ConfigError: unknown reader, encoder or option; no modality; weights that have seen the test split.
         CorpusError: bad rows, unknown or empty split.
         MediaError, FeatureError: features that cannot be made.
         MissingDataError: the corpus is not on this machine.
@@ -82,6 +83,7 @@ def load_data(config: RunConfig, store: FeatureStore | None = None) -> Data:
     train = tuple(dialogue for name in data.train.split("+") for dialogue in corpus.split(name))
     dev = corpus.split(data.dev)
     _check_labelled(config, corpus.name, train, dev)
+    refuse_leaked_weights(config, corpus.name)
     pipelines = {
         modality: FeaturePipeline.build(
             modality, feature.encoder, feature.options, transforms=feature.transforms, on_bad=data.on_bad

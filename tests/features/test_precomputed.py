@@ -160,6 +160,10 @@ def test_the_fingerprint_is_that_of_the_files(tmp_path, talk) -> None:
     assert fingerprint() != first
 
 
+def test_nobody_knows_what_the_rows_have_seen_so_they_count_as_reading_the_whole_dialogue(tmp_path) -> None:
+    assert Precomputed(path=str(tmp_path / "a.csv")).traits.context == "dialogue"
+
+
 def test_wrong_options_are_refused(tmp_path, talk) -> None:
     with pytest.raises(ConfigError, match="kind 'tokens'"):
         Precomputed(path="x.csv", kind="tokens")

@@ -124,6 +124,14 @@ def test_padding_never_changes_real_turns(system: DialogueSystem) -> None:
         assert _close(_log_probs(system, _pad(batch, extra, content)), plain)
 
 
+@pytest.mark.parametrize("party", [0, 5])
+def test_whoever_padding_points_at_neither_speaks_nor_listens(system: DialogueSystem, party: int) -> None:
+    """PEERS.md, trap 4: elsewhere padded turns belong to speaker 0, whose state they move."""
+    batch = _batch(_dialogues())
+    pointing = replace(batch, speaker=torch.where(batch.is_real_turn, batch.speaker, party))
+    assert _close(_log_probs(system, pointing), _log_probs(system, batch))
+
+
 def test_batch_mates_and_their_order_change_nothing(system: DialogueSystem) -> None:
     dialogues = _dialogues()
     together = _log_probs(system, _batch(dialogues))

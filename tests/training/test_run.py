@@ -140,7 +140,12 @@ def test_patience_stops_when_dev_no_longer_improves(tiny, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_step_and_writes_no_summary(tiny, tmp_path):
-    settings = {"optimizer.name": "sgd", "optimizer.learning_rate": 1e6, "optimizer.weight_decay": 1e3, "optimizer.clip_norm": 0.0}
+    settings = {
+        "optimizer.name": "sgd",
+        "optimizer.learning_rate": 1e6,
+        "optimizer.weight_decay": 1e3,
+        "optimizer.clip_norm": 0.0,
+    }
     with pytest.raises(TrainingError, match=r"step \d+: the (loss|gradient) is not finite .*train/d\d+_u\d") as caught:
         train(tiny.tiny_config(**settings), tmp_path / "run")
     failed_at = int(str(caught.value).split(":")[0].removeprefix("step "))
@@ -182,3 +187,17 @@ def test_votes_of_a_table_reach_the_loss_where_soft_labels_are_asked_for(tiny, t
     # The model is the same at its first step; only the tied turn, which has no label, tells the two apart.
     assert first_loss[True] != first_loss[False]
     assert pd.read_parquet(run.folder / "predictions.parquet")["gold"].isna().tolist()[:3] == [False, True, False]
+
+
+@pytest.mark.parametrize("split", ["test", "dev"])
+def test_labels_of_test_and_dev_never_reach_the_weights(tiny, tmp_path, split):
+    options = {"data.options": {"relabel": {split: "cross"}}}
+    same, other = (
+        train(tiny.tiny_config(**SMALL, **extra), tmp_path / name) for name, extra in (("a", {}), ("b", options))
+    )
+    steps = [[(row["loss"], row["grad_norm"]) for row in rows(run, "step")] for run in (same, other)]
+    assert steps[0] == steps[1]  # class weights, normalisers and vocabulary are train's alone
+    assert same.scores[split] != other.scores[split]
+    if split == "test":
+        weights = [load_file(run.folder / "model" / "model.safetensors") for run in (same, other)]
+        assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
