@@ -30,7 +30,6 @@ TESTED_IN = {
     "features/audio_input.py": ("features/test_opensmile.py", "what audio encoders share, seen through one"),
     "features/checked.py": ("features/test_registry.py", "wraps what the registry builds"),
     "features/content.py": ("features/test_store.py", "keys of the store"),
-    "features/files.py": ("features/test_precomputed.py", "hashes of feature files"),
     "features/functions.py": ("features/test_registry.py", "functions become encoders by registration"),
     "features/pinned.py": ("inference/test_pipeline.py", "compares encoders when a pipeline is loaded"),
     "features/rowfiles.py": ("features/test_precomputed.py", "reads its files"),

@@ -33,8 +33,8 @@ def finish(run_dir: Path) -> Path:
     Returns:
         the report's path.
     """
+    from dialogue_ser.durable import write_atomically
     from dialogue_ser.evaluation.run import evaluate_run
-    from dialogue_ser.metrics.run_files import write_atomically
     from dialogue_ser.report.card import model_card
     from dialogue_ser.report.page import write_report
 

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
 from dialogue_ser.evaluation.compare import compare_predictions
 from dialogue_ser.evaluation.floors import majority, tfidf_logistic
 from dialogue_ser.evaluation.protocols import PeekWarning, check_selection, protocol_of
 from dialogue_ser.metrics.predictions import Predictions
-from dialogue_ser.metrics.run_files import RunFiles, to_json, write_atomically
+from dialogue_ser.metrics.run_files import RunFiles, to_json
 from dialogue_ser.metrics.scores import METRICS, from_confusion
 from dialogue_ser.metrics.summary import summarise
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from dialogue_ser.corpus.schema import Dialogue, Utterance
 from dialogue_ser.errors import MediaError
-from dialogue_ser.features.files import file_sha256
 from dialogue_ser.features.traits import EncoderTraits
+from dialogue_ser.media.hashing import file_sha256
 
 
 def fingerprint_digest(name: str, kind: str, fingerprint: Mapping[str, Any]) -> str:

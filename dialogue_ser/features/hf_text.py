@@ -10,9 +10,9 @@ import numpy as np
 from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import ConfigError, FeatureError
 from dialogue_ser.features.api import Array, InputKind
-from dialogue_ser.features.files import file_sha256
 from dialogue_ser.features.traits import EncoderTraits
 from dialogue_ser.features.words import ascii_quotes
+from dialogue_ser.media.hashing import file_sha256
 
 Pooling = Literal["mean", "cls", "max", "mean+max", "none"]
 LayerMerge = Literal["mean", "concat"]

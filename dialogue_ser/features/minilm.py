@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.errors import FeatureError, MissingDataError
-from dialogue_ser.features.files import file_sha256
 from dialogue_ser.features.hf_text import HfText
+from dialogue_ser.media.hashing import file_sha256
 
 #: Of the published model.safetensors (DATA.md).
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

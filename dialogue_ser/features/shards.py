@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import save
 
+from dialogue_ser.durable import write_atomically
 from dialogue_ser.features.api import Array
-from dialogue_ser.features.files import file_sha256, replace_file
+from dialogue_ser.media.hashing import file_sha256
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def write_shard(folder: Path, rows: Mapping[str, Array]) -> dict[str, Place]:
     starts = np.cumsum([0, *(len(array) for array in arrays)], dtype=np.int64)
     content = save({"values": np.ascontiguousarray(np.concatenate(arrays)), "starts": starts})
     name = f"shard-{uuid.uuid4().hex}.safetensors"
-    replace_file(folder / name, content)
+    write_atomically(folder / name, content)
     digest = hashlib.sha256(content).hexdigest()
     return {key: Place(name, position, len(content), digest) for position, key in enumerate(rows)}
 
@@ -115,7 +116,7 @@ def write_index(folder: Path, places: Mapping[str, Place]) -> None:
     )
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
-    replace_file(folder / "index.parquet", sink.getvalue().to_pybytes())
+    write_atomically(folder / "index.parquet", sink.getvalue().to_pybytes())
 
 
 def quarantine(folder: Path, names: Sequence[str]) -> None:

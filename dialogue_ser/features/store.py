@@ -13,11 +13,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from dialogue_ser.corpus.schema import Dialogue
+from dialogue_ser.durable import WRITING, write_atomically
 from dialogue_ser.errors import FeatureError, MediaError
 from dialogue_ser.features.api import Array, UtteranceEncoder
 from dialogue_ser.features.audio_input import BadClipsError
 from dialogue_ser.features.content import content_keys, fingerprint_digest, parts
-from dialogue_ser.features.files import replace_file
 from dialogue_ser.features.shards import Place, is_intact, quarantine, read_index, read_shard, write_index, write_shard
 from dialogue_ser.features.traits import traits_of
 
@@ -125,7 +125,7 @@ class FeatureStore:
                 listed = {place.shard for place in read_index(entry.folder).values()}
                 orphans = [
                     path
-                    for path in (*entry.folder.glob("shard-*"), *entry.folder.glob(".writing-*"))
+                    for path in (*entry.folder.glob("shard-*"), *entry.folder.glob(f"{WRITING}*"))
                     if path.name not in listed and time.time() - path.stat().st_mtime > _ORPHAN_SECONDS
                 ]
                 for path in (*orphans, *entry.folder.glob("quarantine/*")):
@@ -140,7 +140,7 @@ class FeatureStore:
             folder.mkdir(parents=True, exist_ok=True)
             if not (folder / "encoder.json").exists():
                 description = {"name": encoder.name, "kind": encoder.kind, "fingerprint": fingerprint}
-                replace_file(folder / "encoder.json", json.dumps(description, indent=1).encode())
+                write_atomically(folder / "encoder.json", json.dumps(description, indent=1).encode())
         except OSError as error:
             raise _cannot_write(folder, error) from error
         return folder

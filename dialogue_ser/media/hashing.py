@@ -1,6 +1,7 @@
 """Content hashes of files, read in pieces so that a ten-gigabyte archive fits into memory."""
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 from dialogue_ser.errors import MediaError
@@ -24,3 +25,19 @@ def content_hash(path: Path | str) -> str:
             f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions"
         ) from error
     return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """As :func:`content_hash`, but read once per process as long as the file's size and time stay the same.
+
+    Raises:
+        OSError: no such file.
+        MediaError: it cannot be read.
+    """
+    status = path.stat()
+    return _remembered(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=65536)
+def _remembered(path: Path, size_bytes: int, modified_ns: int) -> str:
+    return content_hash(path)

@@ -4,8 +4,6 @@ Lives here because evaluation and report both read them and may not import each 
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -136,27 +134,6 @@ class RunFiles:
                 }
         except SafetensorError as error:
             raise DialogueSerError(f"{path}: damaged ({error}); delete it or write it again") from error
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a whole file or nothing: temporary file beside it, fsync, rename.
-
-    Args:
-        path: replaced if it exists; its folder must exist.
-        content: text (as UTF-8) or bytes.
-    """
-    data = content.encode() if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp makes it private; a report is for reading
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def to_json(value: object) -> str:

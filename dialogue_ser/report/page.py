@@ -10,9 +10,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.metrics.predictions import Predictions
-from dialogue_ser.metrics.run_files import RunFiles, write_atomically
+from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.metrics.summary import summarise
 from dialogue_ser.report import sections
 from dialogue_ser.report.figures import class_bars, confusion_heat_map, reliability_diagram, training_curves

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import DialogueSerError, MissingDataError, unknown_name
-from dialogue_ser.metrics.run_files import write_atomically
 from dialogue_ser.report.tables import Row, render_markdown
 
 Renderer = Callable[[Path], str]

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from dialogue_ser.durable import WRITING, sync_folder, write_synced
 from dialogue_ser.errors import CheckpointError
 
 FORMAT_VERSION = 1
 _TENSORS, _STATE, _MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
-_WRITING = ".writing-"
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ class CheckpointFolder:
         Raises:
             CheckpointError: it cannot be written (disk full, no permission); nothing half-written stays.
         """
-        aside, place = self.root / f"{_WRITING}{name}", self.root / name
+        aside, place = self.root / f"{WRITING}{name}", self.root / name
         # Own copies: tied weights share storage, which safetensors refuses.
         whole = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
         try:
@@ -69,15 +68,15 @@ class CheckpointFolder:
             aside.mkdir()
             contents = {_TENSORS: safetensors.torch.save(whole), _STATE: json.dumps(state).encode()}
             for file_name, content in contents.items():
-                _write_synced(aside / file_name, content)
+                write_synced(aside / file_name, content)
             files = {file_name: _proof(content) for file_name, content in contents.items()}
             manifest = {"format_version": FORMAT_VERSION, "files": files}
-            _write_synced(aside / _MANIFEST, json.dumps(manifest, indent=1).encode())  # last: it vouches for the others
-            _sync_folder(aside)
+            write_synced(aside / _MANIFEST, json.dumps(manifest, indent=1).encode())  # last: it vouches for the others
+            sync_folder(aside)
             if place.exists():  # damaged, or from a run that was resumed before it
                 shutil.rmtree(place)
             aside.rename(place)
-            _sync_folder(self.root)
+            sync_folder(self.root)
         except OSError as error:
             shutil.rmtree(aside, ignore_errors=True)
             raise CheckpointError(
@@ -136,21 +135,3 @@ class CheckpointFolder:
 
 def _proof(content: bytes) -> dict[str, Any]:
     return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes names in a folder survive a power cut (POSIX; elsewhere folders cannot be opened)."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dialogue_ser.corpus.schema import Corpus, Dialogue
-from dialogue_ser.metrics.run_files import to_json, write_atomically
+from dialogue_ser.durable import write_atomically
+from dialogue_ser.metrics.run_files import to_json
 from dialogue_ser.training.learner import Learner
 from dialogue_ser.training.plan import Batches
 from dialogue_ser.training.predict import Predicted, predict

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import CheckpointError, ConfigError
-from dialogue_ser.metrics.run_files import RunFiles, to_json, write_atomically
+from dialogue_ser.metrics.run_files import RunFiles, to_json
 from dialogue_ser.training.checkpoint import CheckpointFolder
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.config_io import dump_config, load_config

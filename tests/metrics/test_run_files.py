@@ -6,7 +6,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from dialogue_ser.errors import DialogueSerError, MissingDataError
-from dialogue_ser.metrics.run_files import RunFiles, to_json, write_atomically
+from dialogue_ser.metrics.run_files import RunFiles, to_json
 
 
 def test_absent_optional_files_give_empty_values(tmp_path: Path) -> None:
@@ -61,20 +61,6 @@ def test_damaged_attention_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "attention.safetensors").write_bytes(b"nothing of the kind")
     with pytest.raises(DialogueSerError, match=r"attention\.safetensors"):
         RunFiles(tmp_path).attention("test", "d1")
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "scores.json"
-    write_atomically(path, "old")
-
-    def no_space(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", no_space)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_json_text_refuses_nan() -> None:

@@ -81,9 +81,9 @@ def test_a_full_disk_leaves_the_earlier_checkpoints_and_nothing_half_written(fol
 
 def test_the_manifest_is_written_last(folder, monkeypatch):
     written = []
-    original = __import__("dialogue_ser.training.checkpoint", fromlist=["_write_synced"])._write_synced
+    original = __import__("dialogue_ser.training.checkpoint", fromlist=["write_synced"]).write_synced
     monkeypatch.setattr(
-        "dialogue_ser.training.checkpoint._write_synced", lambda path, c: (written.append(path.name), original(path, c))
+        "dialogue_ser.training.checkpoint.write_synced", lambda path, c: (written.append(path.name), original(path, c))
     )
     folder.save("step-3", tensors(3), {})
     assert written == ["tensors.safetensors", "state.json", "manifest.json"]
