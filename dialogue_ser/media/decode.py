@@ -91,7 +91,13 @@ def _check_file(path: Path) -> None:
         raise MediaError(f"{path}: is not a file; give the audio or video file itself")
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: is empty (0 bytes); copy or export it again")
-    lost = truncation(path)
+    try:
+        lost = truncation(path)
+    except OSError as error:
+        raise MediaError(
+            f"{path}: cannot be read ({error.strerror or error}); check its permissions, or mask it "
+            "(--data.on_bad mask)"
+        ) from error
     if lost is not None:
         raise MediaError(f"{path}: truncated WAV: {lost}; copy or export it again, or mask it (--data.on_bad mask)")
 

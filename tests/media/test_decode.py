@@ -197,3 +197,14 @@ def test_content_hash_follows_the_bytes_and_not_the_name(tmp_path):
     assert content_hash(tmp_path / "b.wav") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     with pytest.raises(MediaError, match="cannot be read"):
         content_hash(tmp_path / "nowhere.wav")
+
+
+def test_a_file_that_may_not_be_read_is_named_and_can_be_masked(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", np.zeros(100, dtype=np.float32), 16000)
+
+    def refuse(path: Path) -> str | None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("dialogue_ser.media.decode.truncation", refuse)
+    with pytest.raises(MediaError, match=r"a\.wav: cannot be read \(Permission denied\).*--data\.on_bad mask"):
+        decode(tmp_path / "a.wav")
