@@ -39,7 +39,6 @@ TESTED_IN = {
     "media/hashing.py": ("media/test_decode.py", "seen beside decode"),
     "media/riff.py": ("media/test_decode.py", "truncated files, seen through decode"),
     "nn/history.py": ("nn/test_recurrence.py", "one recurrence in several files"),
-    "nn/manual.py": ("nn/test_recurrence.py", "one recurrence in several files"),
     "nn/turn.py": ("nn/test_recurrence.py", "one recurrence in several files"),
     "report/html.py": ("report/test_page.py", "pieces of the page"),
     "report/sections.py": ("report/test_page.py", "pieces of the page"),
