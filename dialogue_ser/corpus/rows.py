@@ -80,6 +80,8 @@ def read_rows(path: Path | str, encoding: str = "utf-8", delimiter: str | None =
             longer or shorter than the header, unclosed quotes, invalid JSON; every bad row is named.
     """
     path = Path(path)
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise CorpusError(f"{path}: delimiter {delimiter!r}; expected one character such as ',' or ';'")
     text = _text(path, encoding)
     if path.suffix.lower() in _JSON_LINES:
         return _json_lines(path, text)

@@ -63,7 +63,7 @@ def by_fractions(
         Dialogue id → split, in the order of ``dialogue_ids``.
 
     Raises:
-        ConfigError: shares that are not positive or do not add up to 1.
+        ConfigError: shares that are not positive or do not add up to 1, or a negative seed.
         CorpusError: so few dialogues that a split would be empty.
 
     >>> from collections import Counter
@@ -71,6 +71,8 @@ def by_fractions(
     >>> Counter(by_fractions(ids, {"train": 0.8, "dev": 0.1, "test": 0.1}).values())
     Counter({'train': 8, 'dev': 1, 'test': 1})
     """
+    if seed < 0:
+        raise ConfigError(f"seed {seed} of the splits: expected at least 0")
     if not fractions or min(fractions.values()) <= 0 or abs(sum(fractions.values()) - 1) > 1e-6:
         raise ConfigError(f"fractions {dict(fractions)}: shares must be positive and add up to 1, e.g. 0.8, 0.1, 0.1")
     shuffled = sorted(dialogue_ids)

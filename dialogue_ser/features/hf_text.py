@@ -192,7 +192,7 @@ class HfText:
 
         try:
             config = AutoConfig.from_pretrained(self._source, revision=self._revision, trust_remote_code=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:
             raise self._cannot_load(error) from error
         return {"hub": self._source, "commit": getattr(config, "_commit_hash", None)}
 
@@ -202,7 +202,7 @@ class HfText:
 
         try:
             return AutoTokenizer.from_pretrained(self._place, revision=self._revision, trust_remote_code=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:
             raise self._cannot_load(error) from error
 
     @cached_property
@@ -220,7 +220,7 @@ class HfText:
                 model = AutoModel.from_pretrained(self._place, use_safetensors=True, **arguments)
             except OSError:  # no safetensors there; transformers reads .bin files with weights_only=True
                 model = AutoModel.from_pretrained(self._place, use_safetensors=False, **arguments)
-        except (OSError, ValueError) as error:
+        except Exception as error:
             raise self._cannot_load(error) from error
         finally:
             if were_shown:
@@ -236,6 +236,7 @@ class HfText:
         return str(folder) if folder.is_dir() else self._source
 
     def _cannot_load(self, error: Exception) -> FeatureError:
+        """For whatever is raised: JSON, safetensors and the refusal to unpickle have errors of their own."""
         first_line = str(error).strip().partition("\n")[0]
         return FeatureError(
             f"hf-text: cannot load {self._source!r} ({first_line}); give a folder with config.json, tokenizer and "

@@ -1,24 +1,20 @@
 """One modality's path from dialogues to model-ready arrays: encoder, transforms, and their state in a saved model."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from dialogue_ser.corpus.schema import Dialogue, utterances
-from dialogue_ser.encoders import TRAINED_ENCODERS
-from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError, unknown_name
+from dialogue_ser.errors import CheckpointError, FeatureError
 from dialogue_ser.features.api import Array, FeatureTable, InputKind, InputSpec
 from dialogue_ser.features.audio_input import OnBad
 from dialogue_ser.features.checked import CheckedEncoder
 from dialogue_ser.features.pinned import compare_fingerprints
-from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.store import FeatureStore, Progress
 from dialogue_ser.features.transforms import Transform, build_transform, from_state
 from dialogue_ser.features.words import WordIds
-
-_FRAMES, _FRAMES_OPTIONS = "frames", "frames_options"
-_DEFAULT_READER = "meanpool"
+from dialogue_ser.inference.source import FRAMES, build_source
 
 
 class FeaturePipeline:
@@ -80,32 +76,9 @@ class FeaturePipeline:
             ConfigError: unknown encoder, option or transform, or transforms on word ids.
         """
         options = dict(options or {})
-        source: CheckedEncoder | WordIds
-        reader: str | None = None
-        reader_options: dict[str, Any] = {}
-        trained = TRAINED_ENCODERS.get(encoder)
-        if trained is None:
-            source = build_encoder(encoder, modality, options, on_bad, also_known=TRAINED_ENCODERS)
-            if source.kind == "tokens":
-                raise ConfigError(
-                    f"features.{modality}: encoder {encoder!r} gives tokens, which no trained encoder reads yet"
-                )
-            reader = _DEFAULT_READER if source.kind == "frames" else None
-        else:
-            reader = encoder
-            front = WordIds.OPTIONS if trained.front_end == "words" else (_FRAMES, _FRAMES_OPTIONS)
-            _check_options(encoder, options, (*front, *trained.option_names()))
-            reader_options = {key: value for key, value in options.items() if key not in front}
-            trained.Config(**reader_options)  # a bad value is told now, not after an hour of feature extraction
-            if trained.front_end == "words":
-                if transforms:
-                    raise ConfigError(
-                        f"features.{modality}: transforms do not apply to the word ids of {encoder!r}; drop them "
-                        f"(--features.{modality}.transforms [])"
-                    )
-                source = WordIds(**{key: options[key] for key in front if key in options})
-            else:
-                source = _frames_source(encoder, modality, options, on_bad)
+        source, reader, reader_options = build_source(
+            modality, encoder, options, has_transforms=bool(transforms), on_bad=on_bad
+        )
         return cls(
             modality=modality,
             name=encoder,
@@ -236,7 +209,7 @@ class FeaturePipeline:
         """
         try:
             modality, name, options = state["modality"], state["encoder"], state["options"]
-            if not trust_code and any(":" in str(part) for part in (name, options.get(_FRAMES, ""))):
+            if not trust_code and any(":" in str(part) for part in (name, options.get(FRAMES, ""))):
                 raise CheckpointError(
                     f"features.{modality}: the model needs your own encoder {name!r}; import it and register it with "
                     "@register_encoder under a name of its own, or load with trust_code=True if the model is yours"
@@ -274,26 +247,6 @@ class FeaturePipeline:
                 f"features.{self.modality}: {len(problems)} utterance(s) cannot reach the model; "
                 "put impute first in its transforms if values are missing",
             )
-
-
-def _frames_source(encoder: str, modality: str, options: Mapping[str, Any], on_bad: OnBad) -> CheckedEncoder:
-    if _FRAMES not in options:
-        raise ConfigError(
-            f"features.{modality}: encoder {encoder!r} reads frames; name a frozen encoder that gives some with option "
-            "frames, e.g. frames: hf-text and frames_options: {model: FOLDER, pooling: none}"
-        )
-    source = build_encoder(options[_FRAMES], modality, options.get(_FRAMES_OPTIONS, {}), on_bad)
-    if source.kind != "frames":
-        raise ConfigError(
-            f"features.{modality}: encoder {encoder!r} reads frames, but {options[_FRAMES]!r} gives {source.kind}"
-        )
-    return source
-
-
-def _check_options(name: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
-    unknown = [option for option in options if option not in known]
-    if unknown:
-        raise ConfigError(*(unknown_name(f"option of encoder {name!r}:", option, known) for option in unknown))
 
 
 def _named(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:

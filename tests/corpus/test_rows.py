@@ -134,3 +134,9 @@ def test_half_a_character_in_json_is_refused_because_nothing_can_write_it(tmp_pa
     found = problems(tmp_path / "a.jsonl")
     assert [problem.split(":")[0] for problem in found] == ["a.jsonl row 2", "a.jsonl row 3"]
     assert "lone surrogate" in found[0]
+
+
+@pytest.mark.parametrize("delimiter", ["::", "", '"'])
+def test_a_delimiter_is_one_character(tmp_path, delimiter):
+    (tmp_path / "a.csv").write_text("text,n\nhi,1\n")
+    assert "expected one character" in problems(tmp_path / "a.csv", delimiter=delimiter)[0]

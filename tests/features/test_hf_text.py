@@ -1,5 +1,6 @@
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +106,24 @@ def test_errors_name_the_model_the_layer_and_the_choice(tiny_text_model, dialogu
     (tmp_path / "empty" / "config.json").write_text("{}")
     with pytest.raises(FeatureError, match="cannot load"):
         HfText(model=str(tmp_path / "empty")).encode([dialogue(["no"])])
+
+
+def test_broken_and_hostile_folders_are_refused_and_nothing_is_executed(tiny_text_model, dialogue, tmp_path) -> None:
+    class Payload:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "executed",)
+
+    def refused(name: str, change: Callable[[Path], object]) -> None:
+        folder = Path(shutil.copytree(tiny_text_model, tmp_path / name))
+        change(folder)
+        with pytest.raises(FeatureError, match="cannot load"):
+            HfText(model=str(folder)).encode([dialogue(["no"])])
+
+    def pickled(folder: Path) -> None:
+        (folder / "model.safetensors").unlink()
+        torch.save({"weight": Payload()}, folder / "pytorch_model.bin")
+
+    refused("pickle", pickled)
+    refused("junk", lambda folder: (folder / "model.safetensors").write_bytes(b"junk"))
+    refused("list", lambda folder: (folder / "config.json").write_text("[]"))
+    assert not (tmp_path / "executed").exists()

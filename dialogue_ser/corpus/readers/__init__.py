@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser import plugins
+from dialogue_ser.corpus.readers.options import misfits
 from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.corpus.validate import validate
 from dialogue_ser.errors import ConfigError, unknown_name
@@ -53,7 +54,7 @@ def read_corpus(
         options: the reader's own options.
 
     Raises:
-        ConfigError: unknown reader or option, with the nearest match.
+        ConfigError: unknown reader or option, with the nearest match, or an option of a wrong type.
         CorpusError: every bad row.
         MissingDataError: the corpus is not on this machine.
     """
@@ -67,6 +68,9 @@ def read_corpus(
         unknown = [f"reader {reader}: {unknown_name('option', name, own)}" for name in options if name not in own]
         if unknown:
             raise ConfigError(*unknown)
+    wrong = misfits(reader, function, options)
+    if wrong:
+        raise ConfigError(*wrong)
     if takes_any or "on_bad" in parameters:
         options["on_bad"] = on_bad
     return validate(function(path, labels, **options))

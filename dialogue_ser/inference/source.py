@@ -1,0 +1,84 @@
+"""What a modality is read with: a frozen encoder, or what stands in front of a trained one."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from dialogue_ser.encoders import TRAINED_ENCODERS
+from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.features.audio_input import OnBad
+from dialogue_ser.features.checked import CheckedEncoder
+from dialogue_ser.features.registry import build_encoder
+from dialogue_ser.features.words import WordIds
+
+#: Options of a trained encoder on frames: the frozen encoder that gives them, and its own options.
+FRAMES, FRAMES_OPTIONS = "frames", "frames_options"
+_DEFAULT_READER = "meanpool"
+Built = TypeVar("Built")
+
+
+def build_source(
+    modality: str, encoder: str, options: Mapping[str, Any], *, has_transforms: bool, on_bad: OnBad
+) -> tuple[CheckedEncoder | WordIds, str | None, dict[str, Any]]:
+    """The source of a modality's rows, the trained encoder that reads them (None for vectors) and its options.
+
+    Args:
+        modality: name under which the batch carries it.
+        encoder: as configured: a frozen encoder, or a trained one.
+        options: as configured; a trained encoder shares them with what stands in front of it.
+        has_transforms: whether transforms follow, which word ids cannot take.
+        on_bad: what to do with media that cannot be decoded.
+
+    Raises:
+        ConfigError: unknown encoder or option, an option of a wrong type, or transforms on word ids.
+    """
+    trained = TRAINED_ENCODERS.get(encoder)
+    if trained is None:
+        source = build_encoder(encoder, modality, options, on_bad, also_known=TRAINED_ENCODERS)
+        if source.kind == "tokens":
+            raise ConfigError(
+                f"features.{modality}: encoder {encoder!r} gives tokens, which no trained encoder reads yet"
+            )
+        return source, _DEFAULT_READER if source.kind == "frames" else None, {}
+    front = WordIds.OPTIONS if trained.front_end == "words" else (FRAMES, FRAMES_OPTIONS)
+    _check_options(encoder, options, (*front, *trained.option_names()))
+    reader_options = {key: value for key, value in options.items() if key not in front}
+    _construct(encoder, trained.Config, reader_options)  # a bad value is told now, not after an hour of encoding
+    if trained.front_end != "words":
+        return _frames_source(encoder, modality, options, on_bad), encoder, reader_options
+    if has_transforms:
+        raise ConfigError(
+            f"features.{modality}: transforms do not apply to the word ids of {encoder!r}; drop them "
+            f"(--features.{modality}.transforms [])"
+        )
+    words = _construct(encoder, WordIds, {key: options[key] for key in front if key in options})
+    return words, encoder, reader_options
+
+
+def _frames_source(encoder: str, modality: str, options: Mapping[str, Any], on_bad: OnBad) -> CheckedEncoder:
+    if FRAMES not in options:
+        raise ConfigError(
+            f"features.{modality}: encoder {encoder!r} reads frames; name a frozen encoder that gives some with option "
+            "frames, e.g. frames: hf-text and frames_options: {model: FOLDER, pooling: none}"
+        )
+    source = build_encoder(options[FRAMES], modality, options.get(FRAMES_OPTIONS, {}), on_bad)
+    if source.kind != "frames":
+        raise ConfigError(
+            f"features.{modality}: encoder {encoder!r} reads frames, but {options[FRAMES]!r} gives {source.kind}"
+        )
+    return source
+
+
+def _construct(encoder: str, kind: Callable[..., Built], options: Mapping[str, Any]) -> Built:
+    """Raises ConfigError where an option has a type that the constructor stumbles over."""
+    try:
+        return kind(**options)
+    except TypeError as error:
+        raise ConfigError(
+            f"encoder {encoder!r}: options {dict(options)} do not fit it: {error}; correct them"
+        ) from error
+
+
+def _check_options(name: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ConfigError(*(unknown_name(f"option of encoder {name!r}:", option, known) for option in unknown))
