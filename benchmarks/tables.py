@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dialogue_ser.errors import DialogueSerError, MissingDataError
 from dialogue_ser.report.readme import register_renderer, render
 from dialogue_ser.report.tables import (
     format_difference,
@@ -23,6 +25,8 @@ PUBLISHED = "document's weighted F1 (accuracy)"
 
 
 def _read(folder: Path, name: str) -> Result:
+    if not (folder / name).is_file():
+        raise MissingDataError(f"{folder / name}: does not exist; run the benchmark that writes it with --record")
     value: Result = json.loads((folder / name).read_text(encoding="utf-8"))
     return value
 
@@ -136,7 +140,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args(argv)
-    stale = [f"{page}: {name}" for page in PAGES for name in render(ROOT / page, RESULTS, check=args.check)]
+    try:
+        stale = [f"{page}: {name}" for page in PAGES for name in render(ROOT / page, RESULTS, check=args.check)]
+    except DialogueSerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     for line in stale:
         print(f"{'stale' if args.check else 'rendered'}: {line}")
     return 1 if args.check and stale else 0
