@@ -4,6 +4,8 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config import FeatureConfig, RunConfig
 from dialogue_ser.training.leakage import SAW_TEST, refuse_leaked_weights
 
+SAW_TEST_NAME = next(iter(SAW_TEST))
+
 
 @pytest.mark.parametrize("model", SAW_TEST)
 def test_weights_that_saw_the_test_split_never_encode_it(model):
@@ -16,8 +18,12 @@ def test_weights_that_saw_the_test_split_never_encode_it(model):
         refuse_leaked_weights(config, "table")  # one's own dialogues it has not seen
 
 
-def test_other_weights_may():
-    refuse_leaked_weights(RunConfig(features={"text": FeatureConfig(encoder="minilm")}), "meld")
+def test_only_the_modality_with_leaked_weights_is_named():
+    leaked = FeatureConfig(encoder="hf-text", options={"model": SAW_TEST_NAME})
+    config = RunConfig(features={"text": FeatureConfig(encoder="minilm"), "words": leaked})
+    with pytest.raises(ConfigError) as caught:
+        refuse_leaked_weights(config, "meld")
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["features.words"]
 
 
 def test_a_run_is_refused_before_anything_is_loaded(meld, tmp_path):

@@ -115,5 +115,8 @@ def test_a_mirror_that_cannot_start_is_a_warning(tmp_path, monkeypatch, caplog):
 
 
 def test_disabled_starts_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("subprocess.Popen", None)
+    started = []
+    monkeypatch.setattr("subprocess.Popen", lambda *args, **options: started.append(args))
     WandbMirror(tmp_path, WandbConfig()).finish()
+    assert not started
+    assert not list(tmp_path.iterdir())
