@@ -12,8 +12,9 @@ from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
-from dialogue_ser.nn.recurrence import EmotionRecurrence
+from dialogue_ser.nn.recurrence import DialogueRecurrence
 from dialogue_ser.nn.stream import RecurrenceStream
+from dialogue_ser.nn.wiring import emotion_rnn
 
 AttentionOption = Literal[
     "simple", "matching", "simple-linear", "dot", "general", "general2", "general2-tanh", "concat"
@@ -81,14 +82,14 @@ class EmotionRNN(DialogueSystem):
                 f"model emotion-rnn: model.options.global_dim: found {config.global_dim}, but attention dot compares g "
                 f"with a turn's vector, so it must be {self.turns.out_dim}; or choose attention general"
             )
-        self.recurrence = EmotionRecurrence(
+        self.recurrence = DialogueRecurrence(
             self.turns.out_dim,
+            emotion_rnn(config.listeners),
             global_dim=config.global_dim,
             party_dim=config.party_dim,
             emotion_dim=config.emotion_dim,
             attention=config.attention,
             dropout=config.dropout,
-            listeners=config.listeners,
             bidirectional=not config.causal,
             initial_state=config.initial_state,
         )

@@ -1,79 +1,95 @@
-"""GRU steps from gate pre-activations, and the dropout that states carry through a recurrence."""
+"""GRU steps from gate pre-activations, and the dropout that states carry through a recurrence.
+
+Four pre-activations make a GRU step, kept side by side as ``[n | r | z | m]`` of H columns each: what x and its like add to
+the candidate (n), both gates (r, z), and what the state adds to the candidate (m), which r multiplies. The first three
+are what a cell's *inputs* write, the last three what its *state* writes; each is one contiguous block, so every product
+is added in one go and neither block is ever taken apart. h' = (1 − σ(z))·tanh(n + σ(r)·m) + σ(z)·h, as ``torch.nn.GRUCell``.
+"""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
 def gru(gates_x: Tensor, gates_h: Tensor, h: Tensor) -> Tensor:
-    """One GRU step from its gate pre-activations (order r, z, n as in ``torch.nn.GRUCell``), biases included."""
+    """One GRU step that autograd can follow.
+
+    Args:
+        gates_x: ``[n | r | z]`` from the inputs, biases included.
+        gates_h: ``[r | z | m]`` from the state, the bias of m included.
+        h: the state before.
+    """
     size = h.shape[-1]
-    r, z = torch.sigmoid(gates_x[..., : 2 * size] + gates_h[..., : 2 * size]).chunk(2, dim=-1)
-    n = torch.tanh(torch.addcmul(gates_x[..., 2 * size :], r, gates_h[..., 2 * size :]))
-    return torch.lerp(n, h, z)
+    r, z = torch.sigmoid(gates_x[..., size:] + gates_h[..., : 2 * size]).chunk(2, dim=-1)
+    candidate = torch.tanh(torch.addcmul(gates_x[..., :size], r, gates_h[..., 2 * size :]))
+    return torch.lerp(candidate, h, z)
 
 
-class GRUStep(NamedTuple):
-    """What the backward of one GRU step needs."""
+def gru_(gates: Tensor, h: Tensor, out: Tensor, mask: Tensor | None) -> None:
+    """One GRU step in place, for the hand-written backward.
 
-    gates: Tensor  # r and z, after the sigmoid
-    candidate: Tensor  # n
-    candidate_h: Tensor  # the hidden product inside n
-    h: Tensor  # state before
-
-    def backward(self, d_h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradients of the input gates, the hidden gates and the state before."""
-        r, z = self.gates.chunk(2, dim=-1)
-        d_n = torch.addcmul(d_h, d_h, z, value=-1)  # (1 − z) d_h
-        d_z = d_n * z * (self.h - self.candidate)
-        d_n = torch.addcmul(d_n, d_n * self.candidate, self.candidate, value=-1)  # through tanh
-        d_r = torch.addcmul(r, r, r, value=-1).mul_(d_n).mul_(self.candidate_h)
-        return torch.cat([d_r, d_z, d_n], dim=-1), torch.cat([d_r, d_z, d_n * r], dim=-1), d_h * z
-
-
-def gru_forward(gates_x: Tensor, gates_h: Tensor, h: Tensor) -> tuple[Tensor, GRUStep]:
-    """One GRU step and what its backward needs."""
+    Args:
+        gates: summed pre-activations ``[n | r | z | m]``; afterwards the activations (m as it was).
+        h: the state before.
+        out: where the new state goes.
+        mask: dropout multipliers of the new state, or None.
+    """
     size = h.shape[-1]
-    gates = (gates_x[..., : 2 * size] + gates_h[..., : 2 * size]).sigmoid_()
-    candidate_h = gates_h[..., 2 * size :]
-    candidate = torch.addcmul(gates_x[..., 2 * size :], gates[..., :size], candidate_h).tanh_()
-    return torch.lerp(candidate, h, gates[..., size:]), GRUStep(gates, candidate, candidate_h, h)
+    gates[..., size : 3 * size].sigmoid_()
+    candidate = gates[..., :size]
+    candidate.addcmul_(gates[..., size : 2 * size], gates[..., 3 * size :]).tanh_()
+    torch.lerp(candidate, h, gates[..., 2 * size : 3 * size], out=out)
+    if mask is not None:
+        out.mul_(mask)
+
+
+def gru_slopes(gates: Tensor, h: Tensor, mask: Tensor | None) -> Tensor:
+    """What a gradient of the new state is multiplied with to give those of everything the step read.
+
+    Backward through a GRU step is linear in the gradient of its output, with coefficients that forward has already
+    fixed. So they are computed for all rows of a batch at once, and a step of backward is ONE multiplication.
+
+    Args:
+        gates: activations that :func:`gru_` left, for any number of rows ``[…, 4H]``.
+        h: states before ``[…, H]``.
+        mask: dropout multipliers, or None.
+
+    Returns:
+        ``[…, 5H]``: slopes of n, r, z, m, and of the state before (the direct path alone).
+    """
+    n, r, z, m = gates.unflatten(-1, (4, -1)).unbind(-2)
+    slopes = gates.new_empty(*h.shape[:-1], 5, h.shape[-1])
+    d_n, d_r, d_z, d_m, d_h = slopes.unbind(-2)
+    d_h.copy_(z)
+    torch.addcmul(n.new_ones(()), n, n, value=-1, out=d_n)  # 1 − n²
+    d_n.addcmul_(d_n, z, value=-1)  # · (1 − z)
+    torch.mul(d_n, r, out=d_m)
+    torch.addcmul(d_m, d_m, r, value=-1, out=d_r).mul_(m)  # d_n · r (1 − r) · m
+    torch.addcmul(z, z, z, value=-1, out=d_z).mul_(h - n)
+    if mask is not None:
+        slopes *= mask.unsqueeze(-2)
+    return slopes.flatten(-2)
 
 
 @dataclass(frozen=True)
 class DropoutMasks:
-    """Multipliers (0 or 1/(1−p)) drawn for a whole batch before the loop, or cut for one turn of it.
+    """Multipliers (0 or 1/(1−p)) drawn for a whole batch before the loop.
 
     Args:
-        global_KNH: on g, one row per packed turn.
-        speaker_KJNH: on S and I of the speaker, one row per packed turn.
-        listener_KJNH: on S and I of the listeners, one row per listener update of the layout.
+        global_KNG: on g, one row per packed turn.
+        speaker_ZNP: on the speaker's states, one row per packed turn.
+        listener_ZLP: on the listeners' states, one row per listener update of the layout.
+        emotion_KNE: on e, one row per packed turn.
     """
 
-    global_KNH: Tensor
-    speaker_KJNH: Tensor
-    listener_KJNH: Tensor
-
-    def cut(self, rows: slice, listeners: slice) -> "DropoutMasks":
-        """Those of some packed turns and of some listener updates."""
-        return DropoutMasks(
-            self.global_KNH[:, rows], self.speaker_KJNH[:, :, rows], self.listener_KJNH[:, :, listeners]
-        )
+    global_KNG: Tensor
+    speaker_ZNP: Tensor
+    listener_ZLP: Tensor
+    emotion_KNE: Tensor
 
 
-def draw_masks(
-    like: Tensor, dropout: float, *, n_directions: int, n_rows: int, n_listeners: int, global_dim: int, party_dim: int
-) -> DropoutMasks:
-    """Fresh multipliers for every turn and every listener update of a batch, on the device of ``like``."""
+def draw_mask(like: Tensor, dropout: float, *shape: int) -> Tensor:
+    """Fresh multipliers on the device of ``like``."""
     keep = 1 - dropout
-
-    def draw(*shape: int) -> Tensor:
-        return like.new_empty(shape).bernoulli_(keep).div_(keep)
-
-    return DropoutMasks(
-        draw(n_directions, n_rows, global_dim),
-        draw(n_directions, 2, n_rows, party_dim),
-        draw(n_directions, 2, n_listeners, party_dim),
-    )
+    return like.new_empty(shape).bernoulli_(keep).div_(keep)

@@ -15,6 +15,7 @@ def masked_nll(
     label_smoothing: float = 0.0,
     focal_gamma: float = 0.0,
     label_distribution_BTC: Float[Tensor, "batch turn class"] | None = None,
+    row_N: Int[Tensor, " row"] | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Numerator and denominator of the loss; divide once, over all ranks and accumulated steps.
 
@@ -31,19 +32,21 @@ def masked_nll(
         focal_gamma: γ ≥ 0.
         label_distribution_BTC: soft labels, rows that sum to 0 mean "none here: use the label". A turn whose annotators
             tie has no label, yet counts by its votes.
+        row_N: positions in the flattened ``[B·T]`` of the turns that count, as :func:`counted_rows` gives them; None =
+            found here, which on a GPU waits for the device.
 
     >>> log_probs = torch.log(torch.tensor([[[0.5, 0.5], [0.9, 0.1]]]))
     >>> numerator, denominator = masked_nll(log_probs, torch.tensor([[0, -100]]))
     >>> round(float(numerator / denominator), 4)
     0.6931
     """
-    counts_BT = label_BT != IGNORED_LABEL
-    if label_distribution_BTC is not None:
-        counts_BT = counts_BT | (label_distribution_BTC.sum(-1) > 0)
-    log_probs_NC, label_N = log_probs_BTC[counts_BT], label_BT[counts_BT].clamp_min(0)
+    if row_N is None:
+        row_N = counted_rows(label_BT, label_distribution_BTC)
+    log_probs_NC = log_probs_BTC.flatten(0, 1).index_select(0, row_N)
+    label_N = label_BT.flatten().index_select(0, row_N).clamp_min(0)
     target_NC = torch.zeros_like(log_probs_NC).scatter_(1, label_N[:, None], 1.0)
     if label_distribution_BTC is not None:
-        soft_NC = label_distribution_BTC[counts_BT].to(log_probs_NC.dtype)
+        soft_NC = label_distribution_BTC.flatten(0, 1).index_select(0, row_N).to(log_probs_NC.dtype)
         has_votes = soft_NC.sum(1, keepdim=True) > 0
         target_NC = torch.where(has_votes, soft_NC / soft_NC.sum(1, keepdim=True).clamp_min(1e-12), target_NC)
     weight_N = target_NC.sum(1) if class_weights_C is None else target_NC @ class_weights_C.to(target_NC.dtype)
@@ -54,3 +57,17 @@ def masked_nll(
         p_N = (target_NC * log_probs_NC.exp()).sum(1)
         nll_N = (1 - p_N).clamp_min(1e-8) ** focal_gamma * nll_N
     return (weight_N * nll_N).sum(), weight_N.sum()
+
+
+def counted_rows(
+    label_BT: Int[Tensor, "batch turn"], label_distribution_BTC: Float[Tensor, "batch turn class"] | None = None
+) -> Int[Tensor, " row"]:
+    """Positions in the flattened ``[B·T]`` of the turns that have a label or votes.
+
+    >>> counted_rows(torch.tensor([[0, -100], [2, 1]])).tolist()
+    [0, 2, 3]
+    """
+    counts_BT = label_BT != IGNORED_LABEL
+    if label_distribution_BTC is not None:
+        counts_BT = counts_BT | (label_distribution_BTC.sum(-1) > 0)
+    return counts_BT.flatten().nonzero().squeeze(1)

@@ -1,334 +1,443 @@
-"""The recurrence as one autograd node with a backward written by hand.
+"""The recurrence as one autograd node with a backward written by hand: the engine of every dialogue RNN here.
 
-Autograd would keep a node for each of some fifty small operations a step and multiply out every weight's gradient at
-every step. Here forward keeps only what backward needs, and backward collects the gradients of all pre-activations and
-forms each weight's gradient with one product over all rows of the batch. Same mathematics as
-:meth:`EmotionRecurrence.loop`, which stays as the readable engine; the tests hold both to the plain reference.
+Autograd would keep a node for each of some forty small operations a step, and multiply out every weight's gradient at
+every step. Here forward writes the activations of all rows into one buffer per cell, and backward
 
-Shapes are those of :mod:`dialogue_ser.nn.recurrence`, with direction K and plane J (self, inter) flattened to one
-leading axis Z = K·J. Long because forward and backward of one node must be read side by side.
+1. turns those buffers into slopes, for all rows at once (:func:`dialogue_ser.nn.cells.gru_slopes`);
+2. walks back: a step multiplies slopes by the gradient that reached it and sends the result on with a few products;
+3. forms each weight's gradient with one product over all rows of the batch.
+
+Tensors carry the direction K first; party states carry Z = K·J, the planes J of a direction side by side. Rows are packed
+turns (N), pool rows (R, see :mod:`dialogue_ser.nn.layout`) or listener updates (L). Gates are ordered as in
+:mod:`dialogue_ser.nn.cells`. The same mathematics as :meth:`DialogueRecurrence.loop`, which stays as the readable engine; the
+tests hold both to a plain reference. Long because forward and backward of one node must be read side by side.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dialogue_ser.nn.cells import GRUStep, gru_forward
-from dialogue_ser.nn.history import MatchingHistory, SimpleHistory, grow
+from dialogue_ser.nn.cells import DropoutMasks, gru_, gru_slopes
+from dialogue_ser.nn.history import AttentionGradients, MatchingHistory, SimpleHistory
 from dialogue_ser.nn.layout import PackedLayout, Step
+from dialogue_ser.nn.wiring import Source, Wiring
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What does not carry a gradient.
+    """All that is no tensor to differentiate.
 
     Args:
-        layout: plan of the batch.
-        attention: kind; every one but ``concat`` is supported.
-        global_KNH: dropout multipliers of g, or None.
-        speaker_ZNH: of the speakers' states, or None.
-        listener_ZNH: of the listeners' states, or None.
+        wiring: which cell reads what.
+        layout: the batch.
+        attention: kind.
+        masks: dropout multipliers, or None.
     """
 
+    wiring: Wiring
     layout: PackedLayout
     attention: str
-    global_KNH: Tensor | None
-    speaker_ZNH: Tensor | None
-    listener_ZNH: Tensor | None
+    masks: DropoutMasks | None
 
 
-class Inputs(NamedTuple):
-    """What carries a gradient, in the order in which gradients go back; G gates are 3·size, r, z, n.
+class Weights(NamedTuple):
+    """The tensors that the steps multiply with; :class:`DialogueRecurrence` holds them in this very shape.
 
     Args:
-        x_global: products of x for (1), ``[K, N, G]``.
-        x_self: products of x for (3) and (4), ``[K, N, cells·G]``.
-        queries: what each turn asks the history with ``[K, N, H]``; None for simple attention.
-        g_0: global state before the first turn ``[K, B, H]``.
-        g_gates_0: its product with GRU_G's hidden weight ``[K, B, G]``.
-        party_0: states before the first turn ``[Z, 1, H]``.
-        from_party: hidden weights of (3), (5), then the weights of (1) on S and I ``[Z, H, G + G]``.
-        speaker_bias: ``[Z, 1, G]``.
-        from_global: hidden weight of (1), then the weights of (3)–(6) on g ``[K, H, G + 2·cells·G]``.
-        bias_global: ``[K, 1, G + 2·cells·G]``.
-        from_context: weights of (5) and (6) on a ``[K, H, cells·G]``.
-        listener_weight: hidden weights of (4), (6) ``[Z, H, G]``; None where listeners hold.
-        listener_bias: ``[Z, 1, G]``, or None.
-        attention_weight: of simple attention ``[K, H, 1]``, or None.
+        start_global: g before the first turn ``[K, 1, G]``.
+        start_party: states of everybody before the first turn ``[Z, 1, P]``.
+        global_bias_m: of GRU_G ``[K, G]``; its other biases are already in its input gates.
+        from_party: speaker's states → its own ``[r|z|m]``, then → ``[n|r|z]`` of g ``[Z, P, 3P + 3G]``.
+        from_global: g → its own ``[r|z|m]``, then → ``[n|r|z]`` of every cell that reads g ``[K, G, 3G + 3P·readers]``.
+        global_product_bias: added to that product: biases of cells that do not read x ``[K, 3G + 3P·readers]``, or None.
+        from_context: context → ``[n|r|z]`` of every cell that reads it ``[K, G, 3P·readers]``, or None.
+        speaker_bias_m: ``[Z, P]``.
+        from_listener: listener's states → their own ``[r|z|m]`` ``[Z, P, 3P]``; None where listeners hold.
+        listener_bias_m: ``[Z, P]``, or None.
+        from_heard: new state of who speaks → ``[n|r|z]`` of the listeners' cells ``[Z, P, 3P]``, or None.
+        attention_weight: of simple attention ``[K, G, 1]``, or None.
         attention_bias: ``[K, 1]``, or None.
     """
 
-    x_global: Tensor
-    x_self: Tensor
-    queries: Tensor | None
-    g_0: Tensor
-    g_gates_0: Tensor
-    party_0: Tensor
+    start_global: Tensor
+    start_party: Tensor
+    global_bias_m: Tensor
     from_party: Tensor
-    speaker_bias: Tensor
     from_global: Tensor
-    bias_global: Tensor
-    from_context: Tensor
-    listener_weight: Tensor | None
-    listener_bias: Tensor | None
+    global_product_bias: Tensor | None
+    from_context: Tensor | None
+    speaker_bias_m: Tensor
+    from_listener: Tensor | None
+    listener_bias_m: Tensor | None
+    from_heard: Tensor | None
     attention_weight: Tensor | None
     attention_bias: Tensor | None
 
 
-@dataclass(frozen=True)
-class Kept:
-    """One step, as backward finds it."""
+class Columns:
+    """Where each party cell's ``[n|r|z]`` stands in the joined products with g and with the context."""
 
-    step: Step
-    source: Tensor  # flat pool rows of speakers and listeners
-    n_pool: int
-    heard: Tensor | None  # flat turn rows of the listeners
-    g: Tensor
-    context: Tensor | None
-    speaker: Tensor
-    global_gru: GRUStep
-    speaker_gru: GRUStep
-    listener_gru: GRUStep | None
-
-    @property
-    def rows(self) -> slice:
-        """Packed rows of this step."""
-        return slice(self.step.first_row, self.step.first_row + self.step.n_active)
-
-    @property
-    def drawn(self) -> slice:
-        """Rows of the listeners' dropout multipliers."""
-        return slice(self.step.first_listener, self.step.first_listener + self.step.n_listeners)
-
-
-@dataclass
-class Collected:
-    """Gradients of pre-activations, one entry a step, last step first."""
-
-    party: list[Tensor] = field(default_factory=list)  # of products with the speakers' states
-    shared: list[Tensor] = field(default_factory=list)  # of products with g
-    inputs: list[Tensor] = field(default_factory=list)  # of the input gates of (3)–(6)
-    listener: list[Tensor] = field(default_factory=list)  # of the listeners' hidden gates
-    query: list[Tensor] = field(default_factory=list)
+    def __init__(self, wiring: Wiring, global_dim: int, party_dim: int) -> None:
+        self.wiring, width = wiring, 3 * party_dim
+        own = {"g": 3 * global_dim, "context": 0}
+        self.of: dict[Source, dict[str, slice]] = {
+            source: {
+                cell: slice(first + i * width, first + (i + 1) * width)
+                for i, cell in enumerate(wiring.readers(source))  # type: ignore[arg-type]
+            }
+            for source, first in own.items()
+        }  # type: ignore[assignment]
 
 
 class Forward:
-    """(1)–(6) step by step, keeping what backward needs."""
+    """The steps from first to last, keeping what backward needs.
 
-    def __init__(self, settings: Settings, inputs: Inputs) -> None:
-        self.settings, self.inputs = settings, inputs
-        self.n_directions, _, self.size_g = inputs.g_0.shape
-        self.size_p = inputs.party_0.shape[2]
+    Args:
+        settings: what is computed.
+        x_gates: cell → ``[n|r|z]`` from x, bias included ``[K, N, 3H]``: ``global`` and every party cell that reads x.
+        queries: what each turn asks with ``[K, N, G]``, or None.
+        weights: what the steps multiply with.
+    """
+
+    def __init__(
+        self, settings: Settings, x_gates: Mapping[str, Tensor], queries: Tensor | None, weights: Weights
+    ) -> None:
+        self.settings, self.x_gates, self.weights = settings, x_gates, weights
+        layout, planes = settings.layout, settings.wiring.planes
+        self.n_planes, self.planes = len(planes), planes
+        self.n_directions, _, self.global_dim = weights.start_global.shape
+        n_z, _, self.party_dim = weights.start_party.shape
+        self.columns = Columns(settings.wiring, self.global_dim, self.party_dim)
+        n_rows, like = layout.n_rows, x_gates["global"]
+        self.g = like.new_empty(self.n_directions, n_rows, self.global_dim)
+        self.pool = like.new_empty(n_z, layout.n_states, self.party_dim)
+        self.pool[:, :1] = weights.start_party
+        self.global_gates = _gates(weights.global_bias_m, n_rows)
+        self.speaker_gates = _gates(weights.speaker_bias_m, n_rows)
+        if weights.listener_bias_m is not None:
+            self.listener_gates = _gates(weights.listener_bias_m, layout.n_listener_updates)
+            # what listeners hear, once a turn, however many of them there are
+            self.said = like.new_empty(n_z, n_rows, 3 * self.party_dim)
+        self.contexts: list[Tensor | None] = []
         self.history: SimpleHistory | MatchingHistory = (
-            MatchingHistory(settings.attention)
-            if inputs.attention_weight is None
-            else SimpleHistory(settings.attention, inputs.attention_weight, inputs.attention_bias)
+            SimpleHistory(settings.attention, weights.attention_weight, weights.attention_bias)
+            if weights.attention_weight is not None
+            else MatchingHistory(settings.attention, _known(queries), layout)
         )
-        self.kept: list[Kept] = []
-        self.g, self.g_gates, self.pool = inputs.g_0, inputs.g_gates_0, inputs.party_0
+        self.g_before = weights.start_global.expand(-1, layout.n_dialogues, -1)
+        self.g_gates = torch.bmm(self.g_before, weights.from_global[..., : 3 * self.global_dim])
+
+    def by_plane(self, tensor_ZRH: Tensor) -> Tensor:
+        """``[Z, R, H]`` as ``[K, J, R, H]``."""
+        return tensor_ZRH.view(self.n_directions, self.n_planes, *tensor_ZRH.shape[1:])
 
     def advance(self, step: Step) -> None:
         """One turn of every dialogue still running."""
-        given, n, gates = self.inputs, step.n_active, 3 * self.size_p
-        rows = slice(step.first_row, step.first_row + n)
-        source, n_pool = _flat(self.pool, step.source), self.pool.shape[1]
-        taken = _take(self.pool, source, n + step.n_listeners)
+        weights, masks, n, size = self.weights, self.settings.masks, step.n_active, self.global_dim
+        taken = self.pool.flatten(0, 1).index_select(0, step.source).view(len(self.pool), -1, self.party_dim)
         speaker, listener = taken[:, :n], taken[:, n:]
-        products = torch.bmm(speaker, given.from_party)
-        to_g = products[..., gates:].view(self.n_directions, 2, n, -1)
-        gates_x = given.x_global[:, rows] + to_g[:, 0] + to_g[:, 1]
-        self.g, global_gru = gru_forward(gates_x, self.g_gates[:, :n], self.g[:, :n])  # (1)
-        if self.settings.global_KNH is not None:
-            self.g = self.g * self.settings.global_KNH[:, rows]
-        context = self.history.read(n, None if given.queries is None else given.queries[:, rows])  # (2)
-        self.history.write(self.g)
-        inputs = self._input_gates(rows, n, context)
-        speaker, speaker_gru = gru_forward(  # (3), (5)
-            inputs[..., :gates], products[..., :gates] + given.speaker_bias, speaker
-        )
-        if self.settings.speaker_ZNH is not None:
-            speaker = speaker * self.settings.speaker_ZNH[:, rows]
-        listener, heard, listener_gru = self._listen(step, inputs[..., gates:], listener)
-        self.pool = torch.cat([speaker, listener], dim=1)
-        self.kept.append(
-            Kept(step, source, n_pool, heard, self.g, context, speaker, global_gru, speaker_gru, listener_gru)
-        )
+        products = torch.bmm(speaker, weights.from_party)
+        # (1) global state, from the speaker's previous states
+        gates, g = self.global_gates[:, step.rows], self.g[:, step.rows]
+        to_global = self.by_plane(products[..., 3 * self.party_dim :]).unbind(1)
+        _sum_into(gates[..., : 3 * size], [self.x_gates["global"][:, step.rows], *to_global])
+        gates[..., size:] += self.g_gates[:, :n]
+        gru_(gates, self.g_before[:, :n], g, None if masks is None else masks.global_KNG[:, step.rows])
+        self.g_before = g
+        # (2) context from strictly past global states
+        context = self.history.read(n)
+        self.contexts.append(context)
+        self.history.write(g)
+        given = self._products(g, context)
+        # the speaker's states
+        gates = self.speaker_gates[:, step.rows]
+        self._input_gates("speaker", self.by_plane(gates), step, given)
+        gates[..., self.party_dim :] += products[..., : 3 * self.party_dim]
+        states = self.pool[:, step.states]
+        gru_(gates, speaker, states[:, :n], None if masks is None else masks.speaker_ZNP[:, step.rows])
+        if weights.from_listener is not None and step.n_listeners:
+            self._listen(step, given, listener, states)
 
-    def _input_gates(self, rows: slice, n: int, context: Tensor | None) -> Tensor:
-        """Input gates of (3)–(6) ``[Z, n, cells·G]``, and GRU_G's hidden gates for the next turn on the way."""
-        given = self.inputs
-        products = torch.baddbmm(given.bias_global, self.g, given.from_global)
-        self.g_gates = products[..., : 3 * self.size_g]
-        inputs = products[..., 3 * self.size_g :].view(self.n_directions, n, 2, -1).transpose(1, 2).contiguous()
-        inputs[:, 0] += given.x_self[:, rows]
-        if context is not None:
-            inputs[:, 1] += torch.bmm(context, given.from_context)
-        return inputs.flatten(0, 1)
+    def _products(self, g: Tensor, context: Tensor | None) -> dict[str, Tensor]:
+        """Everything g and the context are multiplied with, joined; g's own gates are kept for the next turn."""
+        weights = self.weights
+        if weights.global_product_bias is None:
+            given = {"g": torch.bmm(g, weights.from_global)}
+        else:
+            given = {"g": torch.baddbmm(weights.global_product_bias[:, None], g, weights.from_global)}
+        self.g_gates = given["g"][..., : 3 * self.global_dim]
+        if context is not None and weights.from_context is not None:
+            given["context"] = torch.bmm(context, weights.from_context)
+        return given
 
-    def _listen(self, step: Step, gates_x: Tensor, listener: Tensor) -> tuple[Tensor, Tensor | None, GRUStep | None]:
-        """(4), (6) for whoever listens and will be read again."""
-        weight, bias = self.inputs.listener_weight, self.inputs.listener_bias
-        if weight is None or bias is None or not step.n_listeners:
-            return listener, None, None
-        heard = _flat(gates_x, step.heard)
-        heard_gates = _take(gates_x.contiguous(), heard, step.n_listeners)
-        listener, kept = gru_forward(heard_gates, torch.baddbmm(bias, listener, weight), listener)
-        if self.settings.listener_ZNH is not None:
-            drawn = slice(step.first_listener, step.first_listener + step.n_listeners)
-            listener = listener * self.settings.listener_ZNH[:, drawn]
-        return listener, heard, kept
+    def _input_gates(self, role: str, gates_KJNG: Tensor, step: Step, given: Mapping[str, Tensor]) -> None:
+        """Write ``[n|r|z]`` of the speakers' or the listeners' cells, one row per turn."""
+        for j, plane in enumerate(self.planes):
+            cell = f"{role}.{plane.name}"
+            parts = []
+            for source in self.settings.wiring.cells[cell]:
+                if source == "x":
+                    parts.append(self.x_gates[cell][:, step.rows])
+                elif source in given:
+                    parts.append(given[source][..., self.columns.of[source][cell]])
+            _sum_into(gates_KJNG[:, j, :, : 3 * self.party_dim], parts)
+
+    def _listen(self, step: Step, given: Mapping[str, Tensor], listener: Tensor, states: Tensor) -> None:
+        """Listeners hear the turn of their dialogue."""
+        weights, masks, n, size = self.weights, self.settings.masks, step.n_active, self.party_dim
+        assert weights.from_listener is not None
+        said = self.said[:, step.rows]
+        self._input_gates("listener", self.by_plane(said), step, given)
+        if weights.from_heard is not None:
+            said += torch.bmm(states[:, :n], weights.from_heard)
+        gates = self.listener_gates[:, step.drawn]
+        heard = self.said.flatten(0, 1).index_select(0, step.heard)
+        gates[..., : 3 * size] = heard.view(*gates.shape[:2], -1)
+        gates[..., size:] += torch.bmm(listener, weights.from_listener)
+        gru_(gates, listener, states[:, n:], None if masks is None else masks.listener_ZLP[:, step.drawn])
+
+    def felt(self) -> Tensor:
+        """The speakers' states after their turns, of the planes that the emotion chain reads ``[K, F, N, P]``."""
+        states = self.pool.flatten(0, 1).index_select(0, self.settings.layout.speaker_state)
+        by_plane = self.by_plane(states.view(len(self.pool), -1, self.party_dim))
+        return torch.stack([by_plane[:, j] for j in self.settings.wiring.planes_felt], dim=1)
 
 
 class Backward:
-    """The same steps from the last to the first."""
+    """The same steps from the last to the first.
 
-    def __init__(self, forward: Forward, d_g_all: Tensor, d_s_all: Tensor) -> None:
-        self.forward, self.d_g_all, self.d_s_all = forward, d_g_all, d_s_all
-        self.collected = Collected()
-        given, kept = forward.inputs, forward.kept
-        self.to_party, self.to_global = given.from_party.transpose(1, 2), given.from_global.transpose(1, 2)
-        self.to_context = given.from_context.transpose(1, 2)
-        self.to_listener = None if given.listener_weight is None else given.listener_weight.transpose(1, 2)
-        forward.history.start_backward([step.g for step in kept])
-        last, size = kept[-1], forward.size_p
-        n_rows = last.step.n_active + last.step.n_listeners
-        # what the turns after the current one ask of: the pool, g directly, g through its hidden gates
-        self.d_pool = d_g_all.new_zeros(2 * forward.n_directions, n_rows, size)
-        self.d_g = d_g_all.new_zeros(forward.n_directions, 0, forward.size_g)
-        self.d_g_gates = d_g_all.new_zeros(forward.n_directions, 0, 3 * forward.size_g)
+    Args:
+        forward: what happened.
+        d_g: gradient of all g from outside ``[K, N, G]``, or None.
+        d_felt: gradient of the felt states ``[K, F, N, P]``, or None.
+    """
+
+    def __init__(self, forward: Forward, d_g: Tensor | None, d_felt: Tensor | None) -> None:
+        self.forward, self.d_g, self.d_felt, weights = forward, d_g, d_felt, forward.weights
+        layout, masks = forward.settings.layout, forward.settings.masks
+        pool, n_z, size = forward.pool.flatten(0, 1), len(forward.pool), forward.party_dim
+        start = weights.start_global.expand(-1, layout.n_dialogues, -1)
+        self.g_before = torch.cat([start, forward.g.index_select(1, layout.previous_row)], dim=1)
+        self.speaker_before = pool.index_select(0, layout.speaker_source).view(n_z, -1, size)
+        self.global_slopes = gru_slopes(forward.global_gates, self.g_before, masks and masks.global_KNG)
+        self.speaker_slopes = gru_slopes(forward.speaker_gates, self.speaker_before, masks and masks.speaker_ZNP)
+        if weights.from_listener is not None:
+            self.listener_before = pool.index_select(0, layout.listener_source).view(n_z, -1, size)
+            self.listener_slopes = gru_slopes(
+                forward.listener_gates, self.listener_before, masks and masks.listener_ZLP
+            )
+            self.d_said = pool.new_zeros(n_z, layout.n_rows, 3 * size)
+        self.d_taken = pool.new_zeros(n_z, layout.n_states, size)  # of the state each update read
+        self.d_g_before = forward.g.new_zeros(forward.n_directions, layout.n_dialogues, forward.global_dim)
+        forward.history.start_backward([forward.g[:, step.rows] for step in layout.steps])
 
     def step_back(self, t: int) -> None:
         """Undo turn t."""
-        kept, settings, n_directions = self.forward.kept[t], self.forward.settings, self.forward.n_directions
-        n = kept.step.n_active
-        d_speaker, d_listener = self.d_pool[:, :n], self.d_pool[:, n:]
-        d_speaker[::2] += self.d_s_all[:, kept.rows]
-        if settings.speaker_ZNH is not None:
-            d_speaker = d_speaker * settings.speaker_ZNH[:, kept.rows]
-        d_inputs, d_speaker_gates, d_speaker = kept.speaker_gru.backward(d_speaker)  # (3), (5)
-        if self.to_listener is not None:
-            d_heard, d_listener = self._unlisten(kept, d_inputs, d_listener)  # (4), (6)
-            d_inputs = torch.cat([d_inputs, d_heard], dim=-1)
-        d_inputs = d_inputs.view(n_directions, 2, n, -1)
-        d_global_gates = self._undo_global(t, kept, d_inputs)  # (2), (1)
-        d_party = torch.cat([d_speaker_gates, d_global_gates.repeat_interleave(2, dim=0)], dim=-1)
-        d_speaker = torch.baddbmm(d_speaker, d_party, self.to_party)
-        d_taken = torch.cat([d_speaker, d_listener], dim=1)
-        d_pool = d_taken.new_zeros(2 * n_directions * kept.n_pool, self.forward.size_p)
-        self.d_pool = d_pool.index_add_(0, kept.source, d_taken.flatten(0, 1)).view(2 * n_directions, kept.n_pool, -1)
-        self.collected.party.append(d_party)
-        self.collected.inputs.append(d_inputs)
-
-    def _unlisten(self, kept: Kept, like: Tensor, d_listener: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients of the listeners' input gates, summed per turn they heard, and of their states before."""
-        d_heard = torch.zeros_like(like)
-        if kept.listener_gru is None or kept.heard is None or self.to_listener is None:
-            return d_heard, d_listener
-        if self.forward.settings.listener_ZNH is not None:
-            d_listener = d_listener * self.forward.settings.listener_ZNH[:, kept.drawn]
-        d_gates_x, d_gates_h, d_listener = kept.listener_gru.backward(d_listener)
-        d_heard.view(-1, d_heard.shape[-1]).index_add_(0, kept.heard, d_gates_x.flatten(0, 1))
-        self.collected.listener.append(d_gates_h)
-        return d_heard, torch.baddbmm(d_listener, d_gates_h, self.to_listener)
-
-    def _undo_global(self, t: int, kept: Kept, d_inputs: Tensor) -> Tensor:
-        """Gradient of GRU_G's input gates: g is read by its own turn, by the next, and by all later contexts."""
-        n, history = kept.step.n_active, self.forward.history
-        later = history.backward_write(t)  # first what later turns ask of g_t, then what this one asks of the past
-        d_query = None
-        if kept.context is not None:
-            d_query = history.backward_read(t, torch.bmm(d_inputs[:, 1], self.to_context))
-        if self.forward.inputs.queries is not None:
-            self.collected.query.append(torch.zeros_like(kept.g) if d_query is None else d_query)
-        through_inputs = d_inputs.transpose(1, 2).reshape(self.forward.n_directions, n, -1)
-        d_products = torch.cat([grow(self.d_g_gates, n), through_inputs], dim=-1)
-        d_g = torch.baddbmm(self.d_g_all[:, kept.rows] + grow(self.d_g, n), d_products, self.to_global)
-        if later is not None:
-            d_g += later
-        if self.forward.settings.global_KNH is not None:
-            d_g *= self.forward.settings.global_KNH[:, kept.rows]
-        d_gates_x, self.d_g_gates, self.d_g = kept.global_gru.backward(d_g)
-        self.collected.shared.append(d_products)
-        return d_gates_x
-
-    def gradients(self) -> Inputs:
-        """Of everything that went in: one product per weight, over all rows of the batch."""
-        forward, kept, size = self.forward, self.forward.kept, 3 * self.forward.size_p
-        d_party, d_shared = (torch.cat(part[::-1], dim=1) for part in (self.collected.party, self.collected.shared))
-        d_inputs = torch.cat(self.collected.inputs[::-1], dim=2)
-        n_first = kept[0].step.n_active  # the first turn of a dialogue has no context
-        contexts = [step.context for step in kept if step.context is not None]
-        d_listener = torch.cat(self.collected.listener[::-1], dim=1) if self.collected.listener else None
-        listened = [step.listener_gru.h for step in kept if step.listener_gru is not None]
-        given = forward.inputs
-        gradients = Inputs(
-            x_global=d_party[::2, :, size:],
-            x_self=d_inputs[:, 0],
-            queries=torch.cat(self.collected.query[::-1], dim=1) if self.collected.query else None,
-            g_0=self.d_g,
-            g_gates_0=self.d_g_gates,
-            party_0=self.d_pool,
-            from_party=_over_rows([step.speaker_gru.h for step in kept], d_party, given.from_party),
-            speaker_bias=d_party[..., :size].sum(1, keepdim=True),
-            from_global=_over_rows([step.g for step in kept], d_shared, given.from_global),
-            bias_global=d_shared.sum(1, keepdim=True),
-            from_context=_over_rows(contexts, d_inputs[:, 1, n_first:], given.from_context),
-            listener_weight=None,
-            listener_bias=None,
-            attention_weight=None,
-            attention_bias=None,
+        forward, step = self.forward, self.forward.settings.layout.steps[t]
+        weights, n, size = forward.weights, step.n_active, forward.party_dim
+        d_states = self._asked(step)
+        if weights.from_listener is not None and step.n_listeners:
+            self._unlisten(step, d_states)
+        slopes = self.speaker_slopes[:, step.rows]
+        slopes.unflatten(-1, (5, size)).mul_(d_states[:, :n, None])
+        d_global_gates = self._undo_global(t, step)
+        own = weights.from_party[..., : 3 * size].transpose(1, 2)
+        d_before = torch.baddbmm(slopes[..., 4 * size :], slopes[..., size : 4 * size], own)
+        to_global = weights.from_party[..., 3 * size :].reshape(forward.n_directions, forward.n_planes * size, -1)
+        through_g = torch.bmm(d_global_gates, to_global.transpose(1, 2))
+        torch.add(
+            forward.by_plane(d_before),
+            through_g.view(forward.n_directions, n, forward.n_planes, size).transpose(1, 2),
+            out=forward.by_plane(self.d_taken)[:, :, step.states.start : step.states.start + n],
         )
-        if given.listener_weight is not None and given.listener_bias is not None:
-            d_bias = torch.zeros_like(given.listener_bias) if d_listener is None else d_listener.sum(1, keepdim=True)
-            d_weight = _over_rows(listened, d_listener, given.listener_weight)
-            gradients = gradients._replace(listener_weight=d_weight, listener_bias=d_bias)
-        if isinstance(forward.history, SimpleHistory):
-            d_weight, d_bias_1 = forward.history.d_weight, forward.history.d_bias
-            gradients = gradients._replace(
-                attention_weight=d_weight, attention_bias=None if given.attention_bias is None else d_bias_1
+
+    def _asked(self, step: Step) -> Tensor:
+        """What later updates and the emotions ask of the states a step wrote."""
+        forward, d_taken = self.forward, self.d_taken.flatten(0, 1)
+        d_states = d_taken.index_select(0, step.reader)
+        if step.read_twice.shape[0]:
+            d_states.index_add_(0, step.read_twice, d_taken.index_select(0, step.second_reader))
+        d_states = d_states.view(len(forward.pool), -1, forward.party_dim)
+        if self.d_felt is not None:
+            by_plane = forward.by_plane(d_states)
+            for i, j in enumerate(forward.settings.wiring.planes_felt):
+                by_plane[:, j, : step.n_active] += self.d_felt[:, i, step.rows]
+        return d_states
+
+    def _unlisten(self, step: Step, d_states: Tensor) -> None:
+        """Through the listeners' cells, to their states before and to what they heard."""
+        weights, n, size = self.forward.weights, step.n_active, self.forward.party_dim
+        assert weights.from_listener is not None
+        slopes = self.listener_slopes[:, step.drawn]
+        slopes.unflatten(-1, (5, size)).mul_(d_states[:, n:, None])
+        own = weights.from_listener.transpose(1, 2)
+        self.d_taken[:, step.states][:, n:] = torch.baddbmm(slopes[..., 4 * size :], slopes[..., size : 4 * size], own)
+        self.d_said.flatten(0, 1).index_add_(0, step.heard, slopes[..., : 3 * size].flatten(0, 1))
+        if weights.from_heard is not None:
+            d_states[:, :n] += torch.bmm(self.d_said[:, step.rows], weights.from_heard.transpose(1, 2))
+
+    def _undo_global(self, t: int, step: Step) -> Tensor:
+        """Through g, which its own turn reads, the next turn, and all later contexts; gives its input gates' gradient."""
+        forward, weights, n, size = self.forward, self.forward.weights, step.n_active, self.forward.global_dim
+        d_g = self.d_g_before[:, :n]
+        if self.d_g is not None:
+            d_g = d_g + self.d_g[:, step.rows]
+        # first what later turns ask of g_t, then what this one asks of the past
+        later = forward.history.backward_write(t)
+        if later is not None:
+            d_g = d_g + later
+        for cell, columns in forward.columns.of["g"].items():
+            d_g = torch.baddbmm(d_g, self._input_gates(cell)[:, step.rows], weights.from_global[..., columns].mT)
+        if forward.contexts[t] is not None and weights.from_context is not None:
+            d_context = torch.zeros_like(d_g)
+            for cell, columns in forward.columns.of["context"].items():
+                gates = self._input_gates(cell)[:, step.rows]
+                d_context = torch.baddbmm(d_context, gates, weights.from_context[..., columns].mT)
+            forward.history.backward_read(t, d_context)
+        slopes = self.global_slopes[:, step.rows]
+        slopes.unflatten(-1, (5, size)).mul_(d_g[:, :, None])
+        own = weights.from_global[..., : 3 * size].mT
+        self.d_g_before[:, :n] = torch.baddbmm(slopes[..., 4 * size :], slopes[..., size : 4 * size], own)
+        return slopes[..., : 3 * size]
+
+    def _input_gates(self, cell: str) -> Tensor:
+        """Gradient of a cell's ``[n|r|z]``, one row per turn ``[K, N, 3H]``; right once its step is undone."""
+        if cell == "global":
+            return self.global_slopes[..., : 3 * self.forward.global_dim]
+        role, plane = cell.split(".")
+        j = [known.name for known in self.forward.planes].index(plane)
+        gates = self.speaker_slopes if role == "speaker" else self.d_said
+        return self.forward.by_plane(gates)[:, j, :, : 3 * self.forward.party_dim]
+
+    def gradients(self) -> tuple[list[Tensor], Tensor | None, Weights]:
+        """Of the products with x, of the queries and of the weights: one product per weight, over all rows."""
+        forward, weights, size_g, size = self.forward, self.forward.weights, self.forward.global_dim, self.forward.party_dim
+        layout = forward.settings.layout
+        attention: AttentionGradients = forward.history.gradients()
+        own_slopes = self.speaker_slopes[..., size : 4 * size]
+        d_party = torch.empty_like(weights.from_party)
+        torch.bmm(self.speaker_before.mT, own_slopes, out=d_party[..., : 3 * size])
+        both_planes = forward.by_plane(self.speaker_before).transpose(1, 2).flatten(2)  # [K, N, J·P]
+        to_global = torch.bmm(both_planes.mT, self._input_gates("global"))
+        d_party[..., 3 * size :] = to_global.view(len(d_party), size, -1)
+        starts = layout.is_start.to(self.d_taken.dtype).repeat_interleave(forward.n_planes, dim=0)
+        d_weights = Weights(
+            start_global=self.d_g_before.sum(1, keepdim=True),
+            start_party=torch.bmm(starts[:, None], self.d_taken),
+            global_bias_m=self.global_slopes[..., 3 * size_g : 4 * size_g].sum(1),
+            from_party=d_party,
+            from_global=self._d_from_global(),
+            global_product_bias=self._d_product_bias(),
+            from_context=self._d_from_context(),
+            speaker_bias_m=self.speaker_slopes[..., 3 * size : 4 * size].sum(1),
+            from_listener=None,
+            listener_bias_m=None,
+            from_heard=None,
+            attention_weight=attention.weight_KG1,
+            attention_bias=attention.bias_K1,
+        )
+        if weights.from_listener is not None:
+            slopes = self.listener_slopes
+            d_weights = d_weights._replace(
+                from_listener=torch.bmm(self.listener_before.mT, slopes[..., size : 4 * size]),
+                listener_bias_m=slopes[..., 3 * size : 4 * size].sum(1),
             )
-        return gradients
+        if weights.from_heard is not None:
+            heard = forward.pool.flatten(0, 1).index_select(0, layout.speaker_state).view_as(self.speaker_before)
+            d_weights = d_weights._replace(from_heard=torch.bmm(heard.mT, self.d_said))
+        return [self._input_gates(cell) for cell in forward.x_gates], attention.queries_KNG, d_weights
+
+    def _d_from_global(self) -> Tensor:
+        forward, size = self.forward, self.forward.global_dim
+        gradient = torch.empty_like(forward.weights.from_global)
+        own = self.global_slopes[..., size : 4 * size]
+        torch.bmm(self.g_before.mT, own, out=gradient[..., : 3 * size])
+        for cell, columns in forward.columns.of["g"].items():
+            torch.bmm(forward.g.mT, self._input_gates(cell), out=gradient[..., columns])
+        return gradient
+
+    def _d_product_bias(self) -> Tensor | None:
+        if self.forward.weights.global_product_bias is None:
+            return None
+        gradient = torch.zeros_like(self.forward.weights.global_product_bias)
+        for cell, columns in self.forward.columns.of["g"].items():
+            gradient[:, columns] = self._input_gates(cell).sum(1)
+        return gradient
+
+    def _d_from_context(self) -> Tensor | None:
+        forward = self.forward
+        if forward.weights.from_context is None:
+            return None
+        contexts = [context for context in forward.contexts if context is not None]
+        if not contexts:
+            return torch.zeros_like(forward.weights.from_context)
+        gradient = torch.empty_like(forward.weights.from_context)
+        context = torch.cat(contexts, dim=1)
+        for cell, columns in forward.columns.of["context"].items():  # the first turn of a dialogue has no context
+            later = self._input_gates(cell)[:, -context.shape[1] :]
+            torch.bmm(context.mT, later, out=gradient[..., columns])
+        return gradient
 
 
 class ManualRecurrence(torch.autograd.Function):
-    """``apply(settings, *inputs) -> (g_KNH, s_KNH)``: (1)–(6) of EQUATIONS.md A over a packed batch."""
+    """``apply(settings, cells, queries, *x_gates, *weights) -> (g [K, N, G], felt [K, F, N, P])``.
+
+    Args:
+        settings: what is computed.
+        cells: names of the cells that ``x_gates`` belong to, in order.
+        queries: of matching attention, or None.
+        x_gates: see :class:`Forward`.
+        weights: the fields of :class:`Weights`, in order.
+    """
 
     @staticmethod
-    def forward(ctx: Any, settings: Settings, *tensors: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Global states, and the speakers' self states after their turns."""
-        forward = Forward(settings, Inputs(*tensors))  # type: ignore[arg-type]
+    def forward(
+        ctx: Any, settings: Settings, cells: Sequence[str], queries: Tensor | None, *tensors: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Global states, and the speakers' felt states after their turns."""
+        x_gates = dict(zip(cells, tensors, strict=False))
+        forward = Forward(settings, x_gates, queries, Weights(*tensors[len(cells) :]))  # type: ignore[arg-type]
         for step in settings.layout.steps:
             forward.advance(step)
-        ctx.kept_forward = forward
-        g_KNH = torch.cat([step.g for step in forward.kept], dim=1)
-        return g_KNH, torch.cat([step.speaker[::2] for step in forward.kept], dim=1)
+        ctx.kept = forward
+        ctx.set_materialize_grads(False)
+        return forward.g, forward.felt()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_g_KNH: Tensor, d_s_KNH: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, d_g: Tensor | None, d_felt: Tensor | None) -> tuple[Any, ...]:
         """Gradients of everything that went in, in the same order."""
-        backward = Backward(ctx.kept_forward, d_g_KNH, d_s_KNH)
-        for t in range(len(ctx.kept_forward.kept) - 1, -1, -1):
+        backward = Backward(ctx.kept, d_g, d_felt)
+        for t in range(len(ctx.kept.settings.layout.steps) - 1, -1, -1):
             backward.step_back(t)
-        return (None, *backward.gradients())
+        d_x_gates, d_queries, d_weights = backward.gradients()
+        return (None, None, d_queries, *d_x_gates, *d_weights)
 
 
-def _flat(pool_ZRH: Tensor, rows_KR: Tensor) -> Tensor:
-    """Positions in the flattened ``[Z·R]`` of rows of each direction: both planes take the same."""
-    n_z, n_rows = pool_ZRH.shape[:2]
-    rows_ZR = rows_KR.repeat_interleave(n_z // rows_KR.shape[0], dim=0)
-    return (rows_ZR + torch.arange(n_z, device=rows_KR.device)[:, None] * n_rows).flatten()
+def _gates(bias_m_ZH: Tensor, n_rows: int) -> Tensor:
+    """A buffer of pre-activations ``[Z, rows, 4H]`` in which only the bias of m stands."""
+    n_z, size = bias_m_ZH.shape
+    gates = bias_m_ZH.new_empty(n_z, n_rows, 4 * size)
+    gates[..., 3 * size :] = bias_m_ZH[:, None]
+    return gates
 
 
-def _take(pool_ZRH: Tensor, rows: Tensor, n_rows: int) -> Tensor:
-    return pool_ZRH.flatten(0, 1).index_select(0, rows).view(pool_ZRH.shape[0], n_rows, -1)
+def _sum_into(out: Tensor, parts: Sequence[Tensor]) -> None:
+    """Write a sum; a cell that reads nothing yet (no context before the first turn) gets zeros."""
+    if len(parts) >= 2:
+        torch.add(parts[0], parts[1], out=out)
+        for part in parts[2:]:
+            out += part
+    elif parts:
+        out.copy_(parts[0])
+    else:
+        out.zero_()
 
 
-def _over_rows(rows: list[Tensor], d_rows: Tensor | None, weight: Tensor) -> Tensor:
-    """A weight's gradient from everything it was multiplied with; zeros where that is nothing."""
-    if d_rows is None or not rows:
-        return torch.zeros_like(weight)
-    return torch.bmm(torch.cat(rows, dim=1).transpose(1, 2), d_rows)
+def _known(tensor: Tensor | None) -> Tensor:
+    assert tensor is not None
+    return tensor

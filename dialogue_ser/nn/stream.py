@@ -1,11 +1,13 @@
-"""EmotionRNN's recurrence one turn at a time, for a dialogue that is still going on (EQUATIONS.md A, ``causal``)."""
+"""A dialogue recurrence one turn at a time, for a dialogue that is still going on (``causal``)."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dialogue_ser.nn.recurrence import EmotionRecurrence
-from dialogue_ser.nn.turn import SELF, turn
+from dialogue_ser.nn.attention import Running
+from dialogue_ser.nn.cells import gru
+from dialogue_ser.nn.recurrence import DialogueRecurrence
+from dialogue_ser.nn.turn import turn
 
 
 class RecurrenceStream:
@@ -18,14 +20,15 @@ class RecurrenceStream:
         recurrence: forward-only; dropout is not applied.
     """
 
-    def __init__(self, recurrence: EmotionRecurrence) -> None:
+    def __init__(self, recurrence: DialogueRecurrence) -> None:
         assert recurrence.n_directions == 1, "only a causal recurrence can stream"
         self._recurrence = recurrence
         self._cells = recurrence.cells()
-        self._state = recurrence.start(1)
-        self._e_LBE = recurrence.initial_emotion[0].expand(1, 1, -1).contiguous()
-        self._row_of: dict[int, int] = {}  # party that has spoken → its row in the pool
-        self._bystander_row = 0
+        self._g = recurrence.start_global
+        self._e = recurrence.start_emotion
+        self._history: Running | list[Tensor] | None = None
+        self._states: dict[int, Tensor] = {}  # party that has spoken → its states [J, 1, P]
+        self._bystander = self._cells.weights.start_party
 
     @torch.no_grad()
     def step(self, x_D: Float[Tensor, " feature"], party: int) -> Float[Tensor, " hidden"]:
@@ -35,17 +38,18 @@ class RecurrenceStream:
             x_D: the fused utterance.
             party: who speaks; any number, the same for the same person.
         """
-        others = [other for other in self._row_of if other != party]
-        rows = [self._row_of.get(party, self._bystander_row), *(self._row_of[other] for other in others)]
-        source_KR = torch.tensor([[*rows, self._bystander_row]], device=x_D.device)
-        heard_KL = torch.zeros(1, len(others) + 1, dtype=torch.int64, device=x_D.device)
-        x_KND = x_D[None, None]
-        inputs = self._recurrence.inputs(x_KND)
-        self._state = turn(self._cells, self._recurrence.attention, self._state, inputs, source_KR, heard_KL)
-        self._row_of = {party: 0, **{other: row for row, other in enumerate(others, start=1)}}
-        self._bystander_row = len(others) + 1
-        s_KNH = self._state.pool_KJRH[:, SELF, :1]
-        x_LBD = torch.cat([self._state.g_KNH, x_KND, s_KNH], dim=-1)
-        e_TBE, self._e_LBE = self._recurrence.emotion[0](x_LBD, self._e_LBE)  # (7)
-        e_E: Tensor = e_TBE[0, 0]
-        return e_E
+        recurrence, x_KND = self._recurrence, x_D[None, None]
+        others = [other for other in self._states if other != party]
+        speaker = self._states.get(party, self._bystander)
+        listener = torch.cat([*(self._states[other] for other in others), self._bystander], dim=1)
+        n_planes, n_listeners = listener.shape[:2]
+        heard = torch.arange(n_planes, device=x_D.device).repeat_interleave(n_listeners)
+        inputs = recurrence.inputs(x_KND)
+        after = turn(self._cells, inputs, self._g, self._history, speaker, listener, heard)
+        self._g, self._history = after.g, after.history
+        *moved, self._bystander = after.listener.split(1, dim=1)
+        self._states = {party: after.speaker, **dict(zip(others, moved, strict=True))}
+        felt = after.speaker[list(recurrence.wiring.planes_felt)][None]
+        gates_x = recurrence.emotion_gates(x_KND, after.g, felt)
+        self._e = gru(gates_x, recurrence.emotion_state_gates(self._e), self._e)  # (7)
+        return self._e[0, 0]

@@ -1,132 +1,135 @@
-"""One turn of EmotionRNN's recurrence, (1)–(6) of EQUATIONS.md A, for all active dialogues and both directions.
+"""One turn of a dialogue recurrence for all active dialogues and both directions, written to be read.
 
-States of a step's speakers and listeners are rows of a pool ``[K, J, rows, H]``: K directions, J planes (self, inter).
+The loop that autograd follows and the stream share it; :mod:`dialogue_ser.nn.manual` computes the same, faster.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from dialogue_ser.nn.attention import HistoryAttention, Running
-from dialogue_ser.nn.cells import DropoutMasks, gru
+from dialogue_ser.nn.cells import gru
+from dialogue_ser.nn.manual import Columns, Weights
+from dialogue_ser.nn.wiring import Source, Wiring
 
-SELF, INTER = 0, 1  # planes J of the party states
 
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """What the turns of a batch have in common."""
 
-class Cells(NamedTuple):
-    """The GRUs' weights, joined so that states which meet several of them are multiplied once; Z = directions · planes.
-
-    Args:
-        from_party: the speaker's S and I → its own gates, then those of g ``[Z, H, 3P + 3G]``.
-        speaker_bias: on the speaker's recurrent gates ``[Z, 1, 3P]``.
-        from_global: g → g's own gates, then the input gates of every party cell ``[K, G, 3G + 2·cells·3P]``.
-        bias_global: of both ``[K, 1, …]``.
-        from_context: a → input gates of the inter cells ``[K, G, cells·3P]``.
-        listener_weight: recurrent weights of the listeners' cells ``[Z, H, 3P]``; None = listeners hold their states.
-        listener_bias: of those ``[Z, 1, 3P]``, or None.
-    """
-
-    from_party: Tensor
-    speaker_bias: Tensor
-    from_global: Tensor
-    bias_global: Tensor
-    from_context: Tensor
-    listener_weight: Tensor | None
-    listener_bias: Tensor | None
+    wiring: Wiring
+    columns: Columns
+    weights: Weights
+    attention: HistoryAttention
 
 
 class TurnInputs(NamedTuple):
-    """What depends on x alone, computed before the turn.
+    """What depends on x alone.
 
     Args:
-        x_global: input gates of g, bias included ``[K, n, 3G]``.
-        x_self: input gates of the self cells ``[K, n, cells·3P]``.
+        x_gates: cell → ``[n|r|z]`` of this turn's dialogues ``[K, n, 3H]``.
         query: what attention asks with ``[K, n, G]``, or None.
     """
 
-    x_global: Tensor
-    x_self: Tensor
+    x_gates: Mapping[str, Tensor]
     query: Tensor | None
 
 
-class State(NamedTuple):
-    """What one turn hands to the next.
+class TurnMasks(NamedTuple):
+    """Dropout multipliers of one turn: of g ``[K, n, G]``, the speakers ``[Z, n, P]`` and the listeners ``[Z, L, P]``."""
+
+    g: Tensor
+    speaker: Tensor
+    listener: Tensor
+
+
+class After(NamedTuple):
+    """What a turn leaves behind.
 
     Args:
-        g_KNH: global states of the active dialogues.
-        g_gates: their recurrent gates.
-        pool_KJRH: states of this turn's speakers, then of the listeners.
-        history: earlier global states as attention keeps them; None before the first turn.
+        g: global states ``[K, n, G]``.
+        history: earlier global states, this one included, as attention keeps them.
+        speaker: new states of who spoke ``[Z, n, P]``.
+        listener: new states of who listened ``[Z, L, P]``.
     """
 
-    g_KNH: Tensor
-    g_gates: Tensor
-    pool_KJRH: Tensor
-    history: "Running | list[Tensor] | None"
-
-
-def take(planes: Tensor, rows_KR: Tensor) -> Tensor:
-    """Rows of ``[K, J, rows, H]``, the same of every plane J, each direction its own."""
-    n_planes, size = planes.shape[1], planes.shape[-1]
-    return planes.gather(2, rows_KR[:, None, :, None].expand(-1, n_planes, -1, size))
+    g: Tensor
+    history: "Running | list[Tensor]"
+    speaker: Tensor
+    listener: Tensor
 
 
 def turn(
     cells: Cells,
-    attention: HistoryAttention,
-    state: State,
-    inputs: TurnInputs,
-    source_KR: Tensor,
-    heard_KL: Tensor,
-    masks: DropoutMasks | None = None,
-) -> State:
-    """(1)–(6) of one turn of every dialogue that still runs.
+    given: TurnInputs,
+    g_before: Tensor,
+    history: "Running | list[Tensor] | None",
+    speaker: Tensor,
+    listener: Tensor,
+    heard: Tensor,
+    masks: TurnMasks | None = None,
+) -> After:
+    """One turn of every dialogue that still runs; equations (1)–(6) of EmotionRNN, or DialogueRNN's.
 
     Args:
         cells: weights.
-        attention: over past global states.
-        state: after the turn before.
-        inputs: of the n active dialogues.
-        source_KR: rows of the pool that hold the n speakers, then the listeners.
-        heard_KL: which active dialogue each listener hears.
+        given: what x says.
+        g_before: global states ``[K, n, G]``.
+        history: earlier global states; None before the first turn.
+        speaker: states of who speaks ``[Z, n, P]``.
+        listener: states of who listens ``[Z, L, P]``.
+        heard: for each listener, its turn in the flattened ``[Z·n]``.
         masks: dropout of this turn, or None.
     """
-    n_directions, n, gates_p = inputs.x_self.shape[0], inputs.x_self.shape[1], cells.speaker_bias.shape[-1]
-    taken_KJRH = take(state.pool_KJRH, source_KR)
-    speaker_KJNH, listener_KJLH = taken_KJRH[:, :, :n], taken_KJRH[:, :, n:]
-    products = torch.bmm(speaker_KJNH.flatten(0, 1), cells.from_party).view(n_directions, 2, n, -1)
+    weights, planes = cells.weights, cells.wiring.planes
+    n_directions, n, size_g = g_before.shape
+    size = speaker.shape[-1]
+    products = torch.bmm(speaker, weights.from_party)
     # (1) global state, from the speaker's previous states
-    x_gates = inputs.x_global + products[:, SELF, :, gates_p:] + products[:, INTER, :, gates_p:]
-    g_KNH = gru(x_gates, state.g_gates[:, :n], state.g_KNH[:, :n])
-    if masks is not None:
-        g_KNH = g_KNH * masks.global_KNH
+    to_global = products[..., 3 * size :].view(n_directions, len(planes), n, -1).sum(1)
+    gates_h = torch.bmm(g_before, weights.from_global[..., : 3 * size_g])
+    g = gru(given.x_gates["global"] + to_global, _plus_m(gates_h, weights.global_bias_m), g_before)
+    g = g if masks is None else g * masks.g
     # (2) context from strictly past global states
-    a_KNH = attention.read(state.history, inputs.query, n)
-    history = attention.write(state.history, g_KNH)
-    # input products of (3)–(6), and of (1) at the next step
-    g_products = torch.baddbmm(cells.bias_global, g_KNH, cells.from_global)
-    gates_g = inputs.x_global.shape[-1]
-    g_gates, shared = g_products[..., :gates_g], g_products[..., gates_g:]
-    inter = torch.zeros_like(inputs.x_self) if a_KNH is None else torch.bmm(a_KNH, cells.from_context)
-    given_KJN = torch.stack([inputs.x_self, inter], dim=1)
-    inputs_KJNG = shared.reshape(n_directions, n, 2, -1).transpose(1, 2) + given_KJN
+    context = cells.attention.read(history, given.query, n)
+    history = cells.attention.write(history, g)
+    products_of: dict[Source, Tensor] = {"g": torch.bmm(g, weights.from_global)}
+    if weights.global_product_bias is not None:
+        products_of["g"] = products_of["g"] + weights.global_product_bias[:, None]
+    if context is not None and weights.from_context is not None:
+        products_of["context"] = torch.bmm(context, weights.from_context)
+
+    def input_gates(role: str) -> Tensor:
+        """``[n|r|z]`` of the speakers' or listeners' cells, one row per turn ``[Z, n, 3P]``."""
+        gates = []
+        for plane in planes:
+            cell, total = f"{role}.{plane.name}", g.new_zeros(n_directions, n, 3 * size)
+            for source in cells.wiring.cells[cell]:
+                if source == "x":
+                    total = total + given.x_gates[cell]
+                elif source in products_of:
+                    total = total + products_of[source][..., cells.columns.of[source][cell]]
+            gates.append(total)
+        return torch.stack(gates, dim=1).flatten(0, 1)
+
     # (3), (5) the speaker
-    gates_h = products[..., :gates_p] + cells.speaker_bias.view(n_directions, 2, 1, -1)
-    speaker_KJNH = gru(inputs_KJNG[..., :gates_p], gates_h, speaker_KJNH)
-    if masks is not None:
-        speaker_KJNH = speaker_KJNH * masks.speaker_KJNH
+    speaker = gru(input_gates("speaker"), _plus_m(products[..., : 3 * size], weights.speaker_bias_m), speaker)
+    speaker = speaker if masks is None else speaker * masks.speaker
     # (4), (6) whoever listens and will be read again
-    if cells.listener_weight is not None and heard_KL.shape[1]:
-        listener_KJLH = _listen(cells, listener_KJLH, take(inputs_KJNG[..., gates_p:], heard_KL))
-        if masks is not None:
-            listener_KJLH = listener_KJLH * masks.listener_KJNH
-    return State(g_KNH, g_gates, torch.cat([speaker_KJNH, listener_KJLH], dim=2), history)
+    if weights.from_listener is not None and weights.listener_bias_m is not None and listener.shape[1]:
+        said = input_gates("listener")
+        if weights.from_heard is not None:
+            said = said + torch.bmm(speaker, weights.from_heard)
+        gates_x = said.flatten(0, 1)[heard].view(*listener.shape[:2], -1)
+        gates_h = torch.bmm(listener, weights.from_listener)
+        listener = gru(gates_x, _plus_m(gates_h, weights.listener_bias_m), listener)
+        listener = listener if masks is None else listener * masks.listener
+    return After(g, history, speaker, listener)
 
 
-def _listen(cells: Cells, listener_KJLH: Tensor, gates_x: Tensor) -> Tensor:
-    """(4) and (6): listeners hear the turn of their dialogue through the listener's cells."""
-    assert cells.listener_weight is not None
-    assert cells.listener_bias is not None
-    gates_h = torch.baddbmm(cells.listener_bias, listener_KJLH.flatten(0, 1), cells.listener_weight)
-    return gru(gates_x, gates_h.view(*listener_KJLH.shape[:-1], -1), listener_KJLH)
+def _plus_m(gates_h: Tensor, bias_m: Tensor) -> Tensor:
+    """State products with the candidate's bias."""
+    return gates_h + torch.nn.functional.pad(bias_m, (gates_h.shape[-1] - bias_m.shape[-1], 0))[:, None]

@@ -1,11 +1,11 @@
-"""EmotionRNN by plain loops, one dialogue at a time, following EQUATIONS.md A line by line; slow on purpose."""
+"""The dialogue RNNs by plain loops, one dialogue at a time, following EQUATIONS.md line by line; slow on purpose."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from dialogue_ser.nn.recurrence import EmotionRecurrence
+from dialogue_ser.nn.recurrence import DialogueRecurrence
 
 
 def gru_cell(x: Tensor, h: Tensor, weight_x: Tensor, weight_h: Tensor, bias_x: Tensor, bias_h: Tensor) -> Tensor:
@@ -18,34 +18,18 @@ def gru_cell(x: Tensor, h: Tensor, weight_x: Tensor, weight_h: Tensor, bias_x: T
 
 
 class Direction:
-    """One direction's cells, cut out of the engine's stacked parameters."""
+    """One direction's cells, taken out of the engine's joined parameters."""
 
-    def __init__(self, engine: EmotionRecurrence, direction: int) -> None:
-        k, size = direction, 3 * engine.party_dim
-        self.engine, self.k = engine, k
-        self.global_cell = (
-            torch.cat([engine.global_from_party[k, 0], engine.global_from_party[k, 1], engine.global_from_x[k]]),
-            engine.global_from_global[k],
-            engine.global_bias_x[k],
-            engine.global_bias_h[k],
-        )
+    def __init__(self, engine: DialogueRecurrence, direction: int) -> None:
+        self.engine, self.k = engine, direction
+        self.cells = {cell: engine.cell_weights(direction, cell) for cell in ("global", "emotion", *engine.wiring.cells)}
 
-        def party_cell(plane: int, cell: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-            own = slice(cell * size, (cell + 1) * size)
-            from_global = engine.party_from_global[k].view(engine.global_dim, 2, -1)[:, plane, own]
-            other = (engine.self_from_x if plane == 0 else engine.inter_from_context)[k][:, own]
-            return (
-                torch.cat([from_global, other]),
-                engine.party_from_party[k, plane, cell],
-                engine.party_bias_x[k, plane, own],
-                engine.party_bias_h[k, plane, cell],
-            )
-
-        self.self_speaker, self.inter_speaker = party_cell(0, 0), party_cell(1, 0)
-        if engine.listeners == "update":
-            self.self_listener, self.inter_listener = party_cell(0, 1), party_cell(1, 1)
-        cell = engine.emotion[k]
-        self.emotion_cell = (cell.weight_ih_l0.T, cell.weight_hh_l0.T, cell.bias_ih_l0, cell.bias_hh_l0)
+    def step(self, cell: str, h: Tensor, read: Mapping[str, Tensor]) -> Tensor:
+        """A cell on the concatenation of what it reads."""
+        weights = self.cells[cell]
+        assert set(weights.inputs) == set(read), f"{cell} reads {set(weights.inputs)}"
+        x, weight_x = torch.cat([read[name] for name in weights.inputs]), torch.cat(list(weights.inputs.values()))
+        return gru_cell(x, h, weight_x, weights.hidden, weights.bias_x, weights.bias_h)
 
     def attend(self, past: Sequence[Tensor], x: Tensor) -> Tensor:
         """(2) and C."""
@@ -73,31 +57,55 @@ class Direction:
         return sum((weight * g for weight, g in zip(alpha, past, strict=True)), torch.zeros_like(past[0]))
 
     def run(self, turns: Sequence[Tensor], speakers: Sequence[int]) -> list[Tensor]:
-        """(1)–(7) over one dialogue in reading order."""
+        """e over one dialogue in reading order."""
+        return (self.run_emotion_rnn if len(self.engine.wiring.planes) == 2 else self.run_dialogue_rnn)(turns, speakers)
+
+    def run_emotion_rnn(self, turns: Sequence[Tensor], speakers: Sequence[int]) -> list[Tensor]:
+        """EQUATIONS.md A, (1)–(7)."""
         engine, k = self.engine, self.k
-        parties = set(speakers)
-        state_s = dict.fromkeys(parties, engine.initial_party[k, 0, 0])
-        state_i = dict.fromkeys(parties, engine.initial_party[k, 1, 0])
-        g, e = engine.initial_global[k, 0], engine.initial_emotion[k, 0]
+        parties, updates = set(speakers), engine.wiring.updates_listeners
+        state_s = dict.fromkeys(parties, engine.start_party[k, 0, 0])
+        state_i = dict.fromkeys(parties, engine.start_party[k, 1, 0])
+        g, e = engine.start_global[k, 0], engine.start_emotion[k, 0]
         past: list[Tensor] = []
         emotions = []
         for x, s in zip(turns, speakers, strict=True):
-            g = gru_cell(torch.cat([state_s[s], state_i[s], x]), g, *self.global_cell)  # (1)
+            g = self.step("global", g, {"self": state_s[s], "inter": state_i[s], "x": x})  # (1)
             a = self.attend(past, x)  # (2)
             for p in parties:
                 if p == s:
-                    state_s[p] = gru_cell(torch.cat([g, x]), state_s[p], *self.self_speaker)  # (3)
-                    state_i[p] = gru_cell(torch.cat([g, a]), state_i[p], *self.inter_speaker)  # (5)
-                elif engine.listeners == "update":
-                    state_s[p] = gru_cell(torch.cat([g, x]), state_s[p], *self.self_listener)  # (4)
-                    state_i[p] = gru_cell(torch.cat([g, a]), state_i[p], *self.inter_listener)  # (6)
-            e = gru_cell(torch.cat([g, x, state_s[s]]), e, *self.emotion_cell)  # (7)
+                    state_s[p] = self.step("speaker.self", state_s[p], {"g": g, "x": x})  # (3)
+                    state_i[p] = self.step("speaker.inter", state_i[p], {"g": g, "context": a})  # (5)
+                elif updates:
+                    state_s[p] = self.step("listener.self", state_s[p], {"g": g, "x": x})  # (4)
+                    state_i[p] = self.step("listener.inter", state_i[p], {"g": g, "context": a})  # (6)
+            e = self.step("emotion", e, {"g": g, "x": x, "self": state_s[s]})  # (7)
+            past.append(g)
+            emotions.append(e)
+        return emotions
+
+    def run_dialogue_rnn(self, turns: Sequence[Tensor], speakers: Sequence[int]) -> list[Tensor]:
+        """EQUATIONS.md D, DialogueRNN's recurrence."""
+        engine, k = self.engine, self.k
+        parties = set(speakers)
+        q = dict.fromkeys(parties, engine.start_party[k, 0, 0])
+        g, e = engine.start_global[k, 0], engine.start_emotion[k, 0]
+        past: list[Tensor] = []
+        emotions = []
+        for x, s in zip(turns, speakers, strict=True):
+            g = self.step("global", g, {"x": x, "party": q[s]})
+            c = self.attend(past, x)
+            q[s] = self.step("speaker.party", q[s], {"x": x, "context": c})
+            if engine.wiring.updates_listeners:
+                for p in parties - {s}:
+                    q[p] = self.step("listener.party", q[p], {"x": x, "speaker": q[s]})
+            e = self.step("emotion", e, {"party": q[s]})
             past.append(g)
             emotions.append(e)
         return emotions
 
 
-def emotion_recurrence(engine: EmotionRecurrence, x_BTD: Tensor, speaker_BT: Tensor, n_turns_B: Tensor) -> Tensor:
+def dialogue_recurrence(engine: DialogueRecurrence, x_BTD: Tensor, speaker_BT: Tensor, n_turns_B: Tensor) -> Tensor:
     """ē of every real turn, 0 on padding (8)."""
     output = x_BTD.new_zeros(*speaker_BT.shape, engine.output_dim)
     rows = []

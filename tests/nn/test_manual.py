@@ -2,41 +2,79 @@
 
 import pytest
 import torch
+from torch import Tensor
 
-from dialogue_ser.nn.layout import build_layout
-from dialogue_ser.nn.recurrence import MANUAL_KINDS, EmotionRecurrence
+from dialogue_ser.nn.recurrence import MANUAL_KINDS, DialogueRecurrence
+from dialogue_ser.nn.wiring import Wiring, dialogue_rnn, emotion_rnn
 
 SPEAKER = torch.tensor([[0, 1, 0, 2, 1, 0], [0, 0, 1, -1, -1, -1], [0, -1, -1, -1, -1, -1]])
 N_TURNS = torch.tensor([6, 3, 1])
 
 
-def _engine(kind: str, listeners: str = "update", engine: str = "auto") -> EmotionRecurrence:
+WIRINGS = [emotion_rnn("update"), emotion_rnn("hold"), dialogue_rnn("update"), dialogue_rnn("hold")]
+
+
+def _engine(kind: str, wiring: Wiring = WIRINGS[0], engine: str = "auto") -> DialogueRecurrence:
     torch.manual_seed(1)
     sizes = {"global_dim": 4, "party_dim": 3, "emotion_dim": 2}
-    made = EmotionRecurrence(4, attention=kind, dropout=0.4, listeners=listeners, engine=engine, **sizes)  # type: ignore[arg-type]
-    return made.double()
+    return DialogueRecurrence(4, wiring, attention=kind, dropout=0.4, engine=engine, **sizes).double()  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("listeners", ["update", "hold"])
+@pytest.mark.parametrize("wiring", WIRINGS, ids=["emotion-update", "emotion-hold", "dialogue-update", "dialogue-hold"])
 @pytest.mark.parametrize("kind", MANUAL_KINDS)
-def test_gradients_equal_autograds_under_the_same_dropout(kind: str, listeners: str) -> None:
-    engine = _engine(kind, listeners)
-    layout = build_layout(SPEAKER, N_TURNS, bidirectional=True)
+def test_gradients_equal_autograds_under_the_same_dropout(kind: str, wiring: Wiring) -> None:
+    engine = _engine(kind, wiring)
+    layout = engine.layout(SPEAKER, N_TURNS)
     x_KND = torch.randn(2, layout.n_rows, 4, dtype=torch.float64, requires_grad=True)
     masks = engine.draw_masks(x_KND, layout)
-    leaves = [
-        x_KND,
-        *(p for name, p in engine.named_parameters() if not name.startswith(("emotion", "initial_emotion"))),
-    ]
-    weight = torch.randn(2, layout.n_rows, 7, dtype=torch.float64)
+    leaves = [x_KND, *engine.parameters()]
+    weight = torch.randn(2, layout.n_rows, 2, dtype=torch.float64)
     gradients = []
-    for run in (engine.fused, engine.loop):
-        recurred = run(x_KND, layout, masks)
-        value = (torch.cat(recurred, dim=-1) * weight).sum()
-        gradients.append(torch.autograd.grad(value, leaves, allow_unused=True))
+    for name in ("manual", "autograd"):
+        engine.engine = name  # type: ignore[assignment]
+        recurred = engine.recur(engine.inputs(x_KND), layout, masks)
+        value = (engine.read_emotions(x_KND, recurred, layout, masks) * weight).sum() + recurred.g_KNG.square().sum()
+        gradients.append(torch.autograd.grad(value, leaves))
     for ours, autograds in zip(*gradients, strict=True):
-        expected = torch.zeros_like(ours) if autograds is None else autograds
-        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-10)
+        torch.testing.assert_close(ours, autograds, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("wiring", WIRINGS, ids=["emotion-update", "emotion-hold", "dialogue-update", "dialogue-hold"])
+@pytest.mark.parametrize("kind", ["simple", "simple-linear", "general2-tanh"])
+def test_gradients_equal_finite_differences(kind: str, wiring: Wiring) -> None:
+    engine = _engine(kind, wiring)
+    layout = engine.layout(SPEAKER, N_TURNS)
+    x_KND = torch.randn(2, layout.n_rows, 4, dtype=torch.float64, requires_grad=True)
+    masks = engine.draw_masks(x_KND, layout)
+
+    def run(x_KND: Tensor, *_: Tensor) -> Tensor:
+        recurred = engine.recur(engine.inputs(x_KND), layout, masks)
+        return engine.read_emotions(x_KND, recurred, layout, masks)
+
+    some = [engine.from_party, engine.from_global, engine.start_party]
+    assert torch.autograd.gradcheck(run, (x_KND, *some), fast_mode=True)
+
+
+def test_two_batches_may_wait_for_their_backward_at_once() -> None:
+    engine = _engine("general").eval()
+    first, second = (torch.randn(3, 6, 4, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    alone = [torch.autograd.grad(engine(x, SPEAKER, N_TURNS)[0].square().sum(), x)[0] for x in (first, second)]
+    both = sum(engine(x, SPEAKER, N_TURNS)[0].square().sum() for x in (first, second))
+    for together, apart in zip(torch.autograd.grad(both, [first, second]), alone, strict=True):
+        torch.testing.assert_close(together, apart)
+
+
+def test_torch_compile_leaves_values_and_gradients_alone() -> None:
+    engine = _engine("simple").eval()
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4).double())
+    x = torch.randn(3, 6, 4, dtype=torch.float64, requires_grad=True)
+
+    def run(x: Tensor) -> Tensor:
+        return engine(model(x), SPEAKER, N_TURNS)[0].square().sum()
+
+    plain = torch.autograd.grad(run(x), x)[0]
+    compiled = torch.compile(run, backend="eager")
+    torch.testing.assert_close(torch.autograd.grad(compiled(x), x)[0], plain)
 
 
 def test_backward_twice_over_a_retained_graph_gives_the_same_gradients() -> None:
@@ -51,11 +89,11 @@ def test_backward_twice_over_a_retained_graph_gives_the_same_gradients() -> None
 def test_auto_takes_the_hand_written_node_and_a_flag_forces_either() -> None:
     x = torch.randn(3, 6, 4, dtype=torch.float64)
 
-    def is_manual(engine: EmotionRecurrence) -> bool:
-        layout = build_layout(SPEAKER, N_TURNS, bidirectional=True)
-        g_KNH = engine.recur(x.flatten(0, 1)[layout.turn_of_row], layout, None).g_KNH
-        assert g_KNH.grad_fn is not None
-        return g_KNH.grad_fn.name().startswith("ManualRecurrence")
+    def is_manual(engine: DialogueRecurrence) -> bool:
+        layout = engine.layout(SPEAKER, N_TURNS)
+        g_KNG = engine.recur(engine.inputs(x.flatten(0, 1)[layout.turn_of_row]), layout, None).g_KNG
+        assert g_KNG.grad_fn is not None
+        return g_KNG.grad_fn.name().startswith("ManualRecurrence")
 
     assert is_manual(_engine("general"))
     assert is_manual(_engine("simple", engine="manual"))

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from dialogue_ser.nn.attention import ATTENTION_KINDS
 from dialogue_ser.nn.cells import DropoutMasks
-from dialogue_ser.nn.layout import build_layout
-from dialogue_ser.nn.recurrence import EmotionRecurrence
+from dialogue_ser.nn.layout import PackedLayout
+from dialogue_ser.nn.recurrence import DialogueRecurrence, Recurred
+from dialogue_ser.nn.wiring import Wiring, dialogue_rnn, emotion_rnn
 
 
 def _reference() -> ModuleType:
@@ -27,12 +28,16 @@ reference = _reference()
 DIM = 6
 
 
-def _engine(attention: str = "general", **options: object) -> EmotionRecurrence:
+WIRINGS = [emotion_rnn("update"), emotion_rnn("hold"), dialogue_rnn("update"), dialogue_rnn("hold")]
+WIRING_IDS = ["emotion-update", "emotion-hold", "dialogue-update", "dialogue-hold"]
+
+
+def _engine(attention: str = "general", wiring: Wiring = WIRINGS[0], **options: object) -> DialogueRecurrence:
     torch.manual_seed(3)
-    global_dim = DIM if attention == "dot" else 5
-    engine = EmotionRecurrence(
+    engine = DialogueRecurrence(
         DIM,
-        global_dim=global_dim,
+        wiring,
+        global_dim=DIM if attention == "dot" else 5,
         party_dim=4,
         emotion_dim=3,
         attention=attention,
@@ -58,19 +63,19 @@ def _dialogues(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     return x.requires_grad_(), speaker, n_turns
 
 
-@pytest.mark.parametrize("listeners", ["update", "hold"])
+@pytest.mark.parametrize("wiring", WIRINGS, ids=WIRING_IDS)
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("attention", ATTENTION_KINDS)
 @pytest.mark.parametrize("engine_name", ["manual", "autograd"])
 def test_values_and_gradients_equal_the_plain_reference(
-    attention: str, bidirectional: bool, listeners: str, engine_name: str
+    attention: str, bidirectional: bool, wiring: Wiring, engine_name: str
 ) -> None:
-    engine = _engine(attention, bidirectional=bidirectional, listeners=listeners, engine=engine_name)
+    engine = _engine(attention, wiring, bidirectional=bidirectional, engine=engine_name)
     x, speaker, n_turns = _dialogues()
     weight = torch.randn(*speaker.shape, engine.output_dim, dtype=torch.float64)
 
     fast, _ = engine(x, speaker, n_turns)
-    plain = reference.emotion_recurrence(engine, x, speaker, n_turns)
+    plain = reference.dialogue_recurrence(engine, x, speaker, n_turns)
     torch.testing.assert_close(fast, plain, rtol=0, atol=1e-10)
 
     leaves = [x, *engine.parameters()]
@@ -83,46 +88,89 @@ def test_values_and_gradients_equal_the_plain_reference(
 
 def test_initial_states_of_zeros_stay_zeros_and_are_not_trained() -> None:
     engine = _engine(initial_state="zeros")
-    assert not engine.initial_party.requires_grad
-    assert engine.initial_global.abs().sum() == 0
+    assert not engine.start_party.requires_grad
+    assert engine.start_global.abs().sum() == 0
 
 
 def test_random_initial_states_are_drawn_and_learned() -> None:
     engine = _engine()
     x, speaker, n_turns = _dialogues()
     engine(x, speaker, n_turns)[0].sum().backward()
-    for name in ("initial_global", "initial_party", "initial_emotion"):
+    for name in ("start_global", "start_party", "start_emotion"):
         assert getattr(engine, name).abs().sum() > 0
         assert getattr(engine, name).grad.abs().sum() > 0
 
 
+def _inputs(engine: DialogueRecurrence) -> tuple[Tensor, PackedLayout]:
+    x, speaker, n_turns = _dialogues()
+    layout = engine.layout(speaker, n_turns)
+    return x.detach().flatten(0, 1)[layout.turn_of_row], layout
+
+
 def test_dropout_is_fresh_every_turn_and_absent_in_eval() -> None:
     engine = _engine(dropout=0.5)
-    x, speaker, n_turns = _dialogues()
-    layout = build_layout(speaker, n_turns, bidirectional=True)
-    x_KND = x.detach().flatten(0, 1)[layout.turn_of_row]
+    x_KND, layout = _inputs(engine)
     masks = engine.draw_masks(x_KND, layout)
     assert masks is not None
-    assert set(masks.speaker_KJNH.unique().tolist()) == {0.0, 2.0}
-    rows = masks.global_KNH[0]
+    assert set(masks.speaker_ZNP.unique().tolist()) == {0.0, 2.0}
+    rows = masks.global_KNG[0]
     assert any(not torch.equal(rows[0], row) for row in rows[1:])
     engine.eval()
     assert engine.draw_masks(x_KND, layout) is None
 
 
-def test_masks_of_ones_change_nothing_and_masks_of_zeros_silence_the_states() -> None:
-    engine = _engine(dropout=0.5)
-    x, speaker, n_turns = _dialogues()
-    layout = build_layout(speaker, n_turns, bidirectional=True)
-    x_KND = x.detach().flatten(0, 1)[layout.turn_of_row]
+@pytest.mark.parametrize("wiring", WIRINGS, ids=WIRING_IDS)
+@pytest.mark.parametrize("engine_name", ["manual", "autograd"])
+def test_masks_of_ones_change_nothing_and_masks_of_zeros_silence_the_states(wiring: Wiring, engine_name: str) -> None:
+    engine = _engine(wiring=wiring, dropout=0.5, engine=engine_name)
+    x_KND, layout = _inputs(engine)
     drawn = engine.draw_masks(x_KND, layout)
     assert drawn is not None
     ones = DropoutMasks(*(torch.ones_like(mask) for mask in vars(drawn).values()))
     zeros = DropoutMasks(*(torch.zeros_like(mask) for mask in vars(drawn).values()))
-    without = engine.loop(x_KND, layout, None)
-    torch.testing.assert_close(engine.loop(x_KND, layout, ones), without)
-    assert engine.loop(x_KND, layout, zeros).s_KNH.abs().sum() == 0
-    assert without.s_KNH.abs().sum() > 0
+
+    def run(masks: DropoutMasks | None) -> tuple[Recurred, Tensor]:
+        recurred = engine.recur(engine.inputs(x_KND), layout, masks)
+        return recurred, engine.read_emotions(x_KND, recurred, layout, masks)
+
+    without, emotions = run(None)
+    with_ones, same = run(ones)
+    torch.testing.assert_close(with_ones, without)
+    torch.testing.assert_close(same, emotions)
+    silent, none = run(zeros)
+    assert silent.felt_KFNP.abs().sum() == none.abs().sum() == 0
+    assert without.felt_KFNP.abs().sum() > 0
+
+
+def test_dropped_emotions_are_fed_back_where_the_wiring_says_so() -> None:
+    for wiring, fed_back in ((dialogue_rnn(), True), (emotion_rnn(), False)):
+        engine = _engine(wiring=wiring, dropout=0.5)
+        x_KND, layout = _inputs(engine)
+        recurred = engine.recur(engine.inputs(x_KND), layout, None)
+        masks = engine.draw_masks(x_KND, layout)
+        assert masks is not None
+        plain = engine.read_emotions(x_KND, recurred, layout, None)
+        dropped = engine.read_emotions(x_KND, recurred, layout, masks)
+        assert torch.allclose(dropped, plain * masks.emotion_KNE) != fed_back
+
+
+def test_cells_loaded_from_gru_cells_compute_what_those_compute() -> None:
+    engine = _engine(wiring=dialogue_rnn("update"))
+    for cell, sizes in {
+        "global": {"x": 6, "party": 4},
+        "speaker.party": {"x": 6, "context": 5},
+        "listener.party": {"x": 6, "speaker": 4},
+        "emotion": {"party": 4},
+    }.items():
+        hidden = {"global": 5, "emotion": 3}.get(cell, 4)
+        published = torch.nn.GRUCell(sum(sizes.values()), hidden).double()
+        columns = dict(zip(sizes, published.weight_ih.split(list(sizes.values()), dim=1), strict=True))
+        engine.load_cell(1, cell, columns, published.weight_hh, published.bias_ih, published.bias_hh)
+        mine = engine.cell_weights(1, cell)
+        x, h = torch.randn(2, sum(sizes.values()), dtype=torch.float64), torch.randn(2, hidden, dtype=torch.float64)
+        weight_x = torch.cat([mine.inputs[source] for source in sizes])
+        ours = reference.gru_cell(x[0], h[0], weight_x, mine.hidden, mine.bias_x, mine.bias_h)
+        torch.testing.assert_close(ours, published(x, h)[0], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("attention", ATTENTION_KINDS)
@@ -146,9 +194,9 @@ def test_shown_attention_reproduces_the_context_of_the_loop(attention: str) -> N
     engine = _engine(attention).eval()
     x, speaker, n_turns = _dialogues()
     _, weights = engine(x, speaker, n_turns, return_attention=True)
-    layout = build_layout(speaker, n_turns, bidirectional=True)
-    g_KNH = engine.loop(x.flatten(0, 1)[layout.turn_of_row], layout, None).g_KNH
-    g_TH = g_KNH[:, layout.row_of_turn[0].view(speaker.shape)[0, :4]]
+    layout = engine.layout(speaker, n_turns)
+    g_KNG = engine.loop(engine.inputs(x.flatten(0, 1)[layout.turn_of_row]), layout, None).g_KNG
+    g_TH = g_KNG[:, layout.row_of_turn[0].view(speaker.shape)[0, :4]]
     history = None
     for t in range(4):
         history = engine.attention.write(history, g_TH[:, t : t + 1])
