@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Group = Literal["emotion-rnn", "speaker-blind", "sentiment", "source", "ablation"]
+Group = Literal["emotion-rnn", "dialogue-rnn", "speaker-blind", "sentiment", "source", "ablation"]
 ATTENTION = ("simple", "matching")
 # Source document 002_904fce5465b0b4ad, Table 2: (accuracy, weighted F1) on MELD test.
 PUBLISHED = {
@@ -82,6 +82,11 @@ def _blind(key: str, features: str, preset: str, options: Mapping[str, Any]) -> 
     )
 
 
+def _dialogue_rnn(key: str, variant: str, preset: str) -> System:
+    """The tuned text preset with DialogueRNN in EmotionRNN's place: same features, same sizes, same optimiser."""
+    return System(key=key, variant=variant, features="MiniLM", preset=preset, group="dialogue-rnn")
+
+
 def _ablation(key: str, change: str, overrides: Mapping[str, Any]) -> System:
     """The tuned text preset with one thing changed."""
     return System(
@@ -100,6 +105,8 @@ SYSTEMS: tuple[System, ...] = (
     *_variants("text", "Text", "MiniLM", "meld-text"),
     *_variants("audio-textcnn", "AudioText", "Praat + TextCNN", "meld-audio-textcnn"),
     *_variants("audio-text", "AudioText", "Praat + MiniLM", "meld-audio-text"),
+    _dialogue_rnn("dialogue-rnn-text", "DialogueRNN", "meld-text-dialogue-rnn"),
+    _dialogue_rnn("dialogue-rnn-text-listeners", "DialogueRNN, listeners", "meld-text-dialogue-rnn-listeners"),
     _blind("audio", "Praat", "meld-audio", {"hidden_dim": 64, "dropout": 0.3, "input_dropout": 0.1}),
     _blind("text", "MiniLM", "meld-text", {"projection": {"text": 128}, "dropout": 0.4, "input_dropout": 0.5}),
     _blind(

@@ -9,10 +9,12 @@ from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output
 from dialogue_ser.models.bigru import BiGRU
+from dialogue_ser.models.dialogue_rnn import DialogueRNN
 from dialogue_ser.models.emotion_rnn import EmotionRNN
 
 MODELS: dict[str, type[DialogueSystem]] = {
     "emotion-rnn": EmotionRNN,
+    "dialogue-rnn": DialogueRNN,
     "bigru": BiGRU,
 }
 

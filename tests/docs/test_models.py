@@ -3,14 +3,17 @@
 import re
 from pathlib import Path
 
+import pytest
+import safetensors.torch
 import torch
 
 from dialogue_ser.cli.main import main
 from dialogue_ser.features.api import InputSpec
+from dialogue_ser.models.dialogue_rnn import DialogueRNN, DialogueRNNConfig
 from dialogue_ser.models.emotion_rnn import EmotionRNNConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
-STREAM, OWN = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+LOAD, STREAM, OWN = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 
 def test_a_causal_run_streams_as_shown(tmp_path, monkeypatch, capsys):
@@ -34,5 +37,32 @@ def test_the_model_of_ones_own_is_one():
     assert isinstance(model, torch.nn.Module)
 
 
-def test_every_option_of_emotion_rnn_is_named():
-    assert [name for name in EmotionRNNConfig.__dataclass_fields__ if f"`{name}`" not in PAGE] == []
+def test_published_weights_load_as_shown(tmp_path, monkeypatch):
+    state = {}
+    for way in ("dialog_rnn_f", "dialog_rnn_r"):
+        for cell, (inputs, size) in {"g_cell": (750, 150), "p_cell": (750, 150), "e_cell": (150, 100)}.items():
+            name = f"{way}.dialogue_cell.{cell}"
+            state |= {
+                f"{name}.weight_ih": torch.randn(3 * size, inputs),
+                f"{name}.weight_hh": torch.randn(3 * size, size),
+            }
+            state |= {f"{name}.bias_ih": torch.randn(3 * size), f"{name}.bias_hh": torch.randn(3 * size)}
+        state[f"{way}.dialogue_cell.attention.transform.weight"] = torch.randn(150, 600)
+    for name, (outputs, inputs) in {
+        "matchatt.transform": (200, 200),
+        "linear": (200, 200),
+        "smax_fc": (7, 200),
+    }.items():
+        state |= {f"{name}.weight": torch.randn(outputs, inputs), f"{name}.bias": torch.randn(outputs)}
+    monkeypatch.chdir(tmp_path)
+    safetensors.torch.save_file(state, "published.safetensors")
+    names: dict[str, object] = {}
+    exec(compile(LOAD, "models.md", "exec"), names)
+    system = names["system"]
+    assert isinstance(system, DialogueRNN)
+    assert torch.equal(system.head[-1].weight, state["smax_fc.weight"])
+
+
+@pytest.mark.parametrize("config", [EmotionRNNConfig, DialogueRNNConfig])
+def test_every_option_is_named(config):
+    assert [name for name in config.__dataclass_fields__ if f"`{name}`" not in PAGE] == []

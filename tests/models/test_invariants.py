@@ -29,6 +29,11 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("emotion-rnn", {"attention": "general2-tanh", "head_input": "emotion+turn", "projection": {"text": 4}}),
     ("emotion-rnn", {"attention": "simple", "causal": True}),
     ("emotion-rnn", {"attention": "concat", "causal": True}),
+    ("dialogue-rnn", {}),
+    ("dialogue-rnn", {"listeners": "update", "emotion_attention": "general2-tanh", "compat": True}),
+    ("dialogue-rnn", {"attention": "simple", "emotion_attention": "none", "initial_state": "learned"}),
+    ("dialogue-rnn", {"attention": "simple-linear", "listeners": "update", "causal": True}),
+    ("dialogue-rnn", {"attention": "concat", "emotion_attention": "general2-tanh", "causal": True}),
     ("bigru", {}),
     ("bigru", {"causal": True}),
 ]
@@ -281,6 +286,8 @@ def _swap_directions(system: DialogueSystem) -> DialogueSystem:
         size = twin.recurrence.emotion_dim  # type: ignore[attr-defined]
     first = swapped["head.0.weight"]
     swapped["head.0.weight"] = torch.cat([first[:, size : 2 * size], first[:, :size], first[:, 2 * size :]], dim=1)
+    for key in [key for key in swapped if key.startswith("emotion_attention.")]:
+        swapped[key] = swapped[key].roll([size] * swapped[key].dim(), list(range(swapped[key].dim())))
     twin.load_state_dict(swapped)
     return twin
 

@@ -1,0 +1,295 @@
+"""DialogueRNN (Majumder et al., AAAI 2019; EQUATIONS.md D): a state per party, attention over what was felt."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from dialogue_ser.batch.dialogue_batch import DialogueBatch
+from dialogue_ser.encoders.turn import TurnEncoder
+from dialogue_ser.errors import CheckpointError, ConfigError
+from dialogue_ser.features.api import InputSpec
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
+from dialogue_ser.nn.recurrence import DialogueRecurrence
+from dialogue_ser.nn.sequence_attention import SequenceAttention
+from dialogue_ser.nn.stream import RecurrenceStream
+from dialogue_ser.nn.wiring import dialogue_rnn
+
+AttentionOption = Literal[
+    "general", "simple", "matching", "simple-linear", "dot", "general2", "general2-tanh", "concat"
+]
+PUBLISHED_EXTRA_DROPOUT = 0.15
+PUBLISHED_DIRECTIONS = ("dialog_rnn_f", "dialog_rnn_r")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DialogueRNNConfig:
+    """Options of DialogueRNN; the defaults are the published settings for MELD.
+
+    Args:
+        attention: over past global states (EQUATIONS.md C); what was published as simple is ``simple-linear`` here.
+        global_dim: size of g.
+        party_dim: size of the state q of a party.
+        emotion_dim: size of e, per direction.
+        hidden_dim: size of the head's hidden layer, per direction (2E → 2H).
+        dropout: on g, q, e inside the recurrence, on e before the attention over it and on the head's hidden layer.
+        input_dropout: on each modality's vector before fusion (0 in the source).
+        projection: modality → size of a Linear + tanh in front of the concatenation; empty = plain concatenation.
+        listeners: update the states of listeners with a cell of their own, or hold them.
+        emotion_attention: how each turn looks at all e of its dialogue (if causal, at those so far): general2,
+            general2-tanh (squashed logits) or none.
+        causal: read forwards only; every turn is labelled from what came before it.
+        initial_state: zeros, or learned (drawn at random).
+        compat: as the published implementation, dropout on e before the attention over it is ``dropout`` + 0.15.
+    """
+
+    attention: AttentionOption = "general"
+    global_dim: int = 150
+    party_dim: int = 150
+    emotion_dim: int = 100
+    hidden_dim: int = 100
+    dropout: float = 0.1
+    input_dropout: float = 0.0
+    projection: dict[str, int] = field(default_factory=dict)
+    listeners: Literal["update", "hold"] = "hold"
+    emotion_attention: Literal["general2", "general2-tanh", "none"] = "general2"
+    causal: bool = False
+    initial_state: Literal["learned", "zeros"] = "zeros"
+    compat: bool = False
+
+    def __post_init__(self) -> None:
+        check_options("dialogue-rnn", self)
+        if self.emotion_dropout >= 1:
+            raise ConfigError(
+                f"model dialogue-rnn: model.options.dropout: found {self.dropout}, but compat adds "
+                f"{PUBLISHED_EXTRA_DROPOUT} to it on the emotion states; choose less than {1 - PUBLISHED_EXTRA_DROPOUT}"
+            )
+
+    @property
+    def emotion_dropout(self) -> float:
+        """Dropout rate on e between the recurrence and the attention over e."""
+        return self.dropout + (PUBLISHED_EXTRA_DROPOUT if self.compat else 0.0)
+
+
+class DialogueRNN(DialogueSystem):
+    """Utterance vectors → recurrence → attention over all emotion states → two linear layers → log-softmax.
+
+    Source: Majumder et al., DialogueRNN, AAAI 2019, and its published implementation (BiModel).
+
+    Args:
+        config: options.
+        inputs: modality → shape of its features; their order fixes the order of concatenation.
+        n_classes: C.
+    """
+
+    name = "dialogue-rnn"
+    Config = DialogueRNNConfig
+    speaker_aware = True
+    speaker_equivariant = True
+
+    def __init__(self, config: DialogueRNNConfig, inputs: Mapping[str, InputSpec], n_classes: int) -> None:
+        super().__init__(inputs, n_classes)
+        self.causal = config.causal
+        self.bidirectional_recurrence = not config.causal
+        self.config = config
+        self.turns = TurnEncoder(inputs, projection=config.projection, dropout=config.input_dropout)
+        if config.attention == "dot" and config.global_dim != self.turns.out_dim:
+            raise ConfigError(
+                f"model dialogue-rnn: model.options.global_dim: found {config.global_dim}, but attention dot compares "
+                f"g with a turn's vector, so it must be {self.turns.out_dim}; or choose attention general"
+            )
+        self.recurrence = DialogueRecurrence(
+            self.turns.out_dim,
+            dialogue_rnn(config.listeners),
+            global_dim=config.global_dim,
+            party_dim=config.party_dim,
+            emotion_dim=config.emotion_dim,
+            attention=config.attention,
+            dropout=config.dropout,
+            bidirectional=not config.causal,
+            initial_state=config.initial_state,
+        )
+        size = self.recurrence.output_dim
+        self.emotion_dropout = nn.Dropout(config.emotion_dropout)
+        self.emotion_attention = (
+            None
+            if config.emotion_attention == "none"
+            else SequenceAttention(config.emotion_attention, size, causal=config.causal)
+        )
+        hidden = config.hidden_dim * self.recurrence.n_directions
+        self.head = nn.Sequential(
+            nn.Linear(size, hidden), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(hidden, n_classes)
+        )
+
+    def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
+        """Log-probabilities of every turn.
+
+        Attention, if asked for: ``forward`` and ``backward`` over past g, ``emotion`` over all e, each ``[B, T, T]``.
+        """
+        x_BTD = self.turns(batch)
+        e_BTH, attention = self.recurrence(x_BTD, batch.speaker, batch.n_turns, return_attention=return_attention)
+        e_BTH = self.emotion_dropout(e_BTH)
+        if self.emotion_attention is not None:
+            e_BTH, weights_BTT = self.emotion_attention(e_BTH, batch.n_turns)
+            attention = {**attention, "emotion": weights_BTT} if return_attention else attention
+        return Output(torch.log_softmax(self.head(e_BTH), dim=-1), attention)
+
+    def stream(self) -> TurnReader:
+        """A reader of one dialogue, turn by turn: O(turns so far · E) a turn, more with matching attention over g.
+
+        Raises:
+            ConfigError: the system is not causal.
+        """
+        if not self.causal:
+            return super().stream()
+        recurrence = RecurrenceStream(self.recurrence)
+        emotions: list[Tensor] = []
+
+        def read(batch: DialogueBatch) -> Tensor:
+            e_H = self.emotion_dropout(recurrence.step(self.turns(batch)[0, 0], int(batch.speaker[0, 0])))
+            if self.emotion_attention is not None:
+                emotions.append(e_H)
+                e_H = self.emotion_attention.newest(torch.stack(emotions))
+            return torch.log_softmax(self.head(e_H), dim=-1)
+
+        return read
+
+    def load_published(self, state: Mapping[str, Tensor] | str | Path) -> None:
+        """Take over the weights of the published implementation, a BiModel's ``state_dict``, and give its numbers.
+
+        Args:
+            state: the tensors by their published names (``dialog_rnn_f.dialogue_cell.g_cell.weight_ih``, …,
+                ``matchatt.transform.weight``, ``linear.weight``, ``smax_fc.bias``), or a safetensors file of them.
+
+        Raises:
+            ConfigError: options under which the published model cannot be reproduced.
+            CheckpointError: a file that cannot be read; every tensor that is unknown, missing or of another shape.
+                Nothing is changed then.
+        """
+        self._check_published_options()
+        tensors = _read_tensors(Path(state)) if isinstance(state, str | Path) else state
+        if self.emotion_attention is None:  # the published class holds it even where it is not used
+            tensors = {name: value for name, value in tensors.items() if not name.startswith("matchatt.")}
+        _check_tensors(tensors, dict(self._published_shapes()))
+        with torch.no_grad():
+            for direction, name in enumerate(PUBLISHED_DIRECTIONS):
+                self._load_direction(direction, _below(tensors, f"{name}.dialogue_cell."))
+            parts = {"linear": self.head[0], "smax_fc": self.head[-1]}
+            if self.emotion_attention is not None:
+                parts["matchatt.transform"] = self.emotion_attention.transform
+            for name, part in parts.items():
+                part.load_state_dict(_below(tensors, f"{name}."))
+
+    def _check_published_options(self) -> None:
+        config = self.config
+        wanted = {
+            "causal": (config.causal, False),
+            "initial_state": (config.initial_state, "zeros"),
+            "projection": (config.projection, {}),
+        }
+        problems = [
+            f"model dialogue-rnn: model.options.{name}: found {found}, but the published model has {wants}; set it"
+            for name, (found, wants) in wanted.items()
+            if found != wants
+        ]
+        if self.recurrence.attention.kind == "simple":
+            problems.append(
+                "model dialogue-rnn: model.options.attention: found simple, which has a tanh and a bias here; the "
+                "published simple attention is simple-linear"
+            )
+        if problems:
+            raise ConfigError(*problems)
+
+    def _published_cells(self) -> dict[str, tuple[str, dict[str, int], int]]:
+        """Published cell → our name of it, what it reads in its columns' order with sizes, and its size."""
+        config, x = self.config, self.turns.out_dim
+        g, q, e = config.global_dim, config.party_dim, config.emotion_dim
+        cells = {
+            "g_cell": ("global", {"x": x, "party": q}, g),
+            "p_cell": ("speaker.party", {"x": x, "context": g}, q),
+            "e_cell": ("emotion", {"party": q}, e),
+        }
+        if config.listeners == "update":
+            cells["l_cell"] = ("listener.party", {"x": x, "speaker": q}, q)
+        return cells
+
+    def _published_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        x, g, kind = self.turns.out_dim, self.config.global_dim, self.recurrence.attention.kind
+        attention: dict[str, tuple[int, ...]] = {}
+        if kind == "simple-linear":
+            attention["scalar.weight"] = (1, g)
+        elif kind == "concat":
+            attention |= {"transform.weight": (g, g + x), "vector_prod.weight": (1, g)}
+        elif kind != "dot":
+            attention["transform.weight"] = (g, x)
+            if kind.startswith("general2"):
+                attention["transform.bias"] = (g,)
+        for direction in PUBLISHED_DIRECTIONS:
+            for cell, (_, inputs, size) in self._published_cells().items():
+                prefix = f"{direction}.dialogue_cell.{cell}"
+                yield f"{prefix}.weight_ih", (3 * size, sum(inputs.values()))
+                yield f"{prefix}.weight_hh", (3 * size, size)
+                yield f"{prefix}.bias_ih", (3 * size,)
+                yield f"{prefix}.bias_hh", (3 * size,)
+            yield from ((f"{direction}.dialogue_cell.attention.{n}", shape) for n, shape in attention.items())
+        parts = {"linear": self.head[0], "smax_fc": self.head[-1]}
+        if self.emotion_attention is not None:
+            parts["matchatt.transform"] = self.emotion_attention.transform
+        for name, part in parts.items():
+            yield from ((f"{name}.{key}", tuple(value.shape)) for key, value in part.state_dict().items())
+
+    def _load_direction(self, direction: int, tensors: Mapping[str, Tensor]) -> None:
+        for published, (cell, sizes, _) in self._published_cells().items():
+            weights = _below(tensors, f"{published}.")
+            columns = torch.split(weights["weight_ih"], list(sizes.values()), dim=1)
+            inputs = dict(zip(sizes, columns, strict=True))
+            hidden, bias_x, bias_h = weights["weight_hh"], weights["bias_ih"], weights["bias_hh"]
+            self.recurrence.load_cell(direction, cell, inputs, hidden, bias_x, bias_h)
+        attention, given = self.recurrence.attention, _below(tensors, "attention.")
+        if attention.kind == "concat":  # one matrix over [g; x]
+            widths = [self.config.global_dim, self.turns.out_dim]
+            of_memory, of_query = torch.split(given["transform.weight"], widths, dim=1)
+            attention.weight_memory[direction].copy_(of_memory.T)
+            attention.weight_query[direction].copy_(of_query.T)
+            attention.score[direction].copy_(given["vector_prod.weight"].T)
+        elif attention.kind != "dot":
+            (weight,) = (value for name, value in given.items() if name.endswith(".weight"))
+            attention.weight[direction].copy_(weight.T)
+            if "transform.bias" in given:
+                attention.bias[direction].copy_(given["transform.bias"])
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors under a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read as safetensors ({error}); a .pt or .pkl file of the published implementation is "
+            "a pickle: convert it once, with safetensors.torch.save_file(torch.load(path, weights_only=True), new_path)"
+        ) from error
+
+
+def _check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]) -> None:
+    missing = [f"{name}: missing, expected {list(shape)}" for name, shape in wanted.items() if name not in tensors]
+    unknown = [f"{name}: unknown, {list(value.shape)}" for name, value in tensors.items() if name not in wanted]
+    unfit = [
+        f"{name}: found {value.dtype} {list(value.shape)}, expected floats {list(wanted[name])}"
+        for name, value in tensors.items()
+        if name in wanted and (tuple(value.shape) != wanted[name] or not value.is_floating_point())
+    ]
+    if missing or unknown or unfit:
+        raise CheckpointError(
+            "dialogue-rnn: the published weights do not fit; set listeners, attention, emotion_attention, the sizes "
+            "under model.options and the inputs to what they were trained with:",
+            *(f"  {problem}" for problem in (*missing, *unknown, *unfit)),
+        )

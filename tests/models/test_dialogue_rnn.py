@@ -1,0 +1,292 @@
+"""DialogueRNN computes what the published implementation computes, from its weights."""
+
+import importlib.util
+import math
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from dialogue_ser.batch.dialogue_batch import DialogueBatch
+from dialogue_ser.errors import CheckpointError, ConfigError
+from dialogue_ser.features.api import InputSpec
+from dialogue_ser.models import build_model
+from dialogue_ser.models.dialogue_rnn import DialogueRNN, DialogueRNNConfig
+
+
+def _published() -> ModuleType:
+    path = Path(__file__).with_name("published_dialogue_rnn.py")
+    spec = importlib.util.spec_from_file_location("published_dialogue_rnn", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+published = _published()
+SIZES: dict[str, Any] = {"global_dim": 6, "party_dim": 5, "emotion_dim": 4, "hidden_dim": 3}
+DIM, N_CLASSES, N_PARTIES = 6, 7, 4
+SPEAKERS = [[0, 1, 0, 2, 1, 3], [0], [0, 0, 1], [0, 1, 1, 1, 0]]
+TEXT = {"text": InputSpec(kind="vector", dim=DIM)}
+ATTENTION = {"general": "general", "general2": "general2", "dot": "dot", "concat": "concat", "simple-linear": "simple"}
+
+
+def _batch(speakers: list[list[int]] = SPEAKERS, x_BTD: Tensor | None = None) -> DialogueBatch:
+    n_turns = torch.tensor([len(turns) for turns in speakers])
+    longest = int(n_turns.max())
+    real_BT = torch.arange(longest) < n_turns[:, None]
+    if x_BTD is None:
+        generator = torch.Generator().manual_seed(2)
+        x_BTD = torch.randn(len(speakers), longest, DIM, dtype=torch.float64, generator=generator) * real_BT[..., None]
+    return DialogueBatch(
+        features={"text": x_BTD},
+        lengths={},
+        is_present={"text": real_BT},
+        speaker=torch.tensor([turns + [-1] * (longest - len(turns)) for turns in speakers]),
+        n_turns=n_turns,
+        label=torch.full((len(speakers), longest), -100),
+        is_real_turn=real_BT,
+        utterance_ids=tuple(tuple(f"{b}_{t}" for t in range(len(turns))) for b, turns in enumerate(speakers)),
+    )
+
+
+def _reference(**options: Any) -> nn.Module:
+    torch.manual_seed(4)
+    sizes = SIZES["global_dim"], SIZES["party_dim"], SIZES["emotion_dim"], SIZES["hidden_dim"]
+    model: nn.Module = published.BiModel(DIM, *sizes, N_CLASSES, **options).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():  # large weights: differences must show
+            parameter.mul_(2.0)
+    return model
+
+
+def _system(**options: Any) -> DialogueRNN:
+    system = build_model("dialogue-rnn", {**SIZES, "compat": True, **options}, TEXT, N_CLASSES).double().eval()
+    assert isinstance(system, DialogueRNN)
+    return system
+
+
+def _published_log_probs(model: nn.Module, batch: DialogueBatch, **options: Any) -> Tensor:
+    """As the published training script feeds it: time first, speakers one-hot, a mask of ones."""
+    speaks = nn.functional.one_hot(batch.speaker.clamp_min(0), N_PARTIES) * batch.is_real_turn[..., None]
+    x_TBD, speaks_TBP = batch.features["text"].transpose(0, 1), speaks.double().transpose(0, 1)
+    log_probs: Tensor = model(x_TBD, speaks_TBP, batch.is_real_turn.double(), **options)
+    return log_probs.transpose(0, 1)
+
+
+def _compare(system: DialogueRNN, model: nn.Module, **options: Any) -> None:
+    batch = _batch()
+    with torch.no_grad():
+        ours, theirs = system(batch).log_probs_BTC, _published_log_probs(model, batch, **options)
+    real = batch.is_real_turn
+    torch.testing.assert_close(ours[real], theirs[real], rtol=0, atol=1e-10)
+    assert ours[real].std() > 0.1, "a comparison of constants proves nothing"
+
+
+@pytest.mark.parametrize("listeners", ["hold", "update"])
+@pytest.mark.parametrize("emotion_attention", ["general2", "general2-tanh", "none"])
+def test_published_weights_give_the_published_numbers(listeners: str, emotion_attention: str) -> None:
+    model = _reference(listeners=listeners == "update", tanh=emotion_attention == "general2-tanh")
+    system = _system(listeners=listeners, emotion_attention=emotion_attention)
+    system.load_published(model.state_dict())
+    _compare(system, model, over_emotions=emotion_attention != "none")
+
+
+@pytest.mark.parametrize("attention", ATTENTION)
+def test_published_weights_fit_every_published_attention(attention: str) -> None:
+    model = _reference(attention=ATTENTION[attention], listeners=True)
+    system = _system(attention=attention, listeners="update")
+    system.load_published(model.state_dict())
+    _compare(system, model)
+
+
+def test_gradients_to_the_turns_are_the_published_ones() -> None:
+    model, system, batch = _reference(listeners=True), _system(listeners="update"), _batch()
+    system.load_published(model.state_dict())
+    x_BTD = batch.features["text"].requires_grad_()
+    real = batch.is_real_turn
+    (ours,) = torch.autograd.grad(system(batch).log_probs_BTC[real][:, 0].sum(), x_BTD)
+    (theirs,) = torch.autograd.grad(_published_log_probs(model, batch)[real][:, 0].sum(), x_BTD)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
+
+
+def test_control_other_weights_give_other_numbers() -> None:
+    """Each published tensor matters: with any of them changed, the two no longer agree."""
+    model, system, batch = _reference(listeners=True), _system(listeners="update"), _batch()
+    real = batch.is_real_turn
+    with torch.no_grad():
+        expected = _published_log_probs(model, batch)[real]
+        for name, value in model.state_dict().items():
+            system.load_published({**model.state_dict(), name: value + 0.5 * torch.randn_like(value)})
+            assert not torch.allclose(system(batch).log_probs_BTC[real], expected, rtol=0, atol=1e-6), name
+
+
+def test_dropout_stands_where_the_published_code_has_it() -> None:
+    model, system = _reference(rate=0.3), _system(dropout=0.3)
+    cells = [model.get_submodule(f"dialog_rnn_{way}.dialogue_cell.dropout").p for way in "fr"]
+    assert cells == [system.recurrence.dropout] * 2
+    assert system.emotion_dropout.p == model.get_submodule("dropout_rec").p == 0.3 + 0.15
+    assert system.head[2].p == model.get_submodule("dropout").p
+    assert isinstance(system.head[1], nn.ReLU)
+    assert _system(dropout=0.3, compat=False).emotion_dropout.p == 0.3
+
+
+def test_dropout_on_emotions_comes_before_the_attention_over_them() -> None:
+    system = _system(dropout=0.0).train()  # compat: 0.15 on e, nothing elsewhere
+    seen: list[tuple[Tensor, Tensor]] = []
+    attention = system.emotion_attention
+    assert attention is not None
+    system.emotion_dropout.register_forward_hook(lambda _, given, given_back: seen.append((given[0], given_back)))
+    attention.register_forward_pre_hook(lambda _, given: seen.append((given[0], given[0])))
+    torch.manual_seed(0)
+    batch = _batch([[0, 1] * 100])
+    system(batch)
+    (before, after), (attended, _) = seen
+    assert torch.equal(attended, after)
+    dropped = (after == 0) & (before != 0)
+    assert 0.1 < dropped.double().mean() < 0.2
+    torch.testing.assert_close(after[~dropped], before[~dropped] / 0.85)
+
+
+def test_compat_refuses_a_dropout_that_the_published_code_could_not_draw() -> None:
+    with pytest.raises(ConfigError, match=r"dropout: found 0\.9, but compat adds 0\.15"):
+        DialogueRNNConfig(dropout=0.9, compat=True)
+    assert DialogueRNNConfig(dropout=0.9).emotion_dropout == 0.9
+
+
+def test_two_turns_by_hand() -> None:
+    """Every size 1; cells read their inputs through the candidate alone, so h' = tanh(Σ inputs)/2 + h/2."""
+    inputs = {"text": InputSpec(kind="vector", dim=1)}
+    ones = {"global_dim": 1, "party_dim": 1, "emotion_dim": 1, "hidden_dim": 1}
+    system = build_model("dialogue-rnn", {**ones, "listeners": "update"}, inputs, 2).double().eval()
+    assert isinstance(system, DialogueRNN)
+    state: dict[str, Tensor] = {}
+    for way in ("dialog_rnn_f", "dialog_rnn_r"):
+        for name, width in {"g_cell": 2, "p_cell": 2, "l_cell": 2, "e_cell": 1}.items():
+            prefix = f"{way}.dialogue_cell.{name}"
+            state[f"{prefix}.weight_ih"] = torch.tensor([[0.0], [0.0], [1.0]]).expand(3, width)
+            state[f"{prefix}.weight_hh"] = torch.zeros(3, 1)
+            state[f"{prefix}.bias_ih"] = state[f"{prefix}.bias_hh"] = torch.zeros(3)
+        state[f"{way}.dialogue_cell.attention.transform.weight"] = torch.ones(1, 1)
+    state |= {"matchatt.transform.weight": torch.eye(2), "matchatt.transform.bias": torch.zeros(2)}
+    state |= {"linear.weight": torch.eye(2), "linear.bias": torch.zeros(2)}
+    state |= {"smax_fc.weight": torch.eye(2), "smax_fc.bias": torch.tensor([0.0, 0.5])}
+    system.load_published(state)
+
+    def cell(given: float, past: float) -> float:
+        return math.tanh(given) / 2 + past / 2
+
+    def read(first: float, second: float) -> list[float]:
+        """The e's of two turns by two parties: the second party listens, then speaks."""
+        g_1 = cell(first, 0.0)
+        q_a = cell(first, 0.0)  # no past, no context
+        q_b = cell(first + q_a, 0.0)  # listens to the turn and to the speaker's new state
+        q_b = cell(second + g_1, q_b)  # speaks; the context is the only past g
+        e_1 = cell(q_a, 0.0)
+        return [e_1, cell(q_b, e_1)]
+
+    forward, backward = read(0.4, 1.2), read(1.2, 0.4)[::-1]
+    e = list(zip(forward, backward, strict=True))
+    expected = []
+    for own in e:
+        logits = [own[0] * other[0] + own[1] * other[1] for other in e]
+        share = 1 / (1 + math.exp(logits[1] - logits[0]))
+        pooled = [share * e[0][i] + (1 - share) * e[1][i] for i in range(2)]  # positive: ReLU keeps it
+        odds = pooled[1] + 0.5 - pooled[0]
+        expected.append([-math.log1p(math.exp(odds)), -math.log1p(math.exp(-odds))])
+    with torch.no_grad():
+        found = system(_batch([[0, 1]], torch.tensor([[[0.4], [1.2]]], dtype=torch.float64))).log_probs_BTC[0]
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+def test_weights_are_read_from_safetensors(tmp_path: Path) -> None:
+    model, system = _reference(), _system()
+    safetensors.torch.save_file(model.state_dict(), tmp_path / "published.safetensors")
+    system.load_published(tmp_path / "published.safetensors")
+    _compare(system, model)
+
+
+def test_a_pickle_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"PK\x03\x04 and no safetensors")
+    with pytest.raises(CheckpointError, match=r"model\.pt: cannot be read as safetensors .* convert it once"):
+        _system().load_published(path)
+    with pytest.raises(CheckpointError, match=r"nowhere\.safetensors: cannot be read"):
+        _system().load_published(tmp_path / "nowhere.safetensors")
+
+
+def test_all_tensors_that_do_not_fit_are_named_at_once_and_nothing_is_loaded() -> None:
+    system = _system()
+    before = {name: value.clone() for name, value in system.state_dict().items()}
+    state = _reference(listeners=True).state_dict()  # l_cell of both directions is unknown
+    del state["smax_fc.bias"]
+    state["linear.weight"] = torch.zeros(3, 8)
+    state["linear.bias"] = torch.zeros(6, dtype=torch.int64)
+    with pytest.raises(CheckpointError) as caught:
+        system.load_published(state)
+    text = str(caught.value)
+    assert "smax_fc.bias: missing, expected [7]" in text
+    assert "linear.weight: found torch.float32 [3, 8], expected floats [6, 8]" in text
+    assert "linear.bias: found torch.int64 [6], expected floats [6]" in text
+    assert text.count("l_cell") == 2 * 4
+    assert len(caught.value.problems) == 1 + 3 + 8
+    assert all(torch.equal(value, before[name]) for name, value in system.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"causal": True}, "causal: found True"),
+        ({"initial_state": "learned"}, "initial_state: found learned"),
+        ({"projection": {"text": 6}}, "projection: found {'text': 6}"),
+        ({"attention": "simple"}, "published simple attention is simple-linear"),
+    ],
+)
+def test_options_the_published_model_does_not_have_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        _system(**options).load_published(_reference().state_dict())
+
+
+def test_default_sizes_are_the_published_ones() -> None:
+    system = DialogueRNN(DialogueRNNConfig(), {"text": InputSpec(kind="vector", dim=600)}, 7)
+
+    def gru(inputs: int, hidden: int) -> int:  # the two biases of r and z are one here
+        return 3 * hidden * (inputs + hidden) + 4 * hidden
+
+    direction = gru(600 + 150, 150) + gru(600 + 150, 150) + gru(150, 100) + 600 * 150
+    over_emotions, head = 200 * 201, 200 * 201 + 201 * 7
+    trained = sum(parameter.numel() for parameter in system.parameters() if parameter.requires_grad)
+    assert trained == 2 * direction + over_emotions + head
+
+
+def test_attention_over_emotions_has_a_name_of_its_own() -> None:
+    batch = _batch()
+    names = ("forward", "backward", "emotion")
+    attention = _system()(batch, return_attention=True).attention
+    assert tuple(attention) == names
+    real = batch.is_real_turn
+    torch.testing.assert_close(attention["emotion"].sum(-1), real.double())
+    assert attention["emotion"][~(real[:, :, None] & real[:, None])].abs().sum() == 0
+    assert _system()(batch).attention == {}
+    assert tuple(_system(emotion_attention="none")(batch, return_attention=True).attention) == names[:2]
+
+
+def test_a_causal_system_attends_over_no_later_turn() -> None:
+    batch = _batch()
+    system = _system(causal=True)
+    attention = system(batch, return_attention=True).attention
+    assert set(attention) == {"forward", "emotion"}
+    assert attention["emotion"].triu(1).abs().sum() == 0
+    assert (attention["emotion"].diagonal(dim1=1, dim2=2) > 0).equal(batch.is_real_turn)
+    assert system.head[0].in_features == 4
+    assert system.head[0].out_features == 3
+
+
+def test_dot_attention_needs_vectors_of_one_size() -> None:
+    with pytest.raises(ConfigError, match=r"dialogue-rnn: .*global_dim: found 5, .* must be 6"):
+        _system(attention="dot", global_dim=5)
