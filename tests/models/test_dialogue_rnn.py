@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,9 @@ from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models import build_model
 from dialogue_ser.models.dialogue_rnn import DialogueRNN, DialogueRNNConfig
+from dialogue_ser.nn.cells import DropoutMasks
+from dialogue_ser.nn.layout import PackedLayout
+from dialogue_ser.nn.recurrence import DialogueRecurrence
 
 
 def _published() -> ModuleType:
@@ -134,6 +138,43 @@ def test_dropout_stands_where_the_published_code_has_it() -> None:
     assert system.head[2].p == model.get_submodule("dropout").p
     assert isinstance(system.head[1], nn.ReLU)
     assert _system(dropout=0.3, compat=False).emotion_dropout.p == 0.3
+
+
+class _Given(nn.Module):
+    """Multiplies with masks that were drawn elsewhere, in the order in which a cell drops: g, q, e, turn after turn."""
+
+    def __init__(self, masks: Iterable[Tensor]) -> None:
+        super().__init__()
+        self.masks = iter(masks)
+
+    def forward(self, state: Tensor) -> Tensor:
+        return state * next(self.masks)
+
+
+def test_with_the_same_dropout_masks_the_recurrence_gives_the_published_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is dropped, and that the dropped g, q and e are the ones that are fed back; one dialogue, listeners hold."""
+    model, system, batch = _reference(), _system(dropout=0.5), _batch(SPEAKERS[:1])
+    system.load_published(model.state_dict())
+    recurrence = system.recurrence.train()
+    drawn: list[DropoutMasks] = []
+
+    def draw(x_KND: Tensor, layout: PackedLayout) -> DropoutMasks | None:
+        masks = DialogueRecurrence.draw_masks(recurrence, x_KND, layout)
+        drawn.extend([] if masks is None else [masks])
+        return masks
+
+    monkeypatch.setattr(recurrence, "draw_masks", draw)
+    torch.manual_seed(6)
+    with torch.no_grad():
+        ours = system(batch).log_probs_BTC
+        (masks,) = drawn
+        for k, name in enumerate(("dialog_rnn_f", "dialog_rnn_r")):
+            turns = zip(masks.global_KNG[k], masks.speaker_ZNP[k], masks.emotion_KNE[k], strict=True)
+            model.get_submodule(f"{name}.dialogue_cell").dropout = _Given(mask for turn in turns for mask in turn)
+        torch.testing.assert_close(ours, _published_log_probs(model, batch), rtol=0, atol=1e-10)
+        assert not torch.allclose(ours, system.eval()(batch).log_probs_BTC, atol=1e-3), "nothing was dropped"
 
 
 def test_dropout_on_emotions_comes_before_the_attention_over_them() -> None:
