@@ -120,6 +120,9 @@ class OptimizerConfig:
         _check("optimizer", self, least, {"warmup_fraction": 1, "momentum": 1, "learning_rate": _LARGEST_RATE})
 
 
+Sampling = Literal["shuffled", "bucketed"]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingConfig:
     """How long, in what pieces, and when to stop.
@@ -128,6 +131,8 @@ class TrainingConfig:
         epochs: passes over train.
         batch_size: dialogues a step, over all ranks.
         accumulate: batches per optimizer step.
+        sampling: which dialogues meet in a batch: shuffled = any; bucketed = some of like length, for less padding and
+            fewer steps of the recurrence. Either way every dialogue comes once an epoch.
         patience: epochs without a better dev score before stopping; 0 = never stop early.
         select: dev score that chooses the checkpoint.
         ema_decay: exponential moving average of the weights per step, used for evaluation; 0 = off.
@@ -142,6 +147,7 @@ class TrainingConfig:
     epochs: int = 20
     batch_size: int = 32
     accumulate: int = 1
+    sampling: Sampling = "shuffled"
     patience: int = 0
     select: Literal["weighted_f1", "macro_f1", "accuracy", "uar"] = "weighted_f1"
     ema_decay: float = 0.0

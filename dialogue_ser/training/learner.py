@@ -18,10 +18,12 @@ from dialogue_ser.training.config import OptimizerConfig
 from dialogue_ser.training.devices import sum_over_ranks
 from dialogue_ser.training.optimize import (
     MovingAverage,
+    can_skip_on_device,
     learning_rate_at,
     load_optimizer_state,
     optimizer_state,
     set_learning_rate,
+    step_if,
 )
 
 Loss = Callable[[Output, DialogueBatch], tuple[Tensor, Tensor]]
@@ -87,6 +89,9 @@ class Learner:
     def step(self, batches: Sequence[DialogueBatch], step: int, *, is_stop_requested: bool = False) -> StepResult:
         """One optimizer step from this rank's batches.
 
+        Everything is queued on the device before the host waits for it, once, to read four numbers. Where the optimizer
+        cannot be told on the device to leave a step out, and under fp16, that is before the update, else after it.
+
         Args:
             batches: this rank's share; may be empty.
             step: optimizer steps done before, for the schedule.
@@ -97,6 +102,43 @@ class Learner:
         """
         self.system.train()
         self.optimizer.zero_grad(set_to_none=True)
+        learning_rate = learning_rate_at(step, self.total_steps, self.config)
+        set_learning_rate(self.optimizer, learning_rate)
+        scaler = self.accelerator.scaler
+        numbers, norm, outputs = self._backward(batches, is_stop_requested)
+        is_decided_on_device = scaler is None and can_skip_on_device(self.optimizer)
+        if is_decided_on_device:
+            self._clip(norm)
+            step_if(self.optimizer, numbers.isfinite().all())
+        numerator, denominator, n_stops, grad_norm = numbers.tolist()  # the host waits here and nowhere else
+        if not math.isfinite(numerator / (denominator or 1.0)):
+            raise TrainingError(_not_finite("loss", step, outputs))
+        # fp16's scaler expects overflows: it skips the step and rescales
+        if not math.isfinite(grad_norm) and scaler is None:
+            raise TrainingError(_not_finite("gradient", step, outputs))
+        if not is_decided_on_device:
+            if math.isfinite(grad_norm):
+                self._clip(norm)
+            self._update()
+        if self.average is not None:
+            self.average.update(self.system)
+        return StepResult(
+            numerator=numerator,
+            denominator=denominator,
+            grad_norm=grad_norm if math.isfinite(grad_norm) else 0.0,
+            learning_rate=learning_rate,
+            is_stop_requested=n_stops > 0,
+        )
+
+    def _backward(
+        self, batches: Sequence[DialogueBatch], is_stop_requested: bool
+    ) -> "tuple[Tensor, Tensor, list[tuple[DialogueBatch, Tensor]]]":
+        """Gradient of the mean over all ranks and batches, left in the parameters.
+
+        Returns:
+            on the device, float64: numerator, denominator, ranks that were asked to stop, norm of the gradient; that
+            norm as it is; and per batch what went in and came out.
+        """
         sums = torch.zeros(3, dtype=torch.float64, device=self.accelerator.device)
         outputs = []
         for batch in (batch.to(self.accelerator.device) for batch in batches):
@@ -108,44 +150,26 @@ class Learner:
             sums[:2] += torch.stack([numerator.detach(), denominator.detach()]).double()
             outputs.append((batch, output.log_probs_BTC.detach()))
         sums[2] = float(is_stop_requested)
-        numerator_sum, denominator_sum, n_stops = sum_over_ranks(self.accelerator, sums).tolist()
-        if not math.isfinite(numerator_sum / (denominator_sum or 1.0)):
-            raise TrainingError(_not_finite("loss", step, outputs))
-        learning_rate = learning_rate_at(step, self.total_steps, self.config)
-        set_learning_rate(self.optimizer, learning_rate)
-        grad_norm = self._update(denominator_sum, step, outputs)
-        return StepResult(
-            numerator=numerator_sum,
-            denominator=denominator_sum,
-            grad_norm=grad_norm,
-            learning_rate=learning_rate,
-            is_stop_requested=n_stops > 0,
-        )
-
-    def _update(self, denominator: float, step: int, outputs: "list[tuple[DialogueBatch, Tensor]]") -> float:
-        """Divides, checks and clips the summed gradient and takes the step; its norm before clipping."""
-        scaler = self.accelerator.scaler
+        total = sum_over_ranks(self.accelerator, sums)
         sum_gradients_over_ranks(self.system, self.accelerator)
-        if scaler is not None:
-            scaler.unscale_(self.optimizer)
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.unscale_(self.optimizer)
         gradients = [parameter.grad for parameter in self.system.parameters() if parameter.grad is not None]
-        torch._foreach_div_(gradients, denominator or 1.0)  # the one division
+        torch._foreach_div_(gradients, torch.where(total[1] == 0, 1.0, total[1]))  # the one division
         norm = get_total_norm(gradients)
-        grad_norm = float(norm)
-        if (
-            not math.isfinite(grad_norm) and scaler is None
-        ):  # fp16's scaler expects overflows: it skips the step and rescales
-            raise TrainingError(_not_finite("gradient", step, outputs))
-        if self.config.clip_norm > 0 and math.isfinite(grad_norm):
+        return torch.cat([total, norm.to(total)[None]]), norm, outputs
+
+    def _clip(self, norm: Tensor) -> None:
+        if self.config.clip_norm > 0:
             clip_grads_with_norm_(self.system.parameters(), self.config.clip_norm, norm)
+
+    def _update(self) -> None:
+        scaler = self.accelerator.scaler
         if scaler is None:
             self.optimizer.step()
         else:
             scaler.step(self.optimizer)
             scaler.update()
-        if self.average is not None:
-            self.average.update(self.system)
-        return grad_norm if math.isfinite(grad_norm) else 0.0
 
     @contextmanager
     def evaluation_weights(self) -> Iterator[DialogueSystem]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, utterances
 from dialogue_ser.models.api import Output
-from dialogue_ser.nn.losses import masked_nll
+from dialogue_ser.nn.losses import counted_rows, masked_nll
 from dialogue_ser.training.config import LossConfig
 
 
@@ -41,6 +41,11 @@ class DialogueLoss:
     def __call__(self, output: Output, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
         """Both sums over the batch's labelled turns, in float32 or better also under autocast."""
         log_probs_BTC = output.log_probs_BTC
+        votes = batch.label_distribution if self.config.soft_labels else None
+        # Counted on the host, from what is there: a GPU that is asked how many there are makes the host wait.
+        row_N = counted_rows(batch.on_host(batch.label), None if votes is None else batch.on_host(votes))
+        if log_probs_BTC.is_cuda:
+            row_N = row_N.pin_memory()
         is_half = log_probs_BTC.dtype in (torch.float16, torch.bfloat16)
         return masked_nll(
             log_probs_BTC.float() if is_half else log_probs_BTC,
@@ -48,5 +53,6 @@ class DialogueLoss:
             class_weights_C=self.class_weights_C,
             label_smoothing=self.config.label_smoothing,
             focal_gamma=self.config.focal_gamma,
-            label_distribution_BTC=batch.label_distribution if self.config.soft_labels else None,
+            label_distribution_BTC=votes,
+            row_N=row_N.to(log_probs_BTC.device, non_blocking=True),
         )

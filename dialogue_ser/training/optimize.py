@@ -25,19 +25,25 @@ def is_decayed(name: str, parameter: Tensor) -> bool:
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
-    """AdamW with decoupled decay on matrices only, or SGD with L2 on every parameter as the source document has it."""
+    """AdamW with decoupled decay on matrices only, or SGD with L2 on every parameter as the source document has it.
+
+    On a GPU torch's fused kernels take the step: they can be told on the device to leave it out (:func:`step_if`).
+    """
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    fused = bool(named) and all(parameter.is_cuda for _, parameter in named)
     if config.name == "sgd":
+        # Its fused kernel never initialises the momentum if the first step is left out, as the first of fp16 often is.
         return SGD(
             [parameter for _, parameter in named],
             lr=config.learning_rate,
             momentum=config.momentum,
             weight_decay=config.weight_decay,
+            fused=fused and not config.momentum,
         )
     decayed = [parameter for name, parameter in named if is_decayed(name, parameter)]
     rest = [parameter for name, parameter in named if not is_decayed(name, parameter)]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    return AdamW([group for group in groups if group["params"]], lr=config.learning_rate)
+    return AdamW([group for group in groups if group["params"]], lr=config.learning_rate, fused=fused)
 
 
 def learning_rate_at(step: int, total_steps: int, config: OptimizerConfig) -> float:
@@ -57,6 +63,18 @@ def learning_rate_at(step: int, total_steps: int, config: OptimizerConfig) -> fl
     done = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
     share = 1.0 - done if config.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
     return config.learning_rate * share
+
+
+def can_skip_on_device(optimizer: Optimizer) -> bool:
+    """Whether a step can be left out by the device itself, so that the host need not know before it asks for it."""
+    return all(group.get("fused") for group in optimizer.param_groups)
+
+
+def step_if(optimizer: Optimizer, is_wanted: Tensor) -> None:
+    """Takes the step, or changes nothing, as a 0-d tensor on the device says; see :func:`can_skip_on_device`."""
+    optimizer.found_inf = (~is_wanted).float()  # type: ignore[attr-defined]  # what GradScaler tells fused kernels
+    optimizer.step()
+    del optimizer.found_inf  # type: ignore[attr-defined]
 
 
 def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:

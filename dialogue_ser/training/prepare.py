@@ -124,7 +124,8 @@ def build_system(config: RunConfig, data: Data) -> DialogueSystem:
 
 
 def make_batches(config: RunConfig, data: Data, accelerator: Accelerator) -> Batches:
-    """How this process cuts and collates."""
+    """How this process cuts and collates; for a GPU batches are page-locked and made in advance."""
+    is_cuda = accelerator.device.type == "cuda"
     return Batches(
         collate=partial(collate, tables=data.tables, label_set=data.corpus.label_set),
         batch_size=config.training.batch_size,
@@ -132,7 +133,9 @@ def make_batches(config: RunConfig, data: Data, accelerator: Accelerator) -> Bat
         rank=accelerator.process_index,
         n_ranks=accelerator.num_processes,
         workers=config.training.workers,
-        pin_memory=accelerator.device.type == "cuda",
+        sampling=config.training.sampling,
+        pin_memory=is_cuda,
+        n_ahead=2 if is_cuda else 0,
     )
 
 

@@ -1,6 +1,8 @@
 """The batch is frozen and moves as a whole."""
 
-from dataclasses import FrozenInstanceError
+import pickle
+from dataclasses import FrozenInstanceError, replace
+from multiprocessing.reduction import ForkingPickler
 
 import pytest
 import torch
@@ -34,3 +36,48 @@ def test_to_moves_every_tensor_and_leaves_the_original() -> None:
     assert moved.label_distribution.device.type == "meta"
     assert batch.label.device.type == "cpu"
     assert moved.n_dialogues == 1
+
+
+def test_after_a_move_the_host_still_has_what_it_plans_by_without_reading_it_back():
+    # A meta tensor has no values, so nothing can have been read back from it.
+    batch = _batch()
+    moved = batch.to("meta")
+    assert moved.speaker_host is batch.speaker
+    assert moved.n_turns_host is batch.n_turns
+    assert moved.on_host(moved.is_present["text"]) is batch.is_present["text"]
+    assert moved.on_host(moved.label_distribution) is batch.label_distribution
+    assert batch.speaker_host is batch.speaker
+
+
+def test_a_tensor_that_was_put_in_later_never_gets_the_values_of_the_one_before():
+    moved = _batch().to("meta")
+    other = replace(moved, speaker=torch.tensor([[1, 0]]))
+    assert other.speaker_host.tolist() == [[1, 0]]
+    other = replace(moved, speaker=torch.zeros(1, 2, dtype=torch.int64, device="meta"))
+    with pytest.raises(NotImplementedError):  # read from the device, whose tensors here have no values
+        other.on_host(other.speaker)
+    assert other.n_turns_host.tolist() == [2]  # what was not replaced is still known
+    before = replace(_batch(), speaker=torch.tensor([[2, 5]])).to("meta")
+    assert before.speaker_host.tolist() == [[2, 5]]
+
+
+def test_host_copies_outlive_further_moves_and_swapped_fields():
+    batch = _batch()
+    swapped = replace(batch.to("meta"), label=batch.label)
+    again = swapped.to("meta")
+    assert again.speaker_host is batch.speaker
+    assert again.on_host(again.label) is batch.label
+    mixed = replace(batch.to("meta"), features={}, is_present={}, lengths={})
+    home = mixed.to("cpu")
+    assert home.speaker is batch.speaker
+    assert home.moved == ()
+    crossed = replace(mixed, label=mixed.speaker, speaker=mixed.label)  # found by the tensor, not by its field's name
+    assert crossed.on_host(crossed.label) is batch.speaker
+    assert crossed.speaker_host is batch.label
+
+
+def test_worker_processes_hand_over_a_batch_as_it_is():
+    batch = _batch()
+    received = pickle.loads(ForkingPickler.dumps(batch))
+    assert received.moved == ()
+    assert received.speaker_host.tolist() == [[0, 1]]

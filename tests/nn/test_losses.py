@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from dialogue_ser.nn.losses import masked_nll
+from dialogue_ser.nn.losses import counted_rows, masked_nll
 
 LABEL = torch.tensor([[0, 2, -100], [1, -100, -100]])
 
@@ -80,3 +80,17 @@ def test_a_turn_whose_annotators_tie_counts_by_its_votes_though_it_has_no_label(
 def test_a_batch_without_labels_has_no_loss() -> None:
     numerator, denominator = masked_nll(_log_probs(), torch.full_like(LABEL, -100))
     assert (float(numerator), float(denominator)) == (0.0, 0.0)
+
+
+def test_rows_counted_beforehand_change_no_bit_of_value_or_gradient() -> None:
+    votes = torch.zeros(2, 3, 3)
+    votes[1, 2] = torch.tensor([0.0, 0.5, 0.5])
+    found = []
+    for row_N in (None, counted_rows(LABEL, votes)):
+        log_probs = _log_probs().requires_grad_()
+        numerator, denominator = masked_nll(log_probs, LABEL, label_distribution_BTC=votes, row_N=row_N)
+        numerator.backward()
+        found.append((numerator, denominator, log_probs.grad))
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+    assert counted_rows(LABEL, votes).tolist() == [0, 1, 3, 5]

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, Utterance
 from dialogue_ser.models.api import Output
 from dialogue_ser.training.config import LossConfig
@@ -27,15 +28,22 @@ def test_no_weights_unless_asked():
     assert class_weights(TRAIN, LABELS, LossConfig()) is None
 
 
-class FakeBatch:
-    label = torch.tensor([[0, 1]])
-    label_distribution = torch.tensor([[[0.0, 1.0], [0.5, 0.5]]])
+BATCH = DialogueBatch(
+    features={},
+    is_present={},
+    speaker=torch.tensor([[0, 1]]),
+    n_turns=torch.tensor([2]),
+    label=torch.tensor([[0, 1]]),
+    is_real_turn=torch.ones(1, 2, dtype=torch.bool),
+    utterance_ids=(("a", "b"),),
+    label_distribution=torch.tensor([[[0.0, 1.0], [0.5, 0.5]]]),
+)
 
 
 def test_votes_are_targets_only_where_soft_labels_are_asked_for():
     output = Output(torch.log_softmax(torch.tensor([[[2.0, 0.0], [1.0, 3.0]]]), dim=-1), {})
-    hard = DialogueLoss(LossConfig())(output, FakeBatch())
-    soft = DialogueLoss(LossConfig(soft_labels=True))(output, FakeBatch())
+    hard = DialogueLoss(LossConfig())(output, BATCH)
+    soft = DialogueLoss(LossConfig(soft_labels=True))(output, BATCH)
     log_probs = output.log_probs_BTC[0]
     assert float(hard[0]) == pytest.approx(float(-log_probs[0, 0] - log_probs[1, 1]))
     assert float(soft[0]) == pytest.approx(float(-log_probs[0, 1] - log_probs[1].mean()))
@@ -43,5 +51,16 @@ def test_votes_are_targets_only_where_soft_labels_are_asked_for():
 
 def test_half_precision_outputs_are_judged_in_float32():
     output = Output(torch.log_softmax(torch.tensor([[[2.0, 0.0], [1.0, 3.0]]]), dim=-1).bfloat16(), {})
-    numerator, _ = DialogueLoss(LossConfig())(output, FakeBatch())
+    numerator, _ = DialogueLoss(LossConfig())(output, BATCH)
     assert numerator.dtype == torch.float32
+
+
+@pytest.mark.parametrize("settings", [{}, {"soft_labels": True, "focal_gamma": 2.0, "label_smoothing": 0.1}])
+def test_which_turns_count_is_not_asked_of_the_device(settings):
+    # Tensors on meta have shapes but no values: whatever the host wanted to know of them would be an error.
+    loss = DialogueLoss(LossConfig(**settings), torch.ones(2, dtype=torch.float64, device="meta"))
+    output = Output(torch.zeros(1, 2, 2, device="meta", requires_grad=True), {})
+    numerator, denominator = loss(output, BATCH.to("meta"))
+    numerator.backward()
+    assert {numerator.device.type, denominator.device.type} == {"meta"}
+    assert output.log_probs_BTC.grad.shape == (1, 2, 2)
