@@ -32,8 +32,9 @@ def assert_equal_runs(one: Path, other: Path) -> None:
         assert tensor.numpy().tobytes() == newest[1].tensors[name].numpy().tobytes(), name
 
 
-def test_a_run_killed_inside_an_epoch_resumes_bitwise_equal(tiny, script, tmp_path):
-    settings = {EVERY: 3}
+@pytest.mark.parametrize("sampling", ["shuffled", "bucketed"])
+def test_a_run_killed_inside_an_epoch_resumes_bitwise_equal(tiny, script, tmp_path, sampling):
+    settings = {EVERY: 3, "training.sampling": sampling}
     whole = train(tiny.tiny_config(**settings), tmp_path / "whole").folder
     # Step 8 is the third of epoch 2: after the checkpoint at step 6, with two more lines already in metrics.jsonl.
     options = ["--set", *(f"{name}={value}" for name, value in settings.items())]

@@ -2,8 +2,10 @@ import os
 import runpy
 import subprocess
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -51,14 +53,19 @@ def batch_of(*dialogues: list[int], fill: float = 1.0) -> DialogueBatch:
     )
 
 
-def learner_of(seed: int = 0, ema_decay: float = 0.0, precision: str = "no", **settings: object) -> Learner:
+def learner_of(
+    seed: int = 0, ema_decay: float = 0.0, precision: str = "no", fused: bool = False, **settings: object
+) -> Learner:
     accelerator = make_accelerator(TrainingConfig(device="cpu", precision=precision))
     torch.manual_seed(seed)
     system = Linear()
     config = OptimizerConfig(**{"name": "sgd", "learning_rate": 0.5, "weight_decay": 0.0, "clip_norm": 0.0} | settings)
+    optimizer = build_optimizer(system, config)
+    for group in optimizer.param_groups:
+        group["fused"] = fused  # as on a GPU: bad steps are left out by the kernel, not by the host
     return Learner(
         system,
-        build_optimizer(system, config),
+        optimizer,
         DialogueLoss(LossConfig()),
         config=config,
         total_steps=10,
@@ -113,9 +120,10 @@ def test_the_gradient_norm_is_clipped_and_the_norm_before_is_reported():
     assert float(moved.detach().norm()) == pytest.approx(0.5 * 0.01, rel=1e-3)
 
 
+@pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("fill", [float("nan"), float("inf")])
-def test_bad_features_stop_before_the_step_and_name_the_turns(fill):
-    learner = learner_of(weight_decay=0.1)
+def test_bad_features_stop_before_the_step_and_name_the_turns(fill, fused):
+    learner = learner_of(weight_decay=0.1, clip_norm=1.0, fused=fused)
     before = {name: value.clone() for name, value in learner.system.state_dict().items()}
     bad = batch_of([0, 1, 1])
     bad.features["text"][0, 1] = fill
@@ -125,8 +133,9 @@ def test_bad_features_stop_before_the_step_and_name_the_turns(fill):
         assert torch.equal(value, before[name])
 
 
-def test_a_gradient_that_is_not_finite_stops_before_the_step_although_the_loss_is():
-    learner = learner_of()
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_gradient_that_is_not_finite_stops_before_the_step_although_the_loss_is(fused):
+    learner = learner_of(fused=fused, clip_norm=1.0)
     before = learner.system.head.weight.detach().clone()
     learner.system.head.weight.register_hook(lambda gradient: gradient * float("nan"))
     with pytest.raises(
@@ -172,3 +181,41 @@ def test_bf16_autocast_learns_and_keeps_the_loss_in_float32():
     losses = [learner.step([batch_of([0, 1, 1], [1, 0])], step=step).loss for step in range(5)]
     assert losses[-1] < losses[0]
     assert learner.system.head.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_kernels_that_are_told_on_the_device_learn_the_same_and_keep_their_state_when_a_step_is_left_out(name):
+    settings = {"name": name, "ema_decay": 0.9, "weight_decay": 0.1, "clip_norm": 0.2, "learning_rate": 0.1}
+    told, asked = learner_of(fused=True, **settings), learner_of(**settings)
+    for step in range(3):
+        results = [learner.step([batch_of([0, 1, 1], [1, 0])], step=step) for learner in (told, asked)]
+        assert results[0].loss == pytest.approx(results[1].loss, rel=1e-6)
+        assert results[0].grad_norm == pytest.approx(results[1].grad_norm, rel=1e-6)
+    before = {name: value.clone() for name, value in told.tensors().items()}
+    for name, value in asked.tensors().items():
+        torch.testing.assert_close(before[name], value, rtol=1e-6, atol=1e-7)
+    bad = batch_of([0, 1, 1], fill=float("nan"))
+    with pytest.raises(TrainingError, match="the loss is not finite"):
+        told.step([bad], step=3)
+    for name, value in told.tensors().items():
+        assert torch.equal(value, before[name]), name
+    assert told.step([batch_of([0, 1])], step=3).grad_norm > 0  # and a step that is good is taken again
+
+
+def test_nothing_is_read_from_the_device_before_all_of_a_step_is_queued():
+    # Tensors on meta have shapes but no values: whatever the host wanted to know of them would be an error.
+    learner = learner_of()
+    learner.system.to("meta")
+    learner.accelerator = SimpleNamespace(
+        device=torch.device("meta"),
+        scaler=None,
+        num_processes=1,
+        autocast=nullcontext,
+        backward=lambda loss: loss.backward(),
+        reduce=lambda value, reduction: value,
+    )
+    numbers, norm, outputs = learner._backward([batch_of([0, 1, -100], [1]), batch_of([1])], False)
+    assert (numbers.shape, norm.shape, len(outputs)) == ((4,), (), 2)
+    learner._clip(norm)
+    with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+        numbers.tolist()  # that is how a read would have shown

@@ -8,11 +8,13 @@ from dialogue_ser.training.config import OptimizerConfig
 from dialogue_ser.training.optimize import (
     MovingAverage,
     build_optimizer,
+    can_skip_on_device,
     is_decayed,
     learning_rate_at,
     load_optimizer_state,
     optimizer_state,
     set_learning_rate,
+    step_if,
 )
 
 
@@ -116,3 +118,24 @@ def test_the_moving_average_is_the_weighted_sum_of_all_past_weights():
     expected = 0.75**3 * values[0] + 0.25 * (0.75**2 * values[1] + 0.75 * values[2] + values[3])
     assert float(average.values["linear.weight"][0, 0]) == pytest.approx(expected)
     assert int(average.values["seen"]) == 3
+
+
+def test_a_step_that_is_not_wanted_changes_nothing_and_the_next_one_is_as_if_it_had_not_been():
+    models = [Small(), Small()]
+    optimizers = [build_optimizer(model, OptimizerConfig(name="adamw", weight_decay=0.1)) for model in models]
+    assert not can_skip_on_device(optimizers[0])  # on a CPU the host decides, it waits for nothing
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["fused"] = True
+    assert can_skip_on_device(optimizers[0])
+
+    def step(i: int, wanted: bool, gradient: float) -> None:
+        models[i].linear.weight.grad = torch.full((2, 2), gradient)
+        step_if(optimizers[i], torch.tensor(wanted))
+
+    for i, gradients in enumerate([(1.0, 2.0), (1.0, math.nan, 2.0)]):
+        for gradient in gradients:
+            step(i, math.isfinite(gradient), gradient)
+    assert torch.equal(models[0].linear.weight, models[1].linear.weight)
+    for name, value in optimizer_state(optimizers[0]).items():
+        assert torch.equal(value, optimizer_state(optimizers[1])[name]), name
