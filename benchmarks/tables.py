@@ -126,6 +126,35 @@ def _meld_classes(folder: Path) -> str:
     return render_markdown(rows)
 
 
+def sampling(result: Result) -> str:
+    """Shuffled against length-bucketed batches."""
+    speed, change = result["seconds_per_epoch"], result["comparison"]["test"]["difference"]
+    rows = [
+        {
+            "sampling": row["variant"],
+            "padded": f"{row['padded_share']:.0%}",
+            "steps of the recurrence an epoch": f"{row['recurrence_steps']:.0f}",
+            "seconds an epoch": f"{speed['median'][row['variant']]:.2f}",
+            "test weighted F1": _score(row, "test", "weighted_f1"),
+            "dev weighted F1": _score(row, "dev", "weighted_f1"),
+        }
+        for row in result["rows"]
+    ]
+    n_seeds, n_epochs = len(result["seeds"]), len(speed["values"]["shuffled"])
+    interval = format_interval(change["low"], change["high"])
+    return (
+        f"{render_markdown(rows)}\n\nAn epoch of shuffled batches takes {speed['shuffled_vs_bucketed']:.2f} times as "
+        f"long (threads: {speed['threads']}; {n_epochs} epochs of each in turn, medians). Bucketed − shuffled on test: "
+        f"{format_difference(change['estimate'])}, 95 % interval {interval} over dialogues and {n_seeds} "
+        f"seed{'s' if n_seeds > 1 else ''}; torch {result['versions']['torch']}. `{result['command']}`"
+    )
+
+
+@register_renderer("sampling")
+def _sampling(folder: Path) -> str:
+    return sampling(_read(folder, "sampling.json"))
+
+
 @register_renderer("quickstart")
 def _quickstart(folder: Path) -> str:
     """What make quickstart gave on a fresh clone."""

@@ -67,7 +67,7 @@ class BiGRU(DialogueSystem):
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
         """Log-probabilities of every turn; it has no attention to show."""
         x_BTD = self.turns(batch)
-        packed = pack_padded_sequence(x_BTD, batch.n_turns.cpu(), batch_first=True, enforce_sorted=False)
+        packed = pack_padded_sequence(x_BTD, batch.n_turns_host, batch_first=True, enforce_sorted=False)
         h_BTH, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x_BTD.shape[1])
         return Output(torch.log_softmax(self.head(self.dropout(h_BTH)), dim=-1), {})
 

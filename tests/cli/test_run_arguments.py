@@ -25,6 +25,7 @@ BOTH_FORMS = [
     ("wandb.tags", "[a,b]", lambda c: c.wandb.tags, ("a", "b")),
     ("save_attention", "false", lambda c: c.save_attention, False),
     ("training.precision", "no", lambda c: c.training.precision, "no"),
+    ("training.sampling", "bucketed", lambda c: c.training.sampling, "bucketed"),
     ("seed", "4", lambda c: c.seed, 4),
     ("on-bad", "mask", lambda c: c.data.on_bad, "mask"),
 ]
@@ -57,6 +58,7 @@ def test_pythons_none_in_a_sweeps_flag_means_none(config):
         (["--model.options.hiden_dim=3"], r"did you mean --model.options.hidden_dim\?"),
         (["--training.epochs", "x"], "--training.epochs: found 'x', expected a whole number"),
         (["--model.options.attention=simpel"], r"did you mean 'simple'\?"),
+        (["--training.sampling=bucket"], r"expected one of shuffled, bucketed; did you mean 'bucketed'\?"),
         (["--model.name=emotion-rn"], r"unknown model 'emotion-rn'; did you mean 'emotion-rnn'\?"),
         (["--features.txt.encoder.x", "y"], r"unknown modality 'txt'; did you mean 'text'\?"),
         (["--data.on_bad=skip"], "expected one of error, mask"),
