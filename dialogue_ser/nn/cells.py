@@ -6,6 +6,7 @@ are what a cell's *inputs* write, the last three what its *state* writes; each i
 is added in one go and neither block is ever taken apart. h' = (1 − σ(z))·tanh(n + σ(r)·m) + σ(z)·h, as ``torch.nn.GRUCell``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,50 +27,84 @@ def gru(gates_x: Tensor, gates_h: Tensor, h: Tensor) -> Tensor:
     return torch.lerp(candidate, h, z)
 
 
-def gru_(gates: Tensor, h: Tensor, out: Tensor, mask: Tensor | None) -> None:
-    """One GRU step in place, for the hand-written backward.
+class Gates:
+    """The pre-activations ``[n | r | z | m]`` of one cell for all rows of a batch, then its activations.
+
+    All views that a step needs are cut beforehand, in one go: cutting them inside the loop costs as much as a small
+    product does.
 
     Args:
-        gates: summed pre-activations ``[n | r | z | m]``; afterwards the activations (m as it was).
-        h: the state before.
-        out: where the new state goes.
-        mask: dropout multipliers of the new state, or None.
+        bias_m: ``[Z, H]``; it alone stands in a fresh buffer.
+        sizes: rows of each step.
     """
-    size = h.shape[-1]
-    gates[..., size : 3 * size].sigmoid_()
-    candidate = gates[..., :size]
-    candidate.addcmul_(gates[..., size : 2 * size], gates[..., 3 * size :]).tanh_()
-    torch.lerp(candidate, h, gates[..., 2 * size : 3 * size], out=out)
-    if mask is not None:
-        out.mul_(mask)
+
+    def __init__(self, bias_m: Tensor, sizes: Sequence[int]) -> None:
+        n_z, size = bias_m.shape
+        self.all = bias_m.new_empty(n_z, sum(sizes), 4 * size)
+        n, r, z, m = (self.all[..., i * size : (i + 1) * size] for i in range(4))
+        m.copy_(bias_m[:, None].expand_as(m))
+        self._n, self._r, self._z, self._m = (part.split(sizes, dim=1) for part in (n, r, z, m))
+        self._both = self.all[..., size : 3 * size].split(sizes, dim=1)
+        self.inputs = self.all[..., : 3 * size].split(sizes, dim=1)
+        self.state = self.all[..., size:].split(sizes, dim=1)
+
+    def advance(self, t: int, h: Tensor, out: Tensor, mask: Tensor | None) -> None:
+        """One GRU step, once ``inputs[t]`` is written and the products with ``h`` are added to ``state[t]``.
+
+        Args:
+            t: which step.
+            h: the state before.
+            out: where the new state goes.
+            mask: dropout multipliers of the new state, or None.
+        """
+        self._both[t].sigmoid_()
+        candidate = self._n[t]
+        candidate.addcmul_(self._r[t], self._m[t]).tanh_()
+        torch.lerp(candidate, h, self._z[t], out=out)
+        if mask is not None:
+            out.mul_(mask)
 
 
-def gru_slopes(gates: Tensor, h: Tensor, mask: Tensor | None) -> Tensor:
-    """What a gradient of the new state is multiplied with to give those of everything the step read.
+class Slopes:
+    """What a gradient of the new state is multiplied with to give those of everything a GRU step read.
 
     Backward through a GRU step is linear in the gradient of its output, with coefficients that forward has already
-    fixed. So they are computed for all rows of a batch at once, and a step of backward is ONE multiplication.
+    fixed. So they are computed for all rows of a batch at once, and a step of backward is ONE multiplication, in place:
+    afterwards the buffer holds the gradients.
 
     Args:
-        gates: activations that :func:`gru_` left, for any number of rows ``[…, 4H]``.
-        h: states before ``[…, H]``.
-        mask: dropout multipliers, or None.
-
-    Returns:
-        ``[…, 5H]``: slopes of n, r, z, m, and of the state before (the direct path alone).
+        gates: after forward.
+        h: states before ``[Z, rows, H]``.
+        mask: dropout multipliers of the new states, or None.
+        sizes: rows of each step.
     """
-    n, r, z, m = gates.unflatten(-1, (4, -1)).unbind(-2)
-    slopes = gates.new_empty(*h.shape[:-1], 5, h.shape[-1])
-    d_n, d_r, d_z, d_m, d_h = slopes.unbind(-2)
-    d_h.copy_(z)
-    torch.addcmul(n.new_ones(()), n, n, value=-1, out=d_n)  # 1 − n²
-    d_n.addcmul_(d_n, z, value=-1)  # · (1 − z)
-    torch.mul(d_n, r, out=d_m)
-    torch.addcmul(d_m, d_m, r, value=-1, out=d_r).mul_(m)  # d_n · r (1 − r) · m
-    torch.addcmul(z, z, z, value=-1, out=d_z).mul_(h - n)
-    if mask is not None:
-        slopes *= mask.unsqueeze(-2)
-    return slopes.flatten(-2)
+
+    def __init__(self, gates: Gates, h: Tensor, mask: Tensor | None, sizes: Sequence[int]) -> None:
+        size = h.shape[-1]
+        n, r, z, m = gates.all.unflatten(-1, (4, size)).unbind(-2)
+        by_gate = h.new_empty(*h.shape[:-1], 5, size)
+        d_n, d_r, d_z, d_m, d_h = by_gate.unbind(-2)
+        d_h.copy_(z)
+        torch.addcmul(n.new_ones(()), n, n, value=-1, out=d_n)  # 1 − n²
+        d_n.addcmul_(d_n, z, value=-1)  # · (1 − z)
+        torch.mul(d_n, r, out=d_m)
+        torch.addcmul(d_m, d_m, r, value=-1, out=d_r).mul_(m)  # d_n · r (1 − r) · m
+        torch.addcmul(z, z, z, value=-1, out=d_z).mul_(h - n)
+        if mask is not None:
+            by_gate *= mask.unsqueeze(-2)
+        both = by_gate.flatten(-2)
+        self.inputs, self.state, self.m = both[..., : 3 * size], both[..., size : 4 * size], d_m
+        self._by_gate = by_gate.split(sizes, dim=1)
+        self.inputs_of, self.state_of = self.inputs.split(sizes, dim=1), self.state.split(sizes, dim=1)
+        self.direct_of = d_h.split(sizes, dim=1)
+
+    def step_back(self, t: int, d_h: Tensor) -> None:
+        """Undo step t, given the gradient of its new states ``[Z, n, H]``."""
+        self._by_gate[t].mul_(d_h.unsqueeze(-2))
+
+    def before(self, t: int, weight_back: Tensor) -> Tensor:
+        """Gradient of the states before step t, given their weights to ``[r | z | m]``, transposed."""
+        return torch.baddbmm(self.direct_of[t], self.state_of[t], weight_back)
 
 
 @dataclass(frozen=True)
@@ -87,6 +122,11 @@ class DropoutMasks:
     speaker_ZNP: Tensor
     listener_ZLP: Tensor
     emotion_KNE: Tensor
+
+
+def by_step(mask: Tensor | None, sizes: Sequence[int]) -> Sequence[Tensor | None]:
+    """Multipliers of each step, or None for each."""
+    return [None] * len(sizes) if mask is None else mask.split(sizes, dim=1)
 
 
 def draw_mask(like: Tensor, dropout: float, *shape: int) -> Tensor:

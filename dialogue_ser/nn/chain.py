@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dialogue_ser.nn.cells import gru, gru_, gru_slopes
+from dialogue_ser.nn.cells import Gates, Slopes, by_step, gru
 from dialogue_ser.nn.layout import PackedLayout, Step
 
 
@@ -57,39 +57,37 @@ class Chain(torch.autograd.Function):
         start: Tensor,
     ) -> Tensor:
         """All states."""
-        n_directions, n_rows, _ = gates_x.shape
-        size = weight.shape[1]
-        gates = torch.cat([gates_x, bias_m[:, None].expand(-1, n_rows, -1)], dim=-1)
-        states = gates.new_empty(n_directions, n_rows, size)
-        h = start.expand(-1, layout.n_dialogues, -1)
-        for step in layout.steps:
-            h, own = h[:, : step.n_active], gates[:, step.rows]
-            own[..., size:] += torch.bmm(h, weight)
-            out = states[:, step.rows]
-            gru_(own, h, out, None if mask is None else mask[:, step.rows])
+        sizes = [step.n_active for step in layout.steps]
+        gates = Gates(bias_m, sizes)
+        gates.all[..., : gates_x.shape[-1]] = gates_x
+        states = gates_x.new_empty(*gates_x.shape[:2], weight.shape[1])
+        h, masks = start.expand(-1, layout.n_dialogues, -1), by_step(mask, sizes)
+        for t, out in enumerate(states.split(sizes, dim=1)):
+            h = h[:, : sizes[t]]
+            gates.state[t].add_(torch.bmm(h, weight))
+            gates.advance(t, h, out, masks[t])
             h = out
         ctx.layout, ctx.mask = layout, mask
-        ctx.save_for_backward(gates, states, weight, start)
+        ctx.gates, ctx.sizes = gates, sizes
+        ctx.save_for_backward(weight, start)
+        ctx.states = states.detach()
         return states
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of gates_x, weight, bias_m and start."""
-        gates, states, weight, start = ctx.saved_tensors
+        weight, start = ctx.saved_tensors
         layout: PackedLayout = ctx.layout
-        size, n_rows = weight.shape[1], states.shape[1]
-        before = torch.cat([start.expand(-1, layout.n_dialogues, -1), states[:, layout.previous_row]], dim=1)
-        slopes = gru_slopes(gates, before, ctx.mask)
-        by_gate = slopes.view(*states.shape[:2], 5, size)
-        back = weight.transpose(1, 2)
-        d_h = states.new_zeros(states.shape[0], layout.n_dialogues, size)
-        for step in reversed(layout.steps):
-            n, rows = step.n_active, step.rows
-            own = by_gate[:, rows]
-            own *= (d_states[:, rows] + d_h[:, :n])[:, :, None]
-            torch.baddbmm(own[:, :, 4], slopes[:, rows, size : 4 * size], back, out=d_h[:, :n])
-        d_gates = slopes[..., : 3 * size]
-        d_weight = torch.bmm(before.transpose(1, 2), slopes[..., size : 4 * size])
-        assert n_rows == slopes.shape[1]
-        return None, None, d_gates, d_weight, by_gate[:, :, 3].sum(1), d_h.sum(1, keepdim=True)
+        before = torch.cat(
+            [start.expand(-1, layout.n_dialogues, -1), ctx.states.index_select(1, layout.previous_row)], dim=1
+        )
+        slopes = Slopes(ctx.gates, before, ctx.mask, ctx.sizes)
+        back, given = weight.mT, d_states.split(ctx.sizes, dim=1)
+        d_h = before.new_zeros(before.shape[0], layout.n_dialogues, before.shape[2])
+        for t in range(len(ctx.sizes) - 1, -1, -1):
+            n = ctx.sizes[t]
+            slopes.step_back(t, given[t] + d_h[:, :n])
+            d_h[:, :n] = slopes.before(t, back)
+        d_weight = torch.bmm(before.mT, slopes.state)
+        return None, None, slopes.inputs, d_weight, slopes.m.sum(1), d_h.sum(1, keepdim=True)

@@ -5,6 +5,7 @@ way round with ``backward_write`` (what all later reads ask of g_t) and ``backwa
 earlier ones). Nobody scatters gradients to the past: what a state is asked for is fetched when its turn comes.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -70,7 +71,7 @@ class SimpleHistory:
             numerator, denominator = keep * numerator, keep * denominator
         self.sums.append((torch.addcmul(numerator, share, g), denominator + share))
 
-    def start_backward(self, g: list[Tensor]) -> None:
+    def start_backward(self, g: Sequence[Tensor]) -> None:
         """Begin from the last turn; sums over later reads are kept relative to that turn's scale."""
         self.g = g
         first = g[0]
@@ -153,7 +154,7 @@ class MatchingHistory:
         memory[:n, :, self.n_written] = g.transpose(0, 1)
         self.n_written += 1
 
-    def start_backward(self, _g: list[Tensor]) -> None:
+    def start_backward(self, _g: Sequence[Tensor]) -> None:
         """Begin with nothing asked of any state."""
         rows, n_turns = self.memory.shape[:2]
         # weight and logit gradient of every pair (state, later turn)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dialogue_ser.nn.cells import DropoutMasks, gru_, gru_slopes
+from dialogue_ser.nn.cells import DropoutMasks, Gates, Slopes, by_step
 from dialogue_ser.nn.history import AttentionGradients, MatchingHistory, SimpleHistory
 from dialogue_ser.nn.layout import PackedLayout, Step
 from dialogue_ser.nn.wiring import Source, Wiring
@@ -79,18 +79,29 @@ class Weights(NamedTuple):
 
 
 class Columns:
-    """Where each party cell's ``[n|r|z]`` stands in the joined products with g and with the context."""
+    """Where each party cell's ``[n|r|z]`` stands in the joined products with g and with the context.
+
+    Attributes:
+        of: source → cell → its columns.
+        widths: source → widths of all columns, in order; g's own come first.
+        read_by: role → cell → what it reads of those: source and place among the cells that read it.
+    """
 
     def __init__(self, wiring: Wiring, global_dim: int, party_dim: int) -> None:
-        self.wiring, width = wiring, 3 * party_dim
-        own = {"g": 3 * global_dim, "context": 0}
-        self.of: dict[Source, dict[str, slice]] = {
+        width = 3 * party_dim
+        own: dict[Source, int] = {"g": 3 * global_dim, "context": 0}
+        self.of: dict[str, dict[str, slice]] = {
             source: {
                 cell: slice(first + i * width, first + (i + 1) * width)
-                for i, cell in enumerate(wiring.readers(source))  # type: ignore[arg-type]
+                for i, cell in enumerate(wiring.readers(source))
             }
             for source, first in own.items()
-        }  # type: ignore[assignment]
+        }
+        self.widths = {source: [first] * bool(first) + [width] * len(self.of[source]) for source, first in own.items()}
+        self.read_by: dict[str, dict[str, list[tuple[str, int]]]] = {"speaker": {}, "listener": {}}
+        for cell in wiring.cells:
+            places = [(source, list(cells).index(cell)) for source, cells in self.of.items() if cell in cells]
+            self.read_by[cell.split(".")[0]][cell] = places
 
 
 class Forward:
@@ -112,16 +123,27 @@ class Forward:
         self.n_directions, _, self.global_dim = weights.start_global.shape
         n_z, _, self.party_dim = weights.start_party.shape
         self.columns = Columns(settings.wiring, self.global_dim, self.party_dim)
-        n_rows, like = layout.n_rows, x_gates["global"]
-        self.g = like.new_empty(self.n_directions, n_rows, self.global_dim)
+        like, sizes = x_gates["global"], [step.n_active for step in layout.steps]
+        heard_sizes = [step.n_listeners for step in layout.steps]
+        self.sizes, self.heard_sizes = sizes, heard_sizes
+        self.g = like.new_empty(self.n_directions, layout.n_rows, self.global_dim)
         self.pool = like.new_empty(n_z, layout.n_states, self.party_dim)
-        self.pool[:, :1] = weights.start_party
-        self.global_gates = _gates(weights.global_bias_m, n_rows)
-        self.speaker_gates = _gates(weights.speaker_bias_m, n_rows)
+        written = [size for pair in zip(sizes, heard_sizes, strict=True) for size in pair]
+        start, *states = self.pool.split([1, *written], dim=1)
+        start.copy_(weights.start_party)
+        self.g_of, self.speaker_of, self.listener_of = self.g.split(sizes, dim=1), states[::2], states[1::2]
+        self.global_gates = Gates(weights.global_bias_m, sizes)
+        self.speaker_gates = Gates(weights.speaker_bias_m, sizes)
+        self.given = {cell: gates.split(sizes, dim=1) for cell, gates in x_gates.items()}
         if weights.listener_bias_m is not None:
-            self.listener_gates = _gates(weights.listener_bias_m, layout.n_listener_updates)
+            self.listener_gates = Gates(weights.listener_bias_m, heard_sizes)
             # what listeners hear, once a turn, however many of them there are
-            self.said = like.new_empty(n_z, n_rows, 3 * self.party_dim)
+            self.said = like.new_empty(n_z, layout.n_rows, 3 * self.party_dim)
+            self.said_of = self.said.split(sizes, dim=1)
+        masks = settings.masks
+        self.global_masks = by_step(masks and masks.global_KNG, sizes)
+        self.speaker_masks = by_step(masks and masks.speaker_ZNP, sizes)
+        self.listener_masks = by_step(masks and masks.listener_ZLP, heard_sizes)
         self.contexts: list[Tensor | None] = []
         self.history: SimpleHistory | MatchingHistory = (
             SimpleHistory(settings.attention, weights.attention_weight, weights.attention_bias)
@@ -135,70 +157,60 @@ class Forward:
         """``[Z, R, H]`` as ``[K, J, R, H]``."""
         return tensor_ZRH.view(self.n_directions, self.n_planes, *tensor_ZRH.shape[1:])
 
-    def advance(self, step: Step) -> None:
+    def advance(self, t: int, step: Step) -> None:
         """One turn of every dialogue still running."""
-        weights, masks, n, size = self.weights, self.settings.masks, step.n_active, self.global_dim
+        weights, n = self.weights, step.n_active
         taken = self.pool.flatten(0, 1).index_select(0, step.source).view(len(self.pool), -1, self.party_dim)
-        speaker, listener = taken[:, :n], taken[:, n:]
-        products = torch.bmm(speaker, weights.from_party)
+        speaker = taken[:, :n]
+        own, to_global = torch.bmm(speaker, weights.from_party).tensor_split((3 * self.party_dim,), dim=2)
         # (1) global state, from the speaker's previous states
-        gates, g = self.global_gates[:, step.rows], self.g[:, step.rows]
-        to_global = self.by_plane(products[..., 3 * self.party_dim :]).unbind(1)
-        _sum_into(gates[..., : 3 * size], [self.x_gates["global"][:, step.rows], *to_global])
-        gates[..., size:] += self.g_gates[:, :n]
-        gru_(gates, self.g_before[:, :n], g, None if masks is None else masks.global_KNG[:, step.rows])
+        _sum_into(self.global_gates.inputs[t], [self.given["global"][t], *self.by_plane(to_global).unbind(1)])
+        self.global_gates.state[t].add_(self.g_gates[:, :n])
+        g = self.g_of[t]
+        self.global_gates.advance(t, self.g_before[:, :n], g, self.global_masks[t])
         self.g_before = g
         # (2) context from strictly past global states
         context = self.history.read(n)
         self.contexts.append(context)
         self.history.write(g)
-        given = self._products(g, context)
+        products = self._products(g, context)
         # the speaker's states
-        gates = self.speaker_gates[:, step.rows]
-        self._input_gates("speaker", self.by_plane(gates), step, given)
-        gates[..., self.party_dim :] += products[..., : 3 * self.party_dim]
-        states = self.pool[:, step.states]
-        gru_(gates, speaker, states[:, :n], None if masks is None else masks.speaker_ZNP[:, step.rows])
+        self._input_gates("speaker", self.by_plane(self.speaker_gates.inputs[t]), t, products)
+        self.speaker_gates.state[t].add_(own)
+        self.speaker_gates.advance(t, speaker, self.speaker_of[t], self.speaker_masks[t])
         if weights.from_listener is not None and step.n_listeners:
-            self._listen(step, given, listener, states)
+            self._listen(t, step, products, taken[:, n:])
 
-    def _products(self, g: Tensor, context: Tensor | None) -> dict[str, Tensor]:
-        """Everything g and the context are multiplied with, joined; g's own gates are kept for the next turn."""
+    def _products(self, g: Tensor, context: Tensor | None) -> dict[str, Sequence[Tensor]]:
+        """Everything g and the context are multiplied with, cell by cell; g's own gates are kept for the next turn."""
         weights = self.weights
         if weights.global_product_bias is None:
-            given = {"g": torch.bmm(g, weights.from_global)}
+            joined = torch.bmm(g, weights.from_global)
         else:
-            given = {"g": torch.baddbmm(weights.global_product_bias[:, None], g, weights.from_global)}
-        self.g_gates = given["g"][..., : 3 * self.global_dim]
+            joined = torch.baddbmm(weights.global_product_bias[:, None], g, weights.from_global)
+        self.g_gates, *of_cells = joined.split(self.columns.widths["g"], dim=2)
+        products = {"g": of_cells}
         if context is not None and weights.from_context is not None:
-            given["context"] = torch.bmm(context, weights.from_context)
-        return given
+            products["context"] = torch.bmm(context, weights.from_context).split(self.columns.widths["context"], dim=2)
+        return products
 
-    def _input_gates(self, role: str, gates_KJNG: Tensor, step: Step, given: Mapping[str, Tensor]) -> None:
+    def _input_gates(self, role: str, gates_KJNG: Tensor, t: int, products: Mapping[str, Sequence[Tensor]]) -> None:
         """Write ``[n|r|z]`` of the speakers' or the listeners' cells, one row per turn."""
-        for j, plane in enumerate(self.planes):
-            cell = f"{role}.{plane.name}"
-            parts = []
-            for source in self.settings.wiring.cells[cell]:
-                if source == "x":
-                    parts.append(self.x_gates[cell][:, step.rows])
-                elif source in given:
-                    parts.append(given[source][..., self.columns.of[source][cell]])
-            _sum_into(gates_KJNG[:, j, :, : 3 * self.party_dim], parts)
+        for (cell, sources), gates in zip(self.columns.read_by[role].items(), gates_KJNG.unbind(1), strict=True):
+            parts = [products[source][i] for source, i in sources if source in products]
+            _sum_into(gates, [*parts, self.given[cell][t]] if cell in self.given else parts)
 
-    def _listen(self, step: Step, given: Mapping[str, Tensor], listener: Tensor, states: Tensor) -> None:
+    def _listen(self, t: int, step: Step, products: Mapping[str, Sequence[Tensor]], listener: Tensor) -> None:
         """Listeners hear the turn of their dialogue."""
-        weights, masks, n, size = self.weights, self.settings.masks, step.n_active, self.party_dim
+        weights, said, gates = self.weights, self.said_of[t], self.listener_gates
         assert weights.from_listener is not None
-        said = self.said[:, step.rows]
-        self._input_gates("listener", self.by_plane(said), step, given)
+        self._input_gates("listener", self.by_plane(said), t, products)
         if weights.from_heard is not None:
-            said += torch.bmm(states[:, :n], weights.from_heard)
-        gates = self.listener_gates[:, step.drawn]
+            said += torch.bmm(self.speaker_of[t], weights.from_heard)
         heard = self.said.flatten(0, 1).index_select(0, step.heard)
-        gates[..., : 3 * size] = heard.view(*gates.shape[:2], -1)
-        gates[..., size:] += torch.bmm(listener, weights.from_listener)
-        gru_(gates, listener, states[:, n:], None if masks is None else masks.listener_ZLP[:, step.drawn])
+        gates.inputs[t].copy_(heard.view_as(gates.inputs[t]))
+        gates.state[t].add_(torch.bmm(listener, weights.from_listener))
+        gates.advance(t, listener, self.listener_of[t], self.listener_masks[t])
 
     def felt(self) -> Tensor:
         """The speakers' states after their turns, of the planes that the emotion chain reads ``[K, F, N, P]``."""
@@ -222,37 +234,48 @@ class Backward:
         pool, n_z, size = forward.pool.flatten(0, 1), len(forward.pool), forward.party_dim
         start = weights.start_global.expand(-1, layout.n_dialogues, -1)
         self.g_before = torch.cat([start, forward.g.index_select(1, layout.previous_row)], dim=1)
+        self.global_slopes = Slopes(forward.global_gates, self.g_before, masks and masks.global_KNG, forward.sizes)
         self.speaker_before = pool.index_select(0, layout.speaker_source).view(n_z, -1, size)
-        self.global_slopes = gru_slopes(forward.global_gates, self.g_before, masks and masks.global_KNG)
-        self.speaker_slopes = gru_slopes(forward.speaker_gates, self.speaker_before, masks and masks.speaker_ZNP)
+        self.speaker_slopes = Slopes(
+            forward.speaker_gates, self.speaker_before, masks and masks.speaker_ZNP, forward.sizes
+        )
+        # gradients of every cell's input gates, one row per turn; right once their step is undone
+        self.d_inputs = {"global": self.global_slopes.inputs, **self._of_planes("speaker", self.speaker_slopes.inputs)}
         if weights.from_listener is not None:
             self.listener_before = pool.index_select(0, layout.listener_source).view(n_z, -1, size)
-            self.listener_slopes = gru_slopes(
-                forward.listener_gates, self.listener_before, masks and masks.listener_ZLP
+            self.listener_slopes = Slopes(
+                forward.listener_gates, self.listener_before, masks and masks.listener_ZLP, forward.heard_sizes
             )
             self.d_said = pool.new_zeros(n_z, layout.n_rows, 3 * size)
+            self.d_said_of = self.d_said.split(forward.sizes, dim=1)
+            self.d_inputs |= self._of_planes("listener", self.d_said)
+        self.d_inputs_of = {cell: gates.split(forward.sizes, dim=1) for cell, gates in self.d_inputs.items()}
         self.d_taken = pool.new_zeros(n_z, layout.n_states, size)  # of the state each update read
+        written = [size for pair in zip(forward.sizes, forward.heard_sizes, strict=True) for size in pair]
+        taken = self.d_taken.split([1, *written], dim=1)
+        self.d_speaker_of, self.d_listener_of = taken[1::2], taken[2::2]
         self.d_g_before = forward.g.new_zeros(forward.n_directions, layout.n_dialogues, forward.global_dim)
-        forward.history.start_backward([forward.g[:, step.rows] for step in layout.steps])
+        self.back = _Back(weights, forward.columns, forward.n_directions)
+        forward.history.start_backward(forward.g_of)
+
+    def _of_planes(self, role: str, gates: Tensor) -> dict[str, Tensor]:
+        return dict(zip(self.forward.columns.read_by[role], self.forward.by_plane(gates).unbind(1), strict=True))
 
     def step_back(self, t: int) -> None:
         """Undo turn t."""
         forward, step = self.forward, self.forward.settings.layout.steps[t]
-        weights, n, size = forward.weights, step.n_active, forward.party_dim
+        n = step.n_active
         d_states = self._asked(step)
-        if weights.from_listener is not None and step.n_listeners:
-            self._unlisten(step, d_states)
-        slopes = self.speaker_slopes[:, step.rows]
-        slopes.unflatten(-1, (5, size)).mul_(d_states[:, :n, None])
-        d_global_gates = self._undo_global(t, step)
-        own = weights.from_party[..., : 3 * size].transpose(1, 2)
-        d_before = torch.baddbmm(slopes[..., 4 * size :], slopes[..., size : 4 * size], own)
-        to_global = weights.from_party[..., 3 * size :].reshape(forward.n_directions, forward.n_planes * size, -1)
-        through_g = torch.bmm(d_global_gates, to_global.transpose(1, 2))
+        if self.back.from_listener is not None and step.n_listeners:
+            self._unlisten(t, step, d_states)
+        self.speaker_slopes.step_back(t, d_states[:, :n])
+        self._undo_global(t, n)
+        d_before = self.speaker_slopes.before(t, self.back.from_speaker)
+        through_g = torch.bmm(self.global_slopes.inputs_of[t], self.back.from_party_to_global)
         torch.add(
             forward.by_plane(d_before),
-            through_g.view(forward.n_directions, n, forward.n_planes, size).transpose(1, 2),
-            out=forward.by_plane(self.d_taken)[:, :, step.states.start : step.states.start + n],
+            through_g.view(forward.n_directions, n, forward.n_planes, -1).transpose(1, 2),
+            out=forward.by_plane(self.d_speaker_of[t]),
         )
 
     def _asked(self, step: Step) -> Tensor:
@@ -268,72 +291,52 @@ class Backward:
                 by_plane[:, j, : step.n_active] += self.d_felt[:, i, step.rows]
         return d_states
 
-    def _unlisten(self, step: Step, d_states: Tensor) -> None:
+    def _unlisten(self, t: int, step: Step, d_states: Tensor) -> None:
         """Through the listeners' cells, to their states before and to what they heard."""
-        weights, n, size = self.forward.weights, step.n_active, self.forward.party_dim
-        assert weights.from_listener is not None
-        slopes = self.listener_slopes[:, step.drawn]
-        slopes.unflatten(-1, (5, size)).mul_(d_states[:, n:, None])
-        own = weights.from_listener.transpose(1, 2)
-        self.d_taken[:, step.states][:, n:] = torch.baddbmm(slopes[..., 4 * size :], slopes[..., size : 4 * size], own)
-        self.d_said.flatten(0, 1).index_add_(0, step.heard, slopes[..., : 3 * size].flatten(0, 1))
-        if weights.from_heard is not None:
-            d_states[:, :n] += torch.bmm(self.d_said[:, step.rows], weights.from_heard.transpose(1, 2))
+        n, slopes = step.n_active, self.listener_slopes
+        assert self.back.from_listener is not None
+        slopes.step_back(t, d_states[:, n:])
+        self.d_listener_of[t].copy_(slopes.before(t, self.back.from_listener))
+        self.d_said.flatten(0, 1).index_add_(0, step.heard, slopes.inputs_of[t].flatten(0, 1))
+        if self.back.from_heard is not None:
+            d_states[:, :n] += torch.bmm(self.d_said_of[t], self.back.from_heard)
 
-    def _undo_global(self, t: int, step: Step) -> Tensor:
-        """Through g, which its own turn reads, the next turn, and all later contexts; gives its input gates' gradient."""
-        forward, weights, n, size = self.forward, self.forward.weights, step.n_active, self.forward.global_dim
-        d_g = self.d_g_before[:, :n]
-        if self.d_g is not None:
-            d_g = d_g + self.d_g[:, step.rows]
+    def _undo_global(self, t: int, n: int) -> None:
+        """Through g, which its own turn reads, the next turn, and all later contexts."""
+        forward, history = self.forward, self.forward.history
         # first what later turns ask of g_t, then what this one asks of the past
-        later = forward.history.backward_write(t)
-        if later is not None:
-            d_g = d_g + later
-        for cell, columns in forward.columns.of["g"].items():
-            d_g = torch.baddbmm(d_g, self._input_gates(cell)[:, step.rows], weights.from_global[..., columns].mT)
-        if forward.contexts[t] is not None and weights.from_context is not None:
-            d_context = torch.zeros_like(d_g)
-            for cell, columns in forward.columns.of["context"].items():
-                gates = self._input_gates(cell)[:, step.rows]
-                d_context = torch.baddbmm(d_context, gates, weights.from_context[..., columns].mT)
-            forward.history.backward_read(t, d_context)
-        slopes = self.global_slopes[:, step.rows]
-        slopes.unflatten(-1, (5, size)).mul_(d_g[:, :, None])
-        own = weights.from_global[..., : 3 * size].mT
-        self.d_g_before[:, :n] = torch.baddbmm(slopes[..., 4 * size :], slopes[..., size : 4 * size], own)
-        return slopes[..., : 3 * size]
-
-    def _input_gates(self, cell: str) -> Tensor:
-        """Gradient of a cell's ``[n|r|z]``, one row per turn ``[K, N, 3H]``; right once its step is undone."""
-        if cell == "global":
-            return self.global_slopes[..., : 3 * self.forward.global_dim]
-        role, plane = cell.split(".")
-        j = [known.name for known in self.forward.planes].index(plane)
-        gates = self.speaker_slopes if role == "speaker" else self.d_said
-        return self.forward.by_plane(gates)[:, j, :, : 3 * self.forward.party_dim]
+        later = history.backward_write(t)
+        d_g = self.d_g_before[:, :n] if later is None else self.d_g_before[:, :n] + later
+        if self.d_g is not None:
+            d_g = d_g + self.d_g[:, forward.settings.layout.steps[t].rows]
+        for cell, weight in self.back.from_global.items():
+            d_g = d_g + torch.bmm(self.d_inputs_of[cell][t], weight)
+        if forward.contexts[t] is not None:
+            asked = [torch.bmm(self.d_inputs_of[cell][t], weight) for cell, weight in self.back.from_context.items()]
+            history.backward_read(t, asked[0] if len(asked) == 1 else asked[0] + asked[1])
+        self.global_slopes.step_back(t, d_g)
+        self.d_g_before[:, :n] = self.global_slopes.before(t, self.back.from_g)
 
     def gradients(self) -> tuple[list[Tensor], Tensor | None, Weights]:
         """Of the products with x, of the queries and of the weights: one product per weight, over all rows."""
-        forward, weights, size_g, size = self.forward, self.forward.weights, self.forward.global_dim, self.forward.party_dim
+        forward, weights, size = self.forward, self.forward.weights, self.forward.party_dim
         layout = forward.settings.layout
         attention: AttentionGradients = forward.history.gradients()
-        own_slopes = self.speaker_slopes[..., size : 4 * size]
         d_party = torch.empty_like(weights.from_party)
-        torch.bmm(self.speaker_before.mT, own_slopes, out=d_party[..., : 3 * size])
+        torch.bmm(self.speaker_before.mT, self.speaker_slopes.state, out=d_party[..., : 3 * size])
         both_planes = forward.by_plane(self.speaker_before).transpose(1, 2).flatten(2)  # [K, N, J·P]
-        to_global = torch.bmm(both_planes.mT, self._input_gates("global"))
+        to_global = torch.bmm(both_planes.mT, self.d_inputs["global"])
         d_party[..., 3 * size :] = to_global.view(len(d_party), size, -1)
         starts = layout.is_start.to(self.d_taken.dtype).repeat_interleave(forward.n_planes, dim=0)
         d_weights = Weights(
             start_global=self.d_g_before.sum(1, keepdim=True),
             start_party=torch.bmm(starts[:, None], self.d_taken),
-            global_bias_m=self.global_slopes[..., 3 * size_g : 4 * size_g].sum(1),
+            global_bias_m=self.global_slopes.m.sum(1),
             from_party=d_party,
             from_global=self._d_from_global(),
             global_product_bias=self._d_product_bias(),
             from_context=self._d_from_context(),
-            speaker_bias_m=self.speaker_slopes[..., 3 * size : 4 * size].sum(1),
+            speaker_bias_m=self.speaker_slopes.m.sum(1),
             from_listener=None,
             listener_bias_m=None,
             from_heard=None,
@@ -341,23 +344,21 @@ class Backward:
             attention_bias=attention.bias_K1,
         )
         if weights.from_listener is not None:
-            slopes = self.listener_slopes
             d_weights = d_weights._replace(
-                from_listener=torch.bmm(self.listener_before.mT, slopes[..., size : 4 * size]),
-                listener_bias_m=slopes[..., 3 * size : 4 * size].sum(1),
+                from_listener=torch.bmm(self.listener_before.mT, self.listener_slopes.state),
+                listener_bias_m=self.listener_slopes.m.sum(1),
             )
         if weights.from_heard is not None:
             heard = forward.pool.flatten(0, 1).index_select(0, layout.speaker_state).view_as(self.speaker_before)
             d_weights = d_weights._replace(from_heard=torch.bmm(heard.mT, self.d_said))
-        return [self._input_gates(cell) for cell in forward.x_gates], attention.queries_KNG, d_weights
+        return [self.d_inputs[cell] for cell in forward.x_gates], attention.queries_KNG, d_weights
 
     def _d_from_global(self) -> Tensor:
-        forward, size = self.forward, self.forward.global_dim
+        forward = self.forward
         gradient = torch.empty_like(forward.weights.from_global)
-        own = self.global_slopes[..., size : 4 * size]
-        torch.bmm(self.g_before.mT, own, out=gradient[..., : 3 * size])
+        torch.bmm(self.g_before.mT, self.global_slopes.state, out=gradient[..., : 3 * forward.global_dim])
         for cell, columns in forward.columns.of["g"].items():
-            torch.bmm(forward.g.mT, self._input_gates(cell), out=gradient[..., columns])
+            torch.bmm(forward.g.mT, self.d_inputs[cell], out=gradient[..., columns])
         return gradient
 
     def _d_product_bias(self) -> Tensor | None:
@@ -365,7 +366,7 @@ class Backward:
             return None
         gradient = torch.zeros_like(self.forward.weights.global_product_bias)
         for cell, columns in self.forward.columns.of["g"].items():
-            gradient[:, columns] = self._input_gates(cell).sum(1)
+            gradient[:, columns] = self.d_inputs[cell].sum(1)
         return gradient
 
     def _d_from_context(self) -> Tensor | None:
@@ -378,9 +379,25 @@ class Backward:
         gradient = torch.empty_like(forward.weights.from_context)
         context = torch.cat(contexts, dim=1)
         for cell, columns in forward.columns.of["context"].items():  # the first turn of a dialogue has no context
-            later = self._input_gates(cell)[:, -context.shape[1] :]
-            torch.bmm(context.mT, later, out=gradient[..., columns])
+            torch.bmm(context.mT, self.d_inputs[cell][:, -context.shape[1] :], out=gradient[..., columns])
         return gradient
+
+
+class _Back:
+    """The weights that gradients go back through, transposed views cut once."""
+
+    def __init__(self, weights: Weights, columns: Columns, n_directions: int) -> None:
+        n_z, size, _ = weights.from_party.shape
+        self.from_speaker = weights.from_party[..., : 3 * size].mT
+        to_global = weights.from_party[..., 3 * size :]
+        self.from_party_to_global = to_global.reshape(n_directions, n_z // n_directions * size, -1).mT
+        self.from_g = weights.from_global[..., : columns.widths["g"][0]].mT
+        self.from_global = {cell: weights.from_global[..., own].mT for cell, own in columns.of["g"].items()}
+        self.from_context: dict[str, Tensor] = {}
+        if weights.from_context is not None:
+            self.from_context = {cell: weights.from_context[..., own].mT for cell, own in columns.of["context"].items()}
+        self.from_listener = None if weights.from_listener is None else weights.from_listener.mT
+        self.from_heard = None if weights.from_heard is None else weights.from_heard.mT
 
 
 class ManualRecurrence(torch.autograd.Function):
@@ -401,8 +418,8 @@ class ManualRecurrence(torch.autograd.Function):
         """Global states, and the speakers' felt states after their turns."""
         x_gates = dict(zip(cells, tensors, strict=False))
         forward = Forward(settings, x_gates, queries, Weights(*tensors[len(cells) :]))  # type: ignore[arg-type]
-        for step in settings.layout.steps:
-            forward.advance(step)
+        for t, step in enumerate(settings.layout.steps):
+            forward.advance(t, step)
         ctx.kept = forward
         ctx.set_materialize_grads(False)
         return forward.g, forward.felt()
@@ -416,14 +433,6 @@ class ManualRecurrence(torch.autograd.Function):
             backward.step_back(t)
         d_x_gates, d_queries, d_weights = backward.gradients()
         return (None, None, d_queries, *d_x_gates, *d_weights)
-
-
-def _gates(bias_m_ZH: Tensor, n_rows: int) -> Tensor:
-    """A buffer of pre-activations ``[Z, rows, 4H]`` in which only the bias of m stands."""
-    n_z, size = bias_m_ZH.shape
-    gates = bias_m_ZH.new_empty(n_z, n_rows, 4 * size)
-    gates[..., 3 * size :] = bias_m_ZH[:, None]
-    return gates
 
 
 def _sum_into(out: Tensor, parts: Sequence[Tensor]) -> None:
