@@ -1,119 +1,262 @@
-"""Speed of EmotionRNN's recurrence on MELD's shapes: ``python -m benchmarks.recurrence [--record]``.
+"""Speed of the dialogue recurrences: ``python -m benchmarks.recurrence [--quick] [--json FILE] [--record]``.
 
-Train step (forward and backward) over batches whose dialogue lengths and speakers are MELD's, with 600-d inputs: our
-two engines, and torch's bidirectional GRU with as many multiply-adds over the same packed turns. Interleaved in one
-process; medians and ratios, because absolute times mean nothing on a shared machine.
+Ours (DialogueRNN with and without listeners, EmotionRNN in both engines) against the plain loop every published
+implementation uses (`benchmarks.plain_loop`), and against torch's packed bidirectional GRU of as many multiply-adds.
+Train step = forward, backward and Adam's step over batches whose lengths and speakers are MELD's; inference in
+evaluation mode. Then how time and memory grow with turns, batch and parties (`benchmarks.growth`). All candidates take
+turns in one process; medians and ratios, because absolute times mean nothing on a shared machine.
 """
 
 import argparse
 import json
 import os
 import platform
-import statistics
-import time
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any, NoReturn
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from benchmarks import contest, growth, memory
+from benchmarks.contest import INPUT_DIM, WIRINGS, Candidate, Work, median
+from benchmarks.multiply_adds import average_listeners, average_updates, equal_work_gru, per_turn
 from dialogue_ser.batch.collate import collate
-from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.batch.sampler import batches, shuffled
 from dialogue_ser.corpus.readers import read_corpus
-from dialogue_ser.nn.layout import build_layout
-from dialogue_ser.nn.recurrence import EmotionRecurrence
+from dialogue_ser.errors import MissingDataError
+from dialogue_ser.nn.recurrence import DialogueRecurrence
+from dialogue_ser.report.tables import render_rich
 
 RESULTS = Path(__file__).parent / "results" / "recurrence.json"
-INPUT_DIM = 600
+LOOP, LOOP_LISTENERS = "plain loop", "plain loop, listeners"
+AUTOGRAD = "EmotionRNN, autograd engine"
+BATCH_SIZE = 30
 
 
-def meld_batches(n_batches: int, batch_size: int) -> list[DialogueBatch]:
-    """Batches of MELD train as the trainer would draw them (the sample corpus where MELD is absent)."""
-    from dialogue_ser.errors import MissingDataError
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line and exits with 2."""
 
+    def error(self, message: str) -> NoReturn:
+        """One line."""
+        self.exit(2, f"error: {message}; --help lists the options\n")
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Options, checked before anything is measured."""
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="under a minute: 2 batches, 3 rounds, few sizes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result, and its picture beside it")
+    parser.add_argument("--record", action="store_true", help=f"write {RESULTS} and its picture")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch (2)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--repeats", type=int, metavar="N", help="rounds that count (5; 3 if --quick)")
+    parser.add_argument("--batches", type=int, metavar="N", help="batches a round (10; 2 if --quick)")
+    args = parser.parse_args(argv)
+    args.repeats = (3 if args.quick else 5) if args.repeats is None else args.repeats
+    args.batches = (2 if args.quick else 10) if args.batches is None else args.batches
+    for name in ("threads", "repeats", "batches"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} {getattr(args, name)}: give 1 or more")
+    if args.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: torch finds no CUDA device here; leave it away")
+    if args.json is not None and not args.json.absolute().parent.is_dir():
+        parser.error(f"--json {args.json}: there is no folder {args.json.absolute().parent}; make it first")
+    if args.json is not None and args.json.suffix == ".png":
+        parser.error(f"--json {args.json}: the picture takes that name; call the file .json")
+    if args.quick and args.record:
+        parser.error("--record keeps full runs only; leave --quick away")
+    return args
+
+
+def meld_dialogues(n_batches: int, device: torch.device) -> tuple[str, list[Work]]:
+    """Batches of MELD train as the trainer would draw them (the bundled sample where MELD is absent), and whose."""
     try:
-        corpus = read_corpus("meld")
+        name, corpus = "MELD", read_corpus("meld")
     except MissingDataError:
-        corpus = read_corpus("sample")
+        name, corpus = "sample", read_corpus("sample")
     dialogues = corpus.split("train")
-    pieces = batches(shuffled(len(dialogues), seed=1, epoch=0), batch_size)[:n_batches]
-    return [collate([dialogues[i] for i in piece], {}, corpus.label_set) for piece in pieces]
+    pieces = batches(shuffled(len(dialogues), seed=1, epoch=0), BATCH_SIZE)[:n_batches]
+    drawn = [collate([dialogues[i] for i in piece], {}, corpus.label_set) for piece in pieces]
+    return name, [contest.work(batch.speaker, batch.n_turns, device=device) for batch in drawn]
 
 
-def multiply_adds(engine: EmotionRecurrence, batch: DialogueBatch) -> int:
-    """Of one forward pass over a batch, projections of x included, pointwise work and attention left out."""
-    layout = build_layout(batch.speaker, batch.n_turns, bidirectional=True)
-    g, p, e, d = engine.global_dim, engine.party_dim, engine.emotion_dim, INPUT_DIM
-    turn = 3 * g * (d + 2 * p + g)  # GRU_G
-    turn += engine.n_cells * 3 * p * (d + g) + engine.n_cells * 3 * p * 2 * g  # inputs of the self and inter cells
-    turn += 2 * 3 * p * p  # the speaker's own states
-    turn += 3 * e * (g + d + p + e)  # GRU_E
-    listener = 2 * 3 * p * p * (engine.n_cells - 1)
-    return 2 * (layout.n_rows * turn + layout.n_listener_updates * listener)
+def gru_of(system: str) -> str:
+    """Name of the GRU that takes as many multiply-adds as a system."""
+    return f"nn.GRU as large as {system}"
 
 
-def equal_gru(target: int, n_turns: int) -> nn.GRU:
-    """The bidirectional GRU whose multiply-adds come nearest."""
+def candidates(works: Sequence[Work], device: torch.device) -> tuple[dict[str, Candidate], dict[str, dict[str, Any]]]:
+    """Everybody who competes, and what work ours take."""
+    speakers = [row[row >= 0].tolist() for batch in works for row in batch.speaker_BT]
+    updates, listeners = average_updates(speakers), average_listeners(speakers)
+    found = {LOOP: contest.plain(False, device), LOOP_LISTENERS: contest.plain(True, device)}
+    counts = {}
+    for system in WIRINGS:
+        own = contest.ours(system, device)
+        assert isinstance(own.module, DialogueRecurrence)
+        counted = per_turn(own.module, updates)
+        gru = equal_work_gru(counted, INPUT_DIM)
+        found |= {system: own, gru_of(system): contest.packed(gru, device)}
+        counts[system] = {
+            "multiply_adds_per_turn_and_direction": counted,
+            "the_same_if_every_listener_were_updated": per_turn(own.module, listeners),
+            "gru_hidden": gru.hidden_size,
+        }
+    found[AUTOGRAD] = contest.ours("EmotionRNN", device, engine="autograd")
+    return found, counts
 
-    def cost(hidden: int) -> int:
-        return 2 * n_turns * 3 * hidden * (INPUT_DIM + hidden)
 
-    hidden = min(range(8, 2000), key=lambda size: abs(cost(size) - target))
-    return nn.GRU(INPUT_DIM, hidden, bidirectional=True, batch_first=True)
+def compete(
+    found: Mapping[str, Candidate], works: Sequence[Work], args: argparse.Namespace, progress: Progress
+) -> dict[str, dict[str, list[float]]]:
+    """Seconds of every round: train steps, inference, train steps with a gradient to x (full runs, no loops)."""
+    device = torch.device(args.device)
+    with_gradient = [batch.with_gradient() for batch in works]
+    contests = {"train": (found, works, Candidate.train), "infer": (found, works, Candidate.infer)}
+    if not args.quick:
+        no_loops = {name: candidate for name, candidate in found.items() if name not in (LOOP, LOOP_LISTENERS)}
+        contests["train_gradient_to_x"] = (no_loops, with_gradient, Candidate.train)
+    seconds = {}
+    for what, (running, given, method) in contests.items():
+        task = progress.add_task(what.replace("_", " "), total=len(running) * (args.repeats + 1))
+        runs = {name: partial(each_batch, method, candidate, given) for name, candidate in running.items()}
+        seconds[what] = contest.interleaved(runs, args.repeats, device, partial(progress.advance, task))
+    return seconds
+
+
+def each_batch(method: Callable[[Candidate, Work], None], candidate: Candidate, works: Sequence[Work]) -> None:
+    """One round of one candidate."""
+    for batch in works:
+        method(candidate, batch)
+
+
+def ratio(rounds: Mapping[str, Sequence[float]], above: str, below: str) -> float:
+    """Of two candidates' medians."""
+    return median(rounds[above]) / median(rounds[below])
+
+
+def vs_gru(rounds: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Ours ÷ the GRU as large, by system."""
+    return {system: ratio(rounds, system, gru_of(system)) for system in WIRINGS}
+
+
+def ratios(seconds: Mapping[str, Mapping[str, list[float]]], scaling: float) -> dict[str, float]:
+    """What the goals are stated in."""
+    train, infer = seconds["train"], seconds["infer"]
+    return {
+        "train_vs_loop": ratio(train, LOOP, "DialogueRNN"),
+        "train_vs_loop_listeners": ratio(train, LOOP_LISTENERS, "DialogueRNN, listeners"),
+        "infer_vs_loop": ratio(infer, LOOP, "DialogueRNN"),
+        "vs_equal_work_gru": max(vs_gru(train).values()),
+        "emotion_rnn_vs_dialogue_rnn": ratio(train, "EmotionRNN", "DialogueRNN, listeners"),
+        "scaling_64_to_4096": scaling,
+    }
+
+
+def rows_of(rounds: Mapping[str, Sequence[float]], n_batches: int) -> list[dict[str, Any]]:
+    """One a candidate."""
+    return [
+        {
+            "candidate": name,
+            "milliseconds_per_batch": 1e3 * median(times) / n_batches,
+            "fastest": 1e3 * min(times) / n_batches,
+            "slowest": 1e3 * max(times) / n_batches,
+        }
+        for name, times in rounds.items()
+    ]
+
+
+def measure(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    """The whole result."""
+    device = torch.device(args.device)
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    machine = contest.machine(device)
+    corpus, works = meld_dialogues(args.batches, device)
+    found, counts = candidates(works, device)
+    seconds = compete(found, works, args, progress)
+    scaling = growth.scaling(device, args.repeats, progress, quick=args.quick)
+    curves = growth.curves(device, progress, quick=args.quick)
+    memory.add_peaks(curves, device, progress, quick=args.quick, threads=args.threads)
+    long_dialogue = memory.long_dialogue(device, progress, quick=args.quick, threads=args.threads)
+    machine["load_average_after"] = contest.load_average()
+    train, infer, n_turns = seconds["train"], seconds["infer"], sum(batch.n_turns for batch in works)
+    return {
+        "what": f"{corpus} train, {args.batches} batches of {BATCH_SIZE} dialogues, {n_turns} turns",
+        "machine": machine,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("dialogue-ser", "torch")},
+        },
+        "command": command_line(args),
+        "is_quick": args.quick,
+        "protocol": {
+            "sizes": f"x {INPUT_DIM}, G = P = 150, E = 100, 2 directions, general attention, dropout {contest.DROPOUT}",
+            "train": "forward + backward + Adam's step, fp32, the recurrence alone, no gradient to x",
+            "timing": f"candidates by turns in one process, 1 round to warm up, median of {args.repeats} rounds",
+            "ratios": "of medians; loop ÷ ours, ours ÷ nn.GRU, EmotionRNN ÷ DialogueRNN with listeners",
+            "equal work": "multiply-adds that ours execute, query of attention and updates of listeners included",
+        },
+        "ratios": ratios(seconds, scaling["train_step"]),
+        "vs_equal_work_gru_by_system": vs_gru(train),
+        "vs_equal_work_gru_by_system_infer": vs_gru(infer),
+        "vs_equal_work_gru_by_system_gradient_to_x": None if args.quick else vs_gru(seconds["train_gradient_to_x"]),
+        "infer_vs_loop_listeners": ratio(infer, LOOP_LISTENERS, "DialogueRNN, listeners"),
+        "autograd_engine_vs_manual": ratio(train, AUTOGRAD, "EmotionRNN"),
+        "work": counts,
+        **{what: rows_of(rounds, args.batches) for what, rounds in seconds.items()},
+        "scaling": scaling,
+        "growth": curves,
+        "memory": long_dialogue,
+    }
+
+
+def command_line(args: argparse.Namespace) -> str:
+    """What was asked for, paths left out."""
+    given = [f"--threads {args.threads}", f"--repeats {args.repeats}", f"--batches {args.batches}"]
+    given += [f"--device {args.device}"] + ["--quick"] * args.quick + ["--record"] * args.record
+    return f"python -m benchmarks.recurrence {' '.join(given)}"
+
+
+def show(result: Mapping[str, Any], console: Console) -> None:
+    """The ratios and the times behind them."""
+    console.print(f"[bold]{result['what']}[/bold]")
+    console.print(result["machine"]["line"], highlight=False)
+    console.print(render_rich([{"ratio": name, "value": f"{value:.2f}"} for name, value in result["ratios"].items()]))
+    infer = {row["candidate"]: row["milliseconds_per_batch"] for row in result["infer"]}
+    rows = [
+        {
+            "candidate": row["candidate"],
+            "train ms/batch": f"{row['milliseconds_per_batch']:.1f}",
+            "infer ms/batch": f"{infer[row['candidate']]:.1f}",
+        }
+        for row in result["train"]
+    ]
+    console.print(render_rich(rows))
+    console.print(f"memory: {json.dumps(result['memory'])}", highlight=False)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batches", type=int, default=10)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--record", action="store_true", help=f"write {RESULTS}")
-    args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    data = meld_batches(args.batches, 30)
-    inputs = [torch.randn(*batch.speaker.shape, INPUT_DIM) for batch in data]
-    engines = {
-        name: EmotionRecurrence(INPUT_DIM, dropout=0.1, engine=name)  # type: ignore[arg-type]
-        for name in ("manual", "autograd")
-    }
-    work = sum(multiply_adds(engines["manual"], batch) for batch in data)
-    gru = equal_gru(work, sum(int(batch.n_turns.sum()) for batch in data))
-
-    def ours(engine: EmotionRecurrence) -> Callable[[DialogueBatch, Tensor], Tensor]:
-        return lambda batch, x: engine(x, batch.speaker, batch.n_turns)[0].sum()
-
-    def packed(batch: DialogueBatch, x: Tensor) -> Tensor:
-        output: Tensor = gru(pack_padded_sequence(x, batch.n_turns, batch_first=True, enforce_sorted=False))[0].data
-        return output.sum()
-
-    candidates = {**{name: ours(engine) for name, engine in engines.items()}, "equal-work nn.GRU": packed}
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(args.repeats + 1):
-        for name, forward in candidates.items():
-            started = time.perf_counter()
-            for batch, x in zip(data, inputs, strict=True):
-                forward(batch, x).backward()
-            seconds[name].append(time.perf_counter() - started)
-    medians = {name: statistics.median(times[1:]) for name, times in seconds.items()}  # the first round warms up
-    result = {
-        "what": f"train step over {args.batches} MELD batches of 30 dialogues, {INPUT_DIM}-d, EmotionRNN defaults",
-        "machine": {"platform": platform.platform(), "cpu_count": os.cpu_count(), "threads": args.threads},
-        "versions": {"torch": torch.__version__},
-        "command": "python -m benchmarks.recurrence --record",
-        "multiply_adds": work,
-        "gru_hidden": gru.hidden_size,
-        "rows": [
-            {"engine": name, "seconds": median, "ratio to nn.GRU": median / medians["equal-work nn.GRU"]}
-            for name, median in medians.items()
-        ],
-    }
-    print(json.dumps(result, indent=1))
-    if args.record:
-        RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    args = parse(argv)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+            result = measure(args, progress)
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
+    show(result, Console())
+    for target in [args.json] * (args.json is not None) + [RESULTS] * args.record:
+        target.write_text(json.dumps(result, indent=1) + os.linesep, encoding="utf-8")
+        target.with_suffix(".png").write_bytes(growth.picture(result))
+        print(f"written: {target} and {target.with_suffix('.png').name}")
     return 0
 
 

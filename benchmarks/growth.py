@@ -1,0 +1,150 @@
+"""How a train step grows with turns, batch and parties: shapes, systems, curves of time, their picture."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+from rich.progress import Progress
+
+from benchmarks import contest
+from benchmarks.contest import Candidate, Work, median
+from dialogue_ser.report.theme import themed, to_png
+
+LOOP = "plain loop, listeners"
+SYSTEMS = ("EmotionRNN, simple attention", "EmotionRNN", "DialogueRNN, listeners", "DialogueRNN", LOOP)
+COLOURS = dict(zip(SYSTEMS, ("#1aa5a0", "#2f6fdb", "#c2571a", "#f0b429", "#6a7481"), strict=True))
+AXES: Mapping[str, tuple[int, ...]] = {
+    "turns": (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096),
+    "batch": (1, 4, 16, 64, 256, 1024),
+    "parties": (2, 4, 8, 16, 32, 64),
+}
+QUICK: Mapping[str, tuple[int, ...]] = {"turns": (8, 64, 256), "batch": (1, 64), "parties": (2, 16)}
+LARGEST_LOOP: Mapping[str, int] = {"turns": 512, "batch": 64, "parties": 16}
+"""The plain loop stops here: beyond, it would take most of the benchmark's time."""
+HELD: Mapping[str, str] = {
+    "turns": "one dialogue of 2 parties that alternate",
+    "batch": "dialogues of 16 turns, 3 parties in turn",
+    "parties": "4 dialogues of 128 turns, parties in turn",
+}
+
+
+def build(system: str, device: torch.device) -> Candidate:
+    """One of `SYSTEMS`."""
+    if system == LOOP:
+        return contest.plain(True, device)
+    name, _, simple = system.partition(", simple")
+    return contest.ours(name, device, attention="simple" if simple else "general")
+
+
+def shaped(n_dialogues: int, n_turns: int, n_parties: int, *, device: torch.device, for_loop: bool = False) -> Work:
+    """Dialogues of one length whose parties speak one after the other."""
+    speaker_BT = (torch.arange(n_turns) % n_parties).expand(n_dialogues, -1).contiguous()
+    n_turns_B = torch.full((n_dialogues,), n_turns)
+    return contest.work(speaker_BT, n_turns_B, device=device, loop_parties=n_parties if for_loop else None)
+
+
+def sized(axis: str, size: int, *, device: torch.device, for_loop: bool = False) -> Work:
+    """The batch at one point of an axis; what is held is in `HELD`."""
+    n_dialogues, n_turns, n_parties = {
+        "turns": (1, size, 2),
+        "batch": (size, 16, 3),
+        "parties": (4, 128, size),
+    }[axis]
+    return shaped(n_dialogues, n_turns, n_parties, device=device, for_loop=for_loop)
+
+
+def sizes_for(system: str, axis: str, *, quick: bool) -> tuple[int, ...]:
+    """Where a system is measured."""
+    sizes = (QUICK if quick else AXES)[axis]
+    return tuple(size for size in sizes if system != LOOP or size <= LARGEST_LOOP[axis])
+
+
+def repeated(run: Callable[[Work], None], batch: Work) -> tuple[Callable[[], None], int]:
+    """A run of enough steps for the clock, and how many turns it has read."""
+    n_steps = max(1, 256 // batch.n_turns)
+
+    def steps() -> None:
+        for _ in range(n_steps):
+            run(batch)
+
+    return steps, n_steps * batch.n_turns
+
+
+def curve(axis: str, device: torch.device, progress: Progress, *, quick: bool) -> list[dict[str, Any]]:
+    """Microseconds per turn of a train step, all systems at all sizes by turns."""
+    found = {system: build(system, device) for system in SYSTEMS}
+    runs, turns = {}, {}
+    for system, candidate in found.items():
+        for size in sizes_for(system, axis, quick=quick):
+            batch = sized(axis, size, device=device, for_loop=system == LOOP)
+            runs[f"{system}|{size}"], turns[f"{system}|{size}"] = repeated(candidate.train, batch)
+        candidate.train(sized(axis, sizes_for(system, axis, quick=True)[0], device=device, for_loop=system == LOOP))
+    repeats = 2 if quick else 3
+    task = progress.add_task(f"growth with {axis}", total=len(runs) * repeats)
+    seconds = contest.interleaved(runs, repeats, device, lambda: progress.advance(task), warm_up=False)
+    rows = []
+    for key, times in seconds.items():
+        system, size_ = key.split("|")
+        rows.append({"system": system, "size": int(size_), "microseconds_per_turn": 1e6 * median(times) / turns[key]})
+    return rows
+
+
+def scaling(device: torch.device, repeats: int, progress: Progress, *, quick: bool) -> dict[str, float]:
+    """Time per turn at 4096 turns over that at 64: EmotionRNN, simple attention, one dialogue of 2 parties."""
+    candidate = build("EmotionRNN, simple attention", device)
+    methods = {"train_step": candidate.train} | ({} if quick else {"without_adam": candidate.backward})
+    runs, turns = {}, {}
+    for size in (64, 4096):
+        batch = sized("turns", size, device=device)
+        for name, run in methods.items():
+            runs[f"{name} {size}"], turns[f"{name} {size}"] = repeated(run, batch)
+    candidate.train(sized("turns", 64, device=device))  # to warm up
+    task = progress.add_task("64 and 4096 turns", total=len(runs) * repeats)
+    seconds = contest.interleaved(runs, repeats, device, lambda: progress.advance(task), warm_up=False)
+    per_turn = {name: 1e6 * median(times) / turns[name] for name, times in seconds.items()}
+    found = {f"microseconds_per_turn {name}": value for name, value in per_turn.items()}
+    return found | {name: per_turn[f"{name} 4096"] / per_turn[f"{name} 64"] for name in methods}
+
+
+def curves(device: torch.device, progress: Progress, *, quick: bool) -> dict[str, dict[str, Any]]:
+    """Per axis, what is held and a row a point."""
+    return {axis: {"held": HELD[axis], "rows": curve(axis, device, progress, quick=quick)} for axis in AXES}
+
+
+def picture(result: Mapping[str, Any]) -> bytes:
+    """Time per turn and peak memory over turns, batch and parties, log axes, as PNG."""
+    with themed("light") as palette:
+        figure = Figure(figsize=(12.5, 7.2), layout="constrained")
+        panels = figure.subplots(2, 3)
+        for column, (axis, growth) in enumerate(result["growth"].items()):
+            quantities = (("microseconds_per_turn", "train step, µs per turn"), ("peak_megabytes", "peak memory, MB"))
+            for axes, (key, label) in zip(panels[:, column], quantities, strict=True):
+                _lines(axes, growth["rows"], key)
+                axes.set_xlabel(f"{axis} ({growth['held']})")
+                axes.set_ylabel(label)
+                axes.grid(which="major")
+            panels[0, column].set_title(f"Growth with {axis}")
+        drawn = panels[0, 0].get_legend_handles_labels()
+        figure.legend(*drawn, loc="outside lower center", ncols=len(drawn[0]))
+        figure.suptitle(result["machine"]["line"], fontsize=8, color=palette["soft"])
+        return to_png(figure)
+
+
+def _lines(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str) -> None:
+    """One line a system; points without a value are left out."""
+    sizes = sorted({row["size"] for row in rows})
+    for system in SYSTEMS:
+        points = [(row["size"], row[key]) for row in rows if row["system"] == system and row.get(key) is not None]
+        if points:
+            style = "--" if system == LOOP else "-"
+            x, y = zip(*points, strict=True)
+            axes.plot(x, y, style, label=system, color=COLOURS[system], marker="o", markersize=3.5, linewidth=1.7)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(sizes))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
