@@ -88,6 +88,6 @@ class Chain(torch.autograd.Function):
         for t in range(len(ctx.sizes) - 1, -1, -1):
             n = ctx.sizes[t]
             slopes.step_back(t, given[t] + d_h[:, :n])
-            d_h[:, :n] = slopes.before(t, back)
+            slopes.before(t, back, out=d_h[:, :n])
         d_weight = torch.bmm(before.mT, slopes.state)
         return None, None, slopes.inputs, d_weight, slopes.m.sum(1), d_h.sum(1, keepdim=True)

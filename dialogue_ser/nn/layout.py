@@ -20,6 +20,7 @@ first time), row 0 apart. So gradients can be fetched by the rows that need them
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,8 +31,7 @@ from torch import Tensor
 Indices = NDArray[np.int64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
+class Step(NamedTuple):
     """What happens at one step, for all directions and planes; flat rows index the flattened ``[Z·R]`` of a pool.
 
     Args:
@@ -136,11 +136,12 @@ def build_layout(
     speaker = spoken.reshape(turn_of_cell.shape)
     pool = _plan_states(speaker, is_real, looks_ahead=bidirectional, updates_listeners=updates_listeners)
     pieces, sizes = pool.flatten(n_planes, n_active)
-    # one tensor for all indices: on CUDA one copy, not five a step
-    tensors = _to_device([turn_of_row, row_of_turn, np.stack([dialogue, step]), *pieces], device or speaker_BT.device)
-    first_row = np.concatenate([[0], np.cumsum(n_active)]).tolist()
     previous_row = np.arange(n_active[0], len(step)) - np.repeat(n_active[:-1], n_active[1:])
-    split = [tensor.split(size) for tensor, size in zip(tensors[3:8], sizes, strict=True)]
+    # one tensor for all indices: on CUDA one copy, not five a step
+    turns, places = [turn_of_row, row_of_turn], np.stack([dialogue, step])
+    tensors = _to_device([*turns, previous_row, places, *pieces], device or speaker_BT.device)
+    first_row = np.concatenate([[0], np.cumsum(n_active)]).tolist()
+    split = [tensor.split(size) for tensor, size in zip(tensors[4:9], sizes, strict=True)]
     steps = []
     for t, (n, n_listeners) in enumerate(zip(n_active.tolist(), pool.n_listeners.tolist(), strict=True)):
         start, heard_before = int(pool.first_state[t]), int(pool.first_listener[t])
@@ -161,15 +162,15 @@ def build_layout(
     return PackedLayout(
         turn_of_row=tensors[0].view(n_directions, -1),
         row_of_turn=tensors[1].view(n_directions, -1),
-        previous_row=torch.from_numpy(previous_row).to(tensors[0].device, non_blocking=True),
-        place_of_row=tensors[2].view(2, -1),
+        previous_row=tensors[2],
+        place_of_row=tensors[3].view(2, -1),
         steps=tuple(steps),
         n_states=pool.source.shape[1],
         n_listener_updates=int(pool.n_listeners.sum()),
-        speaker_source=tensors[8],
-        speaker_state=tensors[9],
-        listener_source=tensors[10],
-        is_start=tensors[11].view(n_directions, -1).bool(),
+        speaker_source=tensors[9],
+        speaker_state=tensors[10],
+        listener_source=tensors[11],
+        is_start=tensors[12].view(n_directions, -1).bool(),
     )
 
 

@@ -53,7 +53,6 @@ class Weights(NamedTuple):
         global_bias_m: of GRU_G ``[K, G]``; its other biases are already in its input gates.
         from_party: speaker's states → its own ``[r|z|m]``, then → ``[n|r|z]`` of g ``[Z, P, 3P + 3G]``.
         from_global: g → its own ``[r|z|m]``, then → ``[n|r|z]`` of every cell that reads g ``[K, G, 3G + 3P·readers]``.
-        global_product_bias: added to that product: biases of cells that do not read x ``[K, 3G + 3P·readers]``, or None.
         from_context: context → ``[n|r|z]`` of every cell that reads it ``[K, G, 3P·readers]``, or None.
         speaker_bias_m: ``[Z, P]``.
         from_listener: listener's states → their own ``[r|z|m]`` ``[Z, P, 3P]``; None where listeners hold.
@@ -68,7 +67,6 @@ class Weights(NamedTuple):
     global_bias_m: Tensor
     from_party: Tensor
     from_global: Tensor
-    global_product_bias: Tensor | None
     from_context: Tensor | None
     speaker_bias_m: Tensor
     from_listener: Tensor | None
@@ -109,7 +107,7 @@ class Forward:
 
     Args:
         settings: what is computed.
-        x_gates: cell → ``[n|r|z]`` from x, bias included ``[K, N, 3H]``: ``global`` and every party cell that reads x.
+        x_gates: ``global`` and every party cell → ``[n|r|z]`` from x and from the bias ``[K, N, 3H]``.
         queries: what each turn asks with ``[K, N, G]``, or None.
         weights: what the steps multiply with.
     """
@@ -184,12 +182,8 @@ class Forward:
     def _products(self, g: Tensor, context: Tensor | None) -> dict[str, Sequence[Tensor]]:
         """Everything g and the context are multiplied with, cell by cell; g's own gates are kept for the next turn."""
         weights = self.weights
-        if weights.global_product_bias is None:
-            joined = torch.bmm(g, weights.from_global)
-        else:
-            joined = torch.baddbmm(weights.global_product_bias[:, None], g, weights.from_global)
-        self.g_gates, *of_cells = joined.split(self.columns.widths["g"], dim=2)
-        products = {"g": of_cells}
+        self.g_gates, *of_cells = torch.bmm(g, weights.from_global).split(self.columns.widths["g"], dim=2)
+        products: dict[str, Sequence[Tensor]] = {"g": of_cells}
         if context is not None and weights.from_context is not None:
             products["context"] = torch.bmm(context, weights.from_context).split(self.columns.widths["context"], dim=2)
         return products
@@ -198,7 +192,7 @@ class Forward:
         """Write ``[n|r|z]`` of the speakers' or the listeners' cells, one row per turn."""
         for (cell, sources), gates in zip(self.columns.read_by[role].items(), gates_KJNG.unbind(1), strict=True):
             parts = [products[source][i] for source, i in sources if source in products]
-            _sum_into(gates, [*parts, self.given[cell][t]] if cell in self.given else parts)
+            _sum_into(gates, [self.given[cell][t], *parts])
 
     def _listen(self, t: int, step: Step, products: Mapping[str, Sequence[Tensor]], listener: Tensor) -> None:
         """Listeners hear the turn of their dialogue."""
@@ -270,13 +264,10 @@ class Backward:
             self._unlisten(t, step, d_states)
         self.speaker_slopes.step_back(t, d_states[:, :n])
         self._undo_global(t, n)
-        d_before = self.speaker_slopes.before(t, self.back.from_speaker)
+        self.speaker_slopes.before(t, self.back.from_speaker, out=self.d_speaker_of[t])
         through_g = torch.bmm(self.global_slopes.inputs_of[t], self.back.from_party_to_global)
-        torch.add(
-            forward.by_plane(d_before),
-            through_g.view(forward.n_directions, n, forward.n_planes, -1).transpose(1, 2),
-            out=forward.by_plane(self.d_speaker_of[t]),
-        )
+        by_plane = through_g.view(forward.n_directions, n, forward.n_planes, -1).transpose(1, 2)
+        forward.by_plane(self.d_speaker_of[t]).add_(by_plane)
 
     def _asked(self, step: Step) -> Tensor:
         """What later updates and the emotions ask of the states a step wrote."""
@@ -296,7 +287,7 @@ class Backward:
         n, slopes = step.n_active, self.listener_slopes
         assert self.back.from_listener is not None
         slopes.step_back(t, d_states[:, n:])
-        self.d_listener_of[t].copy_(slopes.before(t, self.back.from_listener))
+        slopes.before(t, self.back.from_listener, out=self.d_listener_of[t])
         self.d_said.flatten(0, 1).index_add_(0, step.heard, slopes.inputs_of[t].flatten(0, 1))
         if self.back.from_heard is not None:
             d_states[:, :n] += torch.bmm(self.d_said_of[t], self.back.from_heard)
@@ -315,7 +306,7 @@ class Backward:
             asked = [torch.bmm(self.d_inputs_of[cell][t], weight) for cell, weight in self.back.from_context.items()]
             history.backward_read(t, asked[0] if len(asked) == 1 else asked[0] + asked[1])
         self.global_slopes.step_back(t, d_g)
-        self.d_g_before[:, :n] = self.global_slopes.before(t, self.back.from_g)
+        self.global_slopes.before(t, self.back.from_g, out=self.d_g_before[:, :n])
 
     def gradients(self) -> tuple[list[Tensor], Tensor | None, Weights]:
         """Of the products with x, of the queries and of the weights: one product per weight, over all rows."""
@@ -334,7 +325,6 @@ class Backward:
             global_bias_m=self.global_slopes.m.sum(1),
             from_party=d_party,
             from_global=self._d_from_global(),
-            global_product_bias=self._d_product_bias(),
             from_context=self._d_from_context(),
             speaker_bias_m=self.speaker_slopes.m.sum(1),
             from_listener=None,
@@ -359,14 +349,6 @@ class Backward:
         torch.bmm(self.g_before.mT, self.global_slopes.state, out=gradient[..., : 3 * forward.global_dim])
         for cell, columns in forward.columns.of["g"].items():
             torch.bmm(forward.g.mT, self.d_inputs[cell], out=gradient[..., columns])
-        return gradient
-
-    def _d_product_bias(self) -> Tensor | None:
-        if self.forward.weights.global_product_bias is None:
-            return None
-        gradient = torch.zeros_like(self.forward.weights.global_product_bias)
-        for cell, columns in self.forward.columns.of["g"].items():
-            gradient[:, columns] = self.d_inputs[cell].sum(1)
         return gradient
 
     def _d_from_context(self) -> Tensor | None:
@@ -436,15 +418,13 @@ class ManualRecurrence(torch.autograd.Function):
 
 
 def _sum_into(out: Tensor, parts: Sequence[Tensor]) -> None:
-    """Write a sum; a cell that reads nothing yet (no context before the first turn) gets zeros."""
-    if len(parts) >= 2:
-        torch.add(parts[0], parts[1], out=out)
-        for part in parts[2:]:
-            out += part
-    elif parts:
+    """Write a sum; the first turn of a dialogue has no context, so one part may be all."""
+    if len(parts) == 1:
         out.copy_(parts[0])
-    else:
-        out.zero_()
+        return
+    torch.add(parts[0], parts[1], out=out)
+    for part in parts[2:]:
+        out += part
 
 
 def _known(tensor: Tensor | None) -> Tensor:

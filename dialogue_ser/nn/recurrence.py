@@ -200,11 +200,14 @@ class DialogueRecurrence(nn.Module):
 
     def inputs(self, x_KND: Tensor) -> TurnInputs:
         """Every product with x, for all turns at once, in full precision whatever it was computed in."""
-        biases = {"global": self.global_bias[:, : 3 * self.global_dim]}
-        biases |= {cell: self._bias(cell)[:, : 3 * self.party_dim] for cell in self.wiring.readers("x")}
-        x_gates = {
-            cell: _full(torch.baddbmm(bias[:, None], x_KND, self.from_x[_key(cell)])) for cell, bias in biases.items()
-        }
+        biases = {"global": self.global_bias[:, None, : 3 * self.global_dim]}
+        biases |= {cell: self._bias(cell)[:, None, : 3 * self.party_dim] for cell in self.wiring.cells}
+        x_gates = {}
+        for cell, bias in biases.items():
+            if _key(cell) in self.from_x:
+                x_gates[cell] = _full(torch.baddbmm(bias, x_KND, self.from_x[_key(cell)]))
+            else:
+                x_gates[cell] = bias.expand(-1, x_KND.shape[1], -1)
         queries = self.attention.queries(x_KND)
         return TurnInputs(x_gates, None if queries is None else _full(queries))
 
@@ -266,7 +269,6 @@ class DialogueRecurrence(nn.Module):
             global_bias_m=self.global_bias[:, 3 * self.global_dim :],
             from_party=self.from_party.flatten(0, 1),
             from_global=self.from_global,
-            global_product_bias=self._product_bias(),
             from_context=self.from_context,
             speaker_bias_m=self.speaker_bias[..., size:].flatten(0, 1),
             from_listener=self.from_listener.flatten(0, 1) if updates else None,
@@ -276,17 +278,6 @@ class DialogueRecurrence(nn.Module):
             attention_bias=self.attention.bias if self.attention.kind == "simple" else None,
         )
         return Cells(wiring=self.wiring, columns=self.columns, weights=weights, attention=self.attention)
-
-    def _product_bias(self) -> Tensor | None:
-        """Biases of the cells that read g but not x, where x would have brought them in."""
-        with_x = self.wiring.readers("x")
-        if all(cell in with_x for cell in self.wiring.readers("g")):
-            return None
-        parts = [self.global_bias.new_zeros(self.n_directions, 3 * self.global_dim)]
-        for cell in self.wiring.readers("g"):
-            bias = self._bias(cell)[:, : 3 * self.party_dim]
-            parts.append(torch.zeros_like(bias) if cell in with_x else bias)
-        return torch.cat(parts, dim=-1)
 
     def _bias(self, cell: str) -> Tensor:
         """``[n|r|z|m]`` of a party cell ``[K, 4P]``."""

@@ -30,7 +30,7 @@ class TurnInputs(NamedTuple):
     """What depends on x alone.
 
     Args:
-        x_gates: cell → ``[n|r|z]`` of this turn's dialogues ``[K, n, 3H]``.
+        x_gates: cell → ``[n|r|z]`` from x and from the bias, of this turn's dialogues ``[K, n, 3H]``.
         query: what attention asks with ``[K, n, G]``, or None.
     """
 
@@ -97,8 +97,6 @@ def turn(
     context = cells.attention.read(history, given.query, n)
     history = cells.attention.write(history, g)
     products_of: dict[Source, Tensor] = {"g": torch.bmm(g, weights.from_global)}
-    if weights.global_product_bias is not None:
-        products_of["g"] = products_of["g"] + weights.global_product_bias[:, None]
     if context is not None and weights.from_context is not None:
         products_of["context"] = torch.bmm(context, weights.from_context)
 
@@ -106,11 +104,10 @@ def turn(
         """``[n|r|z]`` of the speakers' or listeners' cells, one row per turn ``[Z, n, 3P]``."""
         gates = []
         for plane in planes:
-            cell, total = f"{role}.{plane.name}", g.new_zeros(n_directions, n, 3 * size)
+            cell = f"{role}.{plane.name}"
+            total = given.x_gates[cell]
             for source in cells.wiring.cells[cell]:
-                if source == "x":
-                    total = total + given.x_gates[cell]
-                elif source in products_of:
+                if source in products_of:
                     total = total + products_of[source][..., cells.columns.of[source][cell]]
             gates.append(total)
         return torch.stack(gates, dim=1).flatten(0, 1)
