@@ -20,6 +20,7 @@ LONG_BECAUSE = "Long because"
 
 # Modules without a test file of their own: the file that holds their claims, and why there.
 TESTED_IN = {
+    "nn/parameters.py": ("nn/test_recurrence.py", "the parameters of what is tested there"),
     "tensors.py": ("nn/test_recurrence.py", "aliases and constants only; the import hook checks them everywhere"),
     "models/api.py": ("models/test_invariants.py", "a base class and a record; every subclass is held to them"),
     "corpus/columns.py": ("corpus/test_turns.py", "roles are found in order to read turns"),

@@ -132,7 +132,9 @@ class DialogueRNN(DialogueSystem):
         Attention, if asked for: ``forward`` and ``backward`` over past g, ``emotion`` over all e, each ``[B, T, T]``.
         """
         x_BTD = self.turns(batch)
-        e_BTH, attention = self.recurrence(x_BTD, batch.speaker, batch.n_turns, return_attention=return_attention)
+        e_BTH, attention = self.recurrence(
+            x_BTD, batch.speaker_host, batch.n_turns_host, return_attention=return_attention
+        )
         e_BTH = self.emotion_dropout(e_BTH)
         if self.emotion_attention is not None:
             e_BTH, weights_BTT = self.emotion_attention(e_BTH, batch.n_turns)

@@ -104,7 +104,9 @@ class EmotionRNN(DialogueSystem):
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
         """Log-probabilities of every turn; attention ``forward`` and ``backward`` ``[B, T, T]`` if asked for."""
         x_BTD = self.turns(batch)
-        e_BTH, attention = self.recurrence(x_BTD, batch.speaker, batch.n_turns, return_attention=return_attention)
+        e_BTH, attention = self.recurrence(
+            x_BTD, batch.speaker_host, batch.n_turns_host, return_attention=return_attention
+        )
         if self.config.head_input == "emotion+turn":
             e_BTH = torch.cat([e_BTH, x_BTD], dim=-1)
         return Output(torch.log_softmax(self.head(e_BTH), dim=-1), attention)

@@ -1,9 +1,10 @@
 """GRU steps from gate pre-activations, and the dropout that states carry through a recurrence.
 
-Four pre-activations make a GRU step, kept side by side as ``[n | r | z | m]`` of H columns each: what x and its like add to
-the candidate (n), both gates (r, z), and what the state adds to the candidate (m), which r multiplies. The first three
-are what a cell's *inputs* write, the last three what its *state* writes; each is one contiguous block, so every product
-is added in one go and neither block is ever taken apart. h' = (1 − σ(z))·tanh(n + σ(r)·m) + σ(z)·h, as ``torch.nn.GRUCell``.
+Four pre-activations make a GRU step, kept side by side as ``[n | r | z | m]`` of H columns each: what x and its like
+add to the candidate (n), both gates (r, z), and what the state adds to the candidate (m), which r multiplies. The first
+three are what a cell's *inputs* write, the last three what its *state* writes; each is one contiguous block, so every
+product is added in one go and neither block is ever taken apart. As ``torch.nn.GRUCell`` has it,
+h' = (1 − σ(z))·tanh(n + σ(r)·m) + σ(z)·h.
 """
 
 from collections.abc import Sequence
@@ -38,15 +39,15 @@ class Gates:
         sizes: rows of each step.
     """
 
-    def __init__(self, bias_m: Tensor, sizes: Sequence[int]) -> None:
+    def __init__(self, bias_m: Tensor, sizes: list[int]) -> None:
         n_z, size = bias_m.shape
         self.all = bias_m.new_empty(n_z, sum(sizes), 4 * size)
         n, r, z, m = (self.all[..., i * size : (i + 1) * size] for i in range(4))
         m.copy_(bias_m[:, None].expand_as(m))
-        self._n, self._r, self._z, self._m = (part.split(sizes, dim=1) for part in (n, r, z, m))
-        self._both = self.all[..., size : 3 * size].split(sizes, dim=1)
-        self.inputs = self.all[..., : 3 * size].split(sizes, dim=1)
-        self.state = self.all[..., size:].split(sizes, dim=1)
+        self._n, self._r, self._z, self._m = (torch.split(part, sizes, dim=1) for part in (n, r, z, m))
+        self._both = torch.split(self.all[..., size : 3 * size], sizes, dim=1)
+        self.inputs = torch.split(self.all[..., : 3 * size], sizes, dim=1)
+        self.state = torch.split(self.all[..., size:], sizes, dim=1)
 
     def advance(self, t: int, h: Tensor, out: Tensor, mask: Tensor | None) -> None:
         """One GRU step, once ``inputs[t]`` is written and the products with ``h`` are added to ``state[t]``.
@@ -79,9 +80,9 @@ class Slopes:
         sizes: rows of each step.
     """
 
-    def __init__(self, gates: Gates, h: Tensor, mask: Tensor | None, sizes: Sequence[int]) -> None:
+    def __init__(self, gates: Gates, h: Tensor, mask: Tensor | None, sizes: list[int]) -> None:
         size = h.shape[-1]
-        n, r, z, m = gates.all.unflatten(-1, (4, size)).unbind(-2)
+        n, r, z, m = gates.all.view(*h.shape[:-1], 4, size).unbind(-2)
         by_gate = h.new_empty(*h.shape[:-1], 5, size)
         d_n, d_r, d_z, d_m, d_h = by_gate.unbind(-2)
         kept = h.new_ones(()) if mask is None else mask
@@ -93,9 +94,9 @@ class Slopes:
         torch.addcmul(d_m, d_m, r, value=-1, out=d_r).mul_(m)  # d_n · r (1 − r) · m
         both = by_gate.flatten(-2)
         self.inputs, self.state, self.m = both[..., : 3 * size], both[..., size : 4 * size], d_m
-        self._by_gate = by_gate.split(sizes, dim=1)
-        self.inputs_of, self.state_of = self.inputs.split(sizes, dim=1), self.state.split(sizes, dim=1)
-        self.direct_of = d_h.split(sizes, dim=1)
+        self._by_gate = torch.split(by_gate, sizes, dim=1)
+        self.inputs_of, self.state_of = torch.split(self.inputs, sizes, dim=1), torch.split(self.state, sizes, dim=1)
+        self.direct_of = torch.split(d_h, sizes, dim=1)
 
     def step_back(self, t: int, d_h: Tensor) -> None:
         """Undo step t, given the gradient of its new states ``[Z, n, H]``."""
@@ -108,7 +109,7 @@ class Slopes:
 
 @dataclass(frozen=True)
 class DropoutMasks:
-    """Multipliers (0 or 1/(1−p)) drawn for a whole batch before the loop.
+    """Multipliers (0 or 1/(1−p)) drawn for a whole batch before the loop; None = nothing is dropped.
 
     Args:
         global_KNG: on g, one row per packed turn.
@@ -117,15 +118,15 @@ class DropoutMasks:
         emotion_KNE: on e, one row per packed turn.
     """
 
-    global_KNG: Tensor
-    speaker_ZNP: Tensor
-    listener_ZLP: Tensor
-    emotion_KNE: Tensor
+    global_KNG: Tensor | None = None
+    speaker_ZNP: Tensor | None = None
+    listener_ZLP: Tensor | None = None
+    emotion_KNE: Tensor | None = None
 
 
-def by_step(mask: Tensor | None, sizes: Sequence[int]) -> Sequence[Tensor | None]:
+def by_step(mask: Tensor | None, sizes: list[int]) -> Sequence[Tensor | None]:
     """Multipliers of each step, or None for each."""
-    return [None] * len(sizes) if mask is None else mask.split(sizes, dim=1)
+    return [None] * len(sizes) if mask is None else torch.split(mask, sizes, dim=1)
 
 
 def draw_mask(like: Tensor, dropout: float, *shape: int) -> Tensor:

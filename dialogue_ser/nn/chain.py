@@ -1,4 +1,4 @@
-"""A GRU over packed dialogues whose inputs are all known: the emotion states, which feed nothing back (EQUATIONS.md (7)).
+"""A GRU over packed dialogues whose inputs are all known: the emotion states, which feed nothing back (EQUATIONS (7)).
 
 The same step as in :mod:`dialogue_ser.nn.manual`, without parties and attention: one autograd node, both directions in
 one product, slopes of all rows at once. It stands in for two passes of ``torch.nn.GRU`` over packed sequences.
@@ -62,7 +62,7 @@ class Chain(torch.autograd.Function):
         gates.all[..., : gates_x.shape[-1]] = gates_x
         states = gates_x.new_empty(*gates_x.shape[:2], weight.shape[1])
         h, masks = start.expand(-1, layout.n_dialogues, -1), by_step(mask, sizes)
-        for t, out in enumerate(states.split(sizes, dim=1)):
+        for t, out in enumerate(torch.split(states, sizes, dim=1)):
             h = h[:, : sizes[t]]
             gates.state[t].add_(torch.bmm(h, weight))
             gates.advance(t, h, out, masks[t])
@@ -83,7 +83,7 @@ class Chain(torch.autograd.Function):
             [start.expand(-1, layout.n_dialogues, -1), ctx.states.index_select(1, layout.previous_row)], dim=1
         )
         slopes = Slopes(ctx.gates, before, ctx.mask, ctx.sizes)
-        back, given = weight.mT, d_states.split(ctx.sizes, dim=1)
+        back, given = weight.mT, torch.split(d_states, ctx.sizes, dim=1)
         d_h = before.new_zeros(before.shape[0], layout.n_dialogues, before.shape[2])
         for t in range(len(ctx.sizes) - 1, -1, -1):
             n = ctx.sizes[t]

@@ -1,8 +1,8 @@
 """Attention over past global states with a backward written by hand, one turn at a time (EQUATIONS.md C).
 
-Both kinds are driven the same way: ``read`` gives the context of a turn, ``write`` takes in its g; backward goes the other
-way round with ``backward_write`` (what all later reads ask of g_t) and ``backward_read`` (note what a_t asks of the
-earlier ones). Nobody scatters gradients to the past: what a state is asked for is fetched when its turn comes.
+Both kinds are driven the same way: ``read`` gives the context of a turn, ``write`` takes in its g; backward goes the
+other way round with ``backward_write`` (what all later reads ask of g_t) and ``backward_read`` (note what a_t asks of
+the earlier ones). Nobody scatters gradients to the past: what a state is asked for is fetched when its turn comes.
 """
 
 from collections.abc import Sequence
@@ -51,14 +51,12 @@ class SimpleHistory:
         if self.is_bounded:
             assert self.bias is not None
             logit = torch.baddbmm(self.bias[:, None], g, self.weight).tanh_()
-            share, keep = logit.exp(), None
+            share = logit.exp()
         else:
             logit = torch.bmm(g, self.weight)
-            largest = logit
-            if self.scales:
-                before = self.scales[-1][:, : g.shape[1]]
-                largest = torch.maximum(before, logit)
-                keep = (before - largest).exp_()
+            before = self.scales[-1][:, : g.shape[1]] if self.scales else logit
+            largest = torch.maximum(before, logit)
+            keep = (before - largest).exp_()
             share = (logit - largest).exp_()
             self.scales.append(largest)
         self.logits.append(logit)
@@ -104,7 +102,7 @@ class SimpleHistory:
     def gradients(self) -> AttentionGradients:
         """One product over all rows of the batch."""
         d_logits = torch.cat(self.d_logits[::-1], dim=1)
-        d_weight = torch.bmm(torch.cat(self.g, dim=1).transpose(1, 2), d_logits)
+        d_weight = torch.bmm(torch.cat(list(self.g), dim=1).transpose(1, 2), d_logits)
         return AttentionGradients(None, d_weight, d_logits.sum(1) if self.is_bounded else None)
 
 
@@ -124,7 +122,8 @@ class MatchingHistory:
         # what a later turn hands back to a state: its context's gradient, and its query by the logit's gradient
         self.handed = queries_KNG.new_zeros(rows, n_turns, 2, self.size)
         dialogue, step = layout.place_of_row
-        self.handed.view(-1, self.n_directions, n_turns, 2, self.size)[dialogue, :, step, 1] = queries_KNG.transpose(0, 1)
+        by_dialogue = self.handed.view(-1, self.n_directions, n_turns, 2, self.size)
+        by_dialogue[dialogue, :, step, 1] = queries_KNG.transpose(0, 1)
         self.reads: list[tuple[Tensor, Tensor] | None] = []
         self.n_written = 0
 

@@ -65,7 +65,6 @@ class PackedLayout:
 
     Args:
         turn_of_row: for each direction, position in the flattened ``[B·T]`` of every packed row ``[directions, N]``.
-        row_of_turn: for each direction, packed row of every turn ``[directions, B·T]``; 0 on padding.
         previous_row: packed row of the turn before, for all rows but those of the first step.
         place_of_row: dialogue (in sorted order) and step of every packed row ``[2, N]``.
         steps: one per turn of the longest dialogue.
@@ -78,7 +77,6 @@ class PackedLayout:
     """
 
     turn_of_row: Int[Tensor, "direction row"]
-    row_of_turn: Int[Tensor, "direction turn"]
     previous_row: Int[Tensor, " later"]
     place_of_row: Int[Tensor, "2 row"]
     steps: tuple[Step, ...]
@@ -129,8 +127,6 @@ def build_layout(
     by_step = np.argsort(step, kind="stable")
     dialogue, step = dialogue[by_step], step[by_step]
     turn_of_row = turn_of_cell[:, dialogue, step]
-    row_of_turn = np.zeros((n_directions, speaker_BT.numel()), dtype=np.int64)
-    np.put_along_axis(row_of_turn, turn_of_row, np.arange(len(step))[None], axis=1)
 
     spoken = np.unique(speaker_BT.detach().cpu().numpy().reshape(-1)[turn_of_cell], return_inverse=True)[1]
     speaker = spoken.reshape(turn_of_cell.shape)
@@ -138,10 +134,10 @@ def build_layout(
     pieces, sizes = pool.flatten(n_planes, n_active)
     previous_row = np.arange(n_active[0], len(step)) - np.repeat(n_active[:-1], n_active[1:])
     # one tensor for all indices: on CUDA one copy, not five a step
-    turns, places = [turn_of_row, row_of_turn], np.stack([dialogue, step])
-    tensors = _to_device([*turns, previous_row, places, *pieces], device or speaker_BT.device)
+    indices = [turn_of_row, previous_row, np.stack([dialogue, step]), *pieces]
+    tensors = _to_device(indices, device or speaker_BT.device)
     first_row = np.concatenate([[0], np.cumsum(n_active)]).tolist()
-    split = [tensor.split(size) for tensor, size in zip(tensors[4:9], sizes, strict=True)]
+    split = [torch.split(tensor, size) for tensor, size in zip(tensors[3:8], sizes, strict=True)]
     steps = []
     for t, (n, n_listeners) in enumerate(zip(n_active.tolist(), pool.n_listeners.tolist(), strict=True)):
         start, heard_before = int(pool.first_state[t]), int(pool.first_listener[t])
@@ -161,16 +157,15 @@ def build_layout(
         )
     return PackedLayout(
         turn_of_row=tensors[0].view(n_directions, -1),
-        row_of_turn=tensors[1].view(n_directions, -1),
-        previous_row=tensors[2],
-        place_of_row=tensors[3].view(2, -1),
+        previous_row=tensors[1],
+        place_of_row=tensors[2].view(2, -1),
         steps=tuple(steps),
         n_states=pool.source.shape[1],
         n_listener_updates=int(pool.n_listeners.sum()),
-        speaker_source=tensors[9],
-        speaker_state=tensors[10],
-        listener_source=tensors[11],
-        is_start=tensors[12].view(n_directions, -1).bool(),
+        speaker_source=tensors[8],
+        speaker_state=tensors[9],
+        listener_source=tensors[10],
+        is_start=tensors[11].view(n_directions, -1).bool(),
     )
 
 
@@ -181,7 +176,8 @@ def _reading_order(
     forwards = np.broadcast_to(np.arange(is_real.shape[1]), is_real.shape)
     backwards = np.where(is_real, lengths[:, None] - 1 - forwards, 0)
     positions = np.stack([np.where(is_real, forwards, 0), backwards][:n_directions])
-    return order[:, None] * n_padded + positions
+    turns: Indices = order[:, None] * n_padded + positions
+    return turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,9 +229,7 @@ class _Pool:
         return first, second
 
 
-def _plan_states(
-    speaker: Indices, is_real: NDArray[np.bool_], *, looks_ahead: bool, updates_listeners: bool
-) -> _Pool:
+def _plan_states(speaker: Indices, is_real: NDArray[np.bool_], *, looks_ahead: bool, updates_listeners: bool) -> _Pool:
     """Number every state that is ever needed and find where it comes from.
 
     Args:
@@ -297,4 +291,4 @@ def _to_device(arrays: list[Indices], device: torch.device) -> list[Tensor]:
     joined = torch.from_numpy(np.concatenate([array.reshape(-1) for array in arrays]))
     if device.type == "cuda":
         joined = joined.pin_memory()
-    return list(joined.to(device, non_blocking=True).split([array.size for array in arrays]))
+    return list(torch.split(joined.to(device, non_blocking=True), [array.size for array in arrays]))

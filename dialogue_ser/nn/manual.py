@@ -7,10 +7,11 @@ every step. Here forward writes the activations of all rows into one buffer per 
 2. walks back: a step multiplies slopes by the gradient that reached it and sends the result on with a few products;
 3. forms each weight's gradient with one product over all rows of the batch.
 
-Tensors carry the direction K first; party states carry Z = K·J, the planes J of a direction side by side. Rows are packed
-turns (N), pool rows (R, see :mod:`dialogue_ser.nn.layout`) or listener updates (L). Gates are ordered as in
-:mod:`dialogue_ser.nn.cells`. The same mathematics as :meth:`DialogueRecurrence.loop`, which stays as the readable engine; the
-tests hold both to a plain reference. Long because forward and backward of one node must be read side by side.
+Tensors carry the direction K first; party states carry Z = K·J, the planes J of a direction side by side. Rows are
+packed turns (N), pool rows (R, see :mod:`dialogue_ser.nn.layout`) or listener updates (L). Gates are ordered as in
+:mod:`dialogue_ser.nn.cells`. The same mathematics as :meth:`DialogueRecurrence.loop`, which stays as the readable
+engine; the tests hold both to a plain reference. Long because forward and backward of one node must be read side by
+side.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,13 +36,13 @@ class Settings:
         wiring: which cell reads what.
         layout: the batch.
         attention: kind.
-        masks: dropout multipliers, or None.
+        masks: dropout multipliers.
     """
 
     wiring: Wiring
     layout: PackedLayout
     attention: str
-    masks: DropoutMasks | None
+    masks: DropoutMasks
 
 
 class Weights(NamedTuple):
@@ -90,8 +91,7 @@ class Columns:
         own: dict[Source, int] = {"g": 3 * global_dim, "context": 0}
         self.of: dict[str, dict[str, slice]] = {
             source: {
-                cell: slice(first + i * width, first + (i + 1) * width)
-                for i, cell in enumerate(wiring.readers(source))
+                cell: slice(first + i * width, first + (i + 1) * width) for i, cell in enumerate(wiring.readers(source))
             }
             for source, first in own.items()
         }
@@ -127,21 +127,21 @@ class Forward:
         self.g = like.new_empty(self.n_directions, layout.n_rows, self.global_dim)
         self.pool = like.new_empty(n_z, layout.n_states, self.party_dim)
         written = [size for pair in zip(sizes, heard_sizes, strict=True) for size in pair]
-        start, *states = self.pool.split([1, *written], dim=1)
+        start, *states = torch.split(self.pool, [1, *written], dim=1)
         start.copy_(weights.start_party)
-        self.g_of, self.speaker_of, self.listener_of = self.g.split(sizes, dim=1), states[::2], states[1::2]
+        self.g_of, self.speaker_of, self.listener_of = torch.split(self.g, sizes, dim=1), states[::2], states[1::2]
         self.global_gates = Gates(weights.global_bias_m, sizes)
         self.speaker_gates = Gates(weights.speaker_bias_m, sizes)
-        self.given = {cell: gates.split(sizes, dim=1) for cell, gates in x_gates.items()}
+        self.given = {cell: torch.split(gates, sizes, dim=1) for cell, gates in x_gates.items()}
         if weights.listener_bias_m is not None:
             self.listener_gates = Gates(weights.listener_bias_m, heard_sizes)
             # what listeners hear, once a turn, however many of them there are
             self.said = like.new_empty(n_z, layout.n_rows, 3 * self.party_dim)
-            self.said_of = self.said.split(sizes, dim=1)
+            self.said_of = torch.split(self.said, sizes, dim=1)
         masks = settings.masks
-        self.global_masks = by_step(masks and masks.global_KNG, sizes)
-        self.speaker_masks = by_step(masks and masks.speaker_ZNP, sizes)
-        self.listener_masks = by_step(masks and masks.listener_ZLP, heard_sizes)
+        self.global_masks = by_step(masks.global_KNG, sizes)
+        self.speaker_masks = by_step(masks.speaker_ZNP, sizes)
+        self.listener_masks = by_step(masks.listener_ZLP, heard_sizes)
         self.contexts: list[Tensor | None] = []
         self.history: SimpleHistory | MatchingHistory = (
             SimpleHistory(settings.attention, weights.attention_weight, weights.attention_bias)
@@ -182,10 +182,11 @@ class Forward:
     def _products(self, g: Tensor, context: Tensor | None) -> dict[str, Sequence[Tensor]]:
         """Everything g and the context are multiplied with, cell by cell; g's own gates are kept for the next turn."""
         weights = self.weights
-        self.g_gates, *of_cells = torch.bmm(g, weights.from_global).split(self.columns.widths["g"], dim=2)
+        self.g_gates, *of_cells = torch.split(torch.bmm(g, weights.from_global), self.columns.widths["g"], dim=2)
         products: dict[str, Sequence[Tensor]] = {"g": of_cells}
         if context is not None and weights.from_context is not None:
-            products["context"] = torch.bmm(context, weights.from_context).split(self.columns.widths["context"], dim=2)
+            joined = torch.bmm(context, weights.from_context)
+            products["context"] = torch.split(joined, self.columns.widths["context"], dim=2)
         return products
 
     def _input_gates(self, role: str, gates_KJNG: Tensor, t: int, products: Mapping[str, Sequence[Tensor]]) -> None:
@@ -228,25 +229,23 @@ class Backward:
         pool, n_z, size = forward.pool.flatten(0, 1), len(forward.pool), forward.party_dim
         start = weights.start_global.expand(-1, layout.n_dialogues, -1)
         self.g_before = torch.cat([start, forward.g.index_select(1, layout.previous_row)], dim=1)
-        self.global_slopes = Slopes(forward.global_gates, self.g_before, masks and masks.global_KNG, forward.sizes)
+        self.global_slopes = Slopes(forward.global_gates, self.g_before, masks.global_KNG, forward.sizes)
         self.speaker_before = pool.index_select(0, layout.speaker_source).view(n_z, -1, size)
-        self.speaker_slopes = Slopes(
-            forward.speaker_gates, self.speaker_before, masks and masks.speaker_ZNP, forward.sizes
-        )
+        self.speaker_slopes = Slopes(forward.speaker_gates, self.speaker_before, masks.speaker_ZNP, forward.sizes)
         # gradients of every cell's input gates, one row per turn; right once their step is undone
         self.d_inputs = {"global": self.global_slopes.inputs, **self._of_planes("speaker", self.speaker_slopes.inputs)}
         if weights.from_listener is not None:
             self.listener_before = pool.index_select(0, layout.listener_source).view(n_z, -1, size)
             self.listener_slopes = Slopes(
-                forward.listener_gates, self.listener_before, masks and masks.listener_ZLP, forward.heard_sizes
+                forward.listener_gates, self.listener_before, masks.listener_ZLP, forward.heard_sizes
             )
             self.d_said = pool.new_zeros(n_z, layout.n_rows, 3 * size)
-            self.d_said_of = self.d_said.split(forward.sizes, dim=1)
+            self.d_said_of = torch.split(self.d_said, forward.sizes, dim=1)
             self.d_inputs |= self._of_planes("listener", self.d_said)
-        self.d_inputs_of = {cell: gates.split(forward.sizes, dim=1) for cell, gates in self.d_inputs.items()}
+        self.d_inputs_of = {cell: torch.split(gates, forward.sizes, dim=1) for cell, gates in self.d_inputs.items()}
         self.d_taken = pool.new_zeros(n_z, layout.n_states, size)  # of the state each update read
         written = [size for pair in zip(forward.sizes, forward.heard_sizes, strict=True) for size in pair]
-        taken = self.d_taken.split([1, *written], dim=1)
+        taken = torch.split(self.d_taken, [1, *written], dim=1)
         self.d_speaker_of, self.d_listener_of = taken[1::2], taken[2::2]
         self.d_g_before = forward.g.new_zeros(forward.n_directions, layout.n_dialogues, forward.global_dim)
         self.back = _Back(weights, forward.columns, forward.n_directions)

@@ -24,8 +24,8 @@ class RecurrenceStream:
         assert recurrence.n_directions == 1, "only a causal recurrence can stream"
         self._recurrence = recurrence
         self._cells = recurrence.cells()
-        self._g = recurrence.start_global
-        self._e = recurrence.start_emotion
+        self._g: Tensor = recurrence.initial_global
+        self._e: Tensor = recurrence.initial_emotion
         self._history: Running | list[Tensor] | None = None
         self._states: dict[int, Tensor] = {}  # party that has spoken → its states [J, 1, P]
         self._bystander = self._cells.weights.start_party
@@ -47,7 +47,7 @@ class RecurrenceStream:
         inputs = recurrence.inputs(x_KND)
         after = turn(self._cells, inputs, self._g, self._history, speaker, listener, heard)
         self._g, self._history = after.g, after.history
-        *moved, self._bystander = after.listener.split(1, dim=1)
+        *moved, self._bystander = torch.split(after.listener, 1, dim=1)
         self._states = {party: after.speaker, **dict(zip(others, moved, strict=True))}
         felt = after.speaker[list(recurrence.wiring.planes_felt)][None]
         gates_x = recurrence.emotion_gates(x_KND, after.g, felt)

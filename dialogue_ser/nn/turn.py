@@ -39,11 +39,14 @@ class TurnInputs(NamedTuple):
 
 
 class TurnMasks(NamedTuple):
-    """Dropout multipliers of one turn: of g ``[K, n, G]``, the speakers ``[Z, n, P]`` and the listeners ``[Z, L, P]``."""
+    """Dropout multipliers of one turn: of g ``[K, n, G]``, speakers ``[Z, n, P]`` and listeners ``[Z, L, P]``."""
 
-    g: Tensor
-    speaker: Tensor
-    listener: Tensor
+    g: Tensor | None = None
+    speaker: Tensor | None = None
+    listener: Tensor | None = None
+
+
+NO_MASKS = TurnMasks()
 
 
 class After(NamedTuple):
@@ -70,7 +73,7 @@ def turn(
     speaker: Tensor,
     listener: Tensor,
     heard: Tensor,
-    masks: TurnMasks | None = None,
+    masks: TurnMasks = NO_MASKS,
 ) -> After:
     """One turn of every dialogue that still runs; equations (1)–(6) of EmotionRNN, or DialogueRNN's.
 
@@ -82,7 +85,7 @@ def turn(
         speaker: states of who speaks ``[Z, n, P]``.
         listener: states of who listens ``[Z, L, P]``.
         heard: for each listener, its turn in the flattened ``[Z·n]``.
-        masks: dropout of this turn, or None.
+        masks: dropout of this turn.
     """
     weights, planes = cells.weights, cells.wiring.planes
     n_directions, n, size_g = g_before.shape
@@ -92,7 +95,7 @@ def turn(
     to_global = products[..., 3 * size :].view(n_directions, len(planes), n, -1).sum(1)
     gates_h = torch.bmm(g_before, weights.from_global[..., : 3 * size_g])
     g = gru(given.x_gates["global"] + to_global, _plus_m(gates_h, weights.global_bias_m), g_before)
-    g = g if masks is None else g * masks.g
+    g = g if masks.g is None else g * masks.g
     # (2) context from strictly past global states
     context = cells.attention.read(history, given.query, n)
     history = cells.attention.write(history, g)
@@ -114,7 +117,7 @@ def turn(
 
     # (3), (5) the speaker
     speaker = gru(input_gates("speaker"), _plus_m(products[..., : 3 * size], weights.speaker_bias_m), speaker)
-    speaker = speaker if masks is None else speaker * masks.speaker
+    speaker = speaker if masks.speaker is None else speaker * masks.speaker
     # (4), (6) whoever listens and will be read again
     if weights.from_listener is not None and weights.listener_bias_m is not None and listener.shape[1]:
         said = input_gates("listener")
@@ -123,7 +126,7 @@ def turn(
         gates_x = said.flatten(0, 1)[heard].view(*listener.shape[:2], -1)
         gates_h = torch.bmm(listener, weights.from_listener)
         listener = gru(gates_x, _plus_m(gates_h, weights.listener_bias_m), listener)
-        listener = listener if masks is None else listener * masks.listener
+        listener = listener if masks.listener is None else listener * masks.listener
     return After(g, history, speaker, listener)
 
 

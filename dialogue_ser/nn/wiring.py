@@ -1,9 +1,9 @@
 """Which cell of a dialogue recurrence reads what: all that tells EmotionRNN's loop from DialogueRNN's.
 
-Every system of this family walks over the turns of a dialogue with the same bones (EQUATIONS.md A and D): a global state g
-that reads the turn and the speaker's previous states; a context, attention over the earlier g; per party one or more
-states ("planes") that are moved by one cell when the party speaks and by another, if any, when it listens; and a chain
-of emotion states that reads the outcome and feeds nothing back.
+Every system of this family walks over the turns of a dialogue with the same bones (EQUATIONS.md A and D): a global
+state g that reads the turn and the speaker's previous states; a context, attention over the earlier g; per party one
+or more states ("planes") that are moved by one cell when the party speaks and by another, if any, when it listens; and
+a chain of emotion states that reads the outcome and feeds nothing back.
 """
 
 from dataclasses import dataclass

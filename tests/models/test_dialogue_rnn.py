@@ -160,9 +160,9 @@ def test_with_the_same_dropout_masks_the_recurrence_gives_the_published_numbers(
     recurrence = system.recurrence.train()
     drawn: list[DropoutMasks] = []
 
-    def draw(x_KND: Tensor, layout: PackedLayout) -> DropoutMasks | None:
-        masks = DialogueRecurrence.draw_masks(recurrence, x_KND, layout)
-        drawn.extend([] if masks is None else [masks])
+    def draw(layout: PackedLayout) -> DropoutMasks:
+        masks = DialogueRecurrence.draw_masks(recurrence, layout)
+        drawn.append(masks)
         return masks
 
     monkeypatch.setattr(recurrence, "draw_masks", draw)

@@ -33,7 +33,7 @@ def test_default_sizes_are_those_of_the_equations_page() -> None:
     system = EmotionRNN(EmotionRNNConfig(), {"text": TEXT}, 7)
     assert system.recurrence.initial_global.shape == (2, 1, 150)
     assert system.recurrence.initial_party.shape == (2, 2, 1, 150)
-    assert [cell.hidden_size for cell in system.recurrence.emotion] == [100, 100]
+    assert system.recurrence.from_emotion.shape == (2, 100, 300)
     assert system.head[0].in_features == 200
     assert system.head[0].out_features == 100
 
@@ -43,7 +43,7 @@ def test_parameters_of_each_cell_are_those_of_a_gru_of_its_inputs() -> None:
     g, p, e, d = 150, 150, 100, 6
 
     def gru(inputs: int, hidden: int) -> int:
-        return 3 * hidden * (inputs + hidden + 2)
+        return 3 * hidden * (inputs + hidden) + 4 * hidden  # the two biases of r and of z are one
 
     direction = gru(2 * p + d, g) + 2 * gru(g + d, p) + 2 * gru(g + g, p) + gru(g + d + p, e)
     direction += d * g + g + 2 * p + e

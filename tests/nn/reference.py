@@ -22,7 +22,9 @@ class Direction:
 
     def __init__(self, engine: DialogueRecurrence, direction: int) -> None:
         self.engine, self.k = engine, direction
-        self.cells = {cell: engine.cell_weights(direction, cell) for cell in ("global", "emotion", *engine.wiring.cells)}
+        self.cells = {
+            cell: engine.cell_weights(direction, cell) for cell in ("global", "emotion", *engine.wiring.cells)
+        }
 
     def step(self, cell: str, h: Tensor, read: Mapping[str, Tensor]) -> Tensor:
         """A cell on the concatenation of what it reads."""
@@ -64,9 +66,9 @@ class Direction:
         """EQUATIONS.md A, (1)–(7)."""
         engine, k = self.engine, self.k
         parties, updates = set(speakers), engine.wiring.updates_listeners
-        state_s = dict.fromkeys(parties, engine.start_party[k, 0, 0])
-        state_i = dict.fromkeys(parties, engine.start_party[k, 1, 0])
-        g, e = engine.start_global[k, 0], engine.start_emotion[k, 0]
+        state_s = dict.fromkeys(parties, engine.initial_party[k, 0, 0])
+        state_i = dict.fromkeys(parties, engine.initial_party[k, 1, 0])
+        g, e = engine.initial_global[k, 0], engine.initial_emotion[k, 0]
         past: list[Tensor] = []
         emotions = []
         for x, s in zip(turns, speakers, strict=True):
@@ -88,8 +90,8 @@ class Direction:
         """EQUATIONS.md D, DialogueRNN's recurrence."""
         engine, k = self.engine, self.k
         parties = set(speakers)
-        q = dict.fromkeys(parties, engine.start_party[k, 0, 0])
-        g, e = engine.start_global[k, 0], engine.start_emotion[k, 0]
+        q = dict.fromkeys(parties, engine.initial_party[k, 0, 0])
+        g, e = engine.initial_global[k, 0], engine.initial_emotion[k, 0]
         past: list[Tensor] = []
         emotions = []
         for x, s in zip(turns, speakers, strict=True):

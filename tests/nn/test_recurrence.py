@@ -88,15 +88,15 @@ def test_values_and_gradients_equal_the_plain_reference(
 
 def test_initial_states_of_zeros_stay_zeros_and_are_not_trained() -> None:
     engine = _engine(initial_state="zeros")
-    assert not engine.start_party.requires_grad
-    assert engine.start_global.abs().sum() == 0
+    assert not engine.initial_party.requires_grad
+    assert engine.initial_global.abs().sum() == 0
 
 
 def test_random_initial_states_are_drawn_and_learned() -> None:
     engine = _engine()
     x, speaker, n_turns = _dialogues()
     engine(x, speaker, n_turns)[0].sum().backward()
-    for name in ("start_global", "start_party", "start_emotion"):
+    for name in ("initial_global", "initial_party", "initial_emotion"):
         assert getattr(engine, name).abs().sum() > 0
         assert getattr(engine, name).grad.abs().sum() > 0
 
@@ -109,14 +109,15 @@ def _inputs(engine: DialogueRecurrence) -> tuple[Tensor, PackedLayout]:
 
 def test_dropout_is_fresh_every_turn_and_absent_in_eval() -> None:
     engine = _engine(dropout=0.5)
-    x_KND, layout = _inputs(engine)
-    masks = engine.draw_masks(x_KND, layout)
-    assert masks is not None
+    _, layout = _inputs(engine)
+    masks = engine.draw_masks(layout)
+    assert masks.speaker_ZNP is not None
+    assert masks.global_KNG is not None
     assert set(masks.speaker_ZNP.unique().tolist()) == {0.0, 2.0}
     rows = masks.global_KNG[0]
     assert any(not torch.equal(rows[0], row) for row in rows[1:])
     engine.eval()
-    assert engine.draw_masks(x_KND, layout) is None
+    assert engine.draw_masks(layout) == DropoutMasks()
 
 
 @pytest.mark.parametrize("wiring", WIRINGS, ids=WIRING_IDS)
@@ -124,16 +125,15 @@ def test_dropout_is_fresh_every_turn_and_absent_in_eval() -> None:
 def test_masks_of_ones_change_nothing_and_masks_of_zeros_silence_the_states(wiring: Wiring, engine_name: str) -> None:
     engine = _engine(wiring=wiring, dropout=0.5, engine=engine_name)
     x_KND, layout = _inputs(engine)
-    drawn = engine.draw_masks(x_KND, layout)
-    assert drawn is not None
+    drawn = engine.draw_masks(layout)
     ones = DropoutMasks(*(torch.ones_like(mask) for mask in vars(drawn).values()))
     zeros = DropoutMasks(*(torch.zeros_like(mask) for mask in vars(drawn).values()))
 
-    def run(masks: DropoutMasks | None) -> tuple[Recurred, Tensor]:
+    def run(masks: DropoutMasks) -> tuple[Recurred, Tensor]:
         recurred = engine.recur(engine.inputs(x_KND), layout, masks)
         return recurred, engine.read_emotions(x_KND, recurred, layout, masks)
 
-    without, emotions = run(None)
+    without, emotions = run(DropoutMasks())
     with_ones, same = run(ones)
     torch.testing.assert_close(with_ones, without)
     torch.testing.assert_close(same, emotions)
@@ -146,10 +146,9 @@ def test_dropped_emotions_are_fed_back_where_the_wiring_says_so() -> None:
     for wiring, fed_back in ((dialogue_rnn(), True), (emotion_rnn(), False)):
         engine = _engine(wiring=wiring, dropout=0.5)
         x_KND, layout = _inputs(engine)
-        recurred = engine.recur(engine.inputs(x_KND), layout, None)
-        masks = engine.draw_masks(x_KND, layout)
-        assert masks is not None
-        plain = engine.read_emotions(x_KND, recurred, layout, None)
+        recurred = engine.recur(engine.inputs(x_KND), layout, DropoutMasks())
+        masks = engine.draw_masks(layout)
+        plain = engine.read_emotions(x_KND, recurred, layout, DropoutMasks())
         dropped = engine.read_emotions(x_KND, recurred, layout, masks)
         assert torch.allclose(dropped, plain * masks.emotion_KNE) != fed_back
 
@@ -195,8 +194,9 @@ def test_shown_attention_reproduces_the_context_of_the_loop(attention: str) -> N
     x, speaker, n_turns = _dialogues()
     _, weights = engine(x, speaker, n_turns, return_attention=True)
     layout = engine.layout(speaker, n_turns)
-    g_KNG = engine.loop(engine.inputs(x.flatten(0, 1)[layout.turn_of_row]), layout, None).g_KNG
-    g_TH = g_KNG[:, layout.row_of_turn[0].view(speaker.shape)[0, :4]]
+    g_KNG = engine.loop(engine.inputs(x.flatten(0, 1)[layout.turn_of_row]), layout, DropoutMasks()).g_KNG
+    first_turns = [int((layout.turn_of_row[0] == t).nonzero()) for t in range(4)]
+    g_TH = g_KNG[:, first_turns]
     history = None
     for t in range(4):
         history = engine.attention.write(history, g_TH[:, t : t + 1])

@@ -10,10 +10,11 @@ from dialogue_ser.nn.recurrence import DialogueRecurrence
 from dialogue_ser.nn.stream import RecurrenceStream
 from dialogue_ser.nn.wiring import Wiring, dialogue_rnn, emotion_rnn
 
+EMOTION_RNN = emotion_rnn()
 SPEAKERS = [0, 1, 0, 2, 1, 0, 3, 3, 0, 1]
 
 
-def _recurrence(attention: str, wiring: Wiring = emotion_rnn()) -> DialogueRecurrence:
+def _recurrence(attention: str, wiring: Wiring = EMOTION_RNN) -> DialogueRecurrence:
     torch.manual_seed(7)
     sizes = {"global_dim": 6, "party_dim": 4, "emotion_dim": 3}
     recurrence = DialogueRecurrence(
