@@ -24,6 +24,12 @@ AXES: Mapping[str, tuple[int, ...]] = {
 QUICK: Mapping[str, tuple[int, ...]] = {"turns": (8, 64, 256), "batch": (1, 64), "parties": (2, 16)}
 LARGEST_LOOP: Mapping[str, int] = {"turns": 512, "batch": 64, "parties": 16}
 """The plain loop stops here: beyond, it would take most of the benchmark's time."""
+SHORT, LONG = 64, 4096
+"""Turns that `scaling` compares."""
+CLOCK_TURNS = 256
+"""Turns a timed run has at least: smaller batches are stepped through several times."""
+ROUNDS = 3
+"""Of a curve; two if it has to be quick."""
 HELD: Mapping[str, str] = {
     "turns": "one dialogue of 2 parties that alternate",
     "batch": "dialogues of 16 turns, 3 parties in turn",
@@ -64,7 +70,7 @@ def sizes_for(system: str, axis: str, *, quick: bool) -> tuple[int, ...]:
 
 def repeated(run: Callable[[Work], None], batch: Work) -> tuple[Callable[[], None], int]:
     """A run of enough steps for the clock, and how many turns it has read."""
-    n_steps = max(1, 256 // batch.n_turns)
+    n_steps = max(1, CLOCK_TURNS // batch.n_turns)
 
     def steps() -> None:
         for _ in range(n_steps):
@@ -82,7 +88,7 @@ def curve(axis: str, device: torch.device, progress: Progress, *, quick: bool) -
             batch = sized(axis, size, device=device, for_loop=system == LOOP)
             runs[f"{system}|{size}"], turns[f"{system}|{size}"] = repeated(candidate.train, batch)
         candidate.train(sized(axis, sizes_for(system, axis, quick=True)[0], device=device, for_loop=system == LOOP))
-    repeats = 2 if quick else 3
+    repeats = min(2, ROUNDS) if quick else ROUNDS
     task = progress.add_task(f"growth with {axis}", total=len(runs) * repeats)
     seconds = contest.interleaved(runs, repeats, device, lambda: progress.advance(task), warm_up=False)
     rows = []
@@ -93,20 +99,20 @@ def curve(axis: str, device: torch.device, progress: Progress, *, quick: bool) -
 
 
 def scaling(device: torch.device, repeats: int, progress: Progress, *, quick: bool) -> dict[str, float]:
-    """Time per turn at 4096 turns over that at 64: EmotionRNN, simple attention, one dialogue of 2 parties."""
+    """Time per turn of a `LONG` dialogue over that of a `SHORT` one: EmotionRNN, simple attention, 2 parties."""
     candidate = build("EmotionRNN, simple attention", device)
     methods = {"train_step": candidate.train} | ({} if quick else {"without_adam": candidate.backward})
     runs, turns = {}, {}
-    for size in (64, 4096):
+    for size in (SHORT, LONG):
         batch = sized("turns", size, device=device)
         for name, run in methods.items():
             runs[f"{name} {size}"], turns[f"{name} {size}"] = repeated(run, batch)
-    candidate.train(sized("turns", 64, device=device))  # to warm up
-    task = progress.add_task("64 and 4096 turns", total=len(runs) * repeats)
+    candidate.train(sized("turns", SHORT, device=device))  # to warm up
+    task = progress.add_task(f"{SHORT} and {LONG} turns", total=len(runs) * repeats)
     seconds = contest.interleaved(runs, repeats, device, lambda: progress.advance(task), warm_up=False)
     per_turn = {name: 1e6 * median(times) / turns[name] for name, times in seconds.items()}
     found = {f"microseconds_per_turn {name}": value for name, value in per_turn.items()}
-    return found | {name: per_turn[f"{name} 4096"] / per_turn[f"{name} 64"] for name in methods}
+    return found | {name: per_turn[f"{name} {LONG}"] / per_turn[f"{name} {SHORT}"] for name in methods}
 
 
 def curves(device: torch.device, progress: Progress, *, quick: bool) -> dict[str, dict[str, Any]]:

@@ -34,6 +34,7 @@ from dialogue_ser.report.tables import render_rich
 
 RESULTS = Path(__file__).parent / "results" / "recurrence.json"
 LOOP, LOOP_LISTENERS = "plain loop", "plain loop, listeners"
+LOOP_OF = {"DialogueRNN": LOOP, "DialogueRNN, listeners": LOOP_LISTENERS}
 AUTOGRAD = "EmotionRNN, autograd engine"
 BATCH_SIZE = 30
 
@@ -94,9 +95,10 @@ def candidates(works: Sequence[Work], device: torch.device) -> tuple[dict[str, C
     """Everybody who competes, and what work ours take."""
     speakers = [row[row >= 0].tolist() for batch in works for row in batch.speaker_BT]
     updates, listeners = average_updates(speakers), average_listeners(speakers)
-    found = {LOOP: contest.plain(False, device), LOOP_LISTENERS: contest.plain(True, device)}
-    counts = {}
-    for system in WIRINGS:
+    found, counts = {}, {}
+    for system in WIRINGS:  # those that are compared run one after the other
+        if system in LOOP_OF:
+            found[LOOP_OF[system]] = contest.plain(LOOP_OF[system] == LOOP_LISTENERS, device)
         own = contest.ours(system, device)
         assert isinstance(own.module, DialogueRecurrence)
         counted = per_turn(own.module, updates)
@@ -119,7 +121,7 @@ def compete(
     with_gradient = [batch.with_gradient() for batch in works]
     contests = {"train": (found, works, Candidate.train), "infer": (found, works, Candidate.infer)}
     if not args.quick:
-        no_loops = {name: candidate for name, candidate in found.items() if name not in (LOOP, LOOP_LISTENERS)}
+        no_loops = {name: candidate for name, candidate in found.items() if name not in LOOP_OF.values()}
         contests["train_gradient_to_x"] = (no_loops, with_gradient, Candidate.train)
     seconds = {}
     for what, (running, given, method) in contests.items():

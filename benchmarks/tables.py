@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from dialogue_ser.report.tables import (
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
-PAGES = ("README.md", "docs/results.md")
+PAGES = ("README.md", "docs/results.md", "docs/performance.md")
 Result = Mapping[str, Any]
 PUBLISHED = "document's weighted F1 (accuracy)"
 
@@ -153,6 +154,100 @@ def sampling(result: Result) -> str:
 @register_renderer("sampling")
 def _sampling(folder: Path) -> str:
     return sampling(_read(folder, "sampling.json"))
+
+
+GOALS: Mapping[str, tuple[str, float]] = {
+    "train_vs_loop": ("DialogueRNN, train step: plain loop ÷ ours", 8),
+    "train_vs_loop_listeners": ("the same with listeners", 9),
+    "infer_vs_loop": ("DialogueRNN, inference: plain loop ÷ ours", 0),
+    "vs_equal_work_gru": ("train step: ours ÷ nn.GRU of equal work, the worst of three", -1.25),
+    "emotion_rnn_vs_dialogue_rnn": ("train step: EmotionRNN ÷ DialogueRNN with listeners", -1.6),
+    "scaling_64_to_4096": ("time per turn: 4096 turns ÷ 64 turns", -1.15),
+}
+"""Ratios of the recurrence benchmark in words, and what is asked of them: at least, at most (negative), nothing (0)."""
+
+
+def _recurrence(folder: Path) -> Result:
+    result = _read(folder, "recurrence.json")
+    if "ratios" not in result or result["is_quick"]:
+        raise DialogueSerError(
+            f"{folder / 'recurrence.json'}: no full run of this version; run python -m benchmarks.recurrence --record"
+        )
+    return result
+
+
+@register_renderer("recurrence-ratios")
+def _recurrence_ratios(folder: Path) -> str:
+    """What was asked for, what was measured, and on what."""
+    result = _recurrence(folder)
+    rows = [_goal(words, result["ratios"][name], goal) for name, (words, goal) in GOALS.items()]
+    memory = result["memory"]["dialogue_500_turns_64_parties_gb"]
+    rows.append(_goal("peak memory of a train step, 500 turns, 64 parties, whole process, GB", memory, -2))
+    return (
+        f"{render_markdown(rows)}\n\n{result['what']}. {result['machine']['line']}; torch "
+        f"{result['versions']['torch']}. `{result['command']}`"
+    )
+
+
+def _goal(words: str, value: float | None, goal: float) -> dict[str, str]:
+    asked = f"{'≥' if goal > 0 else '≤'} {abs(goal):g}" if goal else "–"
+    is_met = value is not None and (value >= goal if goal >= 0 else value <= -goal)
+    return {
+        "ratio": words,
+        "measured": format_score(value, 2),
+        "asked": asked,
+        "met": "–" if not goal or value is None else "yes" if is_met else "no",
+    }
+
+
+@register_renderer("recurrence-times")
+def _recurrence_times(folder: Path) -> str:
+    """Milliseconds per batch, median and range of the rounds."""
+    result = _recurrence(folder)
+    columns = {"train": "train step, ms", "train_gradient_to_x": "with a gradient to x, ms", "infer": "inference, ms"}
+    cells: dict[str, dict[str, str]] = {row["candidate"]: {} for row in result["train"]}
+    for key, column in columns.items():
+        for row in result[key]:
+            middle, low, high = (row[name] for name in ("milliseconds_per_batch", "fastest", "slowest"))
+            cells[row["candidate"]][column] = f"{middle:.1f} ({low:.1f}–{high:.1f})"
+    return render_markdown(
+        [{"candidate": name, **{c: values.get(c, "–") for c in columns.values()}} for name, values in cells.items()]
+    )
+
+
+@register_renderer("recurrence-work")
+def _recurrence_work(folder: Path) -> str:
+    """Each recurrence against its own nn.GRU."""
+    result = _recurrence(folder)
+    rows = []
+    for system, work in result["work"].items():
+        row = {"recurrence": system, "multiply-adds": f"{work['multiply_adds_per_turn_and_direction'] / 1e6:.2f} M"}
+        row["hidden size of the nn.GRU"] = str(work["gru_hidden"])
+        for suffix, column in (("", "train"), ("_gradient_to_x", "with a gradient to x"), ("_infer", "inference")):
+            row[f"ours ÷ nn.GRU, {column}"] = format_score(result[f"vs_equal_work_gru_by_system{suffix}"][system], 2)
+        rows.append(row)
+    return render_markdown(rows)
+
+
+def _recurrence_growth(folder: Path, axis: str) -> str:
+    """Microseconds per turn and peak memory, a column a system."""
+    growth = _recurrence(folder)["growth"][axis]
+    systems = dict.fromkeys(row["system"] for row in growth["rows"])
+    found = {(row["system"], row["size"]): row for row in growth["rows"]}
+    rows = []
+    for size in sorted({row["size"] for row in growth["rows"]}):
+        cells = {axis: str(size)}
+        for system in systems:
+            row = found.get((system, size))
+            megabytes = None if row is None else row.get("peak_megabytes")
+            memory = "" if megabytes is None else f", {megabytes:.0f} MB"
+            cells[system] = "–" if row is None else f"{row['microseconds_per_turn']:.0f} µs{memory}"
+        rows.append(cells)
+    return f"{render_markdown(rows)}\n\nHeld: {growth['held']}."
+
+
+for _axis in ("turns", "batch", "parties"):
+    register_renderer(f"recurrence-{_axis}")(partial(_recurrence_growth, axis=_axis))
 
 
 @register_renderer("quickstart")

@@ -1,0 +1,33 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import tables
+from dialogue_ser.errors import DialogueSerError
+from dialogue_ser.report.readme import RENDERERS
+
+
+@pytest.mark.parametrize("content", [{"rows": []}, {"ratios": {}, "is_quick": True}])
+def test_tables_of_the_recurrence_want_a_full_run_of_this_version(content: object, tmp_path: Path) -> None:
+    (tmp_path / "recurrence.json").write_text(json.dumps(content))
+    with pytest.raises(DialogueSerError, match="--record"):
+        RENDERERS["recurrence-ratios"](tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "goal", "asked", "met"),
+    [(8.1, 8, "≥ 8", "yes"), (7.9, 8, "≥ 8", "no"), (1.2, -1.25, "≤ 1.25", "yes"), (1.3, -1.25, "≤ 1.25", "no"),
+     (3.0, 0, "–", "–"), (None, -2, "≤ 2", "–")],
+)  # fmt: skip
+def test_a_goal_is_met_or_not(value: float | None, goal: float, asked: str, met: str) -> None:
+    row = tables._goal("words", value, goal)
+    assert (row["asked"], row["met"]) == (asked, met)
+
+
+def test_every_marker_of_the_pages_has_a_renderer_or_a_file() -> None:
+    import re
+
+    for page in tables.PAGES:
+        for name in re.findall(r"<!-- table:([\w.-]+) -->", (tables.ROOT / page).read_text()):
+            assert name in RENDERERS or (tables.RESULTS / f"{name}.json").is_file(), f"{page}: {name}"
