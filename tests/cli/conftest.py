@@ -35,7 +35,7 @@ features:
   text: {{encoder: textcnn, options: {{n_filters: 4, embedding_dim: 8, out_dim: 6, dropout: 0.0}}}}
 model: {{name: emotion-rnn, options: {{global_dim: 8, party_dim: 8, emotion_dim: 6, hidden_dim: 8, dropout: 0.0}}}}
 optimizer: {{learning_rate: 0.02}}
-training: {{epochs: 6, batch_size: 6, device: cpu}}
+training: {{epochs: 10, batch_size: 6, device: cpu}}
 """
     )
     return path
