@@ -30,12 +30,13 @@ def write_config(path: Path, table: Path) -> Path:
     path.write_text(
         f"""
 name: tiny
+seed: 3
 data: {{reader: table, path: {table}}}
 features:
   text: {{encoder: textcnn, options: {{n_filters: 4, embedding_dim: 8, out_dim: 6, dropout: 0.0}}}}
 model: {{name: emotion-rnn, options: {{global_dim: 8, party_dim: 8, emotion_dim: 6, hidden_dim: 8, dropout: 0.0}}}}
 optimizer: {{learning_rate: 0.02}}
-training: {{epochs: 10, batch_size: 6, device: cpu}}
+training: {{epochs: 6, batch_size: 6, device: cpu}}
 """
     )
     return path
