@@ -138,7 +138,7 @@ class PlainDialogueRNN(nn.Module):
             ours: of the same sizes, general attention, wired as DialogueRNN with or without listeners as here, built
                 with ``initial_state="zeros"``.
         """
-        assert not any(start.any() for start in (ours.start_global, ours.start_party, ours.start_emotion)), (
+        assert not any(start.any() for start in (ours.initial_global, ours.initial_party, ours.initial_emotion)), (
             "the plain loop starts at zero: build the recurrence with initial_state='zeros'"
         )
         for direction, cell in enumerate(self.directions):
