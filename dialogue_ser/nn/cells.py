@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dialogue_ser.nn.fused import kernels_for
+
 
 def gru(gates_x: Tensor, gates_h: Tensor, h: Tensor) -> Tensor:
     """One GRU step that autograd can follow.
@@ -44,8 +46,12 @@ class Gates:
         self.all = bias_m.new_empty(n_z, sum(sizes), 4 * size)
         n, r, z, m = (self.all[..., i * size : (i + 1) * size] for i in range(4))
         m.copy_(bias_m[:, None].expand_as(m))
-        self._n, self._r, self._z, self._m = (torch.split(part, sizes, dim=1) for part in (n, r, z, m))
-        self._both = torch.split(self.all[..., size : 3 * size], sizes, dim=1)
+        self.kernels = kernels_for(self.all)
+        if self.kernels is None:
+            self._n, self._r, self._z, self._m = (torch.split(part, sizes, dim=1) for part in (n, r, z, m))
+            self._both = torch.split(self.all[..., size : 3 * size], sizes, dim=1)
+        else:
+            self._whole = torch.split(self.all, sizes, dim=1)
         self.inputs = torch.split(self.all[..., : 3 * size], sizes, dim=1)
         self.state = torch.split(self.all[..., size:], sizes, dim=1)
 
@@ -58,6 +64,9 @@ class Gates:
             out: where the new state goes.
             mask: dropout multipliers of the new state, or None.
         """
+        if self.kernels is not None:
+            self.kernels.advance(self._whole[t], h, out, mask)
+            return
         self._both[t].sigmoid_()
         candidate = self._n[t]
         candidate.addcmul_(self._r[t], self._m[t]).tanh_()
@@ -82,17 +91,12 @@ class Slopes:
 
     def __init__(self, gates: Gates, h: Tensor, mask: Tensor | None, sizes: list[int]) -> None:
         size = h.shape[-1]
-        n, r, z, m = gates.all.view(*h.shape[:-1], 4, size).unbind(-2)
         by_gate = h.new_empty(*h.shape[:-1], 5, size)
-        d_n, d_r, d_z, d_m, d_h = by_gate.unbind(-2)
-        kept = h.new_ones(()) if mask is None else mask
-        torch.mul(z, kept, out=d_h)
-        torch.sub(kept, d_h, out=d_n)  # (1 − z)
-        torch.addcmul(d_h, d_h, z, value=-1, out=d_z).mul_(h - n)  # z (1 − z) (h − n)
-        d_n.sub_(d_n * n * n)  # · (1 − n²)
-        torch.mul(d_n, r, out=d_m)
-        torch.addcmul(d_m, d_m, r, value=-1, out=d_r).mul_(m)  # d_n · r (1 − r) · m
-        both = by_gate.flatten(-2)
+        both, d_m, d_h = by_gate.flatten(-2), by_gate[..., 3, :], by_gate[..., 4, :]
+        if gates.kernels is None:
+            _write_slopes(gates.all, h, mask, by_gate)
+        else:
+            gates.kernels.slopes(gates.all, h, mask, both)
         self.inputs, self.state, self.m = both[..., : 3 * size], both[..., size : 4 * size], d_m
         self._by_gate = torch.split(by_gate, sizes, dim=1)
         self.inputs_of, self.state_of = torch.split(self.inputs, sizes, dim=1), torch.split(self.state, sizes, dim=1)
@@ -105,6 +109,18 @@ class Slopes:
     def before(self, t: int, weight_back: Tensor, out: Tensor) -> None:
         """Write the gradient of the states before step t, given their weights to ``[r | z | m]``, transposed."""
         torch.add(self.direct_of[t], torch.bmm(self.state_of[t], weight_back), out=out)
+
+
+def _write_slopes(gates: Tensor, h: Tensor, mask: Tensor | None, by_gate: Tensor) -> None:
+    n, r, z, m = gates.view(*h.shape[:-1], 4, h.shape[-1]).unbind(-2)
+    d_n, d_r, d_z, d_m, d_h = by_gate.unbind(-2)
+    kept = h.new_ones(()) if mask is None else mask
+    torch.mul(z, kept, out=d_h)
+    torch.sub(kept, d_h, out=d_n)  # (1 − z)
+    torch.addcmul(d_h, d_h, z, value=-1, out=d_z).mul_(h - n)  # z (1 − z) (h − n)
+    d_n.sub_(d_n * n * n)  # · (1 − n²)
+    torch.mul(d_n, r, out=d_m)
+    torch.addcmul(d_m, d_m, r, value=-1, out=d_r).mul_(m)  # d_n · r (1 − r) · m
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,41 @@
+"""Kernels equal torch's operations in Triton's interpreter and compile for GPUs; on a GPU they have never been run.
+
+The claims one by one are in interpreted_kernels.py and compiled_kernels.py. They run in processes of their own: Triton
+reads TRITON_INTERPRET once, when it is imported, and cannot read functions that conftest.py wraps in type checks.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed (extra dev, Linux only)")
+FOLDER = Path(__file__).parent
+
+
+def _run(name: str, cache: Path, **environment: str) -> int:
+    """How many tests of a file passed; all must."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--noconftest", str(FOLDER / name)],
+        cwd=FOLDER.parents[1],
+        env={**os.environ, "TRITON_CACHE_DIR": str(cache), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    summary = re.search(r"^(\d+) passed in", done.stdout, re.MULTILINE)
+    assert summary, f"not all passed: {done.stdout[-1000:]}"
+    return int(summary[1])
+
+
+def test_in_the_interpreter_kernels_equal_torchs_operations(tmp_path: Path) -> None:
+    assert _run("interpreted_kernels.py", tmp_path, TRITON_INTERPRET="1") >= 67
+
+
+def test_kernels_compile_for_gpus(tmp_path: Path) -> None:
+    assert _run("compiled_kernels.py", tmp_path, TRITON_INTERPRET="0") == 16
