@@ -11,11 +11,13 @@ from dialogue_ser.models.api import DialogueSystem, Output
 from dialogue_ser.models.bigru import BiGRU
 from dialogue_ser.models.dialogue_rnn import DialogueRNN
 from dialogue_ser.models.emotion_rnn import EmotionRNN
+from dialogue_ser.models.utterance import UtteranceSystem
 
 MODELS: dict[str, type[DialogueSystem]] = {
     "emotion-rnn": EmotionRNN,
     "dialogue-rnn": DialogueRNN,
     "bigru": BiGRU,
+    "utterance": UtteranceSystem,
 }
 
 

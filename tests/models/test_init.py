@@ -4,7 +4,7 @@ import pytest
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models import MODELS, build_model, find_model
+from dialogue_ser.models import MODELS, build_model, find_model, resolve_options
 
 TEXT = {"text": InputSpec(kind="vector", dim=4)}
 
@@ -27,5 +27,7 @@ def test_a_system_without_inputs_is_refused() -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_too_large_for_this_machine_is_refused_with_what_to_change(name: str) -> None:
+    has_hidden_layer = "hidden_dim" in resolve_options(name, {})
+    options = {"hidden_dim": 10**12} if has_hidden_layer else {"projection": {"text": 10**12}}
     with pytest.raises(ConfigError, match=r"do not fit into this machine's memory; make the sizes in model\.options"):
-        build_model(name, {"hidden_dim": 10**12}, {"text": InputSpec(kind="vector", dim=3)}, 2)
+        build_model(name, options, {"text": InputSpec(kind="vector", dim=3)}, 2)

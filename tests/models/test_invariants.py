@@ -36,6 +36,8 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("dialogue-rnn", {"attention": "concat", "emotion_attention": "general2-tanh", "causal": True}),
     ("bigru", {}),
     ("bigru", {"causal": True}),
+    ("utterance", {}),
+    ("utterance", {"projection": {"text": 4}}),
 ]
 
 

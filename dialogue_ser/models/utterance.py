@@ -1,0 +1,69 @@
+"""Each turn on its own: the identity as context model (single-utterance systems, fine-tuning, linear probes)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from dialogue_ser.batch.dialogue_batch import DialogueBatch
+from dialogue_ser.encoders.turn import TurnEncoder
+from dialogue_ser.features.api import InputSpec
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UtteranceConfig:
+    """Options of the single-utterance classifier.
+
+    Args:
+        dropout: on the fused utterance vector.
+        input_dropout: on each modality's vector before fusion.
+        projection: modality → size of a Linear + tanh in front of the concatenation.
+    """
+
+    dropout: float = 0.1
+    input_dropout: float = 0.0
+    projection: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_options("utterance", self)
+
+
+class UtteranceSystem(DialogueSystem):
+    """Utterance vectors → dropout → one linear layer → log-softmax; no turn knows of another.
+
+    With a frozen encoder it is the linear probe that dialogue models must clear (EQUATIONS.md E6), with a trained one
+    the usual fine-tuning on utterances. What an encoder itself reads of the neighbours is its own affair.
+
+    Args:
+        config: options.
+        inputs: modality → shape of its features.
+        n_classes: C.
+    """
+
+    name = "utterance"
+    Config = UtteranceConfig
+    speaker_aware = False
+    speaker_equivariant = True
+    causal = True
+    bidirectional_recurrence = False
+
+    def __init__(self, config: UtteranceConfig, inputs: Mapping[str, InputSpec], n_classes: int) -> None:
+        super().__init__(inputs, n_classes)
+        self.config = config
+        self.turns = TurnEncoder(inputs, projection=config.projection, dropout=config.input_dropout)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(self.turns.out_dim, n_classes)
+
+    def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
+        """Log-probabilities of every turn; it has no attention to show."""
+        return Output(torch.log_softmax(self.head(self.dropout(self.turns(batch))), dim=-1), {})
+
+    def stream(self) -> TurnReader:
+        """A reader of one dialogue, turn by turn; it keeps nothing of the earlier ones."""
+
+        def read(batch: DialogueBatch) -> Tensor:
+            return self(batch).log_probs_BTC[0, 0]  # type: ignore[no-any-return]
+
+        return read
