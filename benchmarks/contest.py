@@ -93,7 +93,7 @@ class Candidate:
 
     def __init__(self, module: nn.Module, read: Callable[[Work], Tensor], device: torch.device) -> None:
         self.module, self.read = module.to(device), read
-        self.optimizer = torch.optim.Adam(module.parameters(), lr=LEARNING_RATE)
+        self.optimizer = torch.optim.Adam(module.parameters(), lr=LEARNING_RATE, fused=True)
 
     def backward(self, batch: Work) -> None:
         """Forward and backward."""
@@ -150,25 +150,20 @@ def interleaved(
     repeats: int,
     device: torch.device,
     advance: Callable[[], object] = lambda: None,
-    *,
-    warm_up: bool = True,
 ) -> dict[str, list[float]]:
-    """Seconds of every run: round after round, every other one backwards.
+    """Seconds of every run: round after round, every other one backwards. Candidates are to be warm.
 
     Args:
         contest: name → a run.
         repeats: rounds that count.
         device: waited for before the clock starts and before it stops.
         advance: called after each run.
-        warm_up: one round more, which does not count, comes first.
     """
     names = list(contest)
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    for round_ in range(-1 if warm_up else 0, repeats):
-        for name in names if round_ % 2 else names[::-1]:
-            elapsed = stopwatch(contest[name], device)
-            if round_ >= 0:
-                seconds[name].append(elapsed)
+    for round_ in range(repeats):
+        for name in names[::-1] if round_ % 2 else names:
+            seconds[name].append(stopwatch(contest[name], device))
             advance()
     return seconds
 
