@@ -21,7 +21,7 @@ AXES: Mapping[str, tuple[int, ...]] = {
     "batch": (1, 4, 16, 64, 256, 1024),
     "parties": (2, 4, 8, 16, 32, 64),
 }
-QUICK: Mapping[str, tuple[int, ...]] = {"turns": (8, 64, 256), "batch": (1, 64), "parties": (2, 16)}
+QUICK: Mapping[str, tuple[int, ...]] = {"turns": (16, 128), "batch": (4, 64), "parties": (2, 8)}
 LARGEST_LOOP: Mapping[str, int] = {"turns": 512, "batch": 64, "parties": 16}
 """The plain loop stops here: beyond, it would take most of the benchmark's time."""
 SHORT, LONG = 64, 4096
@@ -29,7 +29,7 @@ SHORT, LONG = 64, 4096
 CLOCK_TURNS = 256
 """Turns a timed run has at least: smaller batches are stepped through several times."""
 ROUNDS = 3
-"""Of a curve; two if it has to be quick."""
+"""Of a curve; one if it has to be quick."""
 HELD: Mapping[str, str] = {
     "turns": "one dialogue of 2 parties that alternate",
     "batch": "dialogues of 16 turns, 3 parties in turn",
@@ -88,9 +88,9 @@ def curve(axis: str, device: torch.device, progress: Progress, *, quick: bool) -
             batch = sized(axis, size, device=device, for_loop=system == LOOP)
             runs[f"{system}|{size}"], turns[f"{system}|{size}"] = repeated(candidate.train, batch)
         candidate.train(sized(axis, sizes_for(system, axis, quick=True)[0], device=device, for_loop=system == LOOP))
-    repeats = min(2, ROUNDS) if quick else ROUNDS
+    repeats = 1 if quick else ROUNDS
     task = progress.add_task(f"growth with {axis}", total=len(runs) * repeats)
-    seconds = contest.interleaved(runs, repeats, device, lambda: progress.advance(task), warm_up=False)
+    seconds = contest.interleaved(runs, repeats, device, lambda: progress.advance(task))
     rows = []
     for key, times in seconds.items():
         system, size_ = key.split("|")
@@ -109,7 +109,7 @@ def scaling(device: torch.device, repeats: int, progress: Progress, *, quick: bo
             runs[f"{name} {size}"], turns[f"{name} {size}"] = repeated(run, batch)
     candidate.train(sized("turns", SHORT, device=device))  # to warm up
     task = progress.add_task(f"{SHORT} and {LONG} turns", total=len(runs) * repeats)
-    seconds = contest.interleaved(runs, repeats, device, lambda: progress.advance(task), warm_up=False)
+    seconds = contest.interleaved(runs, repeats, device, lambda: progress.advance(task))
     per_turn = {name: 1e6 * median(times) / turns[name] for name, times in seconds.items()}
     found = {f"microseconds_per_turn {name}": value for name, value in per_turn.items()}
     return found | {name: per_turn[f"{name} {LONG}"] / per_turn[f"{name} {SHORT}"] for name in methods}
