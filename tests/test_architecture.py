@@ -38,7 +38,7 @@ TESTED_IN = {
     "features/traits.py": ("features/test_store.py", "a record that the store reads"),
     "media/containers.py": ("media/test_decode.py", "seen through decode"),
     "media/hashing.py": ("media/test_decode.py", "seen beside decode"),
-    "media/riff.py": ("media/test_decode.py", "truncated files, seen through decode"),
+    "media/riff.py": ("media/test_truncated.py", "one of the formats tested there"),
     "nn/history.py": ("nn/test_recurrence.py", "one recurrence in several files"),
     "nn/turn.py": ("nn/test_recurrence.py", "one recurrence in several files"),
     "report/html.py": ("report/test_page.py", "pieces of the page"),

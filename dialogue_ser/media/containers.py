@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 
 from dialogue_ser.errors import MediaError
 
+# Encoders fill up their last frame. MP4 says how long the sound is, to a millisecond; what goes on for some frames is
+# padding, and what goes on for longer is sound that the header does not know of.
+_EXACT_SECONDS = 0.001
+_MOST_PADDING = 4 * 2048
 # AAC and Opus need some packets before a seek point to be decoded exactly.
 _PREROLL_SECONDS = 1.0
 
@@ -40,6 +44,7 @@ def decode_container(
                     "(--data.on_bad mask)"
                 )
             pieces, rate, origin_seconds = _frames(container, start_seconds, end_seconds)
+            declared_seconds = _declared_seconds(container)
     except av.FFmpegError as error:
         raise MediaError(
             f"{path}: cannot be decoded ({error.strerror}); it is damaged or no audio/video file: copy or export it "
@@ -47,7 +52,7 @@ def decode_container(
         ) from error
     if not pieces:
         return np.zeros((0, 1), dtype=np.float32), rate
-    samples_NC = np.concatenate(pieces, axis=0)
+    samples_NC = _without_padding(np.concatenate(pieces, axis=0), rate, origin_seconds, declared_seconds)
     first = 0 if start_seconds is None else max(0, round((start_seconds - origin_seconds) * rate))
     last = len(samples_NC) if end_seconds is None else round((end_seconds - origin_seconds) * rate)
     if first >= len(samples_NC) or last - len(samples_NC) > tolerance_seconds * rate:
@@ -57,6 +62,24 @@ def decode_container(
             "correct the start and end columns"
         )
     return samples_NC[first:last], rate
+
+
+def _declared_seconds(container: Any) -> float | None:
+    """Length of the sound as the container declares it; None where it only estimates."""
+    stream = container.streams.audio[0]
+    if "mp4" not in container.format.name or not stream.duration:
+        return None
+    return float(stream.duration * stream.time_base)
+
+
+def _without_padding(
+    samples_NC: NDArray[np.float32], rate: int, origin_seconds: float, declared_seconds: float | None
+) -> NDArray[np.float32]:
+    if declared_seconds is None:
+        return samples_NC
+    n = round((declared_seconds - origin_seconds) * rate)
+    n_beyond = len(samples_NC) - n
+    return samples_NC[:n] if n > 0 and _EXACT_SECONDS * rate < n_beyond <= _MOST_PADDING else samples_NC
 
 
 def _frames(

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,14 @@ from numpy.typing import NDArray
 
 from dialogue_ser.errors import MediaError
 from dialogue_ser.media.containers import decode_container
-from dialogue_ser.media.riff import truncation
+from dialogue_ser.media.truncated import truncation
 
 #: How far a span may reach beyond the end of the recording; annotations are often rounded to a tenth of a second.
 SPAN_TOLERANCE_SECONDS = 0.1
+#: Raised when decoding gives other samples than before: features kept in a store are then computed again.
+DECODER_REVISION = 2
+# An MP3 or Opus frame leans on those before it; libsndfile decodes the first ones after a jump wrongly.
+_LEAD_IN_SECONDS = {"MP3": 0.3, "OGG": 0.3, "MPEG": 0.3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +54,8 @@ def decode(
 
     Args:
         path: audio or video file.
-        start_seconds: first second to decode; None = the beginning.
+        start_seconds: first second to decode, counted from the first sample; None = the beginning. Exact to the sample,
+            in Matroska (mkv, webm) to its unit of time, a millisecond.
         end_seconds: where to stop; None = the end. Up to 0.1 s beyond the end of the file is tolerated.
         sample_rate_hz: rate to resample to (soxr HQ); None = keep the file's.
 
@@ -84,6 +90,15 @@ def decode(
     )
 
 
+def decoder_versions() -> dict[str, str]:
+    """What decides the samples that :func:`decode` gives, beside the file: part of every audio encoder's fingerprint.
+
+    >>> sorted(decoder_versions())
+    ['av', 'decoder', 'soundfile', 'soxr']
+    """
+    return {"decoder": str(DECODER_REVISION), **{name: version(name) for name in ("av", "soundfile", "soxr")}}
+
+
 def _check_file(path: Path) -> None:
     if not path.exists():
         raise MediaError(f"{path}: no such file; correct the path, or mask missing audio (--data.on_bad mask)")
@@ -99,7 +114,7 @@ def _check_file(path: Path) -> None:
             "(--data.on_bad mask)"
         ) from error
     if lost is not None:
-        raise MediaError(f"{path}: truncated WAV: {lost}; copy or export it again, or mask it (--data.on_bad mask)")
+        raise MediaError(f"{path}: truncated {lost}; copy or export it again, or mask it (--data.on_bad mask)")
 
 
 def _check_span(path: Path, start_seconds: float | None, end_seconds: float | None) -> None:
@@ -114,13 +129,21 @@ def _check_span(path: Path, start_seconds: float | None, end_seconds: float | No
 def _read(path: Path, start_seconds: float | None, end_seconds: float | None) -> tuple[NDArray[np.float32], int]:
     """Samples (frames, channels) of the span, and their rate: by libsndfile, else by FFmpeg."""
     try:
-        with soundfile.SoundFile(path) as file:
+        file = soundfile.SoundFile(path)
+    except soundfile.LibsndfileError:  # not one of its formats
+        return decode_container(path, start_seconds, end_seconds, SPAN_TOLERANCE_SECONDS)
+    try:
+        with file:
             rate, total = int(file.samplerate), int(file.frames)
             first, last = span_in_samples(path, start_seconds, end_seconds, rate, total)
-            file.seek(first)
-            samples_NC = file.read(last - first, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError:
-        return decode_container(path, start_seconds, end_seconds, SPAN_TOLERANCE_SECONDS)
+            from_sample = max(0, first - round(_LEAD_IN_SECONDS.get(file.format, 0.0) * rate))
+            file.seek(from_sample)
+            samples_NC = file.read(last - from_sample, dtype="float32", always_2d=True)[first - from_sample :]
+    except soundfile.LibsndfileError as error:
+        raise MediaError(
+            f"{path}: cannot be decoded ({error.error_string}); it is damaged or truncated: copy or export it again, "
+            "or mask it (--data.on_bad mask)"
+        ) from error
     if len(samples_NC) < last - first:
         raise MediaError(
             f"{path}: truncated: {last - first} samples expected, {len(samples_NC)} found; copy or export it again, "

@@ -1,0 +1,90 @@
+"""A file that was cut off is refused, whatever its format, instead of giving fewer samples."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from dialogue_ser.errors import MediaError
+from dialogue_ser.media.decode import decode
+from dialogue_ser.media.truncated import truncation
+
+sys.path.insert(0, str(Path(__file__).parent))
+from sounds import chirp, write
+
+FASTSTART = {"movflags": "faststart"}  # its index comes first, so that a decoder plays what there is
+
+
+def cut(path: Path, share: float) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.98])
+@pytest.mark.parametrize(
+    ("name", "codec", "options", "kind"),
+    [
+        ("a.mp4", "aac", {}, "MP4"),
+        ("a.mp4", "aac", FASTSTART, "MP4"),
+        ("a.m4a", "aac", FASTSTART, "MP4"),
+        ("a.mov", "pcm_s16le", FASTSTART, "MP4"),
+        ("a.mkv", "aac", {}, "Matroska"),
+        ("a.mkv", "pcm_s16le", {}, "Matroska"),
+        ("a.webm", "libopus", {}, "Matroska"),
+        ("a.avi", "pcm_s16le", {}, "AVI"),
+    ],
+)
+def test_a_container_cut_off_anywhere_is_refused(tmp_path, name, codec, options, kind, share):
+    rate = 48000 if codec == "libopus" else 16000
+    write(tmp_path / name, chirp(3.0, rate), rate, codec, options=options, with_video=name in ("a.mp4", "a.mkv"))
+    assert truncation(tmp_path / name) is None
+    cut(tmp_path / name, share)
+    with pytest.raises(MediaError, match=rf"{name}: truncated {kind}: .* promises \d+ bytes.*on_bad mask"):
+        decode(tmp_path / name)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.98])
+@pytest.mark.parametrize(
+    ("name", "subtype", "container"),
+    [
+        ("a.wav", "PCM_16", "WAV"),
+        ("a.wav", "PCM_16", "RF64"),
+        ("a.wav", "FLOAT", "WAVEX"),
+        ("a.flac", "PCM_16", "FLAC"),
+        ("a.ogg", "VORBIS", "OGG"),
+        ("a.opus", "OPUS", "OGG"),
+        ("a.mp3", "MPEG_LAYER_III", "MP3"),
+    ],
+)
+def test_a_sound_file_cut_off_anywhere_is_refused(tmp_path, name, subtype, container, share):
+    soundfile.write(tmp_path / name, chirp(3.0, 16000), 16000, subtype=subtype, format=container)
+    assert truncation(tmp_path / name) is None
+    cut(tmp_path / name, share)
+    with pytest.raises(MediaError, match=rf"{name}: .*truncated.*on_bad mask"):
+        decode(tmp_path / name)
+
+
+def test_a_big_endian_wav_is_held_to_its_header(tmp_path):
+    soundfile.write(tmp_path / "a.wav", chirp(1.0, 16000), 16000, endian="BIG", subtype="PCM_16")
+    assert (tmp_path / "a.wav").read_bytes()[:4] == b"RIFX"
+    assert len(decode(tmp_path / "a.wav").samples) == 16000
+    cut(tmp_path / "a.wav", 0.5)
+    with pytest.raises(MediaError, match=r"truncated WAV: .* 32000 bytes of samples"):
+        decode(tmp_path / "a.wav")
+
+
+def test_a_matroska_that_was_streamed_says_no_size_and_is_read(tmp_path):
+    write(tmp_path / "a.mkv", chirp(1.0, 16000), 16000, "pcm_s16le")
+    content = (tmp_path / "a.mkv").read_bytes()
+    at = content.index(b"\x18\x53\x80\x67") + 4
+    (tmp_path / "a.mkv").write_bytes(content[:at] + b"\x01" + b"\xff" * 7 + content[at + 8 :])
+    assert truncation(tmp_path / "a.mkv") is None
+    assert len(decode(tmp_path / "a.mkv").samples) == 16000
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"OggS", b"\x1a\x45\xdf\xa3", b"\0\0\0\0ftyp", b"plain text" * 9])
+def test_odd_beginnings_never_crash(tmp_path, content):
+    (tmp_path / "a.bin").write_bytes(content)
+    found = truncation(tmp_path / "a.bin")
+    assert found is None or "bytes" in found
