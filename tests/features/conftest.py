@@ -1,4 +1,6 @@
+import importlib.util
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,18 @@ def tiny_text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     BertModel(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def speech_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Folder of a tiny speech network by its kind in speech_models.py; each is made once."""
+    # --import-mode=importlib puts no test folder on sys.path, so the maker is loaded by its path.
+    spec = importlib.util.spec_from_file_location("speech_models", Path(__file__).with_name("speech_models.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return cache(lambda kind: module.save_tiny(kind, tmp_path_factory.mktemp(kind)))
 
 
 @pytest.fixture
