@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -88,14 +89,25 @@ def sample() -> Path:
 @pytest.fixture(scope="session")
 def write_run() -> Callable[..., Path]:
     """Writes a run directory made up by tests/synthetic_run.py."""
-    # --import-mode=importlib puts no test folder on sys.path, so the maker is loaded by its path.
-    spec = importlib.util.spec_from_file_location("synthetic_run", Path(__file__).with_name("synthetic_run.py"))
+    write: Callable[..., Path] = _maker("synthetic_run").write_run
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_nemo() -> Callable[..., Path]:
+    """Writes a corpus in nEMO's layout made up by tests/synthetic_nemo.py."""
+    write: Callable[..., Path] = _maker("synthetic_nemo").write_nemo
+    return write
+
+
+def _maker(name: str) -> ModuleType:
+    # --import-mode=importlib puts no test folder on sys.path, so a maker is loaded by its path.
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    write: Callable[..., Path] = module.write_run
-    return write
+    return module
 
 
 @pytest.fixture

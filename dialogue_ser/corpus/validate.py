@@ -123,6 +123,10 @@ def _id_gaps(corpus: Corpus) -> Iterator[str]:
 
 def _numbers(dialogue: Dialogue) -> list[int]:
     """The numbers that end the utterance ids, or [] where the ids are not numbered in one way."""
+    if (
+        dialogue.utterances[0].id == dialogue.id
+    ):  # a corpus of single utterances: the number is the clip's, not a turn's
+        return []
     matches = [_NUMBERED.fullmatch(turn.id) for turn in dialogue]
     found = [match for match in matches if match is not None]
     if len(found) < len(matches) or len({match[1] for match in found}) > 1:

@@ -106,3 +106,13 @@ def test_dialogues_of_one_and_of_five_hundred_turns_are_fine():
     long = tuple(turn(f"d_utt{number}") for number in range(500))
     assert validate(corpus(*long)).warnings == ()
     assert validate(corpus(turn("d_utt0"))).warnings == ()
+
+
+def test_numbers_of_single_utterances_are_no_turn_numbers():
+    turns = [Utterance(id=f"all/EB0_anger_{number}", speaker="EB0", text="x", label="joy") for number in (31, 34)]
+    single = Corpus(
+        name="single",
+        label_set=LabelSet("emotion", ("joy",)),
+        splits={"all": tuple(Dialogue(turn.id, (turn,)) for turn in turns)},
+    )
+    assert validate(single).warnings == ()

@@ -14,6 +14,7 @@ from dialogue_ser.errors import ConfigError, unknown_name
 #: name → "module:function", imported when first used. Others join through the entry-point group dialogue_ser.readers.
 READERS: dict[str, str] = {
     "meld": "dialogue_ser.corpus.readers.meld:read_meld",
+    "nemo": "dialogue_ser.corpus.readers.nemo:read_nemo",
     "sample": "dialogue_ser.corpus.readers.meld:read_sample",
     "table": "dialogue_ser.corpus.readers.table:read_table",
 }

@@ -1,0 +1,153 @@
+"""nEMO (Christop, LREC-COLING 2024): acted Polish utterances, nine speakers, six emotions, one clip a row."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dialogue_ser.corpus.locate import find_data
+from dialogue_ser.corpus.paths import resolve_inside
+from dialogue_ser.corpus.rows import Row, read_rows
+from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.corpus.validate import problems_of
+from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
+
+#: The classes as data.tsv spells them, in alphabetical order (the corpus states none).
+LABEL_SETS: Mapping[str, LabelSet] = {
+    "emotion": LabelSet("emotion", ("anger", "fear", "happiness", "neutral", "sadness", "surprised"))
+}
+#: The corpus comes without splits: protocols (`dialogue-ser crossval`) cut it.
+SPLIT = "all"
+LANGUAGE = "pl"
+TABLE, CLIPS = "data.tsv", "samples"
+
+_COLUMNS = ("file_id", "emotion", "raw_text", "speaker_id", "gender", "age")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NemoSpeaker:
+    """What the corpus says of a speaker.
+
+    Args:
+        gender: female or male.
+        age: years.
+    """
+
+    gender: str
+    age: int
+
+
+def read_nemo(path: str | Path | None = None, labels: str = "emotion", on_bad: str = "error") -> Corpus:
+    """Read nEMO's ``data.tsv`` and ``samples/``, or a subset in the same layout.
+
+    Every utterance is a dialogue of one turn in the split ``all``, with id ``all/EB0_anger_31`` after its file; text is
+    the transcript as spoken (``raw_text``), in Polish. Gender and age have no place in an utterance:
+    :func:`read_speakers` gives them.
+
+    Args:
+        path: folder of data.tsv and samples/; None = ``find_data("nemo")``.
+        labels: emotion (6 classes).
+        on_bad: ``mask`` leaves a turn without audio where its clip is missing and counts it in the warnings; ``error``
+            lists every missing clip.
+
+    Raises:
+        MissingDataError: no such folder, or no data.tsv in it.
+        ConfigError: unknown label set.
+        CorpusError: bad rows, missing clips: all of them.
+    """
+    if labels not in LABEL_SETS:
+        raise ConfigError(f"reader nemo: {unknown_name('label set', labels, LABEL_SETS)}")
+    folder = _folder(path)
+    problems: list[str] = []
+    missing: list[str] = []
+    turns = list(_utterances(folder, problems, missing))
+    warnings = []
+    if missing and on_bad == "mask":
+        shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
+        warnings.append(f"{len(missing)} turns have no clip and are masked ({shown})")
+    elif missing:
+        problems += [
+            f"{name}: no such file in {folder / CLIPS}; add it, or mask missing audio (--data.on_bad mask)"
+            for name in missing
+        ]
+    corpus = Corpus(
+        name="nemo",
+        label_set=LABEL_SETS[labels],
+        splits={SPLIT: tuple(Dialogue(turn.id, (turn,)) for turn in turns)},
+        licence="CC BY-NC-SA 4.0 (nEMO, Christop, LREC-COLING 2024); language: Polish",
+        warnings=tuple(warnings),
+    )
+    if problems:
+        raise CorpusError(*problems, *(problems_of(corpus) if turns else []))
+    return corpus
+
+
+def read_speakers(path: str | Path | None = None) -> dict[str, NemoSpeaker]:
+    """Gender and age of every speaker, by speaker id in sorted order.
+
+    Args:
+        path: as in :func:`read_nemo`.
+
+    Raises:
+        MissingDataError: no such folder, or no data.tsv in it.
+        CorpusError: an age that is no whole number, or a speaker who is described in two ways: all of them.
+    """
+    rows = read_rows(_folder(path) / TABLE)
+    rows.require(_COLUMNS)
+    first: dict[str, tuple[NemoSpeaker, str]] = {}
+    problems = []
+    for row in rows:
+        name, gender, age = (row.values[column].strip() for column in ("speaker_id", "gender", "age"))
+        if not (age.isascii() and age.isdigit()):
+            problems.append(f"{row.origin}: age {age!r} is no whole number of years; correct it")
+            continue
+        speaker = NemoSpeaker(gender=gender, age=int(age))
+        there, origin = first.setdefault(name, (speaker, row.origin))
+        if there != speaker:
+            problems.append(
+                f"{row.origin}: speaker {name} is {gender}, {age}; {origin} says {there.gender}, {there.age}; "
+                "correct one of them"
+            )
+    if problems:
+        raise CorpusError(*problems)
+    return {name: first[name][0] for name in sorted(first)}
+
+
+def _folder(path: str | Path | None) -> Path:
+    folder = find_data("nemo") if path is None else Path(path)
+    if not (folder / TABLE).is_file():
+        raise MissingDataError(
+            f"{folder}: {TABLE} is missing; give the folder that holds it and {CLIPS}/ (--data.path)"
+        )
+    return folder
+
+
+def _utterances(folder: Path, problems: list[str], missing: list[str]) -> Iterator[Utterance]:
+    """Each row's utterance; problems of bad rows and origins of rows without a clip are appended."""
+    rows = read_rows(folder / TABLE)
+    rows.require(_COLUMNS)
+    for row in rows:
+        name = row.values["file_id"].strip()
+        stem = Path(name).stem
+        if not stem or Path(name).name != name:
+            problems.append(f"{row.origin}: file_id {name!r} is no file name; write the name of a clip in {CLIPS}/")
+            continue
+        try:
+            clip: Path | None = resolve_inside(folder / CLIPS, name)
+        except ValueError as error:
+            problems.append(f"{row.origin}: {error}")
+            continue
+        if clip is not None and not clip.is_file():
+            missing.append(f"{row.origin} ({name})")
+            clip = None
+        yield _utterance(row, f"{SPLIT}/{stem}", clip)
+
+
+def _utterance(row: Row, name: str, clip: Path | None) -> Utterance:
+    return Utterance(
+        id=name,
+        speaker=row.values["speaker_id"].strip(),
+        text=row.values["raw_text"] or None,
+        audio=None if clip is None else AudioRef(clip),
+        label=row.values["emotion"].strip() or None,
+        origin=row.origin,
+    )
