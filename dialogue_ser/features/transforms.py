@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import ndtri
 
-from dialogue_ser.corpus.schema import Dialogue
+from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError, unknown_name
 from dialogue_ser.features.api import Array
 
@@ -22,11 +22,14 @@ class Transform:
     Attributes:
         name: registry name.
         is_causal: False if a turn's output depends on later turns of its dialogue.
+        is_transductive: True if it learns from unlabelled recordings of the dialogues it is applied to, so that scores
+            with it must be reported apart.
         arrays: float64 state by name, set by ``fit``; becomes safetensors.
     """
 
     name: ClassVar[str]
     is_causal: ClassVar[bool] = True
+    is_transductive: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.arrays: dict[str, Array] = {}
@@ -186,19 +189,44 @@ class SpeakerZScore(Transform):
             position[key] = np.arange(end - len(np.atleast_2d(row)), end)
         fallback = np.where(self.arrays["deviation"] > 0, self.arrays["deviation"], 1.0)
         z_ND = (x_ND - self.arrays["mean"]) / fallback
-        for dialogue in dialogues:
-            for speaker in dialogue.speakers:
-                turns = [turn.id for turn in dialogue if turn.speaker == speaker and turn.id in position]
-                if len(turns) < self._FEWEST_TURNS:
-                    continue
-                own = np.concatenate([position[turn] for turn in turns])
-                mean, deviation = _mean_and_deviation(x_ND[own])
-                z_ND[own] = (x_ND[own] - mean) / np.where(deviation > 0, deviation, fallback)
+        for turns in self._groups(dialogues):
+            present = [turn for turn in turns if turn in position]
+            if len(present) < self._FEWEST_TURNS:
+                continue
+            own = np.concatenate([position[turn] for turn in present])
+            mean, deviation = _mean_and_deviation(x_ND[own])
+            z_ND[own] = (x_ND[own] - mean) / np.where(deviation > 0, deviation, fallback)
         return z_ND
+
+    def _groups(self, dialogues: Sequence[Dialogue]) -> list[list[str]]:
+        """Ids of turns that are normalised together."""
+        return [
+            [turn.id for turn in dialogue if turn.speaker == speaker]
+            for dialogue in dialogues
+            for speaker in dialogue.speakers
+        ]
+
+
+class CorpusSpeakerZScore(SpeakerZScore):
+    """Per feature, mean 0 and deviation 1 over all turns of one speaker in all dialogues given together.
+
+    For single utterances: it takes a new speaker's level and spread from the recordings that are to be labelled, so it
+    wants several of each speaker, of all emotions. Scores with it are not those of a system that meets one utterance.
+    """
+
+    name = "corpus-speaker-zscore"
+    is_transductive = True
+
+    def _groups(self, dialogues: Sequence[Dialogue]) -> list[list[str]]:
+        members: dict[str, list[str]] = {}
+        for turn in utterances(dialogues):
+            members.setdefault(turn.speaker, []).append(turn.id)
+        return list(members.values())
 
 
 TRANSFORMS: dict[str, type[Transform]] = {
-    kind.name: kind for kind in (Impute, Standardise, Rank, QuantileGaussian, L2, Log, SpeakerZScore)
+    kind.name: kind
+    for kind in (Impute, Standardise, Rank, QuantileGaussian, L2, Log, SpeakerZScore, CorpusSpeakerZScore)
 }
 
 

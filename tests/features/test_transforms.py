@@ -157,3 +157,16 @@ def test_unknown_names_and_empty_train_are_refused(talks) -> None:
         from_state({"name": "magic"}, {})
     with pytest.raises(FeatureError, match="no rows"):
         build_transform("impute").fit({}, talks)
+
+
+def test_corpus_speaker_zscore_normalises_each_speaker_over_all_dialogues_given(talks) -> None:
+    rows = rows_for(talks)
+    fitted = build_transform("corpus-speaker-zscore").fit(rows, talks)
+    new = fitted.apply(rows, talks)
+    mona = np.stack([new[f"d{i}_utt7"] for i in range(5)])  # one turn a dialogue
+    np.testing.assert_allclose(mona.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(mona.std(0), 1, atol=1e-5)
+    shifted = {key: row + (100 if key.endswith("utt7") else 0) for key, row in rows.items()}
+    np.testing.assert_allclose(fitted.apply(shifted, talks)["d0_utt7"], new["d0_utt7"], rtol=1e-3, atol=1e-4)
+    assert TRANSFORMS["corpus-speaker-zscore"].is_transductive is True
+    assert TRANSFORMS["standardise"].is_transductive is False
