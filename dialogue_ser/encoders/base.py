@@ -1,5 +1,6 @@
 """What an utterance encoder trained inside the model is: ids or frames of a turn in, one vector out."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, ClassVar, Literal
 
@@ -7,7 +8,9 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
-FrontEnd = Literal["words", "frames"]
+from dialogue_ser.nn.transfer import send
+
+FrontEnd = Literal["words", "subwords", "frames"]
 
 
 class TrainedEncoder(nn.Module):
@@ -20,7 +23,8 @@ class TrainedEncoder(nn.Module):
     Attributes:
         name: registry name.
         description: one line for ``dialogue-ser encoders``.
-        front_end: what it reads: ``words`` (word ids by a vocabulary from train) or ``frames`` of a frozen encoder.
+        front_end: what it reads: ``words`` (word ids by a vocabulary from train), ``subwords`` (ids by a pretrained
+            tokenizer) or ``frames`` of a frozen encoder.
         Config: its options.
         out_dim: D of its output.
     """
@@ -36,10 +40,24 @@ class TrainedEncoder(nn.Module):
         """Names of the module's own options."""
         return tuple(field.name for field in fields(cls.Config))
 
+    def depths(self) -> Mapping[str, int]:
+        """Parameter → layers above it, for parameters that begin pretrained: their learning rate is one apart."""
+        return {}
+
     def encode_rows(
-        self, values_NL: Shaped[Tensor, "row length *feature"], lengths_N: Int[Tensor, " row"]
+        self,
+        values_NL: Shaped[Tensor, "row length *feature"],
+        lengths_N: Int[Tensor, " row"],
+        host_lengths_N: Int[Tensor, " row"],
     ) -> Float[Tensor, "row out"]:
-        """One vector per row; values beyond a row's length are anything."""
+        """One vector per row; values beyond a row's length are anything.
+
+        Args:
+            values_NL: at least one row.
+            lengths_N: valid values per row.
+            host_lengths_N: the same on the CPU: sizes that depend on lengths are asked here, because asking a GPU would
+                wait for everything it has yet to do.
+        """
         raise NotImplementedError
 
     def forward(
@@ -48,16 +66,25 @@ class TrainedEncoder(nn.Module):
         lengths_BT: Int[Tensor, "batch turn"],
         is_present_BT: Bool[Tensor, "batch turn"],
     ) -> Float[Tensor, "batch turn out"]:
-        """One vector per turn, zero where the turn is padding or lacks the modality."""
-        lengths_N = lengths_BT[is_present_BT]
-        if len(lengths_N) == 0:
+        """One vector per turn, zero where the turn is padding or lacks the modality.
+
+        Args:
+            values_BTL: on the model's device.
+            lengths_BT: valid values per turn, best on the CPU (``DialogueBatch.on_host``): which rows are computed is
+                planned there, and on a GPU they would have to be waited for.
+            is_present_BT: as the lengths.
+        """
+        is_present_M = is_present_BT.cpu().flatten()
+        host_lengths_N = lengths_BT.cpu().flatten()[is_present_M]
+        if len(host_lengths_N) == 0:
             out_like = values_BTL if values_BTL.is_floating_point() else next(self.parameters())
             return out_like.new_zeros(*is_present_BT.shape, self.out_dim)
-        longest = int(lengths_N.max())
-        rows_ND = self.encode_rows(values_BTL[is_present_BT][:, :longest], lengths_N)
-        out_BTD = rows_ND.new_zeros(*is_present_BT.shape, self.out_dim)
-        out_BTD[is_present_BT] = rows_ND
-        return out_BTD
+        rows = is_present_M.nonzero()[:, 0]
+        row_N, lengths_N = send([rows.numpy(), host_lengths_N.numpy()], values_BTL.device)
+        values_NL = values_BTL.flatten(0, 1).index_select(0, row_N)[:, : int(host_lengths_N.max())]
+        rows_ND = self.encode_rows(values_NL, lengths_N, host_lengths_N)
+        out_MD = rows_ND.new_zeros(len(is_present_M), self.out_dim).index_copy(0, row_N, rows_ND)
+        return out_MD.view(*is_present_BT.shape, self.out_dim)
 
 
 def is_valid(lengths_N: Int[Tensor, " row"], longest: int) -> Bool[Tensor, "row length"]:

@@ -39,7 +39,10 @@ class MeanPool(TrainedEncoder):
         self.dropout = nn.Dropout(config.dropout)
 
     def encode_rows(
-        self, values_NL: Float[Tensor, "row length feature"], lengths_N: Int[Tensor, " row"]
+        self,
+        values_NL: Float[Tensor, "row length feature"],
+        lengths_N: Int[Tensor, " row"],
+        host_lengths_N: Int[Tensor, " row"],
     ) -> Float[Tensor, "row feature"]:
         """Mean of the first ``length`` frames of each row."""
         is_padding_NL = ~is_valid(lengths_N, values_NL.shape[1])

@@ -73,7 +73,10 @@ class TextCNN(TrainedEncoder):
         self.dense = nn.Linear(len(config.widths) * config.n_filters, config.out_dim)
 
     def encode_rows(
-        self, values_NL: Int[Tensor, "row length"], lengths_N: Int[Tensor, " row"]
+        self,
+        values_NL: Int[Tensor, "row length"],
+        lengths_N: Int[Tensor, " row"],
+        host_lengths_N: Int[Tensor, " row"],
     ) -> Float[Tensor, "row out"]:
         """One vector per text of word ids."""
         n_rows, longest = values_NL.shape
@@ -85,7 +88,7 @@ class TextCNN(TrainedEncoder):
         ids_NL = nn.functional.pad(ids_NL, (0, room))
         x_NLE = self.embedding_dropout(self.embedding(ids_NL))
         pooled = [
-            self._pooled(x_NLE, lengths_N, width, layer)
+            self._pooled(x_NLE, lengths_N, int(_n_windows(host_lengths_N, width).sum()), width, layer)
             for width, layer in zip(self.config.widths, self.filters, strict=True)
         ]
         out_ND: Tensor = self.dense(self.dropout(torch.cat(pooled, dim=-1)))
@@ -94,11 +97,16 @@ class TextCNN(TrainedEncoder):
 
     @staticmethod
     def _pooled(
-        x_NLE: Float[Tensor, "row length embedding"], lengths_N: Int[Tensor, " row"], width: int, layer: nn.Module
+        x_NLE: Float[Tensor, "row length embedding"],
+        lengths_N: Int[Tensor, " row"],
+        n_windows: int,
+        width: int,
+        layer: nn.Module,
     ) -> Float[Tensor, "row filter"]:
         """ReLU of each filter's maximum over the windows that lie inside the text (at least one)."""
-        n_windows_N = (lengths_N - width).clamp_min(0) + 1
-        row_W = torch.repeat_interleave(torch.arange(len(lengths_N), device=x_NLE.device), n_windows_N)
+        n_windows_N = _n_windows(lengths_N, width)
+        row_N = torch.arange(len(lengths_N), device=x_NLE.device)
+        row_W = torch.repeat_interleave(row_N, n_windows_N, output_size=n_windows)  # nobody need ask a GPU for the size
         first_N = n_windows_N.cumsum(0) - n_windows_N
         start_W = torch.arange(len(row_W), device=x_NLE.device) - first_N[row_W]
         place_WK = start_W[:, None] + torch.arange(width, device=x_NLE.device)
@@ -107,3 +115,8 @@ class TextCNN(TrainedEncoder):
         lowest_NF = scores_WF.new_full((len(lengths_N), scores_WF.shape[1]), -torch.inf)
         best_NF = lowest_NF.scatter_reduce(0, row_W[:, None].expand_as(scores_WF), scores_WF, "amax")
         return torch.relu(best_NF)
+
+
+def _n_windows(lengths_N: Int[Tensor, " row"], width: int) -> Int[Tensor, " row"]:
+    """Windows of a filter inside each text; a text shorter than it is read once, with zeros behind."""
+    return (lengths_N - width).clamp_min(0) + 1

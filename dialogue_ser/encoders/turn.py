@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders import build_input
+from dialogue_ser.encoders.base import TrainedEncoder
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.nn.fusion import ConcatFusion
@@ -44,9 +45,14 @@ class TurnEncoder(nn.Module):
 
     def forward(self, batch: DialogueBatch) -> FeaturesBTD:
         """X of every turn; 0 where a modality is absent and on padding."""
-        vectors = {
-            name: encoder(batch.features[name], batch.lengths.get(name), batch.is_present[name])
-            for name, encoder in self.encoders.items()
-        }
+        vectors = {name: self._vector(name, batch) for name in self.encoders}
         x_BTD: Tensor = self.fusion(vectors, batch.is_present)
         return x_BTD
+
+    def _vector(self, name: str, batch: DialogueBatch) -> FeaturesBTD:
+        """One modality; a trained encoder plans on the host which turns it computes."""
+        encoder, lengths_BT, is_present_BT = self.encoders[name], batch.lengths.get(name), batch.is_present[name]
+        if isinstance(encoder, TrainedEncoder) and lengths_BT is not None:
+            lengths_BT, is_present_BT = batch.on_host(lengths_BT), batch.on_host(is_present_BT)
+        vector_BTD: Tensor = encoder(batch.features[name], lengths_BT, is_present_BT)
+        return vector_BTD

@@ -11,6 +11,7 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
+from dialogue_ser.nn.transfer import send
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,8 +68,12 @@ class BiGRU(DialogueSystem):
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
         """Log-probabilities of every turn; it has no attention to show."""
         x_BTD = self.turns(batch)
-        packed = pack_padded_sequence(x_BTD, batch.n_turns_host, batch_first=True, enforce_sorted=False)
+        # sorted here, because torch would do it by asking the device
+        n_turns_B, order_B = torch.sort(batch.n_turns_host, descending=True)
+        order, place = send([order_B.numpy(), order_B.argsort().numpy()], x_BTD.device)
+        packed = pack_padded_sequence(x_BTD.index_select(0, order), n_turns_B, batch_first=True)
         h_BTH, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x_BTD.shape[1])
+        h_BTH = h_BTH.index_select(0, place)
         return Output(torch.log_softmax(self.head(self.dropout(h_BTH)), dim=-1), {})
 
     def stream(self) -> TurnReader:

@@ -28,6 +28,8 @@ from jaxtyping import Bool, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dialogue_ser.nn.transfer import send
+
 Indices = NDArray[np.int64]
 
 
@@ -135,7 +137,7 @@ def build_layout(
     previous_row = np.arange(n_active[0], len(step)) - np.repeat(n_active[:-1], n_active[1:])
     # one tensor for all indices: on CUDA one copy, not five a step
     indices = [turn_of_row, previous_row, np.stack([dialogue, step]), *pieces]
-    tensors = _to_device(indices, device or speaker_BT.device)
+    tensors = send(indices, device or speaker_BT.device)
     first_row = np.concatenate([[0], np.cumsum(n_active)]).tolist()
     split = [torch.split(tensor, size) for tensor, size in zip(tensors[3:8], sizes, strict=True)]
     steps = []
@@ -284,11 +286,3 @@ def _plan_states(speaker: Indices, is_real: NDArray[np.bool_], *, looks_ahead: b
         is_update=is_update,
         heard=heard,
     )
-
-
-def _to_device(arrays: list[Indices], device: torch.device) -> list[Tensor]:
-    """Flattened arrays as tensors that were copied together."""
-    joined = torch.from_numpy(np.concatenate([array.reshape(-1) for array in arrays]))
-    if device.type == "cuda":
-        joined = joined.pin_memory()
-    return list(torch.split(joined.to(device, non_blocking=True), [array.size for array in arrays]))

@@ -174,7 +174,8 @@ class DialogueRecurrence(RecurrenceParameters):
             pool = torch.cat([pool, after.speaker, after.listener], dim=1)
             g_steps.append(g)
             felt_steps.append(after.speaker.view(self.n_directions, -1, *after.speaker.shape[1:]))
-        felt = torch.cat(felt_steps, dim=2)[:, list(self.wiring.planes_felt)]
+        felt = torch.cat(felt_steps, dim=2)
+        felt = torch.stack([felt[:, j] for j in self.wiring.planes_felt], dim=1)  # a list as index would wait for a GPU
         return Recurred(torch.cat(g_steps, dim=1), felt)
 
     def emotion_gates(self, x_KND: Tensor, g_KNG: Tensor, felt_KFNP: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from dialogue_ser.encoders import TRAINED_ENCODERS, build_input
 from dialogue_ser.encoders.meanpool import MeanPool
@@ -38,3 +39,23 @@ def test_registered_encoders_declare_what_they_are() -> None:
 def test_what_does_not_fit_is_refused(spec, complaint) -> None:
     with pytest.raises(ConfigError, match=complaint):
         build_input(spec)
+
+
+@pytest.mark.parametrize("spec", [InputSpec(kind="frames", dim=3), InputSpec(kind="tokens", dim=9, encoder="textcnn")])
+def test_only_turns_that_are_present_are_computed_and_asked_for_on_the_host(spec) -> None:
+    """The lengths of the rows stand twice: for the device, and on the CPU for who needs to know them."""
+    encoder, seen = build_input(spec).eval(), []
+    compute = encoder.encode_rows
+
+    def note(values_NL, lengths_N, host_lengths_N):
+        seen.append((tuple(values_NL.shape[:2]), lengths_N.tolist(), host_lengths_N.tolist()))
+        return compute(values_NL, lengths_N, host_lengths_N)
+
+    encoder.encode_rows = note
+    lengths = torch.tensor([[4, 0, 2], [1, 7, 0]])
+    present = torch.tensor([[True, False, True], [True, False, False]])  # 7 values of a turn that is masked
+    values = torch.ones(2, 3, 7, 3) if spec.kind == "frames" else torch.ones(2, 3, 7, dtype=torch.int64)
+    out = encoder(values, lengths, present)
+    assert seen == [((3, 4), [4, 2, 1], [4, 2, 1])]
+    assert torch.equal(out.any(-1), present)
+    assert out.shape == (2, 3, encoder.out_dim)

@@ -1,0 +1,141 @@
+"""No registered system waits for its device inside a training step, seen on meta, a device whose values none can read.
+
+Reading a value raises there by itself. Copying to it would not, so a dispatch mode refuses what on a GPU would block: a
+copy that is not ``non_blocking``, and a tensor on the CPU that an operation on the device has to fetch. It cannot see
+an index that is a Python list (``x[:, [0, 1]]``), which on a GPU is copied there as well: nobody may write that.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from dialogue_ser.batch.dialogue_batch import DialogueBatch
+from dialogue_ser.features.api import InputSpec
+from dialogue_ser.models import MODELS, build_model
+
+INPUTS = {
+    "vector": InputSpec(kind="vector", dim=5),
+    "frames": InputSpec(kind="frames", dim=4),
+    "tokens": InputSpec(kind="tokens", dim=30, encoder="textcnn", options={"word_dropout": 0.1}),
+}
+# torch wants these on the CPU: packed sequences are planned there
+PLANNED_ON_HOST = ("_pack_padded_sequence", "_pad_packed_sequence", "gru", "_thnn_fused_gru_cell")
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses operations that would make the host wait, in forward and in backward."""
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        given = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
+        out = operation(*args, **kwargs)
+        made = [value for value in tree_leaves(out) if isinstance(value, Tensor)]
+        devices = {value.device.type for value in [*given, *made] if value.dim()}  # plain numbers may cross
+        if devices == {"cpu", "meta"} and not kwargs.get("non_blocking"):
+            name = operation.overloadpacket.__name__
+            blocking_copy = name == "copy_" and not (len(args) > 2 and args[2])
+            if blocking_copy or name not in (*PLANNED_ON_HOST, "copy_"):
+                raise AssertionError(f"{operation} would wait for the device")
+        return out
+
+
+@pytest.fixture(autouse=True)
+def _no_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meta has none, not even to switch it off."""
+    monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())
+
+
+def _batch(names: Sequence[str]) -> DialogueBatch:
+    generator, n_turns = torch.Generator().manual_seed(3), torch.tensor([3, 6, 1])
+    is_real = torch.arange(6) < n_turns[:, None]
+    lengths = torch.where(is_real, torch.randint(1, 9, is_real.shape, generator=generator), 0)
+    lengths[0, 1] = 0  # a turn that lacks everything but its vector
+    values = {
+        "vector": torch.randn(*is_real.shape, 5, generator=generator),
+        "frames": torch.randn(*is_real.shape, 9, 4, generator=generator),
+        "tokens": torch.randint(1, 30, (*is_real.shape, 9), generator=generator),
+    }
+    return DialogueBatch(
+        features={name: values[name] for name in names},
+        is_present={name: is_real if name == "vector" else lengths > 0 for name in names},
+        lengths={name: lengths for name in names if name != "vector"},
+        speaker=torch.where(is_real, torch.arange(6) % 3, -1),
+        n_turns=n_turns,
+        label=torch.where(is_real, 1, -100),
+        is_real_turn=is_real,
+        utterance_ids=tuple(tuple(f"{b}-{t}" for t in range(n)) for b, n in enumerate(n_turns.tolist())),
+    )
+
+
+def _train(model: str, options: Mapping[str, Any], names: Sequence[str]) -> None:
+    system = build_model(model, options, {name: INPUTS[name] for name in names}, 3).to("meta").train()
+    batch = _batch(names).to("meta")
+    with NoWaiting():
+        log_probs = system(batch).log_probs_BTC
+        log_probs.sum().backward()
+    assert log_probs.shape == (3, 6, 3)
+    assert [name for name, own in system.named_parameters() if own.requires_grad and own.grad is None] == []
+
+
+@pytest.mark.parametrize("names", [("vector",), ("tokens",), ("frames",), ("vector", "tokens", "frames")], ids="+".join)
+@pytest.mark.parametrize("model", MODELS)
+def test_forward_and_backward_of_a_training_step_ask_the_device_nothing(model: str, names: tuple[str, ...]) -> None:
+    _train(model, {}, names)
+
+
+@pytest.mark.parametrize("model", ["emotion-rnn", "dialogue-rnn"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"attention": "simple"},
+        {"attention": "simple-linear", "listeners": "hold"},
+        {"attention": "general2-tanh", "listeners": "update"},
+        {"attention": "concat"},
+        {"causal": True},
+    ],
+    ids=lambda options: "-".join(map(str, options.values())),
+)
+def test_neither_does_any_way_to_compute_the_recurrence(model: str, options: dict[str, Any]) -> None:
+    _train(model, options, ["vector"])
+
+
+def _no_modality(batch: DialogueBatch) -> DialogueBatch:
+    nothing = {name: present & False for name, present in batch.is_present.items()}
+    return replace(batch, is_present=nothing)
+
+
+def test_a_batch_without_any_text_is_noticed_on_the_host() -> None:
+    system = build_model("emotion-rnn", {}, {"tokens": INPUTS["tokens"]}, 3).to("meta")
+    with NoWaiting():
+        assert system(_no_modality(_batch(["tokens"])).to("meta")).log_probs_BTC.shape == (3, 6, 3)
+
+
+def _read(x: Tensor) -> object:
+    return x[x > 0]
+
+
+def _send_and_wait(x: Tensor) -> object:
+    return torch.ones(3).to(x.device)
+
+
+def _index_from_the_host(x: Tensor) -> object:
+    return x[torch.tensor([0, 1])]
+
+
+def _write_and_wait(x: Tensor) -> object:
+    return x[0].copy_(torch.ones(3))
+
+
+@pytest.mark.parametrize("waiting", [_read, _send_and_wait, _index_from_the_host, _write_and_wait])
+def test_what_would_wait_is_refused(waiting: Callable[[Tensor], object]) -> None:
+    with NoWaiting(), pytest.raises((AssertionError, NotImplementedError, RuntimeError), match=r"wait|meta"):
+        waiting(torch.empty(3, 3, device="meta"))
