@@ -1,30 +1,36 @@
-"""openSMILE functionals of every utterance's audio, in several processes."""
+"""openSMILE functionals or low-level descriptors of every utterance's audio, in several processes."""
 
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
-from dialogue_ser.errors import ConfigError, FeatureError, MediaError
+from dialogue_ser.errors import ConfigError, FeatureError, MediaError, unknown_name
 from dialogue_ser.features.api import Array, InputKind
 from dialogue_ser.features.audio_input import OnBad, decode_turn, problem_of, raise_if_bad
 from dialogue_ser.features.traits import EncoderTraits
+from dialogue_ser.media.decode import decoder_versions
 
 FEATURE_SETS = {"eGeMAPSv02": 88, "emobase": 988, "ComParE_2016": 6373}
+LOW_LEVEL_DESCRIPTORS = {"eGeMAPSv02": 25, "emobase": 26, "ComParE_2016": 65}
+LEVELS = {"functionals": "Functionals", "lld": "LowLevelDescriptors"}
 # Below this many clips starting processes costs more than it saves.
 _WORTH_PROCESSES = 16
 _ONE_AT_A_TIME = threading.Lock()  # openSMILE is not thread-safe
 
 
 class OpenSmile:
-    """One vector of functionals per utterance that has audio.
+    """One vector of functionals, or frames of low-level descriptors, per utterance that has audio.
 
     Args:
-        feature_set: eGeMAPSv02 (88 values), emobase (988) or ComParE_2016 (6373).
+        feature_set: eGeMAPSv02, emobase or ComParE_2016.
+        level: functionals = one vector (88, 988 or 6373 values); lld = the low-level descriptors they are taken of, as
+            frames every 10 ms (25, 26 or 65 values); where there is no voice, pitch is 0.
         sample_rate_hz: every clip is downmixed and resampled to it first; part of the fingerprint.
         processes: worker processes; 0 = one per CPU core.
         on_bad: error, or mask clips that cannot be decoded or are too short for openSMILE (below about 0.1 s).
@@ -35,15 +41,14 @@ class OpenSmile:
         on_progress: called with the number of clips just finished; may be set.
 
     Raises:
-        ConfigError: unknown feature set, or an option out of range.
+        ConfigError: unknown feature set or level, or an option out of range.
     """
-
-    kind: InputKind = "vector"
 
     def __init__(
         self,
         *,
         feature_set: str = "eGeMAPSv02",
+        level: str = "functionals",
         sample_rate_hz: int = 16000,
         processes: int = 0,
         on_bad: OnBad = "error",
@@ -51,29 +56,33 @@ class OpenSmile:
     ) -> None:
         if feature_set not in FEATURE_SETS:
             raise ConfigError(f"opensmile: feature_set {feature_set!r} is none of {', '.join(FEATURE_SETS)}")
+        if level not in LEVELS:
+            raise ConfigError(f"opensmile: {unknown_name('level', level, LEVELS)}")
         if sample_rate_hz < 8000 or processes < 0:
             raise ConfigError(
                 f"opensmile: sample_rate_hz {sample_rate_hz} must be at least 8000, processes {processes} at least 0"
             )
         self.name = "opensmile"
+        self.kind: InputKind = "frames" if level == "lld" else "vector"
         self.modality = modality
         self.traits = EncoderTraits(context=(0, 0), reads=("audio",), may_be_nan=True)
         self.n_masked = 0
         self.on_progress: Callable[[int], None] | None = None
         self._feature_set = feature_set
+        self._level = level
         self._sample_rate_hz = sample_rate_hz
         self._processes = processes
         self._on_bad: OnBad = on_bad
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Feature set, rate, versions."""
-        from importlib.metadata import version
-
-        versions = {"opensmile": version("opensmile")}
-        return {"feature_set": self._feature_set, "sample_rate_hz": self._sample_rate_hz, "versions": versions}
+        """Feature set, level, rate, versions."""
+        # Models saved before there was a level must find what they were trained with.
+        level = {} if self._level == "functionals" else {"level": self._level}
+        versions = {"opensmile": version("opensmile"), **decoder_versions()}
+        return {"feature_set": self._feature_set, **level, "sample_rate_hz": self._sample_rate_hz, "versions": versions}
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
-        """float32 ``[D]`` for every utterance whose audio can be used.
+        """float32 ``[D]``, or ``[L, D]`` at level lld, for every utterance whose audio can be used.
 
         Raises:
             MediaError: ``on_bad`` is ``error`` and clips are broken, missing or too short; names all of them.
@@ -97,7 +106,7 @@ class OpenSmile:
         import joblib  # type: ignore[import-untyped]
 
         processes = self._processes or joblib.cpu_count()
-        tasks = [(turn, self._feature_set, self._sample_rate_hz) for turn in turns]
+        tasks = [(turn, self._feature_set, self._level, self._sample_rate_hz) for turn in turns]
         if processes == 1 or len(turns) < _WORTH_PROCESSES:
             yield from (extract(*task) for task in tasks)
             return
@@ -113,8 +122,8 @@ class OpenSmile:
             ) from error
 
 
-def extract(turn: Utterance, feature_set: str, sample_rate_hz: int) -> "Array | str":
-    """Functionals of one utterance, float32 ``[D]``, or a sentence on why there are none."""
+def extract(turn: Utterance, feature_set: str, level: str, sample_rate_hz: int) -> "Array | str":
+    """Features of one utterance, float32 ``[D]`` or ``[L, D]``, or a sentence on why there are none."""
     try:
         samples = decode_turn(turn, sample_rate_hz)
     except MediaError as error:
@@ -125,18 +134,18 @@ def extract(turn: Utterance, feature_set: str, sample_rate_hz: int) -> "Array | 
     samples = np.clip(samples, -1.0, 1.0 - 2.0**-15)
     with _ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Segment too short")
-        values = _smile(feature_set).process_signal(samples, sample_rate_hz).to_numpy(dtype=np.float32)[0]
+        values = _smile(feature_set, level).process_signal(samples, sample_rate_hz).to_numpy(dtype=np.float32)
     if np.isnan(values).all():
         seconds = len(samples) / sample_rate_hz
         return f"audio of {seconds:.3f} s is too short for {feature_set}, which needs about 0.1 s"
-    row: Array = values
+    row: Array = values if level == "lld" else values[0]
     return row
 
 
-@lru_cache(maxsize=len(FEATURE_SETS))
-def _smile(feature_set: str) -> Any:
+@lru_cache(maxsize=len(FEATURE_SETS) * len(LEVELS))
+def _smile(feature_set: str, level: str) -> Any:
     import opensmile
 
     return opensmile.Smile(
-        feature_set=opensmile.FeatureSet[feature_set], feature_level=opensmile.FeatureLevel.Functionals
+        feature_set=opensmile.FeatureSet[feature_set], feature_level=opensmile.FeatureLevel[LEVELS[level]]
     )

@@ -4,7 +4,7 @@ import soundfile
 
 from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.errors import ConfigError, MediaError
-from dialogue_ser.features.opensmile import FEATURE_SETS, OpenSmile
+from dialogue_ser.features.opensmile import FEATURE_SETS, LOW_LEVEL_DESCRIPTORS, OpenSmile
 
 
 @pytest.mark.parametrize("feature_set", FEATURE_SETS)
@@ -73,3 +73,45 @@ def test_several_processes_give_the_same_and_report_progress(spoken) -> None:
 def test_unknown_feature_set_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="eGeMAPSv02, emobase, ComParE_2016"):
         OpenSmile(feature_set="egemaps")
+
+
+@pytest.mark.parametrize("feature_set", FEATURE_SETS)
+def test_low_level_descriptors_are_frames_every_10_ms_and_equal_opensmile_itself(spoken, feature_set) -> None:
+    import opensmile
+
+    talk = spoken([0.8, 0.5])
+    encoder = OpenSmile(feature_set=feature_set, level="lld", processes=1)
+    rows = encoder.encode([talk])
+    samples, rate = soundfile.read(talk.utterances[0].audio.path, dtype="float32")
+    smile = opensmile.Smile(opensmile.FeatureSet[feature_set], opensmile.FeatureLevel.LowLevelDescriptors)
+    expected = smile.process_signal(samples, rate).to_numpy()
+    assert encoder.kind == "frames"
+    assert expected.shape[1] == LOW_LEVEL_DESCRIPTORS[feature_set]
+    np.testing.assert_allclose(rows["train/dia0_utt0"], expected, rtol=1e-6)
+    assert len(rows["train/dia0_utt0"]) - len(rows["train/dia0_utt1"]) == 30
+
+
+def test_the_pitch_among_the_descriptors_is_that_of_the_tone(spoken) -> None:
+    import opensmile
+
+    names = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.LowLevelDescriptors).feature_names
+    row = OpenSmile(level="lld", processes=1).encode([spoken([1.0])])["train/dia0_utt0"]
+    semitones = row[20:70, names.index("F0semitoneFrom27.5Hz_sma3nz")]
+    np.testing.assert_allclose(semitones, 12 * np.log2(150 / 27.5), atol=0.2)
+
+
+def test_descriptors_of_silence_are_finite_and_of_too_short_clips_refused(spoken) -> None:
+    for feature_set in FEATURE_SETS:
+        encoder = OpenSmile(feature_set=feature_set, level="lld", processes=1)
+        (silent,) = encoder.encode([spoken([0.5], volume=0.0, name="a")]).values()
+        assert np.isfinite(silent).all()
+        with pytest.raises(MediaError, match=r"audio of 0\.010 s is too short"):
+            encoder.encode([spoken([0.01], name="b")])
+
+
+def test_the_level_is_part_of_the_fingerprint_and_an_unknown_one_refused() -> None:
+    functionals, descriptors = OpenSmile().fingerprint(), OpenSmile(level="lld").fingerprint()
+    assert functionals != descriptors
+    assert set(functionals["versions"]) == {"opensmile", "decoder", "av", "soundfile", "soxr"}
+    with pytest.raises(ConfigError, match="did you mean 'lld'"):
+        OpenSmile(level="llds")
