@@ -23,7 +23,7 @@ from benchmarks.systems import SYSTEMS, System
 
 RESULTS = Path(__file__).parent / "results"
 TABLES = {
-    "main": ("emotion-rnn", "speaker-blind", "sentiment"),
+    "main": ("emotion-rnn", "dialogue-rnn", "speaker-blind", "sentiment"),
     "source": ("source",),
     "ablation": ("ablation",),
 }

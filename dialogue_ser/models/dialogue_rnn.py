@@ -15,6 +15,7 @@ from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
+from dialogue_ser.nn.parameters import Engine
 from dialogue_ser.nn.recurrence import DialogueRecurrence
 from dialogue_ser.nn.sequence_attention import SequenceAttention
 from dialogue_ser.nn.stream import RecurrenceStream
@@ -46,6 +47,8 @@ class DialogueRNNConfig:
         causal: read forwards only; every turn is labelled from what came before it.
         initial_state: zeros, or learned (drawn at random).
         compat: as the published implementation, dropout on e before the attention over it is ``dropout`` + 0.15.
+        engine: how the recurrence is computed, the same numbers by either: manual (one autograd node), autograd (the
+            readable loop), or auto.
     """
 
     attention: AttentionOption = "general"
@@ -61,6 +64,7 @@ class DialogueRNNConfig:
     causal: bool = False
     initial_state: Literal["learned", "zeros"] = "zeros"
     compat: bool = False
+    engine: Engine = "auto"
 
     def __post_init__(self) -> None:
         check_options("dialogue-rnn", self)
@@ -113,6 +117,7 @@ class DialogueRNN(DialogueSystem):
             dropout=config.dropout,
             bidirectional=not config.causal,
             initial_state=config.initial_state,
+            engine=config.engine,
         )
         size = self.recurrence.output_dim
         self.emotion_dropout = nn.Dropout(config.emotion_dropout)

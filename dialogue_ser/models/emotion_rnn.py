@@ -12,6 +12,7 @@ from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
+from dialogue_ser.nn.parameters import Engine
 from dialogue_ser.nn.recurrence import DialogueRecurrence
 from dialogue_ser.nn.stream import RecurrenceStream
 from dialogue_ser.nn.wiring import emotion_rnn
@@ -38,6 +39,8 @@ class EmotionRNNConfig:
         causal: read forwards only; every turn is labelled from what came before it.
         initial_state: learned (drawn at random) or zeros.
         head_input: emotion = ē alone, as the source; emotion+turn = [ē; x], a shortcut from the fused turn.
+        engine: how the recurrence is computed, the same numbers by either: manual (one autograd node), autograd (the
+            readable loop), or auto.
     """
 
     attention: AttentionOption = "matching"
@@ -52,6 +55,7 @@ class EmotionRNNConfig:
     causal: bool = False
     initial_state: Literal["learned", "zeros"] = "learned"
     head_input: Literal["emotion", "emotion+turn"] = "emotion"
+    engine: Engine = "auto"
 
     def __post_init__(self) -> None:
         check_options("emotion-rnn", self)
@@ -92,6 +96,7 @@ class EmotionRNN(DialogueSystem):
             dropout=config.dropout,
             bidirectional=not config.causal,
             initial_state=config.initial_state,
+            engine=config.engine,
         )
         shortcut = self.turns.out_dim if config.head_input == "emotion+turn" else 0
         self.head = nn.Sequential(  # (9)
