@@ -34,6 +34,7 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("dialogue-rnn", {"attention": "simple", "emotion_attention": "none", "initial_state": "learned"}),
     ("dialogue-rnn", {"attention": "simple-linear", "listeners": "update", "causal": True}),
     ("dialogue-rnn", {"attention": "concat", "emotion_attention": "general2-tanh", "causal": True}),
+    ("emotion-rnn", {"attention": "matching", "engine": "autograd"}),
     ("bigru", {}),
     ("bigru", {"causal": True}),
     ("utterance", {}),
