@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 
 class DialogueSerError(ValueError):
@@ -14,6 +15,10 @@ class DialogueSerError(ValueError):
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems: tuple[str, ...] = problems
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Worker processes send errors back; by default the problems would come home as one.
+        return type(self), self.problems
 
 
 class CorpusError(DialogueSerError):

@@ -43,9 +43,26 @@ def call_with_arguments(function: Callable[..., Any], tokens: Sequence[str], pro
     """
     parser = new_parser(prog, (function.__doc__ or "").split("\n", 1)[0])
     parser.add_function_arguments(function, as_positional=True, fail_untyped=True)
-    values = parse(parser, tokens)
+    values = parse(parser, _spelt_out(function, tokens))
     status = function(**{key: values[key] for key in inspect.signature(function).parameters})
     return status if isinstance(status, int) else None
+
+
+def _spelt_out(function: Callable[..., Any], tokens: Sequence[str]) -> list[str]:
+    """Tokens as the parser knows them: a switch alone (``--yes``) is true, ``--unused-days`` is ``--unused_days``."""
+    parameters = inspect.signature(function).parameters
+    spelt: list[str] = []
+    for index, token in enumerate(tokens):
+        flag, equals, value = token.partition("=")
+        name = flag.removeprefix("--").replace("-", "_")
+        if not flag.startswith("--") or name not in parameters:
+            spelt.append(token)
+            continue
+        spelt.append(f"--{name}{equals}{value}")
+        following = tokens[index + 1].lower() if index + 1 < len(tokens) else ""
+        if parameters[name].annotation is bool and not equals and following not in ("true", "false"):
+            spelt.append("true")
+    return spelt
 
 
 def flags(parser: ArgumentParser) -> list[str]:

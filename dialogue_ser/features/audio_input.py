@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from dialogue_ser.corpus.schema import Utterance
 from dialogue_ser.errors import MediaError
@@ -23,6 +23,9 @@ class BadClipsError(MediaError):
     def __init__(self, rows: Mapping[str, Array], *problems: str) -> None:
         super().__init__(*problems)
         self.rows = rows
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.rows, *self.problems)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from dialogue_ser.corpus.schema import Dialogue, utterances
+from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
 from dialogue_ser.errors import FeatureError
 from dialogue_ser.features.api import Array, InputKind, UtteranceEncoder
 from dialogue_ser.features.audio_input import BadClipsError
+from dialogue_ser.features.recipe import EncoderRecipe
 from dialogue_ser.features.traits import traits_of
 
 _DIMENSIONS: dict[str, int] = {"vector": 1, "frames": 2, "tokens": 1}
@@ -23,12 +24,13 @@ class CheckedEncoder:
         inner: the encoder.
         name: registry name.
         modality: name under which the batch carries it.
+        recipe: how another process builds the same encoder; None = the object itself is sent there.
 
     Raises:
         FeatureError: the object lacks a part of the protocol; names all missing parts.
     """
 
-    def __init__(self, inner: Any, name: str, modality: str) -> None:
+    def __init__(self, inner: Any, name: str, modality: str, recipe: EncoderRecipe | None = None) -> None:
         missing = [part for part in ("encode", "fingerprint", "kind") if not hasattr(inner, part)]
         if missing:
             raise FeatureError(
@@ -42,6 +44,7 @@ class CheckedEncoder:
         self.modality = modality
         self.kind: InputKind = inner.kind
         self.traits = traits_of(inner, modality)
+        self.recipe = recipe
         self._dim: int | None = None
 
     @property
@@ -58,6 +61,11 @@ class CheckedEncoder:
     def reports_progress(self) -> bool:
         """True if the encoder calls ``on_progress`` itself."""
         return hasattr(self.inner, "on_progress")
+
+    def costs(self, turns: Sequence[Utterance]) -> Sequence[int]:
+        """Relative cost of each utterance where the encoder says it (tokens, say); those of like cost go together."""
+        inner_costs: Callable[[Sequence[Utterance]], Sequence[int]] | None = getattr(self.inner, "costs", None)
+        return [0] * len(turns) if inner_costs is None else inner_costs(turns)
 
     def fingerprint(self) -> Mapping[str, Any]:
         """What decides the output.

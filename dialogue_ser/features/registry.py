@@ -10,6 +10,7 @@ from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.audio_input import OnBad
 from dialogue_ser.features.checked import CheckedEncoder
 from dialogue_ser.features.functions import FunctionEncoder, Source, source_of
+from dialogue_ser.features.recipe import EncoderRecipe
 
 ENCODERS: dict[str, str] = {
     "minilm": "dialogue_ser.features.minilm:minilm",
@@ -116,18 +117,51 @@ def build_encoder(
     """
     options = dict(options or {})
     registered = _REGISTERED.get(name)
+    recipe = EncoderRecipe(name, modality, options, on_bad, registered)
     target = registered.target if registered else _resolve(name, also_known)
+    return CheckedEncoder(_instance(target, recipe), name, modality, recipe)
+
+
+def build_in_worker(recipe: EncoderRecipe) -> CheckedEncoder:
+    """The same encoder in a worker process, which has one core to itself: option ``processes`` becomes 1."""
+    if recipe.registered is not None:  # by a decorator in a script that this process has not run
+        _REGISTERED.setdefault(recipe.name, recipe.registered)
+    target = recipe.registered.target if recipe.registered is not None else _resolve(recipe.name, ())
+    accepted = _option_names(target) if callable(target) else None
+    options = {**recipe.options, "processes": 1} if accepted and "processes" in accepted else recipe.options
+    return build_encoder(recipe.name, recipe.modality, options, recipe.on_bad)
+
+
+def _instance(target: Any, recipe: EncoderRecipe) -> Any:
+    """The encoder that a target is, makes, or wraps."""
+    name, modality, options, on_bad = recipe.name, recipe.modality, recipe.options, recipe.on_bad
+    registered = recipe.registered
     if not callable(target):
-        return CheckedEncoder(target, name, modality)
+        return target
     if isinstance(target, type) or _is_factory(target):
-        return CheckedEncoder(_construct(target, name, modality, options, on_bad), name, modality)
+        return _construct(target, name, modality, options, on_bad)
     source: Source = source_of(target, name, registered.modality if registered else None, modality)
     n_given = 1 if source == "text" else 2
     accepted = _option_names(target, skip=n_given)
     _check_options(name, options, accepted if source == "text" else _with(accepted, "sample_rate_hz"))
     version = registered.version if registered else "1"
-    encoder = FunctionEncoder(target, name, modality, source, options, on_bad, version)
-    return CheckedEncoder(encoder, name, modality)
+    return FunctionEncoder(target, name, modality, source, options, on_bad, version)
+
+
+def find_target(name: str) -> Any:
+    """What a name from outside the library stands for: as registered, an entry point, or ``package.module:attribute``.
+
+    None if it is a frozen encoder of the library, or unknown.
+
+    Raises:
+        ConfigError: it cannot be imported.
+    """
+    if name in ENCODERS:
+        return None
+    if name in _REGISTERED:
+        return _REGISTERED[name].target
+    target = plugins.installed(ENTRY_POINT_GROUP).get(name, name)
+    return plugins.load("encoder", name, target) if ":" in target else None
 
 
 def list_encoders() -> list[EncoderInfo]:
@@ -179,6 +213,11 @@ def _check_options(name: str, options: Mapping[str, Any], accepted: list[str] | 
 
 
 def _construct(target: Callable[..., Any], name: str, modality: str, options: Mapping[str, Any], on_bad: OnBad) -> Any:
+    if hasattr(target, "encode_rows"):
+        raise ConfigError(
+            f"encoder {name!r} is trained with the model; name it as the modality's encoder itself, and a frozen one "
+            "that gives it frames in its option frames"
+        )
     accepted = _option_names(target)
     given = {"modality": modality, "on_bad": on_bad}
     own = accepted if accepted is None else [option for option in accepted if option not in given]

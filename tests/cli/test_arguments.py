@@ -73,3 +73,15 @@ def test_flags_lists_long_options():
 def test_an_abbreviated_flag_is_a_typo_with_a_suggestion():
     with pytest.raises(ConfigError, match=r"unknown flag --siz; did you mean --size\?"):
         call("x", "--siz", "5")
+
+
+def test_a_switch_needs_no_value_and_hyphens_are_as_good_as_underscores(capsys):
+    def act(name: str, really_do: bool = False, how_often: int = 1) -> None:
+        """Act."""
+        print(name, really_do, how_often)
+
+    for tokens in (["x", "--really-do", "--how-often", "2"], ["--really_do=true", "--how_often=2", "x"]):
+        call_with_arguments(act, tokens, prog="prog")
+        assert capsys.readouterr().out == "x True 2\n"
+    call_with_arguments(act, ["x", "--really-do", "false"], prog="prog")
+    assert capsys.readouterr().out == "x False 1\n"

@@ -176,6 +176,37 @@ def test_verify_names_broken_shards_and_prune_frees_what_nobody_lists(store, dia
     assert not list(path.parent.glob("quarantine/*"))
 
 
+class Costly(Counting):
+    """Says that a text costs as many units as it has words."""
+
+    def costs(self, turns):
+        return [len((turn.text or "").split()) for turn in turns]
+
+
+def test_utterances_of_like_cost_are_encoded_together_the_dearest_first(store, dialogue) -> None:
+    talks = [dialogue(["a", "b c", "d", "e f"], name="x"), dialogue(["g h i", None, "j"], name="y")]
+    encoder = Costly()
+    rows = store.table(encoder, talks)
+    assert encoder.asked == ["y_utt0", "x_utt1", "x_utt3", "x_utt0", "x_utt2", "y_utt2"]
+    assert same(rows, Counting().encode(talks))
+
+
+def test_what_another_process_stored_meanwhile_is_not_encoded_again(store, dialogue) -> None:
+    talk = [dialogue([text], name=text) for text in "abcdef"]
+
+    class Overtaken(Counting):
+        def encode(self, dialogues):
+            if not self.asked:
+                FeatureStore(store.root.parent).table(Counting(), talk[2:4])
+            return super().encode(dialogues)
+
+    encoder = Overtaken()
+    seen: list[tuple[int, int]] = []
+    assert len(store.table(encoder, talk, progress=lambda *now: seen.append(now))) == 6
+    assert encoder.asked == ["a_utt0", "b_utt0", "e_utt0", "f_utt0"]
+    assert seen[-1] == (6, 6)
+
+
 def test_progress_counts_what_is_really_encoded(store, dialogue) -> None:
     seen: list[tuple[int, int]] = []
     talks = [dialogue(["a", "b", "c"], name="x"), dialogue(["d", "a"], name="y")]
@@ -239,11 +270,11 @@ assert all(rows[f"d{i}"].tolist() == [i * i] * 3 for i in range(60))
 """
 
 
-def test_two_processes_fill_one_store_and_every_key_is_valid(tmp_path) -> None:
+def test_several_processes_fill_one_store_and_every_key_is_valid(tmp_path) -> None:
     command = [sys.executable, "-c", FILLER, str(tmp_path)]
     fillers = [
         subprocess.Popen([*command, way], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for way in ("up", "down")
+        for way in ("up", "down", "up", "down")
     ]
     for filler in fillers:
         assert filler.stdout.readline() == "ready\n"

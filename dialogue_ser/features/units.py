@@ -1,0 +1,55 @@
+"""What the store asks an encoder for in one call."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+
+from dialogue_ser.corpus.schema import Dialogue
+from dialogue_ser.features.api import UtteranceEncoder
+from dialogue_ser.features.content import parts
+from dialogue_ser.features.engines import Unit
+from dialogue_ser.features.traits import traits_of
+
+#: Few enough that several workers finish together, enough for full batches.
+UNIT_UTTERANCES = 256
+
+
+def units(
+    encoder: UtteranceEncoder, dialogues: Sequence[Dialogue], wanted: set[str], n_utterances: int = UNIT_UTTERANCES
+) -> Iterator[Unit]:
+    """The wanted utterances in units of about ``n_utterances``.
+
+    Where the encoder sees neighbours whole dialogues are kept together. Where it does not, and says what utterances
+    cost, those of like cost are, the dearest first: too long a text then fails at once, and workers finish together.
+    """
+    needs_context = traits_of(encoder, encoder.modality).context != (0, 0)
+    if not needs_context:
+        dialogues = _by_cost(encoder, dialogues, wanted)
+    for piece in parts(dialogues, wanted, needs_context=needs_context, n_utterances=n_utterances):
+        yield Unit(piece, frozenset(turn.id for dialogue in piece for turn in dialogue if turn.id in wanted))
+
+
+def narrowed(encoder: UtteranceEncoder, unit: Unit, wanted: frozenset[str]) -> Unit:
+    """A unit of which some rows have been stored meanwhile, by another process."""
+    if wanted == unit.wanted:
+        return unit
+    needs_context = traits_of(encoder, encoder.modality).context != (0, 0)
+    (piece,) = parts(unit.dialogues, set(wanted), needs_context=needs_context, n_utterances=sys.maxsize)
+    return Unit(piece, wanted)
+
+
+def missing(keys: Mapping[str, str | None], stored: Mapping[str, object]) -> set[str]:
+    """Utterances to encode: one per content that is not stored, and every one without a key."""
+    one_of_each = {key: utterance_id for utterance_id, key in keys.items() if key is not None and key not in stored}
+    return {*one_of_each.values(), *(utterance_id for utterance_id, key in keys.items() if key is None)}
+
+
+def _by_cost(encoder: UtteranceEncoder, dialogues: Sequence[Dialogue], wanted: set[str]) -> Sequence[Dialogue]:
+    costs = getattr(encoder, "costs", None)
+    if costs is None:
+        return dialogues
+    pairs = [(dialogue.id, turn) for dialogue in dialogues for turn in dialogue if turn.id in wanted]
+    found = costs([turn for _, turn in pairs])
+    if len(set(found)) < 2:
+        return dialogues
+    order = sorted(range(len(pairs)), key=lambda i: -found[i])  # stable: the same order every time
+    return [Dialogue(pairs[i][0], (pairs[i][1],)) for i in order]
