@@ -21,7 +21,7 @@ TORCH_ROOMS = ("tensors", "batch", "nn", "encoders", "models")
 jaxtyping.install_import_hook([f"dialogue_ser.{room}" for room in TORCH_ROOMS], "beartype.beartype")
 
 # Run by nn/test_kernels.py in processes without this file: Triton cannot read functions that the hook has wrapped.
-collect_ignore = ["nn/interpreted_kernels.py", "nn/compiled_kernels.py"]
+collect_ignore = ["nn/interpreted_kernels.py", "nn/compiled_kernels.py", "example_package"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

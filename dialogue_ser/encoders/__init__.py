@@ -1,17 +1,46 @@
 """Utterance encoders trained inside the model, and the module that reads each kind of input."""
 
+from dataclasses import is_dataclass
+from typing import get_args
+
 from torch import nn
 
-from dialogue_ser.encoders.base import TrainedEncoder
+from dialogue_ser.encoders.base import FrontEnd, TrainedEncoder
+from dialogue_ser.encoders.layer_mix import LayerMix
 from dialogue_ser.encoders.meanpool import MeanPool
 from dialogue_ser.encoders.textcnn import TextCNN
 from dialogue_ser.encoders.vector import VectorInput
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.registry import find_target
 
-TRAINED_ENCODERS: dict[str, type[TrainedEncoder]] = {"textcnn": TextCNN, "meanpool": MeanPool}
+TRAINED_ENCODERS: dict[str, type[TrainedEncoder]] = {"textcnn": TextCNN, "meanpool": MeanPool, "layer-mix": LayerMix}
 
-__all__ = ["TRAINED_ENCODERS", "TrainedEncoder", "VectorInput", "build_input"]
+__all__ = ["TRAINED_ENCODERS", "TrainedEncoder", "VectorInput", "build_input", "find_trained"]
+
+
+def find_trained(name: str) -> type[TrainedEncoder] | None:
+    """A trained encoder by name: the library's, a registered or installed one, ``package.module:Class``; else None.
+
+    Raises:
+        ConfigError: it cannot be imported, or lacks parts of what a trained encoder is; names all of them.
+    """
+    if name in TRAINED_ENCODERS:
+        return TRAINED_ENCODERS[name]
+    target = find_target(name)
+    if not (isinstance(target, type) and issubclass(target, TrainedEncoder)):
+        return None
+    problems = []
+    if not is_dataclass(getattr(target, "Config", None)):
+        problems.append("has no Config; give it the frozen dataclass of its options")
+    front_ends = get_args(FrontEnd)
+    if getattr(target, "front_end", None) not in front_ends:
+        problems.append(f"needs front_end, what it reads: one of {', '.join(front_ends)}")
+    if target.encode_rows is TrainedEncoder.encode_rows:
+        problems.append("has no encode_rows; define it: one vector for every row")
+    if problems:
+        raise ConfigError(*(f"trained encoder {name!r}: {target.__qualname__} {problem}" for problem in problems))
+    return target
 
 
 def build_input(spec: InputSpec) -> nn.Module:
@@ -29,15 +58,18 @@ def build_input(spec: InputSpec) -> nn.Module:
             raise ConfigError(*(unknown_name("option of vector inputs:", option, ["dropout"]) for option in unknown))
         return VectorInput(spec.dim, float(spec.options.get("dropout", 0.0)))
     name = spec.encoder or ("meanpool" if spec.kind == "frames" else "")
-    if name not in TRAINED_ENCODERS:
+    kind = find_trained(name)
+    if kind is None:
         raise ConfigError(unknown_name(f"trained encoder for {spec.kind}:", name, TRAINED_ENCODERS))
-    kind = TRAINED_ENCODERS[name]
     readable = "tokens" if kind.front_end == "words" else "frames"
-    if spec.kind != readable:
+    if spec.kind != readable and not (spec.kind == "vector" and kind.takes_vectors):
         raise ConfigError(f"trained encoder {name!r} reads {readable}, not {spec.kind}; choose another encoder")
     unknown = [option for option in spec.options if option not in kind.option_names()]
     if unknown:
         raise ConfigError(
             *(unknown_name(f"option of encoder {name!r}:", option, kind.option_names()) for option in unknown)
         )
-    return kind(kind.Config(**spec.options), spec.dim)
+    built = kind(kind.Config(**spec.options), spec.dim)
+    if not isinstance(getattr(built, "out_dim", None), int):
+        raise ConfigError(f"trained encoder {name!r}: sets no out_dim in __init__; set it to the size of its vectors")
+    return built

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
+from dialogue_ser.errors import FeatureError
 from dialogue_ser.nn.transfer import send
 
 FrontEnd = Literal["words", "subwords", "frames"]
@@ -25,6 +26,7 @@ class TrainedEncoder(nn.Module):
         description: one line for ``dialogue-ser encoders``.
         front_end: what it reads: ``words`` (word ids by a vocabulary from train), ``subwords`` (ids by a pretrained
             tokenizer) or ``frames`` of a frozen encoder.
+        takes_vectors: whether one of ``frames`` also reads a frozen encoder's vectors, as one frame each.
         Config: its options.
         out_dim: D of its output.
     """
@@ -32,6 +34,7 @@ class TrainedEncoder(nn.Module):
     name: ClassVar[str]
     description: ClassVar[str]
     front_end: ClassVar[FrontEnd]
+    takes_vectors: ClassVar[bool] = False
     Config: ClassVar[type[Any]]
     out_dim: int
 
@@ -63,7 +66,7 @@ class TrainedEncoder(nn.Module):
     def forward(
         self,
         values_BTL: Shaped[Tensor, "batch turn length *feature"],
-        lengths_BT: Int[Tensor, "batch turn"],
+        lengths_BT: Int[Tensor, "batch turn"] | None,
         is_present_BT: Bool[Tensor, "batch turn"],
     ) -> Float[Tensor, "batch turn out"]:
         """One vector per turn, zero where the turn is padding or lacks the modality.
@@ -71,9 +74,14 @@ class TrainedEncoder(nn.Module):
         Args:
             values_BTL: on the model's device.
             lengths_BT: valid values per turn, best on the CPU (``DialogueBatch.on_host``): which rows are computed is
-                planned there, and on a GPU they would have to be waited for.
+                planned there, and on a GPU they would have to be waited for. None = vectors, one frame each.
             is_present_BT: as the lengths.
+
+        Raises:
+            FeatureError: ``encode_rows`` did not give one vector of ``out_dim`` for every row.
         """
+        if lengths_BT is None:
+            values_BTL, lengths_BT = values_BTL[:, :, None], is_present_BT.long()
         is_present_M = is_present_BT.cpu().flatten()
         host_lengths_N = lengths_BT.cpu().flatten()[is_present_M]
         if len(host_lengths_N) == 0:
@@ -83,6 +91,12 @@ class TrainedEncoder(nn.Module):
         row_N, lengths_N = send([rows.numpy(), host_lengths_N.numpy()], values_BTL.device)
         values_NL = values_BTL.flatten(0, 1).index_select(0, row_N)[:, : int(host_lengths_N.max())]
         rows_ND = self.encode_rows(values_NL, lengths_N, host_lengths_N)
+        if rows_ND.shape != (len(rows), self.out_dim):
+            raise FeatureError(
+                f"trained encoder {type(self).__qualname__}: was given {len(rows)} rows and gave an array of shape "
+                f"{tuple(rows_ND.shape)}; encode_rows must give one vector of out_dim for every row: "
+                f"({len(rows)}, {self.out_dim})"
+            )
         out_MD = rows_ND.new_zeros(len(is_present_M), self.out_dim).index_copy(0, row_N, rows_ND)
         return out_MD.view(*is_present_BT.shape, self.out_dim)
 

@@ -52,7 +52,8 @@ class TurnEncoder(nn.Module):
     def _vector(self, name: str, batch: DialogueBatch) -> FeaturesBTD:
         """One modality; a trained encoder plans on the host which turns it computes."""
         encoder, lengths_BT, is_present_BT = self.encoders[name], batch.lengths.get(name), batch.is_present[name]
-        if isinstance(encoder, TrainedEncoder) and lengths_BT is not None:
-            lengths_BT, is_present_BT = batch.on_host(lengths_BT), batch.on_host(is_present_BT)
+        if isinstance(encoder, TrainedEncoder):
+            is_present_BT = batch.on_host(is_present_BT)
+            lengths_BT = None if lengths_BT is None else batch.on_host(lengths_BT)
         vector_BTD: Tensor = encoder(batch.features[name], lengths_BT, is_present_BT)
         return vector_BTD

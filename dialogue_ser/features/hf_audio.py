@@ -208,8 +208,13 @@ class HfAudio:
         frames_LD = np.concatenate(parts)
         if self._pooling == "none":
             return frames_LD
-        statistics = [frames_LD.mean(0)] if self._pooling == "mean" else [frames_LD.mean(0), frames_LD.std(0)]
-        return np.concatenate(statistics)
+        if self._pooling == "mean":
+            mean_D: Array = frames_LD.mean(0)
+            return mean_D
+        n_layers = self._network.n_hidden_states if self._layers is None else len(self._layers)
+        # Layer by layer, so that concatenated layers can be told apart again.
+        x_LKD = frames_LD.reshape(len(frames_LD), n_layers if self._merge == "concat" else 1, -1)
+        return np.concatenate([x_LKD.mean(0), x_LKD.std(0)], axis=-1).ravel()
 
     def _from_first(self) -> list[int]:
         """The layers counted from the first.

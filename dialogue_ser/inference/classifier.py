@@ -191,7 +191,7 @@ class DialogueClassifier:
             raise ConfigError(f"device: {device!r}, but torch sees no GPU; use cpu or auto")
         saved = read_model_folder(place, revision)
         try:
-            model, labels = rebuild_model(saved), rebuild_label_set(saved)
+            model, labels = rebuild_model(saved, trust_code), rebuild_label_set(saved)
             pipelines = {name: rebuild_pipeline(saved, name, on_bad, trust_code) for name in saved.config["features"]}
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"{saved.folder}: config.json is not complete ({error!r}); save it again") from error

@@ -57,6 +57,7 @@ class FeaturePipeline:
         self._reader = reader
         self._reader_options = dict(reader_options)
         self._dim: int | None = None
+        self._fingerprint: Mapping[str, Any] | None = None
 
     @classmethod
     def build(
@@ -142,6 +143,8 @@ class FeaturePipeline:
             self._dim = self._source.n_ids
             return self
         rows: Mapping[str, Array] = self._encode(train_dialogues, store, progress)
+        assert isinstance(self._source, CheckedEncoder)
+        self._fingerprint = self._source.fingerprint()
         if not rows:
             raise FeatureError(
                 f"features.{self.modality}: encoder {self.name!r} found nothing to encode in any of the "
@@ -174,9 +177,16 @@ class FeaturePipeline:
         return FeatureTable(spec=spec, rows=rows)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """JSON-able state, and arrays for safetensors (``transforms.0.mean`` …)."""
+        """JSON-able state, and arrays for safetensors (``transforms.0.mean`` …).
+
+        Raises:
+            FeatureError: the encoder's fingerprint is no longer the one it was fitted with.
+        """
         words = self._source.state() if isinstance(self._source, WordIds) else None
-        fingerprint = None if isinstance(self._source, WordIds) else dict(self._source.fingerprint())
+        fingerprint = None
+        if isinstance(self._source, CheckedEncoder):
+            compare_fingerprints(self._source, self._fingerprint)
+            fingerprint = dict(self._source.fingerprint())
         states = [transform.state() for transform in self.transforms]
         described = {
             "modality": self.modality,
@@ -210,10 +220,7 @@ class FeaturePipeline:
         try:
             modality, name, options = state["modality"], state["encoder"], state["options"]
             if not trust_code and any(":" in str(part) for part in (name, options.get(FRAMES, ""))):
-                raise CheckpointError(
-                    f"features.{modality}: the model needs your own encoder {name!r}; import it and register it with "
-                    "@register_encoder under a name of its own, or load with trust_code=True if the model is yours"
-                )
+                raise CheckpointError(untrusted(modality, name))
             pipeline = cls.build(modality, name, options, on_bad=state["on_bad"])
             pipeline.transforms = tuple(
                 from_state(saved, _named(arrays, f"transforms.{i}.")) for i, saved in enumerate(state["transforms"])
@@ -226,13 +233,17 @@ class FeaturePipeline:
             pipeline._source = WordIds.from_state(words)
         else:
             compare_fingerprints(pipeline._source, fingerprint)
+            pipeline._fingerprint = fingerprint
         return pipeline
 
     def _encode(
         self, dialogues: Sequence[Dialogue], store: FeatureStore | None, progress: Progress | bool | None
     ) -> Mapping[str, Array]:
         assert isinstance(self._source, CheckedEncoder)
-        return self._source.encode(dialogues) if store is None else store.table(self._source, dialogues, progress)
+        if store is None:
+            return self._source.encode(dialogues)
+        compare_fingerprints(self._source, self._fingerprint)
+        return store.table(self._source, dialogues, progress)
 
     def _check(self, rows: Mapping[str, Array], spec: InputSpec) -> None:
         problems = []
@@ -247,6 +258,14 @@ class FeaturePipeline:
                 f"features.{self.modality}: {len(problems)} utterance(s) cannot reach the model; "
                 "put impute first in its transforms if values are missing",
             )
+
+
+def untrusted(modality: str, encoder: object) -> str:
+    """Sentence on an encoder that a saved model names and that would have to be imported."""
+    return (
+        f"features.{modality}: the model needs your own encoder {encoder!r}; import it and register it with "
+        "@register_encoder under a name of its own, or load with trust_code=True (--trust_code) if the model is yours"
+    )
 
 
 def _named(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:

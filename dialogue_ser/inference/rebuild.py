@@ -10,7 +10,7 @@ from dialogue_ser.errors import CheckpointError
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.features.audio_input import OnBad
 from dialogue_ser.inference.model_folder import SavedModel
-from dialogue_ser.inference.pipeline import FeaturePipeline
+from dialogue_ser.inference.pipeline import FeaturePipeline, untrusted
 from dialogue_ser.models import build_model
 from dialogue_ser.models.api import DialogueSystem
 
@@ -28,16 +28,24 @@ def model_options(model: DialogueSystem) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def rebuild_model(saved: SavedModel) -> DialogueSystem:
+def rebuild_model(saved: SavedModel, trust_code: bool = False) -> DialogueSystem:
     """The system with the saved weights, on the CPU.
 
+    Args:
+        saved: what the model folder holds.
+        trust_code: allow a trained encoder whose import runs code.
+
     Raises:
-        CheckpointError: missing and extra weights, shapes that differ, values that are not finite: every one of them.
+        CheckpointError: missing and extra weights, shapes that differ, values that are not finite: every one of them;
+            or an encoder that needs ``trust_code``.
         ConfigError: a model or option that does not exist here.
         KeyError, TypeError: config.json is not complete.
     """
     described = saved.config["model"]
     inputs = {modality: InputSpec(**spec) for modality, spec in saved.config["inputs"].items()}
+    for modality, spec in inputs.items():
+        if not trust_code and ":" in (spec.encoder or ""):
+            raise CheckpointError(untrusted(modality, spec.encoder))
     with torch.random.fork_rng(devices=[]):  # its random weights are overwritten: leave the caller's generator alone
         model = build_model(described["name"], described["options"], inputs, len(rebuild_label_set(saved)))
     expected = model.state_dict()

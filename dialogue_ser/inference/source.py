@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from dialogue_ser.encoders import TRAINED_ENCODERS
+from dialogue_ser.encoders import TRAINED_ENCODERS, find_trained
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.audio_input import OnBad
 from dialogue_ser.features.checked import CheckedEncoder
@@ -31,7 +31,7 @@ def build_source(
     Raises:
         ConfigError: unknown encoder or option, an option of a wrong type, or transforms on word ids.
     """
-    trained = TRAINED_ENCODERS.get(encoder)
+    trained = find_trained(encoder)
     if trained is None:
         source = build_encoder(encoder, modality, options, on_bad, also_known=TRAINED_ENCODERS)
         if source.kind == "tokens":
@@ -44,7 +44,8 @@ def build_source(
     reader_options = {key: value for key, value in options.items() if key not in front}
     _construct(encoder, trained.Config, reader_options)  # a bad value is told now, not after an hour of encoding
     if trained.front_end != "words":
-        return _frames_source(encoder, modality, options, on_bad), encoder, reader_options
+        source = _frames_source(encoder, modality, options, on_bad, takes_vectors=trained.takes_vectors)
+        return source, encoder, reader_options
     if has_transforms:
         raise ConfigError(
             f"features.{modality}: transforms do not apply to the word ids of {encoder!r}; drop them "
@@ -54,14 +55,16 @@ def build_source(
     return words, encoder, reader_options
 
 
-def _frames_source(encoder: str, modality: str, options: Mapping[str, Any], on_bad: OnBad) -> CheckedEncoder:
+def _frames_source(
+    encoder: str, modality: str, options: Mapping[str, Any], on_bad: OnBad, *, takes_vectors: bool
+) -> CheckedEncoder:
     if FRAMES not in options:
         raise ConfigError(
             f"features.{modality}: encoder {encoder!r} reads frames; name a frozen encoder that gives some with option "
             "frames, e.g. frames: hf-text and frames_options: {model: FOLDER, pooling: none}"
         )
     source = build_encoder(options[FRAMES], modality, options.get(FRAMES_OPTIONS, {}), on_bad)
-    if source.kind != "frames":
+    if source.kind != "frames" and not (source.kind == "vector" and takes_vectors):
         raise ConfigError(
             f"features.{modality}: encoder {encoder!r} reads frames, but {options[FRAMES]!r} gives {source.kind}"
         )

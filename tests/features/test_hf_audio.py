@@ -1,16 +1,20 @@
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
-from dialogue_ser.corpus.schema import AudioRef, Dialogue, Utterance
+from dialogue_ser.batch.collate import collate
+from dialogue_ser.corpus.schema import AudioRef, Dialogue, LabelSet, Utterance
+from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import ConfigError, FeatureError, MediaError
 from dialogue_ser.features.hf_audio import HfAudio
 from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.store import FeatureStore
+from dialogue_ser.inference.pipeline import FeaturePipeline
 
 KINDS = (
     "wav2vec2-group",
@@ -90,6 +94,10 @@ def test_the_check_above_fails_where_such_a_model_is_padded(speech_model, talk, 
         ({"layers": "all"}, lambda h: h.mean(0).mean(0)),
         ({"layers": "all", "layer_merge": "concat"}, lambda h: h.mean(1).flatten()),
         ({"layers": [1], "pooling": "mean+std"}, lambda h: torch.cat([h[1].mean(0), h[1].std(0, correction=0)])),
+        (
+            {"layers": [1, 2], "layer_merge": "concat", "pooling": "mean+std"},
+            lambda h: torch.cat([f(0) for k in (1, 2) for f in (h[k].mean, partial(h[k].std, correction=0))]),
+        ),
     ],
 )
 def test_layers_and_pooling_equal_transformers_run_by_hand(speech_model, talk, kind, options, expected):
@@ -208,3 +216,24 @@ def test_a_text_model_and_a_missing_folder_are_told_apart(tiny_text_model, talk,
         HfAudio(model=str(tiny_text_model)).encode([talk])
     with pytest.raises(FeatureError, match="no folder"):
         HfAudio(model=str(tmp_path / "absent")).encode([talk])
+
+
+def test_all_layers_reach_a_learned_weighting_as_vectors_or_as_frames(speech_model, talk):
+    outputs = []
+    for pooling, kind in (("mean", "vector"), ("none", "frames")):
+        frames_options = {
+            "model": str(speech_model("wavlm-layer")),
+            "layers": "all",
+            "layer_merge": "concat",
+            "pooling": pooling,
+        }
+        options = {"frames": "hf-audio", "frames_options": frames_options, "n_layers": 4}
+        pipeline = FeaturePipeline.build("audio", "layer-mix", options).fit([talk])
+        assert (pipeline.spec.kind, pipeline.spec.dim, pipeline.spec.encoder) == (kind, 64, "layer-mix")
+        table = pipeline.table([talk])
+        batch = collate([talk], {"audio": table}, LabelSet("emotion", ("calm", "anger")))
+        turns = TurnEncoder({"audio": table.spec})
+        turns.encoders["audio"].scores_K.data = torch.tensor([0.0, 1.0, -1.0, 2.0])
+        outputs.append(turns(batch))
+    assert outputs[0].shape == (1, len(talk), 16)
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=0, atol=1e-5)
