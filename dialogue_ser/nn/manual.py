@@ -403,7 +403,8 @@ class ManualRecurrence(torch.autograd.Function):
             forward.advance(t, step)
         ctx.kept = forward
         ctx.set_materialize_grads(False)
-        return forward.g, forward.felt()
+        # not g itself: an output knows its node, and a node that keeps its output is never freed
+        return forward.g.detach(), forward.felt()
 
     @staticmethod
     @once_differentiable

@@ -1,12 +1,16 @@
 """The hand-written backward equals autograd's on the readable loop, dropout masks included."""
 
+import gc
 import warnings
+import weakref
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from dialogue_ser.nn.cells import DropoutMasks
+from dialogue_ser.nn.manual import Forward
 from dialogue_ser.nn.recurrence import MANUAL_KINDS, DialogueRecurrence
 from dialogue_ser.nn.wiring import Wiring, dialogue_rnn, emotion_rnn
 
@@ -56,6 +60,32 @@ def test_gradients_equal_finite_differences(kind: str, wiring: Wiring) -> None:
 
     some = [engine.from_party, engine.from_global, engine.initial_party]
     assert torch.autograd.gradcheck(run, (x_KND, *some), fast_mode=True)
+
+
+@pytest.mark.parametrize("wiring", WIRINGS, ids=["emotion-update", "emotion-hold", "dialogue-update", "dialogue-hold"])
+@pytest.mark.parametrize("has_backward", [True, False])
+def test_what_forward_kept_is_freed_with_the_graph_and_needs_no_garbage_collection(
+    wiring: Wiring, has_backward: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An output kept by its own node would be a cycle that Python's collector cannot see."""
+    kept: list[weakref.ref[Forward]] = []
+    build = Forward.__init__
+
+    def note(self: Forward, *args: Any) -> None:
+        build(self, *args)
+        kept.append(weakref.ref(self))
+
+    monkeypatch.setattr(Forward, "__init__", note)
+    gc.disable()
+    try:
+        value = _engine("general", wiring)(torch.randn(3, 6, 4, dtype=torch.float64), SPEAKER, N_TURNS)[0].sum()
+        if has_backward:
+            value.backward()
+        assert kept[0]() is not None
+        del value
+        assert kept[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_two_batches_may_wait_for_their_backward_at_once() -> None:
