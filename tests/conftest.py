@@ -100,6 +100,13 @@ def write_nemo() -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture(scope="session")
+def tiny_text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the tiny BERT of tests/text_models.py."""
+    folder: Path = _maker("text_models").save_tiny_bert(tmp_path_factory.mktemp("tiny-bert"))
+    return folder
+
+
 def _maker(name: str) -> ModuleType:
     # --import-mode=importlib puts no test folder on sys.path, so a maker is loaded by its path.
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))

@@ -1,6 +1,6 @@
 """Utterance encoders trained inside the model, and the module that reads each kind of input."""
 
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from typing import get_args
 
 from torch import nn
@@ -9,14 +9,20 @@ from dialogue_ser.encoders.base import FrontEnd, TrainedEncoder
 from dialogue_ser.encoders.layer_mix import LayerMix
 from dialogue_ser.encoders.meanpool import MeanPool
 from dialogue_ser.encoders.textcnn import TextCNN
+from dialogue_ser.encoders.transformer import Transformer
 from dialogue_ser.encoders.vector import VectorInput
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.features.registry import find_target
 
-TRAINED_ENCODERS: dict[str, type[TrainedEncoder]] = {"textcnn": TextCNN, "meanpool": MeanPool, "layer-mix": LayerMix}
+TRAINED_ENCODERS: dict[str, type[TrainedEncoder]] = {
+    "textcnn": TextCNN,
+    "transformer": Transformer,
+    "meanpool": MeanPool,
+    "layer-mix": LayerMix,
+}
 
-__all__ = ["TRAINED_ENCODERS", "TrainedEncoder", "VectorInput", "build_input", "find_trained"]
+__all__ = ["TRAINED_ENCODERS", "TrainedEncoder", "VectorInput", "as_saved", "build_input", "find_trained"]
 
 
 def find_trained(name: str) -> type[TrainedEncoder] | None:
@@ -61,7 +67,7 @@ def build_input(spec: InputSpec) -> nn.Module:
     kind = find_trained(name)
     if kind is None:
         raise ConfigError(unknown_name(f"trained encoder for {spec.kind}:", name, TRAINED_ENCODERS))
-    readable = "tokens" if kind.front_end == "words" else "frames"
+    readable = "frames" if kind.front_end == "frames" else "tokens"
     if spec.kind != readable and not (spec.kind == "vector" and kind.takes_vectors):
         raise ConfigError(f"trained encoder {name!r} reads {readable}, not {spec.kind}; choose another encoder")
     unknown = [option for option in spec.options if option not in kind.option_names()]
@@ -73,3 +79,15 @@ def build_input(spec: InputSpec) -> nn.Module:
     if not isinstance(getattr(built, "out_dim", None), int):
         raise ConfigError(f"trained encoder {name!r}: sets no out_dim in __init__; set it to the size of its vectors")
     return built
+
+
+def as_saved(spec: InputSpec) -> InputSpec:
+    """The input of a saved model: its module is built without pretrained weights, because its own follow.
+
+    >>> as_saved(InputSpec(kind="tokens", dim=9, encoder="transformer")).options
+    {'pretrained': False}
+    """
+    kind = find_trained(spec.encoder) if spec.encoder else None
+    if kind is None or "pretrained" not in kind.option_names():
+        return spec
+    return replace(spec, options={**spec.options, "pretrained": False})

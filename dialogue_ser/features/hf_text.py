@@ -2,31 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from dialogue_ser.corpus.schema import Dialogue, utterances
+from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
 from dialogue_ser.errors import ConfigError, FeatureError
 from dialogue_ser.features.api import Array, InputKind
+from dialogue_ser.features.hf_loading import HfSource, library_versions
 from dialogue_ser.features.traits import EncoderTraits
+from dialogue_ser.features.turn_context import SpecialTokens, TurnTokens, TurnWindow, turn_sequences
 from dialogue_ser.features.words import ascii_quotes
-from dialogue_ser.media.hashing import file_sha256
 
 Pooling = Literal["mean", "cls", "max", "mean+max", "none"]
 LayerMerge = Literal["mean", "concat"]
-
-_FOLDER_FILES = (
-    "*.safetensors",
-    "*.bin",
-    "config.json",
-    "tokenizer*",
-    "vocab*",
-    "merges.txt",
-    "*.model",
-    "special_tokens_map.json",
-)
 
 
 class HfText:
@@ -48,6 +37,10 @@ class HfText:
         normalise_quotes: replace curly quotes and dashes by ASCII before tokenising.
         device: auto, cpu or cuda; does not count for the fingerprint.
         revision: branch, tag or commit of a hub model.
+        context_past: earlier turns of the dialogue read with each turn, in one sequence (see
+            :mod:`~dialogue_ser.features.turn_context`); mean, max and none then take the turn's own tokens.
+        context_future: later turns; 0 = causal.
+        speakers: write every turn as ``Speaker: text``.
         modality: name under which the batch carries it.
 
     Raises:
@@ -67,6 +60,9 @@ class HfText:
         pool_special_tokens: bool = True,
         device: str = "auto",
         revision: str | None = None,
+        context_past: int = 0,
+        context_future: int = 0,
+        speakers: bool = False,
         modality: str = "text",
     ) -> None:
         problems = []
@@ -83,8 +79,7 @@ class HfText:
         self.name = "hf-text"
         self.modality = modality
         self.kind: InputKind = "frames" if pooling == "none" else "vector"
-        self.traits = EncoderTraits(context=(0, 0), reads=("text",))
-        self._source = model
+        self._source = HfSource(model, revision, who="hf-text")
         self._pooling = pooling
         self._layers = tuple(layers)
         self._merge = layer_merge
@@ -93,7 +88,9 @@ class HfText:
         self._normalise_quotes = normalise_quotes
         self._pool_special_tokens = pool_special_tokens
         self._device = device
-        self._revision = revision
+        self._window = TurnWindow(past=context_past, future=context_future, speakers=speakers)
+        reads = ("text", "speaker") if speakers else ("text",)
+        self.traits = EncoderTraits(context=(context_past, context_future), reads=reads)
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Weights (hash of every file of a folder, or hub name and commit), pooling, layers, lengths, versions."""
@@ -105,7 +102,8 @@ class HfText:
             "max_length": self._max_length,
             "normalise_quotes": self._normalise_quotes,
             "pool_special_tokens": self._pool_special_tokens,
-            "versions": {"transformers": _version("transformers"), "torch": _version("torch")},
+            "versions": library_versions(),
+            **({"context": self._window.describe()} if self._window.is_used else {}),
         }
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
@@ -116,15 +114,11 @@ class HfText:
         """
         import torch
 
-        turns = [(turn.id, turn.text) for turn in utterances(dialogues) if turn.text is not None]
-        if not turns:
-            return {}
-        texts = [ascii_quotes(text) if self._normalise_quotes else text for _, text in turns]
-        limit = min(self._max_length, int(self._tokenizer.model_max_length))
-        token_ids: list[list[int]] = self._tokenizer(texts, truncation=True, max_length=limit)["input_ids"]
+        sequences = self._in_context(dialogues) if self._window.is_used else self._alone(dialogues)
+        turns = list(sequences.items())
         by_length: dict[int, list[int]] = {}
-        for position, ids in enumerate(token_ids):
-            by_length.setdefault(len(ids), []).append(position)
+        for position, (_, tokens) in enumerate(turns):
+            by_length.setdefault(len(tokens.ids), []).append(position)
         rows: dict[str, Array] = {}
         for n_tokens, positions in sorted(by_length.items()):
             if n_tokens == 0:  # a tokenizer without special tokens makes nothing of an empty text: an absent turn
@@ -132,24 +126,55 @@ class HfText:
             for first in range(0, len(positions), self._batch_size):
                 some = positions[first : first + self._batch_size]
                 with torch.inference_mode():
-                    states = self._states(torch.tensor([token_ids[position] for position in some]))
+                    states = self._states([turns[position][1] for position in some])
                 rows.update({turns[position][0]: row for position, row in zip(some, states, strict=True)})
         return rows
 
-    def _states(self, ids_NL: Any) -> Array:
+    def costs(self, turns: Sequence[Utterance]) -> Sequence[int]:
+        """Tokens of each utterance: the store asks for those of equal count together, so that batches are full."""
+        return [len(ids) for ids in self._token_ids([turn.text or "" for turn in turns])]
+
+    def _alone(self, dialogues: Sequence[Dialogue]) -> dict[str, TurnTokens]:
+        texts = {turn.id: turn.text for turn in utterances(dialogues) if turn.text is not None}
+        token_ids = self._token_ids(list(texts.values())) if texts else []
+        return {key: TurnTokens(ids, 0, len(ids)) for key, ids in zip(texts, token_ids, strict=True)}
+
+    def _in_context(self, dialogues: Sequence[Dialogue]) -> dict[str, TurnTokens]:
+        def tokenise(texts: list[str]) -> list[list[int]]:
+            ids: list[list[int]] = self._tokenizer(texts, add_special_tokens=False)["input_ids"]
+            return ids
+
+        limit = min(self._max_length, int(self._tokenizer.model_max_length))
+        special = SpecialTokens.of(self._tokenizer)
+        prepare = ascii_quotes if self._normalise_quotes else str
+        return turn_sequences(dialogues, self._window, tokenise, special, limit, prepare)
+
+    def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        written = [ascii_quotes(text) if self._normalise_quotes else text for text in texts]
+        limit = min(self._max_length, int(self._tokenizer.model_max_length))
+        token_ids: list[list[int]] = self._tokenizer(written, truncation=True, max_length=limit)["input_ids"]
+        return token_ids
+
+    def _states(self, sequences: Sequence[TurnTokens]) -> Sequence[Array]:
+        """Pooled rows of sequences of one length."""
         import torch
 
-        ids_NL = ids_NL.to(self._model.device)
+        ids_NL = torch.tensor([tokens.ids for tokens in sequences]).to(self._model.device)
         output = self._model(input_ids=ids_NL, attention_mask=torch.ones_like(ids_NL), output_hidden_states=True)
         hidden = output.hidden_states
         missing = [layer for layer in self._layers if not -len(hidden) <= layer < len(hidden)]
         if missing:
             raise FeatureError(
-                f"hf-text: {self._source} has hidden states 0 … {len(hidden) - 1}, not {missing}; choose among them"
+                f"hf-text: {self._source.model} has hidden states 0 … {len(hidden) - 1}, not {missing}; choose among "
+                "them"
             )
         layers = [hidden[layer].float() for layer in self._layers]
         x_NLD: Any = torch.cat(layers, dim=-1) if self._merge == "concat" else torch.stack(layers).mean(0)
-        is_pooled_NL1 = self._is_pooled(ids_NL)[..., None]
+        if self._pooling == "none" and self._window.is_used:
+            x_NLD = x_NLD.cpu()
+            pairs = zip(x_NLD, sequences, strict=True)
+            return [x_LD[tokens.start : tokens.stop].numpy().astype(np.float32) for x_LD, tokens in pairs]
+        is_pooled_NL1 = self._is_pooled(ids_NL, sequences)[..., None]
 
         def mean() -> Any:
             return (x_NLD * is_pooled_NL1).sum(1) / is_pooled_NL1.sum(1)
@@ -164,13 +189,16 @@ class HfText:
             "mean+max": lambda: torch.cat([mean(), highest()], dim=-1),
             "none": lambda: x_NLD,
         }
-        array: Array = choices[self._pooling]().cpu().numpy().astype(np.float32)
-        return array
+        rows: Sequence[Array] = choices[self._pooling]().cpu().numpy().astype(np.float32)
+        return rows
 
-    def _is_pooled(self, ids_NL: Any) -> Any:
+    def _is_pooled(self, ids_NL: Any, sequences: Sequence[TurnTokens]) -> Any:
         """True on the tokens mean and max see."""
         import torch
 
+        if self._window.is_used:
+            own = [[tokens.start <= place < tokens.stop for place in range(len(tokens.ids))] for tokens in sequences]
+            return torch.tensor(own, device=ids_NL.device)
         is_special = torch.zeros_like(ids_NL, dtype=torch.bool)
         if not self._pool_special_tokens:
             special = set(self._tokenizer.all_special_ids) - {self._tokenizer.unk_token_id}  # an unknown word is a word
@@ -180,71 +208,15 @@ class HfText:
 
     @cached_property
     def _weights(self) -> Mapping[str, Any]:
-        folder = Path(self._source).expanduser()
-        if folder.is_dir():
-            files = sorted({path for pattern in _FOLDER_FILES for path in folder.glob(pattern)})
-            if not files:
-                raise FeatureError(
-                    f"hf-text: {folder} holds neither config.json nor weights; give a transformers model folder"
-                )
-            return {path.name: file_sha256(path) for path in files}
-        from transformers import AutoConfig
-
-        try:
-            config = AutoConfig.from_pretrained(self._source, revision=self._revision, trust_remote_code=False)
-        except Exception as error:
-            raise self._cannot_load(error) from error
-        return {"hub": self._source, "commit": getattr(config, "_commit_hash", None)}
+        return self._source.fingerprint()
 
     @cached_property
     def _tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
-
-        try:
-            return AutoTokenizer.from_pretrained(self._place, revision=self._revision, trust_remote_code=False)
-        except Exception as error:
-            raise self._cannot_load(error) from error
+        return self._source.tokenizer()
 
     @cached_property
     def _model(self) -> Any:
         import torch
-        from transformers import AutoModel
-        from transformers.utils import logging
 
-        bars: Any = logging
-        were_shown = bars.is_progress_bar_enabled()
-        bars.disable_progress_bar()  # the store shows its own
-        arguments: dict[str, Any] = {"revision": self._revision, "trust_remote_code": False}
-        try:
-            try:
-                model = AutoModel.from_pretrained(self._place, use_safetensors=True, **arguments)
-            except OSError:  # no safetensors there; transformers reads .bin files with weights_only=True
-                model = AutoModel.from_pretrained(self._place, use_safetensors=False, **arguments)
-        except Exception as error:
-            raise self._cannot_load(error) from error
-        finally:
-            if were_shown:
-                bars.enable_progress_bar()
-        if getattr(model.config, "is_encoder_decoder", False):
-            model = model.get_encoder()
         device = ("cuda" if torch.cuda.is_available() else "cpu") if self._device == "auto" else self._device
-        return model.float().eval().to(device)
-
-    @property
-    def _place(self) -> str:
-        folder = Path(self._source).expanduser()
-        return str(folder) if folder.is_dir() else self._source
-
-    def _cannot_load(self, error: Exception) -> FeatureError:
-        """For whatever is raised: JSON, safetensors and the refusal to unpickle have errors of their own."""
-        first_line = str(error).strip().partition("\n")[0]
-        return FeatureError(
-            f"hf-text: cannot load {self._source!r} ({first_line}); give a folder with config.json, tokenizer and "
-            "model.safetensors, or a hub name that is reachable or already in the Hugging Face cache"
-        )
-
-
-def _version(package: str) -> str:
-    from importlib.metadata import version
-
-    return version(package)
+        return self._source.load().eval().to(device)

@@ -12,8 +12,8 @@ from dialogue_ser.media.hashing import file_sha256
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
-def minilm(**options: Any) -> HfText:
-    """``hf-text`` on the packaged all-MiniLM-L6-v2 (6 layers, 384-d); its options, without ``model`` and ``revision``.
+def minilm_folder() -> Path:
+    """Folder of the packaged model, after a look at its weights.
 
     Raises:
         MissingDataError: the package is not installed.
@@ -31,7 +31,16 @@ def minilm(**options: Any) -> HfText:
     found = file_sha256(weights)
     if found != WEIGHTS_SHA256:
         raise FeatureError(f"encoder 'minilm': {weights} has sha256 {found}, expected {WEIGHTS_SHA256}; {mend}")
-    encoder = HfText(model=str(folder), **options)
+    return folder
+
+
+def minilm(**options: Any) -> HfText:
+    """``hf-text`` on the packaged all-MiniLM-L6-v2 (6 layers, 384-d); its options, without ``model`` and ``revision``.
+
+    Raises:
+        MissingDataError, FeatureError: as :func:`minilm_folder`.
+    """
+    encoder = HfText(model=str(minilm_folder()), **options)
     encoder.name = "minilm"
     return encoder
 

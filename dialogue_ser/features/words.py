@@ -10,6 +10,7 @@ import numpy as np
 from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError
 from dialogue_ser.features.api import Array
+from dialogue_ser.features.front_end import TokenFrontEnd
 
 PADDING_ID = 0
 UNKNOWN_ID = 1
@@ -45,7 +46,7 @@ def split_words(text: str) -> list[str]:
     return _TOKEN.findall(ascii_quotes(text).lower())
 
 
-class WordIds:
+class WordIds(TokenFrontEnd):
     """Word ids by a vocabulary fitted on train: 0 is padding, 1 any unknown word, then words by falling count.
 
     Args:
@@ -119,8 +120,8 @@ class WordIds:
         return {"options": options, "words": list(self.words)}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> "WordIds":
-        """The same tokeniser again.
+    def from_state(cls, state: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> "WordIds":
+        """The same tokeniser again; it needs no files.
 
         Raises:
             CheckpointError: the state lacks its parts or repeats a word.

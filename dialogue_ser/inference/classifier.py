@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, utterances
+from dialogue_ser.encoders import as_saved
 from dialogue_ser.errors import CheckpointError, ConfigError, DialogueSerError, FeatureError, unknown_name
 from dialogue_ser.features.api import FeatureTable
 from dialogue_ser.features.audio_input import OnBad
@@ -154,7 +155,7 @@ class DialogueClassifier:
             "library_version": version("dialogue-ser"),
             "model": {"name": self.model.name, "options": model_options(self.model)},
             "label_set": {"name": self.label_set.name, "labels": list(self.label_set.labels)},
-            "inputs": {modality: dataclasses.asdict(spec) for modality, spec in self.model.inputs.items()},
+            "inputs": {modality: dataclasses.asdict(as_saved(spec)) for modality, spec in self.model.inputs.items()},
             "features": {modality: described for modality, (described, _) in states.items()},
         }
         arrays = {f"{modality}/{key}": a for modality, (_, named) in states.items() for key, a in named.items()}

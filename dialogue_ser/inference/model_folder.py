@@ -3,6 +3,7 @@
 config.json             format version, model, label set, inputs, features, size and SHA-256 of the files below
 model.safetensors       weights
 transforms.safetensors  arrays of the fitted transforms, ``MODALITY/NAME``
+MODALITY/tokenizer.json tokenizer of a trained transformer, if there is one
 README.md               model card, if there is one
 """
 
@@ -13,9 +14,10 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import safetensors.numpy
 import safetensors.torch
 from huggingface_hub import snapshot_download
@@ -28,6 +30,9 @@ from dialogue_ser.features.api import Array
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, TRANSFORMS, CARD = "config.json", "model.safetensors", "transforms.safetensors", "README.md"
+#: Arrays (uint8) whose name ends so are files of their own, which other programs read too.
+FILE_SUFFIX = ".json"
+_PATTERNS = [CONFIG, WEIGHTS, TRANSFORMS, CARD, f"*/*{FILE_SUFFIX}"]
 REQUIRED_KEYS = ("format_version", "model", "label_set", "inputs", "features", "files")
 
 
@@ -39,7 +44,7 @@ class SavedModel:
         folder: where it was read.
         config: content of config.json.
         weights: parameters and buffers by name.
-        transforms: arrays of the fitted transforms, ``MODALITY/NAME``.
+        transforms: arrays of the fitted transforms, ``MODALITY/NAME``; bytes (uint8) where the name ends in ``.json``.
     """
 
     folder: Path
@@ -61,7 +66,7 @@ def write_model_folder(
         folder: made if absent; other files in it stay.
         config: JSON-able, without ``format_version`` and ``files``.
         weights: by name, on any device.
-        transforms: by name.
+        transforms: by name; those whose name ends in ``.json`` become files of their own.
         card: text of README.md.
 
     Raises:
@@ -69,7 +74,9 @@ def write_model_folder(
     """
     # Own copies: tied weights share storage, which safetensors refuses.
     whole = {name: value.detach().cpu().clone().contiguous() for name, value in weights.items()}
-    contents = {WEIGHTS: safetensors.torch.save(whole), TRANSFORMS: safetensors.numpy.save(dict(transforms))}
+    files = {name: array.tobytes() for name, array in transforms.items() if name.endswith(FILE_SUFFIX)}
+    arrays = {name: array for name, array in transforms.items() if name not in files}
+    contents = {WEIGHTS: safetensors.torch.save(whole), TRANSFORMS: safetensors.numpy.save(arrays), **files}
     described = {"format_version": FORMAT_VERSION, **config, "files": {k: _proof(v) for k, v in contents.items()}}
     if card is not None:
         contents[CARD] = card.encode()
@@ -82,12 +89,14 @@ def write_model_folder(
         aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         aside.chmod(0o755)  # mkdtemp makes it private; a model is for sharing
         for name, content in contents.items():
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
             with (aside / name).open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         if folder.exists():
             for name in contents:
+                (folder / name).parent.mkdir(exist_ok=True)
                 (aside / name).replace(folder / name)
         else:
             aside.rename(folder)
@@ -114,7 +123,8 @@ def read_model_folder(place: str | Path, revision: str | None = None) -> SavedMo
     folder = find_model_folder(place, revision)
     config = _read_config(folder / CONFIG)
     problems, contents = [], {}
-    for name in (WEIGHTS, TRANSFORMS):
+    others = [name for name in config["files"] if name not in (WEIGHTS, TRANSFORMS) and _is_inside(name)]
+    for name in (WEIGHTS, TRANSFORMS, *others):
         path = folder / name
         expected = config["files"].get(name)
         if not path.is_file():
@@ -130,6 +140,7 @@ def read_model_folder(place: str | Path, revision: str | None = None) -> SavedMo
         transforms = safetensors.numpy.load(contents[TRANSFORMS])
     except SafetensorError as error:
         raise CheckpointError(f"{folder}: its safetensors cannot be read ({error}); copy the folder again") from error
+    transforms |= {name: np.frombuffer(contents[name], dtype=np.uint8) for name in others}
     return SavedModel(folder=folder, config=config, weights=weights, transforms=transforms)
 
 
@@ -152,7 +163,7 @@ def find_model_folder(place: str | Path, revision: str | None = None) -> Path:
     if folder.exists() or name.count("/") != 1 or name.startswith((".", "~", "/")):
         raise MissingDataError(f"{name}: no such model folder or run directory; train one with dialogue-ser train")
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=[CONFIG, WEIGHTS, TRANSFORMS, CARD]))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_PATTERNS))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         first_line = str(error).strip().partition("\n")[0]
         raise MissingDataError(
@@ -179,6 +190,12 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     if missing:
         raise CheckpointError(f"{path}: lacks {', '.join(missing)}; save the model again")
     return config
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a file that config.json names is one a modality may have; a folder from anywhere may name anything."""
+    parts = PurePosixPath(name).parts
+    return len(parts) == 2 and ".." not in parts and parts[0] != "/" and name.endswith(FILE_SUFFIX)
 
 
 def _proof(content: bytes) -> dict[str, Any]:

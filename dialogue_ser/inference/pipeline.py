@@ -7,13 +7,15 @@ import numpy as np
 
 from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import CheckpointError, FeatureError
-from dialogue_ser.features.api import Array, FeatureTable, InputKind, InputSpec
+from dialogue_ser.features.api import Array, FeatureTable, InputSpec
 from dialogue_ser.features.audio_input import OnBad
 from dialogue_ser.features.checked import CheckedEncoder
+from dialogue_ser.features.front_end import TokenFrontEnd
 from dialogue_ser.features.pinned import compare_fingerprints
 from dialogue_ser.features.store import FeatureStore, Progress
+from dialogue_ser.features.traits import Context
 from dialogue_ser.features.transforms import Transform, build_transform, from_state
-from dialogue_ser.features.words import WordIds
+from dialogue_ser.inference.model_folder import FILE_SUFFIX
 from dialogue_ser.inference.source import FRAMES, build_source
 
 
@@ -25,7 +27,7 @@ class FeaturePipeline:
         name: encoder as configured.
         options: as configured.
         on_bad: what to do with media that cannot be decoded.
-        source: frozen encoder (``CheckedEncoder``) or the word front end (``WordIds``).
+        source: frozen encoder (``CheckedEncoder``) or what gives a trained one its tokens.
         transforms: applied in this order.
         reader: trained encoder that reads tokens or frames, or None for vectors.
         reader_options: its options.
@@ -42,7 +44,7 @@ class FeaturePipeline:
         name: str,
         options: Mapping[str, Any],
         on_bad: OnBad,
-        source: CheckedEncoder | WordIds,
+        source: CheckedEncoder | TokenFrontEnd,
         transforms: Sequence[Transform],
         reader: str | None,
         reader_options: Mapping[str, Any],
@@ -70,11 +72,11 @@ class FeaturePipeline:
     ) -> "FeaturePipeline":
         """A pipeline from plain settings, not fitted yet.
 
-        Options of a trained encoder on words are those of the vocabulary (min_count, max_words, max_length) and its
-        own; of one on frames ``frames`` (a frozen encoder's name), ``frames_options`` and its own.
+        Options of a trained encoder on tokens are those of its front end (:class:`WordIds`, :class:`SubwordIds`) and
+        its own; of one on frames ``frames`` (a frozen encoder's name), ``frames_options`` and its own.
 
         Raises:
-            ConfigError: unknown encoder, option or transform, or transforms on word ids.
+            ConfigError: unknown encoder, option or transform, or transforms on token ids.
         """
         options = dict(options or {})
         source, reader, reader_options = build_source(
@@ -100,8 +102,10 @@ class FeaturePipeline:
         """
         if self._dim is None:
             raise FeatureError(f"features.{self.modality}: fit the pipeline on the training dialogues first")
-        kind: InputKind = "tokens" if isinstance(self._source, WordIds) else self._source.kind
-        return InputSpec(kind=kind, dim=self._dim, encoder=self._reader, options=self._reader_options)
+        if isinstance(self._source, TokenFrontEnd):
+            options = {**self._reader_options, **self._source.for_reader}
+            return InputSpec(kind="tokens", dim=self._dim, encoder=self._reader, options=options)
+        return InputSpec(kind=self._source.kind, dim=self._dim, encoder=self._reader, options=self._reader_options)
 
     @property
     def n_masked(self) -> int:
@@ -111,16 +115,17 @@ class FeaturePipeline:
     @property
     def is_causal(self) -> bool:
         """False if a turn's features depend on later turns of its dialogue."""
-        source_looks_ahead = isinstance(self._source, CheckedEncoder) and (
-            self._source.traits.context == "dialogue" or self._source.traits.context[1] != 0
-        )
+        source_looks_ahead = self._context == "dialogue" or self._context[1] != 0
         return not source_looks_ahead and all(transform.is_causal for transform in self.transforms)
 
     @property
     def n_past_turns(self) -> int:
         """How many earlier turns a causal pipeline looks at."""
-        context = self._source.traits.context if isinstance(self._source, CheckedEncoder) else (0, 0)
-        return 0 if context == "dialogue" else context[0]
+        return 0 if self._context == "dialogue" else self._context[0]
+
+    @property
+    def _context(self) -> Context:
+        return self._source.traits.context if isinstance(self._source, CheckedEncoder) else self._source.context
 
     def fit(
         self,
@@ -138,7 +143,7 @@ class FeaturePipeline:
         Raises:
             FeatureError: no utterance has this modality.
         """
-        if isinstance(self._source, WordIds):
+        if isinstance(self._source, TokenFrontEnd):
             self._source.fit(train_dialogues)
             self._dim = self._source.n_ids
             return self
@@ -166,7 +171,7 @@ class FeaturePipeline:
         """
         spec = self.spec
         rows: Mapping[str, Array]
-        if isinstance(self._source, WordIds):
+        if isinstance(self._source, TokenFrontEnd):
             rows = self._source.encode(dialogues)
         else:
             rows = self._encode(dialogues, store, progress)
@@ -177,12 +182,12 @@ class FeaturePipeline:
         return FeatureTable(spec=spec, rows=rows)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """JSON-able state, and arrays for safetensors (``transforms.0.mean`` …).
+        """JSON-able state, and arrays: ``transforms.0.mean`` …, and bytes of files such as ``tokenizer.json``.
 
         Raises:
             FeatureError: the encoder's fingerprint is no longer the one it was fitted with.
         """
-        words = self._source.state() if isinstance(self._source, WordIds) else None
+        front = self._source if isinstance(self._source, TokenFrontEnd) else None
         fingerprint = None
         if isinstance(self._source, CheckedEncoder):
             compare_fingerprints(self._source, self._fingerprint)
@@ -195,11 +200,12 @@ class FeaturePipeline:
             "on_bad": self.on_bad,
             "dim": self.spec.dim,
             "fingerprint": fingerprint,
-            "words": words,
+            "words": None if front is None else front.state(),
             "transforms": [state for state, _ in states],
         }
         arrays = {f"transforms.{i}.{key}": array for i, (_, some) in enumerate(states) for key, array in some.items()}
-        return described, arrays
+        files = {} if front is None else front.files()
+        return described, arrays | {name: np.frombuffer(content, dtype=np.uint8) for name, content in files.items()}
 
     @classmethod
     def from_state(
@@ -229,8 +235,9 @@ class FeaturePipeline:
             words, fingerprint = state["words"], state["fingerprint"]
         except KeyError as error:
             raise CheckpointError(f"features: the saved pipeline has no {error}; save the model again") from None
-        if isinstance(pipeline._source, WordIds):
-            pipeline._source = WordIds.from_state(words)
+        if isinstance(pipeline._source, TokenFrontEnd):
+            files = {name: array.tobytes() for name, array in arrays.items() if name.endswith(FILE_SUFFIX)}
+            pipeline._source = type(pipeline._source).from_state(words, files)
         else:
             compare_fingerprints(pipeline._source, fingerprint)
             pipeline._fingerprint = fingerprint

@@ -7,29 +7,32 @@ from dialogue_ser.encoders import TRAINED_ENCODERS, find_trained
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.audio_input import OnBad
 from dialogue_ser.features.checked import CheckedEncoder
+from dialogue_ser.features.front_end import TokenFrontEnd
 from dialogue_ser.features.registry import build_encoder
+from dialogue_ser.features.subwords import SubwordIds
 from dialogue_ser.features.words import WordIds
 
 #: Options of a trained encoder on frames: the frozen encoder that gives them, and its own options.
 FRAMES, FRAMES_OPTIONS = "frames", "frames_options"
 _DEFAULT_READER = "meanpool"
+_TOKEN_FRONT_ENDS: Mapping[str, type[TokenFrontEnd]] = {"words": WordIds, "subwords": SubwordIds}
 Built = TypeVar("Built")
 
 
 def build_source(
     modality: str, encoder: str, options: Mapping[str, Any], *, has_transforms: bool, on_bad: OnBad
-) -> tuple[CheckedEncoder | WordIds, str | None, dict[str, Any]]:
+) -> tuple[CheckedEncoder | TokenFrontEnd, str | None, dict[str, Any]]:
     """The source of a modality's rows, the trained encoder that reads them (None for vectors) and its options.
 
     Args:
         modality: name under which the batch carries it.
         encoder: as configured: a frozen encoder, or a trained one.
         options: as configured; a trained encoder shares them with what stands in front of it.
-        has_transforms: whether transforms follow, which word ids cannot take.
+        has_transforms: whether transforms follow, which token ids cannot take.
         on_bad: what to do with media that cannot be decoded.
 
     Raises:
-        ConfigError: unknown encoder or option, an option of a wrong type, or transforms on word ids.
+        ConfigError: unknown encoder or option, an option of a wrong type, or transforms on token ids.
     """
     trained = find_trained(encoder)
     if trained is None:
@@ -39,20 +42,21 @@ def build_source(
                 f"features.{modality}: encoder {encoder!r} gives tokens, which no trained encoder reads yet"
             )
         return source, _DEFAULT_READER if source.kind == "frames" else None, {}
-    front = WordIds.OPTIONS if trained.front_end == "words" else (FRAMES, FRAMES_OPTIONS)
-    _check_options(encoder, options, (*front, *trained.option_names()))
-    reader_options = {key: value for key, value in options.items() if key not in front}
+    front_end = _TOKEN_FRONT_ENDS.get(trained.front_end)
+    front = (FRAMES, FRAMES_OPTIONS) if front_end is None else front_end.OPTIONS
+    _check_options(encoder, options, dict.fromkeys([*front, *trained.option_names()]))
+    reader_options = {key: value for key, value in options.items() if key in trained.option_names()}
     _construct(encoder, trained.Config, reader_options)  # a bad value is told now, not after an hour of encoding
-    if trained.front_end != "words":
+    if front_end is None:
         source = _frames_source(encoder, modality, options, on_bad, takes_vectors=trained.takes_vectors)
         return source, encoder, reader_options
     if has_transforms:
         raise ConfigError(
-            f"features.{modality}: transforms do not apply to the word ids of {encoder!r}; drop them "
+            f"features.{modality}: transforms do not apply to the token ids of {encoder!r}; drop them "
             f"(--features.{modality}.transforms [])"
         )
-    words = _construct(encoder, WordIds, {key: options[key] for key in front if key in options})
-    return words, encoder, reader_options
+    tokens = _construct(encoder, front_end, {key: options[key] for key in front if key in options})
+    return tokens, encoder, reader_options
 
 
 def _frames_source(

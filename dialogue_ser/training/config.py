@@ -105,6 +105,8 @@ class OptimizerConfig:
         schedule: constant, cosine (to zero) or linear (to zero), per step.
         warmup_fraction: share of all steps over which the rate rises linearly from zero.
         clip_norm: largest gradient norm; 0 = no clipping.
+        encoder_learning_rate: peak rate of encoders that begin pretrained (transformer); None = ``learning_rate``.
+        layer_decay: their rate times this per layer below the top one, embeddings last; 1 = all alike.
     """
 
     name: Literal["adamw", "sgd"] = "adamw"
@@ -114,10 +116,20 @@ class OptimizerConfig:
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     warmup_fraction: float = 0.0
     clip_norm: float = 5.0
+    encoder_learning_rate: float | None = None
+    layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
-        least = dict.fromkeys(("learning_rate", "weight_decay", "momentum", "warmup_fraction", "clip_norm"), 0)
-        _check("optimizer", self, least, {"warmup_fraction": 1, "momentum": 1, "learning_rate": _LARGEST_RATE})
+        names = ["learning_rate", "weight_decay", "momentum", "warmup_fraction", "clip_norm", "layer_decay"]
+        most = {"warmup_fraction": 1, "momentum": 1, "learning_rate": _LARGEST_RATE, "layer_decay": 1}
+        if self.encoder_learning_rate is not None:
+            names.append("encoder_learning_rate")
+            most["encoder_learning_rate"] = _LARGEST_RATE
+        _check("optimizer", self, dict.fromkeys(names, 0), most)
+        if self.encoder_learning_rate and not self.learning_rate:  # all rates follow one schedule, as shares of it
+            raise ConfigError(
+                "optimizer.learning_rate: found 0 beside an encoder_learning_rate; give the head a rate above 0"
+            )
 
 
 Sampling = Literal["shuffled", "bucketed"]

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from dialogue_ser.encoders import TrainedEncoder
 from dialogue_ser.training.config import OptimizerConfig
 
 # Parameters that weight decay would only pull off their meaning: learned initial states may be matrices [P, H].
@@ -28,23 +30,39 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
     """AdamW with decoupled decay on matrices only, or SGD with L2 on every parameter as the source document has it.
 
     Torch's fused kernels take the step: many times as fast on a CPU too, and they can be told on the device to leave it
-    out (:func:`step_if`).
+    out (:func:`step_if`). Each group keeps its ``rate_share`` of the configured learning rate (:func:`rate_shares`);
+    groups of what begins at random come first.
     """
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     fused = bool(named) and all(parameter.device.type in ("cpu", "cuda") for _, parameter in named)
+    shares = rate_shares(model, config)
+    groups: dict[tuple[bool, float, bool], dict[str, Any]] = {}
+    for name, parameter in named:
+        share = shares.get(name, 1.0)
+        is_kept = config.name != "sgd" and not is_decayed(name, parameter)
+        decay = 0.0 if is_kept else config.weight_decay
+        place = (name in shares, -share, is_kept)
+        group = groups.setdefault(place, {"params": [], "weight_decay": decay, "rate_share": share})
+        group["params"].append(parameter)
+    ordered = [groups[place] for place in sorted(groups)]
     if config.name == "sgd":
         # Its fused kernel never initialises the momentum if the first step is left out, as the first of fp16 often is.
-        return SGD(
-            [parameter for _, parameter in named],
-            lr=config.learning_rate,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-            fused=fused and not config.momentum,
-        )
-    decayed = [parameter for name, parameter in named if is_decayed(name, parameter)]
-    rest = [parameter for name, parameter in named if not is_decayed(name, parameter)]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    return AdamW([group for group in groups if group["params"]], lr=config.learning_rate, fused=fused)
+        momentum = config.momentum
+        return SGD(ordered, lr=config.learning_rate, momentum=momentum, fused=fused and not momentum)
+    return AdamW(ordered, lr=config.learning_rate, fused=fused)
+
+
+def rate_shares(model: nn.Module, config: OptimizerConfig) -> dict[str, float]:
+    """Parameter → its learning rate as a share of ``learning_rate``, for those that begin pretrained."""
+    top = 1.0
+    if config.encoder_learning_rate is not None and config.learning_rate:
+        top = config.encoder_learning_rate / config.learning_rate
+    return {
+        f"{place}.{name}" if place else name: top * config.layer_decay**depth
+        for place, module in model.named_modules()
+        if isinstance(module, TrainedEncoder)
+        for name, depth in module.depths().items()
+    }
 
 
 def learning_rate_at(step: int, total_steps: int, config: OptimizerConfig) -> float:
@@ -79,9 +97,9 @@ def step_if(optimizer: Optimizer, is_wanted: Tensor) -> None:
 
 
 def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
-    """Gives every parameter group the same learning rate."""
+    """Gives every parameter group its share of the learning rate."""
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = learning_rate * group.get("rate_share", 1.0)
 
 
 def optimizer_state(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ def test_registered_encoders_declare_what_they_are() -> None:
     for name, kind in TRAINED_ENCODERS.items():
         assert kind.name == name
         assert kind.description
-        assert kind.front_end in ("words", "frames")
+        assert kind.front_end in ("words", "subwords", "frames")
         kind.Config()
 
 

@@ -127,3 +127,44 @@ def test_broken_and_hostile_folders_are_refused_and_nothing_is_executed(tiny_tex
     refused("junk", lambda folder: (folder / "model.safetensors").write_bytes(b"junk"))
     refused("list", lambda folder: (folder / "config.json").write_text("[]"))
     assert not (tmp_path / "executed").exists()
+
+
+CONTEXT = {"context_past": 2, "speakers": True}
+
+
+def test_in_its_dialogue_a_turn_is_pooled_over_its_own_tokens(tiny_text_model, dialogue) -> None:
+    from transformers import AutoModel
+
+    talk = dialogue(["no !", "oh my", "yes"])
+    rows = HfText(model=str(tiny_text_model), context_past=1).encode([talk])
+    frames = HfText(model=str(tiny_text_model), context_past=1, pooling="none").encode([talk])
+    tokens = torch.tensor([[2, 7, 14, 3, 4, 5, 3]])  # [CLS] no ! [SEP] oh my [SEP]
+    model = AutoModel.from_pretrained(tiny_text_model).eval()
+    with torch.no_grad():
+        states = model(tokens).last_hidden_state[0, 4:6].numpy()
+    np.testing.assert_allclose(frames["train/dia0_utt1"], states, atol=1e-6)
+    np.testing.assert_allclose(rows["train/dia0_utt1"], states.mean(0), atol=1e-6)
+    alone = HfText(model=str(tiny_text_model)).encode([talk])
+    assert not np.allclose(alone["train/dia0_utt1"], rows["train/dia0_utt1"], atol=1e-3)
+
+
+@pytest.mark.parametrize("later", [["no"], ["oh my god !", "no no no"], []])
+def test_a_change_after_a_turn_changes_nothing_up_to_it_unless_the_future_is_read(
+    tiny_text_model, dialogue, later
+) -> None:
+    start = ["oh no", "i am fine", "yes"]
+    for options, is_causal in ((CONTEXT, True), ({**CONTEXT, "context_future": 1}, False)):
+        # one text a forward pass: in a larger product the same row may be rounded differently
+        encoder = HfText(model=str(tiny_text_model), batch_size=1, **options)
+        plain, changed = (encoder.encode([dialogue([*start, *rest])]) for rest in (["really ?"], later))
+        same = all(np.array_equal(plain[f"train/dia0_utt{i}"], changed[f"train/dia0_utt{i}"]) for i in range(3))
+        assert same == is_causal
+
+
+def test_the_window_is_in_the_fingerprint_and_in_what_the_store_keys_by(tiny_text_model) -> None:
+    alone = HfText(model=str(tiny_text_model))
+    assert "context" not in alone.fingerprint()  # features stored by earlier versions stay good
+    assert (alone.traits.context, alone.traits.reads) == ((0, 0), ("text",))
+    encoder = HfText(model=str(tiny_text_model), context_past=3, context_future=1, speakers=True)
+    assert encoder.fingerprint()["context"] == {"past": 3, "future": 1, "speakers": True, "causal": False}
+    assert (encoder.traits.context, encoder.traits.reads) == ((3, 1), ("text", "speaker"))

@@ -141,7 +141,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_computed() -> None:
         FeaturePipeline.build("text", "textcnn", {"min_cout": 2})
     with pytest.raises(ConfigError, match="dropouts"):
         FeaturePipeline.build("text", "textcnn", {"dropout": 2.0})
-    with pytest.raises(ConfigError, match="word ids"):
+    with pytest.raises(ConfigError, match="token ids"):
         FeaturePipeline.build("text", "textcnn", transforms=("l2",))
     with pytest.raises(ConfigError, match="did you mean 'impute'"):
         FeaturePipeline.build("text", "letters", transforms=("imput",))

@@ -1,0 +1,277 @@
+"""A transformers text encoder trained end to end with the dialogue model: fully, its upper layers, or through LoRA."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from dialogue_ser.encoders.base import TrainedEncoder, is_valid
+from dialogue_ser.errors import ConfigError, MissingDataError
+from dialogue_ser.features.hf_loading import PACKAGED, HfSource, bare_model
+
+#: A forward pass takes rows of like length: the shortest has at least this share of the longest one's tokens.
+LEAST_FILLED = 0.85
+#: Tokens of a forward pass, padding included, so that long rows of a batch do not meet in one.
+MOST_TOKENS = 8192
+# What configurations call dropout on hidden states and on attention weights.
+_HIDDEN_DROPOUTS = ("hidden_dropout_prob", "dropout", "dropout_rate", "hidden_dropout", "mlp_dropout")
+_ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransformerConfig:
+    """Options of the trained transformer.
+
+    Args:
+        model: hub name, folder, or ``minilm``.
+        revision: branch, tag or commit of a hub model.
+        pretrained: begin with the model's weights, else with random ones of its architecture.
+        architecture: given by the tokenizer's front end and by saved models; None = read from ``model``.
+        pooling: ``mean`` over the turn's own tokens, or ``cls``: the sequence's first token.
+        last_layers: hidden states whose mean is pooled, from the top.
+        dropout: on the pooled vector.
+        hidden_dropout: inside the transformer; None = as it was pretrained.
+        attention_dropout: on its attention weights; None = as it was pretrained.
+        freeze_layers: lowest layers that stay as they are, the embeddings with them; 0 = everything is trained.
+        gradient_checkpointing: compute layers again in the backward pass: less memory, a third more time.
+        lora_rank: rank of LoRA's matrices on frozen weights (needs peft); 0 = no LoRA.
+        lora_alpha: their scale is ``lora_alpha / lora_rank``.
+        lora_dropout: in front of them.
+        lora_targets: modules that get them, by the end of their names; empty = all linear ones.
+    """
+
+    model: str = PACKAGED
+    revision: str | None = None
+    pretrained: bool = True
+    architecture: Mapping[str, Any] | None = None
+    pooling: str = "mean"
+    last_layers: int = 1
+    dropout: float = 0.1
+    hidden_dropout: float | None = None
+    attention_dropout: float | None = None
+    freeze_layers: int = 0
+    gradient_checkpointing: bool = False
+    lora_rank: int = 0
+    lora_alpha: int = 16
+    lora_dropout: float = 0.0
+    lora_targets: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.pooling not in ("mean", "cls"):
+            problems.append(f"transformer: pooling {self.pooling!r} is none of mean, cls")
+        shares = ("dropout", "hidden_dropout", "attention_dropout", "lora_dropout")
+        found = {name: getattr(self, name) for name in shares if getattr(self, name) is not None}
+        problems += [f"transformer: {n} {v} must be at least 0 and below 1" for n, v in found.items() if not 0 <= v < 1]
+        least = {"last_layers": 1, "freeze_layers": 0, "lora_rank": 0}
+        problems += [
+            f"transformer: {name} {getattr(self, name)} must be at least {low}"
+            for name, low in least.items()
+            if getattr(self, name) < low
+        ]
+        if problems:
+            raise ConfigError(*problems)
+
+
+class Transformer(TrainedEncoder):
+    """Hidden states of a transformers text model, pooled over each turn's own tokens; its weights are trained.
+
+    Rows of like length share a forward pass, so that little padding is computed, and a row's vector does not depend on
+    the rows beside it (beyond rounding). Frozen layers keep their dropout: they are not evaluated, only not changed.
+
+    Args:
+        config: options.
+        dim: size of the vocabulary.
+
+    Raises:
+        ConfigError: layers, dropouts or LoRA targets that the model does not have.
+        FeatureError: the model cannot be loaded.
+        MissingDataError: LoRA without peft.
+    """
+
+    name = "transformer"
+    description = "any transformers text model, fine-tuned with the dialogue model; dialogue context, LoRA"
+    front_end = "subwords"
+    Config = TransformerConfig
+
+    def __init__(self, config: TransformerConfig, dim: int) -> None:
+        super().__init__()
+        self.config = config
+        model = self._begin(dim)
+        self.n_layers = len(_layers(model))
+        problems = []
+        if self.config.freeze_layers > self.n_layers:
+            problems.append(f"transformer: freeze_layers {config.freeze_layers}, but it has {self.n_layers} layers")
+        if self.config.last_layers > self.n_layers:
+            problems.append(f"transformer: last_layers {config.last_layers}, but it has {self.n_layers} layers")
+        if problems:
+            raise ConfigError(*problems)
+        self.padding_id = int(model.config.pad_token_id or 0)
+        self.out_dim = int(model.config.hidden_size)
+        if config.gradient_checkpointing:
+            _compute_again(model)
+        self.model: Any = _with_lora(model, config) if config.lora_rank else model
+        self.model.train()  # from_pretrained gives models in eval mode
+        if config.freeze_layers:
+            depths = self.depths()
+            for name, parameter in self.named_parameters():
+                if depths[name] >= self.n_layers - config.freeze_layers:
+                    parameter.requires_grad_(False)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def depths(self) -> dict[str, int]:
+        """Parameter → layers above it: 0 in the top layer (and behind it), ``n_layers`` in the embeddings."""
+        layers = _layers(self.model)
+        depth_of = {id(p): len(layers) - 1 - i for i, layer in enumerate(layers) for p in layer.parameters()}
+        depths: dict[str, int] = {}
+        is_before = True
+        for name, parameter in self.named_parameters():
+            is_before = is_before and id(parameter) not in depth_of
+            depths[name] = depth_of.get(id(parameter), len(layers) if is_before else 0)
+        return depths
+
+    def encode_rows(
+        self,
+        values_NL: Int[Tensor, "row length"],
+        lengths_N: Int[Tensor, " row"],
+        host_lengths_N: Int[Tensor, " row"],
+    ) -> Float[Tensor, "row out"]:
+        """One vector per row of ``2 · id + is_own``."""
+        order, ends = forward_passes(host_lengths_N.tolist())
+        order_N = torch.tensor(order).to(values_NL.device)
+        values_NL, lengths_N = values_NL.index_select(0, order_N), lengths_N.index_select(0, order_N)
+        pooled = []
+        for start, stop in pairwise([0, *ends]):
+            longest, shortest = int(host_lengths_N[order[start]]), int(host_lengths_N[order[stop - 1]])
+            is_padded = shortest < longest
+            is_token_NL = is_valid(lengths_N[start:stop], longest) if is_padded else None
+            pooled.append(self._pooled(values_NL[start:stop, :longest], is_token_NL))
+        out_ND: Tensor = self.dropout(torch.cat(pooled))
+        return torch.zeros_like(out_ND).index_copy(0, order_N, out_ND)
+
+    def _pooled(
+        self, values_NL: Int[Tensor, "row length"], is_token_NL: Bool[Tensor, "row length"] | None
+    ) -> Float[Tensor, "row out"]:
+        """One forward pass; ``is_token_NL`` None = nothing is padded."""
+        ids_NL, is_own_NL = values_NL >> 1, (values_NL & 1).bool()
+        if is_token_NL is not None:
+            ids_NL = ids_NL.masked_fill(~is_token_NL, self.padding_id)
+            is_own_NL = is_own_NL & is_token_NL
+        mask_NL = None if is_token_NL is None else is_token_NL.long()
+        n_layers = self.config.last_layers
+        output = self.model(input_ids=ids_NL, attention_mask=mask_NL, output_hidden_states=n_layers > 1)
+        x_NLD: Tensor = output.last_hidden_state
+        if n_layers > 1:
+            x_NLD = torch.stack(output.hidden_states[-n_layers:]).mean(0)
+        if self.config.pooling == "cls":
+            return x_NLD[:, 0]
+        is_own_NL1 = is_own_NL[..., None].to(x_NLD.dtype)
+        return (x_NLD * is_own_NL1).sum(1) / is_own_NL1.sum(1).clamp_min(1.0)
+
+    def _begin(self, dim: int) -> Any:
+        """The model it begins with, without its pooler, which nobody reads."""
+        config = self.config
+        source = HfSource(config.model, config.revision, who="transformer")
+        architecture = config.architecture or source.architecture()
+        settings = _dropouts(config, architecture)
+        model = source.load(**settings) if config.pretrained else bare_model(architecture, **settings)
+        if getattr(model, "pooler", None) is not None:
+            model.pooler = None
+        n_ids = model.get_input_embeddings().num_embeddings
+        if n_ids != dim:
+            raise ConfigError(
+                f"transformer: {config.model!r} embeds {n_ids} tokens, but the tokenizer's front end was fitted to "
+                f"{dim}; use one model for both"
+            )
+        return model
+
+
+def forward_passes(
+    lengths: Sequence[int], least_filled: float = LEAST_FILLED, most_tokens: int = MOST_TOKENS
+) -> tuple[list[int], list[int]]:
+    """Rows from long to short, and the ends of the pieces that share a forward pass.
+
+    >>> forward_passes([3, 40, 39, 3])
+    ([1, 2, 0, 3], [2, 4])
+    """
+    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    ends: list[int] = []
+    start = 0
+    for place, row in enumerate(order):
+        longest = lengths[order[start]]
+        is_full = (place + 1 - start) * longest > most_tokens
+        if place > start and (is_full or lengths[row] < least_filled * longest):
+            ends.append(place)
+            start = place
+    return order, [*ends, len(order)]
+
+
+def _layers(model: Any) -> list[nn.Module]:
+    """The transformer's layers from the bottom; empty where they cannot be told (shared weights)."""
+    n_layers = getattr(model.config, "num_hidden_layers", 0)
+    stacks = (module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module) == n_layers)
+    return list(next(stacks, ()))
+
+
+def _dropouts(config: TransformerConfig, architecture: Mapping[str, Any]) -> dict[str, float]:
+    """Fields of the architecture that the two dropouts replace."""
+    settings: dict[str, float] = {}
+    wanted = {"hidden_dropout": _HIDDEN_DROPOUTS, "attention_dropout": _ATTENTION_DROPOUTS}
+    for option, names in wanted.items():
+        value = getattr(config, option)
+        if value is None:
+            continue
+        found = [name for name in names if name in architecture]
+        if not found:
+            raise ConfigError(f"transformer: {architecture.get('model_type')} has no {option}; leave it away")
+        settings |= dict.fromkeys(found, float(value))
+    return settings
+
+
+def _compute_again(model: Any) -> None:
+    """Layers keep their inputs only.
+
+    Raises:
+        ConfigError: the model cannot.
+    """
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    try:
+        enable({"use_reentrant": False})
+    except ValueError as error:
+        raise ConfigError(f"transformer: {error}; leave gradient_checkpointing away") from error
+    # It also has the embeddings' output ask for gradients, which layers that are frozen would pass on for nothing.
+    if hasattr(model, "_require_grads_hook"):
+        model.disable_input_require_grads()
+
+
+def _with_lora(model: Any, config: TransformerConfig) -> Any:
+    """The model with LoRA's matrices beside its linear layers, everything else frozen.
+
+    Raises:
+        MissingDataError: peft is not installed.
+        ConfigError: no module is called as a target.
+    """
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise MissingDataError("transformer: LoRA needs peft; pip install 'dialogue-ser[lora]'") from None
+    settings = LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=list(config.lora_targets) or "all-linear",
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by names that are going
+            return get_peft_model(model, settings)
+    except ValueError as error:
+        raise ConfigError(
+            f"transformer: lora_targets {list(config.lora_targets)} do not fit the model: {error}; name its modules "
+            "as they are called, e.g. [query, value], or leave them away"
+        ) from error

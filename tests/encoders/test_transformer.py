@@ -1,0 +1,186 @@
+import builtins
+
+import pytest
+import torch
+
+from dialogue_ser.encoders import as_saved, build_input
+from dialogue_ser.encoders.transformer import Transformer, forward_passes
+from dialogue_ser.errors import ConfigError, MissingDataError
+from dialogue_ser.features.api import InputSpec
+
+N_IDS = 15
+ROWS = [[2, 4, 5, 3], [2, 7, 3], [2, 9, 10, 11, 13, 4, 5, 6, 3], [2, 8, 3], [2, 12, 13, 3]]
+
+
+def spec(folder, **options) -> InputSpec:
+    return InputSpec(kind="tokens", dim=N_IDS, encoder="transformer", options={"model": str(folder), **options})
+
+
+def build(folder, **options) -> Transformer:
+    torch.manual_seed(1)
+    encoder = build_input(spec(folder, **options))
+    assert isinstance(encoder, Transformer)
+    return encoder
+
+
+def batch(rows=ROWS, own=slice(None)):
+    """All rows as the turns of one dialogue: packed ids, lengths, presence."""
+    longest = max(map(len, rows))
+    values = torch.full((1, len(rows), longest), 2 * 6 + 1)  # padding may hold anything
+    for i, row in enumerate(rows):
+        packed = 2 * torch.tensor(row)
+        packed[own] += 1
+        values[0, i, : len(row)] = packed
+    return values, torch.tensor([[len(row) for row in rows]]), torch.ones(1, len(rows), dtype=torch.bool)
+
+
+def reference(folder, row, own=slice(None), layers=1):
+    from transformers import AutoModel
+
+    model = AutoModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        states = model(torch.tensor([row]), output_hidden_states=True).hidden_states
+    return torch.stack(states[-layers:]).mean(0)[0][own].mean(0)
+
+
+def test_a_vector_is_the_mean_of_the_turns_own_tokens(tiny_text_model):
+    own = slice(1, -1)
+    encoder = build(tiny_text_model).eval()
+    out = encoder(*batch(own=own))
+    for i, row in enumerate(ROWS):
+        torch.testing.assert_close(out[0, i], reference(tiny_text_model, row, own), atol=1e-6, rtol=0)
+
+
+def test_the_last_layers_and_the_first_token_can_be_taken(tiny_text_model):
+    layers = build(tiny_text_model, last_layers=2).eval()(*batch())
+    torch.testing.assert_close(layers[0, 2], reference(tiny_text_model, ROWS[2], layers=2), atol=1e-6, rtol=0)
+    first = build(tiny_text_model, pooling="cls").eval()(*batch())
+    torch.testing.assert_close(first[0, 1], reference(tiny_text_model, ROWS[1], slice(0, 1)), atol=1e-6, rtol=0)
+
+
+def test_neither_padding_nor_the_rows_beside_it_change_a_row(tiny_text_model):
+    encoder = build(tiny_text_model).double().eval()
+    together = encoder(*batch())[0]
+    for i, row in enumerate(ROWS):
+        torch.testing.assert_close(encoder(*batch([row]))[0, 0], together[i], atol=1e-12, rtol=0)
+    values, lengths, present = batch()
+    wider = torch.cat([values, torch.full((1, len(ROWS), 5), 9)], dim=2)
+    assert torch.equal(encoder(wider, lengths, present)[0], together)
+
+
+def test_rows_of_like_length_share_a_forward_pass_and_long_ones_do_not_meet():
+    lengths = [5, 100, 6, 98, 30, 5]
+    order, ends = forward_passes(lengths)
+    pieces = [[lengths[row] for row in order[start:stop]] for start, stop in zip([0, *ends], ends, strict=False)]
+    assert pieces == [[100, 98], [30], [6], [5, 5]]
+    assert sorted(order) == list(range(6))
+    assert forward_passes([50] * 10, most_tokens=200)[1] == [4, 8, 10]
+    assert forward_passes([500, 500], most_tokens=200)[1] == [1, 2]
+
+
+def test_a_batch_of_utterances_hardly_computes_padding():
+    lengths = torch.randint(3, 40, (300,), generator=torch.Generator().manual_seed(0)).tolist()
+    order, ends = forward_passes(lengths)
+    starts = [0, *ends[:-1]]
+    computed = sum((stop - start) * lengths[order[start]] for start, stop in zip(starts, ends, strict=True))
+    assert sum(lengths) / computed > 0.93
+    assert len(ends) < 20
+
+
+def test_everything_is_trained_or_the_lowest_layers_stay(tiny_text_model):
+    def moved(**options):
+        encoder = build(tiny_text_model, **options)
+        encoder(*batch()).square().sum().backward()
+        trained = {name for name, parameter in encoder.named_parameters() if parameter.requires_grad}
+        assert trained == {name for name, parameter in encoder.named_parameters() if parameter.grad is not None}
+        return trained, encoder
+
+    everything, encoder = moved()
+    assert everything == set(encoder.depths())
+    upper, _ = moved(freeze_layers=2)
+    assert upper
+    assert all(name.startswith("model.encoder.layer.2.") for name in upper)
+
+
+def test_depths_count_the_layers_above(tiny_text_model):
+    depths = build(tiny_text_model).depths()
+    assert depths["model.embeddings.word_embeddings.weight"] == 3
+    assert depths["model.embeddings.LayerNorm.bias"] == 3
+    assert [depths[f"model.encoder.layer.{i}.attention.self.query.weight"] for i in range(3)] == [2, 1, 0]
+
+
+def test_gradient_checkpointing_changes_no_gradient(tiny_text_model):
+    def gradients(**options):
+        encoder = build(tiny_text_model, **options)
+        torch.manual_seed(5)
+        encoder(*batch()).square().sum().backward()
+        return [parameter.grad for parameter in encoder.parameters()]
+
+    for plain, again in zip(gradients(), gradients(gradient_checkpointing=True), strict=True):
+        torch.testing.assert_close(plain, again, atol=1e-7, rtol=1e-5)
+
+
+def test_dropouts_inside_can_be_set(tiny_text_model):
+    encoder = build(tiny_text_model, dropout=0.0, hidden_dropout=0.0, attention_dropout=0.0)
+    assert torch.equal(encoder.train()(*batch()), encoder.eval()(*batch()))
+    control = build(tiny_text_model, dropout=0.0)
+    assert not torch.equal(control.train()(*batch()), control.eval()(*batch()))
+
+
+def test_lora_trains_its_own_matrices_alone_and_begins_as_the_model(tiny_text_model):
+    pytest.importorskip("peft")
+    encoder = build(tiny_text_model, lora_rank=2)
+    trained = {name for name, parameter in encoder.named_parameters() if parameter.requires_grad}
+    assert trained
+    assert all("lora_" in name for name in trained)
+    torch.testing.assert_close(encoder.eval()(*batch()), build(tiny_text_model).eval()(*batch()), atol=1e-7, rtol=0)
+    few = build(tiny_text_model, lora_rank=2, lora_targets=["query", "value"], freeze_layers=2)
+    names = [name for name, parameter in few.named_parameters() if parameter.requires_grad]
+    assert len(names) == 4
+    assert all("layer.2.attention" in name for name in names)
+    with pytest.raises(ConfigError, match="lora_targets \\['nothing'\\]"):
+        build(tiny_text_model, lora_rank=2, lora_targets=["nothing"])
+
+
+def test_without_peft_lora_says_what_to_install(tiny_text_model, monkeypatch):
+    found = builtins.__import__
+
+    def refuse(name, *arguments, **keywords):
+        if name == "peft":
+            raise ImportError(name)
+        return found(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(MissingDataError, match=r"pip install 'dialogue-ser\[lora\]'"):
+        build(tiny_text_model, lora_rank=2)
+
+
+def test_a_saved_model_is_built_from_its_architecture_without_the_folder(tiny_text_model):
+    from dialogue_ser.features.hf_loading import HfSource
+
+    architecture = HfSource(str(tiny_text_model), who="test").architecture()
+    given = spec("nowhere", architecture=architecture, hidden_dropout=0.2)
+    twin = build_input(as_saved(given))
+    encoder = build(tiny_text_model)
+    twin.load_state_dict(encoder.state_dict())
+    assert torch.equal(twin.eval()(*batch()), encoder.eval()(*batch()))
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"pooling": "max"}, "pooling 'max' is none of mean, cls"),
+        ({"dropout": 1.0, "last_layers": 0}, r"dropout 1\.0(.|\n)*last_layers 0"),
+        ({"freeze_layers": 4}, "freeze_layers 4, but it has 3 layers"),
+        ({"last_layers": 5}, "last_layers 5, but it has 3 layers"),
+        ({"poling": "cls"}, "did you mean 'pooling'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tiny_text_model, options, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        build(tiny_text_model, **options)
+
+
+def test_the_tokenizer_of_another_model_is_refused(tiny_text_model):
+    with pytest.raises(ConfigError, match="embeds 15 tokens, but the tokenizer's front end was fitted to 9"):
+        build_input(InputSpec(kind="tokens", dim=9, encoder="transformer", options={"model": str(tiny_text_model)}))
