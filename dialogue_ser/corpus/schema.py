@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dialogue_ser.errors import CorpusError, unknown_name
+from dialogue_ser.media.effects import Effects
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +18,13 @@ class AudioRef:
         path: audio or video file.
         start_seconds: first second of the utterance inside the file; None = from its beginning.
         end_seconds: end of the utterance inside the file; None = to its end.
+        effects: what is done to the sound after decoding (augmentation of training data); None = nothing.
     """
 
     path: Path
     start_seconds: float | None = None
     end_seconds: float | None = None
+    effects: Effects | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from dialogue_ser.corpus.schema import Utterance
 from dialogue_ser.errors import MediaError
 from dialogue_ser.features.api import Array
 from dialogue_ser.media.decode import decode
+from dialogue_ser.media.effects import apply_effects
 
 OnBad = Literal["error", "mask"]
 
@@ -46,7 +47,7 @@ class DecodedTurns:
 
 
 def decode_turn(turn: Utterance, sample_rate_hz: int) -> Array:
-    """Mono float32 samples of one utterance at a rate.
+    """Mono float32 samples of one utterance at a rate, changed by its effects if it has any.
 
     Raises:
         MediaError: no such file, truncated, no samples, …
@@ -54,8 +55,12 @@ def decode_turn(turn: Utterance, sample_rate_hz: int) -> Array:
     assert turn.audio is not None
     audio = turn.audio
     waveform = decode(audio.path, audio.start_seconds, audio.end_seconds, sample_rate_hz=sample_rate_hz)
-    samples: Array = waveform.samples
-    return samples
+    if audio.effects is None:
+        return waveform.samples
+    try:
+        return apply_effects(waveform.samples, sample_rate_hz, audio.effects)
+    except MediaError as error:
+        raise MediaError(f"{audio.path}: {error}") from None
 
 
 def decode_turns(turns: Sequence[Utterance], sample_rate_hz: int, on_bad: OnBad) -> DecodedTurns:

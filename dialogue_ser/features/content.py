@@ -8,6 +8,7 @@ from typing import Any
 from dialogue_ser.corpus.schema import Dialogue, Utterance
 from dialogue_ser.errors import MediaError
 from dialogue_ser.features.traits import EncoderTraits
+from dialogue_ser.media.effects import describe_effects
 from dialogue_ser.media.hashing import file_sha256
 
 
@@ -45,7 +46,8 @@ def _content(turn: Utterance, traits: EncoderTraits) -> list[Any] | None:
                 digest = file_sha256(turn.audio.path)
             except (MediaError, OSError):
                 return None
-            values.append([digest, turn.audio.start_seconds, turn.audio.end_seconds])
+            effects = [] if turn.audio.effects is None else [describe_effects(turn.audio.effects)]
+            values.append([digest, turn.audio.start_seconds, turn.audio.end_seconds, *effects])
         else:
             values.append(getattr(turn, field))
     return values

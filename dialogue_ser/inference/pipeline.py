@@ -113,6 +113,12 @@ class FeaturePipeline:
         return len(self.absent_ids)
 
     @property
+    def hears(self) -> bool:
+        """True if its encoder decodes the utterances' sound, so that effects on the waveform change what it gives."""
+        traits = getattr(self._source, "traits", None)
+        return traits is not None and traits.is_stored and "audio" in traits.reads
+
+    @property
     def is_causal(self) -> bool:
         """False if a turn's features depend on later turns of its dialogue."""
         source_looks_ahead = self._context == "dialogue" or self._context[1] != 0

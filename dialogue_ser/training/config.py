@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 from dialogue_ser.errors import ConfigError
+from dialogue_ser.features.augmentation import Augmentation
 
 # More threads than this no machine has, and OpenMP ends the process with a segmentation fault.
 _MOST_THREADS = 1024
@@ -64,11 +65,13 @@ class FeatureConfig:
             ``package.module:function`` of your own.
         options: the encoder's own options.
         transforms: fitted on train, applied in order: impute, standardise, rank, l2, speaker-zscore …
+        augment: changed copies of the training utterances' sound; dev and test never have any.
     """
 
     encoder: str
     options: dict[str, Any] = field(default_factory=dict)
     transforms: tuple[str, ...] = ()
+    augment: Augmentation = field(default_factory=Augmentation)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

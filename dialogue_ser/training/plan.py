@@ -14,6 +14,7 @@ from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.training.config import Sampling
 
 Collate = Callable[[Sequence[Dialogue]], DialogueBatch]
+Vary = Callable[[Sequence[Dialogue], int, int], Sequence[Dialogue]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class Batches:
         pin_memory: page-locked batches, for a GPU.
         sampling: which dialogues meet in a batch.
         n_ahead: without worker processes, batches that a thread makes in advance, while a GPU computes; 0 = none.
+        vary: dialogues, seed and epoch → the dialogues that this epoch trains on, as long and in the same order
+            (augmentation); None = as they are. Evaluation never asks it.
     """
 
     collate: Collate
@@ -41,6 +44,7 @@ class Batches:
     pin_memory: bool = False
     sampling: Sampling = "shuffled"
     n_ahead: int = 0
+    vary: Vary | None = None
 
     def n_steps(self, n_dialogues: int) -> int:
         """Optimizer steps in an epoch; the last one may be smaller."""
@@ -54,6 +58,7 @@ class Batches:
         Over all ranks each dialogue comes exactly once an epoch. A rank with an empty share of a batch gets none there.
         """
         order = self.order(dialogues, seed, epoch)
+        dialogues = dialogues if self.vary is None else self.vary(dialogues, seed, epoch)
         plan = [self.shares(step) for step in batches(order, self.batch_size * self.accumulate)][first_step:]
         loaded = self.load(dialogues, [share for step in plan for share in step])
         for step in plan:

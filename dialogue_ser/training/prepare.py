@@ -14,11 +14,13 @@ from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
 from dialogue_ser.errors import ConfigError, CorpusError
 from dialogue_ser.features.api import FeatureTable
+from dialogue_ser.features.augmentation import VariantPicker
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.inference.pipeline import FeaturePipeline
 from dialogue_ser.metrics.scores import METRICS, score
 from dialogue_ser.models import build_model
 from dialogue_ser.models.api import DialogueSystem
+from dialogue_ser.training.augmented import most_copies, refuse_augmentation_unheard, with_variants
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.interrupt import StopRequest
 from dialogue_ser.training.leakage import refuse_leaked_weights
@@ -39,7 +41,7 @@ class Data:
         train: dialogues of the training split(s).
         dev: dialogues that choose.
         pipelines: modality → encoder and transforms, fitted on train.
-        tables: modality → model-ready features of every split.
+        tables: modality → model-ready features of every split, and of the training turns' augmented variants.
     """
 
     corpus: Corpus
@@ -90,12 +92,14 @@ def load_data(config: RunConfig, store: FeatureStore | None = None) -> Data:
         )
         for modality, feature in config.features.items()
     }
+    refuse_augmentation_unheard(config, pipelines)
     store = store or FeatureStore()
     everything = [dialogue for dialogues in corpus.splits.values() for dialogue in dialogues]
     tables = {}
     for modality, pipeline in pipelines.items():
         pipeline.fit(train, store)
         tables[modality] = pipeline.table(everything, store)
+    tables = with_variants(config, pipelines, tables, train, store)
     return Data(corpus=corpus, train=train, dev=dev, pipelines=pipelines, tables=tables)
 
 
@@ -126,6 +130,7 @@ def build_system(config: RunConfig, data: Data) -> DialogueSystem:
 def make_batches(config: RunConfig, data: Data, accelerator: Accelerator) -> Batches:
     """How this process cuts and collates; for a GPU batches are page-locked and made in advance."""
     is_cuda = accelerator.device.type == "cuda"
+    n_copies = most_copies(config)
     return Batches(
         collate=partial(collate, tables=data.tables, label_set=data.corpus.label_set),
         batch_size=config.training.batch_size,
@@ -134,6 +139,7 @@ def make_batches(config: RunConfig, data: Data, accelerator: Accelerator) -> Bat
         n_ranks=accelerator.num_processes,
         workers=config.training.workers,
         sampling=config.training.sampling,
+        vary=VariantPicker(n_copies) if n_copies else None,
         pin_memory=is_cuda,
         n_ahead=2 if is_cuda else 0,
     )
