@@ -146,26 +146,35 @@ def packed(gru: nn.GRU, device: torch.device) -> Candidate:
 
 
 def interleaved(
-    contest: Mapping[str, Callable[[], None]],
+    contest: Mapping[str, Sequence[Callable[[], None]]],
     repeats: int,
     device: torch.device,
     advance: Callable[[], object] = lambda: None,
-) -> dict[str, list[float]]:
-    """Seconds of every run: round after round, every other one backwards. Candidates are to be warm.
+) -> dict[str, list[list[float]]]:
+    """Seconds of every run ``[round][step]``, round after round, every other one backwards. Candidates are to be warm.
 
     Args:
-        contest: name → a run.
-        repeats: rounds that count.
+        contest: name → steps, timed one by one: what disturbs the machine then spoils a step, not a round.
+        repeats: rounds.
         device: waited for before the clock starts and before it stops.
-        advance: called after each run.
+        advance: called after each candidate's steps.
     """
     names = list(contest)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    seconds: dict[str, list[list[float]]] = {name: [] for name in names}
     for round_ in range(repeats):
         for name in names[::-1] if round_ % 2 else names:
-            seconds[name].append(stopwatch(contest[name], device))
+            seconds[name].append([stopwatch(run, device) for run in contest[name]])
             advance()
     return seconds
+
+
+def typical(rounds: Sequence[Sequence[float]]) -> float:
+    """Seconds of all steps: of each the median over the rounds.
+
+    >>> typical([[1, 5], [1, 2], [9, 2]])
+    3
+    """
+    return sum(statistics.median(times) for times in zip(*rounds, strict=True))
 
 
 def stopwatch(run: Callable[[], None], device: torch.device) -> float:
@@ -181,11 +190,6 @@ def synchronize(device: torch.device) -> None:
     """Wait for the device; the CPU is never behind."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def median(seconds: Sequence[float]) -> float:
-    """Of the rounds."""
-    return statistics.median(seconds)
 
 
 def machine(device: torch.device) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """How a train step grows with turns, batch and parties: shapes, systems, curves of time, their picture."""
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -10,7 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from rich.progress import Progress
 
 from benchmarks import contest
-from benchmarks.contest import Candidate, Work, median
+from benchmarks.contest import Candidate, Work
 from dialogue_ser.report.theme import themed, to_png
 
 LOOP = "plain loop, listeners"
@@ -68,15 +71,14 @@ def sizes_for(system: str, axis: str, *, quick: bool) -> tuple[int, ...]:
     return tuple(size for size in sizes if system != LOOP or size <= LARGEST_LOOP[axis])
 
 
-def repeated(run: Callable[[Work], None], batch: Work) -> tuple[Callable[[], None], int]:
-    """A run of enough steps for the clock, and how many turns it has read."""
-    n_steps = max(1, CLOCK_TURNS // batch.n_turns)
+def repeated(run: Callable[[Work], None], batch: Work) -> list[Callable[[], None]]:
+    """Steps enough for the clock."""
+    return [partial(run, batch)] * max(1, CLOCK_TURNS // batch.n_turns)
 
-    def steps() -> None:
-        for _ in range(n_steps):
-            run(batch)
 
-    return steps, n_steps * batch.n_turns
+def per_turn(rounds: Sequence[Sequence[float]], n_turns: int) -> float:
+    """Microseconds: median over all steps of all rounds, for all of them are the same."""
+    return 1e6 * statistics.median(chain.from_iterable(rounds)) / n_turns
 
 
 def curve(axis: str, device: torch.device, progress: Progress, *, quick: bool) -> list[dict[str, Any]]:
@@ -86,7 +88,7 @@ def curve(axis: str, device: torch.device, progress: Progress, *, quick: bool) -
     for system, candidate in found.items():
         for size in sizes_for(system, axis, quick=quick):
             batch = sized(axis, size, device=device, for_loop=system == LOOP)
-            runs[f"{system}|{size}"], turns[f"{system}|{size}"] = repeated(candidate.train, batch)
+            runs[f"{system}|{size}"], turns[f"{system}|{size}"] = repeated(candidate.train, batch), batch.n_turns
         candidate.train(sized(axis, sizes_for(system, axis, quick=True)[0], device=device, for_loop=system == LOOP))
     repeats = 1 if quick else ROUNDS
     task = progress.add_task(f"growth with {axis}", total=len(runs) * repeats)
@@ -94,7 +96,7 @@ def curve(axis: str, device: torch.device, progress: Progress, *, quick: bool) -
     rows = []
     for key, times in seconds.items():
         system, size_ = key.split("|")
-        rows.append({"system": system, "size": int(size_), "microseconds_per_turn": 1e6 * median(times) / turns[key]})
+        rows.append({"system": system, "size": int(size_), "microseconds_per_turn": per_turn(times, turns[key])})
     return rows
 
 
@@ -102,17 +104,17 @@ def scaling(device: torch.device, repeats: int, progress: Progress, *, quick: bo
     """Time per turn of a `LONG` dialogue over that of a `SHORT` one: EmotionRNN, simple attention, 2 parties."""
     candidate = build("EmotionRNN, simple attention", device)
     methods = {"train_step": candidate.train} | ({} if quick else {"without_adam": candidate.backward})
-    runs, turns = {}, {}
+    runs = {}
     for size in (SHORT, LONG):
         batch = sized("turns", size, device=device)
         for name, run in methods.items():
-            runs[f"{name} {size}"], turns[f"{name} {size}"] = repeated(run, batch)
+            runs[f"{name} {size}"] = repeated(run, batch)
     candidate.train(sized("turns", SHORT, device=device))  # to warm up
     task = progress.add_task(f"{SHORT} and {LONG} turns", total=len(runs) * repeats)
     seconds = contest.interleaved(runs, repeats, device, lambda: progress.advance(task))
-    per_turn = {name: 1e6 * median(times) / turns[name] for name, times in seconds.items()}
-    found = {f"microseconds_per_turn {name}": value for name, value in per_turn.items()}
-    return found | {name: per_turn[f"{name} {LONG}"] / per_turn[f"{name} {SHORT}"] for name in methods}
+    found = {name: per_turn(times, int(name.split()[1])) for name, times in seconds.items()}
+    ratios = {name: found[f"{name} {LONG}"] / found[f"{name} {SHORT}"] for name in methods}
+    return {f"microseconds_per_turn {name}": value for name, value in found.items()} | ratios
 
 
 def curves(device: torch.device, progress: Progress, *, quick: bool) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmarks import contest, growth, memory
-from benchmarks.contest import INPUT_DIM, WIRINGS, Candidate, Work, median
+from benchmarks.contest import INPUT_DIM, WIRINGS, Candidate, Work, typical
 from benchmarks.multiply_adds import average_listeners, average_updates, equal_work_gru, per_turn
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.batch.sampler import batches, shuffled
@@ -37,6 +37,8 @@ LOOP, LOOP_LISTENERS = "plain loop", "plain loop, listeners"
 LOOP_OF = {"DialogueRNN": LOOP, "DialogueRNN, listeners": LOOP_LISTENERS}
 AUTOGRAD = "EmotionRNN, autograd engine"
 BATCH_SIZE = 30
+Rounds = list[list[float]]
+"""Seconds ``[round][batch]``."""
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -115,7 +117,7 @@ def candidates(works: Sequence[Work], device: torch.device) -> tuple[dict[str, C
 
 def compete(
     found: Mapping[str, Candidate], works: Sequence[Work], args: argparse.Namespace, progress: Progress
-) -> dict[str, dict[str, list[float]]]:
+) -> dict[str, dict[str, Rounds]]:
     """Seconds of every round: train steps, inference, train steps with a gradient to x (full runs, no loops)."""
     device = torch.device(args.device)
     with_gradient = [batch.with_gradient() for batch in works]
@@ -128,28 +130,22 @@ def compete(
         task = progress.add_task(what.replace("_", " "), total=len(running) * args.repeats)
         for candidate in running.values():  # to warm up
             method(candidate, given[0])
-        runs = {name: partial(each_batch, method, candidate, given) for name, candidate in running.items()}
+        runs = {name: [partial(method, own, batch) for batch in given] for name, own in running.items()}
         seconds[what] = contest.interleaved(runs, args.repeats, device, partial(progress.advance, task))
     return seconds
 
 
-def each_batch(method: Callable[[Candidate, Work], None], candidate: Candidate, works: Sequence[Work]) -> None:
-    """One round of one candidate."""
-    for batch in works:
-        method(candidate, batch)
+def ratio(rounds: Mapping[str, Rounds], above: str, below: str) -> float:
+    """Of two candidates' seconds."""
+    return typical(rounds[above]) / typical(rounds[below])
 
 
-def ratio(rounds: Mapping[str, Sequence[float]], above: str, below: str) -> float:
-    """Of two candidates' medians."""
-    return median(rounds[above]) / median(rounds[below])
-
-
-def vs_gru(rounds: Mapping[str, Sequence[float]]) -> dict[str, float]:
+def vs_gru(rounds: Mapping[str, Rounds]) -> dict[str, float]:
     """Ours ÷ the GRU as large, by system."""
     return {system: ratio(rounds, system, gru_of(system)) for system in WIRINGS}
 
 
-def ratios(seconds: Mapping[str, Mapping[str, list[float]]], scaling: float) -> dict[str, float]:
+def ratios(seconds: Mapping[str, Mapping[str, Rounds]], scaling: float) -> dict[str, float]:
     """What the goals are stated in."""
     train, infer = seconds["train"], seconds["infer"]
     return {
@@ -162,14 +158,14 @@ def ratios(seconds: Mapping[str, Mapping[str, list[float]]], scaling: float) -> 
     }
 
 
-def rows_of(rounds: Mapping[str, Sequence[float]], n_batches: int) -> list[dict[str, Any]]:
+def rows_of(rounds: Mapping[str, Rounds], n_batches: int) -> list[dict[str, Any]]:
     """One a candidate."""
     return [
         {
             "candidate": name,
-            "milliseconds_per_batch": 1e3 * median(times) / n_batches,
-            "fastest": 1e3 * min(times) / n_batches,
-            "slowest": 1e3 * max(times) / n_batches,
+            "milliseconds_per_batch": 1e3 * typical(times) / n_batches,
+            "fastest": 1e3 * min(map(sum, times)) / n_batches,
+            "slowest": 1e3 * max(map(sum, times)) / n_batches,
         }
         for name, times in rounds.items()
     ]
@@ -202,8 +198,8 @@ def measure(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         "protocol": {
             "sizes": f"x {INPUT_DIM}, G = P = 150, E = 100, 2 directions, general attention, dropout {contest.DROPOUT}",
             "train": "forward + backward + Adam's step (fused), fp32, the recurrence alone, no gradient to x",
-            "timing": f"candidates by turns in one process, warmed up on a batch, median of {args.repeats} rounds",
-            "ratios": "of medians; loop ÷ ours, ours ÷ nn.GRU, EmotionRNN ÷ DialogueRNN with listeners",
+            "timing": f"candidates by turns, warmed up; sum over the batches of the median of {args.repeats} rounds",
+            "ratios": "of these sums; loop ÷ ours, ours ÷ nn.GRU, EmotionRNN ÷ DialogueRNN with listeners",
             "equal work": "multiply-adds that ours execute, query of attention and updates of listeners included",
         },
         "ratios": ratios(seconds, scaling["train_step"]),

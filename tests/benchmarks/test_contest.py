@@ -1,4 +1,5 @@
 import time
+from functools import partial
 
 import pytest
 import torch
@@ -44,12 +45,12 @@ def test_gradients_reach_x_only_where_asked_for(batch: Work) -> None:
 
 def test_candidates_take_turns_and_every_other_round_goes_backwards() -> None:
     order: list[str] = []
-    runs = {name: (lambda name=name: order.append(name)) for name in "abc"}
+    runs = {name: [partial(order.append, name)] * (2 if name == "b" else 1) for name in "abc"}
     advanced: list[int] = []
     seconds = interleaved(runs, 3, CPU, lambda: advanced.append(1))
-    assert "".join(order) == "abccbaabc"
-    assert [len(times) for times in seconds.values()] == [3, 3, 3]
-    assert len(advanced) == len(order)
+    assert "".join(order) == "abbccbbaabbc"
+    assert [[len(steps) for steps in rounds] for rounds in seconds.values()] == [[1] * 3, [2] * 3, [1] * 3]
+    assert len(advanced) == 9
 
 
 def test_the_stopwatch_waits_for_the_device_before_and_after(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,9 +42,14 @@ def test_names_of_systems_are_what_they_build() -> None:
 
 def test_short_batches_are_repeated_for_the_clock() -> None:
     seen: list[int] = []
-    run, n_turns = repeated(lambda batch: seen.append(batch.n_turns), sized("turns", 64, device=CPU))
-    run()
-    assert (sum(seen), n_turns) == (256, 256)
+    for step in repeated(lambda batch: seen.append(batch.n_turns), sized("turns", 64, device=CPU)):
+        step()
+    assert seen == [64] * 4
+    assert len(repeated(lambda _: None, sized("turns", 512, device=CPU))) == 1
+
+
+def test_time_per_turn_is_that_of_the_middle_step() -> None:
+    assert growth.per_turn([[0.2, 0.1], [9.0, 0.3], [0.1, 0.2]], n_turns=1000) == pytest.approx(200)
 
 
 def test_a_picture_is_drawn_where_a_value_is_missing() -> None:
