@@ -9,8 +9,8 @@ from scipy.special import ndtri
 from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError, unknown_name
 from dialogue_ser.features.api import Array
+from dialogue_ser.features.stacked import Rows, pieces, stack, thinned, unstack
 
-Rows = Mapping[str, Array]
 # A column whose spread is below this share of its size is constant but for rounding.
 _CONSTANT = 1e-6
 _N_QUANTILES = 1000
@@ -22,6 +22,7 @@ class Transform:
     Attributes:
         name: registry name.
         is_causal: False if a turn's output depends on later turns of its dialogue.
+        is_rowwise: True if each vector or frame is transformed by itself.
         is_transductive: True if it learns from unlabelled recordings of the dialogues it is applied to, so that scores
             with it must be reported apart.
         arrays: float64 state by name, set by ``fit``; becomes safetensors.
@@ -29,20 +30,23 @@ class Transform:
 
     name: ClassVar[str]
     is_causal: ClassVar[bool] = True
+    is_rowwise: ClassVar[bool] = True
     is_transductive: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.arrays: dict[str, Array] = {}
 
     def fit(self, rows: Rows, dialogues: Sequence[Dialogue]) -> "Transform":
-        """Take what is needed from the training rows.
+        """Take what is needed from the training rows; every frame counts alike, and padding is none of them.
+
+        Where they hold more than 67 million values (384 features: 175,000 frames), every second, third, … is taken.
 
         Raises:
             FeatureError: there are no rows.
         """
         if not rows:
             raise FeatureError(f"transform {self.name}: the training split has no rows to fit on")
-        self._fit(_stack(rows), rows, dialogues)
+        self._fit(thinned(rows), rows, dialogues)
         return self
 
     def apply(self, rows: Rows, dialogues: Sequence[Dialogue]) -> dict[str, Array]:
@@ -53,13 +57,19 @@ class Transform:
         """
         if not rows:
             return {}
-        x_ND = _stack(rows)
+        new: dict[str, Array] = {}
+        for piece in pieces(rows) if self.is_rowwise else (rows,):
+            new.update(self._apply_piece(piece, dialogues))
+        return new
+
+    def _apply_piece(self, rows: Rows, dialogues: Sequence[Dialogue]) -> dict[str, Array]:
+        x_ND = stack(rows)
         expected = self.arrays.get("dim")
         if expected is not None and x_ND.shape[1] != int(expected):
             raise FeatureError(
                 f"transform {self.name}: was fitted on {int(expected)} features and is given {x_ND.shape[1]}"
             )
-        return _unstack(self._apply(x_ND, rows, dialogues), rows)
+        return unstack(self._apply(x_ND, rows, dialogues), rows)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """JSON-able part and arrays."""
@@ -177,6 +187,7 @@ class SpeakerZScore(Transform):
 
     name = "speaker-zscore"
     is_causal = False
+    is_rowwise = False
     _FEWEST_TURNS = 3
 
     def _fit(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> None:
@@ -256,22 +267,6 @@ def from_state(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> Transfo
     transform = TRANSFORMS[name]()
     transform.arrays = dict(arrays)
     return transform
-
-
-def _stack(rows: Rows) -> Array:
-    """All vectors and frames behind one another, float64 ``[N, D]``."""
-    return np.concatenate([np.atleast_2d(row) for row in rows.values()]).astype(np.float64)
-
-
-def _unstack(x_ND: Array, rows: Rows) -> dict[str, Array]:
-    values = x_ND.astype(np.float32)
-    new: dict[str, Array] = {}
-    start = 0
-    for key, row in rows.items():
-        stop = start + (1 if row.ndim == 1 else len(row))
-        new[key] = values[start] if row.ndim == 1 else values[start:stop]
-        start = stop
-    return new
 
 
 def _mean_and_deviation(x_ND: Array) -> tuple[Array, Array]:

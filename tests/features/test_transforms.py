@@ -170,3 +170,38 @@ def test_corpus_speaker_zscore_normalises_each_speaker_over_all_dialogues_given(
     np.testing.assert_allclose(fitted.apply(shifted, talks)["d0_utt7"], new["d0_utt7"], rtol=1e-3, atol=1e-4)
     assert TRANSFORMS["corpus-speaker-zscore"].is_transductive is True
     assert TRANSFORMS["standardise"].is_transductive is False
+
+
+def test_frames_count_alike_whatever_the_length_of_their_utterance_and_padding_is_none_of_them(dialogue) -> None:
+    talk = dialogue(["x"] * 3)
+    random = np.random.default_rng(0)
+    rows = {turn.id: random.normal(3, 2, (n, 4)).astype(np.float32) for turn, n in zip(talk, (1, 5, 60), strict=True)}
+    rows["train/dia0_utt2"][::2, 1] = np.nan
+    frames = np.concatenate(list(rows.values())).astype(np.float64)
+    imputed = build_transform("impute").fit(rows, [talk])
+    filled = imputed.apply(rows, [talk])
+    assert {key: row.shape for key, row in filled.items()} == {key: (len(row), 5) for key, row in rows.items()}
+    assert filled["train/dia0_utt2"][0, 1] == np.float32(np.nanmedian(frames[:, 1]))
+    assert filled["train/dia0_utt2"][:2, 4].tolist() == [1, 0]
+    scaled = build_transform("standardise").fit(filled, [talk]).apply(filled, [talk])
+    np.testing.assert_allclose(np.concatenate(list(scaled.values())).mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(np.concatenate(list(scaled.values())).std(0), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_applying_in_small_pieces_changes_nothing(talks, name, monkeypatch) -> None:
+    rows = rows_for(talks, n_frames=3)
+    fitted = build_transform(name).fit(rows, talks)
+    whole = fitted.apply(rows, talks)
+    monkeypatch.setattr("dialogue_ser.features.stacked._MOST_APPLIED_ROWS", 5)
+    pieces = fitted.apply(rows, talks)
+    assert list(pieces) == list(whole)
+    assert all(np.array_equal(pieces[key], whole[key]) for key in whole)
+
+
+def test_of_too_many_frames_every_second_or_third_is_fitted_on(talks, monkeypatch) -> None:
+    rows = rows_for(talks, n_frames=7)
+    frames = np.concatenate(list(rows.values())).astype(np.float64)
+    monkeypatch.setattr("dialogue_ser.features.stacked._MOST_FITTED_VALUES", frames.size // 3 + 1)
+    fitted = build_transform("standardise").fit(rows, talks)
+    np.testing.assert_allclose(fitted.arrays["mean"], frames[::3].mean(0))
