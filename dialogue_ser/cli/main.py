@@ -25,6 +25,7 @@ class Command:
 
 COMMANDS = {
     "train": Command("train:train_command", "train a preset or a config file, then evaluate and report", True),
+    "crossval": Command("crossval:crossval_command", "fit and test every fold of a protocol, e.g. each speaker", True),
     "evaluate": Command("evaluate:evaluate", "score the predictions of a run again"),
     "compare": Command("compare:compare", "paired bootstrap between two runs on the same corpus"),
     "predict": Command("predict:predict", "label new dialogues from a CSV or JSON Lines file"),
@@ -35,6 +36,9 @@ COMMANDS = {
     "features list": Command("feature_store:features_list", "list what lies in the feature store"),
     "features verify": Command("feature_store:features_verify", "check the feature store; set broken shards aside"),
     "features prune": Command("feature_store:features_prune", "delete from the feature store what is no longer needed"),
+    "convert-pickle": Command(
+        "convert_pickle:convert_pickle", "feature pickles of the field to parquet or safetensors"
+    ),
     "encoders": Command("listings:encoders", "list utterance encoders"),
     "models": Command("listings:models", "list dialogue models"),
     "presets": Command("listings:presets", "list run presets"),

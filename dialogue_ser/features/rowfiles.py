@@ -1,8 +1,9 @@
-"""Feature files keyed by utterance: CSV, parquet, npy (+ index file) and npz, read without executing anything."""
+"""Feature files keyed by utterance: CSV, parquet, safetensors, npy (+ index file), npz; nothing in them is executed."""
 
 import csv
+import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,15 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
+from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import FeatureError
 from dialogue_ser.features.api import Array
 
-SUFFIXES = (".csv", ".tsv", ".parquet", ".npy", ".npz")
+SUFFIXES = (".csv", ".tsv", ".parquet", ".safetensors", ".npy", ".npz")
 _KEY_NAMES = ("utterance_id", "id", "key", "filename", "file")
 _MISSING = {"", "nan", "na", "n/a", "none", "null", "--undefined--"}
 _LISTED = 10
@@ -29,6 +34,7 @@ _UNREADABLE = (
     pd.errors.ParserError,
     pd.errors.EmptyDataError,
     pa.ArrowException,
+    SafetensorError,
 )
 
 
@@ -51,8 +57,8 @@ def read_rows(path: Path, key: str | None, columns: Sequence[str] | None) -> Row
     """Read one file.
 
     Args:
-        path: .csv, .tsv, .parquet, .npy with ``<stem>.index.txt`` beside it (one key a line), or .npz holding either
-            ``ids`` and ``values`` or one array per key.
+        path: .csv, .tsv, .parquet, .safetensors as :func:`write_rows` makes it (or one array per key), .npy with
+            ``<stem>.index.txt`` beside it (one key a line), .npz holding ``ids`` and ``values`` or one array per key.
         key: key column; None = the first of utterance_id, id, key, filename, file that exists.
         columns: feature columns in this order; None = all but the key.
 
@@ -61,14 +67,17 @@ def read_rows(path: Path, key: str | None, columns: Sequence[str] | None) -> Row
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
+        mend = "; 'dialogue-ser convert-pickle' makes one of it" if suffix in (".pkl", ".pickle") else ""
         raise FeatureError(
-            f"{path}: precomputed features come as {', '.join(SUFFIXES)}, not {suffix or 'without a suffix'}"
+            f"{path}: precomputed features come as {', '.join(SUFFIXES)}, not {suffix or 'without a suffix'}{mend}"
         )
     try:
         if suffix == ".npy":
             found = _read_npy(path)
         elif suffix == ".npz":
             found = _read_npz(path)
+        elif suffix == ".safetensors":
+            found = _read_safetensors(path)
         else:
             found = _read_table(path, key, columns)
     except _UNREADABLE as error:
@@ -158,6 +167,54 @@ def _read_npz(path: Path) -> RowFile:
     if set(arrays) == {"ids", "values"}:
         return _matched(path, [str(key) for key in arrays["ids"]], arrays["values"])
     return RowFile(list(arrays), list(arrays.values()))
+
+
+def _read_safetensors(path: Path) -> RowFile:
+    with safe_open(path, framework="numpy") as file:
+        arrays: dict[str, Array] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata() or {}
+    if set(arrays) == {"values"} and "ids" in metadata:
+        return _matched(path, [str(key) for key in json.loads(metadata["ids"])], arrays["values"])
+    return RowFile(list(arrays), list(arrays.values()))
+
+
+def write_rows(path: Path, rows: Mapping[str, Array]) -> None:
+    """Write rows of one size so that :func:`read_rows` reads them; whole or not at all.
+
+    Args:
+        path: .parquet (vectors only: column utterance_id and one per feature) or .safetensors (vectors as one tensor
+            ``values`` and their ids in the metadata, frames as one tensor per id).
+        rows: utterance id → ``[D]`` or ``[L, D]``.
+
+    Raises:
+        FeatureError: frames for parquet.
+        OSError: it cannot be written.
+    """
+    WRITERS[path.suffix.lower()](path, rows)
+
+
+def _write_parquet(path: Path, rows: Mapping[str, Array]) -> None:
+    if any(row.ndim != 1 for row in rows.values()):
+        raise FeatureError(f"{path}: parquet holds one row per utterance, these are frames; write .safetensors")
+    values = np.stack(list(rows.values()))
+    columns = {"utterance_id": list(rows), **{f"f{i}": values[:, i] for i in range(values.shape[1])}}
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    write_atomically(path, sink.getvalue().to_pybytes())
+
+
+def _write_safetensors(path: Path, rows: Mapping[str, Array]) -> None:
+    if all(row.ndim == 1 for row in rows.values()):
+        content = save({"values": np.stack(list(rows.values()))}, {"ids": json.dumps(list(rows))})
+    else:
+        content = save({key: np.ascontiguousarray(row) for key, row in rows.items()})
+    write_atomically(path, content)
+
+
+WRITERS: dict[str, Callable[[Path, Mapping[str, Array]], None]] = {
+    ".parquet": _write_parquet,
+    ".safetensors": _write_safetensors,
+}
 
 
 def _matched(path: Path, keys: list[str], values: Array) -> RowFile:
