@@ -172,9 +172,9 @@ def typical(rounds: Sequence[Sequence[float]]) -> float:
     """Seconds of all steps: of each the median over the rounds.
 
     >>> typical([[1, 5], [1, 2], [9, 2]])
-    3
+    3.0
     """
-    return sum(statistics.median(times) for times in zip(*rounds, strict=True))
+    return float(sum(statistics.median(times) for times in zip(*rounds, strict=True)))
 
 
 def stopwatch(run: Callable[[], None], device: torch.device) -> float:

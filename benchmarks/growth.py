@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 from rich.progress import Progress
 
 from benchmarks import contest
@@ -123,27 +123,30 @@ def curves(device: torch.device, progress: Progress, *, quick: bool) -> dict[str
 
 
 def picture(result: Mapping[str, Any]) -> bytes:
-    """Time per turn and peak memory over turns, batch and parties, log axes, as PNG."""
-    with themed("light") as palette:
-        figure = Figure(figsize=(12.5, 7.2), layout="constrained")
-        panels = figure.subplots(2, 3)
-        for column, (axis, growth) in enumerate(result["growth"].items()):
-            quantities = (("microseconds_per_turn", "train step, µs per turn"), ("peak_megabytes", "peak memory, MB"))
-            for axes, (key, label) in zip(panels[:, column], quantities, strict=True):
-                _lines(axes, growth["rows"], key)
-                axes.set_xlabel(f"{axis} ({growth['held']})")
-                axes.set_ylabel(label)
-                axes.grid(which="major")
-            panels[0, column].set_title(f"Growth with {axis}")
-        drawn = panels[0, 0].get_legend_handles_labels()
-        figure.legend(*drawn, loc="outside lower center", ncols=len(drawn[0]))
-        figure.suptitle(result["machine"]["line"], fontsize=8, color=palette["soft"])
-        return to_png(figure)
+    """`figure` as PNG."""
+    with themed("light"):
+        return to_png(figure(result))
+
+
+def figure(result: Mapping[str, Any]) -> Figure:
+    """Time per turn and peak memory over turns, batch and parties, log axes."""
+    drawn = Figure(figsize=(12, 7), layout="constrained")
+    panels = drawn.subplots(2, len(result["growth"]))
+    quantities = (("microseconds_per_turn", "train step, µs per turn"), ("peak_megabytes", "peak memory, MB"))
+    for column, (axis, growth) in enumerate(result["growth"].items()):
+        for axes, (key, label) in zip(panels[:, column], quantities, strict=True):
+            _lines(axes, growth["rows"], key)
+            axes.set_xlabel(axis)
+            axes.set_ylabel(label if column == 0 else "")
+        panels[0, column].set_title(f"Growth with {axis}\n{growth['held']}", fontsize=9)
+    handles, names = panels[0, 0].get_legend_handles_labels()
+    drawn.legend(handles, names, loc="outside lower center", ncols=len(names))
+    drawn.suptitle(result["machine"]["line"], fontsize=8)
+    return drawn
 
 
 def _lines(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str) -> None:
     """One line a system; points without a value are left out."""
-    sizes = sorted({row["size"] for row in rows})
     for system in SYSTEMS:
         points = [(row["size"], row[key]) for row in rows if row["system"] == system and row.get(key) is not None]
         if points:
@@ -152,7 +155,9 @@ def _lines(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str) -> None:
             axes.plot(x, y, style, label=system, color=COLOURS[system], marker="o", markersize=3.5, linewidth=1.7)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(sizes))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_major_locator(FixedLocator(sorted({row["size"] for row in rows})))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    for scale in (axes.xaxis, axes.yaxis):  # plain numbers: the theme draws no mathematics
+        scale.set_major_formatter(lambda value, _: f"{value:g}")
+        scale.set_minor_locator(NullLocator())
+    axes.grid(which="major")

@@ -221,7 +221,7 @@ def _recurrence_work(folder: Path) -> str:
     result = _recurrence(folder)
     rows = []
     for system, work in result["work"].items():
-        row = {"recurrence": system, "multiply-adds": f"{work['multiply_adds_per_turn_and_direction'] / 1e6:.2f} M"}
+        row = {"recurrence": system, "multiply-adds": f"{work['multiply_adds_per_turn_and_direction'] / 1e6:.3f} M"}
         row["hidden size of the nn.GRU"] = str(work["gru_hidden"])
         for suffix, column in (("", "train"), ("_gradient_to_x", "with a gradient to x"), ("_infer", "inference")):
             row[f"ours ÷ nn.GRU, {column}"] = format_score(result[f"vs_equal_work_gru_by_system{suffix}"][system], 2)

@@ -52,7 +52,17 @@ def test_time_per_turn_is_that_of_the_middle_step() -> None:
     assert growth.per_turn([[0.2, 0.1], [9.0, 0.3], [0.1, 0.2]], n_turns=1000) == pytest.approx(200)
 
 
-def test_a_picture_is_drawn_where_a_value_is_missing() -> None:
-    rows = [{"system": "EmotionRNN", "size": size, "microseconds_per_turn": 3.0} for size in (2, 4)]
+def test_the_picture_has_plain_ticks_and_leaves_out_what_is_missing() -> None:
+    rows = [
+        {"system": system, "size": size, "microseconds_per_turn": 3.0 * size} for system in SYSTEMS for size in (2, 64)
+    ]
     result = {"machine": {"line": "here"}, "growth": {axis: {"held": "all", "rows": rows} for axis in AXES}}
     assert growth.picture(result).startswith(b"\x89PNG")
+    figure = growth.figure(result)
+    figure.canvas.draw()
+    time, memory = figure.axes[0], figure.axes[3]
+    assert [line.get_label() for line in time.lines] == list(SYSTEMS)
+    assert len(memory.lines) == 0
+    assert [label.get_text() for label in time.get_xticklabels()] == ["2", "64"]
+    assert {"10", "100"} <= {label.get_text() for label in time.get_yticklabels()}
+    assert not any("$" in label.get_text() for label in time.get_yticklabels(which="both"))
