@@ -24,7 +24,7 @@ _LONGEST_SHIFT_SECONDS = 10.0
 _MOST_COPIES = 64
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: jsonargparse asks the vars() of a nested default
 class Augmentation:
     """Which variants of every training utterance there are. Each range is [lowest, highest], or empty for none.
 
