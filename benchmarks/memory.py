@@ -41,7 +41,8 @@ def peaks(
         return _peaks_here(system, axis, sizes, device)
     task = {"system": system, "axis": axis, "sizes": list(sizes), "threads": threads}
     command = [sys.executable, "-m", "benchmarks.memory", json.dumps(task)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    # a session of its own: on Ctrl-C the child is killed, and says nothing
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, start_new_session=True)
     answer = json.loads(done.stdout)
     return None if answer is None else (answer[0], answer[1])
 
@@ -129,10 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The child's part: peaks as JSON on standard output."""
     task = json.loads((sys.argv[1:] if argv is None else argv)[0])
     torch.set_num_threads(task["threads"])
-    try:
-        print(json.dumps(_peaks_here(task["system"], task["axis"], task["sizes"], torch.device("cpu"))))
-    except KeyboardInterrupt:
-        return 130
+    print(json.dumps(_peaks_here(task["system"], task["axis"], task["sizes"], torch.device("cpu"))))
     return 0
 
 
