@@ -39,6 +39,7 @@ COMMANDS = {
     "convert-pickle": Command(
         "convert_pickle:convert_pickle", "feature pickles of the field to parquet or safetensors"
     ),
+    "crossfit": Command("crossfit:crossfit", "features by models that were not trained on the dialogue", True),
     "encoders": Command("listings:encoders", "list utterance encoders"),
     "models": Command("listings:models", "list dialogue models"),
     "presets": Command("listings:presets", "list run presets"),

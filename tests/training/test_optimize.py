@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from dialogue_ser.encoders import TrainedEncoder
+from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config import OptimizerConfig
 from dialogue_ser.training.optimize import (
     MovingAverage,
@@ -13,6 +15,7 @@ from dialogue_ser.training.optimize import (
     learning_rate_at,
     load_optimizer_state,
     optimizer_state,
+    rate_shares,
     set_learning_rate,
     step_if,
 )
@@ -135,3 +138,51 @@ def test_a_step_that_is_not_wanted_changes_nothing_and_the_next_one_is_as_if_it_
     assert torch.equal(models[0].linear.weight, models[1].linear.weight)
     for name, value in optimizer_state(optimizers[0]).items():
         assert torch.equal(value, optimizer_state(optimizers[1])[name]), name
+
+
+class Pretrained(TrainedEncoder):
+    """Two layers and embeddings that begin pretrained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(3, 2)
+        self.layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(2))
+
+    def depths(self):
+        depth = {"embedding": 2, "layers.0": 1, "layers.1": 0}
+        return {name: depth[name.rpartition(".")[0]] for name, _ in self.named_parameters()}
+
+
+class Tuned(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = Pretrained()
+        self.head = nn.Linear(2, 2)
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_what_begins_pretrained_has_a_rate_of_its_own_that_falls_with_depth(name):
+    model = Tuned()
+    config = OptimizerConfig(name=name, learning_rate=0.1, encoder_learning_rate=0.02, layer_decay=0.5)
+    optimizer = build_optimizer(model, config)
+    set_learning_rate(optimizer, 0.05)  # half way down the schedule
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    found = {name: rates[id(parameter)] for name, parameter in model.named_parameters()}
+    expected = {"encoder.embedding": 0.0025, "encoder.layers.0": 0.005, "encoder.layers.1": 0.01, "head": 0.05}
+    assert found == pytest.approx({name: expected[name.rpartition(".")[0]] for name in found})
+    assert optimizer.param_groups[0]["lr"] == 0.05  # what metrics.jsonl shows
+    decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert decays[id(model.encoder.layers[0].bias)] == (0.0 if name == "adamw" else config.weight_decay)
+    assert decays[id(model.encoder.layers[0].weight)] == config.weight_decay
+
+
+def test_without_a_rate_of_its_own_it_has_everybodys():
+    assert set(rate_shares(Tuned(), OptimizerConfig()).values()) == {1.0}
+    assert rate_shares(nn.Linear(2, 2), OptimizerConfig()) == {}
+
+
+def test_rates_that_cannot_be_shares_of_one_schedule_are_refused():
+    with pytest.raises(ConfigError, match="give the head a rate above 0"):
+        OptimizerConfig(learning_rate=0.0, encoder_learning_rate=1e-4)
+    with pytest.raises(ConfigError, match=r"layer_decay: found 1\.5"):
+        OptimizerConfig(layer_decay=1.5)

@@ -1,0 +1,279 @@
+"""Cross-fitted features: every training utterance is encoded by a model that has not been trained on its dialogue.
+
+A fine-tuned encoder has memorised its training utterances, so a dialogue model on top would learn from vectors that
+are surer of the label than those of new dialogues ever are. Here k models are trained on k−1 folds of the train
+dialogues each and encode the fold they have not seen. Dev, test and all other splits are encoded by one more model,
+trained on all of train: the one that would be used on new dialogues (own choice; the alternative, the mean of the k
+models, costs k times as much there). Each of the k+1 begins with the same pretrained weights and seed, and chooses its
+epoch on dev, as the later dialogue model does. Their vectors are alike but not in one coordinate system; their
+log-probabilities are, and can be had beside them.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from dialogue_ser.batch.collate import collate
+from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
+from dialogue_ser.corpus.splits import by_fractions
+from dialogue_ser.durable import write_atomically
+from dialogue_ser.encoders.turn import TurnEncoder
+from dialogue_ser.errors import ConfigError
+from dialogue_ser.features.api import Array
+from dialogue_ser.features.rowfiles import WRITERS, read_rows, write_rows
+from dialogue_ser.features.store import FeatureStore
+from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.media.hashing import file_sha256
+from dialogue_ser.metrics.run_files import to_json
+from dialogue_ser.training.config import RunConfig
+from dialogue_ser.training.config_io import config_to_dict
+from dialogue_ser.training.run import Run, train
+
+FORMAT = 1
+Content = Literal["vectors", "log-probs", "both"]
+_READER = "dialogue_ser.evaluation.cross_fit:read_without_fold"
+_ROWS, _PROOF = "rows.safetensors", "rows.json"
+_BATCH_DIALOGUES = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossFitted:
+    """What :func:`cross_fit` leaves.
+
+    Args:
+        file: features of every utterance, for the encoder ``precomputed``.
+        manifest: JSON beside it.
+        n_rows: utterances.
+        dim: features of each.
+    """
+
+    file: Path
+    manifest: Path
+    n_rows: int
+    dim: int
+
+
+def cross_fit(
+    config: RunConfig,
+    out: Path,
+    *,
+    n_folds: int = 5,
+    content: str = "vectors",
+    work: Path | None = None,
+    progress: bool | None = None,
+) -> CrossFitted:
+    """Train k+1 models and write the features of every utterance; a second call goes on where the first was stopped.
+
+    Args:
+        config: the run that trains the encoder, e.g. preset ``meld-text-minilm-finetuned``.
+        out: .parquet or .safetensors, keyed by utterance id; ``NAME.manifest.json`` beside it says how it was made.
+        n_folds: over the train dialogues, dealt by ``config.seed``.
+        content: ``vectors`` (what the encoders give the dialogue model), ``log-probs`` of the classes, or ``both``.
+        work: folder of the runs; None = ``NAME.folds`` beside ``out``.
+        progress: as in :func:`~dialogue_ser.training.run.train`.
+
+    Raises:
+        ConfigError: fewer than two folds, a file type or content that does not exist, or runs under other settings in
+            ``work``.
+        Interrupted: stopped by SIGTERM or Ctrl-C; the same call goes on.
+        DialogueSerError: whatever a run raises.
+    """
+    problems = []
+    if n_folds < 2:
+        problems.append(f"crossfit: {n_folds} fold(s), expected at least 2")
+    if out.suffix.lower() not in WRITERS:
+        problems.append(f"crossfit: {out} must end in {' or '.join(WRITERS)}")
+    if content not in get_args(Content):
+        problems.append(f"crossfit: content {content!r} is none of {', '.join(get_args(Content))}")
+    if problems:
+        raise ConfigError(*problems)
+    data = config.data
+    whole = read_corpus(data.reader, data.path, data.labels, on_bad=data.on_bad, **data.options)
+    folds = fold_of(whole, data.train, n_folds, config.seed)
+    work = work or out.with_name(f"{out.stem}.folds")
+    rows: dict[str, Array] = {}
+    parts = []
+    for name in sorted(set(folds.values())):
+        held_out = [d for split in data.train.split("+") for d in whole.split(split) if folds[d.id] == name]
+        fold_config = _without(config, name, n_folds)
+        parts.append(_part(fold_config, work / name, held_out, content, rows, progress))
+    others = [d for split, some in whole.splits.items() if split not in data.train.split("+") for d in some]
+    parts.append(_part(replace(config, name="all"), work / "all", others, content, rows, progress))
+    order = [t.id for some in whole.splits.values() for t in utterances(some) if t.id in rows]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_rows(out, {key: rows[key] for key in order})
+    described = {
+        "format": FORMAT,
+        "file": out.name,
+        "sha256": file_sha256(out),
+        "content": content,
+        "n_rows": len(order),
+        "dim": int(rows[order[0]].shape[-1]),
+        "n_folds": n_folds,
+        "seed": config.seed,
+        "corpus": {"name": whole.name, "fingerprint": whole.fingerprint()},
+        "choice": "train: the model that has not seen the dialogue's fold; other splits: the model of all of train; "
+        "every model's epoch is chosen on dev",
+        "parts": parts,
+        "config": config_to_dict(config),
+    }
+    manifest = out.with_name(f"{out.stem}.manifest.json")
+    write_atomically(manifest, to_json(described))
+    return CrossFitted(file=out, manifest=manifest, n_rows=len(order), dim=described["dim"])
+
+
+def fold_of(corpus: Corpus, train_split: str, n_folds: int, seed: int) -> dict[str, str]:
+    """Train dialogue id → ``fold-0`` …; the same ids and seed give the same folds anywhere.
+
+    Raises:
+        CorpusError: fewer dialogues than folds.
+    """
+    ids = [dialogue.id for name in train_split.split("+") for dialogue in corpus.split(name)]
+    return by_fractions(ids, {f"fold-{number}": 1 / n_folds for number in range(n_folds)}, seed)
+
+
+def read_without_fold(
+    path: str | Path | None,
+    labels: str,
+    corpus: str,
+    train: str,
+    dev: str,
+    fold: str,
+    n_folds: int,
+    seed: int,
+    options: Mapping[str, Any] | None = None,
+    on_bad: str = "error",
+) -> Corpus:
+    """A reader: another corpus' train split(s) without one fold, and its dev split; nothing else.
+
+    Args:
+        path: of the other corpus.
+        labels: label set.
+        corpus: reader of the other corpus.
+        train: its train split(s), joined by ``+``.
+        dev: its dev split.
+        fold: left out.
+        n_folds: of how many.
+        seed: that dealt them.
+        options: of the other reader.
+        on_bad: as in :func:`~dialogue_ser.corpus.readers.read_corpus`.
+
+    Raises:
+        CorpusError, MissingDataError: the corpus cannot be read or cut.
+    """
+    whole = read_corpus(corpus, path, labels, on_bad=on_bad, **(options or {}))
+    folds = fold_of(whole, train, n_folds, seed)
+    kept = {name: tuple(d for d in whole.split(name) if folds[d.id] != fold) for name in train.split("+")}
+    return replace(whole, splits={**kept, dev: whole.split(dev)}, warnings=())
+
+
+def utterance_features(classifier: DialogueClassifier, dialogues: Sequence[Dialogue], content: str) -> dict[str, Array]:
+    """What a model's encoders (and classes) say of every utterance that it can read, float32 ``[D]``.
+
+    Args:
+        classifier: trained.
+        dialogues: at least one.
+        content: ``vectors``, ``log-probs`` or ``both`` (vectors first).
+
+    Raises:
+        ConfigError: vectors of a model that has no turn encoder.
+    """
+    model = classifier.model
+    store = FeatureStore()
+    tables = {name: pipeline.table(dialogues, store) for name, pipeline in classifier.pipelines.items()}
+    turn_encoder = next((module for module in model.modules() if isinstance(module, TurnEncoder)), None)
+    if turn_encoder is None and content != "log-probs":
+        raise ConfigError(f"crossfit: model {model.name} has no TurnEncoder to take vectors from; ask for log-probs")
+    seen: list[Tensor] = []
+    hook = turn_encoder.register_forward_hook(lambda *call: seen.append(call[-1])) if turn_encoder is not None else None
+    device = next(model.parameters()).device
+    rows: dict[str, Array] = {}
+    model.eval()
+    try:
+        for some in _by_length(dialogues):
+            batch = collate(some, tables, classifier.label_set).to(device)
+            seen.clear()
+            with torch.inference_mode():
+                found = {"log-probs": model(batch).log_probs_BTC, **({"vectors": seen[0]} if seen else {})}
+            wanted = ("vectors", "log-probs") if content == "both" else (content,)
+            x_BTD = torch.cat([found[name].float() for name in wanted], dim=-1).cpu().numpy()
+            is_present_BT = torch.stack(list(batch.is_present.values())).any(0).cpu().numpy()
+            for b, ids in enumerate(batch.utterance_ids):
+                rows |= {key: x_BTD[b, t].copy() for t, key in enumerate(ids) if is_present_BT[b, t]}
+    finally:
+        if hook is not None:
+            hook.remove()
+    return rows
+
+
+def _without(config: RunConfig, fold: str, n_folds: int) -> RunConfig:
+    """The same run on a corpus without a fold."""
+    data = config.data
+    options = {
+        "corpus": data.reader,
+        "train": data.train,
+        "dev": data.dev,
+        "fold": fold,
+        "n_folds": n_folds,
+        "seed": config.seed,
+        "options": dict(data.options),
+    }
+    return replace(config, name=fold, data=replace(data, reader=_READER, options=options))
+
+
+def _part(
+    config: RunConfig,
+    folder: Path,
+    dialogues: Sequence[Dialogue],
+    content: str,
+    rows: dict[str, Array],
+    progress: bool | None,
+) -> dict[str, Any]:
+    """Train one model and encode its dialogues, unless that is done; adds to ``rows``, gives its manifest entry."""
+    run = train(config, folder, resume=(folder / "config.yaml").is_file(), progress=progress)
+    proof = {"content": content, "model_sha256": file_sha256(folder / "model" / "model.safetensors")}
+    if _read_proof(folder) != proof | {"rows_sha256": _digest(folder / _ROWS)}:
+        found = utterance_features(run.classifier(trust_code=True), dialogues, content) if dialogues else {}
+        if found:
+            write_rows(folder / _ROWS, found)
+        write_atomically(folder / _PROOF, to_json(proof | {"rows_sha256": _digest(folder / _ROWS)}))
+    if (folder / _ROWS).is_file():
+        stored = read_rows(folder / _ROWS, None, None)
+        rows.update(zip(stored.keys, stored.rows, strict=True))
+    return _entry(run, dialogues, proof)
+
+
+def _entry(run: Run, dialogues: Sequence[Dialogue], proof: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": run.folder.name,
+        "run": str(run.folder),
+        "n_dialogues": len(dialogues),
+        "n_utterances": sum(map(len, dialogues)),
+        "best_epoch": run.best_epoch,
+        "dev": run.scores.get(run.config.data.dev, {}),
+        "model_sha256": proof["model_sha256"],
+    }
+
+
+def _read_proof(folder: Path) -> Any:
+    try:
+        return json.loads((folder / _PROOF).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _digest(path: Path) -> str | None:
+    return file_sha256(path) if path.is_file() else None
+
+
+def _by_length(dialogues: Sequence[Dialogue]) -> Iterator[list[Dialogue]]:
+    """Dialogues of similar length together."""
+    ordered = sorted(dialogues, key=len)
+    for start in range(0, len(ordered), _BATCH_DIALOGUES):
+        yield ordered[start : start + _BATCH_DIALOGUES]

@@ -1,0 +1,148 @@
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dialogue_ser.corpus.schema import utterances
+from dialogue_ser.errors import ConfigError
+from dialogue_ser.evaluation import cross_fit as module
+from dialogue_ser.evaluation.cross_fit import cross_fit, fold_of, read_without_fold, utterance_features
+from dialogue_ser.features.precomputed import Precomputed
+from dialogue_ser.training.config import RunConfig
+from dialogue_ser.training.run import Run
+
+TRAINING = Path(__file__).parents[1] / "training"
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.syspath_prepend(str(TRAINING))
+    import tiny
+
+    return tiny
+
+
+@pytest.fixture
+def config(tiny, tiny_text_model) -> RunConfig:
+    return tiny.tiny_config(
+        **{
+            "features": {"text": {"encoder": "transformer", "options": {"model": str(tiny_text_model)}}},
+            "model": {"name": "utterance", "options": {}},
+            "training.epochs": 1,
+            "training.ema_decay": 0.0,
+        }
+    )
+
+
+def read(file: Path, dialogues) -> dict[str, np.ndarray]:
+    return dict(Precomputed(path=str(file), modality="text").encode(dialogues))
+
+
+def test_folds_deal_every_train_dialogue_once_and_evenly(tiny):
+    corpus = tiny.read_tiny()
+    folds = fold_of(corpus, "train", 4, seed=3)
+    assert sorted(folds) == sorted(dialogue.id for dialogue in corpus.split("train"))
+    counts = [list(folds.values()).count(f"fold-{i}") for i in range(4)]
+    assert max(counts) - min(counts) <= 1
+    assert fold_of(corpus, "train", 4, seed=3) == folds
+    assert fold_of(corpus, "train", 4, seed=4) != folds
+
+
+def test_a_model_never_sees_the_fold_it_encodes(tiny):
+    corpus = tiny.read_tiny()
+    folds = fold_of(corpus, "train", 3, seed=1)
+    for fold in set(folds.values()):
+        seen = read_without_fold(None, "emotion", "tiny:read_tiny", "train", "dev", fold, 3, 1)
+        assert {d.id for d in seen.split("train")} == {name for name, own in folds.items() if own != fold}
+        assert seen.split("dev") == corpus.split("dev")
+        assert set(seen.splits) == {"train", "dev"}
+
+
+def test_every_utterance_gets_the_vector_of_the_right_model_and_precomputed_reads_it(tiny, config, tmp_path):
+    found = cross_fit(config, tmp_path / "vectors.parquet", n_folds=2, progress=False)
+    corpus = tiny.read_tiny()
+    everything = [dialogue for some in corpus.splits.values() for dialogue in some]
+    rows = read(found.file, everything)
+    assert set(rows) == {turn.id for turn in utterances(everything) if turn.text is not None}
+    assert (found.n_rows, found.dim) == (len(rows), 8)
+    folds = fold_of(corpus, "train", 2, config.seed)
+    work = tmp_path / "vectors.folds"
+    models = {name: Run.load(work / name).classifier() for name in ("fold-0", "fold-1", "all")}
+    for dialogue in (*corpus.split("train")[:4], corpus.split("dev")[0], corpus.split("test")[0]):
+        own = folds.get(dialogue.id, "all")
+        given = {name: utterance_features(model, [dialogue], "vectors") for name, model in models.items()}
+        for key, row in given[own].items():
+            np.testing.assert_allclose(rows[key], row, atol=1e-5)
+        for other in set(models) - {own}:
+            assert not all(np.allclose(rows[key], row, atol=1e-5) for key, row in given[other].items())
+    manifest = json.loads(found.manifest.read_text())
+    assert [part["name"] for part in manifest["parts"]] == ["fold-0", "fold-1", "all"]
+    assert manifest["sha256"] == module.file_sha256(found.file)
+    assert manifest["config"]["features"]["text"]["encoder"] == "transformer"
+
+
+def test_log_probabilities_can_be_had_too_and_nothing_is_trained_again(tiny, config, tmp_path, monkeypatch):
+    first = cross_fit(config, tmp_path / "v.safetensors", n_folds=2, progress=False)
+    before = {path: path.read_bytes() for path in (tmp_path / "v.folds").rglob("model.safetensors")}
+    both = cross_fit(
+        config, tmp_path / "both.parquet", n_folds=2, content="both", work=tmp_path / "v.folds", progress=False
+    )
+    assert {path: path.read_bytes() for path in before} == before
+    assert both.dim == first.dim + len(tiny.LABELS)
+    dev = tiny.read_tiny().split("dev")
+    vectors, wide = read(first.file, dev), read(both.file, dev)
+    for key, row in wide.items():
+        np.testing.assert_allclose(row[: first.dim], vectors[key], atol=1e-6)
+        np.testing.assert_allclose(np.exp(row[first.dim :]).sum(), 1.0, atol=1e-5)
+    monkeypatch.setattr(module, "utterance_features", lambda *_: pytest.fail("what is encoded is encoded again"))
+    again = cross_fit(
+        config, tmp_path / "again.parquet", n_folds=2, content="both", work=tmp_path / "v.folds", progress=False
+    )
+    assert again.file.read_bytes() == both.file.read_bytes()
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {training!r})
+import tiny
+from dialogue_ser.evaluation.cross_fit import cross_fit
+from dialogue_ser.training.config_io import load_config
+tiny.signal_at(8, "KILL")
+cross_fit(load_config(Path({config!r})), Path({out!r}), n_folds=2, progress=False)
+"""
+
+
+def test_a_killed_fold_is_resumed_to_the_same_bytes(config, tmp_path, tiny):
+    from dialogue_ser.training.config_io import apply_overrides, dump_config
+
+    config = apply_overrides(config, {"training.epochs": 4, "training.checkpoint_every_steps": 1})
+    whole = cross_fit(config, tmp_path / "whole" / "v.parquet", n_folds=2, progress=False)
+    (tmp_path / "config.yaml").write_text(dump_config(config))
+    out = tmp_path / "killed" / "v.parquet"
+    code = KILLED.format(training=str(TRAINING), config=str(tmp_path / "config.yaml"), out=str(out))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not out.exists()
+    assert (out.parent / "v.folds" / "fold-0" / "checkpoints").is_dir()
+    again = cross_fit(config, out, n_folds=2, progress=False)
+    assert again.file.read_bytes() == whole.file.read_bytes()
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_trained(config, tmp_path):
+    with pytest.raises(ConfigError, match=r"1 fold\(s\)(.|\n)*must end in .parquet or .safetensors(.|\n)*'logits'"):
+        cross_fit(config, tmp_path / "x.csv", n_folds=1, content="logits")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_under_other_settings_are_not_taken_for_its_own(tiny, config, tmp_path):
+    from dialogue_ser.training.config_io import apply_overrides
+
+    cross_fit(config, tmp_path / "v.parquet", n_folds=2, progress=False)
+    other = apply_overrides(config, {"optimizer.learning_rate": 0.5})
+    with pytest.raises(ConfigError, match=r"optimizer.learning_rate: the run has 0.02, now 0.5"):
+        cross_fit(other, tmp_path / "v.parquet", n_folds=2, progress=False)
