@@ -25,8 +25,8 @@ from dialogue_ser.training.config_io import config_from_dict, config_to_dict, lo
 from dialogue_ser.training.presets import load_preset, preset_names
 
 _ALIASES = {"--on-bad": "--data.on_bad", "--print_config": "--print-config", "--allow_mismatch": "--allow-mismatch"}
-_USAGE = """dialogue-ser train --preset NAME [--a.b VALUE | --a.b=VALUE ...] [--config FILE.yaml] [--out DIR] [--seed N]
-                          [--on-bad error|mask] [--resume DIR [--allow-mismatch]] [--print_config]"""
+_USAGE = """dialogue-ser {command} --preset NAME [--a.b VALUE | --a.b=VALUE ...] [--config FILE.yaml] [--out DIR]
+                          [--seed N] [--on-bad error|mask] [--resume DIR [--allow-mismatch]] [--print_config]"""
 _MODALITY = re.compile(r"--features\.([^.=]+)(\..*)?")
 
 
@@ -49,8 +49,12 @@ class TrainRequest:
     print_config: bool = False
 
 
-def parse_train(tokens: Sequence[str]) -> TrainRequest:
+def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
     """The request that a ``train`` command line stands for; touches no data and writes nothing.
+
+    Args:
+        tokens: what follows the command.
+        command: its name, for messages; ``crossval`` takes the same flags.
 
     Raises:
         ConfigError: unknown flags, presets, models or settings, values of a wrong type, or nothing to start from.
@@ -62,7 +66,7 @@ def parse_train(tokens: Sequence[str]) -> TrainRequest:
     if not layers and not is_help:
         presets = ", ".join(preset_names())
         raise ConfigError(
-            f"train: nothing to train; give --preset NAME ({presets}), --config FILE.yaml or --resume DIR"
+            f"{command}: nothing to train; give --preset NAME ({presets}), --config FILE.yaml or --resume DIR"
         )
     base: dict[str, Any] = {}
     for _, layer in layers:
@@ -74,7 +78,7 @@ def parse_train(tokens: Sequence[str]) -> TrainRequest:
     base = merge(base, _shape_of(tokens, base))
     where = " + ".join(source for source, _ in layers) or "defaults"
     filled = config_to_dict(config_from_dict(base, where=where))
-    parser = train_parser(filled, where=where)
+    parser = train_parser(filled, where=where, command=command)
     values = parse(parser, tokens).as_dict()
     control = {
         name: values.pop(name, None) for name in ("preset", "config", "resume", "out", "allow_mismatch", "print_config")
@@ -91,7 +95,7 @@ def parse_train(tokens: Sequence[str]) -> TrainRequest:
     config = config_from_dict(values, where="command line")
     resume = control["resume"]
     if resume and control["out"] and Path(resume) != Path(control["out"]):
-        raise ConfigError("train: --resume DIR continues in DIR; leave --out away")
+        raise ConfigError(f"{command}: --resume DIR continues in DIR; leave --out away")
     return TrainRequest(
         config=config,
         out=Path(resume or control["out"]) if resume or control["out"] else None,
@@ -101,20 +105,21 @@ def parse_train(tokens: Sequence[str]) -> TrainRequest:
     )
 
 
-def train_parser(base: Mapping[str, Any], where: str = "defaults") -> ArgumentParser:
+def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str = "train") -> ArgumentParser:
     """Parser whose defaults are a resolved configuration.
 
     Args:
         base: RunConfig as a mapping; decides which modalities and model options have flags.
         where: sources of ``base``, named in errors.
+        command: train or crossval.
 
     Raises:
         ConfigError: an unknown model, or options that its Config does not have.
     """
     parser = new_parser(
-        "dialogue-ser train", "Train, evaluate and report. Flags win over --config files, those over --preset."
+        f"dialogue-ser {command}", "Train, evaluate and report. Flags win over --config files, those over --preset."
     )
-    parser.usage = _USAGE
+    parser.usage = _USAGE.format(command=command)
     parser.add_argument("--preset", type=str | None, help=f"where to start from: {', '.join(preset_names())}")
     parser.add_argument(
         "--config", action="append", help="YAML file of settings, laid over the preset (may be repeated)"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
 from dialogue_ser.cli.tables import scores_table, show
+from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config_io import dump_config
 
 
@@ -24,6 +25,11 @@ def train_command(tokens: Sequence[str]) -> int:
     if request.print_config:
         print(dump_config(request.config), end="")
         return 0
+    if request.config.crossval.estimator != "none":
+        raise ConfigError(
+            f"train: {request.config.name} fits an estimator in the folds of a protocol (crossval.estimator "
+            f"{request.config.crossval.estimator}); give dialogue-ser crossval the same flags"
+        )
     return _train(request)
 
 

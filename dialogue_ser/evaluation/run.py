@@ -52,6 +52,10 @@ def evaluate_run(
         PeekWarning: the run's checkpoint was chosen on a test split.
     """
     run = RunFiles(Path(run_dir))
+    if (run.folder / "folds").is_dir():
+        raise DialogueSerError(
+            f"{run.folder}: is a cross-validation, whose scores.json was written by it; evaluate one of its folds/NAME"
+        )
     predictions = run.predictions
     chosen = _splits(predictions, splits)
     unknown = [unknown_name("floor", name, FLOORS) for name in floors if name not in FLOORS]

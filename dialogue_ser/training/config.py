@@ -210,6 +210,26 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CrossvalConfig:
+    """What `dialogue-ser crossval` does with the corpus; `train` takes no notice of it.
+
+    Args:
+        protocol: how the corpus is cut into folds, e.g. leave-one-speaker-out (dev = the next speaker in sorted order).
+        estimator: what is fitted in each fold: linear-svm or logistic (scikit-learn on utterance vectors), or none: the
+            dialogue model that ``model``, ``loss``, ``optimizer`` and ``training`` describe.
+        inverse_regularisation: an estimator's candidates for C; UA on dev chooses.
+        class_weight: balanced = inverse to the class's frequency, or none; an estimator's.
+        refit: train = keep the model that dev judged; train+dev = learn again from both once C is chosen.
+    """
+
+    protocol: str = "leave-one-speaker-out"
+    estimator: Literal["none", "linear-svm", "logistic"] = "none"
+    inverse_regularisation: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    class_weight: Literal["balanced", "none"] = "balanced"
+    refit: Literal["train+dev", "train"] = "train+dev"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
     """A whole run: what ``config.yaml`` holds, fully resolved.
 
@@ -224,6 +244,7 @@ class RunConfig:
         training: epochs, batches, selection.
         wandb: mirroring.
         save_attention: also write attention.safetensors with the predictions.
+        crossval: folds and what is fitted in them, for `dialogue-ser crossval`.
     """
 
     name: str = "run"
@@ -236,6 +257,7 @@ class RunConfig:
     training: TrainingConfig = TrainingConfig()
     wandb: WandbConfig = WandbConfig()
     save_attention: bool = True
+    crossval: CrossvalConfig = CrossvalConfig()
 
     def __post_init__(self) -> None:
         if self.seed < 0:  # numpy and torch have none below

@@ -1,0 +1,99 @@
+"""Frozen features of a corpus made once, before any fold asks for them, with the time and memory that took."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dialogue_ser.corpus.schema import Dialogue
+from dialogue_ser.features.store import FeatureStore
+from dialogue_ser.inference.pipeline import FeaturePipeline
+from dialogue_ser.training.outputs import peak_memory_bytes
+
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extraction:
+    """What making one modality's features took.
+
+    Args:
+        utterances: in the corpus.
+        encoded: of these, encoded now; the others lay in the store.
+        seconds: wall clock.
+        peak_memory_bytes: largest resident size of this process so far, libraries included; 0 where the system does not
+            say.
+        worker_memory_bytes: the same of its worker processes together (Linux), 0 without any.
+    """
+
+    utterances: int
+    encoded: int
+    seconds: float
+    peak_memory_bytes: int
+    worker_memory_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain JSON values."""
+        return asdict(self)
+
+
+def extract(
+    pipelines: Mapping[str, FeaturePipeline],
+    dialogues: Sequence[Dialogue],
+    store: FeatureStore,
+    report: Callable[[str], Report] | None = None,
+) -> dict[str, Extraction]:
+    """Fill the store with every modality's features.
+
+    Args:
+        pipelines: modality → unfitted pipeline without transforms; fitted here, so of no further use.
+        dialogues: the whole corpus.
+        store: where features are kept.
+        report: modality → function that is called with (done, total) utterances to encode.
+
+    Raises:
+        MediaError: clips that cannot be used, all of them.
+        FeatureError: features that cannot be made.
+    """
+    found = {}
+    for modality, pipeline in pipelines.items():
+        tell = report(modality) if report is not None else None
+        encoded = 0
+
+        def count(done: int, total: int, tell: Report | None = tell) -> None:
+            nonlocal encoded
+            encoded = max(encoded, done)
+            if tell is not None:
+                tell(done, total)
+
+        started = time.perf_counter()
+        pipeline.fit(dialogues, store, count)
+        seconds = time.perf_counter() - started
+        found[modality] = Extraction(
+            utterances=sum(map(len, dialogues)),
+            encoded=encoded,
+            seconds=seconds,
+            peak_memory_bytes=peak_memory_bytes(),
+            worker_memory_bytes=worker_memory_bytes(),
+        )
+    return found
+
+
+def worker_memory_bytes(process: Path = Path("/proc/self")) -> int:
+    """Largest resident sizes of all living children, and theirs, added up; 0 where /proc does not say.
+
+    Args:
+        process: its folder in /proc.
+    """
+    total = 0
+    for place in process.glob("task/*/children"):
+        for child in place.read_text().split():
+            folder = Path("/proc") / child
+            try:
+                status = (folder / "status").read_text()
+            except OSError:  # it has just ended
+                continue
+            lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+            total += sum(1024 * int(line.split()[1]) for line in lines) + worker_memory_bytes(folder)
+    return total

@@ -1,0 +1,79 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from dialogue_ser.training.presets import load_preset, preset_names
+
+PRESETS = [name for name in preset_names() if name.startswith("nemo-")]
+
+
+@pytest.fixture(scope="module")
+def nemo(tmp_path_factory, write_nemo) -> Path:
+    return write_nemo(tmp_path_factory.mktemp("nemo"), n_each=1)
+
+
+def test_one_command_writes_scores_and_shows_them(nemo, cli, tmp_path):
+    out = tmp_path / "out"
+    flags = ["--data.path", nemo, "--out", out, "--features.audio.options.processes", "1"]
+    status, text, err = cli("crossval", "--preset", "nemo-egemaps-svm", *flags)
+    assert (status, err) == (0, "")
+    scores = json.loads((out / "scores.json").read_text())
+    assert len(scores["folds"]) == 4
+    for part in (scores["pooled"], *scores["folds"]):
+        assert 0 <= part["ua"] <= 1
+        assert 0 <= part["wa"] <= 1
+    assert scores["extraction"]["audio"]["encoded"] == 24
+    assert scores["config"]["features"]["audio"]["options"] == {"feature_set": "eGeMAPSv02", "processes": 1}
+    assert len(pd.read_parquet(out / "predictions.parquet")) == 48
+    for said in (
+        "AA0",
+        "pooled",
+        f"{scores['pooled']['ua']:.3f}",
+        "mean ± std",
+        "24 utterances encoded",
+        "scores.json",
+    ):
+        assert said in text
+    assert "unlabelled" not in text
+    status, _, err = cli("crossval", "--preset", "nemo-egemaps-svm", *flags)
+    assert (status, "holds a finished run" in err) == (2, True)
+
+
+def test_flags_reach_the_estimator_and_the_features(nemo, cli, tmp_path):
+    flags = ["--data.path", nemo, "--out", tmp_path / "out", "--crossval.estimator=logistic", "--name=probe"]
+    flags += ["--crossval.inverse_regularisation=[0.1, 1.0]", "--features.audio.transforms=[impute, rank]"]
+    status, _, err = cli("crossval", "--preset", "nemo-egemaps-svm-speaker-norm", *flags)
+    assert (status, err) == (0, "")
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert (scores["name"], scores["system"]) == ("probe", "logistic")
+    assert {one["inverse_regularisation"] for one in scores["folds"][0]["chosen"]["dev_ua"]} == {0.1, 1.0}
+    assert scores["uses_unlabelled_test_recordings"] is False  # rank does not
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_say_in_their_name_whether_test_recordings_are_used(name):
+    assert len(PRESETS) == 4
+    config = load_preset(name)
+    assert config.name == name
+    assert ("corpus-speaker-zscore" in config.features["audio"].transforms) == name.endswith("-speaker-norm")
+
+
+def test_print_config_runs_nothing(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = cli("crossval", "--preset", "nemo-compare-svm", "--print_config", "--crossval.refit=train")
+    assert status == 0
+    assert yaml.safe_load(out)["crossval"]["refit"] == "train"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_work_is_told(nemo, cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("DIALOGUE_SER_DATA", str(tmp_path / "nowhere"))
+    status, _, err = cli("crossval", "--preset", "nemo-egemaps-svm", "--out", tmp_path / "out")
+    assert (status, "nemo: no such folder" in err, (tmp_path / "out").exists()) == (2, True, False)
+    assert "crossval: nothing to train" in cli("crossval")[2]
+    assert "dialogue-ser crossval" in cli("train", "--preset", "nemo-egemaps-svm")[2]
+    status, _, err = cli("crossval", "--preset", "nemo-egemaps-svm", "--crossval.estimator=linear-svn")
+    assert (status, "did you mean 'linear-svm'" in err) == (2, True)

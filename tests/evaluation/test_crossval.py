@@ -1,0 +1,179 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dialogue_ser.errors import ConfigError, DialogueSerError, MissingDataError
+from dialogue_ser.evaluation.compare import compare
+from dialogue_ser.evaluation.crossval import cross_validate, is_transductive
+from dialogue_ser.evaluation.run import evaluate_run
+from dialogue_ser.features.registry import register_encoder
+from dialogue_ser.features.store import FeatureStore
+from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.metrics.scores import score
+from dialogue_ser.training.config import RunConfig
+from dialogue_ser.training.config_io import apply_overrides
+from dialogue_ser.training.presets import load_preset
+
+SPEAKERS = ["AA0", "BB0", "CC0", "DD0"]
+
+
+@register_encoder("test-band-energies", modality="audio")
+def band_energies(waveforms, sample_rate_hz):
+    rows = []
+    for wave in waveforms:
+        power = np.abs(np.fft.rfft(wave, 4096)) ** 2
+        rows.append(np.log([1e-9 + band.mean() for band in np.array_split(power[:512], 24)]))
+    return np.array(rows)
+
+
+@pytest.fixture(scope="module")
+def nemo(tmp_path_factory: pytest.TempPathFactory, write_nemo) -> Path:
+    return write_nemo(tmp_path_factory.mktemp("nemo"), n_each=3)
+
+
+def config_of(nemo: Path, preset: str = "nemo-egemaps-svm", **overrides) -> RunConfig:
+    own = {"data.path": str(nemo), "features.audio.encoder": "test-band-energies", "features.audio.options": {}}
+    return apply_overrides(load_preset(preset), {**own, **overrides})
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, nemo: Path) -> tuple[Path, dict]:
+    folder = tmp_path_factory.mktemp("crossval")
+    calls: list[tuple] = []
+    scores = cross_validate(
+        config_of(nemo),
+        folder / "out",
+        store=FeatureStore(folder / "store"),
+        report_fold=lambda *call: calls.append(call),
+    )
+    assert calls == [(0, 4, "AA0"), (1, 4, "BB0"), (2, 4, "CC0"), (3, 4, "DD0"), (4, 4, "")]
+    return folder / "out", scores
+
+
+def test_scores_json_has_pooled_and_folds_each_with_ua_and_wa(done):
+    folder, scores = done
+    assert json.loads((folder / "scores.json").read_text()) == json.loads(json.dumps(scores))
+    assert [fold["name"] for fold in scores["folds"]] == SPEAKERS
+    for part in (scores["pooled"], *scores["folds"]):
+        assert {"ua", "wa", "macro_f1", "confusion", "per_class"} <= part.keys()
+    assert scores["pooled"]["n"] == 72
+    assert scores["pooled"]["ua"] > 0.5  # pitch tells the emotion, for every speaker
+    assert scores["protocol"] == "leave-one-speaker-out"
+    assert scores["config"]["crossval"]["estimator"] == scores["system"] == "linear-svm"
+    assert scores["versions"]["scikit-learn"]
+    assert scores["extraction"]["audio"]["encoded"] == 72
+    assert scores["uses_unlabelled_test_recordings"] is False
+
+
+def test_scores_are_those_of_predictions_parquet(done):
+    folder, scores = done
+    frame = pd.read_parquet(folder / "predictions.parquet")
+    test = frame[frame["split"] == "test"]
+    assert sorted(test["utterance_id"]) == sorted(set(test["utterance_id"]))
+    assert len(test) == 72
+    assert (test["fold"] == test["speaker"]).all()
+    assert scores["pooled"]["ua"] == score(test["gold"], test["predicted"], scores["labels"]).uar
+    dev = frame[frame["split"] == "dev"]
+    following = dict(zip(SPEAKERS, [*SPEAKERS[1:], SPEAKERS[0]], strict=True))
+    assert (dev["speaker"] == dev["fold"].map(following)).all()
+    for fold in scores["folds"]:
+        own = dev[dev["fold"] == fold["name"]]
+        chosen = fold["chosen"]["inverse_regularisation"]
+        judged = {one["inverse_regularisation"]: one["ua"] for one in fold["chosen"]["dev_ua"]}
+        assert score(own["gold"], own["predicted"], scores["labels"]).uar == pytest.approx(judged[chosen])
+        assert judged[chosen] == max(judged.values())
+
+
+def test_every_fold_leaves_a_model_that_predicts_its_test_speaker_the_same(done, nemo):
+    from dialogue_ser.corpus.readers import read_corpus
+
+    folder, _ = done
+    classifier = DialogueClassifier.from_pretrained(folder / "folds" / "BB0", device="cpu")
+    dialogues = [d for d in read_corpus("nemo", nemo).split("all") if d.speakers == ("BB0",)]
+    frame = pd.read_parquet(folder / "predictions.parquet")
+    own = frame[(frame["fold"] == "BB0") & (frame["split"] == "test")]
+    assert list(classifier.predict(dialogues)["predicted"]) == list(own["predicted"])
+
+
+def test_labels_of_the_test_speaker_change_nothing_in_its_fold(done, nemo, tmp_path):
+    folder, _ = done
+    relabelled = tmp_path / "nemo"
+    relabelled.mkdir()
+    (relabelled / "samples").symlink_to(nemo / "samples")
+    lines = (nemo / "data.tsv").read_text().splitlines()
+    mixed = [line.replace("\tfear\t", "\tanger\t") if line.startswith("BB0_") else line for line in lines]
+    assert mixed != lines
+    (relabelled / "data.tsv").write_text("\n".join(mixed) + "\n")
+    cross_validate(config_of(relabelled), tmp_path / "out")
+    before, after = (pd.read_parquet(place / "predictions.parquet") for place in (folder, tmp_path / "out"))
+    columns = [name for name in before if name.startswith("p_")]
+
+    def own(frame):
+        return frame[(frame["fold"] == "BB0") & (frame["split"] == "test")][columns].to_numpy()
+
+    np.testing.assert_array_equal(own(before), own(after))
+
+
+def test_speaker_normalisation_is_reported_as_what_it_is(nemo, tmp_path):
+    config = config_of(nemo, "nemo-egemaps-svm-speaker-norm")
+    scores = cross_validate(config, tmp_path / "out")
+    assert scores["uses_unlabelled_test_recordings"] is True
+    assert scores["name"] == "nemo-egemaps-svm-speaker-norm"
+    assert not is_transductive(config_of(nemo))
+
+
+def test_two_runs_are_compared_turn_by_turn(done, nemo, tmp_path):
+    cross_validate(config_of(nemo, "nemo-compare-svm"), tmp_path / "out")
+    assert compare([done[0]], [tmp_path / "out"], metric="uar").difference.n_dialogues == 72
+
+
+def test_a_finished_or_foreign_directory_is_not_overwritten(done, nemo, tmp_path):
+    with pytest.raises(ConfigError, match="holds a finished run"):
+        cross_validate(config_of(nemo), done[0])
+    with pytest.raises(DialogueSerError, match="cross-validation"):
+        evaluate_run(done[0])
+    (tmp_path / "config.yaml").write_text("name: mine\n")
+    with pytest.raises(ConfigError, match="that no run wrote"):
+        cross_validate(config_of(nemo), tmp_path)
+
+
+def test_an_unfinished_directory_is_gone_on_with_under_the_same_settings_only(done, nemo, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("config.yaml", "environment.json"):
+        (out / name).write_bytes((done[0] / name).read_bytes())
+    with pytest.raises(ConfigError, match=r"crossval\.refit: the run has 'train\+dev', now 'train'"):
+        cross_validate(config_of(nemo, **{"crossval.refit": "train"}), out)
+    assert cross_validate(config_of(nemo), out)["pooled"] == done[1]["pooled"]
+
+
+def test_what_cannot_work_leaves_no_directory(nemo, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with pytest.raises(ConfigError, match="unknown protocol 'loso'"):
+        cross_validate(config_of(nemo, **{"crossval.protocol": "loso"}), out)
+    with pytest.raises(ConfigError, match="no modality"):
+        cross_validate(replace(config_of(nemo), features={}), out)
+    monkeypatch.setenv("DIALOGUE_SER_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(MissingDataError, match="nemo: no such folder"):
+        cross_validate(apply_overrides(config_of(nemo), {"data.path": None}), out)
+    assert not out.exists()
+
+
+def test_a_dialogue_model_is_trained_in_every_fold(nemo, tmp_path):
+    overrides = {
+        "crossval.estimator": "none",
+        "model": {"name": "bigru", "options": {"hidden_dim": 8}},
+        "training": {"epochs": 2, "device": "cpu", "batch_size": 16},
+        "features.audio.transforms": ["standardise"],
+    }
+    scores = cross_validate(config_of(nemo, **overrides), tmp_path / "out")
+    assert scores["system"] == "bigru"
+    frame = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
+    assert sorted(frame.loc[frame["split"] == "test", "utterance_id"])[0] == "all/AA0_anger_0"
+    assert [fold["utterances"] for fold in scores["folds"]] == [{"train": 36, "dev": 18, "test": 18}] * 4
+    assert all(fold["chosen"]["best_epoch"] in (1, 2) for fold in scores["folds"])
+    assert (tmp_path / "out" / "folds" / "AA0" / "metrics.jsonl").is_file()
