@@ -108,13 +108,14 @@ def cross_fit(
     order = [t.id for some in whole.splits.values() for t in utterances(some) if t.id in rows]
     out.parent.mkdir(parents=True, exist_ok=True)
     write_rows(out, {key: rows[key] for key in order})
+    dim = int(rows[order[0]].shape[-1])
     described = {
         "format": FORMAT,
         "file": out.name,
         "sha256": file_sha256(out),
         "content": content,
         "n_rows": len(order),
-        "dim": int(rows[order[0]].shape[-1]),
+        "dim": dim,
         "n_folds": n_folds,
         "seed": config.seed,
         "corpus": {"name": whole.name, "fingerprint": whole.fingerprint()},
@@ -125,7 +126,7 @@ def cross_fit(
     }
     manifest = out.with_name(f"{out.stem}.manifest.json")
     write_atomically(manifest, to_json(described))
-    return CrossFitted(file=out, manifest=manifest, n_rows=len(order), dim=described["dim"])
+    return CrossFitted(file=out, manifest=manifest, n_rows=len(order), dim=dim)
 
 
 def fold_of(corpus: Corpus, train_split: str, n_folds: int, seed: int) -> dict[str, str]:
