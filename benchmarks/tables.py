@@ -20,7 +20,7 @@ from dialogue_ser.report.tables import (
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
-PAGES = ("README.md", "docs/results.md", "docs/performance.md")
+PAGES = ("README.md", "docs/results.md", "docs/performance.md", "docs/crossval.md")
 Result = Mapping[str, Any]
 PUBLISHED = "document's weighted F1 (accuracy)"
 
@@ -248,6 +248,55 @@ def _recurrence_growth(folder: Path, axis: str) -> str:
 
 for _axis in ("turns", "batch", "parties"):
     register_renderer(f"recurrence-{_axis}")(partial(_recurrence_growth, axis=_axis))
+
+
+def nemo(result: Result) -> str:
+    """Pooled scores of every nEMO preset beside what was asked for, and what the features took."""
+    rows, costs = [], []
+    for row in result["rows"]:
+        pooled, folds, interval = row["pooled"], row["fold_mean"]["ua"], row["intervals"]["ua"]
+        rows.append(
+            {
+                "preset": row["preset"],
+                "unlabelled test recordings": "used" if row["uses_unlabelled_test_recordings"] else "no",
+                "UA": format_score(pooled["ua"], 3),
+                "95 % over speakers": format_interval(interval["low"], interval["high"]),
+                "asked": format_score(row["target_ua"], 3),
+                "WA": format_score(pooled["wa"], 3),
+                "macro F1": format_score(pooled["macro_f1"], 3),
+                "UA, mean ± std of folds": format_mean_std(folds["mean"], folds["std"], digits=3),
+            }
+        )
+        if (cost := row["extraction"]) is not None:
+            memory = cost["peak_memory_bytes"] + cost["worker_memory_bytes"]
+            costs.append(f"{row['feature_set']} {cost['seconds']:.0f} s and {memory / 1e6:.0f} MB")
+    return (
+        f"{render_markdown(rows)}\n\nExtraction of {result['rows'][0]['pooled']['n']} utterances by one process: "
+        f"{', '.join(costs)} (the whole process at its peak). scikit-learn {result['versions']['scikit-learn']}, "
+        f"opensmile {result['versions']['opensmile']}. `{result['command']}`"
+    )
+
+
+NEMO_ABSENT = "Not measured yet: `python -m benchmarks.nemo --record`."
+
+
+@register_renderer("nemo")
+def _nemo(folder: Path) -> str:
+    return nemo(_read(folder, "nemo.json")) if (folder / "nemo.json").is_file() else NEMO_ABSENT
+
+
+@register_renderer("nemo-speakers")
+def _nemo_speakers(folder: Path) -> str:
+    """UA of every speaker, a column a preset."""
+    if not (folder / "nemo.json").is_file():
+        return NEMO_ABSENT
+    result = _read(folder, "nemo.json")
+    return render_markdown(
+        [
+            {"speaker": name, **{row["preset"]: format_score(row["speakers"][name]["ua"], 3) for row in result["rows"]}}
+            for name in result["rows"][0]["speakers"]
+        ]
+    )
 
 
 @register_renderer("quickstart")
