@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from dialogue_ser.report.tables import (
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
-PAGES = ("README.md", "docs/results.md", "docs/performance.md", "docs/crossval.md")
+PAGES = ("README.md", "docs/results.md", "docs/performance.md", "docs/encoders.md", "docs/crossval.md")
 Result = Mapping[str, Any]
 PUBLISHED = "document's weighted F1 (accuracy)"
 
@@ -297,6 +297,50 @@ def _nemo_speakers(folder: Path) -> str:
             for name in result["rows"][0]["speakers"]
         ]
     )
+
+
+def extraction_texts(result: Result) -> str:
+    """MiniLM on MELD's texts, against the machine's matrix throughput, and where the time goes."""
+    texts = result["texts"]
+    rows = [
+        {"part": part, "seconds": f"{seconds:.2f}", "share": f"{seconds / texts['seconds']:.0%}"}
+        for part, seconds in texts["parts_seconds"].items()
+    ]
+    return (
+        f"{texts['utterances']} texts ({texts['encoded']} different ones, {texts['tokens']} tokens) in "
+        f"{texts['seconds']:.1f} s: {texts['utterances_per_second']:.0f} utterances/s, "
+        f"{texts['encoded_per_second']:.0f} encodings/s. {texts['multiply_adds_per_second'] / 1e9:.1f} of "
+        f"{texts['peak_multiply_adds_per_second'] / 1e9:.1f} billion multiply-adds/s: {texts['fraction_of_peak']:.0%} "
+        f"of what one large product reaches; the linear layers' products alone reach "
+        f"{texts['fraction_of_peak_products_alone']:.0%}.\n\n{render_markdown(rows)}\n\n{result['machine']['line']}; "
+        f"{texts['threads']} threads; torch {result['versions']['torch']}. `{result['command']}`"
+    )
+
+
+def extraction_workers(result: Result) -> str:
+    """One and two workers of each engine."""
+    rows = [
+        {
+            "encoder, corpus": row["what"],
+            "engine": row["engine"],
+            "workers": str(row["workers"]),
+            "utterances/s": f"{row['utterances_per_second']:.1f}",
+            "seconds, starting included": f"{row['seconds']:.1f}",
+            "same bits": "yes" if row["same_bits_as_first"] else "no",
+        }
+        for row in result["workers"]
+    ]
+    return f"{render_markdown(rows)}\n\nOne thread a worker, an empty store each time."
+
+
+def _extraction(folder: Path, draw: Callable[[Result], str]) -> str:
+    if not (folder / "extraction.json").is_file():
+        return "Not measured yet: `python -m benchmarks.extraction --record`."
+    return draw(_read(folder, "extraction.json"))
+
+
+register_renderer("extraction-texts")(partial(_extraction, draw=extraction_texts))
+register_renderer("extraction-workers")(partial(_extraction, draw=extraction_workers))
 
 
 @register_renderer("quickstart")

@@ -18,7 +18,7 @@ from dialogue_ser.features.locks import in_use, index_lock, locked, store_lock
 from dialogue_ser.features.progress import Progress, reporting
 from dialogue_ser.features.shards import Place, is_intact, read_index, read_shard, write_index, write_shard
 from dialogue_ser.features.traits import traits_of
-from dialogue_ser.features.units import UNIT_UTTERANCES, missing, narrowed, units
+from dialogue_ser.features.units import missing, narrowed, units
 from dialogue_ser.features.upkeep import StoreEntry, delete_leftovers, entries, forget, verify
 
 __all__ = ["CHUNK_UTTERANCES", "FeatureStore", "Progress", "StoreEntry"]
@@ -139,7 +139,7 @@ class FeatureStore:
 
         def open_units() -> Iterator[Unit]:
             """Units of which another process has not stored everything meanwhile."""
-            for unit in units(encoder, dialogues, wanted, min(self._chunk, UNIT_UTTERANCES)):
+            for unit in units(encoder, dialogues, wanted, self._chunk):
                 index.refresh()
                 still = frozenset(key for key in unit.wanted if keys[key] is None or keys[key] not in index.places)
                 if len(still) < len(unit.wanted):

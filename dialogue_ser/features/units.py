@@ -9,22 +9,22 @@ from dialogue_ser.features.content import parts
 from dialogue_ser.features.engines import Unit
 from dialogue_ser.features.traits import traits_of
 
-#: Few enough that several workers finish together, enough for full batches.
-UNIT_UTTERANCES = 256
+# Few enough that several workers finish together, and where like ones are put together enough for full batches.
+_UNIT, _SORTED_UNIT = 64, 256
 
 
 def units(
-    encoder: UtteranceEncoder, dialogues: Sequence[Dialogue], wanted: set[str], n_utterances: int = UNIT_UTTERANCES
+    encoder: UtteranceEncoder, dialogues: Sequence[Dialogue], wanted: set[str], most: int = _SORTED_UNIT
 ) -> Iterator[Unit]:
-    """The wanted utterances in units of about ``n_utterances``.
+    """The wanted utterances in units of 64, or 256 where they are sorted; of about ``most`` at most.
 
     Where the encoder sees neighbours whole dialogues are kept together. Where it does not, and says what utterances
     cost, those of like cost are, the dearest first: too long a text then fails at once, and workers finish together.
     """
     needs_context = traits_of(encoder, encoder.modality).context != (0, 0)
-    if not needs_context:
-        dialogues = _by_cost(encoder, dialogues, wanted)
-    for piece in parts(dialogues, wanted, needs_context=needs_context, n_utterances=n_utterances):
+    in_order = dialogues if needs_context else _by_cost(encoder, dialogues, wanted)
+    size = min(most, _UNIT if in_order is dialogues else _SORTED_UNIT)
+    for piece in parts(in_order, wanted, needs_context=needs_context, n_utterances=size):
         yield Unit(piece, frozenset(turn.id for dialogue in piece for turn in dialogue if turn.id in wanted))
 
 
