@@ -1,12 +1,12 @@
-"""How fast features are made: MELD's texts through MiniLM against the machine's matrix throughput; 1 and 2 workers.
+"""How fast features are made: MELD texts through MiniLM against the matrix throughput of the machine; 1 and 2 workers.
 
     python -m benchmarks.extraction --record             # some minutes on 2 quiet cores, into benchmarks/results
     python -m benchmarks.extraction --texts 500 --clips 40    # whether it runs
 
 Only tokens that are really there are counted (texts are batched by equal length, so nothing is padded), with the
 multiply-adds of the linear layers and of attention. The throughput of one large product, measured in the same process
-with as many threads, is what they are held against. The parts say where the time goes: the same products alone, the rest of
-the forward pass, tokenising, the store. Every run of workers begins with an empty store and includes starting them.
+with as many threads, is what they are held against. The parts say where the time goes: the same products alone, the
+rest of the forward pass, tokenising, the store. Every run of workers begins with an empty store and includes starting them.
 """
 
 import argparse
