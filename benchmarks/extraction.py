@@ -6,7 +6,7 @@
 Only tokens that are really there are counted (texts are batched by equal length, so nothing is padded), with the
 multiply-adds of the linear layers and of attention. The throughput of one large product, measured in the same process
 with as many threads, is what they are held against. The parts say where the time goes: the same products alone, the
-rest of the forward pass, tokenising, the store. Every run of workers begins with an empty store and includes starting them.
+rest of the forward pass, tokenising, the store. Every run of workers has an empty store and includes starting them.
 """
 
 import argparse
