@@ -42,13 +42,11 @@ class DialogueRNNConfig:
         input_dropout: on each modality's vector before fusion (0 in the source).
         projection: modality → size of a Linear + tanh in front of the concatenation; empty = plain concatenation.
         listeners: update the states of listeners with a cell of their own, or hold them.
-        emotion_attention: how each turn looks at all e of its dialogue (if causal, at those so far): general2,
-            general2-tanh (squashed logits) or none.
+        emotion_attention: of each turn over all e (causal: those so far): general2, general2-tanh or none.
         causal: read forwards only; every turn is labelled from what came before it.
         initial_state: zeros, or learned (drawn at random).
         compat: as the published implementation, dropout on e before the attention over it is ``dropout`` + 0.15.
-        engine: how the recurrence is computed, the same numbers by either: manual (one autograd node), autograd (the
-            readable loop), or auto.
+        engine: manual (one autograd node), autograd (the readable loop) or auto; the same numbers by either.
     """
 
     attention: AttentionOption = "general"
