@@ -19,8 +19,8 @@ class Precomputed:
     """Rows of feature files; utterances without a row are absent turns, missing values stay NaN for ``impute``.
 
     Args:
-        path: CSV, TSV, parquet, safetensors, npy or npz (see :func:`~dialogue_ser.features.rowfiles.read_rows`); may hold
-            ``{split}``, or be a mapping from split to file. ``NAME:rest`` stands for ``rest`` inside the data folder
+        path: CSV, TSV, parquet, safetensors, npy or npz (see :func:`~dialogue_ser.features.rowfiles.read_rows`); may
+            hold ``{split}``, or be a mapping from split to file. ``NAME:rest`` stands for ``rest`` inside the data folder
             NAME (``meld:praat/meld_{split}_audio_features.csv``).
         key: key column; None = utterance_id, id, key, filename or file.
         columns: feature columns; None = all others.

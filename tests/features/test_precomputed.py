@@ -170,7 +170,9 @@ def test_wrong_options_are_refused(tmp_path, talk) -> None:
     with pytest.raises(ConfigError, match="key_pattern"):
         Precomputed(path="x.csv", key_pattern="train/")
     (tmp_path / "rows.pkl").write_bytes(b"")
-    with pytest.raises(FeatureError, match=r"\.csv, \.tsv, \.parquet, \.safetensors, \.npy, \.npz, not \.pkl; .*convert-pickle"):
+    with pytest.raises(
+        FeatureError, match=r"\.csv, \.tsv, \.parquet, \.safetensors, \.npy, \.npz, not \.pkl; .*convert-pickle"
+    ):
         Precomputed(path=str(tmp_path / "rows.pkl")).encode([talk])
 
 
