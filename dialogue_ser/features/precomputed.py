@@ -20,8 +20,8 @@ class Precomputed:
 
     Args:
         path: CSV, TSV, parquet, safetensors, npy or npz (see :func:`~dialogue_ser.features.rowfiles.read_rows`); may
-            hold ``{split}``, or be a mapping from split to file. ``NAME:rest`` stands for ``rest`` inside the data folder
-            NAME (``meld:praat/meld_{split}_audio_features.csv``).
+            hold ``{split}``, or be a mapping from split to file. ``NAME:rest`` stands for ``rest`` inside the data
+            folder NAME (``meld:praat/meld_{split}_audio_features.csv``).
         key: key column; None = utterance_id, id, key, filename or file.
         columns: feature columns; None = all others.
         key_pattern: how a key becomes an utterance id: ``{key}`` is the cell, ``{stem}`` the cell without folder and
