@@ -41,7 +41,7 @@ def test_ray_actors_give_the_same_bits_and_the_same_errors(tmp_path, tiny_text_m
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=420,
     )
     assert done.returncode == 0, done.stderr
     assert "has hidden states 0 … 3, not [7]" in done.stdout
