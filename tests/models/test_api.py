@@ -1,6 +1,6 @@
 """Ranges of options, by their names."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields, field
 from typing import Literal
 
 import pytest
@@ -12,10 +12,13 @@ from dialogue_ser.models.api import check_options
 
 @pytest.mark.parametrize("name", MODELS)
 def test_sizes_and_shares_out_of_range_are_all_named_in_every_model(name: str) -> None:
+    config, sizes = MODELS[name].Config, {}
+    if "hidden_dim" in {field.name for field in fields(config)}:  # a linear layer has none
+        sizes["hidden_dim"] = 0
     with pytest.raises(ConfigError) as caught:
-        MODELS[name].Config(hidden_dim=0, dropout=1.5, input_dropout=-0.1, projection={"text": -3})
+        config(**sizes, dropout=1.5, input_dropout=-0.1, projection={"text": -3})
     assert caught.value.problems == (
-        f"model {name}: model.options.hidden_dim: found 0, expected at least 1",
+        *(f"model {name}: model.options.{size}: found 0, expected at least 1" for size in sizes),
         f"model {name}: model.options.projection.text: found -3, expected at least 1",
         f"model {name}: model.options.dropout: found 1.5, expected at least 0 and below 1",
         f"model {name}: model.options.input_dropout: found -0.1, expected at least 0 and below 1",
