@@ -1,6 +1,6 @@
 """Ranges of options, by their names."""
 
-from dataclasses import dataclass, fields, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 import pytest
