@@ -1,6 +1,7 @@
 """Kernels against torch's operations, in Triton's interpreter: run by ``test_kernels.py`` in a process of its own."""
 
 import os
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -84,10 +85,20 @@ def test_huge_values_saturate_and_nan_stays_nan(dtype, monkeypatch) -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=TOLERANCES[dtype], equal_nan=True)
 
 
-def test_no_rows_are_no_launch() -> None:
-    empty = torch.empty(2, 0, 3)
+def test_no_rows_are_no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty, out, launched = torch.empty(2, 0, 3), torch.empty(2, 0, 15), []
+
+    class Watched:
+        def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
+            return lambda *_, **__: launched.append(grid)
+
+    monkeypatch.setattr(kernels, "_advance", Watched())
+    monkeypatch.setattr(kernels, "_slopes", Watched())
+    kernels.advance(torch.empty(2, 1, 12), torch.empty(2, 1, 3), torch.empty(2, 1, 3), None)
+    assert len(launched) == 1, "the watch must see a launch"
     kernels.advance(torch.empty(2, 0, 12), empty, empty, None)
-    kernels.slopes(torch.empty(2, 0, 12), empty, None, torch.empty(2, 0, 15))
+    kernels.slopes(torch.empty(2, 0, 12), empty, None, out)
+    assert len(launched) == 1
 
 
 def test_the_check_before_first_use_finds_them_right() -> None:
