@@ -102,23 +102,10 @@ class HfSource:
         Raises:
             FeatureError: it cannot be loaded.
         """
-        from transformers import AutoModel
-        from transformers.utils import logging
-
-        bars: Any = logging
-        were_shown = bars.is_progress_bar_enabled()
-        bars.disable_progress_bar()  # the store shows its own
-        arguments: dict[str, Any] = {"revision": self.revision, "trust_remote_code": False, **settings}
         try:
-            try:
-                model = AutoModel.from_pretrained(self.place, use_safetensors=True, **arguments)
-            except OSError:  # no safetensors there; transformers reads .bin files with weights_only=True
-                model = AutoModel.from_pretrained(self.place, use_safetensors=False, **arguments)
+            model = load_weights(self.place, revision=self.revision, **settings)
         except Exception as error:
             raise self._cannot_load(error) from error
-        finally:
-            if were_shown:
-                bars.enable_progress_bar()
         return _encoder_of(model).float()
 
     def _config(self) -> Any:
@@ -136,6 +123,24 @@ class HfSource:
             f"{self.who}: cannot load {self.model!r} ({first_line}); give a folder with config.json, tokenizer and "
             "model.safetensors, or a hub name that is reachable or already in the Hugging Face cache"
         )
+
+
+def load_weights(place: str, **arguments: Any) -> Any:
+    """``AutoModel.from_pretrained``, running no code from the place; safetensors are preferred."""
+    from transformers import AutoModel
+    from transformers.utils import logging
+
+    bars: Any = logging
+    were_shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()  # the store shows its own
+    try:
+        try:
+            return AutoModel.from_pretrained(place, use_safetensors=True, trust_remote_code=False, **arguments)
+        except OSError:  # no safetensors there; transformers reads .bin files with weights_only=True
+            return AutoModel.from_pretrained(place, use_safetensors=False, trust_remote_code=False, **arguments)
+    finally:
+        if were_shown:
+            bars.enable_progress_bar()
 
 
 def bare_model(architecture: Mapping[str, Any], **settings: Any) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.errors import FeatureError
+from dialogue_ser.features.hf_loading import load_weights
 from dialogue_ser.media.hashing import file_sha256
 
 _SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")
@@ -87,25 +88,17 @@ class Pretrained:
         Raises:
             FeatureError: it cannot be loaded, or weights are missing, which would stay random.
         """
-        from transformers import AutoModel
         from transformers.utils import logging
 
-        bars: Any = logging
-        were_shown, level = bars.is_progress_bar_enabled(), bars.get_verbosity()
-        bars.disable_progress_bar()  # the store shows its own
-        bars.set_verbosity_error()  # heads that are not needed would be listed; missing weights are told below
+        messages: Any = logging
+        place, level = self.place, messages.get_verbosity()
+        messages.set_verbosity_error()  # heads that are not needed would be listed; missing weights are told below
         try:
-            try:
-                model, found = self.load(AutoModel, use_safetensors=True, output_loading_info=True)
-            except FeatureError as error:
-                if not isinstance(error.__cause__, OSError):
-                    raise
-                # No safetensors there; transformers reads .bin files with weights_only=True.
-                model, found = self.load(AutoModel, use_safetensors=False, output_loading_info=True)
+            model, found = load_weights(place, revision=self.revision, output_loading_info=True)
+        except Exception as error:
+            raise self.cannot_load(error) from error
         finally:
-            bars.set_verbosity(level)
-            if were_shown:
-                bars.enable_progress_bar()
+            messages.set_verbosity(level)
         missing = sorted(name for name in found["missing_keys"] if not name.endswith(_ONLY_IN_TRAINING))
         if missing:
             raise FeatureError(
