@@ -1,10 +1,11 @@
 import builtins
+import json
 
 import pytest
 import torch
 
 from dialogue_ser.encoders import as_saved, build_input
-from dialogue_ser.encoders.transformer import Transformer, forward_passes
+from dialogue_ser.encoders.transformer import Transformer, TransformerConfig, forward_passes
 from dialogue_ser.errors import ConfigError, MissingDataError
 from dialogue_ser.features.api import InputSpec
 
@@ -66,6 +67,60 @@ def test_neither_padding_nor_the_rows_beside_it_change_a_row(tiny_text_model):
     values, lengths, present = batch()
     wider = torch.cat([values, torch.full((1, len(ROWS), 5), 9)], dim=2)
     assert torch.equal(encoder(wider, lengths, present)[0], together)
+
+
+SMALL = {
+    "vocab_size": 40,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "bos_token_id": 2,
+    "eos_token_id": 3,
+}
+FAMILIES = {
+    "Albert": {"embedding_size": 8},
+    "DebertaV2": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]},
+    "DistilBert": {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32},
+    "Electra": {"embedding_size": 8},
+    "ModernBert": {"pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3},
+    "MPNet": {"pad_token_id": 1},
+    "Roberta": {"pad_token_id": 1},
+    "T5": {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2},
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_of_encoders_gives_padded_rows_what_it_gives_each_alone(family):
+    import transformers
+
+    config = getattr(transformers, f"{family}Config")(**SMALL | FAMILIES[family])
+    architecture = json.loads(config.to_json_string(use_diff=False))
+    encoder = Transformer(TransformerConfig(pretrained=False, architecture=architecture), 40).double().eval()
+    rows = [torch.randint(5, 40, (length,)) for length in (9, 8, 8, 3)]
+    values, lengths = torch.full((4, 9), 2 * 6 + 1), torch.tensor([9, 8, 8, 3])
+    for i, row in enumerate(rows):
+        values[i, : len(row)] = 2 * row + 1
+    vectors = encoder.encode_rows(values, lengths, lengths)
+    for vector, row in zip(vectors, rows, strict=True):
+        alone = encoder.model(input_ids=row[None]).last_hidden_state[0].mean(0)
+        torch.testing.assert_close(vector, alone, atol=1e-9, rtol=0)
+
+
+def test_the_vocabulary_gets_one_gradient_however_many_passes(tiny_text_model):
+    encoder = build(tiny_text_model)
+    values, lengths, present = batch()
+    assert len(forward_passes(lengths[0].tolist())[1]) > 1
+    out = encoder(values, lengths, present)
+    nodes, seen = [out.grad_fn], []
+    while nodes:
+        node = nodes.pop()
+        if node is not None and node not in seen:
+            seen.append(node)
+            nodes += [below for below, _ in node.next_functions]
+    words = encoder.model.get_input_embeddings().weight
+    lookups = [node for node in seen if "Embedding" in type(node).__name__]
+    assert sum(node.next_functions[0][0].variable is words for node in lookups) == 1
 
 
 def test_rows_of_like_length_share_a_forward_pass_and_long_ones_do_not_meet():
