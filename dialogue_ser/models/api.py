@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
+import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
@@ -24,6 +26,11 @@ class Output:
 
     log_probs_BTC: LogProbsBTC
     attention: Mapping[str, Tensor]
+
+
+def log_probabilities(scores: Float[Tensor, "*turn label"]) -> Float[Tensor, "*turn label"]:
+    """Log-softmax over the last axis, in float32 at least: rounded to bf16, probabilities do not sum to 1."""
+    return torch.log_softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
 
 
 _PLAIN: Mapping[Any, tuple[Any, str]] = {

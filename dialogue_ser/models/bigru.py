@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options, log_probabilities
 from dialogue_ser.nn.transfer import send
 
 
@@ -74,7 +74,7 @@ class BiGRU(DialogueSystem):
         packed = pack_padded_sequence(x_BTD.index_select(0, order), n_turns_B, batch_first=True)
         h_BTH, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x_BTD.shape[1])
         h_BTH = h_BTH.index_select(0, place)
-        return Output(torch.log_softmax(self.head(self.dropout(h_BTH)), dim=-1), {})
+        return Output(log_probabilities(self.head(self.dropout(h_BTH))), {})
 
     def stream(self) -> TurnReader:
         """A reader of one dialogue, turn by turn, O(1) a turn.
@@ -89,6 +89,6 @@ class BiGRU(DialogueSystem):
         def read(batch: DialogueBatch) -> Tensor:
             nonlocal state
             h_BTH, state = self.gru(self.turns(batch), state)
-            return torch.log_softmax(self.head(self.dropout(h_BTH[0, 0])), dim=-1)
+            return log_probabilities(self.head(self.dropout(h_BTH[0, 0])))
 
         return read

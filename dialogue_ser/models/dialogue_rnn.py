@@ -14,7 +14,7 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options, log_probabilities
 from dialogue_ser.nn.parameters import Engine
 from dialogue_ser.nn.recurrence import DialogueRecurrence
 from dialogue_ser.nn.sequence_attention import SequenceAttention
@@ -142,7 +142,7 @@ class DialogueRNN(DialogueSystem):
         if self.emotion_attention is not None:
             e_BTH, weights_BTT = self.emotion_attention(e_BTH, batch.n_turns)
             attention = {**attention, "emotion": weights_BTT} if return_attention else attention
-        return Output(torch.log_softmax(self.head(e_BTH), dim=-1), attention)
+        return Output(log_probabilities(self.head(e_BTH)), attention)
 
     def stream(self) -> TurnReader:
         """A reader of one dialogue, turn by turn: O(turns so far · E) a turn, more with matching attention over g.
@@ -160,7 +160,7 @@ class DialogueRNN(DialogueSystem):
             if self.emotion_attention is not None:
                 emotions.append(e_H)
                 e_H = self.emotion_attention.newest(torch.stack(emotions))
-            return torch.log_softmax(self.head(e_H), dim=-1)
+            return log_probabilities(self.head(e_H))
 
         return read
 

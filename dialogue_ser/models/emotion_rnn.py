@@ -11,7 +11,7 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options, log_probabilities
 from dialogue_ser.nn.parameters import Engine
 from dialogue_ser.nn.recurrence import DialogueRecurrence
 from dialogue_ser.nn.stream import RecurrenceStream
@@ -114,7 +114,7 @@ class EmotionRNN(DialogueSystem):
         )
         if self.config.head_input == "emotion+turn":
             e_BTH = torch.cat([e_BTH, x_BTD], dim=-1)
-        return Output(torch.log_softmax(self.head(e_BTH), dim=-1), attention)
+        return Output(log_probabilities(self.head(e_BTH)), attention)
 
     def stream(self) -> TurnReader:
         """A reader of one dialogue, turn by turn: O(1) a turn with simple attention, O(turns so far) with matching.
@@ -131,6 +131,6 @@ class EmotionRNN(DialogueSystem):
             e_H = recurrence.step(x_D, int(batch.speaker[0, 0]))
             if self.config.head_input == "emotion+turn":
                 e_H = torch.cat([e_H, x_D])
-            return torch.log_softmax(self.head(e_H), dim=-1)
+            return log_probabilities(self.head(e_H))
 
         return read

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options, log_probabilities
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +57,7 @@ class UtteranceSystem(DialogueSystem):
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
         """Log-probabilities of every turn; it has no attention to show."""
-        return Output(torch.log_softmax(self.head(self.dropout(self.turns(batch))), dim=-1), {})
+        return Output(log_probabilities(self.head(self.dropout(self.turns(batch)))), {})
 
     def stream(self) -> TurnReader:
         """A reader of one dialogue, turn by turn; it keeps nothing of the earlier ones."""

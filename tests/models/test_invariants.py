@@ -132,6 +132,17 @@ def test_padding_never_changes_real_turns(system: DialogueSystem) -> None:
         assert _close(_log_probs(system, _pad(batch, extra, content)), plain)
 
 
+def test_probabilities_sum_to_one_under_bf16_autocast(system: DialogueSystem) -> None:
+    system = system.float()
+    batch = replace(
+        _batch(_dialogues()), features={name: v.float() for name, v in _batch(_dialogues()).features.items()}
+    )
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        log_probs = system(batch).log_probs_BTC[batch.is_real_turn]
+    assert log_probs.dtype == torch.float32
+    torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(len(log_probs)), atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("party", [0, 5])
 def test_whoever_padding_points_at_neither_speaks_nor_listens(system: DialogueSystem, party: int) -> None:
     """PEERS.md, trap 4: elsewhere padded turns belong to speaker 0, whose state they move."""

@@ -132,6 +132,13 @@ def test_resume_with_other_data_or_versions_is_refused_unless_allowed(finished, 
     assert allowed.scores == finished.scores
 
 
+def test_probabilities_of_a_run_under_bf16_autocast_sum_to_one(tiny, tmp_path):
+    train(tiny.tiny_config(**SMALL, **{"training.precision": "bf16"}), tmp_path / "run")
+    frame = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
+    probabilities = frame[[f"p_{label}" for label in tiny.LABELS]].to_numpy()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-6)
+
+
 def test_patience_stops_when_dev_no_longer_improves(tiny, tmp_path):
     settings = {"training.epochs": 50, "training.patience": 2, "optimizer.learning_rate": 0.0}
     run = train(tiny.tiny_config(**settings), tmp_path / "run")
