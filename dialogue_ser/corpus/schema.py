@@ -41,6 +41,7 @@ class Utterance:
         start_seconds: start inside the recording, as the corpus says, or None.
         end_seconds: end inside the recording, as the corpus says, or None.
         origin: where it was read (``train_sent_emo.csv row 214``), for error messages.
+        attributes: what else the corpus says of it, by name (``session``, ``scenario``, …): what protocols cut by.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Utterance:
     start_seconds: float | None = None
     end_seconds: float | None = None
     origin: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,11 @@ class Corpus:
                     ref = turn.audio
                     audio = None if ref is None else [ref.path.name, ref.start_seconds, ref.end_seconds]
                     votes = None if turn.votes is None else sorted(turn.votes.items())
-                    row = [split, dialogue.id, turn.id, turn.speaker, turn.text, turn.label, audio, votes]
+                    row: list[object] = [
+                        split, dialogue.id, turn.id, turn.speaker, turn.text, turn.label, audio, votes
+                    ]  # fmt: skip
+                    if turn.attributes:
+                        row.append(sorted(turn.attributes.items()))
                     digest.update(json.dumps(row).encode())
         return digest.hexdigest()
 

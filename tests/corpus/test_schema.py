@@ -55,6 +55,7 @@ def test_unknown_and_empty_splits_are_refused():
         {"label": None},
         {"audio": AudioRef(Path("a.wav"))},
         {"votes": {"joy": 1.0}},
+        {"attributes": {"session": "2"}},
     ],
 )
 def test_fingerprint_changes_with_anything_a_model_could_see(change):
