@@ -7,17 +7,14 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from dialogue_ser.encoders.base import TrainedEncoder, is_valid
 from dialogue_ser.errors import ConfigError, MissingDataError
 from dialogue_ser.features.hf_loading import PACKAGED, HfSource, bare_model
+from dialogue_ser.nn.token_rows import JoinedRows, Piece, forward_passes
 
-#: A forward pass takes rows of like length: the shortest has at least this share of the longest one's tokens.
-LEAST_FILLED = 0.85
-#: Tokens of a forward pass, padding included, so that long rows of a batch do not meet in one.
-MOST_TOKENS = 8192
 # What configurations call dropout on hidden states and on attention weights.
 _HIDDEN_DROPOUTS = ("hidden_dropout_prob", "dropout", "dropout_rate", "hidden_dropout", "mlp_dropout")
 _ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout")
@@ -32,7 +29,10 @@ class TransformerConfig:
         revision: branch, tag or commit of a hub model.
         pretrained: begin with the model's weights, else with random ones of its architecture.
         architecture: given by the tokenizer's front end and by saved models; None = read from ``model``.
-        pooling: ``mean`` over the turn's own tokens, or ``cls``: the sequence's first token.
+        whole_dialogue: read the turns of a dialogue one after another in one sequence, so that each sees all others,
+            at the cost of reading each alone. Not causal.
+        max_dialogue_tokens: a longer dialogue is cut between turns into sequences of about equal length.
+        pooling: ``mean`` over the turn's own tokens, or ``cls``: the sequence's (in a whole dialogue the turn's) first.
         last_layers: hidden states whose mean is pooled, from the top.
         dropout: on the pooled vector.
         hidden_dropout: inside the transformer; None = as it was pretrained.
@@ -49,6 +49,8 @@ class TransformerConfig:
     revision: str | None = None
     pretrained: bool = True
     architecture: Mapping[str, Any] | None = None
+    whole_dialogue: bool = False
+    max_dialogue_tokens: int = 512
     pooling: str = "mean"
     last_layers: int = 1
     dropout: float = 0.1
@@ -68,7 +70,7 @@ class TransformerConfig:
         shares = ("dropout", "hidden_dropout", "attention_dropout", "lora_dropout")
         found = {name: getattr(self, name) for name in shares if getattr(self, name) is not None}
         problems += [f"transformer: {n} {v} must be at least 0 and below 1" for n, v in found.items() if not 0 <= v < 1]
-        least = {"last_layers": 1, "freeze_layers": 0, "lora_rank": 0}
+        least = {"max_dialogue_tokens": 1, "last_layers": 1, "freeze_layers": 0, "lora_rank": 0}
         problems += [
             f"transformer: {name} {getattr(self, name)} must be at least {low}"
             for name, low in least.items()
@@ -152,12 +154,29 @@ class Transformer(TrainedEncoder):
         for start, stop in pairwise([0, *ends]):
             longest, shortest = int(host_lengths_N[order[start]]), int(host_lengths_N[order[stop - 1]])
             is_token_NL = is_valid(lengths_N[start:stop], longest) if shortest < longest else None
-            pieces.append(_Piece(values_NL[start:stop, :longest], is_token_NL, self.padding_id))
-        out_ND: Tensor = self.dropout(torch.cat(self._pooled(pieces)))
+            pieces.append(Piece.of(values_NL[start:stop, :longest], is_token_NL, self.padding_id))
+        states = self._states(pieces)
+        pooled_ND = torch.cat([self._pooled(piece, x_NLD) for piece, x_NLD in zip(pieces, states, strict=True)])
+        out_ND: Tensor = self.dropout(pooled_ND)
         return torch.zeros_like(out_ND).index_copy(0, order_N, out_ND)
 
-    def _pooled(self, pieces: Sequence["_Piece"]) -> list[Float[Tensor, "row out"]]:
-        """A forward pass for each piece.
+    def forward(
+        self,
+        values_BTL: Shaped[Tensor, "batch turn length *feature"],
+        lengths_BT: Int[Tensor, "batch turn"] | None,
+        is_present_BT: Bool[Tensor, "batch turn"],
+    ) -> Float[Tensor, "batch turn out"]:
+        """One vector per turn; of whole dialogues, the turns are joined first."""
+        if not self.config.whole_dialogue or lengths_BT is None or not is_present_BT.any():
+            return super().forward(values_BTL, lengths_BT, is_present_BT)
+        joined = JoinedRows(lengths_BT.cpu() * is_present_BT.cpu(), self.config.max_dialogue_tokens)
+        pieces = joined.pieces(values_BTL.flatten(0, 1), self.padding_id)
+        x_VD = torch.cat([x_NLD.flatten(0, 1) for x_NLD in self._states(pieces)])
+        out_MD: Tensor = self.dropout(joined.pool(x_VD, pieces, first_only=self.config.pooling == "cls"))
+        return out_MD.view(*is_present_BT.shape, self.out_dim)
+
+    def _states(self, pieces: Sequence[Piece]) -> list[Float[Tensor, "row length out"]]:
+        """Token states, one forward pass for each piece.
 
         All tokens are embedded by one lookup, because the gradient of each is as large as the vocabulary: with ten
         passes a step, filling those with zeros took 40 % of it.
@@ -168,14 +187,16 @@ class Transformer(TrainedEncoder):
         embedded = [x_VD.view(*shape, -1) for x_VD, shape in zip(split, shapes, strict=True)]
         return [self._pass(piece, x_NLD) for piece, x_NLD in zip(pieces, embedded, strict=True)]
 
-    def _pass(self, piece: "_Piece", x_NLD: Float[Tensor, "row length dim"]) -> Float[Tensor, "row out"]:
+    def _pass(self, piece: Piece, x_NLD: Float[Tensor, "row length dim"]) -> Float[Tensor, "row length out"]:
         n_layers = self.config.last_layers
-        output = self.model(
-            inputs_embeds=x_NLD, attention_mask=piece.attention_mask_NL, output_hidden_states=n_layers > 1
-        )
-        x_NLD = output.last_hidden_state
+        mask_NL = None if piece.is_token_NL is None else piece.is_token_NL.long()
+        output = self.model(inputs_embeds=x_NLD, attention_mask=mask_NL, output_hidden_states=n_layers > 1)
         if n_layers > 1:
-            x_NLD = torch.stack(output.hidden_states[-n_layers:]).mean(0)
+            return torch.stack(output.hidden_states[-n_layers:]).mean(0)
+        out_NLD: Tensor = output.last_hidden_state
+        return out_NLD
+
+    def _pooled(self, piece: Piece, x_NLD: Float[Tensor, "row length out"]) -> Float[Tensor, "row out"]:
         if self.config.pooling == "cls":
             return x_NLD[:, 0]
         is_own_NL1 = piece.is_own_NL[..., None].to(x_NLD.dtype)
@@ -197,40 +218,6 @@ class Transformer(TrainedEncoder):
                 f"{dim}; use one model for both"
             )
         return model
-
-
-class _Piece:
-    """Rows of one forward pass, of ``2 · id + is_own``; ``is_token_NL`` None = nothing is padded."""
-
-    def __init__(
-        self, values_NL: Int[Tensor, "row length"], is_token_NL: Bool[Tensor, "row length"] | None, padding_id: int
-    ) -> None:
-        self.ids_NL, self.is_own_NL = values_NL >> 1, (values_NL & 1).bool()
-        self.attention_mask_NL: Tensor | None = None
-        if is_token_NL is not None:
-            self.ids_NL = self.ids_NL.masked_fill(~is_token_NL, padding_id)
-            self.is_own_NL = self.is_own_NL & is_token_NL
-            self.attention_mask_NL = is_token_NL.long()
-
-
-def forward_passes(
-    lengths: Sequence[int], least_filled: float = LEAST_FILLED, most_tokens: int = MOST_TOKENS
-) -> tuple[list[int], list[int]]:
-    """Rows from long to short, and the ends of the pieces that share a forward pass.
-
-    >>> forward_passes([3, 40, 39, 3])
-    ([1, 2, 0, 3], [2, 4])
-    """
-    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    ends: list[int] = []
-    start = 0
-    for place, row in enumerate(order):
-        longest = lengths[order[start]]
-        is_full = (place + 1 - start) * longest > most_tokens
-        if place > start and (is_full or lengths[row] < least_filled * longest):
-            ends.append(place)
-            start = place
-    return order, [*ends, len(order)]
 
 
 def _layers(model: Any) -> list[nn.Module]:

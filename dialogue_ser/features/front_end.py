@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.features.api import Array
+from dialogue_ser.features.traits import Context
 
 
 class TokenFrontEnd(ABC):
@@ -31,8 +32,8 @@ class TokenFrontEnd(ABC):
         """Size of the vocabulary."""
 
     @property
-    def context(self) -> tuple[int, int]:
-        """(past, future) turns whose text stands in a turn's row."""
+    def context(self) -> Context:
+        """(past, future) turns whose text a turn's vector depends on, or ``dialogue``: all of them."""
         return (0, 0)
 
     @property

@@ -11,6 +11,7 @@ from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError
 from dialogue_ser.features.api import Array
 from dialogue_ser.features.front_end import TokenFrontEnd
 from dialogue_ser.features.hf_loading import PACKAGED, HfSource
+from dialogue_ser.features.traits import Context
 from dialogue_ser.features.turn_context import SpecialTokens, TurnTokens, TurnWindow, turn_sequences
 from dialogue_ser.features.words import ascii_quotes
 
@@ -40,6 +41,7 @@ class SubwordIds(TokenFrontEnd):
         context_past: earlier turns read with each turn (:mod:`~dialogue_ser.features.turn_context`).
         context_future: later turns; 0 = causal.
         speakers: write every turn as ``Speaker: text``.
+        whole_dialogue: the model joins a dialogue's rows, so that every turn sees all others.
         pool_special_tokens: whether pooling sees the special tokens of an utterance that is read alone.
         normalise_quotes: curly quotes and dashes as ASCII first.
 
@@ -54,6 +56,7 @@ class SubwordIds(TokenFrontEnd):
         "context_past",
         "context_future",
         "speakers",
+        "whole_dialogue",
         "pool_special_tokens",
         "normalise_quotes",
     )
@@ -67,11 +70,16 @@ class SubwordIds(TokenFrontEnd):
         context_past: int = 0,
         context_future: int = 0,
         speakers: bool = False,
+        whole_dialogue: bool = False,
         pool_special_tokens: bool = True,
         normalise_quotes: bool = False,
     ) -> None:
         if max_tokens < 3:
             raise ConfigError(f"transformer: max_tokens {max_tokens} must be at least 3")
+        if whole_dialogue and (context_past or context_future):
+            raise ConfigError(
+                "transformer: a whole_dialogue holds every neighbour; leave context_past and _future away"
+            )
         self._options: dict[str, Any] = {
             "model": model,
             "revision": revision,
@@ -79,6 +87,7 @@ class SubwordIds(TokenFrontEnd):
             "context_past": context_past,
             "context_future": context_future,
             "speakers": speakers,
+            "whole_dialogue": whole_dialogue,
             "pool_special_tokens": pool_special_tokens,
             "normalise_quotes": normalise_quotes,
         }
@@ -119,9 +128,9 @@ class SubwordIds(TokenFrontEnd):
         return int(self._fitted()["architecture"]["vocab_size"])
 
     @property
-    def context(self) -> tuple[int, int]:
-        """(past, future) turns whose text stands in a turn's row."""
-        return (self.window.past, self.window.future)
+    def context(self) -> Context:
+        """(past, future) turns whose text a turn's vector depends on, or ``dialogue``: all of them."""
+        return "dialogue" if self._options["whole_dialogue"] else (self.window.past, self.window.future)
 
     @property
     def for_reader(self) -> Mapping[str, Any]:

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from dialogue_ser.encoders import as_saved, build_input
-from dialogue_ser.encoders.transformer import Transformer, TransformerConfig, forward_passes
+from dialogue_ser.encoders.transformer import Transformer, TransformerConfig
 from dialogue_ser.errors import ConfigError, MissingDataError
 from dialogue_ser.features.api import InputSpec
+from dialogue_ser.nn.token_rows import forward_passes
 
 N_IDS = 15
 ROWS = [[2, 4, 5, 3], [2, 7, 3], [2, 9, 10, 11, 13, 4, 5, 6, 3], [2, 8, 3], [2, 12, 13, 3]]
@@ -123,23 +124,33 @@ def test_the_vocabulary_gets_one_gradient_however_many_passes(tiny_text_model):
     assert sum(node.next_functions[0][0].variable is words for node in lookups) == 1
 
 
-def test_rows_of_like_length_share_a_forward_pass_and_long_ones_do_not_meet():
-    lengths = [5, 100, 6, 98, 30, 5]
-    order, ends = forward_passes(lengths)
-    pieces = [[lengths[row] for row in order[start:stop]] for start, stop in zip([0, *ends], ends, strict=False)]
-    assert pieces == [[100, 98], [30], [6], [5, 5]]
-    assert sorted(order) == list(range(6))
-    assert forward_passes([50] * 10, most_tokens=200)[1] == [4, 8, 10]
-    assert forward_passes([500, 500], most_tokens=200)[1] == [1, 2]
+def test_a_whole_dialogue_is_one_sequence_and_each_turn_the_mean_of_its_own_tokens(tiny_text_model):
+    own = slice(1, -1)
+    encoder = build(tiny_text_model, whole_dialogue=True).eval()
+    values, lengths, present = batch(own=own)
+    present[0, 1] = False
+    out = encoder(values, lengths, present)[0]
+    kept = [i for i in range(len(ROWS)) if i != 1]
+    joined = [token for i in kept for token in ROWS[i]]
+    place = 0
+    for i in kept:
+        inside = slice(place + 1, place + len(ROWS[i]) - 1)
+        torch.testing.assert_close(out[i], reference(tiny_text_model, joined, inside), atol=1e-6, rtol=0)
+        place += len(ROWS[i])
+    assert not out[1].any()
+    first = build(tiny_text_model, whole_dialogue=True, pooling="cls").eval()(values, lengths, present)[0]
+    torch.testing.assert_close(first[2], reference(tiny_text_model, joined, slice(4, 5)), atol=1e-6, rtol=0)
 
 
-def test_a_batch_of_utterances_hardly_computes_padding():
-    lengths = torch.randint(3, 40, (300,), generator=torch.Generator().manual_seed(0)).tolist()
-    order, ends = forward_passes(lengths)
-    starts = [0, *ends[:-1]]
-    computed = sum((stop - start) * lengths[order[start]] for start, stop in zip(starts, ends, strict=True))
-    assert sum(lengths) / computed > 0.93
-    assert len(ends) < 20
+def test_dialogues_of_a_batch_do_not_see_each_other_and_long_ones_are_cut(tiny_text_model):
+    encoder = build(tiny_text_model, whole_dialogue=True).double().eval()
+    values, lengths, present = batch()
+    both = encoder(values.repeat(2, 1, 1), lengths.repeat(2, 1), torch.cat([present, present & (lengths > 3)]))
+    torch.testing.assert_close(both[0], encoder(values, lengths, present)[0], atol=1e-12, rtol=0)
+    assert not torch.allclose(both[1, 0], both[0, 0])
+    alone = build(tiny_text_model).double().eval()(values, lengths, present)
+    cut = build(tiny_text_model, whole_dialogue=True, max_dialogue_tokens=1).double().eval()(values, lengths, present)
+    torch.testing.assert_close(cut, alone, atol=1e-12, rtol=0)
 
 
 def test_everything_is_trained_or_the_lowest_layers_stay(tiny_text_model):

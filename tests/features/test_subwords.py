@@ -42,6 +42,12 @@ def test_in_its_dialogue_only_the_turns_own_tokens_are_pooled(tiny_text_model, d
     assert front.context == (1, 0)
 
 
+def test_rows_of_a_whole_dialogue_depend_on_all_of_it(tiny_text_model):
+    assert SubwordIds(model=str(tiny_text_model), whole_dialogue=True).context == "dialogue"
+    with pytest.raises(ConfigError, match="whole_dialogue"):
+        SubwordIds(model=str(tiny_text_model), whole_dialogue=True, context_past=1)
+
+
 @pytest.mark.parametrize("kind", [WordIds, SubwordIds])
 def test_a_saved_front_end_gives_the_same_rows(kind, tiny_text_model, dialogue) -> None:
     assert issubclass(kind, TokenFrontEnd)
