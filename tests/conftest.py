@@ -101,6 +101,19 @@ def write_nemo() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def write_iemocap() -> Callable[..., Path]:
+    """Writes a corpus in IEMOCAP's layout made up by tests/synthetic_iemocap.py."""
+    write: Callable[..., Path] = _maker("synthetic_iemocap").write_iemocap
+    return write
+
+
+@pytest.fixture(scope="session")
+def iemocap_facts() -> ModuleType:
+    """tests/synthetic_iemocap.py itself, for the counts it states."""
+    return _maker("synthetic_iemocap")
+
+
+@pytest.fixture(scope="session")
 def tiny_text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the tiny BERT of tests/text_models.py."""
     folder: Path = _maker("text_models").save_tiny_bert(tmp_path_factory.mktemp("tiny-bert"))
