@@ -127,6 +127,37 @@ def _meld_classes(folder: Path) -> str:
     return render_markdown(rows)
 
 
+def finetuning(result: Result) -> str:
+    """MiniLM fine-tuned, each way."""
+    rows = [
+        {
+            "system": row["variant"],
+            "test weighted F1": _score(row, "test", "weighted_f1"),
+            "accuracy": _score(row, "test", "accuracy"),
+            "macro F1": _score(row, "test", "macro_f1"),
+            "dev weighted F1": _score(row, "dev", "weighted_f1"),
+            "seeds": str(len(row["seeds"])),
+            "minutes a run": f"{row['seconds']['mean'] / 60:.0f}",
+        }
+        for row in result["systems"]
+    ]
+    cross_fit = result["cross_fit"]
+    made = (
+        ""
+        if cross_fit["minutes"] is None
+        else f" The cross-fitted vectors ({cross_fit['folds']} folds) took {cross_fit['minutes']:.0f} minutes."
+    )
+    return (
+        f"{render_markdown(rows)}\n\nMean ± std over seeds, epoch chosen on dev; one thread a run, "
+        f"{result['workers']} at a time, precision {result['precision']}.{made} `{result['command']}`"
+    )
+
+
+@register_renderer("finetuning")
+def _finetuning(folder: Path) -> str:
+    return finetuning(_read(folder, "finetuning.json"))
+
+
 def sampling(result: Result) -> str:
     """Shuffled against length-bucketed batches."""
     speed, change = result["seconds_per_epoch"], result["comparison"]["test"]["difference"]

@@ -1,0 +1,126 @@
+"""MiniLM fine-tuned on MELD: utterances alone, behind past turns, in whole dialogues, under EmotionRNN.
+
+    python -m benchmarks.finetuning --seeds 3 --record     # some hours on 2 cores, into benchmarks/results
+    python -m benchmarks.finetuning --seeds 1 --systems finetuned
+
+Resumable: finished runs are kept under ``--out``, an interrupted one goes on from its checkpoint. Products are computed in
+bf16 where the processor multiplies it by itself (AMX, avx512_bf16), which ``--precision`` overrides.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.meld import PACKAGES, RESULTS, machine, run_folder, summarise, train_all
+from benchmarks.systems import System
+
+FINETUNED = "meld-text-minilm-finetuned"
+#: Folds over train of the cross-fitted features.
+FOLDS = 5
+#: A run that takes the better part of an hour is made with one seed.
+MOST_SEEDS = {"context": 1}
+
+
+def systems(out: Path, precision: str) -> tuple[System, ...]:
+    """The rows of the table; ``cross-fitted`` reads what :func:`cross_fit` writes."""
+
+    def tuned(key: str, variant: str, preset: str, **overrides: Any) -> System:
+        changes = {"training.precision": precision, **overrides}
+        return System(
+            key=key, variant=variant, features="MiniLM, fine-tuned", preset=preset, group="finetuned", overrides=changes
+        )
+
+    return (
+        tuned("finetuned", "utterance alone", FINETUNED),
+        tuned("context", "behind 5 past turns", "meld-text-minilm-context"),
+        tuned("dialogue", "whole dialogue in one sequence", "meld-text-minilm-dialogue"),
+        tuned("end-to-end", "TextMatching, trained together", "meld-text-minilm-end-to-end"),
+        System(
+            key="cross-fitted",
+            variant="TextMatching on cross-fitted vectors",
+            features="MiniLM, fine-tuned",
+            preset="meld-text",
+            group="finetuned",
+            overrides={
+                "features.text.encoder": "precomputed",
+                "features.text.options": {"path": str(features_file(out).resolve()), "modality": "text"},
+            },
+        ),
+    )
+
+
+def features_file(out: Path) -> Path:
+    """Vectors of every utterance, each of train by a model that has not seen its dialogue."""
+    return out / "finetuned.parquet"
+
+
+def cross_fit_all(out: Path, precision: str) -> float:
+    """Fine-tune once per fold and once on all of train, unless done; minutes it took in all, over interruptions."""
+    from dialogue_ser.evaluation.cross_fit import cross_fit
+    from dialogue_ser.metrics.run_files import RunFiles
+    from dialogue_ser.training.config_io import apply_overrides
+    from dialogue_ser.training.presets import load_preset
+
+    if not features_file(out).exists():
+        overrides = {"training.precision": precision, "training.threads": 1, "save_attention": False}
+        cross_fit(apply_overrides(load_preset(FINETUNED), overrides), features_file(out), n_folds=FOLDS)
+    folders = [path for path in features_file(out).with_suffix(".folds").iterdir() if path.is_dir()]
+    return float(sum(RunFiles(folder).summary["seconds"] for folder in folders)) / 60
+
+
+def default_precision() -> str:
+    """bf16 where one core multiplies it faster than float32."""
+    import torch
+
+    return "bf16" if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported() else "no"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train, score, write."""
+    keys = [system.key for system in systems(Path(), "no")]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=1, help=f"seeds 1 … N (fewer: {MOST_SEEDS})")
+    parser.add_argument("--systems", nargs="+", choices=keys, default=keys)
+    parser.add_argument("--precision", choices=("no", "bf16"), default=None)
+    parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="processes, one thread each")
+    parser.add_argument("--out", type=Path, default=Path("runs/finetuning"), help="where the runs lie")
+    parser.add_argument("--record", action="store_true", help="write benchmarks/results/finetuning.json")
+    args = parser.parse_args(argv)
+    precision = args.precision or default_precision()
+    args.out.mkdir(parents=True, exist_ok=True)
+    chosen = [system for system in systems(args.out, precision) if system.key in args.systems]
+    started = time.monotonic()
+    minutes = cross_fit_all(args.out, precision) if "cross-fitted" in args.systems else None
+    seeds = {system.key: range(1, min(args.seeds, MOST_SEEDS.get(system.key, args.seeds)) + 1) for system in chosen}
+    for seed in range(1, args.seeds + 1):
+        train_all([system for system in chosen if seed in seeds[system.key]], [seed], args.out, args.workers)
+    result = {
+        "what": "MELD test, 7 emotions: MiniLM fine-tuned; epoch chosen on dev weighted F1",
+        "protocol": "dev",
+        "precision": precision,
+        "command": f"python -m benchmarks.finetuning {' '.join(sys.argv[1:] if argv is None else argv)}".strip(),
+        "machine": {**machine(), "processor": platform.processor()},
+        "versions": {package: version(package) for package in PACKAGES},
+        "workers": args.workers,
+        "cross_fit": {"folds": FOLDS, "preset": FINETUNED, "minutes": minutes},
+        "systems": [
+            {**summarise(system, seeds[system.key], args.out), "seeds": list(seeds[system.key])} for system in chosen
+        ],
+    }
+    from benchmarks.tables import finetuning
+
+    target = (RESULTS if args.record else args.out) / "finetuning.json"
+    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"{finetuning(result)}\nwritten: {target}\n{(time.monotonic() - started) / 60:.1f} minutes in all")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
