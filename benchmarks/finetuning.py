@@ -1,10 +1,10 @@
-"""MiniLM fine-tuned on MELD: utterances alone, behind past turns, in whole dialogues, under EmotionRNN.
+"""MiniLM fine-tuned on MELD: utterances alone, behind past turns, under EmotionRNN.
 
     python -m benchmarks.finetuning --seeds 3 --record     # some hours on 2 cores, into benchmarks/results
     python -m benchmarks.finetuning --seeds 1 --systems finetuned
 
-Resumable: finished runs are kept under ``--out``, an interrupted one goes on from its checkpoint. Products are computed in
-bf16 where the processor multiplies it by itself (AMX, avx512_bf16), which ``--precision`` overrides.
+Resumable: finished runs are kept under ``--out``, an interrupted one goes on from its checkpoint. Products are computed
+in bf16 where the processor multiplies it by itself (AMX, avx512_bf16), which ``--precision`` overrides.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.meld import PACKAGES, RESULTS, machine, run_folder, summarise, train_all
+from benchmarks.meld import PACKAGES, RESULTS, machine, summarise, train_all
 from benchmarks.systems import System
 
 FINETUNED = "meld-text-minilm-finetuned"
@@ -40,7 +40,6 @@ def systems(out: Path, precision: str) -> tuple[System, ...]:
     return (
         tuned("finetuned", "utterance alone", FINETUNED),
         tuned("context", "behind 5 past turns", "meld-text-minilm-context"),
-        tuned("dialogue", "whole dialogue in one sequence", "meld-text-minilm-dialogue"),
         tuned("end-to-end", "TextMatching, trained together", "meld-text-minilm-end-to-end"),
         System(
             key="cross-fitted",
