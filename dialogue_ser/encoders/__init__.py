@@ -6,6 +6,7 @@ from typing import get_args
 from torch import nn
 
 from dialogue_ser.encoders.base import FrontEnd, TrainedEncoder
+from dialogue_ser.encoders.conv_attention import ConvAttention
 from dialogue_ser.encoders.layer_mix import LayerMix
 from dialogue_ser.encoders.meanpool import MeanPool
 from dialogue_ser.encoders.textcnn import TextCNN
@@ -20,6 +21,7 @@ TRAINED_ENCODERS: dict[str, type[TrainedEncoder]] = {
     "transformer": Transformer,
     "meanpool": MeanPool,
     "layer-mix": LayerMix,
+    "conv-attention": ConvAttention,
 }
 
 __all__ = ["TRAINED_ENCODERS", "TrainedEncoder", "VectorInput", "as_saved", "build_input", "find_trained"]

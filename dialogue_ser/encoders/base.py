@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
-from dialogue_ser.errors import FeatureError
+from dialogue_ser.errors import ConfigError, FeatureError
 from dialogue_ser.nn.transfer import send
 
 FrontEnd = Literal["words", "subwords", "frames"]
@@ -29,6 +29,7 @@ class TrainedEncoder(nn.Module):
         takes_vectors: whether one of ``frames`` also reads a frozen encoder's vectors, as one frame each.
         Config: its options.
         out_dim: D of its output.
+        attention_stride: frames or tokens for which one step of ``attention_maps`` stands.
     """
 
     name: ClassVar[str]
@@ -37,6 +38,7 @@ class TrainedEncoder(nn.Module):
     takes_vectors: ClassVar[bool] = False
     Config: ClassVar[type[Any]]
     out_dim: int
+    attention_stride: int = 1
 
     @classmethod
     def option_names(cls) -> tuple[str, ...]:
@@ -62,6 +64,24 @@ class TrainedEncoder(nn.Module):
                 wait for everything it has yet to do.
         """
         raise NotImplementedError
+
+    def attention_maps(
+        self,
+        values_NL: Shaped[Tensor, "row length *feature"],
+        lengths_N: Int[Tensor, " row"],
+        host_lengths_N: Int[Tensor, " row"],
+    ) -> list[Float[Tensor, "head step seen"]]:
+        """For people to look at: of each row, how much each of its frames or tokens looks at each other, per head.
+
+        Args:
+            values_NL: as in ``encode_rows``, as the others.
+            lengths_N: valid values per row.
+            host_lengths_N: the same on the CPU.
+
+        Raises:
+            ConfigError: the encoder has no such attention; one that has overrides this.
+        """
+        raise ConfigError(f"encoder {self.name}: has no attention over frames to show; conv-attention has")
 
     def forward(
         self,
