@@ -37,7 +37,7 @@ class DecodedTurns:
         ids: utterance ids, one per waveform.
         waveforms: mono float32 samples.
         sample_rate_hz: of all of them.
-        problems: one sentence per clip that was masked.
+        problems: one sentence per clip that cannot be used.
     """
 
     ids: list[str]
@@ -63,11 +63,10 @@ def decode_turn(turn: Utterance, sample_rate_hz: int) -> Array:
         raise MediaError(f"{audio.path}: {error}") from None
 
 
-def decode_turns(turns: Sequence[Utterance], sample_rate_hz: int, on_bad: OnBad) -> DecodedTurns:
-    """Waveforms of every utterance with audio; turns without an audio reference are left out silently.
+def decode_turns(turns: Sequence[Utterance], sample_rate_hz: int) -> DecodedTurns:
+    """Waveforms of every utterance with audio that can be decoded; hand ``problems`` to :func:`raise_if_bad`.
 
-    Raises:
-        MediaError: ``on_bad`` is ``error`` and some clips cannot be decoded; names all of them.
+    Turns without an audio reference are left out silently.
     """
     decoded = DecodedTurns([], [], sample_rate_hz, [])
     for turn in turns:
@@ -80,7 +79,6 @@ def decode_turns(turns: Sequence[Utterance], sample_rate_hz: int, on_bad: OnBad)
             continue
         decoded.ids.append(turn.id)
         decoded.waveforms.append(samples)
-    raise_if_bad(decoded.problems, on_bad)
     return decoded
 
 

@@ -135,3 +135,12 @@ class CheckedEncoder:
             return ("has infinite values" if np.isinf(array).any() else ""), array
         n_bad = int(array.size - np.isfinite(array).sum())
         return (f"has {n_bad} of {array.size} values that are NaN or infinite" if n_bad else ""), array
+
+
+def checked(encoder: UtteranceEncoder) -> CheckedEncoder:
+    """The encoder with its outputs checked; one that is already stays as it is.
+
+    Raises:
+        FeatureError: the object lacks a part of the protocol.
+    """
+    return encoder if isinstance(encoder, CheckedEncoder) else CheckedEncoder(encoder, encoder.name, encoder.modality)

@@ -13,8 +13,9 @@ import numpy as np
 from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import ConfigError, FeatureError
 from dialogue_ser.features.api import Array, InputKind
-from dialogue_ser.features.audio_input import OnBad, decode_turns
+from dialogue_ser.features.audio_input import OnBad, decode_turns, raise_if_bad
 from dialogue_ser.features.traits import EncoderTraits
+from dialogue_ser.media.decode import decoder_versions
 
 Source = Literal["text", "audio"]
 
@@ -31,6 +32,9 @@ class FunctionEncoder:
         options: passed on; for audio ``sample_rate_hz`` (default 16000) is the rate the waveforms are resampled to.
         on_bad: what to do with clips that cannot be decoded.
         version: part of the fingerprint; raise it when something outside the function's own file changes its output.
+
+    Raises:
+        ConfigError: ``sample_rate_hz`` is no positive whole number.
     """
 
     kind: InputKind = "vector"
@@ -50,20 +54,26 @@ class FunctionEncoder:
         self._function = function
         self._source = source
         self._options = dict(options)
-        self._sample_rate_hz = int(self._options.pop("sample_rate_hz", 16000)) if source == "audio" else 0
+        self._sample_rate_hz = self._options.pop("sample_rate_hz", 16000) if source == "audio" else 0
+        if source == "audio" and not (isinstance(self._sample_rate_hz, int) and self._sample_rate_hz > 0):
+            raise ConfigError(
+                f"encoder {name!r}: sample_rate_hz {self._sample_rate_hz!r} must be a whole number above 0, e.g. 16000"
+            )
         self._on_bad: OnBad = on_bad
         self._version = version
         self._code = source_digest(function)
         self.traits = EncoderTraits(context=(0, 0), reads=(source,), is_stored=self._code is not None)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Where the function stands, the hash of its source file, its options, its version."""
+        """Where the function stands, the hash of its source file, its options, its version, what decodes the sound."""
+        decoder = {"versions": decoder_versions()} if self._source == "audio" else {}
         return {
             "function": f"{self._function.__module__}:{self._function.__qualname__}",
             "code": self._code,
             "options": self._options,
             "sample_rate_hz": self._sample_rate_hz,
             "version": self._version,
+            **decoder,
         }
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
@@ -74,14 +84,19 @@ class FunctionEncoder:
             MediaError: clips cannot be decoded and ``on_bad`` is ``error``.
         """
         turns = list(utterances(dialogues))
+        problems: list[str] = []
         if self._source == "text":
             ids = [turn.id for turn in turns if turn.text is not None]
             arguments: tuple[Any, ...] = ([turn.text for turn in turns if turn.text is not None],)
         else:
-            decoded = decode_turns(turns, self._sample_rate_hz, self._on_bad)
-            ids, arguments = decoded.ids, (decoded.waveforms, decoded.sample_rate_hz)
-        if not ids:
-            return {}
+            decoded = decode_turns(turns, self._sample_rate_hz)
+            ids, arguments, problems = decoded.ids, (decoded.waveforms, decoded.sample_rate_hz), decoded.problems
+        rows = self._rows(ids, arguments) if ids else {}
+        raise_if_bad(problems, self._on_bad, rows)
+        return rows
+
+    def _rows(self, ids: Sequence[str], arguments: tuple[Any, ...]) -> dict[str, Array]:
+        """What the function gives, by utterance id; see :meth:`encode`."""
         try:
             output = self._function(*arguments, **self._options)
         except Exception as error:

@@ -12,12 +12,12 @@ from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import FeatureError, MediaError
 from dialogue_ser.features.api import Array, UtteranceEncoder
+from dialogue_ser.features.checked import checked
 from dialogue_ser.features.content import content_keys, fingerprint_digest
 from dialogue_ser.features.engines import Engine, InProcess, Unit
 from dialogue_ser.features.locks import in_use, index_lock, locked, store_lock
 from dialogue_ser.features.progress import Progress, reporting
 from dialogue_ser.features.shards import Place, is_intact, read_index, read_shard, write_index, write_shard
-from dialogue_ser.features.traits import traits_of
 from dialogue_ser.features.units import missing, narrowed, units
 from dialogue_ser.features.upkeep import StoreEntry, delete_leftovers, entries, forget, verify
 
@@ -68,7 +68,8 @@ class FeatureStore:
             MediaError: clips that cannot be used, all of them in one error; everything else is stored by then.
             FeatureError: the encoder breaks its contract, or the store cannot be written.
         """
-        traits = traits_of(encoder, encoder.modality)
+        encoder = checked(encoder)  # what is stored must be readable, whoever made it
+        traits = encoder.traits
         if not traits.is_stored:
             return encoder.encode(dialogues)
         keys = content_keys(dialogues, traits)

@@ -103,6 +103,20 @@ def test_frames_of_different_lengths_come_back_exactly(store, dialogue) -> None:
     assert same(rows, Frames().encode([talk]))
 
 
+def test_what_an_encoder_gives_is_checked_before_it_is_stored(store, dialogue) -> None:
+    class Careless(Counting):
+        def encode(self, dialogues):
+            return {t.id: np.array([len(t.text), 2.0]) for t in utterances(dialogues)}  # float64
+
+    talk = dialogue(["oh my"])
+    for _ in range(2):
+        assert store.table(Careless(), [talk], progress=False)["train/dia0_utt0"].tolist() == [5.0, 2.0]
+    Careless.encode = lambda self, dialogues: {"train/dia0_utt0": np.array([np.nan])}
+    with pytest.raises(FeatureError, match="'counting', train/dia0_utt0: has 1 of 1 values that are NaN"):
+        store.table(Careless(version=2), [talk], progress=False)
+    assert [entry.n_utterances for entry in store.entries()].count(0) == 1
+
+
 def test_rows_are_memory_mapped_and_writing_to_them_never_reaches_the_disk(store, dialogue) -> None:
     talk = dialogue(["one two"])
     row = store.table(Counting(), [talk])["train/dia0_utt0"]
