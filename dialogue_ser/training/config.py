@@ -104,9 +104,9 @@ class OptimizerConfig:
     """How weights move.
 
     Args:
-        name: adamw or sgd.
+        name: adamw, adam or sgd.
         learning_rate: peak learning rate.
-        weight_decay: decoupled for adamw, L2 for sgd.
+        weight_decay: decoupled for adamw (matrices only), L2 for adam and sgd.
         momentum: sgd only.
         schedule: constant, cosine (to zero) or linear (to zero), per step.
         warmup_fraction: share of all steps over which the rate rises linearly from zero.
@@ -115,7 +115,7 @@ class OptimizerConfig:
         layer_decay: their rate times this per layer below the top one, embeddings last; 1 = all alike.
     """
 
-    name: Literal["adamw", "sgd"] = "adamw"
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     momentum: float = 0.0

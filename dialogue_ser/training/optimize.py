@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from dialogue_ser.encoders import TrainedEncoder
 from dialogue_ser.training.config import OptimizerConfig
@@ -27,7 +27,7 @@ def is_decayed(name: str, parameter: Tensor) -> bool:
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
-    """AdamW with decoupled decay on matrices only, or SGD with L2 on every parameter as the source document has it.
+    """AdamW with decoupled decay on matrices only; Adam or SGD with L2 on every parameter, as the source documents.
 
     Torch's fused kernels take the step: many times as fast on a CPU too, and they can be told on the device to leave it
     out (:func:`step_if`). Each group keeps its ``rate_share`` of the configured learning rate (:func:`rate_shares`);
@@ -39,7 +39,7 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
     groups: dict[tuple[bool, float, bool], dict[str, Any]] = {}
     for name, parameter in named:
         share = shares.get(name, 1.0)
-        is_kept = config.name != "sgd" and not is_decayed(name, parameter)
+        is_kept = config.name == "adamw" and not is_decayed(name, parameter)
         decay = 0.0 if is_kept else config.weight_decay
         place = (name in shares, -share, is_kept)
         group = groups.setdefault(place, {"params": [], "weight_decay": decay, "rate_share": share})
@@ -49,7 +49,8 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
         # Its fused kernel never initialises the momentum if the first step is left out, as the first of fp16 often is.
         momentum = config.momentum
         return SGD(ordered, lr=config.learning_rate, momentum=momentum, fused=fused and not momentum)
-    return AdamW(ordered, lr=config.learning_rate, fused=fused)
+    kind = Adam if config.name == "adam" else AdamW
+    return kind(ordered, lr=config.learning_rate, fused=fused)
 
 
 def rate_shares(model: nn.Module, config: OptimizerConfig) -> dict[str, float]:

@@ -57,6 +57,24 @@ def test_sgd_has_l2_on_every_trained_parameter_as_the_source_has_it():
     assert all(value == pytest.approx(0.95) for value in left.values())
 
 
+def test_adam_adds_l2_to_the_gradient_of_every_trained_parameter_as_torchs_own():
+    config = OptimizerConfig(name="adam", learning_rate=0.1, weight_decay=0.5)
+    ours, theirs = Small(), Small()
+    optimizers = [
+        build_optimizer(ours, config),
+        torch.optim.Adam([p for p in theirs.parameters() if p.requires_grad], lr=0.1, weight_decay=0.5),
+    ]
+    for step in range(3):
+        for model, optimizer in zip((ours, theirs), optimizers, strict=True):
+            for parameter in model.parameters():
+                parameter.grad = parameter.detach().sin() + step if parameter.requires_grad else None
+            optimizer.step()
+    for (name, found), expected in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6, msg=name)
+    assert not torch.allclose(ours.linear.bias, Small().linear.bias, atol=0.1)
+    assert can_skip_on_device(optimizers[0])
+
+
 def test_recurrent_biases_and_initial_states_are_not_decayed():
     names = dict(nn.GRU(2, 3, bidirectional=True).named_parameters())
     assert {name for name, parameter in names.items() if is_decayed(name, parameter)} == {
@@ -82,7 +100,7 @@ def test_schedules_end_at_zero_and_never_below():
         assert learning_rate_at(99, 10, config) == pytest.approx(0.0)
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
 def test_optimizer_state_is_tensors_and_goes_on_exactly(name):
     config = OptimizerConfig(name=name, momentum=0.9)
     models = [Small(), Small()]
@@ -160,7 +178,7 @@ class Tuned(nn.Module):
         self.head = nn.Linear(2, 2)
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
 def test_what_begins_pretrained_has_a_rate_of_its_own_that_falls_with_depth(name):
     model = Tuned()
     config = OptimizerConfig(name=name, learning_rate=0.1, encoder_learning_rate=0.02, layer_decay=0.5)
