@@ -14,6 +14,8 @@ _EXACT_SECONDS = 0.001
 _MOST_PADDING = 4 * 2048
 # AAC and Opus need some packets before a seek point to be decoded exactly.
 _PREROLL_SECONDS = 1.0
+# These only name other files, which nobody has checked and no key of the feature store covers.
+_LISTS_OF_FILES = ("concat", "dash", "hls", "imf", "sdp", "vobsub")
 
 
 def decode_container(
@@ -31,19 +33,15 @@ def decode_container(
         Samples (n, channels) float32 and their rate in Hz.
 
     Raises:
-        MediaError: not a media file, no audio stream, damaged data, or a span beyond the end.
+        MediaError: not a media file, no audio stream, damaged data, a list of other files, sound whose rate or channels
+            change, or a span beyond the end.
     """
     import av  # heavy, and most corpora need only libsndfile
 
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "no stream at all"
-                raise MediaError(
-                    f"{path}: has no sound (found: {kinds}); use a file with an audio stream, or mask it "
-                    "(--data.on_bad mask)"
-                )
-            pieces, rate, origin_seconds = _frames(container, start_seconds, end_seconds)
+        with av.open(f"file:{path}") as container:  # else take:1.mp4 would be the protocol "take"
+            _require_sound(path, container)
+            pieces, rate, origin_seconds = _frames(path, container, start_seconds, end_seconds)
             declared_seconds = _declared_seconds(container)
     except av.FFmpegError as error:
         raise MediaError(
@@ -62,6 +60,21 @@ def decode_container(
             "correct the start and end columns"
         )
     return samples_NC[first:last], rate
+
+
+def _require_sound(path: Path, container: Any) -> None:
+    """Raises MediaError unless the container itself holds sound that can be decoded."""
+    if container.format.name.split(",")[0] in _LISTS_OF_FILES:
+        raise MediaError(f"{path}: is a list of other files ({container.format.name}); give the recording itself")
+    if not container.streams.audio:
+        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "no stream at all"
+        raise MediaError(
+            f"{path}: has no sound (found: {kinds}); use a file with an audio stream, or mask it (--data.on_bad mask)"
+        )
+    if container.streams.audio[0].codec_context is None:
+        raise MediaError(
+            f"{path}: FFmpeg knows no decoder for its sound; export it as WAV or FLAC, or mask it (--data.on_bad mask)"
+        )
 
 
 def _declared_seconds(container: Any) -> float | None:
@@ -83,9 +96,13 @@ def _without_padding(
 
 
 def _frames(
-    container: Any, start_seconds: float | None, end_seconds: float | None
+    path: Path, container: Any, start_seconds: float | None, end_seconds: float | None
 ) -> tuple[list[NDArray[np.float32]], int, float]:
-    """Decoded pieces (n, channels), the rate, and the second at which the first piece starts."""
+    """Decoded pieces (n, channels), the rate, and the second at which the first piece starts.
+
+    Raises:
+        MediaError: rate or channels change.
+    """
     import av
 
     stream = container.streams.audio[0]
@@ -97,13 +114,19 @@ def _frames(
     pieces: list[NDArray[np.float32]] = []
     origin_seconds: float | None = None
     rate = int(stream.rate or 0)
+    began = (0, 0)
     for frame in container.decode(stream):
         at_seconds = 0.0 if frame.time is None else float(frame.time) - stream_origin
         if end_seconds is not None and at_seconds >= end_seconds:
             break
+        rate, n_channels = int(frame.sample_rate), len(frame.layout.channels)
         if origin_seconds is None:
-            origin_seconds = at_seconds
-        rate = int(frame.sample_rate)
+            origin_seconds, began = at_seconds, (rate, n_channels)
+        if (rate, n_channels) != began:
+            raise MediaError(
+                f"{path}: changes at {at_seconds:.3f} s from {began[0]} Hz, {began[1]} channel(s), to {rate} Hz, "
+                f"{n_channels}; several recordings behind one another: cut them apart"
+            )
         pieces.extend(part.to_ndarray().T.astype(np.float32) for part in to_float.resample(frame))
     if pieces:
         pieces.extend(part.to_ndarray().T.astype(np.float32) for part in to_float.resample(None))

@@ -1,6 +1,5 @@
 """Any audio or video file to one channel of float32 samples, or a clear refusal."""
 
-import math
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +19,11 @@ SPAN_TOLERANCE_SECONDS = 0.1
 DECODER_REVISION = 2
 # An MP3 or Opus frame leans on those before it; libsndfile decodes the first ones after a jump wrongly.
 _LEAD_IN_SECONDS = {"MP3": 0.3, "OGG": 0.3, "MPEG": 0.3}
+# Full scale of 32-bit integers: some programs write those as floats. What is louder is no sound, and its squares are
+# infinite.
+_LOUDEST = 2.0**31
+# Three years; later ones are beyond what FFmpeg counts in.
+_LATEST_SECONDS = 1e8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +65,7 @@ def decode(
 
     Raises:
         MediaError: missing, empty, truncated or unreadable file, video without sound, a span that is empty or lies
-            beyond the end, no samples, or samples that are NaN or infinite.
+            beyond the end, no samples, or samples that are NaN, infinite or beyond 2³¹ (full scale is 1).
     """
     path = Path(path)
     _check_file(path)
@@ -69,12 +73,12 @@ def decode(
     channels_NC, rate = _read(path, start_seconds, end_seconds)
     if not len(channels_NC):
         raise MediaError(f"{path}: holds no samples; record or export it again, or mask it (--data.on_bad mask)")
-    n_bad = int((~np.isfinite(channels_NC)).sum())
-    if n_bad:
-        first = int(np.argmax(~np.isfinite(channels_NC).all(axis=1)))
+    is_bad_NC = ~(np.abs(channels_NC) <= _LOUDEST)  # NaN is neither more nor less
+    if is_bad_NC.any():
+        first = int(np.argmax(is_bad_NC.any(axis=1)))
         raise MediaError(
-            f"{path}: {n_bad} samples are NaN or infinite, the first at {first / rate:.3f} s of what was read; "
-            "export it again, or mask it (--data.on_bad mask)"
+            f"{path}: {int(is_bad_NC.sum())} samples are NaN, infinite or far too large, the first "
+            f"at {first / rate:.3f} s of what was read; export it again, or mask it (--data.on_bad mask)"
         )
     samples = channels_NC.mean(axis=1, dtype=np.float32)
     target = rate if sample_rate_hz is None else sample_rate_hz
@@ -100,13 +104,13 @@ def decoder_versions() -> dict[str, str]:
 
 
 def _check_file(path: Path) -> None:
-    if not path.exists():
-        raise MediaError(f"{path}: no such file; correct the path, or mask missing audio (--data.on_bad mask)")
-    if not path.is_file():
-        raise MediaError(f"{path}: is not a file; give the audio or video file itself")
-    if path.stat().st_size == 0:
-        raise MediaError(f"{path}: is empty (0 bytes); copy or export it again")
     try:
+        if not path.exists():
+            raise MediaError(f"{path}: no such file; correct the path, or mask missing audio (--data.on_bad mask)")
+        if not path.is_file():
+            raise MediaError(f"{path}: is not a file; give the audio or video file itself")
+        if path.stat().st_size == 0:
+            raise MediaError(f"{path}: is empty (0 bytes); copy or export it again")
         lost = truncation(path)
     except OSError as error:
         raise MediaError(
@@ -119,10 +123,12 @@ def _check_file(path: Path) -> None:
 
 def _check_span(path: Path, start_seconds: float | None, end_seconds: float | None) -> None:
     start = 0.0 if start_seconds is None else start_seconds
-    end = math.inf if end_seconds is None else end_seconds
-    if not (math.isfinite(start) and start >= 0) or math.isnan(end):
-        raise MediaError(f"{path}: span {start_seconds}–{end_seconds} s; seconds must be numbers from 0 upwards")
-    if end <= start:
+    given = [seconds for seconds in (start_seconds, end_seconds) if seconds is not None]
+    if not all(0 <= seconds <= _LATEST_SECONDS for seconds in given):
+        raise MediaError(
+            f"{path}: span {start_seconds}–{end_seconds} s; seconds must be numbers from 0 to {_LATEST_SECONDS:.0f}"
+        )
+    if end_seconds is not None and end_seconds <= start:
         raise MediaError(f"{path}: span {start_seconds}–{end_seconds} s is empty; its end must lie after its start")
 
 

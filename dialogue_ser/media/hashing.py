@@ -1,6 +1,7 @@
 """Content hashes of files, read in pieces so that a ten-gigabyte archive fits into memory."""
 
 import hashlib
+import stat
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,10 +14,12 @@ def content_hash(path: Path | str) -> str:
     """SHA-256 of a file's bytes as 64 lower-case hexadecimal digits.
 
     Raises:
-        MediaError: the file is missing or cannot be read.
+        MediaError: the file is missing, cannot be read, or is none: a pipe would be waited for, a device never ends.
     """
     digest = hashlib.sha256()
     try:
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            raise MediaError(f"{path}: is not a file; give the file itself")
         with Path(path).open("rb") as file:
             while piece := file.read(_PIECE_BYTES):
                 digest.update(piece)

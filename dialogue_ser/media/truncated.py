@@ -8,11 +8,14 @@ from dialogue_ser.media.riff import riff_truncation
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _FIRST_BOXES = (b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide")
+_W64, _W64_HEADER = b"riff\x2e\x91\xcf\x11", 24
+_AU_UNKNOWN = 0xFFFFFFFF
 _OGG_PAGE_HEADER, _LARGEST_OGG_PAGE = 27, 65307
 
 
 def truncation(path: Path) -> str | None:
-    """Compare the sizes in a file's headers with the size of the file: WAV, AVI, MP4/MOV/M4A, MKV/WebM, Ogg.
+    """Compare the sizes in a file's headers with the size of the file: WAV, W64, AIFF, AU, CAF, AVI,
+    MP4/MOV/M4A, MKV/WebM, Ogg.
 
     Args:
         path: any existing file.
@@ -26,7 +29,7 @@ def truncation(path: Path) -> str | None:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        start = file.read(12)
+        start = file.read(_W64_HEADER)
         if start[:4] in (b"RIFF", b"RIFX", b"RF64"):
             return riff_truncation(file, size)
         if start[:4] == _EBML:
@@ -35,6 +38,37 @@ def truncation(path: Path) -> str | None:
             return _ogg(file, size)
         if start[4:8] in _FIRST_BOXES:
             return _boxes(file, size)
+        if start[:4] == b"caff":
+            return _caf(file, size)
+    kind, expected = _promised(start)
+    return f"{kind}: the header promises {expected} bytes, the file has {size}" if expected > size else None
+
+
+def _promised(start: bytes) -> tuple[str, int]:
+    """Kind and size that the first bytes of an AIFF, AU or W64 file state; 0 where they do not."""
+    if start[:4] == b"FORM" and start[8:12] in (b"AIFF", b"AIFC"):
+        return "AIFF", int.from_bytes(start[4:8], "big") + 8
+    if start[:4] == b".snd" and len(start) >= 12:
+        first, n_bytes = struct.unpack(">II", start[4:12])
+        return "AU", 0 if n_bytes == _AU_UNKNOWN else first + n_bytes
+    if start[:8] == _W64 and len(start) == _W64_HEADER:
+        return "W64", int.from_bytes(start[16:24], "little")
+    return "", 0
+
+
+def _caf(file: BinaryIO, size: int) -> str | None:
+    """Core Audio: chunks behind one another, each with its size; −1 = the samples go on to the end of the file."""
+    position = 8
+    while position + 12 <= size:
+        file.seek(position)
+        name, n_bytes = struct.unpack(">4sq", file.read(12))
+        position += 12
+        if n_bytes < 0:
+            return None
+        if position + n_bytes > size:
+            what = name.decode("ascii", errors="replace")
+            return f"CAF: chunk {what!r} promises {n_bytes} bytes, the file holds {size - position} of them"
+        position += n_bytes
     return None
 
 

@@ -139,3 +139,39 @@ def test_a_raw_stream_without_a_length_is_decoded_to_its_end(tmp_path):
     write(tmp_path / "a.aac", chirp(1.0, 16000), 16000, "aac")
     # A raw stream does not say how much of it is the codec's delay.
     assert 16000 <= len(decode(tmp_path / "a.aac").samples) <= 16000 + 2 * 1024
+
+
+@pytest.mark.parametrize("name", ["take:1.mp4", "data:x.mp4", "concat:a|b.mp4", "ümläut 😀 %d.mp4"])
+def test_a_file_is_a_file_whatever_its_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write(Path("a.mp4"), chirp(1.0, 16000), 16000, "aac")
+    Path("a.mp4").rename(name)
+    assert len(decode(name).samples) == 16000
+
+
+@pytest.mark.parametrize("name", ["a.m3u8", "a.ffconcat", "a.wav"])
+def test_a_list_of_other_files_is_no_recording(tmp_path, name):
+    write(tmp_path / "private.ts", chirp(1.0, 16000), 16000, "aac", with_video=True)
+    playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\nprivate.ts\n#EXT-X-ENDLIST\n"
+    (tmp_path / name).write_text(playlist if name == "a.m3u8" else "ffconcat version 1.0\nfile private.ts\n")
+    with pytest.raises(MediaError, match=rf"{name}: is a list of other files \((hls|concat)"):
+        decode(tmp_path / name)
+
+
+def test_sound_whose_channels_change_is_refused_and_the_place_named(tmp_path):
+    for name, channels in (("a.aac", 2), ("b.aac", 1)):
+        write(tmp_path / name, chirp(1.0, 44100, channels), 44100, "aac")
+    (tmp_path / "both.aac").write_bytes((tmp_path / "a.aac").read_bytes() + (tmp_path / "b.aac").read_bytes())
+    with pytest.raises(
+        MediaError, match=r"both\.aac: changes at 1\.0\d\d s from 44100 Hz, 2 channel\(s\), to 44100 Hz, 1"
+    ):
+        decode(tmp_path / "both.aac")
+
+
+def test_sound_that_nobody_can_decode_is_refused(tmp_path):
+    soundfile.write(tmp_path / "a.wav", chirp(0.1, 16000), 16000)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    content[20:22] = b"\x34\x12"  # the codec's number
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(MediaError, match=r"a\.wav: FFmpeg knows no decoder"):
+        decode(tmp_path / "a.wav")

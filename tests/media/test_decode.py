@@ -1,5 +1,6 @@
 """What decode delivers, and what it refuses."""
 
+import os
 import shutil
 from fractions import Fraction
 from pathlib import Path
@@ -94,11 +95,24 @@ def test_span_may_end_a_rounding_error_after_the_file_but_no_more(tmp_path):
         decode(tmp_path / "a.wav", 1.0)
 
 
-@pytest.mark.parametrize("span", [(0.5, 0.5), (0.6, 0.5), (-1.0, 0.5), (float("nan"), 1.0), (0.0, float("nan"))])
+SENSELESS = [
+    (0.5, 0.5),
+    (0.6, 0.5),
+    (-1.0, 0.5),
+    (float("nan"), 1.0),
+    (0.0, float("nan")),
+    (0.0, float("inf")),
+    (1e300,),
+]
+
+
+@pytest.mark.parametrize("span", SENSELESS)
 def test_empty_or_senseless_spans_are_refused(tmp_path, span):
     soundfile.write(tmp_path / "a.wav", tone(), RATE)
-    with pytest.raises(MediaError, match=r"a\.wav: span"):
-        decode(tmp_path / "a.wav", *span)
+    write_video(tmp_path / "a.mp4", tone())
+    for name in ("a.wav", "a.mp4"):
+        with pytest.raises(MediaError, match=rf"{name}: span"):
+            decode(tmp_path / name, *span)
 
 
 @pytest.mark.parametrize("kept_bytes", [20, 44, 45, 10_000, 32_043])
@@ -138,8 +152,17 @@ def test_samples_that_are_not_finite_are_refused_and_placed(tmp_path, bad):
     sound = tone()
     sound[8000] = bad
     soundfile.write(tmp_path / "a.wav", sound, RATE, subtype="FLOAT")
-    with pytest.raises(MediaError, match=r"1 samples are NaN or infinite, the first at 0\.500 s"):
+    with pytest.raises(MediaError, match=r"1 samples are NaN, infinite or far too large, the first at 0\.500 s"):
         decode(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("value", [1e30, 3e38, -3e38])
+def test_samples_too_large_for_any_sound_are_refused(tmp_path, value):
+    soundfile.write(tmp_path / "a.wav", np.full((100, 2), value, dtype=np.float32), RATE, subtype="FLOAT")
+    with pytest.raises(MediaError, match=r"200 samples are .* far too large"):
+        decode(tmp_path / "a.wav")
+    soundfile.write(tmp_path / "a.wav", np.full((100, 2), 32767.0, dtype=np.float32), RATE, subtype="FLOAT")
+    assert decode(tmp_path / "a.wav").samples.max() == 32767.0  # 16-bit values as floats are common
 
 
 def test_missing_empty_and_directory_paths_are_refused(tmp_path):
@@ -197,6 +220,21 @@ def test_content_hash_follows_the_bytes_and_not_the_name(tmp_path):
     assert content_hash(tmp_path / "b.wav") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     with pytest.raises(MediaError, match="cannot be read"):
         content_hash(tmp_path / "nowhere.wav")
+
+
+def test_what_is_no_file_is_never_waited_for_nor_read_without_end(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "endless.wav").symlink_to("/dev/zero")
+    for name in ("pipe.wav", "endless.wav"):
+        with pytest.raises(MediaError, match=f"{name}: is not a file"):
+            decode(tmp_path / name)
+        with pytest.raises(MediaError, match=f"{name}: is not a file"):
+            content_hash(tmp_path / name)
+
+
+def test_a_name_that_no_file_can_have_is_refused(tmp_path):
+    with pytest.raises(MediaError, match="cannot be read"):
+        decode(tmp_path / ("x" * 300 + ".wav"))
 
 
 def test_a_file_that_may_not_be_read_is_named_and_can_be_masked(tmp_path, monkeypatch):

@@ -55,6 +55,10 @@ def test_a_container_cut_off_anywhere_is_refused(tmp_path, name, codec, options,
         ("a.ogg", "VORBIS", "OGG"),
         ("a.opus", "OPUS", "OGG"),
         ("a.mp3", "MPEG_LAYER_III", "MP3"),
+        ("a.aiff", "PCM_16", "AIFF"),
+        ("a.au", "PCM_16", "AU"),
+        ("a.w64", "PCM_16", "W64"),
+        ("a.caf", "PCM_16", "CAF"),
     ],
 )
 def test_a_sound_file_cut_off_anywhere_is_refused(tmp_path, name, subtype, container, share):
@@ -74,6 +78,14 @@ def test_a_big_endian_wav_is_held_to_its_header(tmp_path):
         decode(tmp_path / "a.wav")
 
 
+def test_an_au_that_was_streamed_says_no_size_and_is_read(tmp_path):
+    soundfile.write(tmp_path / "a.au", chirp(1.0, 16000), 16000, subtype="PCM_16")
+    content = (tmp_path / "a.au").read_bytes()
+    (tmp_path / "a.au").write_bytes(content[:8] + b"\xff" * 4 + content[12:])
+    assert truncation(tmp_path / "a.au") is None
+    assert len(decode(tmp_path / "a.au").samples) == 16000
+
+
 def test_a_matroska_that_was_streamed_says_no_size_and_is_read(tmp_path):
     write(tmp_path / "a.mkv", chirp(1.0, 16000), 16000, "pcm_s16le")
     content = (tmp_path / "a.mkv").read_bytes()
@@ -83,7 +95,10 @@ def test_a_matroska_that_was_streamed_says_no_size_and_is_read(tmp_path):
     assert len(decode(tmp_path / "a.mkv").samples) == 16000
 
 
-@pytest.mark.parametrize("content", [b"", b"RIFF", b"OggS", b"\x1a\x45\xdf\xa3", b"\0\0\0\0ftyp", b"plain text" * 9])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"RIFF", b"OggS", b"\x1a\x45\xdf\xa3", b"\0\0\0\0ftyp", b"FORM", b".snd", b"caff", b"plain text" * 9],
+)
 def test_odd_beginnings_never_crash(tmp_path, content):
     (tmp_path / "a.bin").write_bytes(content)
     found = truncation(tmp_path / "a.bin")
