@@ -7,6 +7,7 @@ from torch import nn
 
 from dialogue_ser.encoders.base import FrontEnd, TrainedEncoder
 from dialogue_ser.encoders.conv_attention import ConvAttention
+from dialogue_ser.encoders.gru_attention import GruAttention
 from dialogue_ser.encoders.layer_mix import LayerMix
 from dialogue_ser.encoders.meanpool import MeanPool
 from dialogue_ser.encoders.textcnn import TextCNN
@@ -22,6 +23,7 @@ TRAINED_ENCODERS: dict[str, type[TrainedEncoder]] = {
     "meanpool": MeanPool,
     "layer-mix": LayerMix,
     "conv-attention": ConvAttention,
+    "gru-attention": GruAttention,
 }
 
 __all__ = ["TRAINED_ENCODERS", "TrainedEncoder", "VectorInput", "as_saved", "build_input", "find_trained"]

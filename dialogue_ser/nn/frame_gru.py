@@ -1,7 +1,7 @@
 """A GRU over frames of different number, packed: padding is never computed; dropout in its recurrence.
 
-Rows are sorted by length, longest first, and their frames laid step behind step, as ``torch.nn.utils.rnn`` packs them: the
-rows that still run at a step are then the first of it, and all products with the inputs are one.
+Rows are sorted by length, longest first, and their frames laid step behind step, as ``torch.nn.utils.rnn`` packs them:
+the rows that still run at a step are then the first of it, and all products with the inputs are one.
 """
 
 from collections.abc import Sequence

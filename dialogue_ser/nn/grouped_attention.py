@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
 
 from dialogue_ser.nn.token_rows import forward_passes
 from dialogue_ser.nn.transfer import send
@@ -45,8 +46,8 @@ def attend(
         width = max(1, int(host_lengths_N[order[first]]))
         place_L = torch.arange(width, device=n_N.device)
         is_seen_NL = place_L < n_N[:, None].clamp_min(1)  # somewhere an empty row has to look
-        group = nn.functional.scaled_dot_product_attention(
-            *(part[:, :, :width] for part in (query, key, value)), attn_mask=is_seen_NL[:, None, None], scale=scale
-        ).masked_fill((place_L >= n_N[:, None])[:, None, :, None], 0.0)
+        q, k, v = (part[:, :, :width] for part in (query, key, value))
+        group = scaled_dot_product_attention(q, k, v, attn_mask=is_seen_NL[:, None, None], scale=scale)
+        group = group.masked_fill((place_L >= n_N[:, None])[:, None, :, None], 0.0)
         groups.append(nn.functional.pad(group, (0, 0, 0, longest - width)))
     return torch.cat(groups).index_select(0, place_N)
