@@ -4,14 +4,14 @@ Turns of a dialogue are not independent, so whole dialogues are drawn. A dialogu
 confusion matrix, so that a resample is a weighted sum of N matrices: all resamples are one matrix product.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from dialogue_ser.errors import DialogueSerError
-from dialogue_ser.metrics.scores import METRICS, FloatArray, IntArray, class_values, metric_values
+from dialogue_ser.metrics.scores import FloatArray, IntArray, class_values, metric_values
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,15 +91,20 @@ def dialogue_confusions(gold_N: IntArray, predicted_N: IntArray, dialogue_N: Int
 
 
 def bootstrap(
-    confusions_NCC: FloatArray, n_resamples: int = 2000, level: float = 0.95, seed: int = 0
+    confusions_NCC: FloatArray,
+    n_resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+    values: Callable[[FloatArray], dict[str, FloatArray]] = metric_values,
 ) -> dict[str, Interval]:
-    """Interval of every metric of METRICS by resampling N dialogues with replacement.
+    """Interval of every metric by resampling N dialogues with replacement.
 
     Args:
         confusions_NCC: from :func:`dialogue_confusions`.
         n_resamples: draws.
         level: coverage of the percentile interval.
         seed: of the draws.
+        values: confusion matrices ``[…, C, C]`` → name → ``[…]``; by default the metrics of METRICS.
 
     Raises:
         DialogueSerError: no labelled turn.
@@ -108,8 +113,8 @@ def bootstrap(
     two intervals therefore reach low.
     """
     resampled, full = _resampled(confusions_NCC, n_resamples, seed)
-    draws, estimates = metric_values(resampled), metric_values(full)
-    return {name: _interval(float(estimates[name]), draws[name], level) for name in METRICS}
+    draws, estimates = values(resampled), values(full)
+    return {name: _interval(float(estimates[name]), draws[name], level) for name in estimates}
 
 
 def bootstrap_class_f1(

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from dialogue_ser.cli.main import COMMANDS
-from dialogue_ser.evaluation.folds import FOLDS
+from dialogue_ser.evaluation.fold_protocols import FOLDS
 from dialogue_ser.training.config import CrossvalConfig
 from dialogue_ser.training.config_io import config_from_dict, config_to_dict
 from dialogue_ser.training.presets import load_preset

@@ -8,7 +8,8 @@ import pytest
 
 from dialogue_ser.errors import ConfigError, DialogueSerError, MissingDataError
 from dialogue_ser.evaluation.compare import compare
-from dialogue_ser.evaluation.crossval import cross_validate, is_transductive
+from dialogue_ser.evaluation.crossval import cross_validate
+from dialogue_ser.evaluation.crossval_scores import is_transductive
 from dialogue_ser.evaluation.run import evaluate_run
 from dialogue_ser.features.registry import register_encoder
 from dialogue_ser.features.store import FeatureStore

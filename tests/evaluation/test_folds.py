@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
 from dialogue_ser.errors import ConfigError, CorpusError
-from dialogue_ser.evaluation.folds import PARTS, check_folds, leave_one_speaker_out, make_folds, part_of
+from dialogue_ser.evaluation.fold_protocols import PARTS, leave_one_speaker_out
+from dialogue_ser.evaluation.folds import check_folds, cut_dialogues, folder_name, make_folds, part_of
 
 LOSO = "leave-one-speaker-out"
 TALKS = st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4), min_size=3, max_size=12)
@@ -82,6 +83,33 @@ def test_a_protocol_that_breaks_its_promise_is_told_how():
         "2 utterances are not tested exactly",
     ):
         assert said in text
+
+
+def test_a_protocol_may_leave_turns_untested_if_it_says_so_but_never_tests_one_twice():
+    dialogues = dialogues_of([["a"], ["b"], ["c"]])
+    ids = [turn.id for turn in utterances(dialogues)]
+    first, second, _ = leave_one_speaker_out(dialogues)
+    check_folds([first], ids, tests_all=False)
+    with pytest.raises(CorpusError, match=r"2 utterances are not tested exactly once, e\.g\. all/d1_0 \(0 times\)"):
+        check_folds([first], ids)
+    twice = replace(second, test=first.test, dev=second.test, train=())
+    with pytest.raises(CorpusError, match=r"1 utterances are not tested at most once, e\.g\. all/d0_0 \(2 times\)"):
+        check_folds([first, twice], ids, tests_all=False)
+    with pytest.raises(CorpusError, match=r"fold a: 1 ids are not of the corpus, e\.g\. all/d9_0"):
+        check_folds([replace(first, train=("all/d9_0",))], ids, tests_all=False)
+
+
+def test_no_name_of_a_speaker_leads_out_of_its_folder():
+    names = ["../../x", "/etc", "..", "a/b", "Phoebe Sr.", "Żółw"]
+    assert [folder_name(name) for name in names] == [".._.._x", "_etc", "__", "a_b", "Phoebe Sr.", "Żółw"]
+    with pytest.raises(CorpusError, match="2 of them share the folder 'a_b'"):
+        make_folds(LOSO, dialogues_of([["a/b"], ["a_b"], ["c"]]))
+
+
+def test_dialogues_that_a_fold_cuts_are_counted():
+    dialogues = dialogues_of([["a", "b"], ["a"], ["c", "c"], ["b", "c"]])
+    assert cut_dialogues(dialogues, leave_one_speaker_out(dialogues)) == 2
+    assert cut_dialogues(dialogues[1:3], leave_one_speaker_out(dialogues)) == 0
 
 
 def test_parts_of_dialogues_keep_order_and_drop_empty_ones():

@@ -1,0 +1,152 @@
+"""One fold of a cross-validation: fitted, chosen on its dev part, dev and test predicted."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from dialogue_ser.corpus.schema import Dialogue, LabelSet
+from dialogue_ser.evaluation.fold_protocols import PARTS, Fold
+from dialogue_ser.evaluation.folds import folder_name, part_of
+from dialogue_ser.features.store import FeatureStore
+from dialogue_ser.inference.estimator import EstimatorSettings, fit_estimator, predict_stored
+from dialogue_ser.inference.pipeline import FeaturePipeline
+from dialogue_ser.metrics.predictions import prediction_rows, read_predictions
+from dialogue_ser.training.config import RunConfig
+from dialogue_ser.training.run import train
+
+SCORED = ("dev", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldResult:
+    """What one fold gave.
+
+    Args:
+        fold: which.
+        frame: predictions of dev and test in the columns of predictions.parquet, with the corpus's own ids.
+        chosen: how dev chose: C and every candidate's UA, or the best epoch.
+        seconds: wall clock.
+    """
+
+    fold: Fold
+    frame: pd.DataFrame
+    chosen: Mapping[str, Any]
+    seconds: float
+
+
+def run_fold(
+    config: RunConfig,
+    label_set: LabelSet,
+    dialogues: Sequence[Dialogue],
+    fold: Fold,
+    folder: Path,
+    store: FeatureStore,
+) -> FoldResult:
+    """Fit an estimator, or train a dialogue model as ``train`` does (and resume it where it was begun).
+
+    Args:
+        config: of the whole cross-validation.
+        label_set: classes.
+        dialogues: of the whole corpus.
+        fold: which.
+        folder: gets ``model/`` of an estimator, or a dialogue model's whole run directory.
+        store: where frozen features are kept.
+
+    Raises:
+        DialogueSerError: whatever fitting or training raises.
+    """
+    started = time.perf_counter()
+    if config.crossval.estimator == "none":
+        frame, chosen = _train_fold(config, fold, folder)
+    else:
+        frame, chosen = _fit_fold(config, label_set, dialogues, fold, folder, store)
+    return FoldResult(fold=fold, frame=frame, chosen=chosen, seconds=time.perf_counter() - started)
+
+
+def pipelines(config: RunConfig, *, with_transforms: bool = True) -> dict[str, FeaturePipeline]:
+    """New, unfitted pipelines of every modality."""
+    return {
+        modality: FeaturePipeline.build(
+            modality,
+            feature.encoder,
+            feature.options,
+            transforms=feature.transforms if with_transforms else (),
+            on_bad=config.data.on_bad,
+        )
+        for modality, feature in config.features.items()
+    }
+
+
+def _fit_fold(
+    config: RunConfig,
+    label_set: LabelSet,
+    dialogues: Sequence[Dialogue],
+    fold: Fold,
+    folder: Path,
+    store: FeatureStore,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """An estimator: dev predicted by the model that dev judged, test by the refitted one."""
+    settings = EstimatorSettings(
+        name=cast(Any, config.crossval.estimator),
+        inverse_regularisation=config.crossval.inverse_regularisation,
+        class_weight=config.crossval.class_weight,
+        refit=config.crossval.refit,
+        seed=config.seed,
+    )
+    parts = {part: part_of(dialogues, getattr(fold, part)) for part in PARTS}
+    fitted = fit_estimator(parts["train"], parts["dev"], label_set, lambda: pipelines(config), settings, store)
+    fitted.classifier.save_pretrained(folder / "model")
+    frames = [
+        _frame(parts[part], part, label_set, predict_stored(model, parts[part], store))
+        for part, model in (("dev", fitted.judged), ("test", fitted.classifier))
+    ]
+    chosen = {
+        "inverse_regularisation": fitted.inverse_regularisation,
+        "dev_ua": [{"inverse_regularisation": c, "ua": ua} for c, ua in fitted.dev_uar.items()],
+        "refit": settings.refit,
+    }
+    return pd.concat(frames, ignore_index=True), chosen
+
+
+def _frame(dialogues: Sequence[Dialogue], part: str, label_set: LabelSet, p_NC: Any) -> pd.DataFrame:
+    rows = [
+        {
+            "split": part,
+            "dialogue_id": dialogue.id,
+            "utterance_id": turn.id,
+            "turn": number,
+            "speaker": turn.speaker,
+            "text": turn.text,
+            "gold": turn.label,
+        }
+        for dialogue in dialogues
+        for number, turn in enumerate(dialogue)
+    ]
+    return prediction_rows(rows, label_set.labels, np.asarray(p_NC))
+
+
+def _train_fold(config: RunConfig, fold: Fold, folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A dialogue model: a whole run, over a reader that cuts this fold."""
+    data, crossval = config.data, config.crossval
+    options = {
+        "corpus": data.reader, "protocol": crossval.protocol, "fold": fold.name, "options": dict(data.options),
+        "seed": crossval.seed,
+    }  # fmt: skip
+    reader = "dialogue_ser.evaluation.folds:read_fold"
+    own = replace(data, reader=reader, options=options, train="train", dev="dev")
+    run = train(
+        replace(config, name=folder_name(fold.name), data=own),
+        folder,
+        resume=(folder / "config.yaml").is_file(),
+        progress=False,
+    )
+    frame = read_predictions(run.folder / "predictions.parquet").frame
+    frame = frame[frame["split"].isin(SCORED)].copy()
+    for column in ("dialogue_id", "utterance_id"):
+        frame[column] = [name.partition("/")[2] for name in frame[column]]
+    return frame, {"best_epoch": run.best_epoch}

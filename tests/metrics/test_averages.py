@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, fbeta_score, precision_score, recall_score
+
+from dialogue_ser.errors import ConfigError
+from dialogue_ser.metrics.averages import AVERAGES, average_values, class_f05, f_beta, left_out_indices, micro_f1
+from dialogue_ser.metrics.scores import confusion_matrix
+
+N_CLASSES = 5
+
+
+def _random(seed: int, n: int = 300, never: int | None = None):
+    rng = np.random.default_rng(seed)
+    gold_N = rng.choice(N_CLASSES, size=n, p=[0.5, 0.2, 0.05, 0.05, 0.2])
+    predicted_N = np.where(rng.random(n) < 0.6, gold_N, rng.choice(N_CLASSES, size=n))
+    predicted_N[predicted_N == never] = 0
+    return gold_N, predicted_N
+
+
+@pytest.mark.parametrize(("seed", "never"), [(0, None), (1, None), (2, 3)])
+def test_every_average_equals_sklearns(seed, never):
+    gold_N, predicted_N = _random(seed, never=never)
+    found = average_values(confusion_matrix(gold_N, predicted_N, N_CLASSES))
+    assert tuple(found) == AVERAGES
+    own = {"labels": range(N_CLASSES), "zero_division": 0}
+    for how in ("macro", "weighted"):
+        expected = {
+            "precision": precision_score(gold_N, predicted_N, average=how, **own),
+            "recall": recall_score(gold_N, predicted_N, average=how, **own),
+            "f1": f1_score(gold_N, predicted_N, average=how, **own),
+            "f05": fbeta_score(gold_N, predicted_N, beta=0.5, average=how, **own),
+        }
+        for what, value in expected.items():
+            assert found[f"{how}_{what}"] == pytest.approx(value, abs=1e-12)
+
+
+def test_f05_per_class_equals_sklearns_and_lies_nearer_to_precision():
+    gold_N, predicted_N = _random(3)
+    expected = fbeta_score(gold_N, predicted_N, beta=0.5, average=None, labels=range(N_CLASSES))
+    np.testing.assert_allclose(class_f05(confusion_matrix(gold_N, predicted_N, N_CLASSES)), expected, atol=1e-12)
+    # P 1/2, R 1: (1 + 1/4) · 1/2 / (1/8 + 1) = 5/9; the other way round 5/6
+    assert f_beta([0.5, 1.0, 0.0], [1.0, 0.5, 0.0], 0.5).tolist() == pytest.approx([5 / 9, 5 / 6, 0.0])
+
+
+def test_many_confusions_are_averaged_at_once_as_one_by_one():
+    stacked = np.stack([confusion_matrix(*_random(seed), N_CLASSES) for seed in range(3)])
+    found = average_values(stacked)
+    for i in range(3):
+        for name, value in average_values(stacked[i]).items():
+            assert found[name][i] == pytest.approx(value)
+    assert average_values(np.zeros((2, 3, 3)))["weighted_f05"].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("leave_out", [(), (0,), (0, 3)])
+def test_micro_f1_without_classes_equals_sklearns(leave_out):
+    gold_N, predicted_N = _random(4)
+    kept = [c for c in range(N_CLASSES) if c not in leave_out]
+    expected = f1_score(gold_N, predicted_N, average="micro", labels=kept)
+    confusion = confusion_matrix(gold_N, predicted_N, N_CLASSES)
+    assert micro_f1(confusion, leave_out) == pytest.approx(expected, abs=1e-12)
+    if not leave_out:
+        assert micro_f1(confusion) == pytest.approx((gold_N == predicted_N).mean())
+
+
+def test_hand_computed_micro_f1_without_the_class_without_emotion():
+    # 0 none, 1 joy, 2 anger. Joy found once, missed once (said none), anger found once, a false alarm of joy on none.
+    confusion = np.array([[50, 1, 0], [1, 1, 0], [0, 0, 1]])
+    assert micro_f1(confusion, [0]) == pytest.approx(2 * 2 / (3 + 3))
+    assert micro_f1(np.diag([7, 0, 0]), [0]) == 0.0
+
+
+def test_left_out_classes_must_be_some_of_the_classes():
+    assert left_out_indices(["none"], ["joy", "none"]) == (1,)
+    with pytest.raises(ConfigError, match="unknown label 'no'; did you mean 'none'"):
+        left_out_indices(["no"], ["joy", "none"])
+    with pytest.raises(ConfigError, match="names every class"):
+        left_out_indices(["joy", "none"], ["joy", "none"])
