@@ -26,7 +26,8 @@ from dialogue_ser.training.presets import load_preset, preset_names
 
 _ALIASES = {"--on-bad": "--data.on_bad", "--print_config": "--print-config", "--allow_mismatch": "--allow-mismatch"}
 _USAGE = """dialogue-ser {command} --preset NAME [--a.b VALUE | --a.b=VALUE ...] [--config FILE.yaml] [--out DIR]
-                          [--seed N] [--on-bad error|mask] [--resume DIR [--allow-mismatch]] [--print_config]"""
+                          [--seed N] [--on-bad error|mask] [--resume DIR [--allow-mismatch]] [--smoke]
+                          [--print_config]"""
 _MODALITY = re.compile(r"--features\.([^.=]+)(\..*)?")
 
 
@@ -40,6 +41,7 @@ class TrainRequest:
         resume: continue the run in ``out``.
         allow_mismatch: continue although configuration, data or versions differ.
         print_config: only print the configuration.
+        smoke: run at reduced size on the bundled sample.
     """
 
     config: RunConfig
@@ -47,6 +49,7 @@ class TrainRequest:
     resume: bool = False
     allow_mismatch: bool = False
     print_config: bool = False
+    smoke: bool = False
 
 
 def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
@@ -81,7 +84,8 @@ def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
     parser = train_parser(filled, where=where, command=command)
     values = parse(parser, tokens).as_dict()
     control = {
-        name: values.pop(name, None) for name in ("preset", "config", "resume", "out", "allow_mismatch", "print_config")
+        name: values.pop(name, None)
+        for name in ("preset", "config", "resume", "out", "allow_mismatch", "print_config", "smoke")
     }
     if control["out"] == "":
         raise ConfigError("--out: found '', expected a folder; leave it away for runs/NAME")
@@ -102,6 +106,7 @@ def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
         resume=bool(resume),
         allow_mismatch=bool(control["allow_mismatch"]),
         print_config=bool(control["print_config"]),
+        smoke=bool(control["smoke"]),
     )
 
 
@@ -127,6 +132,11 @@ def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str 
     parser.add_argument("--out", type=str | None, help="run directory; runs/NAME if left away")
     parser.add_argument("--resume", type=str | None, help="continue the run in this directory")
     parser.add_argument("--allow-mismatch", action="store_true", help="resume although config, data or versions differ")
+    parser.add_argument(
+        "--smoke",
+        action="store_true",
+        help="one epoch at reduced size on the bundled sample, and what the run costs at full size",
+    )
     parser.add_argument("--print-config", action="store_true", help="print the resolved configuration and stop")
     defaults: dict[str, Any] = {}
     parts = {field.name: type(field.default) for field in dataclasses.fields(RunConfig)}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
+from dialogue_ser.cli.smoke import reduced
 from dialogue_ser.cli.tables import scores_table, show
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config_io import dump_config
@@ -30,7 +31,7 @@ def train_command(tokens: Sequence[str]) -> int:
             f"train: {request.config.name} fits an estimator in the folds of a protocol (crossval.estimator "
             f"{request.config.crossval.estimator}); give dialogue-ser crossval the same flags"
         )
-    return _train(request)
+    return _train(reduced(request, "dialogues") if request.smoke else request)
 
 
 def finish(run_dir: Path) -> Path:

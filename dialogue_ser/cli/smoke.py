@@ -1,0 +1,32 @@
+"""``--smoke`` of ``train`` and ``crossval``: the run at reduced size, and what it costs at full size."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dialogue_ser.cli.run_arguments import TrainRequest
+from dialogue_ser.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dialogue_ser.training.smoke import View
+
+
+def reduced(request: TrainRequest, view: "View") -> TrainRequest:
+    """The request at reduced size (``--smoke``), in a folder of its own; prints what it costs at full size.
+
+    Raises:
+        ConfigError: it is to be resumed.
+    """
+    from dialogue_ser.training.cost import cost_of
+    from dialogue_ser.training.prepare import load_data
+    from dialogue_ser.training.smoke import smoke_config
+
+    if request.resume:
+        raise ConfigError("--smoke: begins a run of its own; leave --resume away")
+    networks = Path(tempfile.mkdtemp(prefix="dialogue-ser-smoke-"))
+    config = smoke_config(request.config, view, networks)
+    if config.crossval.estimator == "none":
+        print(f"full size: {cost_of(request.config, load_data(smoke_config(request.config, 'dialogues', networks)))}")
+    out = request.out or Path(tempfile.mkdtemp(prefix=f"{config.name}-"))
+    return replace(request, config=config, out=out)

@@ -1,0 +1,170 @@
+"""Any run at reduced size on the bundled sample, so that it can be seen to work without its corpus and its networks."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
+from dialogue_ser.errors import ConfigError
+from dialogue_ser.training.config import FeatureConfig, RunConfig
+
+View = Literal["dialogues", "utterances"]
+#: Dialogues of each split that are read; as one corpus of utterances their turns are dealt to three sessions.
+N_DIALOGUES: Mapping[str, int] = {"train": 10, "dev": 4, "test": 4}
+SESSIONS = ("1", "2", "3")
+# Encoders that run a pretrained network: what stands in its place where it is not on this machine.
+_TEXT_NETWORKS, _SPEECH_NETWORKS = ("hf-text", "transformer"), ("hf-audio",)
+_LAYERS = 12  # of the networks that stand in, so that layers of base models can be asked of them
+
+
+def smoke_config(config: RunConfig, view: View, folder: Path) -> RunConfig:
+    """The same run on a small part of the bundled sample, for one epoch, with tiny random networks.
+
+    Encoder, model, loss and optimizer stay as they are. ``precomputed`` features, which belong to a corpus, become
+    openSMILE functionals (or, as text, those of a tiny network).
+
+    Args:
+        config: the run.
+        view: ``dialogues`` with train, dev and test, or single ``utterances`` for the protocols of ``crossval``.
+        folder: where the tiny networks are put.
+
+    Raises:
+        ConfigError: a run without a modality.
+    """
+    if not config.features:
+        raise ConfigError("features: no modality; give at least one, e.g. --features.audio.encoder opensmile")
+    data = replace(
+        config.data,
+        reader="dialogue_ser.training.smoke:read_smoke",
+        path=None,
+        labels="emotion",
+        options={"view": view},
+        train="train",
+        dev="dev",
+    )
+    training = replace(config.training, epochs=1, batch_size=min(config.training.batch_size, 8), device="cpu")
+    features = {name: _small_feature(name, feature, folder) for name, feature in config.features.items()}
+    return replace(config, name=f"smoke-{config.name}", data=data, features=features, training=training)
+
+
+def read_smoke(path: str | Path | None, labels: str, view: View = "dialogues", on_bad: str = "error") -> Corpus:
+    """A reader: the first dialogues of each split of the sample, or their turns one by one.
+
+    As ``utterances`` all turns are one-turn dialogues in the split ``all``, dealt in turn to three sessions of two
+    speakers each (whoever spoke them), half of them improvised, as corpora of acted speech are laid out.
+
+    Args:
+        path: of the sample; None = the bundled one.
+        labels: emotion or sentiment.
+        view: dialogues or utterances.
+        on_bad: as in :func:`~dialogue_ser.corpus.readers.read_corpus`.
+    """
+    whole = read_corpus("sample", path, labels, on_bad=on_bad)
+    splits = {name: whole.split(name)[:n] for name, n in N_DIALOGUES.items()}
+    if view == "dialogues":
+        return replace(whole, splits=splits)
+    turns = [_dealt(turn, i) for i, turn in enumerate(utterances([*chain(*splits.values())]))]
+    return replace(whole, splits={"all": tuple(Dialogue(turn.id, (turn,)) for turn in turns)})
+
+
+def _dealt(turn: Utterance, place: int) -> Utterance:
+    session = SESSIONS[place // 2 % len(SESSIONS)]
+    gender = "FM"[place % 2]
+    scenario = "improvised" if place // 6 % 2 else "scripted"
+    attributes = {"session": session, "scenario": scenario, "gender": gender}
+    name = turn.id.replace("/", "_")
+    return replace(turn, id=f"all/{name}", speaker=f"Ses0{session}{gender}", attributes=attributes)
+
+
+def _small_feature(modality: str, feature: FeatureConfig, folder: Path) -> FeatureConfig:
+    options = dict(feature.options)
+    small = replace(feature, augment=replace(feature.augment, copies=min(feature.augment.copies, 1)))
+    if feature.encoder == "precomputed":
+        if modality == "text":
+            return replace(small, encoder="hf-text", options={"model": str(tiny_text_network(folder / "text"))})
+        return replace(small, encoder="opensmile", options={})
+    inner = options.get("frames")  # a trained encoder over a frozen one's frames
+    if feature.encoder in _TEXT_NETWORKS:
+        options["model"] = str(tiny_text_network(folder / "text"))
+    elif feature.encoder in _SPEECH_NETWORKS:
+        options["model"] = str(tiny_speech_network(folder / "speech"))
+    elif inner in _TEXT_NETWORKS or inner in _SPEECH_NETWORKS:
+        network = tiny_text_network if inner in _TEXT_NETWORKS else tiny_speech_network
+        own = dict(options.get("frames_options") or {})
+        options["frames_options"] = own | {"model": str(network(folder / str(inner)))}
+    else:
+        return small
+    return replace(small, options=options)
+
+
+def tiny_text_network(folder: Path) -> Path:
+    """A BERT of twelve layers and 16 dimensions with random weights that knows the sample's words."""
+    if (folder / "config.json").exists():
+        return folder
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    texts = [turn.text or "" for some in read_corpus("sample").splits.values() for turn in utterances(some)]
+    vocabulary = _in_order([*special.values(), *" ".join(texts).lower().split()])
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=special["unk_token"]))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    fast: Any = PreTrainedTokenizerFast
+    fast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
+    with torch.random.fork_rng(), _quiet():
+        torch.manual_seed(0)
+        sizes: dict[str, Any] = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+        BertModel(BertConfig(vocab_size=len(vocabulary), num_hidden_layers=_LAYERS, **sizes)).save_pretrained(folder)
+    return folder
+
+
+def tiny_speech_network(folder: Path) -> Path:
+    """A wav2vec2 of twelve layers and 16 dimensions with random weights."""
+    if (folder / "config.json").exists():
+        return folder
+    import torch
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+    extractor: Any = Wav2Vec2FeatureExtractor
+    extractor(return_attention_mask=True).save_pretrained(folder)
+    sizes: dict[str, Any] = {
+        "hidden_size": 16,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "num_hidden_layers": _LAYERS,
+    }
+    convolutions: dict[str, Any] = {"conv_dim": (8, 8, 8), "conv_kernel": (10, 8, 4), "conv_stride": (5, 8, 8)}
+    positions: dict[str, Any] = {"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2}
+    with torch.random.fork_rng(), _quiet():
+        torch.manual_seed(0)
+        config = Wav2Vec2Config(**sizes, **convolutions, **positions, feat_extract_norm="layer")
+        Wav2Vec2Model(config).save_pretrained(folder)
+    return folder
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Weights are saved without transformers' progress bars."""
+    from transformers.utils import logging
+
+    bars: Any = logging
+    were_shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if were_shown:
+            bars.enable_progress_bar()
+
+
+def _in_order(words: Sequence[str]) -> dict[str, int]:
+    return {word: i for i, word in enumerate(dict.fromkeys(words))}
