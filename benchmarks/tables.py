@@ -20,7 +20,7 @@ from dialogue_ser.report.tables import (
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
-PAGES = ("README.md", "docs/results.md", "docs/performance.md", "docs/encoders.md", "docs/crossval.md")
+PAGES = ("README.md", "docs/text-encoders.md", "docs/results.md", "docs/performance.md", "docs/encoders.md", "docs/crossval.md")
 Result = Mapping[str, Any]
 PUBLISHED = "document's weighted F1 (accuracy)"
 
