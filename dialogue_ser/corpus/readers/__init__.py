@@ -13,6 +13,8 @@ from dialogue_ser.errors import ConfigError, unknown_name
 
 #: name → "module:function", imported when first used. Others join through the entry-point group dialogue_ser.readers.
 READERS: dict[str, str] = {
+    "iemocap": "dialogue_ser.corpus.readers.iemocap:read_iemocap",
+    "cross-corpus": "dialogue_ser.corpus.readers.cross_corpus:read_cross_corpus",
     "meld": "dialogue_ser.corpus.readers.meld:read_meld",
     "nemo": "dialogue_ser.corpus.readers.nemo:read_nemo",
     "sample": "dialogue_ser.corpus.readers.meld:read_sample",

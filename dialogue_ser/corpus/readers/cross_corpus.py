@@ -1,0 +1,189 @@
+"""Two corpora as one: learn on the first, be tested on the whole of the second, through one map of their labels."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
+from dialogue_ser.corpus.splits import by_fractions
+from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
+
+_SETTINGS = ("reader", "path", "labels", "options")
+
+
+def read_cross_corpus(
+    path: str | Path | None = None,
+    labels: str = "emotion",
+    train: Mapping[str, Any] | None = None,
+    test: Mapping[str, Any] | None = None,
+    label_map: Mapping[str, str] | None = None,
+    label_order: Sequence[str] | None = None,
+    dev_share: float = 0.2,
+    seed: int = 0,
+    on_bad: str = "error",
+) -> Corpus:
+    """Read a corpus to learn from and one to be tested on.
+
+    Train and dev are the first corpus's own splits where it has both; otherwise dev is a share of its sessions, drawn
+    by seed, or of the groups of people who talk together where turns name no session, so that no dialogue is cut. Test
+    is every split of the second corpus. Ids become ``train/<id>``, ``dev/<id>`` and ``test/<id>``.
+
+    Turns whose label the map leaves out are neither learnt from nor scored: they lose label and votes and stay as
+    context; dialogues that keep neither are left out. Both are counted in the warnings, label by label.
+
+    Args:
+        path: None: both corpora have paths of their own.
+        labels: name of the shared label set.
+        train: of the first corpus: reader, and path, labels and options where they are not its defaults.
+        test: the same of the second.
+        label_map: label of either corpus → shared class; None = the labels that both have, as they are.
+        label_order: the shared classes in order; None = as they first appear in the map, or in the first corpus.
+        dev_share: share of the first corpus's groups that becomes dev.
+        seed: of that draw.
+        on_bad: as in :func:`~dialogue_ser.corpus.readers.read_corpus`, of both.
+
+    Raises:
+        ConfigError: settings that are missing or unknown, a map with a class that one corpus has no label for, an order
+            that does not hold the classes.
+        CorpusError: no label in common, too few groups to choose on.
+        MissingDataError: a corpus is not on this machine.
+    """
+    if path is not None:
+        raise ConfigError(
+            "reader cross-corpus: reads two corpora; give their paths in options train and test, not as --data.path"
+        )
+    if not 0 < dev_share < 1:
+        raise ConfigError(f"reader cross-corpus: option dev_share: found {dev_share}, expected a share between 0 and 1")
+    first, second = (_read(role, spec, on_bad) for role, spec in (("train", train), ("test", test)))
+    if first.fingerprint() == second.fingerprint():
+        raise ConfigError("reader cross-corpus: train and test are the same utterances; name another corpus as one")
+    shared = _shared_map(first, second, label_map)
+    warnings = [*first.warnings, *second.warnings]
+    unused = [label for label in shared if label not in {*first.label_set, *second.label_set}]
+    if unused:
+        warnings.append(f"label_map: {', '.join(unused)}: a label of neither corpus")
+    parts = {**_train_and_dev(first, dev_share, seed), "test": _all(second)}
+    splits = {split: _mapped(dialogues, shared, split, warnings) for split, dialogues in parts.items()}
+    return Corpus(
+        name=f"{first.name}-to-{second.name}",
+        label_set=LabelSet(labels, _ordered(shared, label_order)),
+        splits=splits,
+        licence=f"{first.name}: {first.licence}; {second.name}: {second.licence}",
+        warnings=tuple(warnings),
+    )
+
+
+def _read(role: str, spec: Mapping[str, Any] | None, on_bad: str) -> Corpus:
+    if not spec or "reader" not in spec:
+        raise ConfigError(f"reader cross-corpus: option {role} is missing; give it as {{reader: NAME, path: …}}")
+    unknown = [unknown_name("setting", name, _SETTINGS) for name in spec if name not in _SETTINGS]
+    if unknown:
+        raise ConfigError(*(f"reader cross-corpus: option {role}: {problem}" for problem in unknown))
+    options = dict(spec.get("options") or {})
+    return read_corpus(spec["reader"], spec.get("path"), spec.get("labels", "emotion"), on_bad=on_bad, **options)
+
+
+def _all(corpus: Corpus) -> tuple[Dialogue, ...]:
+    return tuple(dialogue for dialogues in corpus.splits.values() for dialogue in dialogues)
+
+
+def _train_and_dev(corpus: Corpus, dev_share: float, seed: int) -> dict[str, tuple[Dialogue, ...]]:
+    """The corpus's own splits where it has both, else whole groups of its dialogues.
+
+    Raises:
+        CorpusError: too few groups.
+    """
+    if {"train", "dev"} <= corpus.splits.keys():
+        return {part: corpus.splits[part] for part in ("train", "dev")}
+    dialogues = _all(corpus)
+    has_sessions = all(turn.attributes.get("session") for turn in utterances(dialogues))
+    group = {
+        one.id: one.utterances[0].attributes["session"] if has_sessions else " + ".join(sorted(one.speakers))
+        for one in dialogues
+    }
+    try:
+        part = by_fractions(sorted(set(group.values())), {"train": 1 - dev_share, "dev": dev_share}, seed)
+    except CorpusError as error:
+        kind = "sessions" if has_sessions else "speakers, or groups of them"
+        raise CorpusError(
+            f"reader cross-corpus: train ({corpus.name}) has only {len(set(group.values()))} {kind}, so that a "
+            f"dev_share of {dev_share} would be none; raise it, or use a corpus with splits train and dev"
+        ) from error
+    return {name: tuple(one for one in dialogues if part[group[one.id]] == name) for name in ("train", "dev")}
+
+
+def _shared_map(first: Corpus, second: Corpus, label_map: Mapping[str, str] | None) -> dict[str, str]:
+    """Label → shared class.
+
+    Raises:
+        ConfigError: an empty map, or classes that one corpus has no label for: in its turns they would never be right,
+            and count in every average over classes.
+        CorpusError: nothing in common.
+    """
+    if label_map is None:
+        common = [label for label in first.label_set if label in second.label_set.labels]
+        if not common:
+            raise CorpusError(
+                f"reader cross-corpus: {first.name} ({', '.join(first.label_set)}) and {second.name} "
+                f"({', '.join(second.label_set)}) have no label in common; map them with option label_map"
+            )
+        return {label: label for label in common}
+    shared = {str(label): str(name) for label, name in label_map.items()}
+    problems = []
+    for corpus in (first, second):
+        reached = {shared[label] for label in corpus.label_set if label in shared}
+        problems += [
+            f"class {name!r} has no label of {corpus.name} ({', '.join(corpus.label_set)}); map one to it, or drop it"
+            for name in dict.fromkeys(shared.values())
+            if name not in reached
+        ]
+    if problems or not shared:
+        found = problems or ["names no label"]
+        raise ConfigError(*(f"reader cross-corpus: label_map: {problem}" for problem in found))
+    return shared
+
+
+def _ordered(shared: Mapping[str, str], order: Sequence[str] | None) -> tuple[str, ...]:
+    classes = tuple(dict.fromkeys(shared.values()))
+    if order is None:
+        return classes
+    if sorted(order) != sorted(classes):
+        raise ConfigError(
+            f"reader cross-corpus: label_order {', '.join(order)}: expected each of {', '.join(classes)} once"
+        )
+    return tuple(order)
+
+
+def _mapped(
+    dialogues: Sequence[Dialogue], shared: Mapping[str, str], split: str, warnings: list[str]
+) -> tuple[Dialogue, ...]:
+    """The dialogues of a split under shared labels and ids; a sentence about what is left out is added to warnings."""
+    turns = [turn for dialogue in dialogues for turn in dialogue]
+    left = Counter(turn.label for turn in turns if turn.label is not None and turn.label not in shared)
+    renamed = (
+        Dialogue(f"{split}/{one.id}", tuple(_mapped_turn(turn, shared, split) for turn in one)) for one in dialogues
+    )
+    kept = tuple(one for one in renamed if any(turn.label or turn.votes for turn in one))
+    if left:
+        counts = ", ".join(f"{label} {count}" for label, count in left.most_common())
+        warnings.append(
+            f"{split}: {left.total()} of {len(turns)} utterances left out, labels outside the map ({counts})"
+        )
+    if len(kept) < len(dialogues):
+        warnings.append(f"{split}: {len(dialogues) - len(kept)} of {len(dialogues)} dialogues keep no label: left out")
+    return kept
+
+
+def _mapped_turn(turn: Utterance, shared: Mapping[str, str], split: str) -> Utterance:
+    name = f"{split}/{turn.id}"
+    if turn.label is not None and turn.label not in shared:
+        return replace(turn, id=name, label=None, votes=None)  # the rest of its votes would teach what it is not
+    votes: dict[str, float] = {}
+    for voted, count in (turn.votes or {}).items():
+        if voted in shared:
+            votes[shared[voted]] = votes.get(shared[voted], 0.0) + count
+    label = None if turn.label is None else shared[turn.label]
+    return replace(turn, id=name, label=label, votes=votes if any(votes.values()) else None)

@@ -1,0 +1,152 @@
+from collections import Counter
+
+import pytest
+
+from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
+from dialogue_ser.errors import ConfigError, CorpusError
+
+ACTED = ("happy", "angry", "sad", "bored")
+TALK = ("joy", "anger", "sadness", "neutral", "disgust")
+SHARED = {"happy": "joy", "joy": "joy", "angry": "anger", "anger": "anger", "sad": "sadness", "sadness": "sadness"}
+
+
+def turn(name, speaker, label, votes=None, **attributes):
+    return Utterance(id=f"all/{name}", speaker=speaker, label=label, text=name, votes=votes, attributes=attributes)
+
+
+def read_acted(path=None, labels="emotion", sessions=False, n_speakers=5):
+    """Single turns of five speakers, every emotion twice each."""
+    turns = (
+        turn(f"{who}{label}{i}", who, label, **({"session": who} if sessions else {}))
+        for who in "ABCDE"[:n_speakers]
+        for label in ACTED
+        for i in range(2)
+    )
+    dialogues = tuple(Dialogue(one.id, (one,)) for one in turns)
+    return Corpus(name="acted", label_set=LabelSet(labels, ACTED), splits={"all": dialogues}, warnings=("odd",))
+
+
+def read_talk(path=None, labels="emotion"):
+    """A dialogue with a turn outside the map, one whose turns all are, one with votes."""
+    one = Dialogue("all/d1", (turn("d1_0", "X", "joy"), turn("d1_1", "Y", "disgust", {"disgust": 2, "joy": 1})))
+    two = Dialogue("all/d2", (turn("d2_0", "X", "neutral"), turn("d2_1", "Y", "neutral")))
+    votes = {"anger": 2.0, "sadness": 1.0, "neutral": 3.0}
+    three = Dialogue("all/d3", (turn("d3_0", "X", "anger", votes), turn("d3_1", "Y", None)))
+    return Corpus(name="talk", label_set=LabelSet(labels, TALK), splits={"all": (one, two, three)})
+
+
+def read_split(path=None, labels="emotion"):
+    """A corpus with splits of its own."""
+    splits = {
+        split: (Dialogue(f"{split}/{label}", (Utterance(id=f"{split}/{label}", speaker="Z", label=label, text="t"),)),)
+        for split, label in (("train", "joy"), ("dev", "anger"), ("test", "sadness"))
+    }
+    return Corpus(name="split", label_set=LabelSet(labels, TALK), splits=splits)
+
+
+def spec(function, **options):
+    return {"reader": f"{__name__}:{function.__name__}", "options": options}
+
+
+@pytest.fixture(autouse=True)
+def _readers(monkeypatch):
+    """pytest's importlib mode names this module as no import can: the readers are found by their plain names."""
+    from dialogue_ser.corpus import readers
+
+    functions = {f"{__name__}:{one.__name__}": one for one in (read_acted, read_talk, read_split)}
+    real = readers.reader_function
+    monkeypatch.setattr(readers, "reader_function", lambda name: functions.get(name) or real(name))
+
+
+def read(**options):
+    given = {"train": spec(read_acted), "test": spec(read_talk), "label_map": SHARED}
+    return read_corpus("cross-corpus", **{**given, **options})
+
+
+def test_test_is_the_whole_second_corpus_and_dev_some_speakers_of_the_first():
+    corpus = read()
+    assert corpus.label_set.labels == ("joy", "anger", "sadness")
+    assert [turn.id for turn in utterances(corpus.split("test"))][:2] == ["test/all/d1_0", "test/all/d1_1"]
+    speakers = {part: {turn.speaker for turn in utterances(corpus.split(part))} for part in ("train", "dev")}
+    assert (len(speakers["train"]), len(speakers["dev"])) == (4, 1)
+    assert speakers["train"] | speakers["dev"] == set("ABCDE")
+    counts = Counter(turn.label for part in ("train", "dev") for turn in utterances(corpus.split(part)))
+    assert counts == {"joy": 10, "anger": 10, "sadness": 10}
+    assert (corpus.name, "odd" in corpus.warnings) == ("acted-to-talk", True)
+
+
+def test_labels_outside_the_map_are_left_out_and_counted_and_stay_as_context():
+    corpus = read()
+    test = {turn.id.removeprefix("test/all/"): turn for turn in utterances(corpus.split("test"))}
+    assert {name: turn.label for name, turn in test.items()} == {
+        "d1_0": "joy", "d1_1": None, "d3_0": "anger", "d3_1": None
+    }  # fmt: skip
+    assert test["d1_1"].votes is None  # its one vote for joy would teach what it is not
+    assert test["d3_0"].votes == {"anger": 2.0, "sadness": 1.0}
+    assert "test: 3 of 6 utterances left out, labels outside the map (neutral 2, disgust 1)" in corpus.warnings
+    assert "test: 1 of 3 dialogues keep no label: left out" in corpus.warnings
+    assert "dev: 2 of 8 utterances left out, labels outside the map (bored 2)" in corpus.warnings
+
+
+def test_several_labels_may_become_one_class_and_the_order_can_be_given():
+    both = {**SHARED, "bored": "sadness"}
+    corpus = read(label_map=both, label_order=["sadness", "joy", "anger"])
+    assert corpus.label_set.labels == ("sadness", "joy", "anger")
+    train = Counter(turn.label for turn in utterances(corpus.split("train")))
+    assert train == {"sadness": 16, "joy": 8, "anger": 8}
+    with pytest.raises(ConfigError, match="expected each of joy, anger, sadness once"):
+        read(label_order=["joy", "anger"])
+
+
+def test_one_map_serves_many_corpora_and_says_what_it_names_in_vain():
+    corpus = read(label_map={**SHARED, "hapy": "joy"})
+    assert "label_map: hapy: a label of neither corpus" in corpus.warnings
+    assert corpus.label_set.labels == ("joy", "anger", "sadness")
+
+
+def test_without_a_map_the_labels_both_have_are_shared():
+    corpus = read(train=spec(read_split), label_map=None)
+    assert corpus.label_set.labels == TALK
+    with pytest.raises(CorpusError, match="have no label in common"):
+        read(label_map=None)
+
+
+def test_own_train_and_dev_are_used_and_the_first_corpus_own_test_is_not():
+    corpus = read(train=spec(read_split))
+    assert [turn.id for split in corpus.splits.values() for turn in utterances(split)][:2] == [
+        "train/train/joy", "dev/dev/anger"
+    ]  # fmt: skip
+    assert [turn.id for turn in utterances(read(train=spec(read_acted), test=spec(read_split)).split("test"))] == [
+        "test/train/joy", "test/dev/anger", "test/test/sadness"
+    ]  # fmt: skip
+
+
+def test_sessions_are_held_out_whole_and_the_seed_draws_them():
+    found = {
+        seed: {turn.speaker for turn in utterances(read(train=spec(read_acted, sessions=True), seed=seed).split("dev"))}
+        for seed in range(6)
+    }
+    assert all(len(speakers) == 1 for speakers in found.values())
+    assert len(set().union(*found.values())) > 1
+    with pytest.raises(CorpusError, match=r"has only 2 sessions, so that a dev_share of 0\.2 would be none"):
+        read(train=spec(read_acted, sessions=True, n_speakers=2))
+    assert read(train=spec(read_acted, sessions=True, n_speakers=2), dev_share=0.5).split("dev")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"train": None}, "option train is missing"),
+        ({"test": {"path": "x"}}, "option test is missing"),
+        ({"test": {"reader": "nemo", "label": "x"}}, "unknown setting 'label'; did you mean 'labels'"),
+        ({"label_map": {**SHARED, "bored": "boredom"}}, r"class 'boredom' has no label of talk \(joy, anger"),
+        ({"label_map": {}}, "names no label"),
+        ({"dev_share": 1.0}, "expected a share between 0 and 1"),
+        ({"test": spec(read_acted)}, "are the same utterances"),
+        ({"path": "x"}, "give their paths in options train and test"),
+    ],
+)
+def test_what_cannot_be_joined_is_told(options, said):
+    with pytest.raises(ConfigError, match=said):
+        read(**options)
