@@ -95,7 +95,7 @@ def write_iemocap(folder: Path, missing: Collection[str] = ()) -> Path:
 
 def turn_seconds(place: int) -> tuple[float, float]:
     """Start and end of the turn at a place of its dialogue: every fourth begins before the one before it has ended."""
-    start = 2.0 + 1.25 * place - (0.75 if place % 4 == 3 else 0)
+    start = 2.0 + 1.25 * place - (1.0 if place % 4 == 3 else 0)
     return start, start + (1.0, 0.75, 0.5, 0.625)[place % 4]
 
 
