@@ -13,6 +13,7 @@ from dialogue_ser.encoders.meanpool import MeanPool
 from dialogue_ser.encoders.textcnn import TextCNN
 from dialogue_ser.encoders.transformer import Transformer
 from dialogue_ser.encoders.vector import VectorInput
+from dialogue_ser.encoders.vgg import VGG
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.features.registry import find_target
@@ -23,6 +24,7 @@ TRAINED_ENCODERS: dict[str, type[TrainedEncoder]] = {
     "meanpool": MeanPool,
     "layer-mix": LayerMix,
     "conv-attention": ConvAttention,
+    "vgg": VGG,
     "gru-attention": GruAttention,
 }
 

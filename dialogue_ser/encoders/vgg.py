@@ -1,11 +1,11 @@
 """A VGG-like CNN over log-mel images, trained with the model: the acoustic branch of system E2."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from dialogue_ser.encoders.base import TrainedEncoder, is_valid
@@ -24,7 +24,7 @@ class VGGConfig:
         linear_dims: sizes of the linear layers, the last of which is the utterance vector.
         dropout: behind each linear layer.
         negative_slope: of LeakyReLU (torch's).
-        batch_norm: between each convolution and its pooling; not in the document.
+        batch_norm: behind each pooling; not in the document.
     """
 
     channels: int = 1
@@ -56,7 +56,7 @@ class VGG(TrainedEncoder):
     it gives the same behind the pooling, for a quarter of the work.
 
     Each image gives what it would alone: beyond its end lie zeros for a convolution and nothing for a pooling. Images
-    of like length share a pass, so that little padding is computed; batch norm wants them all in one while training.
+    of like length share a pass, so that little padding is computed.
 
     Args:
         config: options.
@@ -77,13 +77,13 @@ class VGG(TrainedEncoder):
             raise ConfigError(f"vgg: {dim} features are not {config.channels} channels of equally many; set channels")
         self.config = config
         widths = [config.channels, *config.widths]
-        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
+        convolutions = [nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths)]
+        self.convolutions = nn.ModuleList(convolutions)
         self.norms = nn.ModuleList(FrameBatchNorm(width) for width in config.widths if config.batch_norm)
         n_bands = dim // config.channels
-        for convolution in self.convolutions:
+        for convolution in convolutions:
             n_bands = -(-n_bands // 2)
             nn.init.kaiming_normal_(convolution.weight, a=config.negative_slope)
-            nn.init.zeros_(convolution.bias)
         dims = [widths[-1] * n_bands, *config.linear_dims]
         self.linear = nn.Sequential(
             *(
@@ -101,52 +101,83 @@ class VGG(TrainedEncoder):
     ) -> Float[Tensor, "row out"]:
         """One vector per image."""
         order, ends = forward_passes(host_lengths_N.tolist())
-        if self.norms and self.training:
-            ends = [len(order)]
         order_N = torch.tensor(order).to(values_NL.device)
         values_NL, lengths_N = values_NL.index_select(0, order_N), lengths_N.index_select(0, order_N)
-        pooled = []
+        passes = []
         for start, stop in pairwise([0, *ends]):
             host_lengths = host_lengths_N[order[start:stop]].clamp_min(1).tolist()
-            pooled.append(self._pooled(values_NL[start:stop, : host_lengths[0]], lengths_N[start:stop], host_lengths))
-        out_ND: Tensor = self.linear(torch.cat(pooled))
+            x_NLF = values_NL[start:stop, : host_lengths[0]]
+            passes.append(_Images.of(x_NLF, lengths_N[start:stop], host_lengths, self.config.channels))
+        for i, convolution in enumerate(self.convolutions):
+            passes = [images.with_map(convolution(images.x_NKLF)).halved() for images in passes]
+            if self.norms:
+                passes = _normalised(passes, self.norms[i])
+            passes = [images.rectified(self.config.negative_slope) for images in passes]
+        out_ND: Tensor = self.linear(torch.cat([images.mean() for images in passes]))
         return torch.zeros_like(out_ND).index_copy(0, order_N, out_ND)
 
-    def _pooled(
-        self, values_NLF: Float[Tensor, "row length feature"], lengths_N: Int[Tensor, " row"], host_lengths: list[int]
-    ) -> Float[Tensor, "row pooled"]:
-        """What the convolutions see in images sorted from long to short, averaged over time."""
-        channels, slope = self.config.channels, self.config.negative_slope
-        x_NLF = values_NLF.masked_fill(~is_valid(lengths_N, values_NLF.shape[1])[..., None], 0.0)
-        x_NKLF = x_NLF.unflatten(2, (channels, -1)).transpose(1, 2)
-        x_NKLF = x_NKLF.to(memory_format=torch.channels_last)  # half the time on a CPU
-        lengths_N = lengths_N.clamp_min(1)
-        for i, convolution in enumerate(self.convolutions):
-            x_NKLF = convolution(x_NKLF)
-            if self.norms:
-                x_NKLF = _normalised(x_NKLF, lengths_N, self.norms[i])
-            x_NKLF = nn.functional.max_pool2d(_ended(x_NKLF, lengths_N, host_lengths), 2, ceil_mode=True)
-            lengths_N, host_lengths = (lengths_N + 1) // 2, [(length + 1) // 2 for length in host_lengths]
-            is_beyond_NL = ~is_valid(lengths_N, x_NKLF.shape[2])
-            x_NKLF = nn.functional.leaky_relu(x_NKLF, slope).masked_fill(is_beyond_NL[:, None, :, None], 0.0)
-        return (x_NKLF.sum(2) / lengths_N[:, None, None]).flatten(1)
+
+@dataclass(frozen=True)
+class _Images:
+    """Images or maps that share a pass, from long to short.
+
+    Args:
+        x_NKLF: row, channel, frame, band.
+        lengths_N: frames per row, at least 1.
+        host_lengths: the same on the CPU.
+    """
+
+    x_NKLF: Float[Tensor, "row channel length band"]
+    lengths_N: Int[Tensor, " row"]
+    host_lengths: list[int]
+
+    @classmethod
+    def of(
+        cls, x_NLF: Float[Tensor, "row length feature"], lengths_N: Tensor, host_lengths: list[int], channels: int
+    ) -> "_Images":
+        """From frames of channel behind channel; 0 beyond each row's end."""
+        x_NLF = x_NLF.masked_fill(~is_valid(lengths_N, x_NLF.shape[1])[..., None], 0.0)
+        x_NKLF = x_NLF.view(*x_NLF.shape[:2], channels, -1).transpose(1, 2)
+        # The channels of a place side by side: half the time on a CPU.
+        return cls(x_NKLF.to(memory_format=torch.channels_last), lengths_N.clamp_min(1), host_lengths)
+
+    @property
+    def is_frame_NL(self) -> Bool[Tensor, "row length"]:
+        """False beyond each row's end."""
+        return is_valid(self.lengths_N, self.x_NKLF.shape[2])
+
+    def with_map(self, x_NKLF: Tensor) -> "_Images":
+        """Another map of the same frames."""
+        return replace(self, x_NKLF=x_NKLF)
+
+    def halved(self) -> "_Images":
+        """Max-pooled by 2; a window that overhangs a row's end takes what there is."""
+        x_NKLF, n_rows = self.x_NKLF, len(self.host_lengths)
+        n_whole = self.host_lengths.count(x_NKLF.shape[2])
+        rows_N = torch.arange(n_whole, n_rows, device=x_NKLF.device)
+        x_NKLF[rows_N, :, self.lengths_N[n_whole:]] = -torch.inf  # windows that hold a valid frame reach no further
+        x_NKLF = nn.functional.max_pool2d(x_NKLF, 2, ceil_mode=True)
+        return _Images(x_NKLF, (self.lengths_N + 1) // 2, [(length + 1) // 2 for length in self.host_lengths])
+
+    def rectified(self, slope: float) -> "_Images":
+        """LeakyReLU, and 0 beyond each row's end."""
+        x_NKLF = nn.functional.leaky_relu(self.x_NKLF, slope)
+        return self.with_map(x_NKLF.masked_fill(~self.is_frame_NL[:, None, :, None], 0.0))
+
+    def mean(self) -> Float[Tensor, "row pooled"]:
+        """Mean over time; what lies beyond the rows' ends is 0."""
+        return (self.x_NKLF.sum(2) / self.lengths_N[:, None, None]).flatten(1)
 
 
-def _ended(
-    x_NKLF: Float[Tensor, "row channel length band"], lengths_N: Int[Tensor, " row"], host_lengths: list[int]
-) -> Float[Tensor, "row channel length band"]:
-    """The first frame beyond each image's end is −∞, so that a pooling window that reaches it takes the others."""
-    n_whole = host_lengths.count(x_NKLF.shape[2])
-    rows_N = torch.arange(n_whole, len(host_lengths), device=x_NKLF.device)
-    x_NKLF[rows_N, :, lengths_N[n_whole:]] = -torch.inf
-    return x_NKLF
-
-
-def _normalised(
-    x_NKLF: Float[Tensor, "row channel length band"], lengths_N: Int[Tensor, " row"], norm: nn.Module
-) -> Float[Tensor, "row channel length band"]:
-    """Batch norm per channel over the valid frames' bands."""
-    x_NLFK = x_NKLF.permute(0, 2, 3, 1)
-    is_valid_NL = is_valid(lengths_N, x_NLFK.shape[1]).repeat_interleave(x_NLFK.shape[2], dim=1)
-    normal_NLK: Tensor = norm(x_NLFK.flatten(1, 2), is_valid_NL)
-    return normal_NLK.view(x_NLFK.shape).permute(0, 3, 1, 2)
+def _normalised(passes: list[_Images], norm: nn.Module) -> list[_Images]:
+    """Batch norm per channel over the valid places of all passes."""
+    maps = [images.x_NKLF.permute(0, 2, 3, 1) for images in passes]
+    is_valid_1V = torch.cat(
+        [images.is_frame_NL.repeat_interleave(x.shape[2]) for images, x in zip(passes, maps, strict=True)]
+    )[None]
+    normal_1VK: Tensor = norm(torch.cat([x.flatten(0, 2) for x in maps])[None], is_valid_1V)
+    pieces = torch.split(normal_1VK[0], [x[..., 0].numel() for x in maps])
+    return [
+        images.with_map(piece.view(x.shape).permute(0, 3, 1, 2))
+        for images, piece, x in zip(passes, pieces, maps, strict=True)
+    ]

@@ -112,8 +112,8 @@ def test_batch_norm_of_images_of_one_length_is_torchs():
     image = x[0][:, None]
     found = model(x, lengths, present)[0]
     for convolution, norm in zip(model.convolutions, theirs, strict=True):
-        image = nn.functional.leaky_relu(norm(convolution(image)), 0.01)
-        image = nn.functional.max_pool2d(image, 2, ceil_mode=True)
+        image = nn.functional.max_pool2d(convolution(image), 2, ceil_mode=True)
+        image = nn.functional.leaky_relu(norm(image), 0.01)
     torch.testing.assert_close(found, model.linear(image.mean(2).flatten(1)), rtol=0, atol=1e-10)
     for norm, other in zip(model.norms, theirs, strict=True):
         torch.testing.assert_close(norm.running_var, other.running_var)
@@ -127,7 +127,10 @@ def test_batch_norm_counts_valid_frames_alone_and_all_images_together():
     x[0, 1, 3:], x[0, 2, 17:] = 1e6, -1e6
     torch.testing.assert_close(model(x, lengths, present), found, rtol=0, atol=1e-12)
     first = model.convolutions[0]
-    bare = [first(row[None, None, :n])[0].flatten(1) for row, n in zip(x[0], (40, 3, 17), strict=True)]
+    bare = [
+        nn.functional.max_pool2d(first(row[None, None, :n]), 2, ceil_mode=True)[0].flatten(1)
+        for row, n in zip(x[0], (40, 3, 17), strict=True)
+    ]
     seen_KV = torch.cat(bare, dim=1)
     fresh, _ = with_batch_norm()
     fresh(x, lengths, present)
