@@ -48,6 +48,7 @@ TESTED_IN = {
     "media/hashing.py": ("media/test_decode.py", "seen beside decode"),
     "media/riff.py": ("media/test_truncated.py", "one of the formats tested there"),
     "nn/history.py": ("nn/test_recurrence.py", "one recurrence in several files"),
+    "nn/lora.py": ("encoders/test_transformer.py", "seen through the encoder that offers it"),
     "nn/turn.py": ("nn/test_recurrence.py", "one recurrence in several files"),
     "report/html.py": ("report/test_page.py", "pieces of the page"),
     "report/sections.py": ("report/test_page.py", "pieces of the page"),

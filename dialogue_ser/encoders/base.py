@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -27,6 +27,7 @@ class TrainedEncoder(nn.Module):
         front_end: what it reads: ``words`` (word ids by a vocabulary from train), ``subwords`` (ids by a pretrained
             tokenizer) or ``frames`` of a frozen encoder.
         takes_vectors: whether one of ``frames`` also reads a frozen encoder's vectors, as one frame each.
+        gives_frames: whether it also gives a state per value (``encode_frames``), for models that read frames.
         Config: its options.
         out_dim: D of its output.
         attention_stride: frames or tokens for which one step of ``attention_maps`` stands.
@@ -36,6 +37,7 @@ class TrainedEncoder(nn.Module):
     description: ClassVar[str]
     front_end: ClassVar[FrontEnd]
     takes_vectors: ClassVar[bool] = False
+    gives_frames: ClassVar[bool] = False
     Config: ClassVar[type[Any]]
     out_dim: int
     attention_stride: int = 1
@@ -63,6 +65,15 @@ class TrainedEncoder(nn.Module):
             host_lengths_N: the same on the CPU: sizes that depend on lengths are asked here, because asking a GPU would
                 wait for everything it has yet to do.
         """
+        raise NotImplementedError
+
+    def encode_frames(
+        self,
+        values_NL: Shaped[Tensor, "row length *feature"],
+        lengths_N: Int[Tensor, " row"],
+        host_lengths_N: Int[Tensor, " row"],
+    ) -> Float[Tensor, "row length out"]:
+        """One state per value where ``gives_frames``; arguments as of ``encode_rows``, junk beyond a row's length."""
         raise NotImplementedError
 
     def attention_maps(
@@ -102,23 +113,57 @@ class TrainedEncoder(nn.Module):
         """
         if lengths_BT is None:
             values_BTL, lengths_BT = values_BTL[:, :, None], is_present_BT.long()
+        rows = _PresentRows.of(values_BTL, lengths_BT, is_present_BT)
+        if rows is None:
+            return self._nothing(values_BTL, *is_present_BT.shape)
+        rows_ND = self.encode_rows(rows.values_NL, rows.lengths_N, rows.host_lengths_N)
+        if rows_ND.shape != (len(rows.row_N), self.out_dim):
+            raise FeatureError(
+                f"trained encoder {type(self).__qualname__}: was given {len(rows.row_N)} rows and gave an array of "
+                f"shape {tuple(rows_ND.shape)}; encode_rows must give one vector of out_dim for every row: "
+                f"({len(rows.row_N)}, {self.out_dim})"
+            )
+        out_MD = rows_ND.new_zeros(is_present_BT.numel(), self.out_dim).index_copy(0, rows.row_N, rows_ND)
+        return out_MD.view(*is_present_BT.shape, self.out_dim)
+
+    def frames(
+        self,
+        values_BTL: Shaped[Tensor, "batch turn length *feature"],
+        lengths_BT: Int[Tensor, "batch turn"],
+        is_present_BT: Bool[Tensor, "batch turn"],
+    ) -> Float[Tensor, "batch turn state out"]:
+        """One state per value of every turn, as many places as the longest turn has; arguments as of ``forward``."""
+        rows = _PresentRows.of(values_BTL, lengths_BT, is_present_BT)
+        if rows is None:
+            return self._nothing(values_BTL, *is_present_BT.shape, 1)
+        x_NLD = self.encode_frames(rows.values_NL, rows.lengths_N, rows.host_lengths_N)
+        out_MLD = x_NLD.new_zeros(is_present_BT.numel(), *x_NLD.shape[1:]).index_copy(0, rows.row_N, x_NLD)
+        return out_MLD.view(*is_present_BT.shape, *x_NLD.shape[1:])
+
+    def _nothing(self, values: Tensor, *shape: int) -> Tensor:
+        like = values if values.is_floating_point() else next(self.parameters())
+        return like.new_zeros(*shape, self.out_dim)
+
+
+class _PresentRows(NamedTuple):
+    """The turns that are computed, as ``encode_rows`` takes them, and where they stand in the flattened ``[B·T]``."""
+
+    row_N: Tensor
+    values_NL: Tensor
+    lengths_N: Tensor
+    host_lengths_N: Tensor
+
+    @classmethod
+    def of(cls, values_BTL: Tensor, lengths_BT: Tensor, is_present_BT: Tensor) -> "_PresentRows | None":
+        """None where no turn is present."""
         is_present_M = is_present_BT.cpu().flatten()
         host_lengths_N = lengths_BT.cpu().flatten()[is_present_M]
         if len(host_lengths_N) == 0:
-            out_like = values_BTL if values_BTL.is_floating_point() else next(self.parameters())
-            return out_like.new_zeros(*is_present_BT.shape, self.out_dim)
+            return None
         rows = is_present_M.nonzero()[:, 0]
         row_N, lengths_N = send([rows.numpy(), host_lengths_N.numpy()], values_BTL.device)
         values_NL = values_BTL.flatten(0, 1).index_select(0, row_N)[:, : int(host_lengths_N.max())]
-        rows_ND = self.encode_rows(values_NL, lengths_N, host_lengths_N)
-        if rows_ND.shape != (len(rows), self.out_dim):
-            raise FeatureError(
-                f"trained encoder {type(self).__qualname__}: was given {len(rows)} rows and gave an array of shape "
-                f"{tuple(rows_ND.shape)}; encode_rows must give one vector of out_dim for every row: "
-                f"({len(rows)}, {self.out_dim})"
-            )
-        out_MD = rows_ND.new_zeros(len(is_present_M), self.out_dim).index_copy(0, row_N, rows_ND)
-        return out_MD.view(*is_present_BT.shape, self.out_dim)
+        return cls(row_N, values_NL, lengths_N, host_lengths_N)
 
 
 def is_valid(lengths_N: Int[Tensor, " row"], longest: int) -> Bool[Tensor, "row length"]:

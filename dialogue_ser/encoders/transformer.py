@@ -1,6 +1,5 @@
 """A transformers text encoder trained end to end with the dialogue model: fully, its upper layers, or through LoRA."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,8 +10,9 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from dialogue_ser.encoders.base import TrainedEncoder, is_valid
-from dialogue_ser.errors import ConfigError, MissingDataError
+from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.hf_loading import PACKAGED, HfSource, bare_model
+from dialogue_ser.nn.lora import with_lora
 from dialogue_ser.nn.token_rows import JoinedRows, Piece, forward_passes
 
 # What configurations call dropout on hidden states and on attention weights.
@@ -99,6 +99,7 @@ class Transformer(TrainedEncoder):
     name = "transformer"
     description = "any transformers text model, fine-tuned with the dialogue model; dialogue context, LoRA"
     front_end = "subwords"
+    gives_frames = True
     Config = TransformerConfig
 
     def __init__(self, config: TransformerConfig, dim: int) -> None:
@@ -120,7 +121,10 @@ class Transformer(TrainedEncoder):
         self.out_dim = int(model.config.hidden_size)
         if config.gradient_checkpointing:
             _compute_again(model)
-        self.model: Any = _with_lora(model, config) if config.lora_rank else model
+        if config.lora_rank:
+            targets, rank, alpha = config.lora_targets, config.lora_rank, config.lora_alpha
+            model = with_lora(model, rank=rank, alpha=alpha, dropout=config.lora_dropout, targets=targets)
+        self.model: Any = model
         self.model.train()  # from_pretrained gives models in eval mode
         if config.freeze_layers:
             depths = self.depths()
@@ -147,6 +151,35 @@ class Transformer(TrainedEncoder):
         host_lengths_N: Int[Tensor, " row"],
     ) -> Float[Tensor, "row out"]:
         """One vector per row of ``2 · id + is_own``."""
+        order_N, pieces = self._pieces(values_NL, lengths_N, host_lengths_N)
+        states = self._states(pieces)
+        pooled_ND = torch.cat([self._pooled(piece, x_NLD) for piece, x_NLD in zip(pieces, states, strict=True)])
+        out_ND: Tensor = self.dropout(pooled_ND)
+        return torch.zeros_like(out_ND).index_copy(0, order_N, out_ND)
+
+    def encode_frames(
+        self,
+        values_NL: Int[Tensor, "row length"],
+        lengths_N: Int[Tensor, " row"],
+        host_lengths_N: Int[Tensor, " row"],
+    ) -> Float[Tensor, "row length out"]:
+        """States of all tokens a row was read with: special ones and neighbours too, as ``hf-text`` without pooling.
+
+        Raises:
+            ConfigError: whole dialogues are read, in which a turn has no row of its own.
+        """
+        if self.config.whole_dialogue:
+            raise ConfigError("transformer: whole_dialogue gives a turn's vector, not its tokens; leave it away")
+        order_N, pieces = self._pieces(values_NL, lengths_N, host_lengths_N)
+        longest = values_NL.shape[1]
+        states = [nn.functional.pad(x_NLD, (0, 0, 0, longest - x_NLD.shape[1])) for x_NLD in self._states(pieces)]
+        out_NLD: Tensor = self.dropout(torch.cat(states))
+        return torch.zeros_like(out_NLD).index_copy(0, order_N, out_NLD)
+
+    def _pieces(
+        self, values_NL: Tensor, lengths_N: Tensor, host_lengths_N: Tensor
+    ) -> tuple[Int[Tensor, " row"], list[Piece]]:
+        """Rows of like length share a piece; and which row each of theirs is."""
         order, ends = forward_passes(host_lengths_N.tolist())
         order_N = torch.tensor(order).to(values_NL.device)
         values_NL, lengths_N = values_NL.index_select(0, order_N), lengths_N.index_select(0, order_N)
@@ -155,10 +188,7 @@ class Transformer(TrainedEncoder):
             longest, shortest = int(host_lengths_N[order[start]]), int(host_lengths_N[order[stop - 1]])
             is_token_NL = is_valid(lengths_N[start:stop], longest) if shortest < longest else None
             pieces.append(Piece.of(values_NL[start:stop, :longest], is_token_NL, self.padding_id))
-        states = self._states(pieces)
-        pooled_ND = torch.cat([self._pooled(piece, x_NLD) for piece, x_NLD in zip(pieces, states, strict=True)])
-        out_ND: Tensor = self.dropout(pooled_ND)
-        return torch.zeros_like(out_ND).index_copy(0, order_N, out_ND)
+        return order_N, pieces
 
     def forward(
         self,
@@ -256,31 +286,3 @@ def _compute_again(model: Any) -> None:
     # It also has the embeddings' output ask for gradients, which layers that are frozen would pass on for nothing.
     if hasattr(model, "_require_grads_hook"):
         model.disable_input_require_grads()
-
-
-def _with_lora(model: Any, config: TransformerConfig) -> Any:
-    """The model with LoRA's matrices beside its linear layers, everything else frozen.
-
-    Raises:
-        MissingDataError: peft is not installed.
-        ConfigError: no module is called as a target.
-    """
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError:
-        raise MissingDataError("transformer: LoRA needs peft; pip install 'dialogue-ser[lora]'") from None
-    settings = LoraConfig(
-        r=config.lora_rank,
-        lora_alpha=config.lora_alpha,
-        lora_dropout=config.lora_dropout,
-        target_modules=list(config.lora_targets) or "all-linear",
-    )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by names that are going
-            return get_peft_model(model, settings)
-    except ValueError as error:
-        raise ConfigError(
-            f"transformer: lora_targets {list(config.lora_targets)} do not fit the model: {error}; name its modules "
-            "as they are called, e.g. [query, value], or leave them away"
-        ) from error

@@ -53,6 +53,27 @@ def test_a_vector_is_the_mean_of_the_turns_own_tokens(tiny_text_model):
         torch.testing.assert_close(out[0, i], reference(tiny_text_model, row, own), atol=1e-6, rtol=0)
 
 
+def test_models_that_read_frames_get_the_state_of_every_token(tiny_text_model):
+    from transformers import AutoModel
+
+    encoder, (values, lengths, present) = build(tiny_text_model).eval(), batch(own=slice(1, -1))
+    model = AutoModel.from_pretrained(tiny_text_model).eval()
+    present[0, 3] = False
+    out = encoder.frames(values, lengths, present)
+    assert out.shape == (1, len(ROWS), 9, encoder.out_dim)
+    for i, row in enumerate(ROWS):
+        expected = model(torch.tensor([row])).last_hidden_state[0]
+        torch.testing.assert_close(out[0, i, : len(row)], expected * (i != 3), atol=1e-6, rtol=0)
+    nothing = encoder.frames(values, lengths, present & False)
+    assert nothing.shape == (1, len(ROWS), 1, encoder.out_dim)
+    assert not nothing.any()
+
+
+def test_whole_dialogues_have_no_frames_of_one_turn(tiny_text_model):
+    with pytest.raises(ConfigError, match="whole_dialogue gives a turn's vector"):
+        build(tiny_text_model, whole_dialogue=True).frames(*batch())
+
+
 def test_the_last_layers_and_the_first_token_can_be_taken(tiny_text_model):
     layers = build(tiny_text_model, last_layers=2).eval()(*batch())
     torch.testing.assert_close(layers[0, 2], reference(tiny_text_model, ROWS[2], layers=2), atol=1e-6, rtol=0)
