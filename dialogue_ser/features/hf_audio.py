@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from importlib.metadata import version
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -11,9 +10,10 @@ from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
 from dialogue_ser.errors import ConfigError, FeatureError, MediaError
 from dialogue_ser.features.api import Array, InputKind
 from dialogue_ser.features.audio_input import OnBad, decode_turn, problem_of, raise_if_bad
-from dialogue_ser.features.pretrained import Pretrained
+from dialogue_ser.features.hf_loading import SPEECH_MODEL, HfSource, library_versions, torch_device
 from dialogue_ser.features.speech_network import SpeechNetwork, load_network
 from dialogue_ser.features.traits import EncoderTraits
+from dialogue_ser.media.decode import decoder_versions
 
 Pooling = Literal["mean", "mean+std", "none"]
 LayerMerge = Literal["mean", "concat"]
@@ -92,7 +92,7 @@ class HfAudio:
         self.traits = EncoderTraits(context=(0, 0), reads=("audio",))
         self.n_masked = 0
         self.on_progress: Callable[[int], None] | None = None
-        self._pretrained = Pretrained(encoder="hf-audio", source=model, revision=revision)
+        self._source = HfSource(model, revision, who="hf-audio", kind=SPEECH_MODEL)
         self._layers = None if layers == "all" else tuple(int(layer) for layer in layers)
         self._merge = layer_merge
         self._pooling = pooling
@@ -113,7 +113,7 @@ class HfAudio:
             "chunk_seconds": self._chunk_seconds,
             "max_seconds": self._max_seconds,
             "dtype": self._dtype,
-            "versions": {name: version(name) for name in ("transformers", "torch", "soxr")},
+            "versions": {**library_versions(), **decoder_versions()},
         }
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
@@ -156,7 +156,7 @@ class HfAudio:
             rate = network.sample_rate_hz
             raise MediaError(
                 f"audio of {len(samples) / rate:.4f} s ({len(samples)} samples at {rate} Hz) is too short for "
-                f"{self._pretrained.source}, which needs at least {network.least_samples / rate:.4f} s "
+                f"{self._source.model}, which needs at least {network.least_samples / rate:.4f} s "
                 f"({network.least_samples} samples)"
             )
         return samples
@@ -199,7 +199,7 @@ class HfAudio:
         counts = [network.n_frames(len(piece)) for piece in pieces]
         if array.shape[1] < max(counts):
             raise FeatureError(
-                f"hf-audio: {self._pretrained.source} gave {array.shape[1]} frames for {len(pieces[-1])} samples, its "
+                f"hf-audio: {self._source.model} gave {array.shape[1]} frames for {len(pieces[-1])} samples, its "
                 f"configuration says {max(counts)}; its config.json does not describe its weights"
             )
         return [row[:count] for row, count in zip(array, counts, strict=True)]
@@ -227,28 +227,23 @@ class HfAudio:
         missing = [layer for layer in self._layers if not -n <= layer < n]
         if missing:
             raise FeatureError(
-                f"hf-audio: {self._pretrained.source} has hidden states 0 … {n - 1}, not {missing}; choose among them"
+                f"hf-audio: {self._source.model} has hidden states 0 … {n - 1}, not {missing}; choose among them"
             )
         return [layer % n for layer in self._layers]
 
     @cached_property
     def _identity(self) -> Mapping[str, Any]:
-        return self._pretrained.identity()
+        return self._source.fingerprint()
 
     @cached_property
     def _network(self) -> SpeechNetwork:
         # Layers above the highest one wanted are not computed; negative ones count from the end, which needs them all.
         is_known = self._layers is not None and min(self._layers) >= 0
-        return load_network(self._pretrained, max(self._layers) if is_known and self._layers else None)
+        return load_network(self._source, max(self._layers) if is_known and self._layers else None)
 
     @cached_property
     def _place(self) -> str:
-        import torch
-
-        has_gpu = torch.cuda.is_available()
-        device = ("cuda" if has_gpu else "cpu") if self._device == "auto" else self._device
-        if device.startswith("cuda") and not has_gpu:
-            raise ConfigError(f"hf-audio: device {device!r}, but torch sees no GPU; use cpu or auto")
+        device = torch_device(self._device, "hf-audio")
         if self._dtype != "float32" and not device.startswith("cuda"):
             raise ConfigError(f"hf-audio: dtype {self._dtype} is for a GPU; on {device} use float32")
         return device

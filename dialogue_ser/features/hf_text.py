@@ -9,7 +9,7 @@ import numpy as np
 from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
 from dialogue_ser.errors import ConfigError, FeatureError
 from dialogue_ser.features.api import Array, InputKind
-from dialogue_ser.features.hf_loading import HfSource, library_versions
+from dialogue_ser.features.hf_loading import HfSource, library_versions, torch_device
 from dialogue_ser.features.traits import EncoderTraits
 from dialogue_ser.features.turn_context import SpecialTokens, TurnTokens, TurnWindow, turn_sequences
 from dialogue_ser.features.words import ascii_quotes
@@ -144,15 +144,13 @@ class HfText:
             ids: list[list[int]] = self._tokenizer(texts, add_special_tokens=False)["input_ids"]
             return ids
 
-        limit = min(self._max_length, int(self._tokenizer.model_max_length))
         special = SpecialTokens.of(self._tokenizer)
         prepare = ascii_quotes if self._normalise_quotes else str
-        return turn_sequences(dialogues, self._window, tokenise, special, limit, prepare)
+        return turn_sequences(dialogues, self._window, tokenise, special, self._longest, prepare)
 
     def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         written = [ascii_quotes(text) if self._normalise_quotes else text for text in texts]
-        limit = min(self._max_length, int(self._tokenizer.model_max_length))
-        token_ids: list[list[int]] = self._tokenizer(written, truncation=True, max_length=limit)["input_ids"]
+        token_ids: list[list[int]] = self._tokenizer(written, truncation=True, max_length=self._longest)["input_ids"]
         return token_ids
 
     def _states(self, sequences: Sequence[TurnTokens]) -> Sequence[Array]:
@@ -210,13 +208,27 @@ class HfText:
     def _weights(self) -> Mapping[str, Any]:
         return self._source.fingerprint()
 
+    @property
+    def _longest(self) -> int:
+        """Tokens kept of an utterance.
+
+        Raises:
+            ConfigError: there is room for special tokens only, and all texts would be alike.
+        """
+        longest = min(self._max_length, int(self._tokenizer.model_max_length))
+        n_special = self._tokenizer.num_special_tokens_to_add()
+        if longest <= n_special:
+            raise ConfigError(
+                f"hf-text: max_length {longest} leaves no room for a text beside {n_special} special tokens; set it to "
+                f"at least {n_special + 1}"
+            )
+        return longest
+
     @cached_property
     def _tokenizer(self) -> Any:
         return self._source.tokenizer()
 
     @cached_property
     def _model(self) -> Any:
-        import torch
-
-        device = ("cuda" if torch.cuda.is_available() else "cpu") if self._device == "auto" else self._device
+        device = torch_device(self._device, "hf-text")
         return self._source.load().eval().to(device)

@@ -10,7 +10,7 @@ import numpy as np
 
 from dialogue_ser.errors import FeatureError
 from dialogue_ser.features.api import Array
-from dialogue_ser.features.pretrained import Pretrained
+from dialogue_ser.features.hf_loading import HfSource
 
 #: Networks on the raw waveform that share the front end of wav2vec2: convolutions, then a transformer.
 WAVEFORM_NETWORKS = (
@@ -54,11 +54,11 @@ class SpeechNetwork(Protocol):
         ...
 
 
-def load_network(pretrained: Pretrained, highest: int | None) -> SpeechNetwork:
+def load_network(source: HfSource, highest: int | None) -> SpeechNetwork:
     """The network of a folder or hub name, on the CPU.
 
     Args:
-        pretrained: where it is.
+        source: where it is.
         highest: hidden state above which nothing is computed; None = all are wanted.
 
     Raises:
@@ -66,22 +66,21 @@ def load_network(pretrained: Pretrained, highest: int | None) -> SpeechNetwork:
     """
     from transformers import AutoConfig, AutoFeatureExtractor
 
-    config = pretrained.load(AutoConfig)
+    config = source.part(AutoConfig)
     if config.model_type not in (*WAVEFORM_NETWORKS, "whisper"):
         raise FeatureError(
-            f"{pretrained.encoder}: {pretrained.source!r} is a model of type {config.model_type!r}; expected one of "
+            f"{source.who}: {source.model!r} is a model of type {config.model_type!r}; expected one of "
             f"{', '.join(WAVEFORM_NETWORKS)}, whisper; give a speech network (texts are read by hf-text)"
         )
-    extractor = pretrained.load(AutoFeatureExtractor)
+    extractor = source.part(AutoFeatureExtractor)
     wanted = "WhisperFeatureExtractor" if config.model_type == "whisper" else "Wav2Vec2FeatureExtractor"
     if type(extractor).__name__ != wanted:
         raise FeatureError(
-            f"{pretrained.encoder}: {pretrained.source!r} has settings of a {type(extractor).__name__}; a "
+            f"{source.who}: {source.model!r} has settings of a {type(extractor).__name__}; a "
             f"{config.model_type} model needs those of a {wanted}: save the model's own feature extractor beside it"
         )
-    if config.model_type == "whisper":
-        return WhisperNetwork(pretrained.load_model(), extractor, highest)
-    return WaveformNetwork(pretrained.load_model(), extractor, highest)
+    kind = WhisperNetwork if config.model_type == "whisper" else WaveformNetwork
+    return kind(source.load().eval(), extractor, highest)
 
 
 class WaveformNetwork:
@@ -155,7 +154,7 @@ class WhisperNetwork:
     """The encoder of Whisper: every input is padded with silence to its window (30 s), the clip's own frames count.
 
     Args:
-        model: AutoModel.
+        encoder: of AutoModel.
         extractor: WhisperFeatureExtractor.
         highest: hidden state above which nothing is computed; None = all are wanted.
 
@@ -166,8 +165,8 @@ class WhisperNetwork:
     needs_equal_lengths = False
     least_samples = 1
 
-    def __init__(self, model: Any, extractor: Any, highest: int | None) -> None:
-        config = model.config
+    def __init__(self, encoder: Any, extractor: Any, highest: int | None) -> None:
+        config = encoder.config
         if extractor.feature_size != config.num_mel_bins:
             raise FeatureError(
                 f"hf-audio: the feature extractor makes {extractor.feature_size} mel bands, the model reads "
@@ -177,7 +176,6 @@ class WhisperNetwork:
         self.n_hidden_states = config.encoder_layers + 1
         self._hop = 2 * int(extractor.hop_length)  # the second convolution halves the mel frames
         self._n_window = config.max_source_positions
-        encoder = model.get_encoder()
         if highest is not None:
             encoder.layers = _needed(encoder.layers, highest)
         self._encoder, self._extractor = encoder, extractor

@@ -15,6 +15,7 @@ from dialogue_ser.features.hf_audio import HfAudio
 from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.inference.pipeline import FeaturePipeline
+from dialogue_ser.media.decode import decoder_versions
 
 KINDS = (
     "wav2vec2-group",
@@ -184,6 +185,7 @@ def test_fingerprint_holds_everything_that_decides_the_output(speech_model):
     folder = str(speech_model("wav2vec2-group"))
     first = HfAudio(model=folder).fingerprint()
     json.dumps(first)
+    assert first["versions"].items() >= decoder_versions().items()
     assert HfAudio(model=folder, device="cpu", batch_size=3).fingerprint() == first
     for options in (
         {"layers": [1]},
@@ -207,8 +209,8 @@ def test_errors_name_the_option_the_layer_and_the_choice(speech_model, talk, mon
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="dtype float16 is for a GPU; on cpu use float32"):
         HfAudio(model=str(speech_model("whisper")), dtype="float16").encode([talk])
-    with pytest.raises(ConfigError, match="'cuda', but torch sees no GPU"):
-        HfAudio(model=str(speech_model("whisper")), device="cuda").encode([talk])
+    with pytest.raises(ConfigError, match="hf-audio: device 'cuda:99' cannot be used"):
+        HfAudio(model=str(speech_model("whisper")), device="cuda:99").encode([talk])
 
 
 def test_a_text_model_and_a_missing_folder_are_told_apart(tiny_text_model, talk, tmp_path):

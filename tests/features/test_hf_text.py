@@ -101,8 +101,13 @@ def test_errors_name_the_model_the_layer_and_the_choice(tiny_text_model, dialogu
     with pytest.raises(FeatureError, match=r"0 … 3, not \[9\]"):
         HfText(model=str(tiny_text_model), layers=[9]).encode([dialogue(["no"])])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FeatureError, match="holds neither"):
+    with pytest.raises(FeatureError, match=r"has no config\.json"):
         HfText(model=str(tmp_path / "empty")).fingerprint()
+    for options in ({"max_length": 2}, {"max_length": 1}):
+        with pytest.raises(ConfigError, match=r"no room for a text beside 2 special tokens; set it to at least 3"):
+            HfText(model=str(tiny_text_model), **options).encode([dialogue(["no"])])
+    with pytest.raises(ConfigError, match="device 'cuda:99' cannot be used"):
+        HfText(model=str(tiny_text_model), device="cuda:99").encode([dialogue(["no"])])
     (tmp_path / "empty" / "config.json").write_text("{}")
     with pytest.raises(FeatureError, match="cannot load"):
         HfText(model=str(tmp_path / "empty")).encode([dialogue(["no"])])

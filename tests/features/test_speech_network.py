@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from dialogue_ser.errors import FeatureError
-from dialogue_ser.features.pretrained import Pretrained
+from dialogue_ser.features.hf_loading import SPEECH_MODEL, HfSource
 from dialogue_ser.features.speech_network import load_network
 
 
 def load(folder, highest=None):
-    return load_network(Pretrained(encoder="hf-audio", source=str(folder)), highest)
+    return load_network(HfSource(str(folder), who="hf-audio", kind=SPEECH_MODEL), highest)
 
 
 def noise(n_samples: int) -> np.ndarray:
