@@ -49,7 +49,7 @@ def systems(out: Path, precision: str) -> tuple[System, ...]:
             group="finetuned",
             overrides={
                 "features.text.encoder": "precomputed",
-                "features.text.options": {"path": str(features_file(out).resolve()), "modality": "text"},
+                "features.text.options": {"path": str(features_file(out).resolve())},
             },
         ),
     )

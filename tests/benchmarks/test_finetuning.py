@@ -1,0 +1,56 @@
+"""The benchmark of fine-tuning does what it says at reduced size; no number of it is asserted."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def finetuning(monkeypatch, tmp_path):
+    """The benchmark with every preset at reduced size, its runs made in this process."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.setenv("DIALOGUE_SER_CACHE", str(tmp_path / "cache"))
+    from benchmarks import finetuning, meld
+    from dialogue_ser.training import presets
+    from dialogue_ser.training.smoke import smoke_config
+
+    load = presets.load_preset
+    monkeypatch.setattr(presets, "load_preset", lambda name: smoke_config(load(name), "dialogues", tmp_path / "nets"))
+
+    def train_here(systems, seeds, out, workers):
+        for seed in seeds:
+            for system in systems:
+                meld.train_one(system, seed, out)
+
+    monkeypatch.setattr(finetuning, "train_all", train_here)
+    return finetuning
+
+
+def test_it_runs_from_training_to_the_table(finetuning, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(finetuning, "MOST_SEEDS", {"end-to-end": 1})
+    monkeypatch.setattr(finetuning, "FOLDS", 2)
+    chosen = ["finetuned", "end-to-end", "cross-fitted"]
+    out = tmp_path / "runs"
+    assert finetuning.main(["--seeds", "2", "--systems", *chosen, "--precision", "no", "--out", str(out)]) == 0
+    result = json.loads((out / "finetuning.json").read_text())
+    assert [row["key"] for row in result["systems"]] == chosen
+    assert [row["seeds"] for row in result["systems"]] == [[1, 2], [1], [1, 2]]
+    assert [row["test"]["weighted_f1"]["n"] for row in result["systems"]] == [2, 1, 2]
+    assert (result["precision"], result["cross_fit"]["folds"]) == ("no", 2)
+    assert result["cross_fit"]["minutes"] > 0
+    assert "| TextMatching on cross-fitted vectors |" in capsys.readouterr().out
+    written = (out / "finetuned.parquet").stat().st_mtime_ns
+    assert finetuning.main(["--seeds", "2", "--systems", *chosen, "--precision", "no", "--out", str(out)]) == 0
+    assert (out / "finetuned.parquet").stat().st_mtime_ns == written, "what is finished is not done again"
+
+
+def test_every_row_names_a_preset_and_its_precision(finetuning):
+    from dialogue_ser.training.presets import preset_names
+
+    rows = finetuning.systems(Path("runs"), "bf16")
+    assert {row.preset for row in rows} <= set(preset_names())
+    assert [row.key for row in rows if row.overrides.get("training.precision") != "bf16"] == ["cross-fitted"]
+    assert set(finetuning.MOST_SEEDS) <= {row.key for row in rows}
