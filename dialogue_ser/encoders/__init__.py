@@ -5,6 +5,7 @@ from typing import get_args
 
 from torch import nn
 
+from dialogue_ser.encoders.alexnet import AlexNet
 from dialogue_ser.encoders.base import FrontEnd, TrainedEncoder
 from dialogue_ser.encoders.conv_attention import ConvAttention
 from dialogue_ser.encoders.gru_attention import GruAttention
@@ -25,6 +26,7 @@ TRAINED_ENCODERS: dict[str, type[TrainedEncoder]] = {
     "layer-mix": LayerMix,
     "conv-attention": ConvAttention,
     "vgg": VGG,
+    "alexnet": AlexNet,
     "gru-attention": GruAttention,
 }
 
