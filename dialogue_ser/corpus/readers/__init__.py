@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser import plugins
+from dialogue_ser.corpus.label_maps import relabel, stated_map
 from dialogue_ser.corpus.readers.options import misfits
 from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.corpus.validate import validate
@@ -13,15 +14,20 @@ from dialogue_ser.errors import ConfigError, unknown_name
 
 #: name → "module:function", imported when first used. Others join through the entry-point group dialogue_ser.readers.
 READERS: dict[str, str] = {
-    "iemocap": "dialogue_ser.corpus.readers.iemocap:read_iemocap",
     "cross-corpus": "dialogue_ser.corpus.readers.cross_corpus:read_cross_corpus",
+    "dailydialog": "dialogue_ser.corpus.readers.dailydialog:read_dailydialog",
+    "emodb": "dialogue_ser.corpus.readers.emodb:read_emodb",
+    "emorynlp": "dialogue_ser.corpus.readers.emorynlp:read_emorynlp",
+    "iemocap": "dialogue_ser.corpus.readers.iemocap:read_iemocap",
     "meld": "dialogue_ser.corpus.readers.meld:read_meld",
     "nemo": "dialogue_ser.corpus.readers.nemo:read_nemo",
+    "ravdess": "dialogue_ser.corpus.readers.ravdess:read_ravdess",
     "sample": "dialogue_ser.corpus.readers.meld:read_sample",
     "table": "dialogue_ser.corpus.readers.table:read_table",
 }
 
 Reader = Callable[..., Corpus]
+_LABEL_OPTIONS = ("label_map", "label_order")
 
 
 def known_readers() -> Mapping[str, str]:
@@ -54,7 +60,8 @@ def read_corpus(
         path: folder or file; None = the reader looks for it.
         labels: label set, e.g. emotion or sentiment.
         on_bad: ``error`` or ``mask`` for media that are missing; passed to readers that have this option.
-        options: the reader's own options.
+        options: the reader's own options, and for every reader ``label_map`` (class → class, null = unlabelled) and
+            ``label_order`` (the classes that result), see :mod:`~dialogue_ser.corpus.label_maps`.
 
     Raises:
         ConfigError: unknown reader or option, with the nearest match, or an option of a wrong type.
@@ -66,14 +73,21 @@ def read_corpus(
     function = reader_function(reader)
     parameters = inspect.signature(function).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    # Readers that map labels themselves (table, by the words it reads) are left to it.
+    maps_labels = takes_any or "label_map" in parameters
+    label_options = {} if maps_labels else {name: options.pop(name) for name in _LABEL_OPTIONS if name in options}
     own = [name for name in parameters if name not in ("path", "labels", "on_bad")]
     if not takes_any:
-        unknown = [f"reader {reader}: {unknown_name('option', name, own)}" for name in options if name not in own]
+        known = own if maps_labels else [*own, *_LABEL_OPTIONS]
+        unknown = [f"reader {reader}: {unknown_name('option', name, known)}" for name in options if name not in own]
         if unknown:
             raise ConfigError(*unknown)
-    wrong = misfits(reader, function, options)
+    wrong = [*misfits(reader, function, options), *misfits(reader, stated_map, label_options)]
     if wrong:
         raise ConfigError(*wrong)
     if takes_any or "on_bad" in parameters:
         options["on_bad"] = on_bad
-    return validate(function(path, labels, **options))
+    corpus = function(path, labels, **options)
+    if label_options:
+        corpus = relabel(corpus, labels, stated_map(corpus.label_set, **label_options))
+    return validate(corpus)

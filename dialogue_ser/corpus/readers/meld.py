@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
 from dialogue_ser.corpus.locate import find_data, sample_folder
 from dialogue_ser.corpus.rows import Row, Rows, read_rows
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
@@ -17,6 +18,8 @@ LABEL_SETS: Mapping[str, LabelSet] = {
     "emotion": LabelSet("emotion", ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")),
     "sentiment": LabelSet("sentiment", ("neutral", "positive", "negative")),
 }
+#: Further label sets, whose classes other corpora have too.
+LABEL_MAPS: Mapping[str, LabelMap] = shared_maps("meld")
 SPLITS = ("train", "dev", "test")
 #: Clips that are broken or absent in the published archive, so that nobody searches for them on his own disk.
 KNOWN_BAD_CLIPS: Mapping[str, str] = {
@@ -50,7 +53,7 @@ def read_meld(
 
     Args:
         path: folder of the CSVs; None = ``find_data("meld")``.
-        labels: emotion (7 classes) or sentiment (3).
+        labels: emotion (7 classes), sentiment (3), or shared-4, shared-5 or shared-7.
         audio: folder of clips, inside ``path`` or anywhere: ``train/dia12_utt3.wav`` (also flac, ogg, opus, mp3, mp4),
             MELD.Raw's own folders, or flat ``train_dia12_utt3.wav``; None = no audio. Clips without a row are ignored.
         splits: which files to read, e.g. ``["dev", "test"]``.
@@ -86,8 +89,9 @@ def _read(
     encoding: str,
     on_bad: str,
 ) -> Corpus:
-    if labels not in LABEL_SETS:
-        raise ConfigError(f"reader {name}: {unknown_name('label set', labels, LABEL_SETS)}")
+    if labels not in {**LABEL_SETS, **LABEL_MAPS}:
+        raise ConfigError(f"reader {name}: {unknown_name('label set', labels, [*LABEL_SETS, *LABEL_MAPS])}")
+    base = "emotion" if labels in LABEL_MAPS else labels
     wanted = (splits,) if isinstance(splits, str) else tuple(splits)
     unknown = [f"reader {name}: {unknown_name('split', split, SPLITS)}" for split in wanted if split not in SPLITS]
     if unknown or not wanted:
@@ -97,7 +101,7 @@ def _read(
     read: dict[str, list[tuple[Utterance, str]]] = {}
     warnings: list[str] = []
     for split, rows in files.items():
-        turns = list(_utterances(rows, split, _LABEL_COLUMNS[labels], problems))
+        turns = list(_utterances(rows, split, _LABEL_COLUMNS[base], problems))
         if audio is not None:
             clips_folder = folder / audio if (folder / audio).is_dir() else Path(audio)
             turns = _with_clips(turns, split, clips_folder, on_bad, problems, warnings)
@@ -105,14 +109,14 @@ def _read(
             read[split] = turns
     corpus = Corpus(
         name=name,
-        label_set=LABEL_SETS[labels],
+        label_set=LABEL_SETS[base],
         splits={split: _dialogues(turns) for split, turns in read.items()},
         licence="GPL-3.0 (declare-lab/MELD)" if name == "meld" else "CC0-1.0 (synthetic, written for dialogue_ser)",
         warnings=tuple(warnings),
     )
     if problems:  # bad labels and duplicate ids of the readable rows belong into the same message
         raise CorpusError(*problems, *(problems_of(corpus) if read else []))
-    return corpus
+    return relabel(corpus, labels, LABEL_MAPS[labels]) if labels in LABEL_MAPS else corpus
 
 
 def _check_files(name: str, folder: Path, splits: Sequence[str]) -> None:

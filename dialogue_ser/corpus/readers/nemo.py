@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
 from dialogue_ser.corpus.locate import find_data
 from dialogue_ser.corpus.paths import resolve_inside
 from dialogue_ser.corpus.rows import Row, read_rows
@@ -15,6 +16,8 @@ from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unkn
 LABEL_SETS: Mapping[str, LabelSet] = {
     "emotion": LabelSet("emotion", ("anger", "fear", "happiness", "neutral", "sadness", "surprised"))
 }
+#: Further label sets, whose classes other corpora have too.
+LABEL_MAPS: Mapping[str, LabelMap] = shared_maps("nemo")
 #: The corpus comes without splits: protocols (`dialogue-ser crossval`) cut it.
 SPLIT = "all"
 LANGUAGE = "pl"
@@ -45,7 +48,7 @@ def read_nemo(path: str | Path | None = None, labels: str = "emotion", on_bad: s
 
     Args:
         path: folder of data.tsv and samples/; None = ``find_data("nemo")``.
-        labels: emotion (6 classes).
+        labels: emotion (6 classes), or shared-4, shared-5 or shared-7.
         on_bad: ``mask`` leaves a turn without audio where its clip is missing and counts it in the warnings; ``error``
             lists every missing clip.
 
@@ -54,8 +57,8 @@ def read_nemo(path: str | Path | None = None, labels: str = "emotion", on_bad: s
         ConfigError: unknown label set.
         CorpusError: bad rows, missing clips: all of them.
     """
-    if labels not in LABEL_SETS:
-        raise ConfigError(f"reader nemo: {unknown_name('label set', labels, LABEL_SETS)}")
+    if labels not in {**LABEL_SETS, **LABEL_MAPS}:
+        raise ConfigError(f"reader nemo: {unknown_name('label set', labels, [*LABEL_SETS, *LABEL_MAPS])}")
     folder = _folder(path)
     problems: list[str] = []
     missing: list[str] = []
@@ -71,14 +74,14 @@ def read_nemo(path: str | Path | None = None, labels: str = "emotion", on_bad: s
         ]
     corpus = Corpus(
         name="nemo",
-        label_set=LABEL_SETS[labels],
+        label_set=LABEL_SETS["emotion"],
         splits={SPLIT: tuple(Dialogue(turn.id, (turn,)) for turn in turns)},
         licence="CC BY-NC-SA 4.0 (nEMO, Christop, LREC-COLING 2024); language: Polish",
         warnings=tuple(warnings),
     )
     if problems:
         raise CorpusError(*problems, *(problems_of(corpus) if turns else []))
-    return corpus
+    return relabel(corpus, labels, LABEL_MAPS[labels]) if labels in LABEL_MAPS else corpus
 
 
 def read_speakers(path: str | Path | None = None) -> dict[str, NemoSpeaker]:

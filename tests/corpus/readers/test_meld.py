@@ -367,3 +367,12 @@ def test_sample_corpus_is_read_with_its_speech():
 def test_a_folder_without_the_sample_is_not_sent_to_a_download_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match="missing; give the folder that holds them"):
         read_corpus("sample", tmp_path)
+
+
+def test_shared_classes_call_joy_happiness(sample):
+    before = Counter(turn.label for turn in utterances(read_corpus("sample", sample).split("train")))
+    corpus = read_corpus("sample", sample, "shared-7")
+    assert Counter(turn.label for turn in utterances(corpus.split("train"))) == {
+        "happiness" if label == "joy" else label: count for label, count in before.items()
+    }
+    assert corpus.label_set.labels == ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")

@@ -84,6 +84,14 @@ def test_a_generated_corpus_in_the_same_layout_is_read(tmp_path, write_nemo):
     assert LANGUAGE == "pl"
 
 
+def test_shared_classes_leave_surprise_out_or_in(tmp_path, write_nemo):
+    folder = write_nemo(tmp_path, n_each=1)
+    five = Counter(turn.label for turn in utterances(read_corpus("nemo", folder, "shared-5").split("all")))
+    assert five == dict.fromkeys(("anger", "fear", "happiness", "neutral", "sadness"), 4)
+    seven = Counter(turn.label for turn in utterances(read_corpus("nemo", folder, "shared-7").split("all")))
+    assert seven == {**five, "surprise": 4}
+
+
 def test_the_data_folder_finds_it(tmp_path, monkeypatch):
     (tmp_path / "nemo").mkdir()
     write(tmp_path / "nemo", row("AA0_anger_1.flac"))

@@ -9,7 +9,7 @@ import pytest
 from dialogue_ser import plugins
 from dialogue_ser.corpus import readers
 from dialogue_ser.corpus.readers import READERS, read_corpus, reader_function
-from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.errors import ConfigError, CorpusError
 
 
@@ -42,6 +42,33 @@ def test_own_readers_join_by_entry_point(monkeypatch):
     assert read_corpus("mine", shout=True).split("train")[0].utterances[0].text == "HI"
     with pytest.raises(ConfigError, match="reader mine: unknown option 'shuot'; did you mean 'shout'"):
         read_corpus("mine", shuot=True)
+
+
+def test_every_reader_takes_a_label_map(sample):
+    def labels(**options):
+        corpus = read_corpus("sample", sample, splits=["train"], **options)
+        return corpus.label_set, {turn.label for turn in utterances(corpus.split("train"))}
+
+    merge = {
+        "joy": "positive",
+        "surprise": "positive",
+        "fear": "negative",
+        "sadness": "negative",
+        "disgust": "negative",
+    }
+    order = ["negative", "neutral", "positive"]
+    label_set, found = labels(label_map={**merge, "anger": "negative"}, label_order=order)
+    assert label_set == LabelSet("emotion", ("negative", "neutral", "positive"))
+    assert found == set(order)
+    label_set, found = labels(label_map={"anger": None})
+    assert "anger" not in label_set.labels
+    assert None in found
+    with pytest.raises(ConfigError, match="label_map: unknown emotion label 'angr'; did you mean 'anger'"):
+        labels(label_map={"angr": None})
+    with pytest.raises(ConfigError, match="option label_map: found 'joy', expected a mapping"):
+        labels(label_map="joy")
+    with pytest.raises(ConfigError, match="unknown option 'label_mat'; did you mean 'label_map'"):
+        labels(label_mat={})
 
 
 def test_what_a_reader_returns_is_validated(monkeypatch):

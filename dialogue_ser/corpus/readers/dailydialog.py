@@ -1,0 +1,119 @@
+"""DailyDialog (Li et al., IJCNLP 2017): written everyday dialogues of two people, text only."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
+from dialogue_ser.corpus.locate import find_data
+from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
+
+#: In the order of their numbers, 0 to 6. The corpus's score is micro F1 without none: --data.leave_out '[none]'.
+CLASSES = ("none", "anger", "disgust", "fear", "happiness", "sadness", "surprise")
+LABEL_MAPS: Mapping[str, LabelMap] = {"emotion": LabelMap(classes=CLASSES), **shared_maps("dailydialog")}
+#: Split → its folder.
+FOLDERS: Mapping[str, str] = {"train": "train", "dev": "validation", "test": "test"}
+END_OF_UTTERANCE = "__eou__"
+
+
+def read_dailydialog(
+    path: str | Path | None = None,
+    labels: str = "emotion",
+    splits: Sequence[str] = tuple(FOLDERS),
+    encoding: str = "utf-8",
+) -> Corpus:
+    """Read the texts and emotions in ``train/``, ``validation/`` and ``test/``.
+
+    Dialogue n of a split is line n of its files: ids are ``train/dia12_utt3``, counted from 0. The two speakers are
+    ``A`` and ``B``, by turns.
+
+    Args:
+        path: folder of the three; each holds ``dialogues_train.txt`` and ``dialogues_emotion_train.txt`` as published
+            (or ``dialogues_text.txt`` and ``dialogues_emotion.txt``); None = ``find_data("dailydialog")``.
+        labels: emotion (7 classes), or shared-4, shared-5 or shared-7 (none is neutral there).
+        splits: which of train, dev and test to read.
+        encoding: of the texts.
+
+    Raises:
+        MissingDataError: no such folder, or not all files in it.
+        ConfigError: unknown label set or split.
+        CorpusError: lines that do not fit each other: all of them.
+    """
+    unknown = [] if labels in LABEL_MAPS else [unknown_name("label set", labels, LABEL_MAPS)]
+    unknown += [unknown_name("split", split, FOLDERS) for split in splits if split not in FOLDERS]
+    if unknown:
+        raise ConfigError(*(f"reader dailydialog: {problem}" for problem in unknown))
+    folder = find_data("dailydialog") if path is None else Path(path)
+    files = {split: _files(folder / FOLDERS[split], FOLDERS[split]) for split in splits}
+    problems: list[str] = []
+    read = {split: tuple(_dialogues(split, *both, encoding, problems)) for split, both in files.items()}
+    if problems:
+        raise CorpusError(*problems)
+    corpus = Corpus(
+        name="dailydialog",
+        label_set=LabelSet("emotion", CLASSES),
+        splits=read,
+        licence="CC BY-NC-SA 4.0 (DailyDialog, Li et al., IJCNLP 2017)",
+    )
+    return corpus if labels == "emotion" else relabel(corpus, labels, LABEL_MAPS[labels])
+
+
+def _files(folder: Path, name: str) -> tuple[Path, Path]:
+    # The published archives hold an archive per split, which some unpack into a folder of its own.
+    for place in (folder, folder / name):
+        for texts, emotions in (("text", "emotion"), (name, f"emotion_{name}")):
+            both = (place / f"dialogues_{texts}.txt", place / f"dialogues_{emotions}.txt")
+            if all(file.is_file() for file in both):
+                return both
+    raise MissingDataError(
+        f"{folder}: dialogues_{name}.txt and dialogues_emotion_{name}.txt missing; give the folder of DailyDialog's "
+        "train, validation and test (--data.path)"
+    )
+
+
+def _dialogues(split: str, texts: Path, emotions: Path, encoding: str, problems: list[str]) -> Iterator[Dialogue]:
+    said, felt = _lines(texts, encoding, problems), _lines(emotions, encoding, problems)
+    if said is None or felt is None:
+        return
+    if len(said) != len(felt):
+        problems.append(
+            f"{split}: {texts.name} has {len(said)} dialogues, {emotions.name} {len(felt)}; give files of one release"
+        )
+        return
+    for number, (line, codes) in enumerate(zip(said, map(str.split, felt), strict=True)):
+        turns = [turn.strip() for turn in line.split(END_OF_UTTERANCE)]
+        turns = turns[:-1] if not turns[-1] else turns  # the mark also ends the line
+        where = f"{split}: {texts.name} row {number + 1}"
+        bad = [code for code in codes if code not in map(str, range(len(CLASSES)))]
+        if bad:
+            problems.append(f"{where}: {emotions.name} says {', '.join(bad)}; expected numbers from 0 to 6")
+        elif len(codes) != len(turns) or not turns:
+            problems.append(f"{where}: {len(turns)} turns, but {len(codes)} numbers in {emotions.name}; correct one")
+        else:
+            yield Dialogue(
+                f"{split}/dia{number}",
+                tuple(
+                    Utterance(
+                        id=f"{split}/dia{number}_utt{place}",
+                        speaker="AB"[place % 2],
+                        text=turn or None,
+                        label=CLASSES[int(code)],
+                        origin=f"{texts.name} row {number + 1}",
+                    )
+                    for place, (turn, code) in enumerate(zip(turns, codes, strict=True))
+                ),
+            )
+
+
+def _lines(path: Path, encoding: str, problems: list[str]) -> list[str] | None:
+    """Every line of a file, without blank ones at its end; None, and a sentence, where it cannot be decoded."""
+    try:
+        return path.read_text(encoding=encoding).rstrip().split("\n")
+    except UnicodeDecodeError as error:
+        problems.append(
+            f"{path}: byte {error.start} is not {encoding.upper()}; save the file as UTF-8, or read it with another "
+            "encoding (--data.options.encoding)"
+        )
+    except LookupError:
+        problems.append(f"{path}: there is no encoding {encoding!r}; use utf-8, cp1252, latin-1, …")
+    return None

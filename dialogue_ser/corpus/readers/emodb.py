@@ -1,0 +1,94 @@
+"""EMO-DB (Burkhardt et al., Interspeech 2005): ten German actors say ten sentences in seven emotions."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
+from dialogue_ser.corpus.locate import find_data
+from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
+
+#: In alphabetical order (the corpus states none).
+CLASSES = ("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness")
+#: Letter of the file name (of the German word) → class.
+LETTERS: Mapping[str, str] = {
+    "W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "happiness", "T": "sadness", "N": "neutral"
+}  # fmt: skip
+LABEL_MAPS: Mapping[str, LabelMap] = {"emotion": LabelMap(classes=CLASSES), **shared_maps("emodb")}
+#: The corpus comes without splits: protocols (`dialogue-ser crossval`) cut it.
+SPLIT = "all"
+MEN = ("03", "10", "11", "12", "15")
+#: Code of the sentence → what is said, as the corpus's documentation has it.
+SENTENCES: Mapping[str, str] = {
+    "a01": "Der Lappen liegt auf dem Eisschrank.",
+    "a02": "Das will sie am Mittwoch abgeben.",
+    "a04": "Heute abend könnte ich es ihm sagen.",
+    "a05": "Das schwarze Stück Papier befindet sich da oben neben dem Holzstück.",
+    "a07": "In sieben Stunden wird es soweit sein.",
+    "b01": "Was sind denn das für Tüten, die da unter dem Tisch stehen?",
+    "b02": "Sie haben es gerade hochgetragen und jetzt gehen sie wieder runter.",
+    "b03": "An den Wochenenden bin ich jetzt immer nach Hause gefahren und habe Agnes besucht.",
+    "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen.",
+    "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
+}
+
+_NAME = re.compile(r"(?P<speaker>\d\d)(?P<sentence>[ab]\d\d)(?P<emotion>[A-Z])(?P<take>[a-z]?)")
+
+
+def read_emodb(path: str | Path | None = None, labels: str = "emotion") -> Corpus:
+    """Read EMO-DB's ``wav/``, or a subset of it; the file names say everything.
+
+    Every utterance is a dialogue of one turn in the split ``all``, with id ``all/03a01Fa`` after its file; speakers are
+    ``03`` to ``16``. Attributes: ``gender`` (``female``, ``male``), ``sentence`` (``a01``, …).
+
+    Args:
+        path: folder of ``wav/``, or of the wav files; None = ``find_data("emodb")``.
+        labels: emotion (7 classes), or shared-4, shared-5 or shared-7.
+
+    Raises:
+        MissingDataError: no such folder, or no wav file in it.
+        ConfigError: unknown label set.
+        CorpusError: files whose names say nothing: all of them.
+    """
+    if labels not in LABEL_MAPS:
+        raise ConfigError(f"reader emodb: {unknown_name('label set', labels, LABEL_MAPS)}")
+    problems: list[str] = []
+    turns = list(_utterances(find_data("emodb") if path is None else Path(path), problems))
+    if problems:
+        raise CorpusError(*problems)
+    corpus = Corpus(
+        name="emodb",
+        label_set=LabelSet("emotion", CLASSES),
+        splits={SPLIT: tuple(Dialogue(turn.id, (turn,)) for turn in turns)},
+        licence="as its publishers state (EMO-DB, Burkhardt et al., Interspeech 2005); language: German",
+    )
+    return corpus if labels == "emotion" else relabel(corpus, labels, LABEL_MAPS[labels])
+
+
+def _utterances(folder: Path, problems: list[str]) -> Iterator[Utterance]:
+    clips = folder / "wav" if (folder / "wav").is_dir() else folder
+    # Macs leave ._ files beside those they copy.
+    files = sorted(file for file in clips.glob("*.wav") if not file.name.startswith("."))
+    if not files:
+        raise MissingDataError(f"{folder}: no wav/*.wav; give the folder that holds EMO-DB's wav/ (--data.path)")
+    for file in files:
+        parts = _NAME.fullmatch(file.stem)
+        if parts is None or parts["emotion"] not in LETTERS:
+            problems.append(
+                f"{file}: is not named like 03a01Fa.wav (speaker, sentence, one of {', '.join(LETTERS)}, version); "
+                "rename it, or move it elsewhere"
+            )
+            continue
+        yield Utterance(
+            id=f"{SPLIT}/{file.stem}",
+            speaker=parts["speaker"],
+            text=SENTENCES.get(parts["sentence"]),
+            audio=AudioRef(file),
+            label=LETTERS[parts["emotion"]],
+            origin=file.name,
+            attributes={
+                "gender": "male" if parts["speaker"] in MEN else "female",
+                "sentence": parts["sentence"],
+            },
+        )

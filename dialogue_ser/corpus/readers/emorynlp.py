@@ -1,0 +1,84 @@
+"""EmoryNLP (Zahiri and Choi, 2018): scenes of Friends in the CSVs published beside MELD, text only."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dialogue_ser.corpus.columns import resolve_columns
+from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
+from dialogue_ser.corpus.locate import find_data
+from dialogue_ser.corpus.rows import read_rows
+from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet
+from dialogue_ser.corpus.turns import TurnOptions, in_dialogues, read_turns
+from dialogue_ser.corpus.validate import problems_of
+from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
+
+#: In the order used by those who publish on it.
+CLASSES = ("joyful", "mad", "peaceful", "neutral", "sad", "powerful", "scared")
+LABEL_MAPS: Mapping[str, LabelMap] = {"emotion": LabelMap(classes=CLASSES), **shared_maps("emorynlp")}
+SPLITS = ("train", "dev", "test")
+
+_COLUMNS = {
+    "text": "Utterance",
+    "speaker": "Speaker",
+    "dialogue": ["Season", "Episode", "Scene_ID"],
+    "label": "Emotion",
+    "utterance": "Utterance_ID",
+}
+# The files write Joyful.
+_OPTIONS = TurnOptions(label_map={label.capitalize(): label for label in CLASSES})
+
+
+def read_emorynlp(
+    path: str | Path | None = None,
+    labels: str = "emotion",
+    splits: Sequence[str] = SPLITS,
+    encoding: str = "utf-8",
+) -> Corpus:
+    """Read ``emorynlp_{train,dev,test}_final.csv``.
+
+    A scene is a dialogue; ids are ``train/4-7-1_utt3`` after Season, Episode, Scene_ID and Utterance_ID. Sentences and
+    speakers that are written as lists are joined.
+
+    Args:
+        path: folder of the CSVs; None = ``find_data("emorynlp")``.
+        labels: emotion (7 classes), or shared-4, shared-5 or shared-7.
+        splits: which files to read.
+        encoding: of the files.
+
+    Raises:
+        MissingDataError: no such folder, or not all CSVs in it.
+        ConfigError: unknown label set or split.
+        CorpusError: every bad row of every file.
+    """
+    unknown = [] if labels in LABEL_MAPS else [unknown_name("label set", labels, LABEL_MAPS)]
+    unknown += [unknown_name("split", split, SPLITS) for split in splits if split not in SPLITS]
+    if unknown:
+        raise ConfigError(*(f"reader emorynlp: {problem}" for problem in unknown))
+    folder = find_data("emorynlp") if path is None else Path(path)
+    files = {split: folder / f"emorynlp_{split}_final.csv" for split in splits}
+    missing = [file.name for file in files.values() if not file.is_file()]
+    if missing:
+        raise MissingDataError(
+            f"{folder}: {', '.join(missing)} missing; they lie in data/emorynlp of github.com/declare-lab/MELD"
+        )
+    problems: list[str] = []
+    warnings: list[str] = []
+    read: dict[str, tuple[Dialogue, ...]] = {}
+    for split, file in files.items():
+        try:
+            rows = read_rows(file, encoding=encoding)
+            rows.require([*_COLUMNS["dialogue"], *(name for name in _COLUMNS.values() if isinstance(name, str))])
+            turns = read_turns(rows, resolve_columns(rows, _COLUMNS), _OPTIONS, problems, warnings)
+            read[split] = in_dialogues(turns, split)
+        except CorpusError as error:  # go on: the other files' problems belong into the same message
+            problems.extend(error.problems)
+    corpus = Corpus(
+        name="emorynlp",
+        label_set=LabelSet("emotion", CLASSES),
+        splits=read,
+        licence="as github.com/emorynlp/emotion-detection states (Zahiri and Choi, 2018)",
+        warnings=tuple(warnings),
+    )
+    if problems:
+        raise CorpusError(*problems, *(problems_of(corpus) if read else []))
+    return corpus if labels == "emotion" else relabel(corpus, labels, LABEL_MAPS[labels])

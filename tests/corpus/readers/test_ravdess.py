@@ -1,0 +1,91 @@
+"""RAVDESS: file names say everything; its counts on the real files, its rules on a generated folder."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from dialogue_ser.corpus.locate import find_data
+from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.schema import Corpus, Utterance, utterances
+from dialogue_ser.errors import CorpusError, MissingDataError
+
+
+def write(folder: Path, actors: tuple[int, ...] = (1, 2), channel: str = "01") -> Path:
+    """Both statements in every emotion, once; neutral (01) is never strong."""
+    for actor in actors:
+        (folder / f"Actor_{actor:02}").mkdir(parents=True)
+        for emotion in range(1, 9):
+            for statement in (1, 2):
+                intensity = 2 if emotion > 1 and statement == 2 else 1
+                name = f"03-{channel}-{emotion:02}-{intensity:02}-{statement:02}-01-{actor:02}.wav"
+                (folder / f"Actor_{actor:02}" / name).touch()
+    return folder
+
+
+def turns_of(corpus: Corpus) -> dict[str, Utterance]:
+    return {turn.id: turn for turn in utterances(corpus.split("all"))}
+
+
+def test_the_published_speech_counts_as_published():
+    try:
+        turns = turns_of(read_corpus("ravdess", find_data("ravdess"))).values()
+    except MissingDataError as error:
+        pytest.skip(str(error))
+    counts = Counter(turn.label for turn in turns)
+    assert counts.pop("neutral") == 96
+    assert set(counts.values()) == {192}
+    assert set(Counter(turn.speaker for turn in turns).values()) == {60}
+
+
+def test_names_give_actor_statement_intensity_and_emotion(tmp_path):
+    corpus = read_corpus("ravdess", write(tmp_path))
+    turns = turns_of(corpus)
+    assert Counter(turn.label for turn in turns.values()) == dict.fromkeys(
+        ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"), 4
+    )
+    turn = turns["all/03-01-06-02-02-01-02"]
+    assert (turn.speaker, turn.label, turn.text) == ("Actor_02", "fearful", "Dogs are sitting by the door.")
+    assert turn.attributes == {"gender": "female", "channel": "speech", "intensity": "strong", "statement": "02"}
+    other = turns["all/03-01-01-01-01-01-01"]
+    assert (other.label, other.text) == ("neutral", "Kids are talking by the door.")
+    assert (other.attributes["gender"], other.attributes["intensity"]) == ("male", "normal")
+    assert other.audio is not None
+    assert other.audio.path == tmp_path / "Actor_01" / "03-01-01-01-01-01-01.wav"
+
+
+def test_speech_and_song_lie_in_two_folders(tmp_path):
+    write(tmp_path / "Audio_Speech_Actors_01-24")
+    with pytest.raises(MissingDataError, match="holds no song; unpack its archive there"):
+        read_corpus("ravdess", tmp_path, channel="song")
+    write(tmp_path / "Audio_Song_Actors_01-24", channel="02")
+    assert len(turns_of(read_corpus("ravdess", tmp_path))) == 32
+    assert len(turns_of(read_corpus("ravdess", tmp_path, channel="both"))) == 64
+    song = turns_of(read_corpus("ravdess", tmp_path, channel="song")).values()
+    assert {turn.attributes["channel"] for turn in song} == {"song"}
+
+
+def test_a_copy_that_holds_every_file_twice_is_read_once(tmp_path):
+    write(tmp_path)
+    write(tmp_path / "audio_speech_actors_01-24")
+    (tmp_path / "Actor_01" / "._03-01-01-01-01-01-01.wav").touch()
+    assert len(turns_of(read_corpus("ravdess", tmp_path))) == 32
+
+
+def test_shared_classes_take_calm_as_neutral(tmp_path):
+    turns = turns_of(read_corpus("ravdess", write(tmp_path), "shared-4"))
+    assert Counter(turn.label for turn in turns.values()) == {"anger": 4, "happiness": 4, "neutral": 8, "sadness": 4}
+    assert turns["all/03-01-02-01-01-01-01"].label == "neutral"
+
+
+def test_files_with_other_names_are_all_named_and_none_is_missing_data(tmp_path):
+    with pytest.raises(MissingDataError, match=r"no Actor_01/\*\.wav"):
+        read_corpus("ravdess", tmp_path)
+    write(tmp_path)
+    for name in ("01-01-01-01-01-01-01", "03-01-09-01-01-01-01"):  # with video; there is no ninth emotion
+        (tmp_path / "Actor_01" / f"{name}.wav").touch()
+    with pytest.raises(CorpusError) as caught:
+        read_corpus("ravdess", tmp_path)
+    assert [problem.split(": is not named")[0][-24:] for problem in caught.value.problems] == [
+        "01-01-01-01-01-01-01.wav", "03-01-09-01-01-01-01.wav"
+    ]  # fmt: skip
