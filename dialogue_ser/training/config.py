@@ -79,9 +79,11 @@ class FeatureConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossConfig:
-    """Masked NLL over real, labelled turns.
+    """Masked loss over real, labelled turns.
 
     Args:
+        kind: nll; or binary = mean over classes of the cross-entropy of each class against all others, of the softmax's
+            probabilities (it takes every setting below but ``focal_gamma``).
         class_weights: none; or inverse train frequency to the power ``class_weight_power``, mean 1 over train turns.
         class_weight_power: 1 = inverse frequency, 0.5 = its square root.
         label_smoothing: mass spread over all classes.
@@ -89,6 +91,7 @@ class LossConfig:
         soft_labels: use annotators' votes as targets where a turn has them, also where they tie and give no label.
     """
 
+    kind: Literal["nll", "binary"] = "nll"
     class_weights: Literal["none", "inverse-frequency"] = "none"
     class_weight_power: float = 1.0
     label_smoothing: float = 0.0
@@ -97,6 +100,11 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         _check("loss", self, {"class_weight_power": 0, "label_smoothing": 0, "focal_gamma": 0}, {"label_smoothing": 1})
+        if self.kind == "binary" and self.focal_gamma:
+            raise ConfigError(
+                f"loss.focal_gamma: found {self.focal_gamma} beside kind binary, which has no focal form here; set 0, or "
+                "take kind nll"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,8 @@
 """The loss a configuration asks for, and its class weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch import Tensor
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, utterances
 from dialogue_ser.models.api import Output
-from dialogue_ser.nn.losses import counted_rows, masked_nll
+from dialogue_ser.nn.losses import counted_rows, masked_binary, masked_nll
 from dialogue_ser.training.config import LossConfig
 
 
@@ -28,10 +29,10 @@ def class_weights(train: Sequence[Dialogue], label_set: LabelSet, config: LossCo
 
 @dataclass(frozen=True)
 class DialogueLoss:
-    """Masked NLL of a batch as (numerator, denominator).
+    """Masked loss of a batch as (numerator, denominator).
 
     Args:
-        config: smoothing, focal exponent, soft labels.
+        config: kind, smoothing, focal exponent, soft labels.
         class_weights_C: on the training device, or None.
     """
 
@@ -47,12 +48,14 @@ class DialogueLoss:
         if log_probs_BTC.is_cuda:
             row_N = row_N.pin_memory()
         is_half = log_probs_BTC.dtype in (torch.float16, torch.bfloat16)
-        return masked_nll(
+        loss: Callable[..., tuple[Tensor, Tensor]] = masked_binary
+        if self.config.kind == "nll":
+            loss = partial(masked_nll, focal_gamma=self.config.focal_gamma)
+        return loss(
             log_probs_BTC.float() if is_half else log_probs_BTC,
             batch.label,
             class_weights_C=self.class_weights_C,
             label_smoothing=self.config.label_smoothing,
-            focal_gamma=self.config.focal_gamma,
             label_distribution_BTC=votes,
             row_N=row_N.to(log_probs_BTC.device, non_blocking=True),
         )

@@ -1,10 +1,10 @@
-"""The masked loss against torch's own and by hand."""
+"""The masked losses against torch's own and by hand."""
 
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy, cross_entropy
 
-from dialogue_ser.nn.losses import counted_rows, masked_nll
+from dialogue_ser.nn.losses import counted_rows, masked_binary, masked_nll
 
 LABEL = torch.tensor([[0, 2, -100], [1, -100, -100]])
 
@@ -94,3 +94,77 @@ def test_rows_counted_beforehand_change_no_bit_of_value_or_gradient() -> None:
     for one, other in zip(*found, strict=True):
         assert torch.equal(one, other)
     assert counted_rows(LABEL, votes).tolist() == [0, 1, 3, 5]
+
+
+def _binary_by_loops(log_probs, label, weights=(1.0, 1.0, 1.0), smoothing=0.0, votes=None) -> tuple[float, float]:
+    """Every turn that counts, every class, one after another."""
+    numerator = denominator = 0.0
+    for b, t in [(b, t) for b in range(2) for t in range(3)]:
+        q = [float(label[b, t] == c) for c in range(3)]
+        if votes is not None and votes[b, t].sum() > 0:
+            q = (votes[b, t].double() / votes[b, t].double().sum()).tolist()
+        if sum(q) == 0:
+            continue
+        w = sum(share * weight for share, weight in zip(q, weights, strict=True))
+        smoothed = torch.tensor([(1 - smoothing) * share + smoothing / 3 for share in q], dtype=torch.float64)
+        numerator += w * float(binary_cross_entropy(log_probs[b, t].exp(), smoothed))  # torch's mean over classes
+        denominator += w
+    return numerator, denominator
+
+
+VOTES = torch.tensor([[[2.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.5, 0.5]], [[0.0, 0.0, 0.0]] * 3])
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"weights": (1.0, 2.0, 5.0)}, {"smoothing": 0.1}, {"votes": VOTES},
+                 {"weights": (1.0, 2.0, 5.0), "smoothing": 0.2, "votes": VOTES}],
+    ids=["plain", "weights", "smoothing", "votes", "all"],
+)  # fmt: skip
+def test_binary_is_torchs_of_every_class_over_the_turns_that_count(settings) -> None:
+    log_probs = _log_probs()
+    log_probs[1, 1:] = float("nan")  # of padding, nothing is read
+    weights = settings.get("weights")
+    found = masked_binary(
+        log_probs,
+        LABEL,
+        class_weights_C=None if weights is None else torch.tensor(weights, dtype=torch.float64),
+        label_smoothing=settings.get("smoothing", 0.0),
+        label_distribution_BTC=settings.get("votes"),
+    )
+    for ours, by_loops in zip(found, _binary_by_loops(log_probs, LABEL, **settings), strict=True):
+        assert float(ours) == pytest.approx(by_loops, abs=1e-10)
+
+
+def test_binary_is_least_where_the_probabilities_are_the_votes() -> None:
+    votes = torch.tensor([[[0.6, 0.3, 0.1]]], dtype=torch.float64)
+    scores = torch.zeros(1, 1, 3, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([scores], lr=0.5, max_iter=200)
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        numerator, _ = masked_binary(
+            torch.log_softmax(scores, -1), torch.tensor([[-100]]), label_distribution_BTC=votes
+        )
+        numerator.backward()
+        return numerator
+
+    optimizer.step(loss)
+    torch.testing.assert_close(torch.softmax(scores.detach(), -1), votes, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_binary_stays_finite_and_steep_where_the_model_is_sure_and_wrong(dtype: torch.dtype) -> None:
+    scores = torch.tensor([[[60.0, 0.0, 0.0]]], dtype=dtype, requires_grad=True)
+    numerator, _ = masked_binary(torch.log_softmax(scores, -1), torch.tensor([[1]]))
+    # −log p_1 = 60 and −log(1 − p_0) = 60 − log 2, where 1 − p_0 is 0 in any floating point
+    assert float(numerator.detach()) == pytest.approx((60 + 60 - torch.log(torch.tensor(2.0)).item()) / 3, rel=1e-6)
+    numerator.backward()
+    assert scores.grad.isfinite().all()
+    assert scores.grad[0, 0, 0] > 0.5
+
+
+def test_binary_of_one_class_is_zero() -> None:
+    log_probs = torch.zeros(1, 1, 1, requires_grad=True)
+    numerator, _ = masked_binary(log_probs, torch.tensor([[0]]))
+    numerator.backward()
+    assert (float(numerator.detach()), float(log_probs.grad)) == (0.0, -1.0)

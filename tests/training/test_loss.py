@@ -3,6 +3,7 @@ import torch
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, Utterance
+from dialogue_ser.errors import ConfigError
 from dialogue_ser.models.api import Output
 from dialogue_ser.training.config import LossConfig
 from dialogue_ser.training.loss import DialogueLoss, class_weights
@@ -49,13 +50,28 @@ def test_votes_are_targets_only_where_soft_labels_are_asked_for():
     assert float(soft[0]) == pytest.approx(float(-log_probs[0, 1] - log_probs[1].mean()))
 
 
+def test_the_kind_of_the_loss_is_as_configured():
+    output = Output(torch.log_softmax(torch.tensor([[[2.0, 0.0], [1.0, 3.0]]]), dim=-1), {})
+    nll, binary = (DialogueLoss(LossConfig(kind=kind))(output, BATCH) for kind in ("nll", "binary"))
+    # of two classes the one is what the other is not: both terms are the same, and so is their mean
+    torch.testing.assert_close(binary, nll)
+    three = Output(torch.log_softmax(torch.tensor([[[2.0, 0.0, 1.0], [1.0, 3.0, 0.0]]]), dim=-1), {})
+    expected = torch.nn.functional.binary_cross_entropy(three.log_probs_BTC[0].exp(), torch.eye(3)[:2])
+    numerator, denominator = DialogueLoss(LossConfig(kind="binary"))(three, BATCH)
+    assert float(numerator / denominator) == pytest.approx(float(expected), rel=1e-6)
+    with pytest.raises(ConfigError, match=r"focal_gamma: found 2\.0 beside kind binary"):
+        LossConfig(kind="binary", focal_gamma=2.0)
+
+
 def test_half_precision_outputs_are_judged_in_float32():
     output = Output(torch.log_softmax(torch.tensor([[[2.0, 0.0], [1.0, 3.0]]]), dim=-1).bfloat16(), {})
     numerator, _ = DialogueLoss(LossConfig())(output, BATCH)
     assert numerator.dtype == torch.float32
 
 
-@pytest.mark.parametrize("settings", [{}, {"soft_labels": True, "focal_gamma": 2.0, "label_smoothing": 0.1}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"soft_labels": True, "focal_gamma": 2.0, "label_smoothing": 0.1}, {"kind": "binary"}]
+)
 def test_which_turns_count_is_not_asked_of_the_device(settings):
     # Tensors on meta have shapes but no values: whatever the host wanted to know of them would be an error.
     loss = DialogueLoss(LossConfig(**settings), torch.ones(2, dtype=torch.float64, device="meta"))
