@@ -15,10 +15,11 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "label": ("label", "emotion"),
     "utterance": ("utterance_id", "turn", "turn_id"),
     "split": ("split",),
-    "audio": ("audio", "audio_path", "audio_file"),
+    "audio": ("audio", "audio_path", "audio_file", "file"),
     "start": ("start", "start_seconds"),
     "end": ("end", "end_seconds"),
     "votes": (),
+    "attributes": (),
 }
 
 
@@ -30,11 +31,13 @@ class Columns:
         single: role → column, for the roles that have one.
         dialogue: columns whose values together name the dialogue; () = no dialogue column.
         votes: class → column with its count.
+        attributes: name of an attribute → its column.
     """
 
     single: Mapping[str, str]
     dialogue: tuple[str, ...]
     votes: Mapping[str, str]
+    attributes: Mapping[str, str]
 
     def get(self, row: Row, role: str) -> str:
         """The row's cell for a role, "" where no column has it."""
@@ -52,7 +55,8 @@ def resolve_columns(table: Rows, columns: Mapping[str, Any] | None) -> Columns:
     Args:
         table: the file's records.
         columns: role → column; ``dialogue`` may be a list of columns; ``votes`` is {class: column} or the prefix that
-            the count columns share, e.g. ``votes_``. None = usual names only. A role mapped to null has no column.
+            the count columns share, e.g. ``votes_``; ``attributes`` is {name: column}, or a list of columns that keep
+            their names. None = usual names only. A role mapped to null has no column.
 
     Raises:
         ConfigError: unknown role.
@@ -64,7 +68,9 @@ def resolve_columns(table: Rows, columns: Mapping[str, Any] | None) -> Columns:
         raise ConfigError(*unknown)
     lower = {name.lower(): name for name in reversed(table.columns)}
     single = {
-        role: str(name) for role, name in stated.items() if name is not None and role not in ("votes", "dialogue")
+        role: str(name)
+        for role, name in stated.items()
+        if name is not None and role not in ("votes", "dialogue", "attributes")
     }
     for role, names in USUAL_NAMES.items():
         found = [lower[name] for name in names if name in lower and lower[name] not in single.values()]
@@ -72,8 +78,9 @@ def resolve_columns(table: Rows, columns: Mapping[str, Any] | None) -> Columns:
             single[role] = found[0]
     dialogue = _dialogue_columns(stated, lower)
     votes = _vote_columns(table, stated.get("votes"))
-    table.require([*single.values(), *dialogue, *votes.values()])
-    return Columns(single, dialogue, votes)
+    attributes = _attribute_columns(stated.get("attributes"))
+    table.require([*single.values(), *dialogue, *votes.values(), *attributes.values()])
+    return Columns(single, dialogue, votes, attributes)
 
 
 def _dialogue_columns(stated: Mapping[str, Any], lower: Mapping[str, str]) -> tuple[str, ...]:
@@ -96,6 +103,13 @@ def _vote_columns(table: Rows, stated: Any) -> dict[str, str]:
             f"{table.path}: no column begins with {stated!r} (option columns.votes); found: {', '.join(table.columns)}"
         )
     return found
+
+
+def _attribute_columns(stated: Any) -> dict[str, str]:
+    if isinstance(stated, Mapping):
+        return {str(name): str(column) for name, column in stated.items()}
+    columns = [stated] if isinstance(stated, str) else stated or []
+    return {str(column): str(column) for column in columns}
 
 
 def usual_names(roles: Sequence[str]) -> str:

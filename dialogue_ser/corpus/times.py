@@ -2,12 +2,13 @@
 
 import re
 
-_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d*)?)")
+# The days are pandas's, and so audformat's: 0 days 00:00:01.500000.
+_CLOCK = re.compile(r"(?:(\d+) days? )?(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d*)?)")
 _SECONDS = re.compile(r"-?\d+(?:[.,]\d*)?(?:[eE][+-]?\d+)?|-?[.,]\d+")
 
 
 def parse_seconds(text: str) -> float:
-    """Seconds from ``00:20:57,256``, ``0:20:57.256``, ``20:57``, ``1257.256`` or ``1257,256``.
+    """Seconds from ``00:20:57,256``, ``0:20:57.256``, ``20:57``, ``0 days 00:20:57.256``, ``1257.256`` or ``1257,256``.
 
     Raises:
         ValueError: the text is no time.
@@ -18,7 +19,8 @@ def parse_seconds(text: str) -> float:
     text = text.strip()
     clock = _CLOCK.fullmatch(text)
     if clock is not None:
-        hours, minutes, seconds = int(clock[1] or 0), int(clock[2]), float(clock[3].replace(",", "."))
+        hours, minutes, seconds = int(clock[2] or 0), int(clock[3]), float(clock[4].replace(",", "."))
+        hours += 24 * int(clock[1] or 0)
         if minutes >= 60 or seconds >= 60:
             raise ValueError(f"{text!r} has more than 59 minutes or seconds")
         # Rounded to microseconds: 20 * 60 + 57.256 is not the nearest double to 1257.256.

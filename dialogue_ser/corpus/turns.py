@@ -108,6 +108,7 @@ def read_turns(
             start_seconds=span[0],
             end_seconds=span[1],
             origin=row.origin,
+            attributes=_attributes(row, columns),
         )
         turns.append(
             Turn(
@@ -140,7 +141,17 @@ def in_dialogues(turns: Sequence[Turn], split: str) -> tuple[Dialogue, ...]:
 
 def _span(row: Row, columns: Columns) -> tuple[float | None, float | None]:
     start, end = (columns.get(row, role).strip() for role in ("start", "end"))
-    return (parse_seconds(start) if start else None, parse_seconds(end) if end else None)
+    return _seconds(start), _seconds(end)
+
+
+def _seconds(text: str) -> float | None:
+    """None for no time, which pandas (and audformat) also writes as NaT."""
+    return None if text in ("", "NaT") else parse_seconds(text)
+
+
+def _attributes(row: Row, columns: Columns) -> dict[str, str]:
+    cells = {name: row.values[column].strip() for name, column in columns.attributes.items()}
+    return {name: cell for name, cell in cells.items() if cell}
 
 
 def _votes(row: Row, columns: Columns, options: TurnOptions) -> dict[str, float] | None:

@@ -40,8 +40,9 @@ def read_table(
         path: the file, or the folder of ``files``.
         labels: name of the label set.
         columns: role → column; roles are text, speaker, dialogue (one or several columns), label, utterance, split,
-            audio, start, end, votes ({class: column}, or the prefix of count columns). Roles left out are found by
-            their usual names. ``start``/``end`` are the span inside the audio file, in seconds or ``h:mm:ss,mmm``.
+            audio, start, end, votes ({class: column}, or the prefix of count columns), attributes (columns, or {name:
+            column}). Roles left out are found by their usual names. ``start``/``end`` are the span inside the audio
+            file, in seconds, ``h:mm:ss,mmm`` or as audformat has them (``0 days 00:00:01.500000``; NaT = open).
         files: split → file in the folder ``path``, e.g. ``{train: a.csv, dev: b.csv}``.
         fractions: split → share of the dialogues, drawn with ``seed``.
         seed: of that draw.

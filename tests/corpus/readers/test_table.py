@@ -208,6 +208,49 @@ def test_audio_root_may_lie_anywhere_when_stated(tmp_path):
     assert corpus.split("train")[0].utterances[0].audio.path == tmp_path / "sounds" / "a.wav"
 
 
+AUDFORMAT = """file,start,end,emotion,session
+audio/001.wav,0 days 00:00:00,0 days 00:00:01.500000,high-arousal,1
+audio/001.wav,0 days 00:00:01.500000,NaT,low-arousal,1
+audio/002.wav,0 days 00:01:00,,neutral,
+"""
+
+
+def test_segments_of_an_audformat_table_need_only_their_splits(tmp_path):
+    # A database lies in folders; its table db.emotion.csv beside them, with files relative to it.
+    (tmp_path / "audio").mkdir()
+    for name in ("001", "002"):
+        (tmp_path / "audio" / f"{name}.wav").touch()
+    (tmp_path / "db.emotion.csv").write_text(AUDFORMAT)
+    corpus = read_corpus(
+        "table",
+        tmp_path / "db.emotion.csv",
+        fractions={"all": 1.0},
+        label_map={"high-arousal": "anger", "low-arousal": "sadness"},
+        label_order=["anger", "neutral", "sadness"],
+        columns={"attributes": ["session"]},
+    )
+    turns = list(utterances(corpus.split("all")))
+    spans = [(turn.audio.path.name, turn.audio.start_seconds, turn.audio.end_seconds) for turn in turns]
+    assert spans == [("001.wav", 0.0, 1.5), ("001.wav", 1.5, None), ("002.wav", 60.0, None)]
+    assert [turn.label for turn in turns] == ["anger", "sadness", "neutral"]
+    assert [turn.attributes for turn in turns] == [{"session": "1"}, {"session": "1"}, {}]
+    assert set(map(len, corpus.split("all"))) == {1}
+    elsewhere = tmp_path / "tables"
+    elsewhere.mkdir()
+    (tmp_path / "db.emotion.csv").rename(elsewhere / "db.csv")
+    moved = read_corpus("table", elsewhere / "db.csv", fractions={"all": 1}, audio_root=str(tmp_path))
+    assert [turn.audio.path for turn in utterances(moved.split("all"))] == [turn.audio.path for turn in turns]
+
+
+def test_attributes_are_columns_under_their_own_or_another_name(own):
+    mapping = {**MAPPING, "attributes": {"scene_number": "scene", "told": "said"}}
+    (first, *_) = utterances(read_corpus("table", str(own), columns=mapping).split("train"))
+    assert first.attributes == {"scene_number": "1", "told": "Hello, you!"}
+    found = problems(str(own), columns={**MAPPING, "attributes": ["scene", "sesion"]})
+    assert len(found) == 1
+    assert "unknown column 'sesion'" in found[0]
+
+
 def test_votes_by_column_or_prefix(tmp_path):
     (tmp_path / "a.csv").write_text("text,v.joy,v.anger,split\na,3,1,train\nb,0,2,train\n")
     by_prefix = read_corpus("table", str(tmp_path / "a.csv"), columns={"votes": "v."})
