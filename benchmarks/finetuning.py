@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             {**summarise(system, seeds[system.key], args.out), "seeds": list(seeds[system.key])} for system in chosen
         ],
     }
-    from benchmarks.tables import finetuning
+    from benchmarks.encoder_tables import finetuning
 
     target = (RESULTS if args.record else args.out) / "finetuning.json"
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "versions": every[0]["versions"],
         "rows": [row(scores) for scores in every],
     }
-    from benchmarks.tables import nemo
+    from benchmarks.encoder_tables import nemo
 
     print(nemo(result))
     if args.record:

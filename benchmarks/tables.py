@@ -1,40 +1,33 @@
 """Renders the tables of README and docs from benchmarks/results/*.json: ``python -m benchmarks.tables [--check]``."""
 
 import argparse
-import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from dialogue_ser.errors import DialogueSerError, MissingDataError
+from benchmarks import encoder_tables  # noqa: F401  (registers its tables)
+from benchmarks.results_files import Result, read_result, seeds_score
+from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.report.readme import register_renderer, render
 from dialogue_ser.report.tables import (
     format_difference,
     format_interval,
-    format_mean_std,
     format_score,
     render_markdown,
 )
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
-PAGES = ("README.md", "docs/text-encoders.md", "docs/results.md", "docs/performance.md", "docs/encoders.md", "docs/crossval.md")
-Result = Mapping[str, Any]
+PAGES = (
+    "README.md",
+    "docs/text-encoders.md",
+    "docs/results.md",
+    "docs/performance.md",
+    "docs/encoders.md",
+    "docs/crossval.md",
+)
 PUBLISHED = "document's weighted F1 (accuracy)"
-
-
-def _read(folder: Path, name: str) -> Result:
-    if not (folder / name).is_file():
-        raise MissingDataError(f"{folder / name}: does not exist; run the benchmark that writes it with --record")
-    value: Result = json.loads((folder / name).read_text(encoding="utf-8"))
-    return value
-
-
-def _score(row: Result, split: str, metric: str) -> str:
-    value = row[split][metric]
-    return format_mean_std(value["mean"], value["std"] if value["n"] > 1 else None, digits=3)
 
 
 def _row(row: Result) -> dict[str, str]:
@@ -42,10 +35,10 @@ def _row(row: Result) -> dict[str, str]:
     return {
         "system": row["variant"],
         "features": row["features"],
-        "test weighted F1": _score(row, "test", "weighted_f1"),
-        "accuracy": _score(row, "test", "accuracy"),
-        "macro F1": _score(row, "test", "macro_f1"),
-        "dev weighted F1": _score(row, "dev", "weighted_f1"),
+        "test weighted F1": seeds_score(row, "test", "weighted_f1"),
+        "accuracy": seeds_score(row, "test", "accuracy"),
+        "macro F1": seeds_score(row, "test", "macro_f1"),
+        "dev weighted F1": seeds_score(row, "dev", "weighted_f1"),
         PUBLISHED: ("–" if published is None else f"{format_score(published[1], 4)} ({format_score(published[0], 4)})"),
     }
 
@@ -77,23 +70,23 @@ def meld(result: Result) -> str:
 
 @register_renderer("meld")
 def _meld(folder: Path) -> str:
-    return meld(_read(folder, "meld.json"))
+    return meld(read_result(folder, "meld.json"))
 
 
 @register_renderer("meld-source")
 def _meld_source(folder: Path) -> str:
-    return meld(_read(folder, "meld-source.json"))
+    return meld(read_result(folder, "meld-source.json"))
 
 
 @register_renderer("meld-ablation")
 def _meld_ablation(folder: Path) -> str:
-    return meld(_read(folder, "meld-ablation.json"))
+    return meld(read_result(folder, "meld-ablation.json"))
 
 
 @register_renderer("meld-headline")
 def _meld_headline(folder: Path) -> str:
     """The README's short form: EmotionRNN, the speaker-blind model and the floors, one metric."""
-    result = _read(folder, "meld.json")
+    result = read_result(folder, "meld.json")
     rows = [_row(row) for row in result["systems"]] + [_floor(row) for row in result["floors"]]
     return render_markdown(rows, columns=("system", "features", "test weighted F1", "accuracy", PUBLISHED))
 
@@ -102,7 +95,7 @@ def _meld_headline(folder: Path) -> str:
 def _meld_comparisons(folder: Path) -> str:
     """Paired differences."""
     rows = []
-    for pair in _read(folder, "meld.json")["comparisons"]:
+    for pair in read_result(folder, "meld.json")["comparisons"]:
         difference, random = pair["difference"], pair["randomisation"]
         rows.append(
             {
@@ -120,42 +113,11 @@ def _meld_comparisons(folder: Path) -> str:
 def _meld_classes(folder: Path) -> str:
     """F1 per class on test."""
     rows = []
-    for row in _read(folder, "meld.json")["systems"]:
+    for row in read_result(folder, "meld.json")["systems"]:
         if row["group"] in ("emotion-rnn", "speaker-blind"):
             classes = {name: format_score(value["mean"], 3) for name, value in row["test_f1_per_class"].items()}
             rows.append({"system": row["variant"], "features": row["features"], **classes})
     return render_markdown(rows)
-
-
-def finetuning(result: Result) -> str:
-    """MiniLM fine-tuned, each way."""
-    rows = [
-        {
-            "system": row["variant"],
-            "test weighted F1": _score(row, "test", "weighted_f1"),
-            "accuracy": _score(row, "test", "accuracy"),
-            "macro F1": _score(row, "test", "macro_f1"),
-            "dev weighted F1": _score(row, "dev", "weighted_f1"),
-            "seeds": str(len(row["seeds"])),
-            "minutes a run": f"{row['seconds']['mean'] / 60:.0f}",
-        }
-        for row in result["systems"]
-    ]
-    cross_fit = result["cross_fit"]
-    made = (
-        ""
-        if cross_fit["minutes"] is None
-        else f" The cross-fitted vectors ({cross_fit['folds']} folds) took {cross_fit['minutes']:.0f} minutes."
-    )
-    return (
-        f"{render_markdown(rows)}\n\nMean ± std over seeds, epoch chosen on dev; one thread a run, "
-        f"{result['workers']} at a time, precision {result['precision']}.{made} `{result['command']}`"
-    )
-
-
-@register_renderer("finetuning")
-def _finetuning(folder: Path) -> str:
-    return finetuning(_read(folder, "finetuning.json"))
 
 
 def sampling(result: Result) -> str:
@@ -167,8 +129,8 @@ def sampling(result: Result) -> str:
             "padded": f"{row['padded_share']:.0%}",
             "steps of the recurrence an epoch": f"{row['recurrence_steps']:.0f}",
             "seconds an epoch": f"{speed['median'][row['variant']]:.2f}",
-            "test weighted F1": _score(row, "test", "weighted_f1"),
-            "dev weighted F1": _score(row, "dev", "weighted_f1"),
+            "test weighted F1": seeds_score(row, "test", "weighted_f1"),
+            "dev weighted F1": seeds_score(row, "dev", "weighted_f1"),
         }
         for row in result["rows"]
     ]
@@ -184,7 +146,7 @@ def sampling(result: Result) -> str:
 
 @register_renderer("sampling")
 def _sampling(folder: Path) -> str:
-    return sampling(_read(folder, "sampling.json"))
+    return sampling(read_result(folder, "sampling.json"))
 
 
 GOALS: Mapping[str, tuple[str, float]] = {
@@ -199,7 +161,7 @@ GOALS: Mapping[str, tuple[str, float]] = {
 
 
 def _recurrence(folder: Path) -> Result:
-    result = _read(folder, "recurrence.json")
+    result = read_result(folder, "recurrence.json")
     if "ratios" not in result or result["is_quick"]:
         raise DialogueSerError(
             f"{folder / 'recurrence.json'}: no full run of this version; run python -m benchmarks.recurrence --record"
@@ -281,103 +243,10 @@ for _axis in ("turns", "batch", "parties"):
     register_renderer(f"recurrence-{_axis}")(partial(_recurrence_growth, axis=_axis))
 
 
-def nemo(result: Result) -> str:
-    """Pooled scores of every nEMO preset beside what was asked for, and what the features took."""
-    rows, costs = [], []
-    for row in result["rows"]:
-        pooled, folds, interval = row["pooled"], row["fold_mean"]["ua"], row["intervals"]["ua"]
-        rows.append(
-            {
-                "preset": row["preset"],
-                "unlabelled test recordings": "used" if row["uses_unlabelled_test_recordings"] else "no",
-                "UA": format_score(pooled["ua"], 3),
-                "95 % over speakers": format_interval(interval["low"], interval["high"]),
-                "asked": format_score(row["target_ua"], 3),
-                "WA": format_score(pooled["wa"], 3),
-                "macro F1": format_score(pooled["macro_f1"], 3),
-                "UA, mean ± std of folds": format_mean_std(folds["mean"], folds["std"], digits=3),
-            }
-        )
-        if (cost := row["extraction"]) is not None:
-            memory = cost["peak_memory_bytes"] + cost["worker_memory_bytes"]
-            costs.append(f"{row['feature_set']} {cost['seconds']:.0f} s and {memory / 1e6:.0f} MB")
-    return (
-        f"{render_markdown(rows)}\n\nExtraction of {result['rows'][0]['pooled']['n']} utterances by one process: "
-        f"{', '.join(costs)} (the whole process at its peak). scikit-learn {result['versions']['scikit-learn']}, "
-        f"opensmile {result['versions']['opensmile']}. `{result['command']}`"
-    )
-
-
-NEMO_ABSENT = "Not measured yet: `python -m benchmarks.nemo --record`."
-
-
-@register_renderer("nemo")
-def _nemo(folder: Path) -> str:
-    return nemo(_read(folder, "nemo.json")) if (folder / "nemo.json").is_file() else NEMO_ABSENT
-
-
-@register_renderer("nemo-speakers")
-def _nemo_speakers(folder: Path) -> str:
-    """UA of every speaker, a column a preset."""
-    if not (folder / "nemo.json").is_file():
-        return NEMO_ABSENT
-    result = _read(folder, "nemo.json")
-    return render_markdown(
-        [
-            {"speaker": name, **{row["preset"]: format_score(row["speakers"][name]["ua"], 3) for row in result["rows"]}}
-            for name in result["rows"][0]["speakers"]
-        ]
-    )
-
-
-def extraction_texts(result: Result) -> str:
-    """MiniLM on MELD's texts, against the machine's matrix throughput, and where the time goes."""
-    texts = result["texts"]
-    rows = [
-        {"part": part, "seconds": f"{seconds:.2f}", "share": f"{seconds / texts['seconds']:.0%}"}
-        for part, seconds in texts["parts_seconds"].items()
-    ]
-    return (
-        f"{texts['utterances']} texts ({texts['encoded']} different ones, {texts['tokens']} tokens) in "
-        f"{texts['seconds']:.1f} s: {texts['utterances_per_second']:.0f} utterances/s, "
-        f"{texts['encoded_per_second']:.0f} encodings/s. {texts['multiply_adds_per_second'] / 1e9:.1f} of "
-        f"{texts['peak_multiply_adds_per_second'] / 1e9:.1f} billion multiply-adds/s: {texts['fraction_of_peak']:.0%} "
-        f"of what one large product reaches; the linear layers' products alone reach "
-        f"{texts['fraction_of_peak_products_alone']:.0%}.\n\n{render_markdown(rows)}\n\n{result['machine']['line']}; "
-        f"{texts['threads']} threads; torch {result['versions']['torch']}. `{result['command']}`"
-    )
-
-
-def extraction_workers(result: Result) -> str:
-    """One and two workers of each engine."""
-    rows = [
-        {
-            "encoder, corpus": row["what"],
-            "engine": row["engine"],
-            "workers": str(row["workers"]),
-            "utterances/s": f"{row['utterances_per_second']:.1f}",
-            "seconds, starting included": f"{row['seconds']:.1f}",
-            "same bits": "yes" if row["same_bits_as_first"] else "no",
-        }
-        for row in result["workers"]
-    ]
-    return f"{render_markdown(rows)}\n\nOne thread a worker, an empty store each time."
-
-
-def _extraction(folder: Path, draw: Callable[[Result], str]) -> str:
-    if not (folder / "extraction.json").is_file():
-        return "Not measured yet: `python -m benchmarks.extraction --record`."
-    return draw(_read(folder, "extraction.json"))
-
-
-register_renderer("extraction-texts")(partial(_extraction, draw=extraction_texts))
-register_renderer("extraction-workers")(partial(_extraction, draw=extraction_workers))
-
-
 @register_renderer("quickstart")
 def _quickstart(folder: Path) -> str:
     """What make quickstart gave on a fresh clone."""
-    result = _read(folder, "quickstart.json")
+    result = read_result(folder, "quickstart.json")
     rows = [{"split": split, **{k: format_score(v, 3) for k, v in s.items()}} for split, s in result["scores"].items()]
     note = f"{result['seconds_after_install']:.0f} s from command to report, on {result['machine']['cpu_count']} cores."
     return f"{render_markdown(rows)}\n\n{note}"

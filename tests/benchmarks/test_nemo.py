@@ -1,7 +1,7 @@
 import copy
 import json
 
-from benchmarks import nemo, tables
+from benchmarks import encoder_tables, nemo
 from dialogue_ser.evaluation.crossval import cross_validate
 from dialogue_ser.report.readme import RENDERERS
 from dialogue_ser.training.config_io import apply_overrides
@@ -22,7 +22,7 @@ def test_tables_show_what_a_cross_validation_gave(tmp_path, write_nemo):
     result = {"rows": rows, "versions": scores["versions"], "command": "python -m benchmarks.nemo --record"}
     (tmp_path / "nemo.json").write_text(json.dumps(result))
     text = RENDERERS["nemo"](tmp_path)
-    assert text == tables.nemo(json.loads(json.dumps(result)))
+    assert text == encoder_tables.nemo(json.loads(json.dumps(result)))
     ua = f"{scores['pooled']['ua']:.3f}"
     assert f"| nemo-egemaps-svm | no | {ua} | " in text
     assert f"| nemo-egemaps-svm-speaker-norm | used | {ua} | " in text

@@ -1,0 +1,136 @@
+"""Tables of what encoders do, rendered by ``benchmarks.tables``: fine-tuning, extraction, nEMO."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from benchmarks.results_files import Result, read_result, seeds_score
+from dialogue_ser.report.readme import register_renderer
+from dialogue_ser.report.tables import format_interval, format_mean_std, format_score, render_markdown
+
+
+def finetuning(result: Result) -> str:
+    """MiniLM fine-tuned, each way."""
+    rows = [
+        {
+            "system": row["variant"],
+            "test weighted F1": seeds_score(row, "test", "weighted_f1"),
+            "accuracy": seeds_score(row, "test", "accuracy"),
+            "macro F1": seeds_score(row, "test", "macro_f1"),
+            "dev weighted F1": seeds_score(row, "dev", "weighted_f1"),
+            "seeds": str(len(row["seeds"])),
+            "minutes a run": f"{row['seconds']['mean'] / 60:.0f}",
+        }
+        for row in result["systems"]
+    ]
+    cross_fit = result["cross_fit"]
+    made = (
+        ""
+        if cross_fit["minutes"] is None
+        else f" The cross-fitted vectors ({cross_fit['folds']} folds) took {cross_fit['minutes']:.0f} minutes."
+    )
+    return (
+        f"{render_markdown(rows)}\n\nMean ± std over seeds, epoch chosen on dev; one thread a run, "
+        f"{result['workers']} at a time, precision {result['precision']}.{made} `{result['command']}`"
+    )
+
+
+@register_renderer("finetuning")
+def _finetuning(folder: Path) -> str:
+    return finetuning(read_result(folder, "finetuning.json"))
+
+
+def nemo(result: Result) -> str:
+    """Pooled scores of every nEMO preset beside what was asked for, and what the features took."""
+    rows, costs = [], []
+    for row in result["rows"]:
+        pooled, folds, interval = row["pooled"], row["fold_mean"]["ua"], row["intervals"]["ua"]
+        rows.append(
+            {
+                "preset": row["preset"],
+                "unlabelled test recordings": "used" if row["uses_unlabelled_test_recordings"] else "no",
+                "UA": format_score(pooled["ua"], 3),
+                "95 % over speakers": format_interval(interval["low"], interval["high"]),
+                "asked": format_score(row["target_ua"], 3),
+                "WA": format_score(pooled["wa"], 3),
+                "macro F1": format_score(pooled["macro_f1"], 3),
+                "UA, mean ± std of folds": format_mean_std(folds["mean"], folds["std"], digits=3),
+            }
+        )
+        if (cost := row["extraction"]) is not None:
+            memory = cost["peak_memory_bytes"] + cost["worker_memory_bytes"]
+            costs.append(f"{row['feature_set']} {cost['seconds']:.0f} s and {memory / 1e6:.0f} MB")
+    return (
+        f"{render_markdown(rows)}\n\nExtraction of {result['rows'][0]['pooled']['n']} utterances by one process: "
+        f"{', '.join(costs)} (the whole process at its peak). scikit-learn {result['versions']['scikit-learn']}, "
+        f"opensmile {result['versions']['opensmile']}. `{result['command']}`"
+    )
+
+
+NEMO_ABSENT = "Not measured yet: `python -m benchmarks.nemo --record`."
+
+
+@register_renderer("nemo")
+def _nemo(folder: Path) -> str:
+    return nemo(read_result(folder, "nemo.json")) if (folder / "nemo.json").is_file() else NEMO_ABSENT
+
+
+@register_renderer("nemo-speakers")
+def _nemo_speakers(folder: Path) -> str:
+    """UA of every speaker, a column a preset."""
+    if not (folder / "nemo.json").is_file():
+        return NEMO_ABSENT
+    result = read_result(folder, "nemo.json")
+    return render_markdown(
+        [
+            {
+                "speaker": name,
+                **{row["preset"]: format_score(row["speakers"][name]["ua"], 3) for row in result["rows"]},
+            }
+            for name in result["rows"][0]["speakers"]
+        ]
+    )
+
+
+def extraction_texts(result: Result) -> str:
+    """MiniLM on MELD's texts, against the machine's matrix throughput, and where the time goes."""
+    texts = result["texts"]
+    rows = [
+        {"part": part, "seconds": f"{seconds:.2f}", "share": f"{seconds / texts['seconds']:.0%}"}
+        for part, seconds in texts["parts_seconds"].items()
+    ]
+    return (
+        f"{texts['utterances']} texts ({texts['encoded']} different ones, {texts['tokens']} tokens) in "
+        f"{texts['seconds']:.1f} s: {texts['utterances_per_second']:.0f} utterances/s, "
+        f"{texts['encoded_per_second']:.0f} encodings/s. {texts['multiply_adds_per_second'] / 1e9:.1f} of "
+        f"{texts['peak_multiply_adds_per_second'] / 1e9:.1f} billion multiply-adds/s: {texts['fraction_of_peak']:.0%} "
+        f"of what one large product reaches; the linear layers' products alone reach "
+        f"{texts['fraction_of_peak_products_alone']:.0%}.\n\n{render_markdown(rows)}\n\n{result['machine']['line']}; "
+        f"{texts['threads']} threads; torch {result['versions']['torch']}. `{result['command']}`"
+    )
+
+
+def extraction_workers(result: Result) -> str:
+    """One and two workers of each engine."""
+    rows = [
+        {
+            "encoder, corpus": row["what"],
+            "engine": row["engine"],
+            "workers": str(row["workers"]),
+            "utterances/s": f"{row['utterances_per_second']:.1f}",
+            "seconds, starting included": f"{row['seconds']:.1f}",
+            "same bits": "yes" if row["same_bits_as_first"] else "no",
+        }
+        for row in result["workers"]
+    ]
+    return f"{render_markdown(rows)}\n\nOne thread a worker, an empty store each time."
+
+
+def _extraction(folder: Path, draw: Callable[[Result], str]) -> str:
+    if not (folder / "extraction.json").is_file():
+        return "Not measured yet: `python -m benchmarks.extraction --record`."
+    return draw(read_result(folder, "extraction.json"))
+
+
+register_renderer("extraction-texts")(partial(_extraction, draw=extraction_texts))
+register_renderer("extraction-workers")(partial(_extraction, draw=extraction_workers))

@@ -1,0 +1,29 @@
+"""Result files of the benchmarks, and how their scores are written."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dialogue_ser.errors import MissingDataError
+from dialogue_ser.report.tables import format_mean_std
+
+Result = Mapping[str, Any]
+
+
+def read_result(folder: Path, name: str) -> Result:
+    """One result file.
+
+    Raises:
+        MissingDataError: it has not been recorded.
+    """
+    if not (folder / name).is_file():
+        raise MissingDataError(f"{folder / name}: does not exist; run the benchmark that writes it with --record")
+    value: Result = json.loads((folder / name).read_text(encoding="utf-8"))
+    return value
+
+
+def seeds_score(row: Result, split: str, metric: str) -> str:
+    """Mean ± std over seeds of a metric on a split."""
+    value = row[split][metric]
+    return format_mean_std(value["mean"], value["std"] if value["n"] > 1 else None, digits=3)
