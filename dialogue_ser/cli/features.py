@@ -10,7 +10,7 @@ from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.checked import CheckedEncoder
 from dialogue_ser.features.content import fingerprint_digest
-from dialogue_ser.features.engines import Engine, InProcess, ProcessPool
+from dialogue_ser.features.engines import Engine, ProcessPool
 from dialogue_ser.features.progress import Tally
 from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.store import CHUNK_UTTERANCES, FeatureStore
@@ -106,14 +106,15 @@ def features_encode(
     return 0
 
 
-def _engine(name: str, workers: int | None, address: str | None, gpus: float) -> Engine:
+def _engine(name: str, workers: int | None, address: str | None, gpus: float) -> Engine | None:
+    """None = as in training."""
     if name == "ray":
         from dialogue_ser.features.ray_engine import RayEngine
 
         return RayEngine(workers or 0, address, gpus)
     if address is not None or gpus:
         raise ConfigError("--address and --gpus belong to --engine ray; add it or leave them away")
-    return InProcess() if workers is None else ProcessPool(workers)
+    return None if workers is None else ProcessPool(workers)
 
 
 def _request(

@@ -24,7 +24,7 @@ class Extraction:
         seconds: wall clock.
         peak_memory_bytes: largest resident size of this process so far, libraries included; 0 where the system does not
             say.
-        worker_memory_bytes: the same of its worker processes together (Linux), 0 without any.
+        worker_memory_bytes: the same of its worker processes together while they encoded (Linux), 0 without any.
     """
 
     utterances: int
@@ -59,11 +59,12 @@ def extract(
     found = {}
     for modality, pipeline in pipelines.items():
         tell = report(modality) if report is not None else None
-        encoded = 0
+        encoded = worker_bytes = 0
 
         def count(done: int, total: int, tell: Report | None = tell) -> None:
-            nonlocal encoded
+            nonlocal encoded, worker_bytes
             encoded = max(encoded, done)
+            worker_bytes = max(worker_bytes, worker_memory_bytes())  # they end with the encoding
             if tell is not None:
                 tell(done, total)
 
@@ -75,7 +76,7 @@ def extract(
             encoded=encoded,
             seconds=seconds,
             peak_memory_bytes=peak_memory_bytes(),
-            worker_memory_bytes=worker_memory_bytes(),
+            worker_memory_bytes=worker_bytes,
         )
     return found
 

@@ -7,10 +7,9 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from dialogue_ser.corpus.schema import Dialogue, utterances
-from dialogue_ser.errors import MediaError
+from dialogue_ser.corpus.schema import Dialogue, Utterance
 from dialogue_ser.features.api import Array, InputKind
-from dialogue_ser.features.audio_input import OnBad, decode_turn, problem_of, raise_if_bad
+from dialogue_ser.features.audio_input import OnBad, decode_turn, rows_of_clips
 from dialogue_ser.features.traits import EncoderTraits
 from dialogue_ser.media.decode import decoder_versions
 
@@ -72,19 +71,10 @@ class AcousticFrames:
         Raises:
             MediaError: ``on_bad`` is ``error`` and clips are broken or missing; names all of them.
         """
-        rows: dict[str, Array] = {}
-        problems: list[str] = []
-        for turn in utterances(dialogues):
-            if turn.audio is None:
-                continue
-            try:
-                samples = decode_turn(turn, self.settings.sample_rate_hz)
-            except MediaError as error:
-                problems.append(problem_of(turn, str(error)))
-            else:
-                rows[turn.id] = self.settings.frames(samples).astype(np.float32)
-            if self.on_progress is not None:
-                self.on_progress(1)
-        raise_if_bad(problems, self._on_bad, rows)
-        self.n_masked += len(problems)
+        rows, n_masked = rows_of_clips(dialogues, self._row, self._on_bad, self.on_progress)
+        self.n_masked += n_masked
         return rows
+
+    def _row(self, turn: Utterance) -> Array:
+        """Raises MediaError where the clip cannot be decoded."""
+        return self.settings.frames(decode_turn(turn, self.settings.sample_rate_hz)).astype(np.float32)

@@ -1,10 +1,10 @@
 """Decoding many utterances at once, with one error for all clips that cannot be used."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dialogue_ser.corpus.schema import Utterance
+from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
 from dialogue_ser.errors import MediaError
 from dialogue_ser.features.api import Array
 from dialogue_ser.media.decode import decode
@@ -80,6 +80,38 @@ def decode_turns(turns: Sequence[Utterance], sample_rate_hz: int) -> DecodedTurn
         decoded.ids.append(turn.id)
         decoded.waveforms.append(samples)
     return decoded
+
+
+def rows_of_clips(
+    dialogues: Sequence[Dialogue],
+    row_of: Callable[[Utterance], Array],
+    on_bad: OnBad,
+    on_progress: Callable[[int], None] | None = None,
+) -> tuple[dict[str, Array], int]:
+    """A row for every utterance with audio, one clip after the other, and how many clips were masked.
+
+    Args:
+        dialogues: whose utterances are wanted.
+        row_of: the row of one utterance; raises MediaError where its clip cannot be used.
+        on_bad: error, or mask such clips.
+        on_progress: called with 1 for every clip.
+
+    Raises:
+        BadClipsError: ``on_bad`` is ``error`` and clips cannot be used; names all of them, has the others' rows.
+    """
+    rows: dict[str, Array] = {}
+    problems: list[str] = []
+    for turn in utterances(dialogues):
+        if turn.audio is None:
+            continue
+        try:
+            rows[turn.id] = row_of(turn)
+        except MediaError as error:
+            problems.append(problem_of(turn, str(error)))
+        if on_progress is not None:
+            on_progress(1)
+    raise_if_bad(problems, on_bad, rows)
+    return rows, len(problems)
 
 
 def problem_of(turn: Utterance, problem: str) -> str:

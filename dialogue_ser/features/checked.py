@@ -62,6 +62,11 @@ class CheckedEncoder:
         """True if the encoder calls ``on_progress`` itself."""
         return hasattr(self.inner, "on_progress")
 
+    @property
+    def processes(self) -> int:
+        """Worker processes that the encoder asks for where there is much to do; 1 = none, 0 = one per core."""
+        return int(getattr(self.inner, "processes", 1))
+
     def costs(self, turns: Sequence[Utterance]) -> Sequence[int]:
         """Relative cost of each utterance where the encoder says it (tokens, say); those of like cost go together."""
         inner_costs: Callable[[Sequence[Utterance]], Sequence[int]] | None = getattr(self.inner, "costs", None)

@@ -19,6 +19,8 @@ from dialogue_ser.features.api import Array, UtteranceEncoder
 from dialogue_ser.features.audio_input import BadClipsError
 from dialogue_ser.features.recipe import EncoderRecipe
 
+# Utterances for which starting one more worker process pays.
+_LEAST_EACH = 32
 # Units a worker has in its queue, so that it never waits for the process that hands them out.
 _QUEUED = 2
 _WATCH_SECONDS = 0.5
@@ -136,6 +138,35 @@ class ProcessPool:
             ) from error
         finally:
             pool.shutdown(wait=True, kill_workers=True)
+
+
+def engine_for(encoder: UtteranceEncoder, n_utterances: int) -> Engine:
+    """Where it is best encoded: an encoder that asks for ``processes`` gets workers where there is enough to do.
+
+    >>> type(engine_for(object(), 5000)).__name__
+    'InProcess'
+    """
+    workers = min(n_workers(getattr(encoder, "processes", 1)), n_utterances // _LEAST_EACH)
+    return ProcessPool(workers) if workers > 1 else InProcess()
+
+
+def rows_of(outcomes: Iterable[tuple[Unit, Outcome]]) -> Iterator[tuple[Unit, Mapping[str, Array]]]:
+    """Every unit with its rows, as they come.
+
+    Raises:
+        DialogueSerError: a unit has no rows at all.
+        MediaError: after the last unit, one error for the bad clips of all.
+    """
+    problems: dict[str, None] = {}
+    for unit, outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+        for problem in outcome.bad_clips:
+            problems.pop(problem, None)  # what all of them say (how to mend it) ends up last
+            problems[problem] = None
+        yield unit, outcome.rows
+    if problems:
+        raise MediaError(*problems)
 
 
 def encode_unit(encoder: UtteranceEncoder, dialogues: Sequence[Dialogue]) -> Outcome:

@@ -1,27 +1,25 @@
-"""openSMILE functionals or low-level descriptors of every utterance's audio, in several processes."""
+"""openSMILE functionals or low-level descriptors of every utterance's audio."""
 
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
-from dialogue_ser.errors import ConfigError, FeatureError, MediaError, unknown_name
+from dialogue_ser.corpus.schema import Dialogue, Utterance
+from dialogue_ser.errors import ConfigError, MediaError, unknown_name
 from dialogue_ser.features.api import Array, InputKind
-from dialogue_ser.features.audio_input import OnBad, decode_turn, problem_of, raise_if_bad
+from dialogue_ser.features.audio_input import OnBad, decode_turn, rows_of_clips
 from dialogue_ser.features.traits import EncoderTraits
 from dialogue_ser.media.decode import decoder_versions
 
 FEATURE_SETS = {"eGeMAPSv02": 88, "emobase": 988, "ComParE_2016": 6373}
 LOW_LEVEL_DESCRIPTORS = {"eGeMAPSv02": 25, "emobase": 26, "ComParE_2016": 65}
 LEVELS = {"functionals": "Functionals", "lld": "LowLevelDescriptors"}
-# Below this many clips starting processes costs more than it saves.
-_WORTH_PROCESSES = 16
-_ONE_AT_A_TIME = threading.Lock()  # openSMILE is not thread-safe
+_ONE_AT_A_TIME = threading.Lock()  # openSMILE is not thread-safe, so it takes processes to use several cores
 
 
 class OpenSmile:
@@ -32,13 +30,14 @@ class OpenSmile:
         level: functionals = one vector (88, 988 or 6373 values); lld = the low-level descriptors they are taken of, as
             frames every 10 ms (25, 26 or 65 values); where there is no voice, pitch is 0.
         sample_rate_hz: every clip is downmixed and resampled to it first; part of the fingerprint.
-        processes: worker processes; 0 = one per CPU core.
+        processes: worker processes that whoever asks for many clips starts; 0 = one per CPU core.
         on_bad: error, or mask clips that cannot be decoded or are too short for openSMILE (below about 0.1 s).
         modality: name under which the batch carries it.
 
     Attributes:
         n_masked: clips masked so far.
         on_progress: called with the number of clips just finished; may be set.
+        processes: as above; :func:`~dialogue_ser.features.engines.engine_for` reads it.
 
     Raises:
         ConfigError: unknown feature set or level, or an option out of range.
@@ -71,7 +70,7 @@ class OpenSmile:
         self._feature_set = feature_set
         self._level = level
         self._sample_rate_hz = sample_rate_hz
-        self._processes = processes
+        self.processes = processes
         self._on_bad: OnBad = on_bad
 
     def fingerprint(self) -> Mapping[str, Any]:
@@ -82,64 +81,32 @@ class OpenSmile:
         return {"feature_set": self._feature_set, **level, "sample_rate_hz": self._sample_rate_hz, "versions": versions}
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
-        """float32 ``[D]``, or ``[L, D]`` at level lld, for every utterance whose audio can be used.
+        """float32 ``[D]``, or ``[L, D]`` at level lld, for every utterance whose audio can be used; in this process.
 
         Raises:
             MediaError: ``on_bad`` is ``error`` and clips are broken, missing or too short; names all of them.
-            FeatureError: a worker process died.
         """
-        turns = [turn for turn in utterances(dialogues) if turn.audio is not None]
-        rows: dict[str, Array] = {}
-        problems: list[str] = []
-        for turn, result in zip(turns, self._extract_all(turns), strict=True):
-            if isinstance(result, str):
-                problems.append(problem_of(turn, result))
-            else:
-                rows[turn.id] = result
-            if self.on_progress is not None:
-                self.on_progress(1)
-        raise_if_bad(problems, self._on_bad, rows)
-        self.n_masked += len(problems)
+        rows, n_masked = rows_of_clips(dialogues, self._row, self._on_bad, self.on_progress)
+        self.n_masked += n_masked
         return rows
 
-    def _extract_all(self, turns: Sequence[Utterance]) -> Iterator["Array | str"]:
-        import joblib  # type: ignore[import-untyped]
+    def _row(self, turn: Utterance) -> Array:
+        """Features of one utterance, ``[D]`` or ``[L, D]``.
 
-        processes = self._processes or joblib.cpu_count()
-        tasks = [(turn, self._feature_set, self._level, self._sample_rate_hz) for turn in turns]
-        if processes == 1 or len(turns) < _WORTH_PROCESSES:
-            yield from (extract(*task) for task in tasks)
-            return
-        # loky starts fresh processes (no fork of torch's threads) and, unlike multiprocessing's spawn, does not
-        # run the user's script again, so a script needs no __main__ guard.
-        pool = joblib.Parallel(n_jobs=processes, backend="loky", return_as="generator")
-        results: Iterable[Array | str] = pool(joblib.delayed(extract)(*task) for task in tasks)
-        try:
-            yield from results
-        except joblib.externals.loky.process_executor.TerminatedWorkerError as error:
-            raise FeatureError(
-                f"opensmile: a worker process died ({error}); try --features.audio.options.processes 1"
-            ) from error
-
-
-def extract(turn: Utterance, feature_set: str, level: str, sample_rate_hz: int) -> "Array | str":
-    """Features of one utterance, float32 ``[D]`` or ``[L, D]``, or a sentence on why there are none."""
-    try:
-        samples = decode_turn(turn, sample_rate_hz)
-    except MediaError as error:
-        return str(error)
-    if not np.isfinite(samples).all():
-        return "audio holds NaN or infinite samples"
-    # openSMILE converts to 16 bit without clipping, so a sample of 1.0 would wrap around to −1.0.
-    samples = np.clip(samples, -1.0, 1.0 - 2.0**-15)
-    with _ONE_AT_A_TIME, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Segment too short")
-        values = _smile(feature_set, level).process_signal(samples, sample_rate_hz).to_numpy(dtype=np.float32)
-    if np.isnan(values).all():
-        seconds = len(samples) / sample_rate_hz
-        return f"audio of {seconds:.3f} s is too short for {feature_set}, which needs about 0.1 s"
-    row: Array = values if level == "lld" else values[0]
-    return row
+        Raises:
+            MediaError: its clip cannot be decoded, or is too short.
+        """
+        samples = decode_turn(turn, self._sample_rate_hz)
+        # openSMILE converts to 16 bit without clipping, so a sample of 1.0 would wrap around to −1.0.
+        samples = np.clip(samples, -1.0, 1.0 - 2.0**-15)
+        with _ONE_AT_A_TIME, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Segment too short")
+            smile = _smile(self._feature_set, self._level)
+            values: Array = smile.process_signal(samples, self._sample_rate_hz).to_numpy(dtype=np.float32)
+        if np.isnan(values).all():
+            seconds = len(samples) / self._sample_rate_hz
+            raise MediaError(f"audio of {seconds:.3f} s is too short for {self._feature_set}, which needs about 0.1 s")
+        return values if self._level == "lld" else values[0]
 
 
 @lru_cache(maxsize=len(FEATURE_SETS) * len(LEVELS))

@@ -123,13 +123,10 @@ def build_encoder(
 
 
 def build_in_worker(recipe: EncoderRecipe) -> CheckedEncoder:
-    """The same encoder in a worker process, which has one core to itself: option ``processes`` becomes 1."""
+    """The same encoder in another process."""
     if recipe.registered is not None:  # by a decorator in a script that this process has not run
         _REGISTERED.setdefault(recipe.name, recipe.registered)
-    target = recipe.registered.target if recipe.registered is not None else _resolve(recipe.name, ())
-    accepted = _option_names(target) if callable(target) else None
-    options = {**recipe.options, "processes": 1} if accepted and "processes" in accepted else recipe.options
-    return build_encoder(recipe.name, recipe.modality, options, recipe.on_bad)
+    return build_encoder(recipe.name, recipe.modality, recipe.options, recipe.on_bad)
 
 
 def _instance(target: Any, recipe: EncoderRecipe) -> Any:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.durable import write_atomically
-from dialogue_ser.errors import FeatureError, MediaError
+from dialogue_ser.errors import FeatureError
 from dialogue_ser.features.api import Array, UtteranceEncoder
 from dialogue_ser.features.checked import checked
 from dialogue_ser.features.content import content_keys, fingerprint_digest
-from dialogue_ser.features.engines import Engine, InProcess, Unit
+from dialogue_ser.features.engines import Engine, Unit, engine_for, rows_of
 from dialogue_ser.features.locks import in_use, index_lock, locked, store_lock
 from dialogue_ser.features.progress import Progress, reporting
 from dialogue_ser.features.shards import Place, is_intact, read_index, read_shard, write_index, write_shard
@@ -39,7 +39,7 @@ class FeatureStore:
     Args:
         root: folder; None = environment variable DIALOGUE_SER_CACHE, else ``~/.cache/dialogue_ser``.
         chunk_utterances: utterances between two commits.
-        engine: where encoding happens; None = in this process.
+        engine: where encoding happens; None = in this process, or in workers where an encoder asks for some.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class FeatureStore:
         chosen = root or os.environ.get("DIALOGUE_SER_CACHE") or Path.home() / ".cache" / "dialogue_ser"
         self.root = Path(chosen).expanduser() / "features"
         self._chunk = chunk_utterances
-        self._engine: Engine = engine or InProcess()
+        self._engine = engine
 
     def table(
         self, encoder: UtteranceEncoder, dialogues: Sequence[Dialogue], progress: Progress | bool | None = None
@@ -136,7 +136,7 @@ class FeatureStore:
         loose: dict[str, Array] = {}
         if not wanted:
             return loose, index.places
-        problems: dict[str, None] = {}
+        engine = self._engine or engine_for(encoder, len(wanted))
 
         def open_units() -> Iterator[Unit]:
             """Units of which another process has not stored everything meanwhile."""
@@ -149,22 +149,15 @@ class FeatureStore:
                     yield narrowed(encoder, unit, still)
 
         with (
-            reporting(progress, encoder, len(wanted), is_here=self._engine.is_here) as report,
+            reporting(progress, encoder, len(wanted), is_here=engine.is_here) as report,
             index,
-            closing(self._engine.outcomes(encoder, open_units())) as outcomes,  # type: ignore[type-var]
+            closing(engine.outcomes(encoder, open_units())) as outcomes,  # type: ignore[type-var]
         ):
-            for unit, outcome in outcomes:
-                if outcome.error is not None:
-                    raise outcome.error
-                for problem in outcome.bad_clips:  # one error at the end names the bad clips of all units;
-                    problems.pop(problem, None)  # what all of them say (how to mend it) ends up last
-                    problems[problem] = None
-                rows = {key: outcome.rows[key] for key in sorted(unit.wanted) if key in outcome.rows}
+            for unit, found in rows_of(outcomes):
+                rows = {key: found[key] for key in sorted(unit.wanted) if key in found}
                 loose.update({key: row for key, row in rows.items() if keys[key] is None})
                 index.add({content: row for key, row in rows.items() if (content := keys[key]) is not None})
                 report(len(unit.wanted))
-        if problems:
-            raise MediaError(*problems)
         return loose, index.places
 
 

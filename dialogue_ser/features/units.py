@@ -3,29 +3,48 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-from dialogue_ser.corpus.schema import Dialogue
-from dialogue_ser.features.api import UtteranceEncoder
+from dialogue_ser.corpus.schema import Dialogue, utterances
+from dialogue_ser.features.api import Array, UtteranceEncoder
 from dialogue_ser.features.content import parts
-from dialogue_ser.features.engines import Unit
+from dialogue_ser.features.engines import Unit, engine_for, rows_of
 from dialogue_ser.features.traits import traits_of
 
-# Few enough that several workers finish together, and where like ones are put together enough for full batches.
-_UNIT, _SORTED_UNIT = 64, 256
+# Few enough that several workers finish together, and where like ones are put together enough for full batches. An
+# encoder that asks for processes takes one utterance at a time: nothing is gained by more.
+_UNIT, _SORTED_UNIT, _UNIT_OF_WORKERS = 64, 256, 16
 
 
 def units(
     encoder: UtteranceEncoder, dialogues: Sequence[Dialogue], wanted: set[str], most: int = _SORTED_UNIT
 ) -> Iterator[Unit]:
-    """The wanted utterances in units of 64, or 256 where they are sorted; of about ``most`` at most.
+    """The wanted utterances in units of 64, 256 where they are sorted, or 16 for workers; of about ``most`` at most.
 
     Where the encoder sees neighbours whole dialogues are kept together. Where it does not, and says what utterances
     cost, those of like cost are, the dearest first: too long a text then fails at once, and workers finish together.
     """
     needs_context = traits_of(encoder, encoder.modality).context != (0, 0)
     in_order = dialogues if needs_context else _by_cost(encoder, dialogues, wanted)
-    size = min(most, _UNIT if in_order is dialogues else _SORTED_UNIT)
+    plain = _UNIT if getattr(encoder, "processes", 1) == 1 else _UNIT_OF_WORKERS
+    size = min(most, plain if in_order is dialogues else _SORTED_UNIT)
     for piece in parts(in_order, wanted, needs_context=needs_context, n_utterances=size):
         yield Unit(piece, frozenset(turn.id for dialogue in piece for turn in dialogue if turn.id in wanted))
+
+
+def encode_all(encoder: UtteranceEncoder, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
+    """What ``encoder.encode`` gives, without a store: in this process, or in workers where the encoder asks for some.
+
+    Raises:
+        MediaError: clips that cannot be used, all of them.
+        FeatureError: the encoder breaks its contract, or a worker died.
+    """
+    ids = [turn.id for turn in utterances(dialogues)]
+    engine = engine_for(encoder, len(ids))
+    if engine.is_here:
+        return encoder.encode(dialogues)
+    found: dict[str, Array] = {}
+    for _, rows in rows_of(engine.outcomes(encoder, units(encoder, dialogues, set(ids)))):
+        found.update(rows)
+    return {key: found[key] for key in ids if key in found}
 
 
 def narrowed(encoder: UtteranceEncoder, unit: Unit, wanted: frozenset[str]) -> Unit:

@@ -15,6 +15,7 @@ from dialogue_ser.features.pinned import compare_fingerprints
 from dialogue_ser.features.store import FeatureStore, Progress
 from dialogue_ser.features.traits import Context
 from dialogue_ser.features.transforms import Transform, build_transform, from_state
+from dialogue_ser.features.units import encode_all
 from dialogue_ser.inference.model_folder import FILE_SUFFIX
 from dialogue_ser.inference.source import FRAMES, build_source
 
@@ -254,7 +255,7 @@ class FeaturePipeline:
     ) -> Mapping[str, Array]:
         assert isinstance(self._source, CheckedEncoder)
         if store is None:
-            return self._source.encode(dialogues)
+            return encode_all(self._source, dialogues)
         compare_fingerprints(self._source, self._fingerprint)
         return store.table(self._source, dialogues, progress)
 

@@ -7,6 +7,7 @@ import pytest
 
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.evaluation.extraction import extract, worker_memory_bytes
+from dialogue_ser.features import engines
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.inference.pipeline import FeaturePipeline
 
@@ -28,6 +29,16 @@ def test_features_are_made_once_and_counted(tmp_path, write_nemo):
     assert first.seconds > 0
     assert first.peak_memory_bytes > 1e7
     assert first.to_dict()["encoded"] == 24
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
+def test_memory_of_workers_that_have_ended_since_is_counted(tmp_path, write_nemo, monkeypatch):
+    monkeypatch.setattr(engines, "_LEAST_EACH", 12)
+    dialogues = read_corpus("nemo", write_nemo(tmp_path / "nemo", n_each=1)).split("all")
+    pipelines = {"audio": FeaturePipeline.build("audio", "opensmile", {"processes": 2})}
+    found = extract(pipelines, dialogues, FeatureStore(tmp_path / "store"))["audio"]
+    assert found.encoded == 24
+    assert found.worker_memory_bytes > 2e7
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")

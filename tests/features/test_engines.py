@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from dialogue_ser.errors import ConfigError, FeatureError, MediaError
+from dialogue_ser.features import engines
 from dialogue_ser.features.audio_input import BadClipsError
-from dialogue_ser.features.engines import ProcessPool, n_workers, thread_limits
+from dialogue_ser.features.engines import InProcess, ProcessPool, engine_for, n_workers, thread_limits
 from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.store import FeatureStore
+from dialogue_ser.features.units import encode_all, units
 
 
 def same(left, right) -> bool:
@@ -30,6 +32,39 @@ def test_a_pool_gives_the_same_bits_as_one_process(tmp_path, dialogue, tiny_text
     alone = table(tmp_path / "alone", encoder, talks)
     assert len(alone) == 27
     assert same(table(tmp_path / "pool", encoder, talks, ProcessPool(2)), alone)
+
+
+def workers_of(engine) -> int:
+    return engine.workers if isinstance(engine, ProcessPool) else 0
+
+
+def test_opensmile_gets_a_process_per_core_where_there_is_enough_to_do(monkeypatch, dialogue, spoken):
+    monkeypatch.setattr(engines, "_cpu_count", lambda: 8)
+    encoder = build_encoder("opensmile", "audio")
+    assert [workers_of(engine_for(encoder, n)) for n in (1, 63, 64, 100, 1000)] == [0, 0, 2, 3, 8]
+    assert workers_of(engine_for(build_encoder("opensmile", "audio", {"processes": 3}), 1000)) == 3
+    for other in (build_encoder("opensmile", "audio", {"processes": 1}), build_encoder("logmel", "audio")):
+        assert isinstance(engine_for(other, 1000), InProcess)
+    talks = [dialogue(["oh"] * 10, name=f"d{n}") for n in range(10)]
+    wanted = {turn.id for talk in talks for turn in talk}
+    assert max(len(unit.wanted) for unit in units(encoder, talks, wanted)) <= 25, "all workers have something to do"
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_who_asks_for_many_clips_gets_the_same_from_workers_without_asking_for_them(
+    tmp_path, spoken, monkeypatch, stored
+):
+    talks = [spoken([0.3 + 0.01 * n, 0.25], volume=0.1 * (n + 1), name=f"d{n}") for n in range(3)]
+    alone = dict(build_encoder("opensmile", "audio", {"processes": 1}).encode(talks))
+    encoder = build_encoder("opensmile", "audio", {"processes": 2})
+    monkeypatch.setattr(encoder.inner, "encode", lambda dialogues: pytest.fail("encoded in this process"))
+    monkeypatch.setattr(engines, "_LEAST_EACH", 3)
+    rows = table(tmp_path, encoder, talks) if stored else encode_all(encoder, talks)
+    assert list(rows) == list(alone)
+    assert same(rows, alone)
+    talks[1].utterances[0].audio.path.unlink()
+    with pytest.raises(MediaError, match=r"d1_utt0\): .*no such file(.|\n)*on_bad mask"):
+        encode_all(encoder, talks)
 
 
 def test_a_pool_reports_bad_clips_as_one_process_does(tmp_path, spoken):
@@ -104,6 +139,7 @@ from dialogue_ser.corpus.schema import Dialogue, Utterance
 from dialogue_ser.features.engines import ProcessPool
 from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.store import FeatureStore
+from dialogue_ser.features.units import encode_all, units
 talks = [Dialogue(f"d{i}", (Utterance(id=f"d{i}", speaker="s", text=str(i)),)) for i in range(4)]
 store = FeatureStore("store", engine=ProcessPool(2), chunk_utterances=1)
 store.table(build_encoder("waiting_encoder:waiting", "text"), talks, progress=False)
