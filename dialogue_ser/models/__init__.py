@@ -11,6 +11,7 @@ from dialogue_ser.models.api import DialogueSystem, Output
 from dialogue_ser.models.bigru import BiGRU
 from dialogue_ser.models.dialogue_rnn import DialogueRNN
 from dialogue_ser.models.emotion_rnn import EmotionRNN
+from dialogue_ser.models.fusion_attention import FusionAttentionSystem
 from dialogue_ser.models.utterance import UtteranceSystem
 
 MODELS: dict[str, type[DialogueSystem]] = {
@@ -18,6 +19,7 @@ MODELS: dict[str, type[DialogueSystem]] = {
     "dialogue-rnn": DialogueRNN,
     "bigru": BiGRU,
     "utterance": UtteranceSystem,
+    "fusion-attention": FusionAttentionSystem,
 }
 
 

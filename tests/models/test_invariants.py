@@ -19,6 +19,10 @@ from dialogue_ser.nn.losses import masked_nll
 LABELS = LabelSet("emotion", ("neutral", "joy", "anger"))
 DIMS = {"text": 5, "audio": 3}
 INPUTS = {name: InputSpec(kind="vector", dim=size) for name, size in DIMS.items()}
+FRAMES = {name: InputSpec(kind="frames", dim=size) for name, size in DIMS.items()}
+# systems that read frames are given some: of a single vector they would not use all that they learn
+READ = {"fusion-attention": FRAMES}
+GIVEN = {"inputs": INPUTS}  # what the system under test reads
 SPEAKERS = ["abacab", "a", "aaaa", "abcda", "abbbba", "ab"]
 
 # every system in each of the settings that change what it computes
@@ -39,12 +43,14 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("bigru", {"causal": True}),
     ("utterance", {}),
     ("utterance", {"projection": {"text": 4}}),
+    ("fusion-attention", {"units": {"audio": 4, "text": 6}, "fusion_dim": 6, "hidden_dim": 5}),
+    ("fusion-attention", {"query": "text", "units": {}, "branch_dim": 4, "bidirectional": True}),
 ]
 
 
 def _system(name: str, options: dict[str, Any]) -> DialogueSystem:
     torch.manual_seed(11)
-    system = build_model(name, options, INPUTS, len(LABELS)).double().eval()
+    system = build_model(name, options, GIVEN["inputs"], len(LABELS)).double().eval()
     with torch.no_grad():
         for parameter in system.parameters():  # large weights: differences must show
             parameter.mul_(2.0)
@@ -67,9 +73,13 @@ def _dialogues() -> list[Dialogue]:
 def _batch(dialogues: list[Dialogue]) -> DialogueBatch:
     generator = np.random.default_rng(5)
     ids = [turn.id for dialogue in _dialogues() for turn in dialogue]
+    shapes = {
+        name: [(1 + k % 4,) * (spec.kind == "frames") + (spec.dim,) for k in range(len(ids))]
+        for name, spec in GIVEN["inputs"].items()
+    }
     tables = {
-        name: FeatureTable(InputSpec(kind="vector", dim=size), {i: generator.normal(size=size) for i in ids})
-        for name, size in DIMS.items()
+        name: FeatureTable(spec, {i: generator.normal(size=n) for i, n in zip(ids, shapes[name], strict=True)})
+        for name, spec in GIVEN["inputs"].items()
     }
     del tables["audio"].rows["test/dia0_utt2"]  # type: ignore[attr-defined]
     return collate(dialogues, tables, LABELS, dtype=torch.float64)
@@ -84,7 +94,8 @@ def _close(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 @pytest.fixture(params=SETTINGS, ids=lambda setting: f"{setting[0]}-{'-'.join(map(str, setting[1].values()))}")
-def system(request: pytest.FixtureRequest) -> DialogueSystem:
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> DialogueSystem:
+    monkeypatch.setitem(GIVEN, "inputs", READ.get(request.param[0], INPUTS))
     return _system(*request.param)
 
 
@@ -100,13 +111,18 @@ def _pad(batch: DialogueBatch, extra: int, content: float) -> DialogueBatch:
     def grow(tensor: Tensor, value: float) -> Tensor:
         return torch.cat([tensor, tensor.new_full((*shape, *tensor.shape[2:]), value)], dim=1)
 
+    padding = grow(~batch.is_real_turn, True)
     features = {
-        name: grow(values, content).masked_fill(grow(~batch.is_real_turn, True)[..., None], content)
+        name: grow(values, content).masked_fill(padding.view(*padding.shape, *[1] * (values.dim() - 2)), content)
         for name, values in batch.features.items()
     }
+    for name, lengths in batch.lengths.items():  # and behind the last frame of a turn
+        beyond = torch.arange(features[name].shape[2]) >= grow(lengths, 0)[..., None]
+        features[name] = features[name].masked_fill(beyond[..., None], content)
     return replace(
         batch,
         features=features,
+        lengths={name: grow(lengths, 0) for name, lengths in batch.lengths.items()},
         is_present={name: grow(present, False) for name, present in batch.is_present.items()},
         speaker=grow(batch.speaker, -1),
         label=grow(batch.label, -100),

@@ -63,6 +63,9 @@ def fusion(audio: Tensor, text: Tensor, query: Tensor, key: Tensor, value: Tenso
     return torch.cat(heads, dim=1) @ out.T
 
 
-def fast_gelu(x: float) -> float:
-    """max(0, min(1, (1.702 x + 1) / 2)) · x."""
-    return max(0.0, min(1.0, (1.702 * x + 1) / 2)) * x
+def fast_gelu(x: Tensor) -> Tensor:
+    """max(0, min(1, (1.702 x + 1) / 2)) · x of one number."""
+    gate = (1.702 * x + 1) / 2
+    if gate <= 0:
+        return 0.0 * x
+    return x if gate >= 1 else gate * x
