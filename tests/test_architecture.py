@@ -50,12 +50,15 @@ TESTED_IN = {
     "nn/history.py": ("nn/test_recurrence.py", "one recurrence in several files"),
     "nn/lora.py": ("encoders/test_transformer.py", "seen through the encoder that offers it"),
     "nn/turn.py": ("nn/test_recurrence.py", "one recurrence in several files"),
+    "report/crossval_sections.py": ("report/test_crossval_page.py", "pieces of the page"),
+    "report/gallery.py": ("report/test_page.py", "pictures of the page"),
     "report/html.py": ("report/test_page.py", "pieces of the page"),
     "report/sections.py": ("report/test_page.py", "pieces of the page"),
     "report/settings.py": ("report/test_page.py", "pieces of the page"),
     "training/callbacks.py": ("training/test_loop.py", "a protocol that the loop calls"),
     "training/config.py": ("training/test_config_io.py", "records, read and written there"),
     "training/prepare.py": ("training/test_run.py", "first half of a run"),
+    "training/single.py": ("training/test_run.py", "a run of one model"),
     "training/run_directory.py": ("training/test_run.py", "files of a run"),
 }
 # The one file that reads pickles, in a process that can do nothing else; it may import pickle and nothing more.

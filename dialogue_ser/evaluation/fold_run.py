@@ -29,7 +29,8 @@ class FoldResult:
     Args:
         fold: which.
         frame: predictions of dev and test in the columns of predictions.parquet, with the corpus's own ids.
-        chosen: how dev chose: C and every candidate's UA, or the best epoch.
+        chosen: how dev chose: C and every candidate's UA, or the best epoch; empty of an ensemble, whose members' runs
+            say it.
         seconds: wall clock.
     """
 
@@ -149,4 +150,4 @@ def _train_fold(config: RunConfig, fold: Fold, folder: Path) -> tuple[pd.DataFra
     frame = frame[frame["split"].isin(SCORED)].copy()
     for column in ("dialogue_id", "utterance_id"):
         frame[column] = [name.partition("/")[2] for name in frame[column]]
-    return frame, {"best_epoch": run.best_epoch}
+    return frame, {} if run.best_epoch is None else {"best_epoch": run.best_epoch}

@@ -23,7 +23,7 @@ from dialogue_ser.features.audio_input import OnBad
 from dialogue_ser.inference.inputs import Dialogues, as_dialogues
 from dialogue_ser.inference.model_folder import read_model_folder, write_model_folder
 from dialogue_ser.inference.pipeline import FeaturePipeline
-from dialogue_ser.inference.rebuild import model_options, rebuild_label_set, rebuild_model, rebuild_pipeline
+from dialogue_ser.inference.rebuild import describe_model, rebuild_label_set, rebuild_model, rebuild_pipeline
 from dialogue_ser.inference.stream import DialogueStream
 from dialogue_ser.models.api import DialogueSystem
 
@@ -153,7 +153,7 @@ class DialogueClassifier:
         config = {
             "library": "dialogue_ser",
             "library_version": version("dialogue-ser"),
-            "model": {"name": self.model.name, "options": model_options(self.model)},
+            "model": describe_model(self.model),
             "label_set": {"name": self.label_set.name, "labels": list(self.label_set.labels)},
             "inputs": {modality: dataclasses.asdict(as_saved(spec)) for modality, spec in self.model.inputs.items()},
             "features": {modality: described for modality, (described, _) in states.items()},

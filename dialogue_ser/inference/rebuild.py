@@ -13,6 +13,20 @@ from dialogue_ser.inference.model_folder import SavedModel
 from dialogue_ser.inference.pipeline import FeaturePipeline, untrusted
 from dialogue_ser.models import build_model
 from dialogue_ser.models.api import DialogueSystem
+from dialogue_ser.models.ensemble import Ensemble
+
+
+def describe_model(model: DialogueSystem) -> dict[str, Any]:
+    """What config.json says of a system: its name and options and, of an ensemble, how many members share them.
+
+    Raises:
+        CheckpointError: the system does not keep its ``config``.
+    """
+    if isinstance(model, Ensemble):
+        first = model.members[0]
+        assert isinstance(first, DialogueSystem)
+        return {**describe_model(first), "members": len(model.members)}
+    return {"name": model.name, "options": model_options(model)}
 
 
 def model_options(model: DialogueSystem) -> dict[str, Any]:
@@ -46,8 +60,12 @@ def rebuild_model(saved: SavedModel, trust_code: bool = False) -> DialogueSystem
     for modality, spec in inputs.items():
         if not trust_code and ":" in (spec.encoder or ""):
             raise CheckpointError(untrusted(modality, spec.encoder))
+    n_classes, n_members = len(rebuild_label_set(saved)), described.get("members", 1)
+    if not (isinstance(n_members, int) and 1 <= n_members <= len(saved.weights)):
+        raise CheckpointError(f"{saved.folder}: config.json says {n_members!r} members; copy the whole folder again")
     with torch.random.fork_rng(devices=[]):  # its random weights are overwritten: leave the caller's generator alone
-        model = build_model(described["name"], described["options"], inputs, len(rebuild_label_set(saved)))
+        built = [build_model(described["name"], described["options"], inputs, n_classes) for _ in range(n_members)]
+    model = built[0] if "members" not in described else Ensemble(built)
     expected = model.state_dict()
     problems = [f"weight {name!r} is missing" for name in expected if name not in saved.weights]
     problems += [f"weight {name!r} is not one of the model's" for name in saved.weights if name not in expected]

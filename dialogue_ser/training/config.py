@@ -11,6 +11,8 @@ from dialogue_ser.features.augmentation import Augmentation
 
 # More threads than this no machine has, and OpenMP ends the process with a segmentation fault.
 _MOST_THREADS = 1024
+# Seeds of members are their run's times this, plus their number.
+MOST_MEMBERS = 1000
 # Beyond it a step overflows float32; the optimizer refuses it in the middle of the run.
 _LARGEST_RATE = 1e6
 
@@ -159,6 +161,9 @@ class TrainingConfig:
         accumulate: batches per optimizer step.
         sampling: which dialogues meet in a batch: shuffled = any; bucketed = some of like length, for less padding and
             fewer steps of the recurrence. Either way every dialogue comes once an epoch.
+        balance: none; or downsample = learn from as many turns of every class as the rarest one has, drawn by the seed.
+        ensemble: models that are trained, each with a seed (and, with ``balance``, a draw) of its own; their
+            probabilities are averaged. 1 = one model.
         patience: epochs without a better dev score before stopping; 0 = never stop early.
         select: dev score that chooses the checkpoint.
         ema_decay: exponential moving average of the weights per step, used for evaluation; 0 = off.
@@ -174,6 +179,8 @@ class TrainingConfig:
     batch_size: int = 32
     accumulate: int = 1
     sampling: Sampling = "shuffled"
+    balance: Literal["none", "downsample"] = "none"
+    ensemble: int = 1
     patience: int = 0
     select: Literal["weighted_f1", "macro_f1", "accuracy", "uar"] = "weighted_f1"
     ema_decay: float = 0.0
@@ -186,8 +193,9 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         counts = ("patience", "ema_decay", "checkpoint_every_steps", "threads", "workers")
-        least = dict.fromkeys(("epochs", "batch_size", "accumulate", "keep_checkpoints"), 1) | dict.fromkeys(counts, 0)
-        _check("training", self, least, {"ema_decay": 1, "threads": _MOST_THREADS})
+        from_one = ("epochs", "batch_size", "accumulate", "keep_checkpoints", "ensemble")
+        least = dict.fromkeys(from_one, 1) | dict.fromkeys(counts, 0)
+        _check("training", self, least, {"ema_decay": 1, "threads": _MOST_THREADS, "ensemble": MOST_MEMBERS})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

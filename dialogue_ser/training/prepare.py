@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from dialogue_ser.metrics.scores import METRICS, score
 from dialogue_ser.models import build_model
 from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.training.augmented import most_copies, refuse_augmentation_unheard, with_variants
+from dialogue_ser.training.balance import downsample
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.interrupt import StopRequest
 from dialogue_ser.training.leakage import refuse_leaked_weights
@@ -42,6 +43,7 @@ class Data:
         dev: dialogues that choose.
         pipelines: modality → encoder and transforms, fitted on train.
         tables: modality → model-ready features of every split, and of the training turns' augmented variants.
+        balance: what downsampling left of train, see :meth:`Downsampled.to_dict`; empty without.
     """
 
     corpus: Corpus
@@ -49,6 +51,7 @@ class Data:
     dev: tuple[Dialogue, ...]
     pipelines: Mapping[str, FeaturePipeline]
     tables: Mapping[str, FeatureTable]
+    balance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def masked(self) -> dict[str, int]:
@@ -115,6 +118,18 @@ def _check_labelled(config: RunConfig, corpus: str, train: Sequence[Dialogue], d
     if problems:
         hint = "label it, or name another split with --data.train or --data.dev"
         raise CorpusError(*(f"{problem}; {hint}" for problem in problems))
+
+
+def balanced(config: RunConfig, data: Data) -> Data:
+    """The data with what ``training.balance`` leaves of train, drawn by the run's seed.
+
+    Transforms and vocabularies are fitted on all of train before: they ask for no labels, and members of an ensemble,
+    which draw differently, share them.
+    """
+    if config.training.balance == "none":
+        return data
+    fewer = downsample(data.train, config.seed)
+    return replace(data, train=fewer.dialogues, balance=fewer.to_dict())
 
 
 def build_system(config: RunConfig, data: Data) -> DialogueSystem:

@@ -34,9 +34,14 @@ class RunDirectory:
         return CheckpointFolder(self.folder / "checkpoints")
 
     @property
+    def members(self) -> Path:
+        """members/, of an ensemble: a run directory each."""
+        return self.folder / "members"
+
+    @property
     def is_begun(self) -> bool:
         """Whether there is anything in it that starting anew would lose."""
-        return self.folder.is_dir() and (bool(self.checkpoints.names()) or self.is_finished)
+        return self.folder.is_dir() and (bool(self.checkpoints.names()) or self.members.is_dir() or self.is_finished)
 
     @property
     def is_finished(self) -> bool:

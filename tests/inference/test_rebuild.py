@@ -8,6 +8,7 @@ from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.inference.model_folder import read_model_folder
 from dialogue_ser.inference.rebuild import model_options, rebuild_label_set, rebuild_model, rebuild_pipeline
 from dialogue_ser.models import build_model
+from dialogue_ser.models.ensemble import Ensemble
 
 
 @pytest.fixture
@@ -56,6 +57,27 @@ def test_a_config_that_lacks_details_is_a_clear_error(classifier, tmp_path):
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=r"config\.json is not complete"):
         DialogueClassifier.from_pretrained(folder)
+
+
+def test_an_ensemble_comes_back_with_every_member(classifier, dialogue, tmp_path):
+    other = build_model(classifier.model.name, model_options(classifier.model), classifier.model.inputs, 3)
+    both = DialogueClassifier(Ensemble([classifier.model, other.eval()]), classifier.label_set, classifier.pipelines)
+    saved = read_model_folder(both.save_pretrained(tmp_path / "both"))
+    again = rebuild_model(saved)
+    assert isinstance(again, Ensemble)
+    for name, value in again.state_dict().items():
+        assert torch.equal(value, both.model.state_dict()[name]), name
+    turns = [dialogue("new/d", 3)]
+    loaded = DialogueClassifier.from_pretrained(tmp_path / "both")
+    assert loaded.predict_proba(turns).tobytes() == both.predict_proba(turns).tobytes()
+    assert loaded.predict_proba(turns).tobytes() != classifier.predict_proba(turns).tobytes()
+
+
+@pytest.mark.parametrize("n_members", [0, -1, 10**9, "two", 2.5, None])
+def test_a_number_of_members_that_cannot_be_is_refused(saved, n_members):
+    config = {**saved.config, "model": {**saved.config["model"], "members": n_members}}
+    with pytest.raises(CheckpointError, match=rf"says {n_members!r} members"):
+        rebuild_model(replace(saved, config=config))
 
 
 def test_label_order_is_kept(saved, classifier):

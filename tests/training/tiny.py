@@ -6,6 +6,7 @@
 import argparse
 import os
 import signal
+from itertools import count
 
 import numpy as np
 import yaml
@@ -65,14 +66,14 @@ def tiny_config(**overrides: object) -> RunConfig:
 
 
 def signal_at(step: int, name: str) -> None:
-    """Sends this process a signal right after a step's line was written, before anything else happens."""
+    """Sends this process a signal right after its STEP-th step's line was written, before anything else happens."""
     from dialogue_ser.training.tracking import MetricsFile
 
-    write_line = MetricsFile.on_step
+    write_line, steps = MetricsFile.on_step, count(1)
 
     def on_step(self, state, row):
         write_line(self, state, row)
-        if state.step == step:
+        if next(steps) == step:
             os.kill(os.getpid(), signal.Signals[f"SIG{name}"])
 
     MetricsFile.on_step = on_step

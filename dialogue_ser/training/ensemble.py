@@ -1,0 +1,127 @@
+"""An ensemble: several runs on the same data whose probabilities are averaged.
+
+Member k (from 1) of a run with seed s is a run of its own in ``members/k`` with seed ``1000 s + k``: other initial
+weights, another order, another dropout and, where classes are balanced, another draw of the surplus. Everything else is
+the run's: data, fitted transforms, settings. In the run directory stand
+
+    members/1 …          whole run directories, as if each had been trained alone with its config.yaml
+    predictions.parquet  every split; p_<class> is the mean of the members' p_<class>, predicted the largest of them
+    model/               all members' weights and one copy of the pipelines: DialogueClassifier.from_pretrained predicts
+                         with the mean of their probabilities
+    metrics.jsonl        one summary line: scores of the averaged predictions, and of each member
+
+Members are trained one after another. A run that is stopped resumes with the member it had come to; members that were
+finished are not touched. A model folder or run directory of one member can be used by itself.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from accelerate import Accelerator
+
+from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.inference.model_folder import read_model_folder
+from dialogue_ser.inference.rebuild import rebuild_model
+from dialogue_ser.metrics.run_files import RunFiles
+from dialogue_ser.models.ensemble import Ensemble
+from dialogue_ser.training import outputs
+from dialogue_ser.training.config import MOST_MEMBERS, RunConfig
+from dialogue_ser.training.devices import make_accelerator
+from dialogue_ser.training.prepare import Data, balanced, build_system
+from dialogue_ser.training.run_directory import RunDirectory
+from dialogue_ser.training.single import Manner, begin, scores_of, train_single
+from dialogue_ser.training.tracking import MetricsFile
+
+
+def train_ensemble(
+    config: RunConfig, directory: RunDirectory, data: Data, accelerator: Accelerator, manner: Manner
+) -> None:
+    """Trains every member that is not finished, then writes what they say together.
+
+    Args:
+        config: of the run; ``training.ensemble`` members.
+        directory: of the run, already checked.
+        data: shared by all members.
+        accelerator: of the run; each member makes its own.
+        manner: whether to resume, and the like.
+
+    Raises:
+        ConfigError, CheckpointError, TrainingError, Interrupted: as :func:`~dialogue_ser.training.run.train`.
+    """
+    build_system(config, balanced(config, data))  # a model that cannot be had leaves no directory behind
+    begin(config, directory, data, accelerator, manner)
+    members = [RunDirectory(directory.members / str(k)) for k in range(1, config.training.ensemble + 1)]
+    for number, member in enumerate(members, start=1):
+        _train_member(member_config(config, number), member, data, manner)
+    if accelerator.is_main_process:
+        _finish(config, directory, data, members, manner)
+    accelerator.wait_for_everyone()
+
+
+def member_config(config: RunConfig, number: int) -> RunConfig:
+    """Configuration of one member's own run.
+
+    >>> member = member_config(RunConfig(name="both", seed=7), 2)
+    >>> member.name, member.seed, member.training.ensemble
+    ('both-member-2', 7002, 1)
+    """
+    return replace(
+        config,
+        name=f"{config.name}-member-{number}",
+        seed=config.seed * MOST_MEMBERS + number,
+        training=replace(config.training, ensemble=1),
+        wandb=replace(config.wandb, group=config.wandb.group or config.name),
+    )
+
+
+def mean_predictions(frames: Sequence[pd.DataFrame], labels: Sequence[str]) -> pd.DataFrame:
+    """Members' tables of predictions as one: probabilities averaged, the most probable class predicted."""
+    columns = [f"p_{label}" for label in labels]
+    mean_NC = np.mean([frame[columns].to_numpy() for frame in frames], axis=0)
+    together = frames[0].copy()
+    together[columns] = mean_NC
+    together["predicted"] = [labels[column] for column in mean_NC.argmax(axis=1)]
+    return together
+
+
+def _train_member(config: RunConfig, directory: RunDirectory, data: Data, manner: Manner) -> None:
+    """A run as any other; one that is finished stays as it is."""
+    is_begun = (directory.folder / "config.yaml").is_file()
+    own = replace(manner, resume=manner.resume and is_begun, started=time.monotonic())
+    directory.check(config, resume=own.resume, allow_mismatch=own.allow_mismatch)
+    if not (own.resume and directory.is_finished) or own.allow_mismatch:
+        train_single(config, directory, data, make_accelerator(config.training), own)
+
+
+def _finish(
+    config: RunConfig, directory: RunDirectory, data: Data, members: Sequence[RunDirectory], manner: Manner
+) -> None:
+    """Averaged predictions, the model of all members, the summary line."""
+    labels = data.corpus.label_set.labels
+    frames = [pd.read_parquet(member.folder / "predictions.parquet") for member in members]
+    frame = mean_predictions(frames, labels)
+    outputs.write_predictions(directory.folder / "predictions.parquet", frame)
+    # The run names its own encoders, so that their code may be run.
+    systems = [rebuild_model(read_model_folder(member.folder / "model"), trust_code=True) for member in members]
+    classifier = DialogueClassifier(Ensemble(systems), data.corpus.label_set, data.pipelines)
+    classifier.save_pretrained(directory.folder / "model")
+    summaries = [RunFiles(member.folder).summary for member in members]
+    metrics = MetricsFile(directory.metrics)
+    metrics.truncate(0)
+    metrics.write(
+        {
+            "kind": "summary",
+            "best_epoch": None,
+            "n_parameters": sum(summary["n_parameters"] for summary in summaries),
+            "peak_memory_bytes": outputs.peak_memory_bytes(),
+            "seconds": round(time.monotonic() - manner.started, 3),
+            "scores": scores_of(data.corpus, frame),
+            "masked": data.masked,
+            **{name: summaries[0][name] for name in ("balance",) if name in summaries[0]},  # one count for all
+            "members": [{name: summary[name] for name in ("best_epoch", "scores")} for summary in summaries],
+        }
+    )
+    metrics.close()

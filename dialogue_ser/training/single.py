@@ -1,0 +1,203 @@
+"""One model of a run: trained on data that are loaded, with everything it leaves in its directory."""
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+from accelerate import Accelerator
+
+from dialogue_ser.corpus.schema import Corpus
+from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.training import outputs
+from dialogue_ser.training.checkpointing import Checkpointer, judged_weights, restore
+from dialogue_ser.training.config import RunConfig
+from dialogue_ser.training.environment import describe_environment
+from dialogue_ser.training.interrupt import Interrupted, StopRequest
+from dialogue_ser.training.learner import Learner
+from dialogue_ser.training.loop import fit
+from dialogue_ser.training.predict import evaluation_batches, gold_labels
+from dialogue_ser.training.prepare import (
+    Data,
+    balanced,
+    build_learner,
+    build_system,
+    build_task,
+    headline,
+    make_batches,
+)
+from dialogue_ser.training.progress import ProgressBar
+from dialogue_ser.training.rng import seed_everything
+from dialogue_ser.training.run_directory import RunDirectory
+from dialogue_ser.training.state import TrainState
+from dialogue_ser.training.tracking import MetricsFile, WandbMirror
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a run is gone about; changes none of its numbers.
+
+    Args:
+        resume: continue from the newest whole checkpoint.
+        allow_mismatch: although settings, data or versions differ.
+        progress: show a progress bar; None = only on a terminal.
+        started: ``time.monotonic()`` from which its seconds are counted.
+        place: the directory to resume, as a stopped run says it; of a member that of the whole run.
+    """
+
+    resume: bool
+    allow_mismatch: bool
+    progress: bool | None
+    started: float
+    place: Path
+
+
+def train_single(
+    config: RunConfig, directory: RunDirectory, data: Data, accelerator: Accelerator, manner: Manner
+) -> None:
+    """Trains one model, predicts every split with it and fills its run directory.
+
+    Args:
+        config: of this model.
+        directory: its own, already checked.
+        data: of the run.
+        accelerator: a new one: it carries the scale of fp16.
+        manner: whether to resume, and the like.
+
+    Raises:
+        ConfigError, CheckpointError, TrainingError, Interrupted: as :func:`~dialogue_ser.training.run.train`.
+    """
+    data = balanced(config, data)
+    seed_everything(config.seed)  # how much randomness came before must not matter
+    learner = build_learner(config, data, build_system(config, data), accelerator)
+    # The first thing that is written: data, features and model that cannot be had leave no directory behind.
+    begin(config, directory, data, accelerator, manner)
+    seed_everything(config.seed, rank=accelerator.process_index)
+    metrics = MetricsFile(directory.metrics if accelerator.is_main_process else None)
+    try:
+        state = _train(config, directory, data, learner, metrics, manner)
+    finally:
+        metrics.close()
+    accelerator.wait_for_everyone()
+    logger.info("run %s finished: best epoch %d", directory.folder, state.best_epoch)
+
+
+def begin(config: RunConfig, directory: RunDirectory, data: Data, accelerator: Accelerator, manner: Manner) -> None:
+    """Writes what the run is made with, or refuses to continue one that was made with something else.
+
+    Raises:
+        ConfigError: every difference.
+    """
+    environment = describe_environment(
+        config, data.corpus.fingerprint(), data.feature_fingerprints, accelerator.num_processes
+    )
+    if manner.resume:
+        directory.check_environment(environment, allow_mismatch=manner.allow_mismatch)
+    accelerator.wait_for_everyone()  # all have checked before the main process writes
+    if accelerator.is_main_process:
+        directory.write_config(config)
+        directory.write_environment(environment)
+
+
+def scores_of(corpus: Corpus, frame: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Split → headline scores of a table of predictions, for every split with gold labels."""
+    scores = {}
+    for split, dialogues in corpus.splits.items():
+        gold = gold_labels(dialogues)
+        if any(label is not None for label in gold):
+            predicted = [corpus.label_set.index(label) for label in frame.loc[frame["split"] == split, "predicted"]]
+            scores[split] = headline(gold, predicted, corpus.label_set.labels)
+    return scores
+
+
+def _train(
+    config: RunConfig,
+    directory: RunDirectory,
+    data: Data,
+    learner: Learner,
+    metrics: MetricsFile,
+    manner: Manner,
+) -> TrainState:
+    """Loop, then everything that comes after it; the main process mirrors, predicts and writes."""
+    is_main = learner.accelerator.is_main_process
+    state = _position(directory, learner, metrics, resume=manner.resume)
+    mirror = WandbMirror(directory.folder, config.wandb) if is_main else None
+    try:
+        with StopRequest() as stop:
+            checkpointer = Checkpointer(directory.checkpoints, learner, metrics, config.training, learner.accelerator)
+            bar = ProgressBar(learner.total_steps, config.training.select, manner.progress if is_main else False)
+            is_done = fit(
+                learner,
+                build_task(config, data, learner, stop),
+                config.training,
+                state,
+                [metrics, checkpointer, bar],
+                stop,
+            )
+        if not is_done or stop.signal_number:
+            raise _interrupted(stop, manner.place, state)
+        if is_main:
+            _finish(config, directory, data, learner, metrics, state, manner.started)
+        if mirror is not None:
+            mirror.finish()
+    except BaseException:
+        if mirror is not None:
+            mirror.abandon()
+        raise
+    return state
+
+
+def _position(directory: RunDirectory, learner: Learner, metrics: MetricsFile, *, resume: bool) -> TrainState:
+    """Where to go on: the newest whole checkpoint, or the beginning."""
+    checkpoint = directory.checkpoints.load_newest() if resume else None
+    if checkpoint is not None:
+        return restore(checkpoint, learner, metrics, learner.accelerator)
+    if resume:
+        logger.warning("%s: no whole checkpoint yet; the run starts from its beginning", directory.folder)
+    metrics.truncate(0)
+    return TrainState()
+
+
+def _interrupted(stop: StopRequest, place: Path, state: TrainState) -> Interrupted:
+    number = stop.signal_number or 15  # another rank was asked
+    message = f"stopped at step {state.step}; continue with --resume {place}"
+    logger.warning(message)
+    return Interrupted(number, message)
+
+
+def _finish(
+    config: RunConfig,
+    directory: RunDirectory,
+    data: Data,
+    learner: Learner,
+    metrics: MetricsFile,
+    state: TrainState,
+    started: float,
+) -> None:
+    """Loads the weights dev chose, predicts every split, writes predictions, attention, model and the summary line."""
+    if state.best_checkpoint is not None:
+        learner.system.load_state_dict(judged_weights(directory.checkpoints.load(state.best_checkpoint)))
+    batches = evaluation_batches(replace(make_batches(config, data, learner.accelerator), rank=0, n_ranks=1))
+    label_set = data.corpus.label_set
+    predictions = outputs.predict_splits(learner, data.corpus, batches, with_attention=config.save_attention)
+    frame = outputs.predictions_frame(predictions, label_set.labels)
+    outputs.write_predictions(directory.folder / "predictions.parquet", frame)
+    outputs.write_attention(directory.folder, predictions)
+    classifier = DialogueClassifier(learner.system.cpu(), label_set, data.pipelines)
+    classifier.save_pretrained(directory.folder / "model")
+    metrics.write(
+        {
+            "kind": "summary",
+            "best_epoch": state.best_epoch,
+            "n_parameters": outputs.n_parameters(learner),
+            "peak_memory_bytes": outputs.peak_memory_bytes(),
+            "seconds": round(time.monotonic() - started, 3),
+            "scores": scores_of(data.corpus, frame),
+            "masked": data.masked,
+            **({"balance": data.balance} if data.balance else {}),
+        }
+    )
+    metrics.sync()
