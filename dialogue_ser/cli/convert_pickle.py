@@ -1,18 +1,20 @@
 """``dialogue-ser convert-pickle IN OUT``."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.errors import ConfigError, FeatureError, unknown_name
+from dialogue_ser.features.api import Array
 from dialogue_ser.features.legacy import LegacyTurn, read_layout
 from dialogue_ser.features.pickles import read_pickle
 from dialogue_ser.features.placing import aligned, named_by_pattern
 from dialogue_ser.features.rowfiles import WRITERS, write_rows
 
 _LISTED = 20
+_MOST_GB = 1_000_000
 
 
 def convert_pickle(
@@ -57,6 +59,8 @@ def convert_pickle(
     if reader is not None and id_pattern is not None:
         raise ConfigError("--reader takes the corpus's own ids; leave --id-pattern away")
     source = Path(input)
+    if not 0 <= memory_gb <= _MOST_GB:
+        raise ConfigError(f"--memory_gb {memory_gb:g}: must be at least 0 (0 = by the file's size), at most {_MOST_GB}")
     try:
         name, turns = read_layout(read_pickle(source, memory_bytes=int(memory_gb * 1e9) or None), layout, keys)
         if not turns:
@@ -70,15 +74,22 @@ def convert_pickle(
         raise FeatureError(*(p if p.startswith(str(source)) else f"{source}: {p}" for p in error.problems)) from None
     _tell(problems, len(turns), on_bad, source)
     print(f"{source}: {name}; {len(turns)} rows, {len(placed)} placed")
-    for one in chosen:
-        file = Path(out.replace("{modality}", one))
-        rows = {key: turn.rows[one] for key, turn in placed.items()}
-        shapes = Counter(row.shape[-1] for row in rows.values())
-        if len(shapes) > 1:
-            sizes = ", ".join(f"{size} ({n} rows)" for size, n in shapes.most_common(5))
-            raise FeatureError(f"{source}: {one} has rows of different sizes: {sizes}; choose another --modality")
-        write_rows(file, rows)
-        print(f"{file}: {one}, {len(rows)} utterances of {next(iter(shapes), 0)} features")
+    rows = {one: _of_one_size({key: turn.rows[one] for key, turn in placed.items()}, one, source) for one in chosen}
+    files = {one: Path(out.replace("{modality}", one)) for one in chosen}
+    if any(file.exists() and file.samefile(source) for file in files.values()):
+        raise ConfigError(f"{out}: is the pickle itself, which would be gone; write elsewhere")
+    for one, file in files.items():
+        write_rows(file, rows[one])
+        dim = next(iter(rows[one].values())).shape[-1]
+        print(f"{file}: {one}, {len(placed)} utterances of {dim} features")
+
+
+def _of_one_size(rows: Mapping[str, Array], modality: str, source: Path) -> Mapping[str, Array]:
+    shapes = Counter(row.shape[-1] for row in rows.values())
+    if len(shapes) > 1:
+        sizes = ", ".join(f"{size} ({n} rows)" for size, n in shapes.most_common(5))
+        raise FeatureError(f"{source}: {modality} has rows of different sizes: {sizes}; choose another --modality")
+    return rows
 
 
 def _chosen(turns: Sequence[LegacyTurn], modality: str | None, out: str) -> list[str]:

@@ -130,18 +130,24 @@ def _kind(part: Any) -> str:
 
 def _of_tuple(value: Sequence[Any], roles: Sequence[str]) -> Iterator[LegacyTurn]:
     parts = {role: part for role, part in zip(roles, value, strict=True) if role != "-"}
+    lists = [role for role in ("train", "dev", "test") if not isinstance(parts.get(role, ()), (list, tuple, set))]
+    if lists:
+        raise FeatureError(f"{', '.join(lists)}: no list of dialogues; correct --layout")
     split_of = {str(key): name for name in ("train", "dev", "test") for key in parts.get(name, ())}
     modalities = [role for role in parts if role not in _FITS]
     if not modalities:
         raise ConfigError("--layout names no modality; give the features a name such as text, audio or visual")
-    wrong = [role for role in modalities if not isinstance(parts[role], dict)]
+    read = [role for role in ("ids", "sentences", *modalities) if role in parts]
+    wrong = [role for role in read if not isinstance(parts[role], dict)]
     if wrong:
         raise FeatureError(f"{', '.join(wrong)}: no dictionary by dialogue; correct --layout")
     problems: list[str] = []
     for dialogue in parts[modalities[0]]:
-        columns = {
-            role: list(parts[role].get(dialogue, ())) for role in ("ids", "sentences", *modalities) if role in parts
-        }
+        columns = {role: parts[role].get(dialogue, ()) for role in read}
+        single = [role for role, column in columns.items() if not isinstance(column, (list, tuple, np.ndarray))]
+        if single:
+            problems.append(f"dialogue {dialogue}: {', '.join(single)}: no list of its turns; correct --layout")
+            continue
         lengths = {role: len(column) for role, column in columns.items()}
         if len(set(lengths.values())) > 1:
             found = ", ".join(f"{role} {n}" for role, n in lengths.items())
@@ -190,7 +196,10 @@ def _row(value: Any) -> Array:
             raise FeatureError(
                 f"a row is {type(value).__name__}, not numbers; set --keys, or name only features in --layout"
             )
-        return np.asarray(value, dtype=np.float32)
+        try:
+            return np.asarray(value, dtype=np.float32)
+        except OverflowError:
+            raise FeatureError("a row holds a whole number too large for any feature") from None
     if value.ndim == 0 or value.dtype.kind not in "fiub":
         raise FeatureError(
             f"a row has shape {value.shape} and type {value.dtype}, not numbers; set --keys, or name only features in "

@@ -27,7 +27,7 @@ def read_pickle(path: Path, *, memory_bytes: int | None = None, seconds: int = 6
     Raises:
         MissingDataError: no such file.
         FeatureError: the pickle asks for anything else than plain data and arrays (it is named, and was not called),
-            is broken, contains itself, or needs more memory or time.
+            is broken, contains itself, or needs more memory or time, also when what it shares is written out.
     """
     if not path.is_file():
         raise MissingDataError(f"{path}: no such file; give a pickle of features")

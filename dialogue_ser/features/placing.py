@@ -32,7 +32,7 @@ def named_by_pattern(turns: Sequence[LegacyTurn], pattern: str | None) -> tuple[
             "the corpus to align them with: --reader meld --path FOLDER"
         )
     pattern = pattern or "{key}"
-    fields = {name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None}
+    fields = _fields_of(pattern)
     if not fields <= set(_FIELDS) or not fields:
         raise ConfigError(f"--id-pattern {pattern!r}: use {', '.join(f'{{{name}}}' for name in _FIELDS)}")
     placed: dict[str, LegacyTurn] = {}
@@ -49,6 +49,15 @@ def named_by_pattern(turns: Sequence[LegacyTurn], pattern: str | None) -> tuple[
             continue
         placed[name] = turn
     return placed, problems
+
+
+def _fields_of(pattern: str) -> set[str]:
+    """Names in braces; one that does not exist stands for everything that is no plain name."""
+    try:
+        parts = list(string.Formatter().parse(pattern))
+    except ValueError:  # a brace too many
+        return {pattern}
+    return {name if not (spec or conversion) else pattern for _, name, spec, conversion in parts if name is not None}
 
 
 def aligned(turns: Sequence[LegacyTurn], corpus: Corpus) -> tuple[dict[str, LegacyTurn], list[str]]:

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 _SCALARS = (str, int, float, bool, type(None))
-_KINDS = "biufSU"
+_SIZES = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8, 16)}  # of S and U: any but 0
 _FORBIDDEN_EVENTS = ("os.", "socket.", "subprocess.", "shutil.", "ctypes.", "import", "open", "exec", "compile", "sys.")
 
 
@@ -63,7 +63,8 @@ class Dtype:
         size = self.letters[1:]
         if kind == "O":
             return "O"
-        if kind not in _KINDS or not size.isdigit():
+        is_known = size.isdigit() and (int(size) in _SIZES[kind] if kind in _SIZES else kind in "SU" and int(size) > 0)
+        if not is_known:
             raise UnsupportedError(f"it holds arrays of type {self.letters[:20]!r}")
         return f"{self.order}{kind}{size}"
 
@@ -86,10 +87,6 @@ class Array:
         _, self.shape, self.dtype, is_fortran, data = state
         self.is_fortran = bool(is_fortran)
         self.data = data.encode("latin1") if isinstance(data, str) else data
-        self.check()
-
-    def check(self) -> "Array":
-        """Raises UnsupportedError where bytes and shape do not fit."""
         if not isinstance(self.dtype, Dtype) or not isinstance(self.shape, tuple):
             raise UnsupportedError("an array has no type or shape")
         n = 1
@@ -100,7 +97,6 @@ class Array:
         expected = n if self.dtype.code == "O" else n * self.dtype.item_bytes
         if not isinstance(self.data, (bytes, bytearray, list)) or len(self.data) != expected:
             raise UnsupportedError("an array has not as many values as its shape says")
-        return self
 
 
 def _made(data: Any, dtype: Any, shape: Any, order: Any = "C") -> Array:
@@ -168,14 +164,19 @@ class Reader(pickle.Unpickler):
             raise RefusedError(f"{module}.{name}") from None
 
 
-def flatten(root: Any) -> tuple[list[list[Any]], list[bytes]]:
-    """Nodes in an order in which parts come before wholes, and the arrays' bytes."""
+def flatten(root: Any, memory_bytes: int) -> tuple[list[list[Any]], list[bytes]]:
+    """Nodes in an order in which parts come before wholes, and the arrays' bytes, each once.
+
+    Raises:
+        UnsupportedError: it contains itself, or has keys that are none.
+        MemoryError: with every shared part as often as it is named it would be larger than ``memory_bytes``.
+    """
     nodes: list[list[Any]] = []
     blobs: list[bytes] = []
-    done: dict[int, int] = {}
+    n_bytes = 0
+    done, cost, begins = dict[int, int](), dict[int, int](), dict[int, int]()
     open_now: set[int] = set()
     alive: list[Any] = []  # parts made here must keep their identity
-    n_bytes = 0
     stack: list[Any] = [root]
     while stack:
         value = stack[-1]
@@ -192,21 +193,36 @@ def flatten(root: Any) -> tuple[list[list[Any]], list[bytes]]:
             stack.extend(missing)
             continue
         if isinstance(value, Array) and value.dtype.code != "O":
-            shape = list(value.shape)
-            nodes.append(["a", value.dtype.code, shape, value.is_fortran, n_bytes, len(value.data)])
-            blobs.append(bytes(value.data))
-            n_bytes += len(value.data)
+            if id(value.data) not in begins:  # many arrays may share what a small file holds once
+                begins[id(value.data)] = n_bytes
+                blobs.append(bytes(value.data))
+                n_bytes += len(value.data)
+            at = begins[id(value.data)], len(value.data)
+            nodes.append(["a", value.dtype.code, list(value.shape), value.is_fortran, *at])
         else:
             nodes.append(_node(value, [done[id(part)] for part in parts]))
         done[id(value)] = len(nodes) - 1
+        cost[id(value)] = _cost(value) + sum(cost[id(part)] for part in parts)
+        if cost[id(value)] > memory_bytes:
+            raise MemoryError
         open_now.discard(id(value))
         alive.append(value)
         stack.pop()
     return nodes, blobs
 
 
+def _cost(value: Any) -> int:
+    """Bytes that a value takes as float32 features, without its parts."""
+    if isinstance(value, Array) and value.dtype.code != "O":
+        return 64 + 4 * int(len(value.data) // value.dtype.item_bytes)
+    value = value.data if isinstance(value, Array) else value
+    return 64 + 4 * len(value) if isinstance(value, (list, tuple, set, frozenset, dict)) else 0
+
+
 def _parts(value: Any) -> list[Any]:
     if isinstance(value, dict):
+        if not all(map(_is_key, value)):
+            raise UnsupportedError("it has keys that are neither texts nor numbers")
         return [part for pair in value.items() for part in pair]
     if isinstance(value, Array) and value.dtype.code == "O":
         return list(value.data) if len(value.shape) == 1 else []
@@ -217,6 +233,12 @@ def _parts(value: Any) -> list[Any]:
 
 def _is_plain(value: Any) -> bool:
     return all(type(part) in _SCALARS for part in value)
+
+
+def _is_key(key: Any) -> bool:
+    if isinstance(key, tuple):
+        return all(map(_is_key, key))
+    return type(key) in (*_SCALARS, bytes) or (isinstance(key, Array) and not key.shape and key.dtype.code != "O")
 
 
 def _node(value: Any, parts: list[int]) -> list[Any]:
@@ -240,15 +262,9 @@ def lock_up(memory_bytes: int, cpu_seconds: int) -> None:
 
     for codec in ("latin1", "ascii", "utf-8", "unicode_escape", "raw_unicode_escape"):
         codecs.lookup(codec)  # a codec is a module, and later nothing can be imported
-    for limit, value in (
-        (resource.RLIMIT_AS, memory_bytes),
-        (resource.RLIMIT_CPU, cpu_seconds),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NPROC, 0),
-        (resource.RLIMIT_NOFILE, 3),
-    ):
-        resource.setrlimit(limit, (value, value))
+    limits = {"AS": memory_bytes, "CPU": cpu_seconds, "FSIZE": 0, "CORE": 0, "NPROC": 0, "NOFILE": 3}
+    for name, value in limits.items():
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
 
     def refuse(event: str, _: Any) -> None:
         if event.startswith(_FORBIDDEN_EVENTS):
@@ -261,17 +277,18 @@ def main() -> int:
     """Read standard input, write standard output."""
     lock_up(int(sys.argv[1]), int(sys.argv[2]))
     blobs: list[bytes] = []
-    header: dict[str, Any]
+    header: dict[str, Any] = {}
     try:
-        nodes, blobs = flatten(Reader(sys.stdin.buffer, encoding="latin1").load())
-        header = {"nodes": nodes}
+        nodes, blobs = flatten(Reader(sys.stdin.buffer, encoding="latin1").load(), int(sys.argv[1]))
+        text = json.dumps({"nodes": nodes}, ensure_ascii=False).encode()  # half characters have no UTF-8
     except RefusedError as error:
         header = {"refused": str(error)}
     except MemoryError:
         header = {"limit": "memory"}
     except Exception as error:  # whatever a broken pickle may cause
         header = {"broken": f"{type(error).__name__}: {error}"[:300]}
-    text = json.dumps(header).encode()
+    if header:
+        text, blobs = json.dumps(header).encode(), []
     sys.stdout.buffer.write(len(text).to_bytes(8, "little") + text)
     for blob in blobs:
         sys.stdout.buffer.write(blob)

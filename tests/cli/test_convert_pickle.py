@@ -109,9 +109,29 @@ def test_a_malicious_pickle_is_refused_and_nothing_is_written(here, cli):
         (["raw.pkl", "out.parquet"], "the pickle has text, audio; choose one with --modality"),
         (["raw.pkl", "out.parquet", "--modality", "txt"], "did you mean 'text'"),
         (["raw.pkl", "out.parquet", "--reader", "table", "--id-pattern", "{key}"], "leave --id-pattern away"),
+        (["raw.pkl", "out.parquet", "--memory-gb", "-1"], "must be at least 0"),
+        (["raw.pkl", "out.parquet", "--memory-gb", "1e300"], "at most"),
     ],
 )
 def test_what_cannot_work_is_a_clear_error(here, cli, tokens, message):
     status, _, err = cli("convert-pickle", *tokens)
     assert status == 2
     assert message in err
+
+
+@pytest.mark.parametrize("out", ["features.parquet", "{modality}.parquet", "link.parquet"])
+def test_the_pickle_is_never_written_over(here, cli, out):
+    save(here / "features.parquet", {"a": [1.0, 2.0]})
+    (here / "link.parquet").symlink_to("features.parquet")
+    before = (here / "features.parquet").read_bytes()
+    status, _, err = cli("convert-pickle", "features.parquet", out)
+    assert (status, "is the pickle itself" in err) == (2, True)
+    assert (here / "features.parquet").read_bytes() == before
+
+
+def test_where_one_modality_does_not_fit_none_is_written(here, cli):
+    audio, text = {0: [[1.0], [2.0]]}, {0: [[1.0], [2.0, 3.0]]}
+    save(here / "uneven.pkl", ({0: ["a", "b"]}, audio, text))
+    status, _, err = cli("convert-pickle", "uneven.pkl", "{modality}.parquet", "--layout", "ids,audio,text")
+    assert (status, "text has rows of different sizes" in err) == (2, True)
+    assert not (here / "audio.parquet").exists()

@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -97,3 +99,20 @@ def test_a_dialogue_whose_parts_have_different_lengths_is_named():
 def test_what_holds_no_features_is_an_error(value):
     with pytest.raises(FeatureError):
         read_layout(value)
+
+
+@pytest.mark.parametrize("part", range(9))
+@pytest.mark.parametrize(
+    "value", [5, None, "x", [1], {0: 5}, {0: None}, {0: {}}, {0: np.float32(1)}, {0: [10**400, 1]}]
+)
+def test_parts_that_are_not_what_the_layout_says_are_told(part, value):
+    parts = list(meld_raw())
+    parts[part] = value
+    for layout in (None, "ids,speakers,labels,text,audio,sentences,train,test,-"):
+        with suppress(FeatureError):  # whatever else is raised fails
+            read_layout(tuple(parts), layout)
+
+
+def test_a_number_too_large_for_any_feature_is_told():
+    with pytest.raises(FeatureError, match="too large"):
+        read_layout({"a": [10**400, 1]})

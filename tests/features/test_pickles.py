@@ -171,11 +171,57 @@ def test_nesting_without_end_is_harmless(saved):
     cyclic.append(cyclic)
     with pytest.raises(FeatureError, match="contains itself"):
         read_pickle(saved(cyclic))
+
+
+def test_what_is_shared_stays_shared_but_may_not_stand_for_more_than_the_memory(saved):
+    row = np.ones(3)
+    shared = read_pickle(saved({"a": row, "b": row, "c": [["ha"]] * 9}))
+    assert shared["c"][0] is shared["c"][8]
     laughs: list[object] = ["ha"]
     for _ in range(60):
-        laughs = [laughs] * 10
-    found = read_pickle(saved(laughs))
-    assert found[0] is found[9], "shared parts stay shared: 10^60 would not fit anywhere"
+        laughs = [laughs] * 10  # 10^60 in a few hundred bytes
+    with pytest.raises(FeatureError, match="more memory"):
+        read_pickle(saved(laughs))
+    numbers = [0.0] * 100_000
+    with pytest.raises(FeatureError, match="more memory"):
+        read_pickle(saved({str(key): numbers for key in range(10_000)}))
+
+
+def test_bytes_that_many_arrays_share_are_sent_once(saved):
+    content = b"\x80\x04B" + struct.pack("<I", 1 << 20) + bytes(1 << 20) + b"\x940}("
+    array = (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I1048576\ntcnumpy\ndtype\n"
+        b"(S'i1'\nI0\nI1\ntR(I3\nS'|'\nNNNI-1\nI-1\nI0\ntbI00\nh\0tb"
+    )
+    content += b"".join(b"S'u%d'\n" % number + array for number in range(300))
+    path = saved(content + b"u.", raw=True)
+    # 300 MB if each array were written out, in 1 MB; 4 bytes a value as features
+    with pytest.raises(FeatureError, match="more memory"):
+        read_pickle(path)
+    command = [sys.executable, "-I", "-S", str(pickles._CHILD), str(4 << 30), "60"]
+    with path.open("rb") as file:
+        done = subprocess.run(command, stdin=file, capture_output=True, check=True)
+    assert len(done.stdout) < 2 << 20
+
+
+@pytest.mark.parametrize("key", [frozenset({1}), (frozenset({1}),), ("a", frozenset())])
+def test_keys_that_no_dictionary_of_features_has_are_refused(saved, key):
+    with pytest.raises(FeatureError, match="keys that are neither texts nor numbers"):
+        read_pickle(saved({key: [1.0]}))
+
+
+@pytest.mark.parametrize("code", ["f0", "f3", "i16", "b4", "S0", "U0", "V4", "f" + "9" * 50])
+def test_array_types_that_numpy_does_not_have_are_refused(saved, code):
+    raw = pickle.dumps({"a": np.zeros(0, np.float32)}, protocol=0)
+    assert b"Vf4\n" in raw
+    with pytest.raises(FeatureError, match=f"arrays of type '{code[:15]}"):
+        read_pickle(saved(raw.replace(b"Vf4\n", f"V{code}\n".encode()), raw=True))
+
+
+def test_half_characters_and_endless_numbers_are_refused(saved):
+    for value in ({"\ud800": [1.0]}, ["\ud800"], {"a": 10**5000}):
+        with pytest.raises(FeatureError, match="cannot be read"):
+            read_pickle(saved(value))
 
 
 def test_arrays_whose_bytes_do_not_fit_their_shape_are_refused(saved):

@@ -114,3 +114,12 @@ def test_single_utterances_need_an_id_of_the_corpus_that_only_one_split_has():
     assert list(aligned([turn("dia0_utt0", split="dev")], GAPPY)[0]) == ["dev/dia0_utt0"]
     assert "several splits have it" in aligned([turn("dia0_utt0")], GAPPY)[1][0]
     assert "no such utterance" in aligned([turn("dia0_utt9")], GAPPY)[1][0]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{key", "{key}}", "{}", "{key:d}", "{key!x}", "{key.__class__}", "{key:{utterance}}"]
+)
+def test_a_pattern_is_plain_names_in_braces(pattern):
+    turn = LegacyTurn(key="a_1", dialogue=None, position=0, text=None, split=None, rows={})
+    with pytest.raises(ConfigError, match=r"--id-pattern .*use \{key\}"):
+        named_by_pattern([turn], pattern)
