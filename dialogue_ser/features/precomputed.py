@@ -45,6 +45,8 @@ class Precomputed:
     ) -> None:
         if kind not in ("vector", "frames"):
             raise ConfigError(f"precomputed: kind {kind!r} is none of vector, frames")
+        if not isinstance(path, str) and not all(isinstance(file, str) for file in dict(path).values()):
+            raise ConfigError(f"precomputed: path {path!r} must be a file, or a mapping from split to file")
         if "{key}" not in key_pattern and "{stem}" not in key_pattern:
             raise ConfigError(
                 f"precomputed: key_pattern {key_pattern!r} lacks {{key}} and {{stem}}; try '{{split}}/{{stem}}'"
@@ -110,6 +112,7 @@ class Precomputed:
                     f"{path} ({key}): has shape {row.shape} and type {row.dtype}; "
                     f"kind {self.kind} needs {n_dimensions}-d numbers"
                 )
+                continue
             stem = PurePosixPath(key.replace("\\", "/")).stem
             name = self._key_pattern.replace("{split}", split).replace("{stem}", stem).replace("{key}", key)
             if name in rows:

@@ -35,6 +35,7 @@ _UNREADABLE = (
     pd.errors.EmptyDataError,
     pa.ArrowException,
     SafetensorError,
+    MemoryError,  # a header may promise any number of values
 )
 
 
@@ -134,6 +135,8 @@ def _read_text(path: Path, separator: str) -> pd.DataFrame:
 
 
 def _numbers(path: Path, name: str, column: "pd.Series[Any]", keys: Sequence[str]) -> Array:
+    if column.dtype.kind in "mM":  # pandas would count nanoseconds
+        raise FeatureError(f"{path}: column {name} holds times, not numbers; choose others with option columns")
     cells = column.where(~column.astype(str).str.strip().str.lower().isin(_MISSING), other=np.nan)
     numbers = pd.to_numeric(cells, errors="coerce")
     bad = np.flatnonzero((numbers.isna() & cells.notna()).to_numpy())
@@ -165,17 +168,30 @@ def _read_npz(path: Path) -> RowFile:
     except ValueError as error:
         raise _refused(path, error) from error
     if set(arrays) == {"ids", "values"}:
-        return _matched(path, [str(key) for key in arrays["ids"]], arrays["values"])
+        return _matched(path, [str(key) for key in arrays["ids"].ravel()], arrays["values"])
     return RowFile(list(arrays), list(arrays.values()))
 
 
 def _read_safetensors(path: Path) -> RowFile:
-    with safe_open(path, framework="numpy") as file:
-        arrays: dict[str, Array] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        metadata = file.metadata() or {}
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays: dict[str, Array] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except (TypeError, AttributeError) as error:
+        raise FeatureError(f"{path}: numpy has no such numbers ({error}); save float32 instead of them") from None
     if set(arrays) == {"values"} and "ids" in metadata:
-        return _matched(path, [str(key) for key in json.loads(metadata["ids"])], arrays["values"])
+        return _matched(path, _ids(path, metadata["ids"]), arrays["values"])
     return RowFile(list(arrays), list(arrays.values()))
+
+
+def _ids(path: Path, text: str) -> list[str]:
+    try:
+        ids = json.loads(text)
+    except ValueError:
+        ids = None
+    if not isinstance(ids, list):
+        raise FeatureError(f"{path}: its metadata ids are no JSON list of texts; save it again")
+    return [str(key) for key in ids]
 
 
 def write_rows(path: Path, rows: Mapping[str, Array]) -> None:

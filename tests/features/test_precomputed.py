@@ -1,9 +1,12 @@
+import json
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import save_file
 
 from dialogue_ser.corpus.schema import Dialogue, Utterance
 from dialogue_ser.errors import ConfigError, DialogueSerError, FeatureError, MissingDataError
@@ -125,6 +128,41 @@ def test_files_that_are_not_what_their_name_says_are_refused(tmp_path, talk, suf
         Precomputed(path=str(tmp_path / f"rows{suffix}")).encode([talk])
 
 
+def test_a_header_that_promises_more_than_fits_into_memory_is_refused(tmp_path, talk) -> None:
+    claim = b"{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000000,), }".ljust(117) + b"\n"
+    with zipfile.ZipFile(tmp_path / "rows.npz", "w") as archive:
+        archive.writestr(f"{IDS[0]}.npy", b"\x93NUMPY\x01\x00v\x00" + claim + bytes(100))
+    with pytest.raises(FeatureError, match=r"rows\.npz: cannot be read \(Unable to allocate"):
+        Precomputed(path=str(tmp_path / "rows.npz")).encode([talk])
+
+
+def test_rows_that_are_no_numbers_are_named(tmp_path, talk) -> None:
+    np.savez(tmp_path / "texts.npz", **{key: np.array(["a"]) for key in IDS})
+    np.savez(tmp_path / "complex.npz", **{key: np.array([1j]) for key in IDS})
+    for name in ("texts", "complex"):
+        with pytest.raises(FeatureError, match=rf"{name}\.npz \({IDS[0]}\): has shape \(1,\) and type"):
+            Precomputed(path=str(tmp_path / f"{name}.npz")).encode([talk])
+    pd.DataFrame({"id": IDS, "when": pd.to_datetime(["2020-01-01"] * len(IDS))}).to_parquet(tmp_path / "times.parquet")
+    with pytest.raises(FeatureError, match="column when holds times"):
+        Precomputed(path=str(tmp_path / "times.parquet")).encode([talk])
+
+
+@pytest.mark.parametrize("ids", ["5", "null", "{}", "not json"])
+def test_ids_of_a_safetensors_file_are_a_list(tmp_path, talk, ids) -> None:
+    save_file({"values": np.ones((2, 3), np.float32)}, tmp_path / "rows.safetensors", {"ids": ids})
+    with pytest.raises(FeatureError, match=r"its metadata ids are no JSON list"):
+        Precomputed(path=str(tmp_path / "rows.safetensors")).encode([talk])
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F8_E4M3"])
+def test_numbers_that_numpy_has_not_are_refused(tmp_path, talk, kind) -> None:
+    header = json.dumps({IDS[0]: {"dtype": kind, "shape": [2], "data_offsets": [0, 4 if kind == "BF16" else 2]}})
+    content = len(header).to_bytes(8, "little") + header.encode() + bytes(4 if kind == "BF16" else 2)
+    (tmp_path / "rows.safetensors").write_bytes(content)
+    with pytest.raises(FeatureError, match="save float32 instead"):
+        Precomputed(path=str(tmp_path / "rows.safetensors")).encode([talk])
+
+
 def test_pickled_arrays_are_never_loaded(tmp_path, talk) -> None:
     class Trap:
         def __reduce__(self):
@@ -169,6 +207,8 @@ def test_wrong_options_are_refused(tmp_path, talk) -> None:
         Precomputed(path="x.csv", kind="tokens")
     with pytest.raises(ConfigError, match="key_pattern"):
         Precomputed(path="x.csv", key_pattern="train/")
+    with pytest.raises(ConfigError, match="mapping from split to file"):
+        Precomputed(path={"train": 5})  # type: ignore[dict-item]
     (tmp_path / "rows.pkl").write_bytes(b"")
     with pytest.raises(
         FeatureError, match=r"\.csv, \.tsv, \.parquet, \.safetensors, \.npy, \.npz, not \.pkl; .*convert-pickle"
