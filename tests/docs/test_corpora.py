@@ -10,36 +10,62 @@ import yaml
 
 from dialogue_ser.cli.main import main
 from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.schema import Corpus
 
 PAGE = Path(__file__).parents[2] / "docs" / "corpora.md"
 
 
 @pytest.fixture
-def blocks(tmp_path, monkeypatch) -> dict[str, str]:
-    found = dict(re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL))
-    (tmp_path / "chat.csv").write_text(found["csv"])
+def blocks(tmp_path, monkeypatch, write_iemocap) -> dict[str, list[str]]:
+    """Language → the page's blocks in it, in order; the data they speak of lie in the working folder."""
+    found: dict[str, list[str]] = {}
+    for language, block in re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL):
+        found.setdefault(language, []).append(block)
+    (tmp_path / "chat.csv").write_text(found["csv"][0])
+    for file in ("bios-db/audio/001.wav", "emodb/wav/03a01Fa.wav", "emodb/wav/03a01La.wav"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    (tmp_path / "bios-db" / "db.segments.csv").write_text(found["csv"][1])
+    write_iemocap(tmp_path / "IEMOCAP_full_release")
+    monkeypatch.setenv("DIALOGUE_SER_DATA", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return found
 
 
 def test_python_of_the_page_prints_the_first_dialogue(blocks, capsys):
-    Path("page.py").write_text(blocks["python"])
+    (code,) = blocks["python"]
+    Path("page.py").write_text(code)
     runpy.run_path("page.py")
     assert capsys.readouterr().out == "['Hello, you!', 'NA']\n"
 
 
+def read(block: str) -> Corpus:
+    data = yaml.safe_load(block)["data"]
+    return read_corpus(data["reader"], data["path"], data.get("labels", "emotion"), **data["options"])
+
+
 def test_yaml_of_the_page_is_the_same_corpus(blocks):
-    data = yaml.safe_load(blocks["yaml"])["data"]
-    corpus = read_corpus(data["reader"], data["path"], data["labels"], **data["options"])
+    corpus = read(blocks["yaml"][0])
     assert corpus.label_set.labels == ("neutral", "positive", "negative")
     assert [turn.label for turn in corpus.split("dev")[0]] == ["negative", "neutral"]
 
 
+def test_segments_of_the_page_are_utterances(blocks):
+    turns = [turn for (turn,) in read(blocks["yaml"][1]).split("all")]
+    assert [(turn.label, turn.start_seconds, turn.end_seconds) for turn in turns] == [
+        ("anger", 0.0, 1.5), ("sadness", 1.5, None)
+    ]  # fmt: skip
+    assert turns[0].attributes == {"session": "1"}
+
+
 def test_commands_of_the_page_run(blocks, capsys):
-    commands = blocks["bash"].splitlines()
-    assert len(commands) == 2
+    commands = [command for block in blocks["bash"] for command in block.splitlines()]
+    assert len(commands) == 4
+    said = []
     for command in commands:
         assert main(shlex.split(command)[1:]) == 0
-    text = capsys.readouterr().out
-    assert "angry" in text
-    assert "ok: 6 turns in 2 splits" in text
+        said.append(capsys.readouterr().out)
+    assert "angry" in said[0]
+    assert "ok: 6 turns in 2 splits" in said[1]
+    assert "count as unlabelled" in said[2]
+    assert "iemocap · 4-class: happy, sad, neutral, anger" in said[3]
