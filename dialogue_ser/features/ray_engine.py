@@ -36,7 +36,7 @@ class RayEngine:
         """Every unit with its outcome, as they come.
 
         Raises:
-            FeatureError: the cluster cannot be reached, or an actor died.
+            FeatureError: the cluster cannot be reached or is too small, or an actor died.
         """
         ray = self._ray
         is_ours = not ray.is_initialized()
@@ -44,7 +44,7 @@ class RayEngine:
             self._start()
         env = thread_limits(self.workers)
         kind = ray.remote(_Actor).options(num_cpus=1, num_gpus=self._gpus, runtime_env={"env_vars": env})
-        idle = [kind.remote(recipe_of(encoder)) for _ in range(self.workers)]
+        idle: list[Any] = []
         running: dict[Any, tuple[Any, Unit]] = {}
 
         def finished() -> Iterator[tuple[Unit, Outcome]]:
@@ -55,6 +55,8 @@ class RayEngine:
                 yield unit, ray.get(reference)
 
         try:
+            self._check_room()
+            idle += [kind.remote(recipe_of(encoder)) for _ in range(self.workers)]
             for unit in units:
                 actor = idle.pop()
                 running[actor.encode.remote(unit.dialogues)] = (actor, unit)
@@ -86,6 +88,21 @@ class RayEngine:
                 f"engine ray: no cluster {where} ({_last_line(error)}); start one with 'ray start --head', or leave "
                 "--address away to use this machine"
             ) from error
+
+    def _check_room(self) -> None:
+        """Actors for which there is no room would be waited for without a word.
+
+        Raises:
+            FeatureError: the cluster has too few CPUs or GPUs.
+        """
+        has = self._ray.cluster_resources()
+        needed = {"CPU": float(self.workers), "GPU": self.workers * self._gpus}
+        lacking = [f"{n:g} {kind}s (it has {has.get(kind, 0):g})" for kind, n in needed.items() if n > has.get(kind, 0)]
+        if lacking:
+            raise FeatureError(
+                f"engine ray: {self.workers} actors need {' and '.join(lacking)} of the cluster; give fewer --workers "
+                "or --gpus, or wait until it has grown"
+            )
 
 
 class _Actor:
