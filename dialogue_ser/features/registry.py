@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dialogue_ser import plugins
+from dialogue_ser.corpus.readers.options import misfits
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.audio_input import OnBad
 from dialogue_ser.features.checked import CheckedEncoder
@@ -228,6 +229,9 @@ def _construct(target: Callable[..., Any], name: str, modality: str, options: Ma
     missing = [option for option in required if option not in options and option not in context]
     if missing:
         raise ConfigError(f"encoder {name!r}: option {', '.join(missing)} is required; known: {', '.join(own or [])}")
+    wrong = misfits(f"encoder {name!r}", target, options)
+    if wrong:
+        raise ConfigError(*wrong)
     try:
         return target(**context, **options)
     except (TypeError, AttributeError) as error:  # a text where a number belongs, and the like

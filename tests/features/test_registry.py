@@ -154,5 +154,33 @@ def test_a_function_that_reads_neither_text_nor_audio_is_refused() -> None:
 
 
 def test_an_option_of_a_wrong_type_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"'opensmile': options \{'processes': 'many'\} do not fit it"):
-        build_encoder("opensmile", "audio", {"processes": "many"})
+    with pytest.raises(
+        ConfigError, match=r"encoder 'opensmile': option sample_rate_hz: found 'x', expected a whole number"
+    ):
+        build_encoder("opensmile", "audio", {"sample_rate_hz": "x"})
+    with pytest.raises(ConfigError) as caught:  # all of them, also where a function makes the encoder
+        build_encoder("minilm", "text", {"batch_size": 1.5, "layers": -1, "device": 0, "pooling": "cls"})
+    assert [problem.split(":")[1].strip() for problem in caught.value.problems] == [
+        "option batch_size", "option layers", "option device"
+    ]  # fmt: skip
+
+
+def test_options_of_a_users_class_have_the_types_it_states() -> None:
+    class Sized:
+        kind = "vector"
+
+        def __init__(self, *, size: int = 1, anything=None, unknown: "Nowhere" = None) -> None:  # type: ignore[name-defined] # noqa: F821
+            """Annotations that mean nothing are no reason to refuse anything."""
+
+        fingerprint = encode = dict
+
+    class Plain(Sized):
+        def __init__(self, *, size: int = 1, anything=None) -> None:
+            """One option with a type, one without."""
+
+    register_encoder("sized")(Sized)
+    register_encoder("plain")(Plain)
+    build_encoder("sized", "text", {"size": "x"})
+    build_encoder("plain", "text", {"size": 2, "anything": "x"})
+    with pytest.raises(ConfigError, match="option size: found 'x', expected a whole number"):
+        build_encoder("plain", "text", {"size": "x"})

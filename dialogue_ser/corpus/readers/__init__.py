@@ -82,7 +82,8 @@ def read_corpus(
         unknown = [f"reader {reader}: {unknown_name('option', name, known)}" for name in options if name not in own]
         if unknown:
             raise ConfigError(*unknown)
-    wrong = [*misfits(reader, function, options), *misfits(reader, stated_map, label_options)]
+    who = f"reader {reader}"
+    wrong = [*misfits(who, function, options), *misfits(who, stated_map, label_options)]
     if wrong:
         raise ConfigError(*wrong)
     if takes_any or "on_bad" in parameters:

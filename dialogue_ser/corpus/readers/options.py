@@ -1,32 +1,34 @@
-"""Do the options of a reader have the types its signature states? Asked before it runs into them."""
+"""Do options have the types that a signature states? Asked before whoever takes them runs into them."""
 
+import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 _EXPECTED = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def misfits(reader: str, function: Callable[..., Any], options: Mapping[str, Any]) -> list[str]:
-    """One sentence per option whose value is not what the function's annotation says.
+def misfits(who: str, function: Callable[..., Any], options: Mapping[str, Any]) -> list[str]:
+    """One sentence per option whose value is not what the signature's annotation says.
 
     Args:
-        reader: name for messages.
-        function: the reader; parameters without annotation take anything.
+        who: for messages, e.g. ``reader table``.
+        function: the reader, or whatever else takes options; parameters without annotation take anything.
         options: as configuration files give them.
 
     >>> def read(path: str, size: int = 3, files: Mapping[str, str] | None = None) -> None: ...
-    >>> misfits("mine", read, {"size": "x", "files": ["a"]})[0]
+    >>> misfits("reader mine", read, {"size": "x", "files": ["a"]})[0]
     "reader mine: option size: found 'x', expected a whole number"
     """
     try:
-        hints = get_type_hints(function)
-    except (NameError, TypeError):  # annotations of a user's own function that mean nothing here
+        parameters = inspect.signature(function, eval_str=True).parameters.values()
+    except (NameError, TypeError, SyntaxError):  # annotations of a user's own function that mean nothing here
         return []
+    hints = {parameter.name: parameter.annotation for parameter in parameters}
     return [
-        f"reader {reader}: option {name}: found {value!r}, expected {_expected(hints[name])}"
+        f"{who}: option {name}: found {value!r}, expected {_expected(hints[name])}"
         for name, value in options.items()
-        if name in hints and not _fits(hints[name], value)
+        if hints.get(name, inspect.Parameter.empty) is not inspect.Parameter.empty and not _fits(hints[name], value)
     ]
 
 

@@ -34,7 +34,7 @@ def read(
     ],
 )  # fmt: skip
 def test_what_a_configuration_file_may_say_fits(options: dict[str, Any]) -> None:
-    assert misfits("mine", read, options) == []
+    assert misfits("reader mine", read, options) == []
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,9 @@ def test_what_a_configuration_file_may_say_fits(options: dict[str, Any]) -> None
 )
 def test_what_does_not_fit_is_named_with_what_is_expected(options: dict[str, Any], expected: str) -> None:
     [(name, value)] = options.items()
-    assert misfits("mine", read, options) == [f"reader mine: option {name}: found {value!r}, expected {expected}"]
+    assert misfits("reader mine", read, options) == [
+        f"reader mine: option {name}: found {value!r}, expected {expected}"
+    ]
 
 
 def test_the_table_reader_refuses_options_of_a_wrong_type_all_at_once(tmp_path: Path) -> None:
