@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.corpus.readers import read_corpus
-from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
+from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
 from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
 from dialogue_ser.evaluation.fold_protocols import FOLDS, PARTS, Fold
+from dialogue_ser.features.precomputed import ID_IN_CORPUS
 
 
 def make_folds(protocol: str, dialogues: Sequence[Dialogue], seed: int = 0) -> tuple[Fold, ...]:
@@ -122,7 +123,7 @@ def read_fold(
 ) -> Corpus:
     """A reader: another corpus cut into train, dev and test of one fold, so that ``training.run.train`` can run on it.
 
-    Ids become ``train/<id>``, ``dev/<id>`` and ``test/<id>``.
+    Ids become ``train/<id>``, ``dev/<id>`` and ``test/<id>``; feature files keep those of the corpus.
 
     Args:
         path: of the other corpus.
@@ -148,7 +149,7 @@ def read_fold(
 
 
 def _renamed(dialogues: Sequence[Dialogue], part: str) -> tuple[Dialogue, ...]:
-    return tuple(
-        Dialogue(f"{part}/{dialogue.id}", tuple(replace(turn, id=f"{part}/{turn.id}") for turn in dialogue))
-        for dialogue in dialogues
-    )
+    def renamed(turn: Utterance) -> Utterance:
+        return replace(turn, id=f"{part}/{turn.id}", attributes={**turn.attributes, ID_IN_CORPUS: turn.id})
+
+    return tuple(Dialogue(f"{part}/{dialogue.id}", tuple(map(renamed, dialogue))) for dialogue in dialogues)

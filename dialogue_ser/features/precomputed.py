@@ -14,6 +14,9 @@ from dialogue_ser.features.rowfiles import RowFile, by_split, read_rows
 from dialogue_ser.features.traits import EncoderTraits
 from dialogue_ser.media.hashing import file_sha256
 
+#: Attribute that keeps the corpus's id of an utterance where a reader that cuts the corpus anew gives it another one.
+ID_IN_CORPUS = "id_in_corpus"
+
 
 class Precomputed:
     """Rows of feature files; utterances without a row are absent turns, missing values stay NaN for ``impute``.
@@ -81,10 +84,11 @@ class Precomputed:
             MissingDataError: a split has no file.
             FeatureError: a file is unreadable, or not one utterance has a row.
         """
-        ids = [turn.id for turn in utterances(dialogues)]
-        splits = Counter(split_of(key) for key in ids)
+        name_of = {turn.id: turn.attributes.get(ID_IN_CORPUS, turn.id) for turn in utterances(dialogues)}
+        ids = list(name_of.values())
+        splits = Counter(map(split_of, ids))
         tables = {split: self._table(split, n, ids) for split, n in splits.items()}
-        rows = {key: tables[split_of(key)][key] for key in ids if key in tables[split_of(key)]}
+        rows = {key: tables[split_of(name)][name] for key, name in name_of.items() if name in tables[split_of(name)]}
         if ids and not rows:
             files = ", ".join(str(self._files[split]) for split in splits)
             example = next(iter(next(iter(tables.values()))), "none")

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.errors import ConfigError, DialogueSerError, MissingDataError
 from dialogue_ser.evaluation.compare import compare
 from dialogue_ser.evaluation.crossval import cross_validate
 from dialogue_ser.evaluation.crossval_scores import is_transductive
 from dialogue_ser.evaluation.run import evaluate_run
-from dialogue_ser.features.registry import register_encoder
+from dialogue_ser.features.registry import build_encoder, register_encoder
+from dialogue_ser.features.rowfiles import write_rows
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.metrics.scores import score
@@ -164,17 +166,33 @@ def test_what_cannot_work_leaves_no_directory(nemo, tmp_path, monkeypatch):
     assert not out.exists()
 
 
+DIALOGUE_MODEL = {
+    "crossval.estimator": "none",
+    "model": {"name": "bigru", "options": {"hidden_dim": 8}},
+    "training": {"epochs": 2, "device": "cpu", "batch_size": 16},
+    "features.audio.transforms": ["standardise"],
+}
+
+
 def test_a_dialogue_model_is_trained_in_every_fold(nemo, tmp_path):
-    overrides = {
-        "crossval.estimator": "none",
-        "model": {"name": "bigru", "options": {"hidden_dim": 8}},
-        "training": {"epochs": 2, "device": "cpu", "batch_size": 16},
-        "features.audio.transforms": ["standardise"],
-    }
-    scores = cross_validate(config_of(nemo, **overrides), tmp_path / "out")
+    scores = cross_validate(config_of(nemo, **DIALOGUE_MODEL), tmp_path / "out")
     assert scores["system"] == "bigru"
     frame = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
     assert sorted(frame.loc[frame["split"] == "test", "utterance_id"])[0] == "all/AA0_anger_0"
     assert [fold["utterances"] for fold in scores["folds"]] == [{"train": 36, "dev": 18, "test": 18}] * 4
     assert all(fold["chosen"]["best_epoch"] in (1, 2) for fold in scores["folds"])
     assert (tmp_path / "out" / "folds" / "AA0" / "metrics.jsonl").is_file()
+
+
+def test_features_of_a_file_keyed_by_the_corpus_ids_serve_estimators_and_dialogue_models_alike(nemo, tmp_path):
+    dialogues = read_corpus("nemo", nemo).split("all")
+    encoder = build_encoder("test-band-energies", "audio")
+    write_rows(tmp_path / "all.safetensors", encoder.encode(dialogues))
+    overrides = {
+        "features.audio.encoder": "precomputed",
+        "features.audio.options": {"path": str(tmp_path / "{split}.safetensors")},
+    }
+    svm = cross_validate(config_of(nemo, **overrides), tmp_path / "svm")
+    assert svm["pooled"] == cross_validate(config_of(nemo), tmp_path / "computed")["pooled"]
+    model = cross_validate(config_of(nemo, **DIALOGUE_MODEL, **overrides), tmp_path / "model")
+    assert model["pooled"] == cross_validate(config_of(nemo, **DIALOGUE_MODEL), tmp_path / "as-computed")["pooled"]

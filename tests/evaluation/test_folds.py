@@ -9,6 +9,7 @@ from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
 from dialogue_ser.errors import ConfigError, CorpusError
 from dialogue_ser.evaluation.fold_protocols import PARTS, leave_one_speaker_out
 from dialogue_ser.evaluation.folds import check_folds, cut_dialogues, folder_name, make_folds, part_of
+from dialogue_ser.features.precomputed import Precomputed
 
 LOSO = "leave-one-speaker-out"
 TALKS = st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4), min_size=3, max_size=12)
@@ -125,6 +126,10 @@ def test_a_fold_can_be_read_as_a_corpus_with_splits(tmp_path, write_nemo):
     assert {part: {turn.speaker for turn in utterances(corpus.split(part))} for part in PARTS} == {
         "train": {"AA0", "DD0"}, "dev": {"CC0"}, "test": {"BB0"}
     }  # fmt: skip
-    assert corpus.split("test")[0].utterances[0].id == "test/all/BB0_anger_0"
+    first = corpus.split("test")[0].utterances[0]
+    assert first.id == "test/all/BB0_anger_0"
+    rows = tmp_path / "rows.csv"
+    rows.write_text("id,x\nall/BB0_anger_0,3\n")
+    assert Precomputed(path=str(rows)).encode(corpus.split("test"))[first.id].tolist() == [3.0]
     with pytest.raises(ConfigError, match="unknown fold of leave-one-speaker-out 'BB'; did you mean 'BB0'"):
         read_corpus(place, folder, corpus="nemo", protocol=LOSO, fold="BB")
