@@ -1,13 +1,14 @@
 """``dialogue-ser features encode``."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dialogue_ser.corpus.readers import read_corpus
-from dialogue_ser.corpus.schema import Dialogue, utterances
+from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
 from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.features.augmentation import Augmentation, variants
 from dialogue_ser.features.checked import CheckedEncoder
 from dialogue_ser.features.content import fingerprint_digest
 from dialogue_ser.features.engines import Engine, ProcessPool
@@ -31,7 +32,8 @@ class _Request:
         labels: its label set.
         options: its options.
         on_bad: what to do with media that cannot be decoded.
-        encoders: frozen encoders.
+        encoders: frozen encoders, each with the augmentation of the turns that it is trained on.
+        train: splits that are augmented.
     """
 
     reader: str
@@ -39,7 +41,8 @@ class _Request:
     labels: str
     options: Mapping[str, Any]
     on_bad: OnBad
-    encoders: tuple[CheckedEncoder, ...]
+    encoders: tuple[tuple[CheckedEncoder, Augmentation], ...]
+    train: tuple[str, ...] = ()
 
 
 def features_encode(
@@ -62,6 +65,8 @@ def features_encode(
     store: str | None = None,
 ) -> int:
     """Encode a corpus into the feature store; what is there already is not encoded again, also after a kill.
+
+    A preset's or file's augmented copies of the training turns are encoded too.
 
     Args:
         encoder: a frozen encoder ('dialogue-ser encoders'), or package.module:function; or give --preset or --config.
@@ -99,11 +104,21 @@ def features_encode(
     unknown = [unknown_name("split", name, corpus.splits) for name in names if name not in corpus.splits]
     if unknown:
         raise ConfigError(*(f"--splits: {problem}" for problem in unknown))
-    dialogues = [dialogue for name in names for dialogue in corpus.splits[name]]
     feature_store = FeatureStore(store, chunk_utterances=chunk, engine=runner)
-    for wanted in request.encoders:
-        _encode(feature_store, wanted, dialogues)
+    for wanted, augmentation in request.encoders:
+        train = [name for name in names if name in request.train]
+        _encode(feature_store, wanted, [*_of(corpus, names), *_copies(_of(corpus, train), augmentation)])
     return 0
+
+
+def _of(corpus: Corpus, splits: Sequence[str]) -> list[Dialogue]:
+    return [dialogue for name in splits for dialogue in corpus.splits[name]]
+
+
+def _copies(train: Sequence[Dialogue], augmentation: Augmentation) -> list[Dialogue]:
+    """Every augmented copy of the training turns."""
+    copies = range(1, augmentation.copies + 1)
+    return [dialogue for copy in copies for dialogue in variants(train, augmentation, copy)]
 
 
 def _engine(name: str, workers: int | None, address: str | None, gpus: float) -> Engine | None:
@@ -133,7 +148,9 @@ def _request(
     if encoder is not None:
         data: dict[str, Any] = {"reader": "meld", "path": None, "labels": "emotion", "options": {}, "on_bad": "error"}
         data |= {key: value for key, value in given.items() if value is not None}
-        return _Request(encoders=(_built(encoder, modality, encoder_options, data["on_bad"]),), **data)
+        return _Request(
+            encoders=((_built(encoder, modality, encoder_options, data["on_bad"]), Augmentation()),), **data
+        )
     if modality is not None or encoder_options:
         raise ConfigError("--modality and --encoder_options go with --encoder; a preset or file has its own")
     run = _run_config(preset, config)
@@ -141,7 +158,8 @@ def _request(
     if given["reader"] is not None and given["reader"] != data["reader"]:
         data |= {"path": None, "options": {}}
     data |= {key: value for key, value in given.items() if value is not None}
-    return _Request(encoders=tuple(_encoders_of(run, data["on_bad"])), **data)
+    train = tuple(run.data.train.split("+"))
+    return _Request(encoders=tuple(_encoders_of(run, data["on_bad"])), train=train, **data)
 
 
 def _run_config(preset: str | None, config: str | None) -> "RunConfig":
@@ -154,7 +172,7 @@ def _run_config(preset: str | None, config: str | None) -> "RunConfig":
     return load_config(Path(config))
 
 
-def _encoders_of(run: "RunConfig", on_bad: OnBad) -> Iterator[CheckedEncoder]:
+def _encoders_of(run: "RunConfig", on_bad: OnBad) -> Iterator[tuple[CheckedEncoder, Augmentation]]:
     from dialogue_ser.inference.source import build_source
 
     for modality, feature in run.features.items():
@@ -162,9 +180,9 @@ def _encoders_of(run: "RunConfig", on_bad: OnBad) -> Iterator[CheckedEncoder]:
             modality, feature.encoder, feature.options, has_transforms=bool(feature.transforms), on_bad=on_bad
         )
         if isinstance(source, CheckedEncoder):
-            yield source
+            yield source, feature.augment
         else:
-            print(f"{modality}: {feature.encoder} is trained with the model on words; there is nothing to encode")
+            print(f"{modality}: {feature.encoder} is trained with the model on token ids; there is nothing to encode")
 
 
 def _built(encoder: str, modality: str | None, options: dict[str, Any], on_bad: OnBad) -> CheckedEncoder:

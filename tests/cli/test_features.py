@@ -4,9 +4,17 @@ import subprocess
 import sys
 from collections import Counter
 
+import numpy as np
 import pytest
+import soundfile
 
+from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.features.acoustic import AcousticFrames
 from dialogue_ser.features.store import FeatureStore
+from dialogue_ser.inference.pipeline import FeaturePipeline
+from dialogue_ser.training.augmented import with_variants
+from dialogue_ser.training.config import RunConfig
+from dialogue_ser.training.config_io import apply_overrides
 
 # Writes down every text it is asked for; told to, it stands still where it can be killed.
 RECORDER = r"""
@@ -86,6 +94,31 @@ def test_a_run_file_names_corpus_and_encoders(here, cli):
     assert "words: textcnn is trained with the model" in out
     status, out, _ = cli(*COMMAND)
     assert "0 asked" in out, "the run and the encoder's name share one entry"
+
+
+def test_augmented_copies_of_a_runs_training_turns_are_encoded_ahead(here, cli):
+    rng = np.random.default_rng(0)
+    rows = [f"{split},{split}{i},A,{split}{i}.wav,calm" for split in ("train", "dev") for i in range(2)]
+    for row in rows:
+        soundfile.write(row.split(",")[3], 0.1 * rng.standard_normal(4000), 16000)
+    (here / "clips.csv").write_text("\n".join(["split,dialogue,speaker,audio,label", *rows]) + "\n")
+    augment = {"copies": 2, "noise_snr_db": [5, 30]}
+    config = {
+        "data": {"reader": "table", "path": "clips.csv"},
+        "features": {"audio": {"encoder": "mfcc39", "augment": augment}},
+    }
+    (here / "run.yaml").write_text(json.dumps(config))
+    assert "8 utterances; 8 asked" in cli("features", "encode", "--config", "run.yaml")[1]
+    assert "2 utterances; 0 asked" in cli("features", "encode", "--config", "run.yaml", "--splits", "dev")[1]
+    run = apply_overrides(RunConfig(), config)
+    pipelines = {"audio": FeaturePipeline.build("audio", "mfcc39")}
+    dialogues = read_corpus("table", "clips.csv").split("train")
+    pipelines["audio"].fit(dialogues, FeatureStore())
+    tables = {"audio": pipelines["audio"].table(dialogues, FeatureStore())}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AcousticFrames, "encode", lambda self, dialogues: pytest.fail("encoded again"))
+        found = with_variants(run, pipelines, tables, dialogues, FeatureStore())
+    assert len(found["audio"].rows) == 6
 
 
 def test_only_the_splits_asked_for_are_encoded(here, cli):
