@@ -1,4 +1,4 @@
-"""``dialogue-ser crossval``: every fold of a protocol fitted, chosen on dev and tested; pooled and per-fold scores."""
+"""``dialogue-ser crossval``: every fold of a protocol fitted, chosen on dev and tested; scores, tables and a page."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
-from dialogue_ser.cli.smoke import reduced
 from dialogue_ser.cli.tables import show
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config_io import dump_config
 
 if TYPE_CHECKING:
     from dialogue_ser.evaluation.extraction import Report
-
-METRICS: Mapping[str, str] = {"ua": "UA", "wa": "WA", "macro_f1": "macro F1", "weighted_f1": "weighted F1"}
 
 
 def crossval_command(tokens: Sequence[str]) -> int:
@@ -40,36 +36,42 @@ def crossval_command(tokens: Sequence[str]) -> int:
         return 0
     if request.resume:
         raise ConfigError("crossval: no --resume needed; give the same command with the same --out again: it goes on")
-    return _crossval(reduced(request, "utterances") if request.smoke else request)
+    return _crossval(request)
 
 
-def folds_table(scores: Mapping[str, Any]) -> Table:
-    """One row per fold of what ``cross_validate`` returns, then their mean ± std and the pooled scores.
+def finish(folder: Path, scores: Mapping[str, Any]) -> Path:
+    """Print the tables of a cross-validation and write its page and figures.
 
     Args:
-        scores: the content of ``scores.json``.
+        folder: its directory.
+        scores: the content of its ``scores.json``.
+
+    Returns:
+        path of report.html.
     """
-    note = ", with the test speakers' unlabelled recordings" if scores["uses_unlabelled_test_recordings"] else ""
-    table = Table(title=f"{escape(scores['name'])}: {scores['protocol']}{note}", title_justify="left")
-    table.add_column("fold")
-    for heading in ("turns", "dev UA", *METRICS.values()):
-        table.add_column(heading, justify="right")
-    table.add_column("chosen on dev")
-    for fold in scores["folds"]:
-        cells = (f"{fold[name]:.3f}" for name in METRICS)
-        chosen = ", ".join(f"{_SHORT[key]} {value:g}" for key, value in fold["chosen"].items() if key in _SHORT)
-        table.add_row(escape(fold["name"]), str(fold["n"]), f"{fold['dev']['ua']:.3f}", *cells, chosen)
-    table.add_section()
-    means = (f"{one['mean']:.3f} ± {one['std']:.3f}" for one in (scores["fold_mean"][name] for name in METRICS))
-    table.add_row("mean ± std", "", "", *means, "")
-    pooled = (f"{scores['pooled'][name]:.3f}" for name in METRICS)
-    table.add_row("pooled", str(scores["pooled"]["n"]), f"{scores['dev']['ua']:.3f}", *pooled, "")
-    spans = (f"[{one['low']:.3f}, {one['high']:.3f}]" for one in (scores["intervals"][name] for name in METRICS))
-    table.add_row("95 % over folds", "", "", *spans, "")
-    return table
+    from dialogue_ser.report import crossval_tables as rows
+    from dialogue_ser.report.crossval_page import write_crossval_report
+    from dialogue_ser.report.crossval_sections import cautions
+    from dialogue_ser.report.tables import class_rows, render_rich
 
-
-_SHORT = {"inverse_regularisation": "C", "best_epoch": "epoch"}
+    report = write_crossval_report(folder)
+    title = " · ".join(part for part in (scores["name"], scores["scenario"], scores["protocol"]) if part)
+    show(render_rich(rows.fold_rows(scores), title=title))
+    show(render_rich(rows.score_rows(scores), title="scores"))
+    classes = {"scores": scores["pooled"], "class_intervals": scores["class_intervals"]}
+    show(render_rich(class_rows(classes), title="classes, all test turns"))
+    show(render_rich(rows.confusion_rows(scores["pooled"]["confusion"], scores["labels"]), title="confusion"))
+    for name, groups in (("speaker", scores["speakers"]), *scores["attributes"].items()):
+        if set(groups) != {fold["name"] for fold in scores["folds"]}:  # else the first table has said it
+            show(render_rich(rows.group_rows(groups, name), title=f"by {name}"))
+    published = rows.published_table(scores, same_conditions=True)
+    if published:
+        show(render_rich(published, title="beside published numbers, which were not measured here"))
+    if scores["published"]:
+        print("all published numbers on this corpus: in the report, and dialogue-ser published")
+    for caution in cautions(scores):
+        print(f"note: {caution}")
+    return report
 
 
 def _crossval(request: TrainRequest) -> int:
@@ -78,7 +80,7 @@ def _crossval(request: TrainRequest) -> int:
     out = request.out or Path("runs") / request.config.name
     with _bars() as (report_features, report_fold):
         scores = cross_validate(request.config, out, report_features=report_features, report_fold=report_fold)
-    show(folds_table(scores))
+    report = finish(out, scores)
     for modality, one in scores["extraction"].items():
         stored = one["utterances"] - one["encoded"]
         where = f", {stored} from the store" if stored else ""
@@ -86,7 +88,7 @@ def _crossval(request: TrainRequest) -> int:
         if one["worker_memory_bytes"]:
             memory += f" and {one['worker_memory_bytes'] / 1e6:.0f} MB in workers"
         print(f"{modality}: {one['encoded']} utterances encoded in {one['seconds']:.1f} s{where}; peak memory {memory}")
-    print(f"all in {scores['seconds']:.1f} s\nscores: {out / 'scores.json'}")
+    print(f"all in {scores['seconds']:.1f} s\nscores: {out / 'scores.json'}\nreport: {report}")
     return 0
 
 

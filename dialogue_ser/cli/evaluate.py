@@ -5,18 +5,28 @@ from pathlib import Path
 from dialogue_ser.cli.tables import scores_table, show
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.evaluation.run import evaluate_run
+from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.report.page import write_report
 
 
 def evaluate(run: str, split: str | None = None, report: bool = True) -> None:
     """Score a run's predictions again: writes scores.json and report.html, prints the table.
 
+    Of a cross-validation, whose scores.json is final, it prints the tables and writes the page again.
+
     Args:
-        run: run directory.
+        run: run directory, or the directory of a cross-validation.
         split: show only this one, or several separated by commas; all are scored and written.
         report: also write report.html again.
     """
     folder = Path(run)
+    if RunFiles(folder).scores.get("kind") == "crossval":
+        if split is not None or not report:
+            raise ConfigError(f"{run}: is a cross-validation; give neither --split nor --report")
+        from dialogue_ser.cli.crossval import finish
+
+        print(f"report: {finish(folder, RunFiles(folder).scores)}")
+        return
     scores = evaluate_run(folder)
     chosen = list(scores["splits"]) if split is None else split.split(",")
     unknown = [unknown_name("split", name, scores["splits"]) for name in chosen if name not in scores["splits"]]

@@ -33,6 +33,25 @@ def presets() -> None:
     show_list("run presets (dialogue-ser train --preset NAME)", ("name", "what it runs"), rows)
 
 
+def published() -> None:
+    """List the numbers that the source documents of the single-utterance systems print; none was measured here."""
+    from dialogue_ser.evaluation.published import SCORES, published_rows
+    from dialogue_ser.report.tables import format_mean_std
+
+    found = published_rows()
+    rows = []
+    for row in found:
+        classes = f"{row.classes} classes" if row.classes else ""
+        conditions = ", ".join(part for part in (row.corpus, classes, row.scenario, row.protocol) if part)
+        scores = ", ".join(f"{SCORES[name]} {format_mean_std(*score)}" for name, score in row.scores.items())
+        by = f"quoted by {row.document}" if row.is_quoted else row.document
+        rows.append((f"published: {by}", row.system, " + ".join(row.modalities), conditions, scores))
+    headings = ("numbers", "system", "modalities", "where they state it: corpus, classes, scenario, protocol", "scores")
+    show_list("what the documents print; nothing here was measured by this package", headings, rows)
+    documents = {row.document: (row.document, row.preset, row.title) for row in found}
+    show_list("documents", ("name", "preset that follows it", "title"), documents.values())
+
+
 def presets_show(name: str) -> None:
     """Print a preset as YAML, fully resolved.
 

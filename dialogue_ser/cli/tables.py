@@ -26,10 +26,13 @@ def scores_table(scores: Mapping[str, Any]) -> Table:
         title=f"{escape(scores['run'])}: scores with {level:.0%} intervals over dialogues", title_justify="left"
     )
     table.add_column("split")
-    for heading in ("dialogues", "turns", *HEADINGS.values()):
+    left_out = scores.get("leave_out", ())
+    micro = [f"micro F1 without {escape(', '.join(left_out))}"] if left_out else []
+    for heading in ("dialogues", "turns", *HEADINGS.values(), *micro):
         table.add_column(heading, justify="right")
     for split, part in scores["splits"].items():
-        cells = (interval_text(part["intervals"][metric]) for metric in HEADINGS)
+        cells = [interval_text(part["intervals"][metric]) for metric in HEADINGS]
+        cells += [f"{part['scores']['micro_f1']:.3f}"] if micro else []
         table.add_row(escape(split), str(part["counts"]["dialogues"]), str(part["counts"]["labelled"]), *cells)
     masked = {modality: count for modality, count in scores.get("masked", {}).items() if count}
     if masked:

@@ -10,6 +10,7 @@ from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
 from dialogue_ser.evaluation.compare import compare_predictions
 from dialogue_ser.evaluation.floors import majority, tfidf_logistic
 from dialogue_ser.evaluation.protocols import PeekWarning, check_selection, protocol_of
+from dialogue_ser.metrics.averages import left_out_indices, micro_f1
 from dialogue_ser.metrics.predictions import Predictions
 from dialogue_ser.metrics.run_files import RunFiles, to_json
 from dialogue_ser.metrics.scores import METRICS, from_confusion
@@ -39,9 +40,11 @@ def evaluate_run(
 
     Returns:
         what ``scores.json`` holds: ``format``, ``run``, ``labels``, ``protocol``, ``train_split``, ``dev_split``,
-        ``masked`` (modality → turns of all splits without it: nothing there, or bad and masked), ``notes`` and
-        ``splits`` (name → :func:`~dialogue_ser.metrics.summary.summarise` plus ``floors``: name → the four metrics,
-        and ``difference``: the run's weighted F1 minus the floor's with its paired interval over dialogues).
+        ``masked`` (modality → turns of all splits without it: nothing there, or bad and masked), ``leave_out``
+        (classes that micro F1 leaves out), ``notes`` and ``splits`` (name →
+        :func:`~dialogue_ser.metrics.summary.summarise`, with ``micro_f1`` among the scores where classes are left out,
+        plus ``floors``: name → the four metrics, and ``difference``: the run's weighted F1 minus the floor's with its
+        paired interval over dialogues).
 
     Raises:
         MissingDataError: no run directory or no predictions in it.
@@ -72,6 +75,8 @@ def evaluate_run(
             PeekWarning,
             stacklevel=2,
         )
+    leave_out = tuple(map(str, data.get("leave_out") or ()))
+    without = left_out_indices(leave_out, predictions.labels)
     tables, notes = _floor_tables(predictions, floors, train, dev)
     result = {
         "format": FORMAT,
@@ -81,8 +86,9 @@ def evaluate_run(
         "train_split": train,
         "dev_split": dev,
         "masked": run.summary.get("masked", {}),
+        "leave_out": list(leave_out),
         "notes": notes,
-        "splits": {name: _score_split(predictions.split(name), tables, train, n_resamples) for name in chosen},
+        "splits": {name: _score_split(predictions.split(name), tables, train, n_resamples, without) for name in chosen},
     }
     write_atomically(run.folder / "scores.json", to_json(result))
     return result
@@ -120,9 +126,11 @@ def _floor_tables(
 
 
 def _score_split(
-    predictions: Predictions, floors: Mapping[str, Predictions], train: str, n_resamples: int
+    predictions: Predictions, floors: Mapping[str, Predictions], train: str, n_resamples: int, without: Sequence[int]
 ) -> dict[str, Any]:
     result = summarise(predictions, n_resamples=n_resamples)
+    if without:
+        result["scores"]["micro_f1"] = float(micro_f1(predictions.confusions().sum(0), without))
     (split,) = predictions.splits
     result["floors"] = {}
     # On train a floor has seen the answers: a comparison there would only mislead.

@@ -12,6 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dialogue_ser.metrics.roc import RocCurve, macro_auc
 from dialogue_ser.report.tables import METRIC_NAMES
 from dialogue_ser.report.theme import Theme, colours_of, ink_on, themed
 
@@ -100,7 +101,10 @@ def confusion_heat_map(confusion: Sequence[Sequence[int]], labels: Sequence[str]
 
 
 def class_bars(
-    per_class: Mapping[str, Mapping[str, Any]], intervals: Mapping[str, Mapping[str, float]], theme: Theme = "light"
+    per_class: Mapping[str, Mapping[str, Any]],
+    intervals: Mapping[str, Mapping[str, float]],
+    theme: Theme = "light",
+    over: str = "dialogues",
 ) -> Figure:
     """F1 per class with its interval; support beside the name.
 
@@ -108,6 +112,7 @@ def class_bars(
         per_class: label to f1 and support (as in ``scores.json``).
         intervals: label to low and high of F1; may be empty.
         theme: light or dark.
+        over: what was drawn for the intervals.
     """
     labels = list(per_class)
     colours = colours_of(labels)
@@ -127,7 +132,62 @@ def class_bars(
         axes.invert_yaxis()
         axes.grid(axis="x", zorder=0)
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel("F1, with its interval over dialogues")
+        axes.set_xlabel(f"F1, with its interval over {over}")
+        return figure
+
+
+def roc_figure(curves: Mapping[str, RocCurve | None], theme: Theme = "light") -> Figure:
+    """Every class's ROC curve against the rest, with its area; classes without a curve stand in the legend only."""
+    colours = colours_of(list(curves))
+    with themed(theme) as palette:
+        figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=palette["soft"], linewidth=1, linestyle=(0, (4, 3)), label="chance 0.500")
+        for label, curve in curves.items():
+            if curve is None:
+                axes.plot([], [], color=colours[label], linewidth=1.8, label=f"{label} –")
+                continue
+            axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=colours[label], linewidth=1.8,
+                      label=f"{label} {curve.auc:.3f}")  # fmt: skip
+        mean = macro_auc(curves)
+        axes.set_title("" if mean is None else f"One class against the rest, mean area {mean:.3f}")
+        axes.set_aspect("equal")
+        axes.set_xlim(-0.01, 1.01)
+        axes.set_ylim(-0.01, 1.01)
+        axes.grid()
+        axes.set_xlabel("false alarms: share of the other turns")
+        axes.set_ylabel("found: share of the class's turns")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=9, title="area under it")
+        return figure
+
+
+def fold_dots(folds: Sequence[Mapping[str, Any]], pooled: float, chance: float, theme: Theme = "light") -> Figure:
+    """UA of every fold on test and on dev, with the pooled UA and chance.
+
+    Args:
+        folds: as in ``scores.json``: name, ua, dev.
+        pooled: UA of all test turns together.
+        chance: UA of guessing.
+        theme: light or dark.
+    """
+    with themed(theme) as palette:
+        figure = Figure(figsize=(6.6, 1.3 + 0.3 * len(folds)), layout="constrained")
+        axes = figure.subplots()
+        y = list(range(len(folds)))
+        axes.axvline(chance, color=palette["soft"], linewidth=1, linestyle=(0, (1, 3)), label=f"chance {chance:.3f}")
+        axes.axvline(
+            pooled, color=palette["second"], linewidth=1.2, linestyle=(0, (4, 3)), label=f"pooled {pooled:.3f}"
+        )
+        axes.scatter([fold["dev"]["ua"] for fold in folds], y, s=26, facecolors="none", edgecolors=palette["soft"],
+                     zorder=3, label="dev, which chose")  # fmt: skip
+        axes.scatter([fold["ua"] for fold in folds], y, s=36, color=palette["accent"], zorder=4, label="test")
+        axes.set_yticks(y, [str(fold["name"]) for fold in folds])
+        axes.tick_params(axis="y", length=0, colors=palette["ink"])
+        axes.set_xlim(0, 1)
+        axes.set_ylim(len(folds) - 0.5, -0.5)
+        axes.grid(axis="x")
+        axes.set_xlabel("UA")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=8)
         return figure
 
 

@@ -5,6 +5,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib.resources import files
 from typing import Any
 
 from dialogue_ser.report.tables import format_interval, format_score
@@ -26,6 +27,32 @@ class Picture:
     light: bytes
     dark: bytes
     alt: str
+
+
+def document(title: str, subtitle: str, navigation: Mapping[str, str], body: str) -> str:
+    """A whole self-contained page: no script, no address outside itself, readable light, dark and printed.
+
+    Args:
+        title: heading, also the window's.
+        subtitle: one line under it.
+        navigation: id of a section → link text; those that the body lacks are left out.
+        body: the sections.
+    """
+    css = files("dialogue_ser.report").joinpath("report.css").read_text(encoding="utf-8")
+    links = "".join(f'<a href="#{name}">{text}</a>' for name, text in navigation.items() if f'id="{name}"' in body)
+    # No script and no request can leave the page, whatever a transcript holds.
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)} · dialogue_ser</title><style>{css}</style></head>\n<body>"
+        '<a class="skip" href="#result">Skip to the result</a>'
+        f"<header><div><h1>{escape(title)}</h1><p>{escape(subtitle)}</p></div></header>"
+        f'<nav aria-label="Sections"><div>{links}</div></nav>\n<main>{body}</main>\n'
+        "<footer>Written by dialogue_ser from the files of the run directory.</footer>"
+        "</body></html>\n"
+    )
 
 
 def picture(image: Picture, caption: str = "", *, wide: bool = False, dots_per_pixel: float = 1.5) -> str:

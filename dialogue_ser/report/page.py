@@ -1,14 +1,10 @@
 """``report.html``: one self-contained page about a run, written from the run directory's files."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-from matplotlib.figure import Figure
 
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import DialogueSerError
@@ -17,10 +13,10 @@ from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.metrics.summary import summarise
 from dialogue_ser.report import sections
 from dialogue_ser.report.figures import class_bars, confusion_heat_map, reliability_diagram, training_curves
+from dialogue_ser.report.gallery import Draw, Gallery
 from dialogue_ser.report.highlights import confident_errors, instructive_dialogues
-from dialogue_ser.report.html import Picture
+from dialogue_ser.report.html import Picture, document
 from dialogue_ser.report.settings import subtitle
-from dialogue_ser.report.theme import Theme, to_png
 from dialogue_ser.report.timeline import DialogueView, attention_heat_map, dialogue_view, emotion_timeline
 
 NAVIGATION: Mapping[str, str] = {
@@ -49,13 +45,8 @@ def write_report(run_dir: Path) -> Path:
     name = headline_split(scores)
     split, predictions = scores["splits"][name], run.predictions.split(name)
     labels = predictions.labels
-    pictures: list[Picture] = []
-
-    def draw(file: str, figure: Callable[[Theme], Figure], alt: str) -> Picture:
-        image = Picture(name=file, light=to_png(figure("light")), dark=to_png(figure("dark")), alt=alt)
-        pictures.append(image)
-        return image
-
+    gallery = Gallery()
+    draw = gallery.draw
     confusion = draw(
         "confusion_matrix",
         lambda theme: confusion_heat_map(split["scores"]["confusion"], labels, theme),
@@ -84,12 +75,9 @@ def write_report(run_dir: Path) -> Path:
     body += sections.calibration_section(split, reliability)
     body += sections.dialogues_section(_drawn_dialogues(run, predictions, draw))
     body += sections.errors_section(confident_errors(predictions), labels) + sections.run_section(run)
-    folder = run.folder / "figures"
-    folder.mkdir(exist_ok=True)
-    for image in pictures:
-        write_atomically(folder / f"{image.name}.png", image.light)
+    gallery.write(run.folder / "figures")
     path = run.folder / "report.html"
-    write_atomically(path, _document(run, body))
+    write_atomically(path, document(run.name, subtitle(run.config), NAVIGATION, body))
     return path
 
 
@@ -127,7 +115,7 @@ def headline_split(scores: Mapping[str, Any]) -> str:
 
 
 def _drawn_dialogues(
-    run: RunFiles, predictions: Predictions, draw: Callable[[str, Callable[[Theme], Figure], str], Picture]
+    run: RunFiles, predictions: Predictions, draw: Draw
 ) -> list[tuple[DialogueView, str, Picture, Picture | None]]:
     drawn = []
     for dialogue_id, reason in instructive_dialogues(predictions):
@@ -145,21 +133,3 @@ def _drawn_dialogues(
             )
         drawn.append((view, reason, timeline, attention))
     return drawn
-
-
-def _document(run: RunFiles, body: str) -> str:
-    css = files("dialogue_ser.report").joinpath("report.css").read_text(encoding="utf-8")
-    links = "".join(f'<a href="#{name}">{title}</a>' for name, title in NAVIGATION.items() if f'id="{name}"' in body)
-    # No script and no request can leave the page, whatever a transcript holds.
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(run.name)} · dialogue_ser</title><style>{css}</style></head>\n<body>"
-        '<a class="skip" href="#result">Skip to the result</a>'
-        f"<header><div><h1>{escape(run.name)}</h1><p>{escape(subtitle(run.config))}</p></div></header>"
-        f'<nav aria-label="Sections"><div>{links}</div></nav>\n<main>{body}</main>\n'
-        "<footer>Written by dialogue_ser from the files of the run directory.</footer>"
-        "</body></html>\n"
-    )

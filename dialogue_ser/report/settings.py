@@ -14,8 +14,13 @@ def summary_pairs(config: Mapping[str, Any]) -> list[tuple[str, object]]:
         for modality, value in (config.get("features") or {}).items()
     ]
     optimizer, training = config.get("optimizer") or {}, config.get("training") or {}
+    crossval = config.get("crossval") or {}
+    if is_estimator := crossval.get("estimator", "none") != "none":  # model, optimizer and training are not used then
+        optimizer, training = {}, {}
+    settings = {name: crossval.get(name) for name in ("inverse_regularisation", "class_weight", "refit")}
     return [
-        ("model", f"{model.get('name', '')}{_options(model.get('options'))}"),
+        ("estimator", crossval["estimator"] + _options(settings) if is_estimator else ""),
+        ("model", "" if is_estimator else f"{model.get('name', '')}{_options(model.get('options'))}"),
         ("features", "; ".join(features)),
         (
             "corpus",

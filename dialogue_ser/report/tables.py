@@ -108,7 +108,7 @@ def render_rich(rows: Sequence[Row], columns: Sequence[str] | None = None, title
     numeric = _numeric_columns(rows, names)
     table = Table(title=title, title_justify="left")
     for name in names:
-        table.add_column(Text(name), justify="right" if name in numeric else "left")
+        table.add_column(Text(name), justify="right" if name in numeric else "left", overflow="fold")
     for row in rows:
         # Text, not str: a label in square brackets is no markup.
         table.add_row(*(Text(cell_text(row.get(name))) for name in names))
@@ -116,14 +116,16 @@ def render_rich(rows: Sequence[Row], columns: Sequence[str] | None = None, title
 
 
 def split_rows(scores: Mapping[str, Any]) -> list[dict[str, object]]:
-    """One row a split of ``scores.json``: the four metrics, the headline's interval, ECE and counts."""
+    """One row a split of ``scores.json``: the metrics (micro F1 if asked), the headline's interval, ECE and counts."""
     rows: list[dict[str, object]] = []
+    micro = f"micro F1 without {', '.join(scores.get('leave_out', ()))}"
     for split, value in scores["splits"].items():
         headline = value["intervals"]["weighted_f1"]
         level = f"{headline['level']:.0%} interval"
         rows.append(
             {"split": split, "turns": value["scores"]["n"], "dialogues": value["counts"]["dialogues"]}
             | {METRIC_NAMES[name]: format_score(value["scores"][name]) for name in METRIC_NAMES}
+            | ({micro: format_score(value["scores"]["micro_f1"])} if "micro_f1" in value["scores"] else {})
             | {f"{level} of weighted F1": format_interval(headline["low"], headline["high"])}
             | {"ECE": format_score(value["calibration"]["ece"], 3)}
         )
@@ -131,8 +133,13 @@ def split_rows(scores: Mapping[str, Any]) -> list[dict[str, object]]:
 
 
 def class_rows(split: Mapping[str, Any]) -> list[dict[str, object]]:
-    """One row a class of one split of ``scores.json``: precision, recall, F1 with interval, support."""
+    """One row a class: precision, recall, F1 with interval, support; F0.5 and AUC where they are known.
+
+    Args:
+        split: one split of ``scores.json``.
+    """
     intervals = split.get("class_intervals", {})
+    more = {"f05": "F0.5", "auc": "AUC"}
     return [
         {
             "class": label,
@@ -142,6 +149,7 @@ def class_rows(split: Mapping[str, Any]) -> list[dict[str, object]]:
             "interval": format_interval(intervals[label]["low"], intervals[label]["high"])
             if label in intervals
             else "–",
+            **{name: format_score(value[key], 3) for key, name in more.items() if key in value},
             "gold turns": value["support"],
             "predicted": value["predicted"],
         }
@@ -181,7 +189,7 @@ def cell_text(value: object) -> str:
 def _numeric_columns(rows: Sequence[Row], names: Sequence[str]) -> set[str]:
     def is_number(value: object) -> bool:
         text = cell_text(value)
-        return text == "–" or text[:1].isdigit() or (text[:1] in "+−-[" and any(c.isdigit() for c in text))
+        return text in ("", "–") or text[:1].isdigit() or (text[:1] in "+−-[" and any(c.isdigit() for c in text))
 
     return {name for name in names if rows and all(is_number(row.get(name)) for row in rows)}
 

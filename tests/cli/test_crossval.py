@@ -35,11 +35,25 @@ def test_one_command_writes_scores_and_shows_them(nemo, cli, tmp_path):
         "mean ± std",
         "24 utterances encoded",
         "scores.json",
+        "macro F0.5",
+        "AUC",
+        "as anger",
     ):
         assert said in text
     assert "unlabelled" not in text
+    assert "published" not in text  # no document prints numbers on nEMO
+    assert f"report: {out / 'report.html'}" in text
+    assert (out / "figures" / "roc.png").read_bytes().startswith(b"\x89PNG")
     status, _, err = cli("crossval", "--preset", "nemo-egemaps-svm", *flags)
     assert (status, "holds a finished run" in err) == (2, True)
+    (out / "report.html").unlink()
+    before = (out / "scores.json").read_bytes()
+    status, again, _ = cli("evaluate", out)
+    assert status == 0
+    assert again.splitlines()[:12] == text.splitlines()[:12]
+    assert (out / "report.html").is_file()
+    assert (out / "scores.json").read_bytes() == before
+    assert "give neither --split nor --report" in cli("evaluate", out, "--split", "test")[2]
 
 
 def test_flags_reach_the_estimator_and_the_features(nemo, cli, tmp_path):
@@ -55,7 +69,7 @@ def test_flags_reach_the_estimator_and_the_features(nemo, cli, tmp_path):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_say_in_their_name_whether_test_recordings_are_used(name):
-    assert len(PRESETS) == 4
+    assert len(PRESETS) >= 4
     config = load_preset(name)
     assert config.name == name
     assert ("corpus-speaker-zscore" in config.features["audio"].transforms) == name.endswith("-speaker-norm")

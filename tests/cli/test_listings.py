@@ -46,6 +46,14 @@ def test_a_shown_preset_is_its_own_yaml_fully_resolved(cli, name):
     assert shown["training"].keys() > own.get("training", {}).keys()
 
 
+def test_published_numbers_are_listed_as_not_measured(cli):
+    status, out, _ = cli("published")
+    assert status == 0
+    assert "nothing here was measured by this package" in out.splitlines()[0]
+    assert sum(line.startswith("published: ") for line in out.splitlines()) == 26
+    assert all(said in out for said in ("0.7323 ± 0.0407", "UA 0.6327", "source-alexnet-bert", "quoted by E2"))
+
+
 def test_an_unknown_preset_names_the_nearest(cli):
     status, _, err = cli("presets", "show", "quickstar")
     assert status == 2

@@ -19,6 +19,16 @@ def test_masked_turns_stand_beside_the_scores(capsys):
     assert "text" not in out
 
 
+def test_micro_f1_says_what_it_leaves_out(capsys):
+    part = {**PART, "scores": {"micro_f1": 0.4321}}
+    show(scores_table({"run": "r", "splits": {"dev": part}, "leave_out": ["none [0]"]}))
+    out = " ".join(capsys.readouterr().out.replace("┃", " ").split())
+    assert "0.432" in out
+    assert all(word in out for word in ("micro", "without", "none [0]"))
+    show(scores_table({"run": "r", "splits": {"dev": PART}, "leave_out": []}))
+    assert "micro" not in capsys.readouterr().out
+
+
 def test_a_list_is_not_cut_when_the_output_is_no_terminal(capsys):
     show_list("things", ("name", "what"), [("x", "word " * 25)])
     assert ("word " * 25).strip() in capsys.readouterr().out

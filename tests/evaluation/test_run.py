@@ -39,6 +39,22 @@ def test_floors_stand_beside_dev_and_test_but_not_train(run_dir: Path) -> None:
     assert lead["low"] > 0
 
 
+def test_micro_f1_without_the_classes_that_the_configuration_leaves_out(run_dir: Path) -> None:
+    path = run_dir / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**config, "data": {**config["data"], "leave_out": ["neutral"]}}))
+    result = evaluate_run(run_dir, floors=(), n_resamples=50)
+    assert result["leave_out"] == ["neutral"]
+    frame = pd.read_parquet(run_dir / "predictions.parquet")
+    test = frame[(frame["split"] == "test") & frame["gold"].notna()]
+    kept = sorted(set(result["labels"]) - {"neutral"})
+    expected = f1_score(test["gold"], test["predicted"], average="micro", labels=kept)
+    assert result["splits"]["test"]["scores"]["micro_f1"] == pytest.approx(expected)
+    path.write_text(yaml.safe_dump({**config, "data": {**config["data"], "leave_out": ["neutrl"]}}))
+    with pytest.raises(ConfigError, match=r"data\.leave_out: unknown label 'neutrl'; did you mean 'neutral'"):
+        evaluate_run(run_dir, floors=(), n_resamples=50)
+
+
 def test_only_the_splits_asked_for_are_scored(run_dir: Path) -> None:
     assert list(evaluate_run(run_dir, splits=["test"], floors=(), n_resamples=50)["splits"]) == ["test"]
 

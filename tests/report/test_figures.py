@@ -1,7 +1,15 @@
 import numpy as np
 
 from dialogue_ser.metrics.calibration import calibration
-from dialogue_ser.report.figures import class_bars, confusion_heat_map, reliability_diagram, training_curves
+from dialogue_ser.metrics.roc import roc_curves
+from dialogue_ser.report.figures import (
+    class_bars,
+    confusion_heat_map,
+    fold_dots,
+    reliability_diagram,
+    roc_figure,
+    training_curves,
+)
 from dialogue_ser.report.theme import to_png
 
 LABELS = ("neutral", "joy", "anger")
@@ -44,6 +52,29 @@ def test_class_bars_are_as_long_as_f1() -> None:
     axes = class_bars(per_class, {"joy": {"low": 0.0, "high": 0.2}}).axes[0]
     assert [bar.get_width() for container in axes.containers for bar in container] == [0.5, 0.0, 0.75]
     assert [list(line.get_xdata()) for line in axes.lines] == [[0.0, 0.2]]
+
+
+def test_roc_curves_of_all_classes_share_one_picture_with_their_areas() -> None:
+    p = np.array([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1]])
+    curves = roc_curves(p, np.array([0, 0, 1, 1]), LABELS)
+    figure = roc_figure(curves)
+    (axes,) = figure.axes
+    lines = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines}
+    assert list(lines) == ["chance 0.500", "neutral 0.750", "joy 0.750", "anger –"]
+    assert lines["neutral 0.750"] == ([0, 0, 0.5, 0.5, 1], [0, 0.5, 0.5, 1, 1])
+    assert lines["anger –"] == ([], [])
+    assert axes.get_title(loc="left") == "One class against the rest, mean area 0.750"
+    assert to_png(figure).startswith(b"\x89PNG")
+
+
+def test_folds_are_dots_on_test_and_dev() -> None:
+    folds = [{"name": "A", "ua": 0.4, "dev": {"ua": 0.5}}, {"name": "B", "ua": 0.6, "dev": {"ua": 0.7}}]
+    figure = fold_dots(folds, pooled=0.52, chance=0.25)
+    (axes,) = figure.axes
+    dots = {dot.get_label(): dot.get_offsets().tolist() for dot in axes.collections}
+    assert dots == {"dev, which chose": [[0.5, 0.0], [0.7, 1.0]], "test": [[0.4, 0.0], [0.6, 1.0]]}
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["A", "B"]
+    assert [line.get_label() for line in axes.lines] == ["chance 0.250", "pooled 0.520"]
 
 
 def test_the_reliability_diagram_draws_the_filled_bins() -> None:

@@ -1,0 +1,160 @@
+"""Rows about a cross-validation, from its ``scores.json``: the terminal and the page show the same ones."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dialogue_ser.report.tables import format_interval, format_mean_std, format_score
+
+Rows = list[dict[str, object]]
+
+#: Name in scores.json → as people read it.
+SCORE_NAMES: Mapping[str, str] = {
+    "ua": "UA (balanced accuracy)",
+    "wa": "WA (accuracy)",
+    **{
+        f"{how}_{what}": f"{how} {name}"
+        for what, name in (("precision", "precision"), ("recall", "recall"), ("f1", "F1"), ("f05", "F0.5"))
+        for how in ("macro", "weighted")
+    },
+    "micro_f1": "micro F1",
+    "auc": "AUC (one against the rest)",
+}
+_FOLD_COLUMNS: Mapping[str, str] = {
+    "ua": "UA", "wa": "WA", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "macro_f05": "macro F0.5",
+    "micro_f1": "micro F1", "auc": "AUC",
+}  # fmt: skip
+_GROUP_COLUMNS: Mapping[str, str] = {"ua": "UA", "wa": "WA", "macro_f1": "macro F1", "weighted_f1": "weighted F1"}
+_CHOSEN = {"inverse_regularisation": "C", "best_epoch": "epoch"}
+
+
+def fold_rows(scores: Mapping[str, Any]) -> Rows:
+    """One row per fold, then their mean ± std (where there are several), the pooled scores and their intervals.
+
+    Args:
+        scores: the content of ``scores.json``.
+    """
+    names = {key: name for key, name in _FOLD_COLUMNS.items() if key in scores["pooled"]}
+    rows: Rows = [
+        {"fold": fold["name"], "turns": fold["n"], "dev UA": format_score(fold["dev"]["ua"], 3)}
+        | {name: format_score(fold[key], 3) for key, name in names.items()}
+        | {"chosen on dev": ", ".join(f"{_CHOSEN[k]} {v:g}" for k, v in fold["chosen"].items() if k in _CHOSEN)}
+        for fold in scores["folds"]
+    ]
+    if len(rows) > 1:
+        rows.append(_row("mean ± std", "", "", {name: _mean(scores, key) for key, name in names.items()}))
+    pooled = {name: format_score(scores["pooled"][key], 3) for key, name in names.items()}
+    rows.append(_row("pooled", scores["pooled"]["n"], format_score(scores["dev"]["ua"], 3), pooled))
+    spans = {name: _span(scores, key) for key, name in names.items()}
+    rows.append(_row(f"95 % over {scores['interval_over']}", "", "", spans))
+    return rows
+
+
+def score_rows(scores: Mapping[str, Any]) -> Rows:
+    """One row per score: of all test turns together, with its interval; mean ± std of folds; of dev."""
+    left_out = ", ".join(scores["config"]["data"].get("leave_out", ()))
+    rows: Rows = []
+    for key, name in SCORE_NAMES.items():
+        if key not in scores["pooled"]:
+            continue
+        several = {"mean ± std of folds": _mean(scores, key)} if len(scores["folds"]) > 1 else {}
+        rows.append(
+            {
+                "score": f"{name} without {left_out}" if key == "micro_f1" else name,
+                "pooled": format_score(scores["pooled"][key], 3),
+                f"95 % over {scores['interval_over']}": _span(scores, key),
+                **several,
+                "dev, which chose": format_score(scores["dev"][key], 3),
+            }
+        )
+    return rows
+
+
+def group_rows(groups: Mapping[str, Mapping[str, Any]], heading: str) -> Rows:
+    """One row per speaker, session, ….
+
+    Args:
+        groups: name → n and scores.
+        heading: of the first column.
+    """
+    return [
+        {heading: name, "turns": row["n"]} | {text: format_score(row[key], 3) for key, text in _GROUP_COLUMNS.items()}
+        for name, row in groups.items()
+    ]
+
+
+def confusion_rows(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> Rows:
+    """One row per gold class: how many of its turns were said to be which."""
+    return [
+        {"gold": gold, **{f"as {label}": count for label, count in zip(labels, row, strict=True)}}
+        for gold, row in zip(labels, confusion, strict=True)
+    ]
+
+
+def published_table(scores: Mapping[str, Any], *, same_conditions: bool = False) -> Rows:
+    """What was measured here, then what documents print about the same corpus, marked as such; empty without any.
+
+    Args:
+        scores: the content of ``scores.json``.
+        same_conditions: only rows under as many classes and, where they state one, the same scenario.
+    """
+    published = [row for row in scores["published"] if row["same_conditions"] or not same_conditions]
+    if not published:
+        return []
+    own = {
+        "system": scores["system"],
+        "modalities": ", ".join(scores["config"]["features"]),
+        "classes": str(len(scores["labels"])),
+        "scenario": scores["scenario"] or None,
+        "protocol": scores["protocol"],
+    }
+    pooled = {name: format_score(scores["pooled"][key]) for key, name in _PUBLISHED.items()}
+    rows: Rows = [{"numbers": "measured here: pooled"} | own | pooled]
+    if len(scores["folds"]) > 1:
+        means = {name: _mean(scores, key, 4) for key, name in _PUBLISHED.items()}
+        rows.append({"numbers": "measured here: folds"} | own | means)
+    return [*rows, *document_rows(published)]
+
+
+def document_rows(published: Sequence[Mapping[str, Any]]) -> Rows:
+    """One row per published number, marked as published.
+
+    Args:
+        published: rows as :meth:`~dialogue_ser.evaluation.published.PublishedRow.to_dict` gives them.
+    """
+    return [
+        {
+            "numbers": f"published: {'quoted by ' if row['is_quoted'] else ''}{row['document']}",
+            "system": row["system"],
+            "modalities": ", ".join(row["modalities"]),
+            "classes": None if row["classes"] is None else str(row["classes"]),
+            "scenario": row["scenario"] or None,
+            "protocol": row["protocol"] or None,
+        }
+        | {name: _published_score(row["scores"].get(_DOCUMENT_KEYS[key])) for key, name in _PUBLISHED.items()}
+        for row in published
+    ]
+
+
+#: Own score → column; the documents do not say which average theirs are.
+_PUBLISHED: Mapping[str, str] = {
+    "wa": "WA", "ua": "UA", "weighted_precision": "precision", "weighted_recall": "recall", "weighted_f05": "F0.5"
+}  # fmt: skip
+_DOCUMENT_KEYS: Mapping[str, str] = {key: key.removeprefix("weighted_") for key in _PUBLISHED}
+
+
+def _row(name: str, turns: object, dev: str, cells: Mapping[str, str]) -> dict[str, object]:
+    return {"fold": name, "turns": turns, "dev UA": dev, **cells, "chosen on dev": ""}
+
+
+def _mean(scores: Mapping[str, Any], key: str, digits: int = 3) -> str:
+    found = scores["fold_mean"].get(key)
+    return "–" if found is None else format_mean_std(found["mean"], found["std"], digits)
+
+
+def _span(scores: Mapping[str, Any], key: str) -> str:
+    found = scores["intervals"].get(key)
+    return "–" if found is None else format_interval(found["low"], found["high"])
+
+
+def _published_score(score: Mapping[str, Any] | None) -> str:
+    return "–" if score is None else format_mean_std(score["value"], score["std"])

@@ -1,0 +1,114 @@
+import json
+import re
+from html import unescape
+
+import pytest
+
+from dialogue_ser.errors import DialogueSerError, MissingDataError
+from dialogue_ser.report.crossval_page import NAVIGATION, write_crossval_report
+from dialogue_ser.report.crossval_sections import cautions, verdict
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, write_crossval):
+    folder = write_crossval(tmp_path_factory.mktemp("page") / "run", [])
+    report = write_crossval_report(folder)
+    assert report == folder / "report.html"
+    return folder, report.read_text(encoding="utf-8"), json.loads((folder / "scores.json").read_text())
+
+
+def text_of(html):
+    return unescape(re.sub(r"<[^>]+>", " ", html))
+
+
+def test_page_and_figures_are_written(done):
+    folder, html, _ = done
+    assert sorted(path.name for path in (folder / "figures").iterdir()) == [
+        "class_f1.png", "confusion_matrix.png", "folds.png", "roc.png"
+    ]  # fmt: skip
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in (folder / "figures").iterdir())
+    assert html.count("<figure>") == 4
+    ids = re.findall(r' id="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+    assert re.findall(r'<a href="#([^"]+)">[A-Z]\w+</a>', html) == list(NAVIGATION)
+    assert set(NAVIGATION) <= set(ids)
+
+
+def test_nothing_outside_is_asked_for_and_transcripts_are_escaped(done):
+    _, html, _ = done
+    assert not re.search(r"https?://|//cdn|url\(|@import|<script", html)
+    assert "default-src 'none'" in html
+    assert "<b>fine</b>" not in html
+    assert "3 turns have no clip &amp; are masked" in html
+
+
+def test_the_page_says_what_scores_json_says(done):
+    _, html, scores = done
+    text = text_of(html)
+    for value in (
+        f"{scores['pooled']['ua']:.3f}",
+        f"{scores['pooled']['auc']:.3f}",
+        f"{scores['fold_mean']['weighted_f05']['mean']:.3f} ± {scores['fold_mean']['weighted_f05']['std']:.3f}",
+        f"{scores['pooled']['per_class']['sad']['auc']:.3f}",
+        "leave-one-speaker-out-partner-dev",
+        "improvised",
+        "Ses02M",
+        "linear-svm",
+    ):
+        assert value in text
+    assert verdict(scores) in text
+    assert "emotion-rnn" not in re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL)  # it was not trained
+    for row in scores["folds"][0]["labels"]["test"].values():
+        assert f'<td class="num">{row}</td>' in html
+
+
+def test_published_numbers_are_marked_as_not_measured(done, tmp_path, write_crossval):
+    _, html, _ = done
+    text = text_of(html)
+    assert "published: E3" in text
+    assert "They were not measured here" in text
+    assert "0.7208" in text
+    without = write_crossval_report(write_crossval(tmp_path / "run", [], published=[])).read_text(encoding="utf-8")
+    assert "published" not in re.sub(r"<style>.*?</style>", "", without, flags=re.DOTALL)
+
+
+def test_the_verdict_names_chance_and_the_folds(done):
+    _, _, scores = done
+    said = verdict(scores)
+    assert "80 labelled test utterances of 4 folds" in said
+    assert "guessing gives 0.250" in said
+    assert f"The folds' own UA is {scores['fold_mean']['ua']['mean']:.3f} ± " in said
+    one = {**scores, "folds": scores["folds"][:1], "interval_over": "dialogues"}
+    assert "of 1 fold (" in verdict(one)
+    assert "resampling dialogues" in verdict(one)
+    assert "folds' own" not in verdict(one)
+
+
+def test_what_makes_scores_incomparable_is_said(done):
+    _, _, scores = done
+    assert cautions(scores) == []
+    same = [{**scores["folds"][0], "speakers": {"train": ["A", "B"], "dev": ["B"], "test": ["A"]}}]
+    changed = {
+        "uses_unlabelled_test_recordings": True,
+        "cut_dialogues": 151,
+        "utterances": {"all": 5531, "tested": 553},
+        "folds": same,
+    }
+    first, second, third, fourth = cautions({**scores, **changed})
+    assert "unlabelled recordings" in first
+    assert "In 1 of 1 folds speakers of test are in train too" in second
+    assert "cut 151 dialogues" in third
+    assert fourth == "553 of 5,531 utterances were tested."
+
+
+def test_what_is_no_cross_validation_is_refused(tmp_path, write_run, write_crossval):
+    with pytest.raises(MissingDataError, match="no finished cross-validation"):
+        write_crossval_report(write_run(tmp_path / "plain"))
+    with pytest.raises(MissingDataError, match="no such run directory"):
+        write_crossval_report(tmp_path / "nowhere")
+    folder = write_crossval(tmp_path / "old", [])
+    scores = json.loads((folder / "scores.json").read_text())
+    del scores["scenario"], scores["published"]
+    (folder / "scores.json").write_text(json.dumps(scores))
+    with pytest.raises(DialogueSerError, match="lacks scenario, published; run it again"):
+        write_crossval_report(folder)
