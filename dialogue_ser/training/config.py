@@ -118,30 +118,37 @@ class OptimizerConfig:
         learning_rate: peak learning rate.
         weight_decay: decoupled for adamw (matrices only), L2 for adam and sgd.
         momentum: sgd only.
-        schedule: constant, cosine (to zero) or linear (to zero), per step.
+        schedule: constant, cosine (to zero), linear (to zero), or inverse-time (rate / (1 + decay · step)), per step.
+        decay: of inverse-time only.
         warmup_fraction: share of all steps over which the rate rises linearly from zero.
         clip_norm: largest gradient norm; 0 = no clipping.
         encoder_learning_rate: peak rate of encoders that begin pretrained (transformer); None = ``learning_rate``.
         layer_decay: their rate times this per layer below the top one, embeddings last; 1 = all alike.
+        l2: beginning of parameters' names (``*`` = anything) → strength: strength · Σ w² over the matrices so called
+            joins the loss that is descended, not the one that is reported.
     """
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     momentum: float = 0.0
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    schedule: Literal["constant", "cosine", "linear", "inverse-time"] = "constant"
+    decay: float = 0.0
     warmup_fraction: float = 0.0
     clip_norm: float = 5.0
     encoder_learning_rate: float | None = None
     layer_decay: float = 1.0
+    l2: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        names = ["learning_rate", "weight_decay", "momentum", "warmup_fraction", "clip_norm", "layer_decay"]
+        names = ["learning_rate", "weight_decay", "momentum", "decay", "warmup_fraction", "clip_norm", "layer_decay"]
         most = {"warmup_fraction": 1, "momentum": 1, "learning_rate": _LARGEST_RATE, "layer_decay": 1}
         if self.encoder_learning_rate is not None:
             names.append("encoder_learning_rate")
             most["encoder_learning_rate"] = _LARGEST_RATE
         _check("optimizer", self, dict.fromkeys(names, 0), most)
+        if not all(0 <= strength < math.inf for strength in self.l2.values()):
+            raise ConfigError(f"optimizer.l2: found {self.l2}, expected strengths of at least 0")
         if self.encoder_learning_rate and not self.learning_rate:  # all rates follow one schedule, as shares of it
             raise ConfigError(
                 "optimizer.learning_rate: found 0 beside an encoder_learning_rate; give the head a rate above 0"

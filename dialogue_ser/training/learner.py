@@ -17,6 +17,7 @@ from dialogue_ser.models.api import DialogueSystem, Output
 from dialogue_ser.training.config import OptimizerConfig
 from dialogue_ser.training.devices import sum_over_ranks
 from dialogue_ser.training.optimize import (
+    L2Penalty,
     MovingAverage,
     can_skip_on_device,
     learning_rate_at,
@@ -61,7 +62,7 @@ class Learner:
         system: the model, already on the accelerator's device.
         optimizer: over the model's parameters.
         loss: numerator and denominator of a batch.
-        config: schedule and clipping.
+        config: schedule, penalty and clipping.
         total_steps: optimizer steps of the whole run, for the schedule.
         accelerator: device, autocast and process group.
         ema_decay: moving average of the weights; 0 = none.
@@ -84,6 +85,7 @@ class Learner:
         self.config = config
         self.total_steps = total_steps
         self.accelerator = accelerator
+        self.penalty = L2Penalty(system, config.l2)
         self.average = MovingAverage(system, ema_decay) if ema_decay else None
 
     def step(self, batches: Sequence[DialogueBatch], step: int, *, is_stop_requested: bool = False) -> StepResult:
@@ -133,7 +135,7 @@ class Learner:
     def _backward(
         self, batches: Sequence[DialogueBatch], is_stop_requested: bool
     ) -> "tuple[Tensor, Tensor, list[tuple[DialogueBatch, Tensor]]]":
-        """Gradient of the mean over all ranks and batches, left in the parameters.
+        """Gradient of the mean over all ranks and batches and of the penalty, left in the parameters.
 
         Returns:
             on the device, float64: numerator, denominator, ranks that were asked to stop, norm of the gradient; that
@@ -156,6 +158,7 @@ class Learner:
             self.accelerator.scaler.unscale_(self.optimizer)
         gradients = [parameter.grad for parameter in self.system.parameters() if parameter.grad is not None]
         torch._foreach_div_(gradients, torch.where(total[1] == 0, 1.0, total[1]))  # the one division
+        self.penalty.add_gradients()
         norm = get_total_norm(gradients)
         return torch.cat([total, norm.to(total)[None]]), norm, outputs
 

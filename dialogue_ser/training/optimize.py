@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from dialogue_ser.encoders import TrainedEncoder
+from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.training.config import OptimizerConfig
 
 # Parameters that weight decay would only pull off their meaning: learned initial states may be matrices [P, H].
@@ -67,7 +69,7 @@ def rate_shares(model: nn.Module, config: OptimizerConfig) -> dict[str, float]:
 
 
 def learning_rate_at(step: int, total_steps: int, config: OptimizerConfig) -> float:
-    """Learning rate of one optimizer step (0-based): linear warm-up, then constant or down to zero.
+    """Learning rate of one optimizer step (0-based): linear warm-up, then constant or down.
 
     A pure function of the step, so that there is no scheduler state to save and any step can be resumed.
 
@@ -80,6 +82,8 @@ def learning_rate_at(step: int, total_steps: int, config: OptimizerConfig) -> fl
         return config.learning_rate * (step + 1) / warmup_steps
     if config.schedule == "constant":
         return config.learning_rate
+    if config.schedule == "inverse-time":
+        return config.learning_rate / (1.0 + config.decay * (step - warmup_steps))
     done = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
     share = 1.0 - done if config.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
     return config.learning_rate * share
@@ -122,6 +126,41 @@ def load_optimizer_state(optimizer: Optimizer, state: Mapping[str, Tensor]) -> N
         index, name = key.split("/", maxsplit=1)
         values.setdefault(int(index), {})[name] = tensor.clone()  # torch would keep and change the given one
     optimizer.load_state_dict({"state": values, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+class L2Penalty:
+    """Σ strength · Σ w² over the matrices that ``optimizer.l2`` names, as Keras' kernel and recurrent regularisers.
+
+    Biases, gains of norms and learned initial states are left out (:func:`is_decayed`). It is in the gradient and its
+    norm, also where the optimizer decays otherwise; the reported loss stays the data's, to be compared with that of dev.
+
+    Args:
+        model: its trained parameters are looked up by name.
+        strengths: beginning of names (``*`` = anything) → strength; what several name gets them all.
+
+    Raises:
+        ConfigError: nothing that is trained is called so.
+    """
+
+    def __init__(self, model: nn.Module, strengths: Mapping[str, float]) -> None:
+        named = {name: own for name, own in model.named_parameters() if own.requires_grad and is_decayed(name, own)}
+        self._groups: list[tuple[float, list[nn.Parameter]]] = []
+        problems = []
+        for beginning, strength in strengths.items():
+            found = [own for name, own in named.items() if fnmatchcase(name, f"{beginning}*")]
+            self._groups.append((strength, found))
+            if not found:
+                problems.append(f"optimizer.l2: {unknown_name('beginning of a matrix', beginning, named)}")
+        if problems:
+            raise ConfigError(*problems)
+
+    @torch.no_grad()
+    def add_gradients(self) -> None:
+        """Adds 2 · strength · w to the gradients that are there; what has none has had no part in the step."""
+        for strength, parameters in self._groups:
+            for own in parameters:
+                if own.grad is not None:
+                    own.grad.add_(own, alpha=2.0 * strength)
 
 
 class MovingAverage:

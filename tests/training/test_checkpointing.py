@@ -46,6 +46,29 @@ def test_a_run_killed_inside_an_epoch_resumes_bitwise_equal(tiny, script, tmp_pa
     assert_equal_runs(whole, tmp_path / "killed")
 
 
+@pytest.mark.parametrize("name", ["fusion-attention", "emotion-rnn"])
+def test_statistics_masks_rates_and_penalties_resume_bitwise_equal_too(tiny, script, tmp_path, name):
+    text = {"encoder": "framed:WordLetters"}
+    if name == "emotion-rnn":
+        options = {"frames": "framed:WordLetters", "units": 4, "recurrent_dropout": 0.4}
+        text = {"encoder": "gru-attention", "options": options}
+    settings = {
+        EVERY: 3,
+        "features": {"text": text},
+        "model": {"name": name, "options": {}},
+        "optimizer": {"name": "sgd", "schedule": "inverse-time", "decay": 0.1, "l2": {"*.gru": 0.01}, "momentum": 0.0},
+        "training.epochs": 2,
+    }
+    whole = train(tiny.tiny_config(**settings), tmp_path / "whole").folder
+    options = ["--set", *(f"{name}={json.dumps(value)}" for name, value in settings.items())]
+    killed = script("tiny.py", tmp_path / "killed", "--kill-at", 8, *options)
+    assert killed.returncode == -9
+    train(tiny.tiny_config(**settings), tmp_path / "killed", resume=True)
+    assert_equal_runs(whole, tmp_path / "killed")
+    tensors = CheckpointFolder(whole / "checkpoints").load_newest().tensors
+    assert [key for key in tensors if key.startswith("model/") and key.endswith("running_mean")]
+
+
 def test_a_run_killed_before_its_first_checkpoint_starts_anew(tiny, script, tmp_path, caplog):
     whole = train(tiny.tiny_config(), tmp_path / "whole").folder
     assert script("tiny.py", tmp_path / "killed", "--kill-at", 2).returncode == -9

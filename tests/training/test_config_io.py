@@ -17,6 +17,7 @@ FULL = RunConfig(
     name="full",
     features={"text": FeatureConfig(encoder="minilm", options={"layers": [1, 2], "k": None}, transforms=("l2",))},
     model=ModelConfig(options={"hidden": {"global": 3}}),
+    optimizer=OptimizerConfig(schedule="inverse-time", decay=1e-6, l2={"branches.*.gru": 1e-4}),
     training=TrainingConfig(precision="no"),
     wandb=WandbConfig(tags=("a", "b"), group="g"),
 )
@@ -46,7 +47,7 @@ def test_every_problem_is_listed_with_its_place_and_the_nearest_name():
         config_from_dict(
             {
                 "seeed": 1,
-                "optimizer": {"learning_rat": 1, "name": "adam"},
+                "optimizer": {"learning_rat": 1, "name": "rmsprop"},
                 "training": {"epochs": 2.5, "batch_size": True, "device": 3},
                 "features": {"text": {"transforms": "l2"}},
                 "loss": {"soft_labels": "yes"},
@@ -58,7 +59,7 @@ def test_every_problem_is_listed_with_its_place_and_the_nearest_name():
     for part in (
         "my.yaml: seeed: unknown setting 'seeed'; did you mean 'seed'?",
         "optimizer.learning_rat: unknown setting 'learning_rat'; did you mean 'learning_rate'?",
-        "optimizer.name: found 'adam', expected one of 'adamw', 'sgd'",
+        "optimizer.name: found 'rmsprop', expected one of 'adamw', 'adam', 'sgd'",
         "training.epochs: found 2.5, expected a whole number",
         "training.batch_size: found True, expected a whole number",
         "training.device: found 3",

@@ -120,6 +120,27 @@ def test_the_gradient_norm_is_clipped_and_the_norm_before_is_reported():
     assert float(moved.detach().norm()) == pytest.approx(0.5 * 0.01, rel=1e-3)
 
 
+def test_the_penalty_is_in_the_step_and_its_norm_but_not_in_the_reported_loss():
+    plain, penalised = learner_of(), learner_of(l2={"head": 0.1})
+    weight, batch = penalised.system.head.weight.detach().clone(), batch_of([0, 1, 1])
+    results = [learner.step([batch], step=0) for learner in (plain, penalised)]
+    assert results[0].loss == results[1].loss
+    moved = weight - plain.system.head.weight  # 0.5 · gradient of the data
+    expected = weight - moved - 0.5 * 2 * 0.1 * weight
+    torch.testing.assert_close(penalised.system.head.weight, expected)
+    torch.testing.assert_close(penalised.system.head.bias, plain.system.head.bias)
+    bias = penalised.system.head.bias.grad
+    norm = torch.cat([(2 * moved + 0.2 * weight).flatten(), bias]).norm().item()
+    assert results[1].grad_norm == pytest.approx(norm, rel=1e-5)
+
+
+def test_the_penalty_counts_once_over_accumulated_batches():
+    once, twice = learner_of(l2={"head": 0.1}), learner_of(l2={"head": 0.1})
+    once.step([batch_of([0], [1])], step=0)
+    twice.step([batch_of([0]), batch_of([1])], step=0)
+    torch.testing.assert_close(once.system.head.weight, twice.system.head.weight)
+
+
 @pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("fill", [float("nan"), float("inf")])
 def test_bad_features_stop_before_the_step_and_name_the_turns(fill, fused):

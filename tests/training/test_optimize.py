@@ -8,6 +8,7 @@ from dialogue_ser.encoders import TrainedEncoder
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config import OptimizerConfig
 from dialogue_ser.training.optimize import (
+    L2Penalty,
     MovingAverage,
     build_optimizer,
     can_skip_on_device,
@@ -156,6 +157,61 @@ def test_a_step_that_is_not_wanted_changes_nothing_and_the_next_one_is_as_if_it_
     assert torch.equal(models[0].linear.weight, models[1].linear.weight)
     for name, value in optimizer_state(optimizers[0]).items():
         assert torch.equal(value, optimizer_state(optimizers[1])[name]), name
+
+
+def test_the_rate_over_one_plus_decay_times_the_step_is_keras_decay():
+    config = OptimizerConfig(name="sgd", learning_rate=0.5, schedule="inverse-time", decay=0.25)
+    assert [learning_rate_at(step, 9, config) for step in (0, 1, 4, 12)] == [0.5, 0.4, 0.25, 0.125]
+    later = OptimizerConfig(learning_rate=0.5, schedule="inverse-time", decay=0.25, warmup_fraction=0.5)
+    assert [learning_rate_at(step, 8, later) for step in (0, 3, 4, 5)] == [0.125, 0.5, 0.5, 0.4]
+    source = OptimizerConfig(learning_rate=1e-3, schedule="inverse-time", decay=1e-6)
+    assert learning_rate_at(100_000, 1, source) == pytest.approx(1e-3 / 1.1)
+
+
+def gradients_with(strengths: dict[str, float]) -> dict[str, float]:
+    """What the penalty adds to gradients of 1 where every parameter is 3; the mean of each."""
+    model = Small()
+    for name, parameter in model.named_parameters():
+        parameter.data.fill_(3.0)
+        parameter.grad = None if name == "frozen" else torch.ones_like(parameter)
+    L2Penalty(model, strengths).add_gradients()
+    return {name: float(own.grad.mean()) for name, own in model.named_parameters() if own.grad is not None}
+
+
+def test_the_penalty_adds_twice_its_strength_times_each_matrix_that_is_named():
+    untouched = {"linear.weight": 1.0, "linear.bias": 1.0, "norm.weight": 1.0, "norm.bias": 1.0, "initial_party": 1.0}
+    assert gradients_with({}) == untouched
+    assert gradients_with({"linear": 0.5}) == {**untouched, "linear.weight": 4.0}
+    assert gradients_with({"l*r.w": 0.5, "linear": 0.25}) == {**untouched, "linear.weight": 5.5}
+
+
+def test_the_penalty_is_the_gradient_of_the_sum_of_squares():
+    model = Small()
+    weight = model.linear.weight
+    (model.linear(torch.ones(1, 2)).sum() + 0.3 * weight.square().sum()).backward()
+    wanted = weight.grad.clone()
+    weight.grad = None
+    model.linear(torch.ones(1, 2)).sum().backward()
+    L2Penalty(model, {"linear": 0.3}).add_gradients()
+    torch.testing.assert_close(weight.grad, wanted)
+
+
+def test_what_has_no_gradient_is_left_alone():
+    model = Small()
+    L2Penalty(model, {"linear": 0.5}).add_gradients()
+    assert model.linear.weight.grad is None
+
+
+@pytest.mark.parametrize("beginning", ["liner", "norm", "initial_party", "frozen"])
+def test_a_beginning_that_no_trained_matrix_has_is_refused(beginning):
+    with pytest.raises(ConfigError, match=f"optimizer.l2: unknown beginning of a matrix '{beginning}'"):
+        L2Penalty(Small(), {beginning: 0.1})
+
+
+@pytest.mark.parametrize("strength", [-1.0, math.nan, math.inf])
+def test_strengths_below_zero_or_beyond_all_bounds_are_refused(strength):
+    with pytest.raises(ConfigError, match=r"optimizer\.l2: found {'gru': .*expected strengths of at least 0"):
+        OptimizerConfig(l2={"gru": strength})
 
 
 class Pretrained(TrainedEncoder):
