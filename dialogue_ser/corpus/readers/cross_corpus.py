@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dialogue_ser.corpus.label_maps import LabelMap, relabel
 from dialogue_ser.corpus.readers import read_corpus
-from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
+from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
 from dialogue_ser.corpus.splits import by_fractions
 from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
 
@@ -32,7 +33,8 @@ def read_cross_corpus(
     is every split of the second corpus. Ids become ``train/<id>``, ``dev/<id>`` and ``test/<id>``.
 
     Turns whose label the map leaves out are neither learnt from nor scored: they lose label and votes and stay as
-    context; dialogues that keep neither are left out. Both are counted in the warnings, label by label.
+    context; dialogues that keep neither are left out (:func:`~dialogue_ser.corpus.label_maps.relabel`). Both are
+    counted in the warnings, label by label. Readers' label sets ``shared-4``, … need no map: their labels are the same.
 
     Args:
         path: None: both corpora have paths of their own.
@@ -61,18 +63,16 @@ def read_cross_corpus(
     if first.fingerprint() == second.fingerprint():
         raise ConfigError("reader cross-corpus: train and test are the same utterances; name another corpus as one")
     shared = _shared_map(first, second, label_map)
-    warnings = [*first.warnings, *second.warnings]
-    unused = [label for label in shared if label not in {*first.label_set, *second.label_set}]
-    if unused:
-        warnings.append(f"label_map: {', '.join(unused)}: a label of neither corpus")
-    parts = {**_train_and_dev(first, dev_share, seed), "test": _all(second)}
-    splits = {split: _mapped(dialogues, shared, split, warnings) for split, dialogues in parts.items()}
+    in_vain = [label for label in shared if label not in {*first.label_set, *second.label_set}]
+    unused = [f"label_map: {', '.join(in_vain)}: a label of neither corpus"] if in_vain else []
+    learnt = _relabelled(first, _train_and_dev(first, dev_share, seed), labels, shared, label_order)
+    tested = _relabelled(second, {"test": _all(second)}, labels, shared, label_order)
     return Corpus(
         name=f"{first.name}-to-{second.name}",
-        label_set=LabelSet(labels, _ordered(shared, label_order)),
-        splits=splits,
+        label_set=tested.label_set,
+        splits={**learnt.splits, **tested.splits},
         licence=f"{first.name}: {first.licence}; {second.name}: {second.licence}",
-        warnings=tuple(warnings),
+        warnings=(*unused, *learnt.warnings, *tested.warnings),
     )
 
 
@@ -157,33 +157,28 @@ def _ordered(shared: Mapping[str, str], order: Sequence[str] | None) -> tuple[st
     return tuple(order)
 
 
-def _mapped(
-    dialogues: Sequence[Dialogue], shared: Mapping[str, str], split: str, warnings: list[str]
-) -> tuple[Dialogue, ...]:
-    """The dialogues of a split under shared labels and ids; a sentence about what is left out is added to warnings."""
-    turns = [turn for dialogue in dialogues for turn in dialogue]
-    left = Counter(turn.label for turn in turns if turn.label is not None and turn.label not in shared)
-    renamed = (
-        Dialogue(f"{split}/{one.id}", tuple(_mapped_turn(turn, shared, split) for turn in one)) for one in dialogues
+def _relabelled(
+    corpus: Corpus,
+    splits: Mapping[str, Sequence[Dialogue]],
+    name: str,
+    shared: Mapping[str, str],
+    order: Sequence[str] | None,
+) -> Corpus:
+    """Splits of a corpus under shared labels, with ids that begin with the split; warnings count what is left out."""
+    own = replace(corpus, splits={split: _renamed(dialogues, split) for split, dialogues in splits.items()})
+    # Every label is named: those outside the map become none instead of keeping a name that may be a class.
+    merge = {label: shared.get(label) for label in corpus.label_set}
+    found = relabel(own, name, LabelMap(classes=_ordered(shared, order), merge=merge))
+    left = []
+    for split, dialogues in splits.items():
+        counts = Counter(turn.label for turn in utterances(dialogues) if turn.label and turn.label not in shared)
+        named = ", ".join(f"{label} {count}" for label, count in counts.most_common())
+        left += [f"{split} ({corpus.name}): labels outside the map: {named}"] if counts else []
+    return replace(found, warnings=(*found.warnings, *left))
+
+
+def _renamed(dialogues: Sequence[Dialogue], split: str) -> tuple[Dialogue, ...]:
+    return tuple(
+        Dialogue(f"{split}/{one.id}", tuple(replace(turn, id=f"{split}/{turn.id}") for turn in one))
+        for one in dialogues
     )
-    kept = tuple(one for one in renamed if any(turn.label or turn.votes for turn in one))
-    if left:
-        counts = ", ".join(f"{label} {count}" for label, count in left.most_common())
-        warnings.append(
-            f"{split}: {left.total()} of {len(turns)} utterances left out, labels outside the map ({counts})"
-        )
-    if len(kept) < len(dialogues):
-        warnings.append(f"{split}: {len(dialogues) - len(kept)} of {len(dialogues)} dialogues keep no label: left out")
-    return kept
-
-
-def _mapped_turn(turn: Utterance, shared: Mapping[str, str], split: str) -> Utterance:
-    name = f"{split}/{turn.id}"
-    if turn.label is not None and turn.label not in shared:
-        return replace(turn, id=name, label=None, votes=None)  # the rest of its votes would teach what it is not
-    votes: dict[str, float] = {}
-    for voted, count in (turn.votes or {}).items():
-        if voted in shared:
-            votes[shared[voted]] = votes.get(shared[voted], 0.0) + count
-    label = None if turn.label is None else shared[turn.label]
-    return replace(turn, id=name, label=label, votes=votes if any(votes.values()) else None)
