@@ -28,7 +28,7 @@ def load(what: str, name: str, target: str) -> Any:
         target: ``package.module:attribute``.
 
     Raises:
-        ConfigError: no such module or attribute, or the module's own imports fail.
+        ConfigError: no such module or attribute, or importing it fails.
 
     >>> load("reader", "table", "dialogue_ser.corpus.readers.table:read_table").__name__
     'read_table'
@@ -43,7 +43,7 @@ def load(what: str, name: str, target: str) -> Any:
         value: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
             value = getattr(value, part)
-    except (ImportError, AttributeError, ValueError) as error:  # ValueError: an empty module name
+    except Exception as error:  # the module is somebody's program and may raise anything
         raise ConfigError(
             f"{what} {name!r}: cannot import {target} ({error}); is it installed or in this folder?"
         ) from error

@@ -156,3 +156,13 @@ def test_a_module_of_the_working_folder_is_found_and_the_path_left_as_it_was(tmp
     sys.modules.pop("lying_here")
     with pytest.raises(ConfigError, match=r"reader 'mine': cannot import :read"):
         load("reader", "mine", ":read")
+
+
+@pytest.mark.parametrize("content", ["def broken(:", "1 / 0", "import nowhere", "raise RuntimeError('no licence')"])
+def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch, content):
+    (tmp_path / "broken_module.py").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="encoder 'mine': cannot import broken_module:thing"):
+        load("encoder", "mine", "broken_module:thing")
+    with pytest.raises(ConfigError, match="cannot import"):
+        load("encoder", "mine", "../broken_module:thing")

@@ -1,15 +1,17 @@
 """The contract of frozen encoders, enforced on every one of them, ours and yours."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
-from dialogue_ser.errors import FeatureError
+from dialogue_ser.errors import DialogueSerError, FeatureError
 from dialogue_ser.features.api import Array, InputKind, UtteranceEncoder
 from dialogue_ser.features.audio_input import BadClipsError
+from dialogue_ser.features.functions import as_array, failure
 from dialogue_ser.features.recipe import EncoderRecipe
 from dialogue_ser.features.traits import traits_of
 
@@ -37,7 +39,7 @@ class CheckedEncoder:
                 f"encoder {name!r}: {type(inner).__name__} has no {', no '.join(missing)}; an encoder class needs "
                 "encode(dialogues), fingerprint() and kind (vector, frames or tokens)"
             )
-        if inner.kind not in _DIMENSIONS:
+        if inner.kind not in tuple(_DIMENSIONS):
             raise FeatureError(f"encoder {name!r}: kind {inner.kind!r} is none of {', '.join(_DIMENSIONS)}")
         self.inner: UtteranceEncoder = inner
         self.name = name
@@ -70,18 +72,26 @@ class CheckedEncoder:
     def costs(self, turns: Sequence[Utterance]) -> Sequence[int]:
         """Relative cost of each utterance where the encoder says it (tokens, say); those of like cost go together."""
         inner_costs: Callable[[Sequence[Utterance]], Sequence[int]] | None = getattr(self.inner, "costs", None)
-        return [0] * len(turns) if inner_costs is None else inner_costs(turns)
+        if inner_costs is None:
+            return [0] * len(turns)
+        with self._told("costs()"):
+            costs = list(inner_costs(turns))
+        if len(costs) != len(turns):
+            raise FeatureError(f"encoder {self.name!r}: costs() gave {len(costs)} numbers for {len(turns)} utterances")
+        return costs
 
     def fingerprint(self) -> Mapping[str, Any]:
         """What decides the output.
 
         Raises:
-            FeatureError: it is not JSON-able.
+            FeatureError: it is no mapping, or not JSON-able.
         """
-        value = dict(self.inner.fingerprint())
+        with self._told("fingerprint()"):
+            value = self.inner.fingerprint()
         try:
-            json.dumps(value)
-        except TypeError as error:
+            value = dict(value)
+            json.dumps(value, sort_keys=True, allow_nan=False)
+        except (TypeError, ValueError) as error:
             raise FeatureError(
                 f"encoder {self.name!r}: fingerprint() is not JSON-able ({error}); use plain values"
             ) from None
@@ -95,10 +105,41 @@ class CheckedEncoder:
             MediaError: clips cannot be used.
         """
         try:
-            rows = self.inner.encode(dialogues)
+            with self._told("encode()"):
+                rows = self.inner.encode(dialogues)
         except BadClipsError as error:
             raise BadClipsError(self._checked(error.rows, dialogues), *error.problems) from None
         return self._checked(rows, dialogues)
+
+    def require_one_size(self, rows: dict[str, Array]) -> None:
+        """What several processes gave, or what lies in the store, must fit together.
+
+        Raises:
+            FeatureError: rows of different numbers of features; names two utterances.
+        """
+        sizes = {} if self.kind == "tokens" else {row.shape[-1]: key for key, row in reversed(rows.items())}
+        if len(sizes) > 1:
+            (one, first), (other, second), *_ = sizes.items()
+            raise FeatureError(
+                f"encoder {self.name!r}: {first} has {one} features, {second} has {other}; make it give one number of "
+                "them and put into fingerprint() what decides it, or raise a function's version; what is stored of it "
+                "is deleted by 'dialogue-ser features prune --encoder NAME'"
+            )
+
+    @contextmanager
+    def _told(self, where: str) -> Iterator[None]:
+        """What a user's class raises as one clear error; a traceback is kept for those of the library."""
+        try:
+            yield
+        except DialogueSerError:
+            raise
+        except Exception as error:
+            kind = type(self.inner)
+            if kind.__module__.partition(".")[0] == __name__.partition(".")[0]:
+                raise
+            raise FeatureError(
+                f"encoder {self.name!r}: {kind.__qualname__} failed in {where}: {failure(error)}"
+            ) from error
 
     def _checked(self, rows: Any, dialogues: Sequence[Dialogue]) -> dict[str, Array]:
         if not isinstance(rows, Mapping):
@@ -120,7 +161,10 @@ class CheckedEncoder:
         return checked
 
     def _check(self, key: str, row: Any, known: set[str]) -> tuple[str, Array]:
-        array = np.asarray(row)
+        try:
+            array = as_array(row)
+        except ValueError as error:
+            return f"is no array ({error})", np.zeros(0)
         if key not in known:
             return "is not an utterance it was asked for; key rows by utterance id", array
         if array.dtype.kind not in "fiub":
@@ -131,7 +175,8 @@ class CheckedEncoder:
         if array.size == 0:
             return f"is empty (shape {array.shape}); leave out utterances that cannot be encoded", array
         if self.kind == "tokens":
-            return "", array.astype(np.int64)
+            is_id = array.dtype.kind in "iu" and bool((array >= 0).all())
+            return ("" if is_id else "holds tokens that are no whole numbers from 0 upwards"), array.astype(np.int64)
         array = array.astype(np.float32, copy=False)
         self._dim = array.shape[-1] if self._dim is None else self._dim
         if array.shape[-1] != self._dim:

@@ -100,10 +100,9 @@ class FunctionEncoder:
         try:
             output = self._function(*arguments, **self._options)
         except Exception as error:
-            raise FeatureError(f"encoder {self.name!r}: your function failed: {_failure(error)}") from error
-        output = output.detach().cpu() if hasattr(output, "detach") else output
+            raise FeatureError(f"encoder {self.name!r}: your function failed: {failure(error)}") from error
         try:
-            rows = np.asarray(output)
+            rows = as_array(output)
         except ValueError as error:
             raise FeatureError(
                 f"encoder {self.name!r}: rows have different lengths ({error}); give an array [N, D]"
@@ -116,7 +115,20 @@ class FunctionEncoder:
         return dict(zip(ids, rows, strict=True))
 
 
-def _failure(error: Exception) -> str:
+def as_array(value: Any) -> Array:
+    """A numpy array of what a user's code gives: array, list, tensor of any device and precision.
+
+    Raises:
+        ValueError: rows of different lengths.
+    """
+    if not hasattr(value, "detach"):
+        return np.asarray(value)
+    tensor = value.detach().cpu()
+    array: Array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()  # numpy has no bfloat16
+    return array
+
+
+def failure(error: Exception) -> str:
     """The exception, and the innermost line it comes from."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"

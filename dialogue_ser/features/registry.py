@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from dialogue_ser import plugins
 from dialogue_ser.corpus.readers.options import misfits
-from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
 from dialogue_ser.features.audio_input import OnBad
 from dialogue_ser.features.checked import CheckedEncoder
 from dialogue_ser.features.functions import FunctionEncoder, Source, source_of
@@ -234,5 +234,9 @@ def _construct(target: Callable[..., Any], name: str, modality: str, options: Ma
         raise ConfigError(*wrong)
     try:
         return target(**context, **options)
-    except (TypeError, AttributeError) as error:  # a text where a number belongs, and the like
+    except DialogueSerError:
+        raise
+    except Exception as error:
+        if name in ENCODERS and not isinstance(error, TypeError | AttributeError):
+            raise  # a text where a number belongs is the user's, the rest is ours
         raise ConfigError(f"encoder {name!r}: options {dict(options)} do not fit it: {error}; correct them") from error

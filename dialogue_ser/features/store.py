@@ -12,7 +12,7 @@ from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import FeatureError
 from dialogue_ser.features.api import Array, UtteranceEncoder
-from dialogue_ser.features.checked import checked
+from dialogue_ser.features.checked import CheckedEncoder, checked
 from dialogue_ser.features.content import content_keys, fingerprint_digest
 from dialogue_ser.features.engines import Engine, Unit, engine_for, rows_of
 from dialogue_ser.features.locks import in_use, index_lock, locked, store_lock
@@ -79,9 +79,11 @@ class FeatureStore:
                 broken = {place.shard for place in _distinct(places, keys) if not is_intact(folder, place)}
                 if not broken:
                     try:
-                        return _read(folder, keys, places, loose, is_vector=encoder.kind == "vector")
+                        rows = _read(folder, keys, places, loose, is_vector=encoder.kind == "vector")
                     except OSError:  # another process has just set a shard aside
                         continue
+                    encoder.require_one_size(rows)
+                    return rows
                 logger.warning(
                     "feature store: %d broken shard(s) in %s set aside and computed again", len(broken), folder
                 )
@@ -124,7 +126,7 @@ class FeatureStore:
 
     def _fill(
         self,
-        encoder: UtteranceEncoder,
+        encoder: CheckedEncoder,
         folder: Path,
         dialogues: Sequence[Dialogue],
         keys: Mapping[str, str | None],
@@ -134,6 +136,7 @@ class FeatureStore:
         index = _Index(folder, self._chunk)
         wanted = missing(keys, index.places)
         loose: dict[str, Array] = {}
+        sample: dict[str, Array] = {}
         if not wanted:
             return loose, index.places
         engine = self._engine or engine_for(encoder, len(wanted))
@@ -155,6 +158,8 @@ class FeatureStore:
         ):
             for unit, found in rows_of(outcomes):
                 rows = {key: found[key] for key in sorted(unit.wanted) if key in found}
+                sample = sample or dict(list(rows.items())[:1])
+                encoder.require_one_size({**rows, **sample})  # each worker has looked at its own only
                 loose.update({key: row for key, row in rows.items() if keys[key] is None})
                 index.add({content: row for key, row in rows.items() if (content := keys[key]) is not None})
                 report(len(unit.wanted))

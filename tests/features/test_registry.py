@@ -9,6 +9,7 @@ from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.errors import ConfigError, FeatureError, MediaError
 from dialogue_ser.features import registry
 from dialogue_ser.features.registry import ENCODERS, build_encoder, list_encoders, register_encoder
+from dialogue_ser.features.traits import EncoderTraits
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +140,98 @@ def test_bad_rows_of_a_class_are_all_named(dialogue) -> None:
     register_encoder("uneven")(Uneven)
     with pytest.raises(FeatureError, match=r"utt1: has 3 features, others have 2\n.*elsewhere: is not an utterance"):
         build_encoder("uneven", "text").encode([dialogue(["a", "b"])])
+
+
+class Bare:
+    """As little as a class needs."""
+
+    kind = "vector"
+
+    def fingerprint(self):
+        return {"size": 1}
+
+    def encode(self, dialogues):
+        return {turn.id: np.ones(1) for dialogue in dialogues for turn in dialogue}
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "complaint"),
+    [
+        (None, "is not JSON-able"),
+        ([1], "is not JSON-able"),
+        ({1: "a", "b": 2}, "is not JSON-able"),
+        ({"a": float("nan")}, "is not JSON-able"),
+        ({"a": {1}}, "is not JSON-able"),
+    ],
+)
+def test_a_fingerprint_is_a_mapping_of_plain_values(fingerprint, complaint) -> None:
+    register_encoder("odd-fingerprint")(type("Odd", (Bare,), {"fingerprint": lambda self: fingerprint}))
+    with pytest.raises(FeatureError, match=rf"'odd-fingerprint': fingerprint\(\) {complaint}"):
+        build_encoder("odd-fingerprint", "text").fingerprint()
+
+
+@pytest.mark.parametrize("part", ["fingerprint", "encode", "costs"])
+@pytest.mark.parametrize("error", [RuntimeError, OSError, MemoryError, KeyError])
+def test_a_class_that_fails_is_named_with_its_error_and_line(dialogue, part, error) -> None:
+    def fail(*_):
+        raise error("broken pen")
+
+    register_encoder("failing")(type("Failing", (Bare,), {part: fail}))
+    encoder = build_encoder("failing", "text")
+    ask = {
+        "fingerprint": encoder.fingerprint,
+        "encode": lambda: encoder.encode([dialogue(["a"])]),
+        "costs": lambda: encoder.costs(list(dialogue(["a"]))),
+    }[part]
+    found = rf"'failing': Failing failed in {part}\(\): {error.__name__}: '?broken pen'? \(.*test_registry\.py:\d+\)"
+    with pytest.raises(FeatureError, match=found):
+        ask()
+
+
+def test_a_class_that_cannot_be_made_is_named() -> None:
+    def fail(_):
+        raise KeyError("pen")
+
+    register_encoder("unmade")(type("Unmade", (Bare,), {"__init__": fail}))
+    with pytest.raises(ConfigError, match=r"encoder 'unmade'.*pen"):
+        build_encoder("unmade", "text")
+
+
+def test_tensors_of_any_precision_are_rows(dialogue) -> None:
+    import torch
+
+    rows = torch.tensor([[1.5, 2.0], [3.0, 4.0]], dtype=torch.bfloat16, requires_grad=True)
+    register_encoder("tensor", modality="text")(lambda texts: rows[: len(texts)])
+    register_encoder("tensor-class")(
+        type("T", (Bare,), {"encode": lambda self, some: dict(zip([t.id for d in some for t in d], rows, strict=True))})
+    )
+    talk = dialogue(["a", "b"])
+    for name in ("tensor", "tensor-class"):
+        found = build_encoder(name, "text").encode([talk])
+        assert [row.tolist() for row in found.values()] == [[1.5, 2.0], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize("row", [[1.5, 2.0], [-1, 2], [True, False]])
+def test_tokens_are_whole_numbers_from_0_upwards(dialogue, row) -> None:
+    encode = lambda self, some: {turn.id: np.array(row) for d in some for turn in d}  # noqa: E731
+    register_encoder("tokens")(type("Tokens", (Bare,), {"kind": "tokens", "encode": encode}))
+    with pytest.raises(FeatureError, match="holds tokens that are no whole numbers"):
+        build_encoder("tokens", "text").encode([dialogue(["a"])])
+
+
+def test_ragged_rows_of_a_class_are_named(dialogue) -> None:
+    encode = lambda self, some: {turn.id: [[1.0, 2.0], [3.0]] for d in some for turn in d}  # noqa: E731
+    register_encoder("ragged")(type("Ragged", (Bare,), {"kind": "frames", "encode": encode}))
+    with pytest.raises(FeatureError, match=r"dia0_utt0: is no array \(.*inhomogeneous"):
+        build_encoder("ragged", "text").encode([dialogue(["a"])])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"context": (1.5, 0)}, {"context": (-1, 0)}, {"context": None}, {"reads": "text"}, {"reads": ("texts",)}]
+)
+def test_traits_are_turns_and_fields_of_an_utterance(wrong) -> None:
+    with pytest.raises(ConfigError, match=f"EncoderTraits: {next(iter(wrong))}"):
+        EncoderTraits(**wrong)
 
 
 def test_a_class_without_the_protocol_is_refused_with_all_it_lacks() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import FeatureError, MediaError
+from dialogue_ser.features.engines import encode_unit
 from dialogue_ser.features.opensmile import OpenSmile
 from dialogue_ser.features.shards import read_index
 from dialogue_ser.features.store import FeatureStore
@@ -247,6 +248,33 @@ def test_audio_is_keyed_by_content_and_all_bad_clips_are_told_at_once(store, spo
     changed = store.table(masked, [talk])
     assert np.array_equal(changed[clip.id], rows["train/dia0_utt3"])
     assert not np.array_equal(changed[clip.id], rows[clip.id])
+
+
+class Resized(Counting):
+    """Gives one feature more with every call."""
+
+    def encode(self, dialogues):
+        self.version += 1
+        return {turn.id: np.ones(self.version, np.float32) for turn in utterances(dialogues)}
+
+    def fingerprint(self):
+        return {}
+
+
+def test_rows_of_different_sizes_are_refused_whichever_process_made_them(store, dialogue):
+    class Engine:
+        is_here = False
+
+        def outcomes(self, encoder, units):
+            for unit in units:
+                yield unit, encode_unit(encoder.inner, unit.dialogues)  # unchecked here, as each worker knows its own
+
+    talks = [dialogue(["a"], name="train/0"), dialogue(["b"], name="train/1")]
+    mixed = FeatureStore(store.root.parent, chunk_utterances=1, engine=Engine())
+    with pytest.raises(FeatureError, match=r"0_utt0 has 2 features, \S+1_utt0 has 3"):
+        mixed.table(Resized(), talks)
+    with pytest.raises(FeatureError, match=r"1_utt0 has 9 features, \S+0_utt0 has 2.*prune"):  # the first one is stored
+        store.table(Resized(8), talks)
 
 
 def test_a_store_that_cannot_be_written_says_so(tmp_path, dialogue) -> None:
