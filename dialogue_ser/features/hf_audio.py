@@ -1,5 +1,6 @@
 """Frozen speech networks of transformers: wav2vec2, HuBERT, WavLM and Whisper's encoder, by layer and pooled."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -79,10 +80,11 @@ class HfAudio:
             problems.append(
                 f"hf-audio: layers {layers!r} must be a list of whole numbers, e.g. [9] or [-1, -2], or all"
             )
-        if batch_size < 1 or chunk_seconds < 1 or (max_seconds is not None and max_seconds <= 0):
+        is_heard = max_seconds is None or 0 < max_seconds < math.inf
+        if batch_size < 1 or not 1 <= chunk_seconds < math.inf or not is_heard:
             problems.append(
                 f"hf-audio: batch_size {batch_size} and chunk_seconds {chunk_seconds} must be at least 1, max_seconds "
-                f"{max_seconds} above 0"
+                f"{max_seconds} above 0 (null = all), and none infinite"
             )
         if problems:
             raise ConfigError(*problems)

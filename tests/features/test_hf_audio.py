@@ -203,6 +203,10 @@ def test_fingerprint_holds_everything_that_decides_the_output(speech_model):
 def test_errors_name_the_option_the_layer_and_the_choice(speech_model, talk, monkeypatch):
     with pytest.raises(ConfigError, match=r"pooling 'max' is none of(.|\n)*layers 'last'(.|\n)*batch_size 0"):
         HfAudio(model="x", pooling="max", layers="last", batch_size=0)
+    for option in ("chunk_seconds", "max_seconds"):
+        for value in (0, -1.0, float("nan"), float("inf")):
+            with pytest.raises(ConfigError, match=f"{option} {value}"):
+                HfAudio(model="x", **{option: value})
     for layers in ([4], [-5]):
         with pytest.raises(FeatureError, match=rf"has hidden states 0 … 3, not \[{layers[0]}\]; choose"):
             HfAudio(model=str(speech_model("whisper")), layers=layers).encode([talk])
