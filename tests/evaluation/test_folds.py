@@ -1,5 +1,7 @@
+from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,9 +9,11 @@ from hypothesis import strategies as st
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
 from dialogue_ser.errors import ConfigError, CorpusError
-from dialogue_ser.evaluation.fold_protocols import PARTS, leave_one_speaker_out
+from dialogue_ser.evaluation.fold_protocols import FOLDS, PARTS, leave_one_speaker_out
 from dialogue_ser.evaluation.folds import check_folds, cut_dialogues, folder_name, make_folds, part_of
 from dialogue_ser.features.precomputed import Precomputed
+from dialogue_ser.features.store import FeatureStore
+from dialogue_ser.features.traits import EncoderTraits
 
 LOSO = "leave-one-speaker-out"
 TALKS = st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4), min_size=3, max_size=12)
@@ -117,6 +121,118 @@ def test_parts_of_dialogues_keep_order_and_drop_empty_ones():
     dialogues = dialogues_of([["a", "b", "a"], ["b"]])
     (kept,) = part_of(dialogues, {"all/d0_2", "all/d0_0"})
     assert [turn.id for turn in kept] == ["all/d0_0", "all/d0_2"]
+
+
+class SeesItsDialogue:
+    """Gives how many turns of the dialogue it can see."""
+
+    name, modality, kind = "sees-its-dialogue", "text", "vector"
+    traits = EncoderTraits(context="dialogue", reads=("text",))
+
+    def fingerprint(self):
+        return {"version": 1}
+
+    def encode(self, dialogues):
+        return {turn.id: np.array([len(one)], np.float32) for one in dialogues for turn in one}
+
+
+def test_an_encoder_that_reads_neighbours_sees_those_of_its_own_part_only(tmp_path):
+    dialogues = dialogues_of([["a", "b", "a"], ["c"]])
+    store = FeatureStore(tmp_path)
+    whole = store.table(SeesItsDialogue(), dialogues)  # as crossval fills the store before the first fold
+    assert {name: row.item() for name, row in whole.items()} == {
+        "all/d0_0": 3, "all/d0_1": 3, "all/d0_2": 3, "all/d1_0": 1
+    }  # fmt: skip
+    fold = leave_one_speaker_out(dialogues)[0]
+    seen = store.table(SeesItsDialogue(), part_of(dialogues, fold.test))
+    assert {name: row.item() for name, row in seen.items()} == {"all/d0_0": 2, "all/d0_2": 2}
+
+
+READ_FOLD = "dialogue_ser.evaluation.folds:read_fold"
+PARTNER = "leave-one-speaker-out-partner-dev"
+
+
+def read_iemocap_fold(tree, fold, protocol=PARTNER, labels="4-class", **options):
+    return read_corpus(READ_FOLD, tree, labels, corpus="iemocap", protocol=protocol, fold=fold, options=options)
+
+
+def counts_of(corpus):
+    """Part → class → turns, unlabelled ones left out."""
+    return {part: dict(Counter(turn.label for turn in utterances(corpus.split(part)) if turn.label)) for part in PARTS}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory, write_iemocap):
+    return write_iemocap(tmp_path_factory.mktemp("iemocap"))
+
+
+@pytest.mark.parametrize("session", "12345")
+@pytest.mark.parametrize("who", "FM")
+def test_every_fold_of_document_e1_has_the_emotions_it_should(tree, session, who):
+    fold = read_iemocap_fold(tree, f"Ses0{session}{who}", scenario="improvised")
+    one = {"happy": 2, "sad": 1, "neutral": 1, "anger": 1}  # either speaker of a session
+    assert counts_of(fold) == {"train": {"happy": 16, "sad": 8, "neutral": 8, "anger": 8}, "dev": one, "test": one}
+    mixed = counts_of(read_iemocap_fold(tree, f"Ses0{session}{who}"))
+    woman, man = {"happy": 3, "sad": 2, "neutral": 2, "anger": 2}, {"happy": 4, "sad": 2, "neutral": 2, "anger": 2}
+    assert mixed["train"] == {"happy": 28, "sad": 16, "neutral": 16, "anger": 16}
+    assert (mixed["test"], mixed["dev"]) == ((woman, man) if who == "F" else (man, woman))
+
+
+@pytest.mark.parametrize(
+    ("scenario", "test"),
+    [
+        ("improvised", {"happy": 4, "sad": 2, "neutral": 2, "anger": 2}),
+        ("scripted", {"happy": 3, "sad": 2, "neutral": 2, "anger": 2}),
+        ("mixed", {"happy": 7, "sad": 4, "neutral": 4, "anger": 4}),
+    ],
+)
+def test_every_fold_of_document_e3_has_the_emotions_it_should(tree, scenario, test):
+    for session in "12345":
+        found = counts_of(read_iemocap_fold(tree, session, "leave-one-session-out", scenario=scenario))
+        assert found == {"train": {label: 3 * n for label, n in test.items()}, "dev": test, "test": test}
+
+
+def test_document_e2_has_its_shares_of_five_classes(tree):
+    found = counts_of(read_iemocap_fold(tree, "70-20-10", "stratified-70-20-10", "5-class"))
+    whole = {"happy": 35, "sad": 20, "neutral": 20, "anger": 20, "frustrated": 20}
+    assert {label: sum(found[part][label] for part in PARTS) for label in whole} == whole
+    assert {part: sum(found[part].values()) for part in PARTS} == {"train": 81, "dev": 23, "test": 11}  # of 115
+    assert {label: found["test"][label] for label in ("anger", "frustrated")} == {"anger": 2, "frustrated": 2}
+    assert 3 <= found["test"]["happy"] <= 4
+
+
+def test_session_5_has_the_rare_classes_that_only_it_has(tree):
+    found = counts_of(read_iemocap_fold(tree, "5", "session-5", "10-class"))
+    common = {"happy": 4, "sad": 4, "neutral": 4, "anger": 4, "excited": 3, "frustrated": 4, "surprise": 1, "fear": 1}
+    assert found["test"] == {**common, "disgust": 1, "other": 1}
+    assert found["dev"] == common
+    assert found["train"] == {label: 3 * n for label, n in common.items()}
+
+
+def test_whole_dialogues_are_cut_by_speakers_and_kept_by_sessions(tree):
+    corpus = read_corpus("iemocap", tree, "4-class", view="dialogue")
+    dialogues = corpus.split("all")
+    cut = {name: cut_dialogues(dialogues, make_folds(name, dialogues)) for name in FOLDS if name != "own-splits"}
+    shuffled = cut.pop("stratified-70-20-10")
+    assert cut == {"leave-one-speaker-out": 11, PARTNER: 11, "leave-one-session-out": 0, "session-5": 0}
+    assert shuffled >= 10  # only the one of two turns may stay whole
+    test = read_iemocap_fold(tree, "Ses01F", view="dialogue").split("test")
+    assert [(one.speakers, len(one)) for one in test] == [(("Ses01F",), 7), (("Ses01F",), 7)]
+
+
+def test_learning_on_iemocap_and_being_tested_on_another_corpus_is_a_fold_too(tree, tmp_path, write_nemo):
+    nemo = write_nemo(tmp_path, n_each=1)
+    options = {
+        "train": {"reader": "iemocap", "path": str(tree), "labels": "shared-4", "options": {"scenario": "improvised"}},
+        "test": {"reader": "nemo", "path": str(nemo), "labels": "shared-4"},
+    }
+    corpus = read_corpus(
+        READ_FOLD, None, corpus="cross-corpus", protocol="own-splits", fold="own-splits", options=options
+    )
+    found = counts_of(corpus)
+    assert found["train"] == {"happiness": 16, "sadness": 8, "neutral": 8, "anger": 8}  # dev is one session of five
+    assert found["dev"] == {"happiness": 4, "sadness": 2, "neutral": 2, "anger": 2}
+    assert found["test"] == {"anger": 4, "happiness": 4, "neutral": 4, "sadness": 4}
 
 
 def test_a_fold_can_be_read_as_a_corpus_with_splits(tmp_path, write_nemo):
