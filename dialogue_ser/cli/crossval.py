@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
+from dialogue_ser.cli.smoke import reduced
 from dialogue_ser.cli.tables import show
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config_io import dump_config
@@ -36,7 +37,7 @@ def crossval_command(tokens: Sequence[str]) -> int:
         return 0
     if request.resume:
         raise ConfigError("crossval: no --resume needed; give the same command with the same --out again: it goes on")
-    return _crossval(request)
+    return _crossval(reduced(request, "utterances") if request.smoke else request)
 
 
 def finish(folder: Path, scores: Mapping[str, Any]) -> Path:
