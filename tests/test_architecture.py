@@ -44,6 +44,7 @@ TESTED_IN = {
     "features/shards.py": ("features/test_store.py", "files of the store"),
     "features/stacked.py": ("features/test_transforms.py", "rows as the matrices that transforms work on"),
     "features/traits.py": ("features/test_store.py", "a record that the store reads"),
+    "inference/tables.py": ("inference/test_classifier.py", "the first half of predict"),
     "media/containers.py": ("media/test_decode.py", "seen through decode"),
     "media/hashing.py": ("media/test_decode.py", "seen beside decode"),
     "media/riff.py": ("media/test_truncated.py", "one of the formats tested there"),

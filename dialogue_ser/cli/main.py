@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": Command("evaluate:evaluate", "score the predictions of a run again"),
     "compare": Command("compare:compare", "paired bootstrap between two runs on the same corpus"),
     "predict": Command("predict:predict", "label new dialogues from a CSV or JSON Lines file"),
+    "attention": Command("attention:attention", "draw what the encoders attend to inside an utterance"),
     "data describe": Command("data:data_describe", "counts per split, label, speaker and length"),
     "data check": Command("data:data_check", "validate a corpus; every bad row in one message"),
     "data download": Command("data:data_download", "fetch a public corpus, with progress and checksum"),

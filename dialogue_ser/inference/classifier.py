@@ -1,9 +1,8 @@
 """A trained dialogue system ready for use: new dialogues in, one labelled row per turn out."""
 
 import dataclasses
-import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,19 +14,18 @@ from huggingface_hub import HfApi
 from numpy.typing import NDArray
 
 from dialogue_ser.batch.collate import collate
-from dialogue_ser.corpus.schema import Dialogue, LabelSet, utterances
+from dialogue_ser.corpus.schema import Dialogue, LabelSet
 from dialogue_ser.encoders import as_saved
-from dialogue_ser.errors import CheckpointError, ConfigError, DialogueSerError, FeatureError, unknown_name
-from dialogue_ser.features.api import FeatureTable
+from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.features.audio_input import OnBad
+from dialogue_ser.inference.attention_maps import AttentionMap, attention_maps
 from dialogue_ser.inference.inputs import Dialogues, as_dialogues
 from dialogue_ser.inference.model_folder import read_model_folder, write_model_folder
 from dialogue_ser.inference.pipeline import FeaturePipeline
 from dialogue_ser.inference.rebuild import describe_model, rebuild_label_set, rebuild_model, rebuild_pipeline
 from dialogue_ser.inference.stream import DialogueStream
+from dialogue_ser.inference.tables import feature_tables
 from dialogue_ser.models.api import DialogueSystem
-
-logger = logging.getLogger(__name__)
 
 # Padded turns a batch: few enough for 500-turn dialogues side by side, enough for short ones to share a step.
 MAX_BATCH_TURNS = 4096
@@ -106,7 +104,7 @@ class DialogueClassifier:
         chosen = as_dialogues(dialogues)
         if batch_size < 1:
             raise ConfigError(f"batch_size {batch_size}: must be at least 1")
-        tables = self._tables(chosen, features or {})
+        tables = feature_tables(self.pipelines, chosen, features)
         first_row = np.cumsum([0, *(len(dialogue) for dialogue in chosen)])
         probabilities_NC = np.empty((int(first_row[-1]), len(self.label_set)), dtype=np.float64)
         device = next(self.model.parameters()).device
@@ -126,6 +124,24 @@ class DialogueClassifier:
         # Rounding in float32 leaves sums off by 1e-7; what is called a probability shall sum to 1.
         normalised: NDArray[np.float64] = probabilities_NC / probabilities_NC.sum(axis=1, keepdims=True)
         return normalised
+
+    def attention_maps(
+        self, dialogues: Dialogues, *, utterance_ids: Collection[str] | None = None
+    ) -> list[AttentionMap]:
+        """What the encoders attend to inside each utterance; see :class:`AttentionMap`.
+
+        Args:
+            dialogues: as in :meth:`predict`.
+            utterance_ids: only of these; None = of all.
+
+        Returns:
+            one map per utterance and modality that has one, in order.
+
+        Raises:
+            ConfigError: no encoder of this model has an attention over frames or tokens.
+            DialogueSerError: as :meth:`predict`.
+        """
+        return attention_maps(self.model, self.pipelines, as_dialogues(dialogues), utterance_ids)
 
     def stream(self) -> DialogueStream:
         """A new dialogue to be labelled turn by turn, while it is going on.
@@ -215,39 +231,6 @@ class DialogueClassifier:
             saved = self.save_pretrained(Path(folder) / "model", card)
             return str(api.upload_folder(repo_id=repo_id, folder_path=saved))
 
-    def _tables(self, dialogues: Sequence[Dialogue], files: Mapping[str, str | Path]) -> dict[str, FeatureTable]:
-        """Model-ready arrays of every modality.
-
-        Raises:
-            FeatureError: no turn has anything that the model reads.
-        """
-        unknown = [name for name in files if name not in self.pipelines]
-        if unknown:
-            raise ConfigError(*(unknown_name("modality", name, self.pipelines) for name in unknown))
-        tables = {}
-        for modality, pipeline in self.pipelines.items():
-            chosen = _reading(pipeline, Path(files[modality])) if modality in files else pipeline
-            try:
-                tables[modality] = chosen.table(dialogues)
-            except DialogueSerError as error:
-                if pipeline.name != "precomputed" or modality in files:
-                    raise
-                raise FeatureError(_why_precomputed(pipeline), *error.problems) from error
-        n_turns = sum(map(len, dialogues))
-        bare = [
-            modality for modality, table in tables.items() if not any(u.id in table.rows for u in utterances(dialogues))
-        ]
-        if len(bare) == len(tables):
-            raise FeatureError(
-                f"predict: none of the {n_turns} turns has {' or '.join(bare)}, which is all this model "
-                "reads; add it to the turns"
-            )
-        for modality in bare:
-            logger.warning(
-                "none of the %d turns has %s, which the model was trained with: it is masked", n_turns, modality
-            )
-        return tables
-
 
 def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     """Indices of dialogues of similar length, so that little is padded, within MAX_BATCH_TURNS.
@@ -267,24 +250,3 @@ def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
 def _without_labels(dialogue: Dialogue) -> Dialogue:
     """Gold labels may be of another label set, and prediction must not see them anyway."""
     return Dialogue(dialogue.id, tuple(replace(turn, label=None, votes=None) for turn in dialogue))
-
-
-def _reading(pipeline: FeaturePipeline, file: Path) -> FeaturePipeline:
-    """The same fitted pipeline over another file of precomputed features, keyed by utterance id."""
-    if pipeline.name != "precomputed":
-        raise ConfigError(
-            f"features.{pipeline.modality}: {file} is of no use: {pipeline.name} computes this model's features itself"
-        )
-    state, arrays = pipeline.state()
-    options = {**state["options"], "path": str(file), "key_pattern": "{key}"}
-    return FeaturePipeline.from_state({**state, "options": options}, arrays)
-
-
-def _why_precomputed(pipeline: FeaturePipeline) -> str:
-    modality = pipeline.modality
-    return (
-        f"predict: this model's {modality} features are precomputed: they were read from "
-        f"{pipeline.options.get('path')} and exist for its utterances only, nothing here computes them for new "
-        f"dialogues; give a file of theirs (features={{'{modality}': FILE}}, --features.{modality} FILE), or train "
-        "with an encoder that computes them"
-    )
