@@ -12,6 +12,7 @@ from dialogue_ser.models.bigru import BiGRU
 from dialogue_ser.models.dialogue_rnn import DialogueRNN
 from dialogue_ser.models.emotion_rnn import EmotionRNN
 from dialogue_ser.models.fusion_attention import FusionAttentionSystem
+from dialogue_ser.models.late_fusion import LateFusion
 from dialogue_ser.models.utterance import UtteranceSystem
 
 MODELS: dict[str, type[DialogueSystem]] = {
@@ -19,6 +20,7 @@ MODELS: dict[str, type[DialogueSystem]] = {
     "dialogue-rnn": DialogueRNN,
     "bigru": BiGRU,
     "utterance": UtteranceSystem,
+    "late-fusion": LateFusion,
     "fusion-attention": FusionAttentionSystem,
 }
 

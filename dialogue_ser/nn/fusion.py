@@ -16,6 +16,9 @@ class ConcatFusion(nn.Module):
         dims: modality → D, in the order they are concatenated.
         projection: modality → size after its own Linear + tanh; modalities not named stay as they are.
         dropout: on each modality's (projected) vector.
+
+    Attributes:
+        dims: modality → its share of x, in order.
     """
 
     def __init__(
@@ -32,7 +35,8 @@ class ConcatFusion(nn.Module):
             }
         )
         self.dropout = nn.Dropout(dropout)
-        self.out_dim = sum(projection.get(name, size) for name, size in dims.items())
+        self.dims = {name: projection.get(name, size) for name, size in dims.items()}
+        self.out_dim = sum(self.dims.values())
 
     def forward(self, vectors: Mapping[str, Tensor], is_present: Mapping[str, Tensor]) -> Float[Tensor, "*turns fused"]:
         """Fused x ``[B, T, ΣD]`` from one ``[B, T, D]`` per modality and where it is present ``[B, T]``."""

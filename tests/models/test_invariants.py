@@ -43,6 +43,7 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("bigru", {"causal": True}),
     ("utterance", {}),
     ("utterance", {"projection": {"text": 4}}),
+    ("late-fusion", {}),
     ("fusion-attention", {"units": {"audio": 4, "text": 6}, "fusion_dim": 6, "hidden_dim": 5}),
     ("fusion-attention", {"query": "text", "units": {}, "branch_dim": 4, "bidirectional": True}),
 ]

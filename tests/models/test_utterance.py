@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models import build_model
@@ -26,3 +27,31 @@ def test_a_projection_stands_before_the_fusion():
 def test_options_out_of_range_are_refused():
     with pytest.raises(ConfigError, match=r"dropout: found 1\.5"):
         build_model("utterance", {"dropout": 1.5}, {"text": InputSpec(kind="vector", dim=4)}, 5)
+
+
+def test_it_is_the_fusion_of_the_alexnet_document():
+    """EQUATIONS.md E4: one linear layer over the concatenated features; audio alone, the third of three."""
+    sizes = {"size": 63, "width": 0.02, "dropout": 0.0}
+    audio = InputSpec(kind="frames", dim=36, encoder="alexnet", options=sizes)
+    inputs = {"audio": audio, "text": InputSpec(kind="vector", dim=5)}
+    torch.manual_seed(0)
+    system = build_model("utterance", {"dropout": 0.0}, inputs, 10).double()
+    alexnet = system.turns.encoders["audio"]
+    frames, text = torch.randn(1, 1, 40, 36).double(), torch.randn(1, 1, 5).double()
+    batch = DialogueBatch(
+        features={"audio": frames, "text": text},
+        is_present={name: torch.ones(1, 1, dtype=torch.bool) for name in inputs},
+        lengths={"audio": torch.tensor([[40]])},
+        speaker=torch.zeros(1, 1, dtype=torch.int64),
+        n_turns=torch.tensor([1]),
+        label=torch.tensor([[3]]),
+        is_real_turn=torch.ones(1, 1, dtype=torch.bool),
+        utterance_ids=(("a",),),
+    )
+    found = system(batch).log_probs_BTC[0, 0]
+    image = alexnet.resized(frames[0], torch.tensor([40]))
+    pooled = torch.nn.functional.adaptive_avg_pool2d(alexnet.features(image), 6).flatten()
+    first, second = alexnet.classifier[1], alexnet.classifier[4]
+    features = torch.relu(second.weight @ torch.relu(first.weight @ pooled + first.bias) + second.bias)
+    fused = system.head.weight @ torch.cat([features, text[0, 0]]) + system.head.bias
+    torch.testing.assert_close(found, torch.log_softmax(fused, 0), rtol=0, atol=1e-10)
