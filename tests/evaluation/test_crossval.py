@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from dialogue_ser.corpus.readers import read_corpus
-from dialogue_ser.errors import ConfigError, DialogueSerError, MissingDataError
+from dialogue_ser.errors import ConfigError, CorpusError, DialogueSerError, MissingDataError
 from dialogue_ser.evaluation.compare import compare
 from dialogue_ser.evaluation.crossval import cross_validate
 from dialogue_ser.evaluation.crossval_scores import is_transductive
+from dialogue_ser.evaluation.folds import make_folds, part_of
 from dialogue_ser.evaluation.run import evaluate_run
 from dialogue_ser.features.registry import build_encoder, register_encoder
 from dialogue_ser.features.rowfiles import write_rows
@@ -92,8 +93,6 @@ def test_scores_are_those_of_predictions_parquet(done):
 
 
 def test_every_fold_leaves_a_model_that_predicts_its_test_speaker_the_same(done, nemo):
-    from dialogue_ser.corpus.readers import read_corpus
-
     folder, _ = done
     classifier = DialogueClassifier.from_pretrained(folder / "folds" / "BB0", device="cpu")
     dialogues = [d for d in read_corpus("nemo", nemo).split("all") if d.speakers == ("BB0",)]
@@ -196,3 +195,110 @@ def test_features_of_a_file_keyed_by_the_corpus_ids_serve_estimators_and_dialogu
     assert svm["pooled"] == cross_validate(config_of(nemo), tmp_path / "computed")["pooled"]
     model = cross_validate(config_of(nemo, **DIALOGUE_MODEL, **overrides), tmp_path / "model")
     assert model["pooled"] == cross_validate(config_of(nemo, **DIALOGUE_MODEL), tmp_path / "as-computed")["pooled"]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory, write_iemocap) -> Path:
+    return write_iemocap(tmp_path_factory.mktemp("iemocap"))
+
+
+def iemocap_config(tree: Path, protocol: str, labels: str = "4-class", options=None, **overrides) -> RunConfig:
+    own = {"data.reader": "iemocap", "data.labels": labels, "data.options": options or {}}
+    own |= {"crossval.protocol": protocol, "crossval.estimator": "logistic"}
+    return config_of(tree, **{**own, **overrides})
+
+
+@pytest.mark.parametrize(
+    ("protocol", "labels", "options", "folds", "tested"),
+    [
+        ("leave-one-speaker-out-partner-dev", "4-class", {"scenario": "improvised"}, 10, 50),
+        ("leave-one-session-out", "4-class", {"scenario": "scripted"}, 5, 45),
+        ("stratified-70-20-10", "5-class", {}, 1, 11),
+        ("session-5", "10-class", {}, 1, 27),
+    ],
+)
+def test_the_protocols_of_the_documents_run_on_iemocap(tree, tmp_path, protocol, labels, options, folds, tested):
+    scores = cross_validate(iemocap_config(tree, protocol, labels, options), tmp_path / "out")
+    assert len(scores["folds"]) == folds
+    assert scores["utterances"]["tested"] == scores["pooled"]["n"] == tested
+    assert scores["scenario"] == options.get("scenario", "mixed")
+    assert scores["cut_dialogues"] == 0
+    assert scores["interval_over"] == ("folds" if folds > 1 else "dialogues")
+    assert scores["pooled"]["wa"] > 0.5  # pitch tells the emotion
+    assert len(scores["published"]) == 26
+    same = {row["document"] for row in scores["published"] if row["same_conditions"]}
+    assert same == {"4-class": {"E1", "E3"}, "5-class": {"E2"}, "10-class": {"E4"}}[labels]
+    counts = [sum(fold["labels"]["test"].values()) for fold in scores["folds"]]
+    assert sum(counts) == tested
+    frame = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
+    assert not frame.duplicated(["split", "utterance_id"]).any()
+
+
+@pytest.mark.parametrize("estimator", ["logistic", "none"])
+def test_folds_that_cut_dialogues_show_no_part_the_turns_of_another(tree, tmp_path, estimator):
+    overrides = {
+        "crossval.estimator": estimator,
+        "model": {"name": "bigru", "options": {"hidden_dim": 4}},
+        "training": {"epochs": 1, "device": "cpu", "batch_size": 8},
+    }
+    options = {"view": "dialogue", "scenario": "improvised"}
+    protocol = "leave-one-speaker-out-partner-dev"
+    config = iemocap_config(tree, protocol, options=options, **overrides)
+    scores = cross_validate(config, tmp_path / "out")
+    assert scores["cut_dialogues"] == 5
+    assert scores["utterances"] == {"all": 70, "tested": 70}
+    assert scores["pooled"]["n"] == 50
+    frame = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
+    test = frame[frame["split"] == "test"]
+    assert sorted(test["turn"]) == sorted(list(range(14)) * 5)  # places in the whole dialogue
+    assert (test["fold"] == test["speaker"]).all()
+    # What was scored is what the fold's model says of its test speaker's turns alone.
+    dialogues = read_corpus("iemocap", tree, "4-class", **options).split("all")
+    [fold] = [one for one in make_folds(protocol, dialogues) if one.name == "Ses01F"]
+    classifier = DialogueClassifier.from_pretrained(tmp_path / "out" / "folds" / "Ses01F", device="cpu")
+    columns = [name for name in frame if name.startswith("p_")]
+    scored = test[test["fold"] == "Ses01F"].set_index("utterance_id")[columns]
+
+    def predicted(some):
+        return classifier.predict(some).set_index("utterance_id").loc[scored.index, columns]
+
+    np.testing.assert_allclose(predicted(part_of(dialogues, fold.test)), scored, atol=1e-5)
+    in_context = predicted([one for one in dialogues if one.id == "all/Ses01F_impro01"])
+    assert np.allclose(in_context, scored, atol=1e-5) == (estimator == "logistic")  # which sees no context at all
+
+
+def test_a_corpus_without_sessions_is_refused_before_anything_is_written(nemo, tmp_path):
+    with pytest.raises(CorpusError, match=r"72 of 72 utterances have no session"):
+        cross_validate(config_of(nemo, **{"crossval.protocol": "leave-one-session-out"}), tmp_path / "out")
+    with pytest.raises(ConfigError, match="unknown label 'joy'"):
+        cross_validate(config_of(nemo, **{"data.leave_out": ["joy"]}), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_draw_of_a_split_is_not_the_seed_of_the_run(nemo, tmp_path):
+    drawn = {}
+    for name, (run_seed, split_seed) in {"a": (1, 0), "b": (2, 0), "c": (1, 1)}.items():
+        overrides = {"crossval.protocol": "stratified-70-20-10", "seed": run_seed, "crossval.seed": split_seed}
+        cross_validate(config_of(nemo, **overrides), tmp_path / name)
+        frame = pd.read_parquet(tmp_path / name / "predictions.parquet")
+        drawn[name] = set(frame.loc[frame["split"] == "test", "utterance_id"])
+    assert drawn["a"] == drawn["b"] != drawn["c"]
+    trained = {"crossval.protocol": "stratified-70-20-10", "crossval.seed": 1, "crossval.estimator": "none"}
+    model = {"model": {"name": "utterance"}, "training": {"epochs": 1, "device": "cpu"}}
+    cross_validate(config_of(nemo, **trained, **model), tmp_path / "d")
+    frame = pd.read_parquet(tmp_path / "d" / "predictions.parquet")
+    assert set(frame.loc[frame["split"] == "test", "utterance_id"]) == drawn["c"]
+
+
+def test_learning_on_one_corpus_and_being_tested_on_another(tree, nemo, tmp_path):
+    options = {
+        "train": {"reader": "iemocap", "path": str(tree), "labels": "shared-4"},
+        "test": {"reader": "nemo", "path": str(nemo), "labels": "shared-4"},
+    }
+    own = {"data.reader": "cross-corpus", "data.path": None, "data.options": options}
+    config = config_of(nemo, **own, **{"crossval.protocol": "own-splits"})
+    scores = cross_validate(config, tmp_path / "out")
+    [fold] = scores["folds"]
+    assert fold["utterances"]["test"] == scores["pooled"]["n"] == 4 * 4 * 3  # four of six emotions, four speakers
+    assert not set(fold["speakers"]["train"]) & {*fold["speakers"]["test"], *fold["speakers"]["dev"]}
+    assert scores["published"] == []
