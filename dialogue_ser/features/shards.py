@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 import struct
 import uuid
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from dialogue_ser.media.hashing import file_sha256
 logger = logging.getLogger(__name__)
 
 _DTYPES = {"F32": np.float32, "I64": np.int64}
+_SHARD = re.compile(r"shard-[0-9a-f]{32}\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +96,23 @@ def read_index(folder: Path) -> dict[str, Place]:
     if not path.exists():
         return {}
     try:
-        columns = pq.read_table(path).to_pydict()
+        columns = pq.read_table(path, page_checksum_verification=True).to_pydict()
         rows = zip(columns["shard"], columns["position"], columns["n_bytes"], columns["sha256"], strict=True)
-        return dict(zip(columns["key"], (Place(*row) for row in rows), strict=True))
-    except (pa.ArrowInvalid, OSError, KeyError) as error:
+        places = dict(zip(columns["key"], (Place(*row) for row in rows), strict=True))
+        if not _is_sound(places):
+            raise ValueError("rows that no process of ours has written")
+        return places
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         logger.warning("feature store: index %s is unreadable (%s); its features are computed again", path, error)
         quarantine(folder, [path.name])
         return {}
+
+
+def _is_sound(places: Mapping[str, Place]) -> bool:
+    """Whether names stay inside the folder, and no two keys share a row."""
+    rows = {(place.shard, place.position) for place in places.values()}
+    is_known = all(_SHARD.fullmatch(place.shard) and place.position >= 0 for place in places.values())
+    return is_known and len(rows) == len(places) and all(isinstance(key, str) for key in places)
 
 
 def write_index(folder: Path, places: Mapping[str, Place]) -> None:
@@ -115,7 +127,7 @@ def write_index(folder: Path, places: Mapping[str, Place]) -> None:
         }
     )
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
+    pq.write_table(table, sink, write_page_checksum=True)
     write_atomically(folder / "index.parquet", sink.getvalue().to_pybytes())
 
 

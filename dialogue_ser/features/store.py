@@ -80,7 +80,7 @@ class FeatureStore:
                 if not broken:
                     try:
                         rows = _read(folder, keys, places, loose, is_vector=encoder.kind == "vector")
-                    except OSError:  # another process has just set a shard aside
+                    except (OSError, IndexError):  # another process has just set a shard aside
                         continue
                     encoder.require_one_size(rows)
                     return rows
@@ -109,19 +109,22 @@ class FeatureStore:
         """The encoder's folder, which nobody removes meanwhile."""
         fingerprint = dict(encoder.fingerprint())
         folder = self.root / f"{_file_name(encoder.name)}-{fingerprint_digest(encoder.name, encoder.kind, fingerprint)}"
-        description = {"name": encoder.name, "kind": encoder.kind, "fingerprint": fingerprint}
+        described = folder / "encoder.json"
+        description = json.dumps({"name": encoder.name, "kind": encoder.kind, "fingerprint": fingerprint}, indent=1)
         with ExitStack() as until_done:
             try:
                 self.root.mkdir(parents=True, exist_ok=True)
                 with locked(store_lock(self.root)) if os.access(self.root, os.W_OK) else nullcontext():
                     folder.mkdir(exist_ok=True)
-                    if not (folder / "encoder.json").exists():
-                        write_atomically(folder / "encoder.json", json.dumps(description, indent=1).encode())
+                    if not described.exists():
+                        write_atomically(described, description)
                     until_done.enter_context(in_use(folder))
             except OSError as error:
                 raise _cannot_write(folder, error) from error
             with suppress(OSError):
-                os.utime(folder / "encoder.json")  # when it was last asked for
+                if described.read_bytes() != description.encode():  # damaged; what it describes is known
+                    write_atomically(described, description)
+                os.utime(described)  # when it was last asked for
             yield folder
 
     def _fill(

@@ -74,19 +74,20 @@ def entries(root: Path) -> tuple[StoreEntry, ...]:
 def _entry(folder: Path) -> StoreEntry:
     described = folder / "encoder.json"
     name, _, digest = folder.name.rpartition("-")
-    described_as, kind, fingerprint = name, "?", dict[str, Any]()
-    is_damaged = False
+    kind, fingerprint = "?", dict[str, Any]()
     try:
         description = json.loads(described.read_text(encoding="utf-8"))
-        described_as, kind, fingerprint = description["name"], description["kind"], description["fingerprint"]
-        is_damaged = fingerprint_digest(described_as, kind, fingerprint) != digest
+        found = description["name"], description["kind"], description["fingerprint"]
+        is_damaged = fingerprint_digest(*found) != digest
     except (OSError, ValueError, KeyError, TypeError):
         is_damaged = True
+    if not is_damaged:
+        name, kind, fingerprint = found
     places = read_index(folder)
     shards = {place.shard: place for place in places.values()}
     index = folder / "index.parquet"
     return StoreEntry(
-        encoder=described_as,
+        encoder=name,
         kind=kind,
         digest=digest,
         folder=folder,

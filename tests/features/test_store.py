@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dialogue_ser.corpus.schema import Dialogue, utterances
@@ -14,6 +16,7 @@ from dialogue_ser.features.opensmile import OpenSmile
 from dialogue_ser.features.shards import read_index
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.features.traits import EncoderTraits
+from dialogue_ser.features.upkeep import superseded
 
 
 class Counting:
@@ -171,6 +174,56 @@ def test_a_broken_index_is_set_aside_and_computed_again(store, dialogue, caplog)
     index.write_bytes(index.read_bytes()[:40])
     assert same(store.table(Counting(), [talk]), rows)
     assert "unreadable" in caplog.text
+
+
+def test_a_flipped_bit_anywhere_in_the_index_never_gives_a_wrong_row(store, dialogue):
+    store.table(Counting(), [dialogue(["a", "b b", "c", "d", "e"])])
+    (folder,) = (path.parent for path in store.root.glob("*/index.parquet"))
+    index = folder / "index.parquet"
+    whole, places = index.read_bytes(), read_index(folder)
+    for at in range(0, len(whole), 5):
+        broken = bytearray(whole)
+        broken[at] ^= 1 << at % 8
+        index.write_bytes(broken)
+        assert read_index(folder) in ({}, places), f"bit {at % 8} of byte {at}"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("shard", "../outside.safetensors"),
+        ("shard", "/outside.safetensors"),
+        ("shard", None),
+        ("position", -1),
+        ("position", 0),
+        ("position", "0"),
+        ("position", None),
+    ],
+)
+def test_an_index_that_no_process_of_ours_wrote_is_set_aside(store, dialogue, column, value):
+    talk = dialogue(["a", "b b", "c"])
+    expected = store.table(Counting(), [talk])
+    (index,) = store.root.glob("*/index.parquet")
+    columns = pq.read_table(index).to_pydict()
+    pq.write_table(pa.table({**columns, column: [value] * len(columns["key"])}), index)
+    outside = store.root / "outside.safetensors"
+    outside.write_bytes(b"somebody else's")
+    assert same(store.table(Counting(), [talk]), expected)
+    assert outside.exists()
+    assert list(index.parent.glob("quarantine/*index.parquet"))
+
+
+def test_a_damaged_description_is_written_again(store, dialogue):
+    store.table(Counting(), [dialogue(["a"])])
+    (described,) = store.root.glob("*/encoder.json")
+    whole = described.read_text()
+    described.write_text('{"name": 5, "kind": [1], "fingerprint": "x"}')
+    (entry,) = store.entries()
+    assert (entry.encoder, entry.n_broken) == ("counting", 1)
+    assert superseded([entry]) == {}
+    store.table(Counting(), [dialogue(["a"])])
+    assert described.read_text() == whole
+    assert store.entries()[0].n_broken == 0
 
 
 def test_verify_names_broken_shards_and_prune_frees_what_nobody_lists(store, dialogue) -> None:
