@@ -104,7 +104,7 @@ class LossConfig:
         _check("loss", self, {"class_weight_power": 0, "label_smoothing": 0, "focal_gamma": 0}, {"label_smoothing": 1})
         if self.kind == "binary" and self.focal_gamma:
             raise ConfigError(
-                f"loss.focal_gamma: found {self.focal_gamma} beside kind binary, which has no focal form; set 0, or take nll"
+                f"loss.focal_gamma: found {self.focal_gamma} beside kind binary, which has none; set 0, or take nll"
             )
 
 
