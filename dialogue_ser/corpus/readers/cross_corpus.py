@@ -41,14 +41,14 @@ def read_cross_corpus(
         labels: name of the shared label set.
         train: of the first corpus: reader, and path, labels and options where they are not its defaults.
         test: the same of the second.
-        label_map: label of either corpus → shared class; None = the labels that both have, as they are.
+        label_map: label of either corpus → shared class; None = the labels that both have turns of, as they are.
         label_order: the shared classes in order; None = as they first appear in the map, or in the first corpus.
         dev_share: share of the first corpus's groups that becomes dev.
         seed: of that draw.
         on_bad: as in :func:`~dialogue_ser.corpus.readers.read_corpus`, of both.
 
     Raises:
-        ConfigError: settings that are missing or unknown, a map with a class that one corpus has no label for, an order
+        ConfigError: settings that are missing or unknown, a map with a class that one corpus has no turn of, an order
             that does not hold the classes.
         CorpusError: no label in common, too few groups to choose on.
         MissingDataError: a corpus is not on this machine.
@@ -62,10 +62,11 @@ def read_cross_corpus(
     first, second = (_read(role, spec, on_bad) for role, spec in (("train", train), ("test", test)))
     if first.fingerprint() == second.fingerprint():
         raise ConfigError("reader cross-corpus: train and test are the same utterances; name another corpus as one")
-    shared = _shared_map(first, second, label_map)
+    parts = _train_and_dev(first, dev_share, seed)
+    shared = _shared_map((first, (*parts["train"], *parts["dev"])), (second, _all(second)), label_map)
     in_vain = [label for label in shared if label not in {*first.label_set, *second.label_set}]
     unused = [f"label_map: {', '.join(in_vain)}: a label of neither corpus"] if in_vain else []
-    learnt = _relabelled(first, _train_and_dev(first, dev_share, seed), labels, shared, label_order)
+    learnt = _relabelled(first, parts, labels, shared, label_order)
     tested = _relabelled(second, {"test": _all(second)}, labels, shared, label_order)
     return Corpus(
         name=f"{first.name}-to-{second.name}",
@@ -115,34 +116,44 @@ def _train_and_dev(corpus: Corpus, dev_share: float, seed: int) -> dict[str, tup
     return {name: tuple(one for one in dialogues if part[group[one.id]] == name) for name in ("train", "dev")}
 
 
-def _shared_map(first: Corpus, second: Corpus, label_map: Mapping[str, str] | None) -> dict[str, str]:
-    """Label → shared class.
+def _shared_map(
+    learnt: tuple[Corpus, Sequence[Dialogue]],
+    tested: tuple[Corpus, Sequence[Dialogue]],
+    label_map: Mapping[str, str] | None,
+) -> dict[str, str]:
+    """Label → shared class. A class that one side has no turn of would count as never found in every average.
+
+    Args:
+        learnt: the first corpus, and its dialogues that are used.
+        tested: the same of the second.
+        label_map: what the user says.
 
     Raises:
-        ConfigError: an empty map, or classes that one corpus has no label for: in its turns they would never be right,
-            and count in every average over classes.
+        ConfigError: an empty map, or such a class.
         CorpusError: nothing in common.
     """
+    found = [(corpus.name, {turn.label for turn in utterances(used)}) for corpus, used in (learnt, tested)]
+    first, second = learnt[0], tested[0]
     if label_map is None:
-        common = [label for label in first.label_set if label in second.label_set.labels]
+        common = [label for label in first.label_set if all(label in labels for _, labels in found)]
         if not common:
             raise CorpusError(
                 f"reader cross-corpus: {first.name} ({', '.join(first.label_set)}) and {second.name} "
-                f"({', '.join(second.label_set)}) have no label in common; map them with option label_map"
+                f"({', '.join(second.label_set)}) have turns of no label in common; map them with option label_map"
             )
         return {label: label for label in common}
     shared = {str(label): str(name) for label, name in label_map.items()}
-    problems = []
-    for corpus in (first, second):
-        reached = {shared[label] for label in corpus.label_set if label in shared}
+    problems = [] if shared else ["names no label"]
+    for corpus, labels in found:
+        reached = {shared[label] for label in labels if label in shared}
         problems += [
-            f"class {name!r} has no label of {corpus.name} ({', '.join(corpus.label_set)}); map one to it, or drop it"
+            f"class {name!r} has no turn in {corpus} (labels: {', '.join(sorted(filter(None, labels)))}); map another "
+            "label to it, or drop it"
             for name in dict.fromkeys(shared.values())
             if name not in reached
         ]
-    if problems or not shared:
-        found = problems or ["names no label"]
-        raise ConfigError(*(f"reader cross-corpus: label_map: {problem}" for problem in found))
+    if problems:
+        raise ConfigError(*(f"reader cross-corpus: label_map: {problem}" for problem in problems))
     return shared
 
 

@@ -32,7 +32,9 @@ def read_talk(path=None, labels="emotion"):
     one = Dialogue("all/d1", (turn("d1_0", "X", "joy"), turn("d1_1", "Y", "disgust", {"disgust": 2, "joy": 1})))
     two = Dialogue("all/d2", (turn("d2_0", "X", "neutral"), turn("d2_1", "Y", "neutral")))
     votes = {"anger": 2.0, "sadness": 1.0, "neutral": 3.0}
-    three = Dialogue("all/d3", (turn("d3_0", "X", "anger", votes), turn("d3_1", "Y", None)))
+    three = Dialogue(
+        "all/d3", (turn("d3_0", "X", "anger", votes), turn("d3_1", "Y", "sadness"), turn("d3_2", "X", None))
+    )
     return Corpus(name="talk", label_set=LabelSet(labels, TALK), splits={"all": (one, two, three)})
 
 
@@ -80,7 +82,7 @@ def test_labels_outside_the_map_are_left_out_and_counted_and_stay_as_context():
     corpus = read()
     test = {turn.id.removeprefix("test/all/"): turn for turn in utterances(corpus.split("test"))}
     assert {name: turn.label for name, turn in test.items()} == {
-        "d1_0": "joy", "d1_1": None, "d3_0": "anger", "d3_1": None
+        "d1_0": "joy", "d1_1": None, "d3_0": "anger", "d3_1": "sadness", "d3_2": None
     }  # fmt: skip
     assert test["d1_1"].votes is None  # its one vote for joy would teach what it is not
     assert test["d3_0"].votes == {"anger": 2.0, "sadness": 1.0}
@@ -105,15 +107,16 @@ def test_one_map_serves_many_corpora_and_says_what_it_names_in_vain():
     assert corpus.label_set.labels == ("joy", "anger", "sadness")
 
 
-def test_without_a_map_the_labels_both_have_are_shared():
+def test_without_a_map_the_labels_both_have_turns_of_are_shared():
     corpus = read(train=spec(read_split), label_map=None)
-    assert corpus.label_set.labels == TALK
-    with pytest.raises(CorpusError, match="have no label in common"):
+    assert corpus.label_set.labels == ("joy", "anger")  # the first has sadness in its own test only
+    with pytest.raises(CorpusError, match="have turns of no label in common"):
         read(label_map=None)
 
 
 def test_own_train_and_dev_are_used_and_the_first_corpus_own_test_is_not():
-    corpus = read(train=spec(read_split))
+    known = {"joy": "joy", "anger": "anger"}
+    corpus = read(train=spec(read_split), label_map=known)
     assert [turn.id for split in corpus.splits.values() for turn in utterances(split)][:2] == [
         "train/train/joy", "dev/dev/anger"
     ]  # fmt: skip
@@ -140,7 +143,7 @@ def test_sessions_are_held_out_whole_and_the_seed_draws_them():
         ({"train": None}, "option train is missing"),
         ({"test": {"path": "x"}}, "option test is missing"),
         ({"test": {"reader": "nemo", "label": "x"}}, "unknown setting 'label'; did you mean 'labels'"),
-        ({"label_map": {**SHARED, "bored": "boredom"}}, r"class 'boredom' has no label of talk \(joy, anger"),
+        ({"label_map": {**SHARED, "bored": "boredom"}}, r"class 'boredom' has no turn in talk \(labels: anger, dis"),
         ({"label_map": {}}, "names no label"),
         ({"dev_share": 1.0}, "expected a share between 0 and 1"),
         ({"test": spec(read_acted)}, "are the same utterances"),
