@@ -42,7 +42,6 @@ class AcousticFrames:
         modality: name under which the batch carries it.
 
     Attributes:
-        n_masked: clips masked so far.
         on_progress: called with the number of clips just finished; may be set.
     """
 
@@ -55,7 +54,6 @@ class AcousticFrames:
         self.modality = modality
         self.settings = settings
         self.traits = EncoderTraits(context=(0, 0), reads=("audio",))
-        self.n_masked = 0
         self.on_progress: Callable[[int], None] | None = None
         self._revision = revision
         self._on_bad: OnBad = on_bad
@@ -71,9 +69,7 @@ class AcousticFrames:
         Raises:
             MediaError: ``on_bad`` is ``error`` and clips are broken or missing; names all of them.
         """
-        rows, n_masked = rows_of_clips(dialogues, self._row, self._on_bad, self.on_progress)
-        self.n_masked += n_masked
-        return rows
+        return rows_of_clips(dialogues, self._row, self._on_bad, self.on_progress)
 
     def _row(self, turn: Utterance) -> Array:
         """Raises MediaError where the clip cannot be decoded."""

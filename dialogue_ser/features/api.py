@@ -1,6 +1,6 @@
 """What a frozen utterance encoder is, what it delivers, and where encoders are registered."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -68,6 +68,4 @@ class FeatureTable:
     rows: Mapping[str, Array]
 
 
-EncoderFactory = Callable[..., UtteranceEncoder]
-
-__all__ = ["Array", "EncoderFactory", "FeatureTable", "InputKind", "InputSpec", "UtteranceEncoder"]
+__all__ = ["Array", "FeatureTable", "InputKind", "InputSpec", "UtteranceEncoder"]

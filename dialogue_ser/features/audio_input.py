@@ -87,8 +87,8 @@ def rows_of_clips(
     row_of: Callable[[Utterance], Array],
     on_bad: OnBad,
     on_progress: Callable[[int], None] | None = None,
-) -> tuple[dict[str, Array], int]:
-    """A row for every utterance with audio, one clip after the other, and how many clips were masked.
+) -> dict[str, Array]:
+    """A row for every utterance with audio, one clip after the other; those that cannot be used are left out or told.
 
     Args:
         dialogues: whose utterances are wanted.
@@ -111,7 +111,7 @@ def rows_of_clips(
         if on_progress is not None:
             on_progress(1)
     raise_if_bad(problems, on_bad, rows)
-    return rows, len(problems)
+    return rows
 
 
 def problem_of(turn: Utterance, problem: str) -> str:
@@ -130,5 +130,5 @@ def raise_if_bad(problems: Sequence[str], on_bad: OnBad, rows: Mapping[str, Arra
         raise BadClipsError(
             rows or {},
             *problems,
-            "these clips cannot be used; --data.on_bad mask marks them absent and goes on",
+            "these clips cannot be used; --data.on_bad mask marks them absent (in 'features encode' --on_bad mask)",
         )

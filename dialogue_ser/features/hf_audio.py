@@ -46,7 +46,6 @@ class HfAudio:
         modality: name under which the batch carries it.
 
     Attributes:
-        n_masked: clips masked so far.
         on_progress: called with the number of clips just finished; may be set.
 
     Raises:
@@ -92,7 +91,6 @@ class HfAudio:
         self.modality = modality
         self.kind: InputKind = "frames" if pooling == "none" else "vector"
         self.traits = EncoderTraits(context=(0, 0), reads=("audio",))
-        self.n_masked = 0
         self.on_progress: Callable[[int], None] | None = None
         self._source = HfSource(model, revision, who="hf-audio", kind=SPEECH_MODEL)
         self._layers = None if layers == "all" else tuple(int(layer) for layer in layers)
@@ -141,7 +139,6 @@ class HfAudio:
             if self.on_progress is not None:
                 self.on_progress(len(some))
         raise_if_bad(problems, self._on_bad, rows)
-        self.n_masked += len(problems)
         return rows
 
     def _heard(self, turn: Utterance) -> Array:

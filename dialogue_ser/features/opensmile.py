@@ -35,7 +35,6 @@ class OpenSmile:
         modality: name under which the batch carries it.
 
     Attributes:
-        n_masked: clips masked so far.
         on_progress: called with the number of clips just finished; may be set.
         processes: as above; :func:`~dialogue_ser.features.engines.engine_for` reads it.
 
@@ -65,7 +64,6 @@ class OpenSmile:
         self.kind: InputKind = "frames" if level == "lld" else "vector"
         self.modality = modality
         self.traits = EncoderTraits(context=(0, 0), reads=("audio",), may_be_nan=True)
-        self.n_masked = 0
         self.on_progress: Callable[[int], None] | None = None
         self._feature_set = feature_set
         self._level = level
@@ -86,9 +84,7 @@ class OpenSmile:
         Raises:
             MediaError: ``on_bad`` is ``error`` and clips are broken, missing or too short; names all of them.
         """
-        rows, n_masked = rows_of_clips(dialogues, self._row, self._on_bad, self.on_progress)
-        self.n_masked += n_masked
-        return rows
+        return rows_of_clips(dialogues, self._row, self._on_bad, self.on_progress)
 
     def _row(self, turn: Utterance) -> Array:
         """Features of one utterance, ``[D]`` or ``[L, D]``.

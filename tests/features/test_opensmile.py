@@ -34,14 +34,13 @@ def test_a_sample_at_full_scale_does_not_wrap_around(spoken, tmp_path) -> None:
     np.testing.assert_allclose(full, nearly, rtol=0.05, atol=0.5)
 
 
-def test_too_short_and_missing_clips_are_named_together_or_masked_and_counted(spoken) -> None:
+def test_too_short_and_missing_clips_are_named_together_or_masked(spoken) -> None:
     talk = spoken([0.5, 0.04, 0.5])
     talk.utterances[2].audio.path.unlink()
     with pytest.raises(MediaError, match=r"row 3 \(train/dia0_utt1\): audio of 0.040 s is too short(.|\n)*row 4"):
         OpenSmile(processes=1).encode([talk])
     encoder = OpenSmile(processes=1, on_bad="mask")
     assert list(encoder.encode([talk])) == ["train/dia0_utt0"]
-    assert encoder.n_masked == 2
 
 
 def test_other_rates_and_stereo_are_resampled_and_the_rate_is_in_the_fingerprint(spoken) -> None:
