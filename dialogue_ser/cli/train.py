@@ -1,7 +1,8 @@
 """``dialogue-ser train``: configuration → run → evaluation → report → model card."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
 from dialogue_ser.cli.smoke import reduced
@@ -53,6 +54,7 @@ def finish(run_dir: Path) -> Path:
 
 
 def _train(request: TrainRequest) -> int:
+    from dialogue_ser.metrics.run_files import RunFiles
     from dialogue_ser.training.devices import is_main_process
     from dialogue_ser.training.run import train
 
@@ -60,5 +62,17 @@ def _train(request: TrainRequest) -> int:
     if not is_main_process():  # under `accelerate launch` and torchrun one process scores, writes and prints
         return 0
     report = finish(run.folder)
+    if balance := RunFiles(run.folder).summary.get("balance"):
+        print(_balance_line(balance))
     print(f"run:    {run.folder}\nreport: {report}\nuse it: dialogue-ser predict {run.folder} INPUT.csv")
     return 0
+
+
+def _balance_line(balance: Mapping[str, Any]) -> str:
+    """What downsampling left.
+
+    >>> _balance_line({"before": {"calm": 5, "cross": 2}, "after": {"calm": 2, "cross": 2}, "dropped_dialogues": 3})
+    'learnt from: calm 2 of 5 turns, cross 2 of 2 turns; 3 dialogues dropped'
+    """
+    kept = (f"{label} {n} of {balance['before'][label]} turns" for label, n in balance["after"].items())
+    return f"learnt from: {', '.join(kept)}; {balance['dropped_dialogues']} dialogues dropped"

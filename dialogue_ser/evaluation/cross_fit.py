@@ -91,6 +91,8 @@ def cross_fit(
         problems.append(f"crossfit: {out} must end in {' or '.join(WRITERS)}")
     if content not in get_args(Content):
         problems.append(f"crossfit: content {content!r} is none of {', '.join(get_args(Content))}")
+    if config.training.ensemble > 1 and content != "log-probs":
+        problems.append(f"crossfit: {config.training.ensemble} members have a vector each; ask for --content log-probs")
     if problems:
         raise ConfigError(*problems)
     data = config.data

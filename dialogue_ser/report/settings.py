@@ -29,7 +29,7 @@ def summary_pairs(config: Mapping[str, Any]) -> list[tuple[str, object]]:
         ),
         ("seed", config.get("seed")),
         ("optimizer", _named(optimizer, ("name", "learning_rate", "weight_decay", "schedule"))),
-        ("training", _named(training, ("epochs", "batch_size", "select", "patience"))),
+        ("training", _named(training, ("epochs", "batch_size", "select", "patience", *_unusual(training)))),
     ]
 
 
@@ -44,6 +44,11 @@ def subtitle(config: Mapping[str, Any]) -> str:
     corpus = f"{data.get('reader', '')} {data.get('labels', '')}".strip()
     parts = [(config.get("model") or {}).get("name"), modalities, corpus, f"seed {config.get('seed')}"]
     return " · ".join(str(part) for part in parts if part)
+
+
+def _unusual(training: Mapping[str, Any]) -> list[str]:
+    """Settings that are named only where they are not as always."""
+    return [name for name, usual in (("balance", "none"), ("ensemble", 1)) if training.get(name, usual) != usual]
 
 
 def _options(options: object) -> str:

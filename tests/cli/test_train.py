@@ -1,4 +1,5 @@
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -37,6 +38,21 @@ def test_the_table_shows_f1_with_its_interval_and_where_the_report_is(config, cl
     assert f"{scores['estimate']:.3f} [{scores['low']:.3f}, {scores['high']:.3f}]" in out
     assert f"report: {tmp_path / 'run' / 'report.html'}" in out
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["training"]["epochs"] == 1
+
+
+def test_a_balanced_ensemble_says_what_it_learnt_from_and_is_reported_as_one_model(config, cli, tmp_path):
+    flags = ["--training.epochs=1", "--training.balance=downsample", "--training.ensemble=2"]
+    status, out, _ = cli("train", "--config", config, "--out", tmp_path / "run", *flags)
+    assert status == 0
+    [line] = [line for line in out.splitlines() if line.startswith("learnt from: ")]
+    kept = re.findall(r"(calm|cross|glad) (\d+) of (\d+) turns", line)
+    assert len(kept) == 3
+    assert {int(left) for _, left, _ in kept} == {min(int(before) for *_, before in kept)}
+    assert "balance downsample, ensemble 2" in (tmp_path / "run/model/README.md").read_text()
+    assert "balance downsample, ensemble 2" in (tmp_path / "run/report.html").read_text()
+    table = DialogueClassifier.from_pretrained(tmp_path / "run").predict([("Ann", "lovely great wow")])
+    predictions = pd.read_parquet(tmp_path / "run/predictions.parquet")
+    assert set(table.columns) <= set(predictions.columns)
 
 
 def test_runs_go_to_runs_slash_name(config, cli, tmp_path, monkeypatch):

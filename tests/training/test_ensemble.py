@@ -10,6 +10,7 @@ import pytest
 
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.errors import ConfigError
+from dialogue_ser.evaluation.crossval import cross_validate
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.metrics.scores import score
@@ -140,3 +141,16 @@ def test_a_model_that_cannot_be_built_leaves_no_directory(tiny, tmp_path):
     with pytest.raises(ConfigError, match="hidden_dim"):
         train(tiny.tiny_config(**SMALL, **{"model.options": {"hidden_dim": 0}}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_every_fold_of_a_cross_validation_may_be_an_ensemble(tiny, tmp_path):
+    settings = {"training.epochs": 1, "training.ensemble": 2, "training.ema_decay": 0.0}
+    config = tiny.tiny_config(**settings)
+    found = cross_validate(config, tmp_path / "out")
+    folds = sorted(path.name for path in (tmp_path / "out/folds").iterdir())
+    assert folds == ["Ann", "Bo", "Cy"] == [fold["name"] for fold in found["folds"]]
+    frame = pd.read_parquet(tmp_path / "out/predictions.parquet").query("fold == 'Bo' and split == 'test'")
+    members = [pd.read_parquet(tmp_path / f"out/folds/Bo/members/{k}/predictions.parquet") for k in (1, 2)]
+    expected = sum(probabilities(member.query("split == 'test'"), tiny) for member in members) / 2
+    np.testing.assert_allclose(probabilities(frame, tiny), expected, rtol=0, atol=1e-15)
+    assert (frame["speaker"] == "Bo").all()
