@@ -132,7 +132,7 @@ class L2Penalty:
     """Σ strength · Σ w² over the matrices that ``optimizer.l2`` names, as Keras' kernel and recurrent regularisers.
 
     Biases, gains of norms and learned initial states are left out (:func:`is_decayed`). It is in the gradient and its
-    norm, also where the optimizer decays otherwise; the reported loss stays the data's, to be compared with that of dev.
+    norm, also where the optimizer decays otherwise; the reported loss stays the data's, to be compared with dev's.
 
     Args:
         model: its trained parameters are looked up by name.
