@@ -27,6 +27,7 @@ def reduced(request: TrainRequest, view: "View") -> TrainRequest:
     networks = Path(tempfile.mkdtemp(prefix="dialogue-ser-smoke-"))
     config = smoke_config(request.config, view, networks)
     if config.crossval.estimator == "none":
-        print(f"full size: {cost_of(request.config, load_data(smoke_config(request.config, 'dialogues', networks)))}")
+        small = load_data(smoke_config(request.config, "dialogues", networks))
+        print(f"full size: {cost_of(request.config, small, view)}")
     out = request.out or Path(tempfile.mkdtemp(prefix=f"{config.name}-"))
     return replace(request, config=config, out=out)

@@ -10,12 +10,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
+from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.features.api import FeatureTable, InputSpec
 from dialogue_ser.features.hf_loading import HfSource
 from dialogue_ser.models import build_model
 from dialogue_ser.training.config import OptimizerConfig, RunConfig
 from dialogue_ser.training.prepare import Data
+from dialogue_ser.training.smoke import SMALLER, View
 
 #: Architectures of hub models that presets name, so that their size is known without the hub: type and what differs
 #: from its defaults in transformers.
@@ -27,6 +29,8 @@ KNOWN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "facebook/wav2vec2-base-960h": ("wav2vec2", {}),
     "facebook/hubert-base-ls960": ("hubert", {}),
 }
+# Of a batch so many are computed, the rest is scaled: a batch of pictures would take gigabytes.
+_MOST_DIALOGUES = {"dialogues": 4, "utterances": 8}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,33 +58,34 @@ class Cost:
         )
 
 
-def cost_of(config: RunConfig, small: Data) -> Cost:
+def cost_of(config: RunConfig, small: Data, view: View = "dialogues") -> Cost:
     """Build the model at full size and run one batch of a small corpus through it.
 
     Args:
         config: the run at full size.
         small: data of :func:`~dialogue_ser.training.smoke.smoke_config` of it, of which only the shapes matter.
+        view: whether a batch holds dialogues or single utterances.
 
     Raises:
         ConfigError: a model or option that does not exist.
     """
     tables = {modality: _at_full_size(table, config, modality) for modality, table in small.tables.items()}
     inputs = {modality: table.spec for modality, table in tables.items()}
-    dialogues = [small.train[i % len(small.train)] for i in range(config.training.batch_size)]
-    renamed = [replace(dialogue, id=f"{dialogue.id}-{i}") for i, dialogue in enumerate(dialogues)]
-    batch = collate(renamed, tables, small.corpus.label_set)
+    train = small.train if view == "dialogues" else [Dialogue(turn.id, (turn,)) for turn in utterances(small.train)]
+    n_measured = min(config.training.batch_size, _MOST_DIALOGUES[view])
+    batch = collate(train[:n_measured], tables, small.corpus.label_set)
     with torch.random.fork_rng():
         system = build_model(config.model.name, config.model.options, inputs, len(small.corpus.label_set)).train()
         multiply_adds, kept_bytes = _forward(system, batch)
     n_parameters = sum(parameter.numel() for parameter in system.parameters())
     n_trained = sum(parameter.numel() for parameter in system.parameters() if parameter.requires_grad)
-    n_utterances = int(batch.n_turns.sum())
+    n_utterances, scale = int(batch.n_turns.sum()), config.training.batch_size / batch.n_dialogues
     weights_bytes = 4 * (n_parameters + n_trained * (1 + _states_of(config.optimizer)))
     return Cost(
         n_parameters=n_parameters,
         multiply_adds=multiply_adds / n_utterances,
-        training_bytes=weights_bytes + kept_bytes,
-        batch=(batch.n_dialogues, n_utterances),
+        training_bytes=weights_bytes + round(kept_bytes * scale),
+        batch=(config.training.batch_size, round(n_utterances * scale)),
     )
 
 
@@ -112,6 +117,11 @@ def _at_full_size(table: FeatureTable, config: RunConfig, modality: str) -> Feat
     options = dict(feature.options)
     name = options.get("frames", feature.encoder)
     own = options.get("frames_options", options) if "frames" in options else options
+    shrunk = SMALLER.get(feature.encoder, {})
+    if shrunk:
+        kept = {key: value for key, value in table.spec.options.items() if key not in shrunk}
+        kept |= {key: options[key] for key in shrunk if key in options}
+        table = FeatureTable(replace(table.spec, options=kept), table.rows)
     if name not in ("hf-text", "hf-audio", "transformer"):
         return table
     architecture = _architecture(str(own.get("model", "minilm")))

@@ -18,14 +18,19 @@ N_DIALOGUES: Mapping[str, int] = {"train": 10, "dev": 4, "test": 4}
 SESSIONS = ("1", "2", "3")
 # Encoders that run a pretrained network: what stands in its place where it is not on this machine.
 _TEXT_NETWORKS, _SPEECH_NETWORKS = ("hf-text", "transformer"), ("hf-audio",)
+#: Options that make large encoders small.
+SMALLER: Mapping[str, Mapping[str, Any]] = {
+    "alexnet": {"size": 64, "width": 0.0625},
+    "vgg": {"widths": [4, 4, 8, 8, 8], "linear_dims": [16, 16]},
+}
 _LAYERS = 12  # of the networks that stand in, so that layers of base models can be asked of them
 
 
 def smoke_config(config: RunConfig, view: View, folder: Path) -> RunConfig:
     """The same run on a small part of the bundled sample, for one epoch, with tiny random networks.
 
-    Encoder, model, loss and optimizer stay as they are. ``precomputed`` features, which belong to a corpus, become
-    openSMILE functionals (or, as text, those of a tiny network).
+    Encoder, model, loss and optimizer stay as they are, but for the sizes in SMALLER. ``precomputed`` features, which
+    belong to a corpus, become openSMILE functionals (or, as text, those of a tiny network).
 
     Args:
         config: the run.
@@ -81,7 +86,7 @@ def _dealt(turn: Utterance, place: int) -> Utterance:
 
 
 def _small_feature(modality: str, feature: FeatureConfig, folder: Path) -> FeatureConfig:
-    options = dict(feature.options)
+    options = {**feature.options, **SMALLER.get(feature.encoder, {})}
     small = replace(feature, augment=replace(feature.augment, copies=min(feature.augment.copies, 1)))
     if feature.encoder == "precomputed":
         if modality == "text":
@@ -96,8 +101,6 @@ def _small_feature(modality: str, feature: FeatureConfig, folder: Path) -> Featu
         network = tiny_text_network if inner in _TEXT_NETWORKS else tiny_speech_network
         own = dict(options.get("frames_options") or {})
         options["frames_options"] = own | {"model": str(network(folder / str(inner)))}
-    else:
-        return small
     return replace(small, options=options)
 
 
