@@ -29,7 +29,8 @@ MOST_SEEDS = {"context": 1}
 
 
 def systems(out: Path, precision: str) -> tuple[System, ...]:
-    """The rows of the table; ``cross-fitted`` reads what :func:`cross_fit` writes."""
+    """The rows of the table; ``cross-fitted`` ones read what :func:`cross_fit_all` writes."""
+    path = {"path": str(features_file(out).resolve())}
 
     def tuned(key: str, variant: str, preset: str, **overrides: Any) -> System:
         changes = {"training.precision": precision, **overrides}
@@ -47,9 +48,19 @@ def systems(out: Path, precision: str) -> tuple[System, ...]:
             features="MiniLM, fine-tuned",
             preset="meld-text",
             group="finetuned",
+            overrides={"features.text.encoder": "precomputed", "features.text.options": path},
+        ),
+        System(
+            key="cross-fitted-frozen",
+            variant="TextMatching on cross-fitted and frozen vectors",
+            features="MiniLM, fine-tuned and frozen",
+            preset="meld-text",
+            group="finetuned",
             overrides={
-                "features.text.encoder": "precomputed",
-                "features.text.options": {"path": str(features_file(out).resolve())},
+                "features.finetuned.encoder": "precomputed",
+                "features.finetuned.options": path,
+                "features.finetuned.transforms": ("standardise",),
+                "model.options.projection": {"text": 64, "finetuned": 64},
             },
         ),
     )
@@ -96,7 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     chosen = [system for system in systems(args.out, precision) if system.key in args.systems]
     started = time.monotonic()
-    minutes = cross_fit_all(args.out, precision) if "cross-fitted" in args.systems else None
+    minutes = (
+        cross_fit_all(args.out, precision) if any(key.startswith("cross-fitted") for key in args.systems) else None
+    )
     seeds = {system.key: range(1, min(args.seeds, MOST_SEEDS.get(system.key, args.seeds)) + 1) for system in chosen}
     for seed in range(1, args.seeds + 1):
         train_all([system for system in chosen if seed in seeds[system.key]], [seed], args.out, args.workers)

@@ -32,13 +32,13 @@ def finetuning(monkeypatch, tmp_path):
 def test_it_runs_from_training_to_the_table(finetuning, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(finetuning, "MOST_SEEDS", {"end-to-end": 1})
     monkeypatch.setattr(finetuning, "FOLDS", 2)
-    chosen = ["finetuned", "end-to-end", "cross-fitted"]
+    chosen = ["finetuned", "end-to-end", "cross-fitted", "cross-fitted-frozen"]
     out = tmp_path / "runs"
     assert finetuning.main(["--seeds", "2", "--systems", *chosen, "--precision", "no", "--out", str(out)]) == 0
     result = json.loads((out / "finetuning.json").read_text())
     assert [row["key"] for row in result["systems"]] == chosen
-    assert [row["seeds"] for row in result["systems"]] == [[1, 2], [1], [1, 2]]
-    assert [row["test"]["weighted_f1"]["n"] for row in result["systems"]] == [2, 1, 2]
+    assert [row["seeds"] for row in result["systems"]] == [[1, 2], [1], [1, 2], [1, 2]]
+    assert [row["test"]["weighted_f1"]["n"] for row in result["systems"]] == [2, 1, 2, 2]
     assert (result["precision"], result["cross_fit"]["folds"]) == ("no", 2)
     assert result["cross_fit"]["minutes"] > 0
     assert "| TextMatching on cross-fitted vectors |" in capsys.readouterr().out
@@ -52,5 +52,8 @@ def test_every_row_names_a_preset_and_its_precision(finetuning):
 
     rows = finetuning.systems(Path("runs"), "bf16")
     assert {row.preset for row in rows} <= set(preset_names())
-    assert [row.key for row in rows if row.overrides.get("training.precision") != "bf16"] == ["cross-fitted"]
+    assert [row.key for row in rows if row.overrides.get("training.precision") != "bf16"] == [
+        "cross-fitted",
+        "cross-fitted-frozen",
+    ]
     assert set(finetuning.MOST_SEEDS) <= {row.key for row in rows}
