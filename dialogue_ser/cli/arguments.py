@@ -74,6 +74,8 @@ def _explain(parser: ArgumentParser, message: str) -> str:
     """An argparse message as what, where and how to mend."""
     help_hint = f"see '{parser.prog} --help'"
     bad_value = re.search(r'Parser key "([^"]+)":\s*Expected an? (.+)\. Got value: (.*)', message, re.DOTALL)
+    of_several = r'Parser key "([^"]+)":.*Union subtypes.*?Errors:\s*(.*?)\s*Given value type: .*?Given value: (.*)'
+    bad_value = bad_value or re.search(of_several, message, re.DOTALL)
     if bad_value is not None:
         return f"{parser.prog}: {_explain_value(parser, *bad_value.groups())}; {help_hint}"
     unknown = re.search(r"[Uu]nrecognized arguments: (\S+)", message)
@@ -89,15 +91,24 @@ def _explain(parser: ArgumentParser, message: str) -> str:
 
 
 def _explain_value(parser: ArgumentParser, key: str, expected: str, value: str) -> str:
-    """``--training.epochs: found 'x', expected a whole number``, with the nearest of several choices."""
+    """``--training.epochs: found 'x', expected a whole number``, with the nearest of several choices.
+
+    Args:
+        parser: knows the flags.
+        key: which one.
+        expected: a type as jsonargparse writes it, or a list of ``- Expected a …``.
+        value: found.
+    """
     name = f"--{key}" if f"--{key}" in flags(parser) else key
     found = _one_line(value)
-    choices = re.findall(r"'([^']+)'", expected) if "Literal" in expected else []
+    types = re.findall(r"- Expected an? (.+?)\s*$", expected, re.MULTILINE) or [expected]
+    choices = [choice for kind in types if "Literal" in kind for choice in re.findall(r"'([^']+)'", kind)]
     near = get_close_matches(found, choices, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     kinds = {"<class 'int'>": "a whole number", "<class 'float'>": "a number", "<class 'bool'>": "true or false"}
     kinds |= {"<class 'tuple'>": "a list such as [a, b]", "<class 'dict'>": "a mapping such as {a: 1}"}
-    wanted = f"one of {', '.join(choices)}" if choices else kinds.get(expected, _one_line(expected))
+    named = [kinds.get(kind, _one_line(kind)) for kind in types if "NoneType" not in kind and "Literal" not in kind]
+    wanted = " or ".join([f"one of {', '.join(choices)}"] * bool(choices) + named)
     return f"{name}: found {found!r}, expected {wanted}{hint}"
 
 

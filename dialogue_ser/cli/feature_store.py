@@ -1,5 +1,6 @@
 """``dialogue-ser features list|verify|prune``: looking after the feature store."""
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -121,8 +122,11 @@ def _chosen(
     """Entries for which every condition given holds, and why."""
     if encoder is None and unused_days is None and not is_old and runs is None:
         return
-    folders = [] if runs is None else [Path(name) for name in runs.split(",")]
-    absent = [str(folder) for folder in folders if not folder.is_dir()]
+    if unused_days is not None and not 0 <= unused_days < math.inf:
+        raise ConfigError(f"--unused-days {unused_days:g}: must be at least 0")
+    names = [] if runs is None else runs.split(",")
+    folders = [Path(name) for name in names]
+    absent = [repr(name) for name in names if not name or not Path(name).is_dir()]
     if absent:  # else a slip of the pen would make everything unreferenced
         raise ConfigError(f"--runs {','.join(absent)}: no such folder; give the folders that hold the runs to keep")
     known = upkeep.fingerprints_of_runs(folders)

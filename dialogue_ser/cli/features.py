@@ -13,7 +13,7 @@ from dialogue_ser.features.checked import CheckedEncoder
 from dialogue_ser.features.content import fingerprint_digest
 from dialogue_ser.features.engines import Engine, ProcessPool
 from dialogue_ser.features.progress import Tally
-from dialogue_ser.features.registry import build_encoder
+from dialogue_ser.features.registry import ENCODERS, build_encoder
 from dialogue_ser.features.store import CHUNK_UTTERANCES, FeatureStore
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def features_encode(
     given = {"reader": reader, "path": path, "labels": labels, "options": options, "on_bad": on_bad}
     request = _request(encoder, modality, encoder_options or {}, preset, config, given)
     corpus = read_corpus(request.reader, request.path, request.labels, on_bad=request.on_bad, **(request.options or {}))
-    names = list(corpus.splits) if splits is None else splits.split(",")
+    names = list(corpus.splits) if splits is None else list(dict.fromkeys(map(str.strip, splits.split(","))))
     unknown = [unknown_name("split", name, corpus.splits) for name in names if name not in corpus.splits]
     if unknown:
         raise ConfigError(*(f"--splits: {problem}" for problem in unknown))
@@ -187,6 +187,11 @@ def _encoders_of(run: "RunConfig", on_bad: OnBad) -> Iterator[tuple[CheckedEncod
 
 def _built(encoder: str, modality: str | None, options: dict[str, Any], on_bad: OnBad) -> CheckedEncoder:
     """The encoder; where no modality is given its own, else what a function's first parameter says."""
+    if encoder not in ENCODERS and ":" not in encoder:
+        from dialogue_ser.encoders import find_trained  # imports torch
+
+        if find_trained(encoder) is not None:
+            raise ConfigError(f"--encoder {encoder}: is trained with the model; there is nothing to encode ahead of it")
     if modality is not None:
         return build_encoder(encoder, modality, options, on_bad)
     built = build_encoder(encoder, "any", options, on_bad)

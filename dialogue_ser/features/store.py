@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.durable import write_atomically
-from dialogue_ser.errors import FeatureError
+from dialogue_ser.errors import ConfigError, FeatureError
 from dialogue_ser.features.api import Array, UtteranceEncoder
 from dialogue_ser.features.checked import CheckedEncoder, checked
 from dialogue_ser.features.content import content_keys, fingerprint_digest
@@ -49,6 +49,8 @@ class FeatureStore:
         chunk_utterances: int = CHUNK_UTTERANCES,
         engine: Engine | None = None,
     ) -> None:
+        if root == "":  # of a variable that is not set; the default one is not what was meant
+            raise ConfigError("feature store: found '' as its folder; name one, or leave --store away")
         chosen = root or os.environ.get("DIALOGUE_SER_CACHE") or Path.home() / ".cache" / "dialogue_ser"
         self.root = Path(chosen).expanduser() / "features"
         self._chunk = chunk_utterances

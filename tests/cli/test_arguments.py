@@ -1,4 +1,4 @@
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -53,6 +53,29 @@ def test_a_wrong_token_is_explained(tokens, message):
     with pytest.raises(ConfigError, match=message) as caught:
         call(*tokens)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--share=x", "--share: found 'x', expected a number;"),
+        ("--mode=greem", r"--mode: found 'greem', expected one of red, green; did you mean 'green'\?;"),
+        ("--options=[1]", r"--options: found '\[1\]', expected a mapping such as \{a: 1\};"),
+        ("--either=x", "--either: found 'x', expected a whole number or true or false;"),
+    ],
+)
+def test_a_wrong_value_of_what_may_be_left_out_is_explained(flag, message):
+    def act(
+        share: float | None = None,
+        mode: Literal["red", "green"] | None = None,
+        options: dict[str, Any] | None = None,
+        either: int | bool | None = None,
+    ) -> None:
+        """Act."""
+
+    with pytest.raises(ConfigError, match=message) as caught:
+        call_with_arguments(act, [flag], prog="prog")
+    assert "Union" not in str(caught.value)
 
 
 def test_help_shows_what_the_docstring_says(capsys):

@@ -85,6 +85,21 @@ def test_conditions_narrow_each_other(two_sizes, cli):
     assert old.folder.name not in {entry.folder.name for entry in FeatureStore().entries()}
 
 
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (["--unused-days", "-1"], "--unused-days -1: must be at least 0"),
+        (["--unused-days", "1e999"], "--unused-days"),
+        (["--runs", ""], "--runs '': no such folder"),
+        (["--runs", ".,"], "--runs '': no such folder"),
+    ],
+)
+def test_a_slip_of_the_pen_deletes_nothing(two_sizes, cli, tokens, message):
+    status, _, err = cli("features", "prune", *tokens, "--yes")
+    assert (status, message in err) == (2, True)
+    assert len(left()) == 3
+
+
 def test_asking_for_features_counts_as_use(two_sizes, cli):
     for entry in FeatureStore().entries():
         os.utime(entry.folder / "encoder.json", (time.time() - 40 * 86400,) * 2)

@@ -123,8 +123,9 @@ def test_augmented_copies_of_a_runs_training_turns_are_encoded_ahead(here, cli):
 
 def test_only_the_splits_asked_for_are_encoded(here, cli):
     (here / "turns.csv").write_text("split,dialogue,speaker,text,label\ntrain,a,A,one,calm\ndev,b,B,two,calm\n")
-    status, out, _ = cli(*COMMAND, "--splits", "dev")
+    status, out, _ = cli(*COMMAND, "--splits", "dev, dev")
     assert (status, "1 utterances; 1 asked" in out) == (0, True)
+    assert "have none" not in out
     assert (here / "asked.txt").read_text() == "two\n"
 
 
@@ -139,6 +140,9 @@ def test_only_the_splits_asked_for_are_encoded(here, cli):
         (["--encoder", "opensmile", "--chunk", "0"], "must be at least 1"),
         (["--encoder", "opensmile", "--address", "auto"], "belong to --engine ray"),
         (["--preset", "quickstart", "--modality", "text"], "go with --encoder"),
+        (["--encoder", "textcnn"], "is trained with the model; there is nothing to encode"),
+        (["--encoder", "opensmile", "--reader", "sample", "--store", ""], "found '' as its folder"),
+        (["--encoder", "opensmile", "--encoder_options", "[1]"], "found '[1]', expected a mapping such as {a: 1}"),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_encoded(cli, tokens, message):

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,9 +14,11 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import FeatureTable, InputSpec
-from dialogue_ser.models import build_model
+from dialogue_ser.models import build_model, resolve_options
 from dialogue_ser.models.fusion_attention import Dense, FusionAttentionConfig, FusionAttentionSystem
 from dialogue_ser.nn.attentive_gru import AttentiveGRU
+from dialogue_ser.training.optimize import L2Penalty
+from dialogue_ser.training.presets import load_preset
 
 LABELS = LabelSet("emotion", ("angry", "happy", "neutral", "sad"))
 FRAMES = {"audio": InputSpec(kind="frames", dim=3), "text": InputSpec(kind="frames", dim=5, encoder="meanpool")}
@@ -146,6 +147,28 @@ def test_sizes_are_the_source_documents() -> None:
     ]  # fmt: skip
 
 
+def test_the_preset_trains_as_the_source_document_says() -> None:
+    config = load_preset("source-fusion-attention")
+    optimizer = config.optimizer
+    assert (optimizer.name, optimizer.learning_rate, optimizer.schedule, optimizer.decay) == (
+        "sgd", 1e-3, "inverse-time", 1e-6
+    )  # fmt: skip
+    assert (config.training.batch_size, config.crossval.protocol) == (30, "leave-one-speaker-out-partner-dev")
+    assert (config.data.reader, config.data.labels, config.data.options) == ("iemocap", "4-class", {"scenario": "mixed"})
+    inputs = {"audio": InputSpec(kind="frames", dim=39), "text": InputSpec(kind="frames", dim=768)}
+    system = build_model(config.model.name, config.model.options, inputs, 4)
+    assert config.model.options.items() <= resolve_options("fusion-attention", {}).items()
+    for own in system.parameters():
+        own.grad = torch.zeros_like(own)
+    L2Penalty(system, optimizer.l2).add_gradients()
+    strengths = {  # of 2 · strength · w
+        name: float((own.grad / own / 2).mean()) for name, own in system.named_parameters() if own.grad.any()
+    }
+    gru = [f"branches.{name}.gru.weight_{part}_l0" for name in inputs for part in ("ih", "hh")]
+    heads = [f"fusion.{part}.weight" for part in ("query", "key", "values.0", "out")]
+    assert strengths == pytest.approx(dict.fromkeys(gru, 1e-4) | dict.fromkeys(heads, 1e-3), rel=1e-3)
+
+
 def test_statistics_come_from_valid_frames_alone() -> None:
     """Padding, also of turns and of absent modalities, would pull the variance down."""
     system, rows = _system(), _rows()
@@ -219,4 +242,3 @@ def test_options_that_do_not_fit_are_refused_with_what_to_change() -> None:
         _system(units={"audio": 4, "text": 5})
     with pytest.raises(ConfigError, match=r"model\.options\.query: unknown modality 'audoi'; did you mean 'audio'"):
         _system(query="audoi")
-    assert np.array_equal(list(FusionAttentionConfig().units.values()), [78, 192])
