@@ -154,7 +154,11 @@ def test_the_preset_trains_as_the_source_document_says() -> None:
         "sgd", 1e-3, "inverse-time", 1e-6
     )  # fmt: skip
     assert (config.training.batch_size, config.crossval.protocol) == (30, "leave-one-speaker-out-partner-dev")
-    assert (config.data.reader, config.data.labels, config.data.options) == ("iemocap", "4-class", {"scenario": "mixed"})
+    assert (config.data.reader, config.data.labels, config.data.options) == (
+        "iemocap",
+        "4-class",
+        {"scenario": "mixed"},
+    )
     inputs = {"audio": InputSpec(kind="frames", dim=39), "text": InputSpec(kind="frames", dim=768)}
     system = build_model(config.model.name, config.model.options, inputs, 4)
     assert config.model.options.items() <= resolve_options("fusion-attention", {}).items()
@@ -162,7 +166,7 @@ def test_the_preset_trains_as_the_source_document_says() -> None:
         own.grad = torch.zeros_like(own)
     L2Penalty(system, optimizer.l2).add_gradients()
     strengths = {  # of 2 · strength · w
-        name: float((own.grad / own / 2).mean()) for name, own in system.named_parameters() if own.grad.any()
+        name: float((own.grad / own.detach() / 2).mean()) for name, own in system.named_parameters() if own.grad.any()
     }
     gru = [f"branches.{name}.gru.weight_{part}_l0" for name in inputs for part in ("ih", "hh")]
     heads = [f"fusion.{part}.weight" for part in ("query", "key", "values.0", "out")]
