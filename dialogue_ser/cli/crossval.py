@@ -70,6 +70,8 @@ def finish(folder: Path, scores: Mapping[str, Any]) -> Path:
         show(render_rich(published, title="beside published numbers, which were not measured here"))
     if scores["published"]:
         print("all published numbers on this corpus: in the report, and dialogue-ser published")
+    for note in scores["notes"]:
+        print(f"reader: {note}")
     for caution in cautions(scores):
         print(f"note: {caution}")
     return report

@@ -20,7 +20,7 @@ from dialogue_ser.features.audio_input import BadClipsError
 from dialogue_ser.features.recipe import EncoderRecipe
 
 # Utterances for which starting one more worker process pays.
-_LEAST_EACH = 32
+_LEAST_EACH = 64
 # Units a worker has in its queue, so that it never waits for the process that hands them out.
 _QUEUED = 2
 _WATCH_SECONDS = 0.5

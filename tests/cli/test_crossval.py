@@ -91,3 +91,17 @@ def test_what_cannot_work_is_told(nemo, cli, tmp_path, monkeypatch):
     assert "dialogue-ser crossval" in cli("train", "--preset", "nemo-egemaps-svm")[2]
     status, _, err = cli("crossval", "--preset", "nemo-egemaps-svm", "--crossval.estimator=linear-svn")
     assert (status, "did you mean 'linear-svm'" in err) == (2, True)
+
+
+def test_what_a_second_corpus_leaves_out_is_printed(nemo, cli, tmp_path, write_iemocap):
+    tree = write_iemocap(tmp_path / "iemocap")
+    train = f"{{reader: iemocap, path: {tree}, labels: shared-5}}"
+    options = f"{{train: {train}, test: {{reader: nemo, path: {nemo}}}}}"
+    flags = ["--data.reader=cross-corpus", f"--data.options={options}", "--crossval.protocol=own-splits"]
+    flags += ["--features.audio.options.processes=1", "--out", tmp_path / "out"]
+    status, text, err = cli("crossval", "--preset", "nemo-egemaps-svm", *flags)
+    assert (status, err) == (0, "")
+    assert "reader: test (nemo): labels outside the map: surprised 4" in text
+    assert "own-splits" in text
+    assert "mean ± std" not in text  # there is one fold
+    assert "95 % over dialogues" in " ".join(text.split())

@@ -1,6 +1,7 @@
 """What docs/models.md shows is run."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,11 @@ import safetensors.torch
 import torch
 
 from dialogue_ser.cli.main import main
+from dialogue_ser.cli.run_arguments import parse_train
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models.dialogue_rnn import DialogueRNN, DialogueRNNConfig
 from dialogue_ser.models.emotion_rnn import EmotionRNNConfig
+from dialogue_ser.models.fusion_attention import FusionAttentionConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
 LOAD, STREAM, OWN = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
@@ -63,6 +66,14 @@ def test_published_weights_load_as_shown(tmp_path, monkeypatch):
     assert torch.equal(system.head[-1].weight, state["smax_fc.weight"])
 
 
-@pytest.mark.parametrize("config", [EmotionRNNConfig, DialogueRNNConfig])
+def test_a_branch_alone_is_configured_as_shown():
+    [command] = [line for line in PAGE.splitlines() if "fusion-attention --features.text null" in line]
+    config = parse_train(shlex.split(command)[2:], command="crossval").config
+    assert list(config.features) == ["audio"]
+    assert config.optimizer.l2 == {"branches.*.gru": 1e-4}
+    assert config.crossval.protocol == "leave-one-speaker-out-partner-dev"
+
+
+@pytest.mark.parametrize("config", [EmotionRNNConfig, DialogueRNNConfig, FusionAttentionConfig])
 def test_every_option_is_named(config):
     assert [name for name in config.__dataclass_fields__ if f"`{name}`" not in PAGE] == []

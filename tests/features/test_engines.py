@@ -41,7 +41,7 @@ def workers_of(engine) -> int:
 def test_opensmile_gets_a_process_per_core_where_there_is_enough_to_do(monkeypatch, dialogue, spoken):
     monkeypatch.setattr(engines, "_cpu_count", lambda: 8)
     encoder = build_encoder("opensmile", "audio")
-    assert [workers_of(engine_for(encoder, n)) for n in (1, 63, 64, 100, 1000)] == [0, 0, 2, 3, 8]
+    assert [workers_of(engine_for(encoder, n)) for n in (1, 127, 128, 200, 1000)] == [0, 0, 2, 3, 8]
     assert workers_of(engine_for(build_encoder("opensmile", "audio", {"processes": 3}), 1000)) == 3
     for other in (build_encoder("opensmile", "audio", {"processes": 1}), build_encoder("logmel", "audio")):
         assert isinstance(engine_for(other, 1000), InProcess)
