@@ -30,6 +30,7 @@ TESTED_IN = {
     "evaluation/fold_run.py": ("evaluation/test_crossval.py", "one fold of what is tested there"),
     "features/api.py": ("features/test_registry.py", "protocol and records; registered encoders are held to them"),
     "features/audio_input.py": ("features/test_opensmile.py", "what audio encoders share, seen through one"),
+    "features/transform.py": ("features/test_transforms.py", "a base class; every transform is held to it"),
     "features/checked.py": ("features/test_registry.py", "wraps what the registry builds"),
     "features/content.py": ("features/test_store.py", "keys of the store"),
     "features/front_end.py": ("features/test_subwords.py", "a base class; WordIds and SubwordIds are held to it"),

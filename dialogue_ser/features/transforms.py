@@ -1,85 +1,19 @@
-"""Transforms of frozen features: fitted on train, saved with the model, the same for vectors and frames."""
+"""Transforms of frozen features that take each vector or frame by itself, and all transforms by name."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
-from dialogue_ser.corpus.schema import Dialogue, utterances
-from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError, unknown_name
+from dialogue_ser.corpus.schema import Dialogue
+from dialogue_ser.errors import CheckpointError, ConfigError, unknown_name
 from dialogue_ser.features.api import Array
-from dialogue_ser.features.stacked import Rows, pieces, stack, thinned, unstack
+from dialogue_ser.features.speaker_transforms import CorpusSpeakerGaussian, CorpusSpeakerZScore, SpeakerZScore
+from dialogue_ser.features.stacked import Rows
+from dialogue_ser.features.transform import Transform, mean_and_deviation
 
-# A column whose spread is below this share of its size is constant but for rounding.
-_CONSTANT = 1e-6
 _N_QUANTILES = 1000
-
-
-class Transform:
-    """Base: ``fit`` on the training rows, then ``apply`` to any; arrays ``(D,)`` or ``(L, D)``.
-
-    Attributes:
-        name: registry name.
-        is_causal: False if a turn's output depends on later turns of its dialogue.
-        is_rowwise: True if each vector or frame is transformed by itself.
-        is_transductive: True if it learns from unlabelled recordings of the dialogues it is applied to, so that scores
-            with it must be reported apart.
-        arrays: float64 state by name, set by ``fit``; becomes safetensors.
-    """
-
-    name: ClassVar[str]
-    is_causal: ClassVar[bool] = True
-    is_rowwise: ClassVar[bool] = True
-    is_transductive: ClassVar[bool] = False
-
-    def __init__(self) -> None:
-        self.arrays: dict[str, Array] = {}
-
-    def fit(self, rows: Rows, dialogues: Sequence[Dialogue]) -> "Transform":
-        """Take what is needed from the training rows; every frame counts alike, and padding is none of them.
-
-        Where they hold more than 67 million values (384 features: 175,000 frames), every second, third, … is taken.
-
-        Raises:
-            FeatureError: there are no rows.
-        """
-        if not rows:
-            raise FeatureError(f"transform {self.name}: the training split has no rows to fit on")
-        self._fit(thinned(rows), rows, dialogues)
-        return self
-
-    def apply(self, rows: Rows, dialogues: Sequence[Dialogue]) -> dict[str, Array]:
-        """New float32 rows; ``dialogues`` are those the rows belong to.
-
-        Raises:
-            FeatureError: the rows have another number of features than the training rows.
-        """
-        if not rows:
-            return {}
-        new: dict[str, Array] = {}
-        for piece in pieces(rows) if self.is_rowwise else (rows,):
-            new.update(self._apply_piece(piece, dialogues))
-        return new
-
-    def _apply_piece(self, rows: Rows, dialogues: Sequence[Dialogue]) -> dict[str, Array]:
-        x_ND = stack(rows)
-        expected = self.arrays.get("dim")
-        if expected is not None and x_ND.shape[1] != int(expected):
-            raise FeatureError(
-                f"transform {self.name}: was fitted on {int(expected)} features and is given {x_ND.shape[1]}"
-            )
-        return unstack(self._apply(x_ND, rows, dialogues), rows)
-
-    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """JSON-able part and arrays."""
-        return {"name": self.name}, dict(self.arrays)
-
-    def _fit(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> None:
-        self.arrays["dim"] = np.array(x_ND.shape[1], dtype=np.int64)
-
-    def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
-        raise NotImplementedError
 
 
 class Impute(Transform):
@@ -110,7 +44,7 @@ class Standardise(Transform):
 
     def _fit(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> None:
         super()._fit(x_ND, rows, dialogues)
-        self.arrays["mean"], self.arrays["deviation"] = _mean_and_deviation(x_ND)
+        self.arrays["mean"], self.arrays["deviation"] = mean_and_deviation(x_ND)
 
     def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
         deviation = self.arrays["deviation"]
@@ -178,66 +112,19 @@ class Log(Transform):
         return np.asarray(np.sign(x_ND) * np.log1p(np.abs(x_ND)))
 
 
-class SpeakerZScore(Transform):
-    """Per feature, mean 0 and deviation 1 over all turns of one speaker in one dialogue.
-
-    Not causal: it needs the whole dialogue, so a model with it cannot stream. A speaker with fewer than three turns
-    is scaled by the train statistics instead, and a feature that is constant for a speaker by train's deviation.
-    """
-
-    name = "speaker-zscore"
-    is_causal = False
-    is_rowwise = False
-    _FEWEST_TURNS = 3
-
-    def _fit(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> None:
-        super()._fit(x_ND, rows, dialogues)
-        self.arrays["mean"], self.arrays["deviation"] = _mean_and_deviation(x_ND)
-
-    def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
-        position, ends = {}, np.cumsum([len(np.atleast_2d(row)) for row in rows.values()])
-        for key, end, row in zip(rows, ends, rows.values(), strict=True):
-            position[key] = np.arange(end - len(np.atleast_2d(row)), end)
-        fallback = np.where(self.arrays["deviation"] > 0, self.arrays["deviation"], 1.0)
-        z_ND = (x_ND - self.arrays["mean"]) / fallback
-        for turns in self._groups(dialogues):
-            present = [turn for turn in turns if turn in position]
-            if len(present) < self._FEWEST_TURNS:
-                continue
-            own = np.concatenate([position[turn] for turn in present])
-            mean, deviation = _mean_and_deviation(x_ND[own])
-            z_ND[own] = (x_ND[own] - mean) / np.where(deviation > 0, deviation, fallback)
-        return z_ND
-
-    def _groups(self, dialogues: Sequence[Dialogue]) -> list[list[str]]:
-        """Ids of turns that are normalised together."""
-        return [
-            [turn.id for turn in dialogue if turn.speaker == speaker]
-            for dialogue in dialogues
-            for speaker in dialogue.speakers
-        ]
-
-
-class CorpusSpeakerZScore(SpeakerZScore):
-    """Per feature, mean 0 and deviation 1 over all turns of one speaker in all dialogues given together.
-
-    For single utterances: it takes a new speaker's level and spread from the recordings that are to be labelled, so it
-    wants several of each speaker, of all emotions. Scores with it are not those of a system that meets one utterance.
-    """
-
-    name = "corpus-speaker-zscore"
-    is_transductive = True
-
-    def _groups(self, dialogues: Sequence[Dialogue]) -> list[list[str]]:
-        members: dict[str, list[str]] = {}
-        for turn in utterances(dialogues):
-            members.setdefault(turn.speaker, []).append(turn.id)
-        return list(members.values())
-
-
 TRANSFORMS: dict[str, type[Transform]] = {
     kind.name: kind
-    for kind in (Impute, Standardise, Rank, QuantileGaussian, L2, Log, SpeakerZScore, CorpusSpeakerZScore)
+    for kind in (
+        Impute,
+        Standardise,
+        Rank,
+        QuantileGaussian,
+        L2,
+        Log,
+        SpeakerZScore,
+        CorpusSpeakerZScore,
+        CorpusSpeakerGaussian,
+    )
 }
 
 
@@ -267,12 +154,3 @@ def from_state(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> Transfo
     transform = TRANSFORMS[name]()
     transform.arrays = dict(arrays)
     return transform
-
-
-def _mean_and_deviation(x_ND: Array) -> tuple[Array, Array]:
-    """NaN-blind mean and deviation per column; 0 deviation where constant but for rounding, 0 mean where never seen."""
-    seen = ~np.isnan(x_ND)
-    n = np.maximum(seen.sum(axis=0), 1)
-    mean = np.where(seen, x_ND, 0.0).sum(axis=0) / n
-    deviation = np.sqrt((np.where(seen, x_ND - mean, 0.0) ** 2).sum(axis=0) / n)
-    return mean, np.where(deviation > _CONSTANT * np.abs(mean), deviation, 0.0)

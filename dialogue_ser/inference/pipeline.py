@@ -14,7 +14,8 @@ from dialogue_ser.features.front_end import TokenFrontEnd
 from dialogue_ser.features.pinned import compare_fingerprints
 from dialogue_ser.features.store import FeatureStore, Progress
 from dialogue_ser.features.traits import Context
-from dialogue_ser.features.transforms import Transform, build_transform, from_state
+from dialogue_ser.features.transform import Transform
+from dialogue_ser.features.transforms import build_transform, from_state
 from dialogue_ser.features.units import encode_all
 from dialogue_ser.inference.model_folder import FILE_SUFFIX
 from dialogue_ser.inference.source import FRAMES, build_source

@@ -130,17 +130,6 @@ def test_log_is_odd_and_monotone(talks) -> None:
     np.testing.assert_allclose(new["a"], [-np.log(10), 0, np.log(2), np.log(10)], rtol=1e-6)
 
 
-def test_speaker_zscore_normalises_each_speaker_of_each_dialogue(talks) -> None:
-    rows = rows_for(talks)
-    new = build_transform("speaker-zscore").fit(rows, talks).apply(rows, talks)
-    ross = np.stack([new[f"d2_utt{i}"] for i in range(4)])
-    np.testing.assert_allclose(ross.mean(0), 0, atol=1e-6)
-    np.testing.assert_allclose(ross.std(0), 1, atol=1e-5)
-    x = matrix(rows)
-    np.testing.assert_allclose(new["d2_utt7"], (rows["d2_utt7"] - x.mean(0)) / x.std(0), rtol=1e-4, atol=1e-5)
-    assert TRANSFORMS["speaker-zscore"].is_causal is False
-
-
 def test_causal_transforms_do_not_look_at_later_turns(talks) -> None:
     rows = rows_for(talks)
     for name, kind in TRANSFORMS.items():
@@ -157,19 +146,6 @@ def test_unknown_names_and_empty_train_are_refused(talks) -> None:
         from_state({"name": "magic"}, {})
     with pytest.raises(FeatureError, match="no rows"):
         build_transform("impute").fit({}, talks)
-
-
-def test_corpus_speaker_zscore_normalises_each_speaker_over_all_dialogues_given(talks) -> None:
-    rows = rows_for(talks)
-    fitted = build_transform("corpus-speaker-zscore").fit(rows, talks)
-    new = fitted.apply(rows, talks)
-    mona = np.stack([new[f"d{i}_utt7"] for i in range(5)])  # one turn a dialogue
-    np.testing.assert_allclose(mona.mean(0), 0, atol=1e-6)
-    np.testing.assert_allclose(mona.std(0), 1, atol=1e-5)
-    shifted = {key: row + (100 if key.endswith("utt7") else 0) for key, row in rows.items()}
-    np.testing.assert_allclose(fitted.apply(shifted, talks)["d0_utt7"], new["d0_utt7"], rtol=1e-3, atol=1e-4)
-    assert TRANSFORMS["corpus-speaker-zscore"].is_transductive is True
-    assert TRANSFORMS["standardise"].is_transductive is False
 
 
 def test_frames_count_alike_whatever_the_length_of_their_utterance_and_padding_is_none_of_them(dialogue) -> None:
