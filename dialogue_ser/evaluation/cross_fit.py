@@ -84,30 +84,16 @@ def cross_fit(
         Interrupted: stopped by SIGTERM or Ctrl-C; the same call goes on.
         DialogueSerError: whatever a run raises.
     """
-    problems = []
-    if n_folds < 2:
-        problems.append(f"crossfit: {n_folds} fold(s), expected at least 2")
-    if out.suffix.lower() not in WRITERS:
-        problems.append(f"crossfit: {out} must end in {' or '.join(WRITERS)}")
-    if content not in get_args(Content):
-        problems.append(f"crossfit: content {content!r} is none of {', '.join(get_args(Content))}")
-    if config.training.ensemble > 1 and content != "log-probs":
-        problems.append(f"crossfit: {config.training.ensemble} members have a vector each; ask for --content log-probs")
-    if problems:
-        raise ConfigError(*problems)
+    _check(config, out, n_folds, content)
     data = config.data
     whole = read_corpus(data.reader, data.path, data.labels, on_bad=data.on_bad, **data.options)
-    folds = fold_of(whole, data.train, n_folds, config.seed)
     work = work or out.with_name(f"{out.stem}.folds")
     rows: dict[str, Array] = {}
-    parts = []
-    for name in sorted(set(folds.values())):
-        held_out = [d for split in data.train.split("+") for d in whole.split(split) if folds[d.id] == name]
-        fold_config = _without(config, name, n_folds)
-        parts.append(_part(fold_config, work / name, held_out, content, rows, progress))
-    others = [d for split, some in whole.splits.items() if split not in data.train.split("+") for d in some]
-    parts.append(_part(replace(config, name="all"), work / "all", others, content, rows, progress))
-    order = [t.id for some in whole.splits.values() for t in utterances(some) if t.id in rows]
+    parts = [
+        _part(one, work / one.name, dialogues, content, rows, progress)
+        for one, dialogues in _runs(config, whole, n_folds)
+    ]
+    order = [turn.id for some in whole.splits.values() for turn in utterances(some) if turn.id in rows]
     out.parent.mkdir(parents=True, exist_ok=True)
     write_rows(out, {key: rows[key] for key in order})
     dim = int(rows[order[0]].shape[-1])
@@ -129,6 +115,32 @@ def cross_fit(
     manifest = out.with_name(f"{out.stem}.manifest.json")
     write_atomically(manifest, to_json(described))
     return CrossFitted(file=out, manifest=manifest, n_rows=len(order), dim=dim)
+
+
+def _check(config: RunConfig, out: Path, n_folds: int, content: str) -> None:
+    """Raises ConfigError for whatever cannot work, before anything is read."""
+    problems = []
+    if n_folds < 2:
+        problems.append(f"crossfit: {n_folds} fold(s), expected at least 2")
+    if out.suffix.lower() not in WRITERS:
+        problems.append(f"crossfit: {out} must end in {' or '.join(WRITERS)}")
+    if content not in get_args(Content):
+        problems.append(f"crossfit: content {content!r} is none of {', '.join(get_args(Content))}")
+    if config.training.ensemble > 1 and content != "log-probs":
+        problems.append(f"crossfit: {config.training.ensemble} members have a vector each; ask for --content log-probs")
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _runs(config: RunConfig, whole: Corpus, n_folds: int) -> Iterator[tuple[RunConfig, list[Dialogue]]]:
+    """Each model's run and the dialogues it encodes: one per fold of train, then the one for all other splits."""
+    learnt = config.data.train.split("+")
+    folds = fold_of(whole, config.data.train, n_folds, config.seed)
+    for name in sorted(set(folds.values())):
+        held_out = [dialogue for split in learnt for dialogue in whole.split(split) if folds[dialogue.id] == name]
+        yield _without(config, name, n_folds), held_out
+    others = [dialogue for split, some in whole.splits.items() if split not in learnt for dialogue in some]
+    yield replace(config, name="all"), others
 
 
 def fold_of(corpus: Corpus, train_split: str, n_folds: int, seed: int) -> dict[str, str]:
