@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +12,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, utterances
-from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.features.api import FeatureTable, InputSpec
 from dialogue_ser.features.hf_loading import HfSource
 from dialogue_ser.models import build_model
@@ -141,17 +141,15 @@ def _at_full_size(table: FeatureTable, config: RunConfig, modality: str) -> Feat
 
 
 def _architecture(model: str) -> dict[str, Any]:
-    """From the folder or the package; else as the hub's page says.
+    """From the folder or the package, or as KNOWN says: the hub, which may be far, is asked for other names only.
 
     Raises:
-        FeatureError: neither here nor known.
+        FeatureError: it cannot be had.
     """
     from transformers import AutoConfig
 
-    try:
-        return HfSource(model, who="cost").architecture()
-    except DialogueSerError:
-        if model not in KNOWN:
-            raise
+    source = HfSource(model, who="cost")
+    if model not in KNOWN or Path(source.place).is_dir():
+        return source.architecture()
     kind, changes = KNOWN[model]
     return dict(AutoConfig.for_model(kind, **changes).to_dict())

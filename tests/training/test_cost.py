@@ -1,7 +1,9 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoConfig
 
 from dialogue_ser.errors import FeatureError
 from dialogue_ser.training.config import FeatureConfig, ModelConfig, OptimizerConfig, RunConfig, TrainingConfig
@@ -35,8 +37,16 @@ def longest(tmp_path) -> int:
     return max(len(dialogue) for dialogue in data.train[:3])
 
 
-def test_a_network_of_the_hub_counts_at_its_own_size_without_being_here(tmp_path):
+def test_a_network_of_the_hub_counts_at_its_own_size_and_the_hub_is_not_asked(tmp_path, monkeypatch):
     """bert-base-cased without its pooler and its head: 107.7 million weights, as its model card's files have."""
+
+    load = AutoConfig.from_pretrained
+
+    def ask(place, **options):
+        assert Path(place).is_dir(), "a hub that is not reachable is tried for half a minute"
+        return load(place, **options)
+
+    monkeypatch.setattr(AutoConfig, "from_pretrained", ask)
     found = cost(config_of("transformer", model="bert-base-cased"), tmp_path)
     embeddings = (28996 + 512 + 2) * 768 + 2 * 768
     layer = 4 * (768 * 768 + 768) + 2 * 768 * 3072 + 3072 + 768 + 4 * 768

@@ -3,6 +3,8 @@ import pytest
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.errors import ConfigError
+from dialogue_ser.evaluation.fold_protocols import FOLDS
+from dialogue_ser.evaluation.folds import make_folds
 from dialogue_ser.features.augmentation import Augmentation
 from dialogue_ser.training.config import DataConfig, FeatureConfig, RunConfig, TrainingConfig
 from dialogue_ser.training.presets import load_preset
@@ -22,9 +24,17 @@ def test_single_utterances_are_dealt_to_sessions_scenarios_and_speakers():
     assert name == "all"
     assert all(len(dialogue) == 1 for dialogue in dialogues)
     assert len({turn.id for turn in turns}) == len(turns)
-    assert {turn.speaker for turn in turns} == {f"Ses0{session}{gender}" for session in "123" for gender in "FM"}
+    assert {turn.speaker for turn in turns} == {f"Ses0{session}{gender}" for session in "135" for gender in "FM"}
     assert all(turn.speaker == f"Ses0{turn.attributes['session']}{turn.attributes['gender']}" for turn in turns)
     assert {turn.attributes["scenario"] for turn in turns} == {"improvised", "scripted"}
+    scenarios = {(turn.attributes["session"], turn.attributes["scenario"]) for turn in turns}
+    assert len(scenarios) == 6  # every session has both
+
+
+@pytest.mark.parametrize("protocol", [name for name in FOLDS if name != "own-splits"])
+def test_single_utterances_go_through_every_protocol(protocol):
+    folds = make_folds(protocol, read_smoke(None, "emotion", view="utterances").split("all"))
+    assert len(folds) <= 6  # it stays quick
 
 
 def test_only_data_networks_and_length_change(tmp_path):
