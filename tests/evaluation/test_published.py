@@ -50,16 +50,18 @@ def test_e3_prints_wa_and_ua_by_scenario():
         assert all(row.protocol == "" for row in rows)
 
 
-def test_e4_prints_one_accuracy_for_ten_emotions():
-    [row] = of("E4")
+def test_e4_prints_one_accuracy_for_ten_emotions_and_quotes_two():
+    row, *quoted = of("E4")
     assert dict(row.scores) == {"wa": (0.35, None)}
-    assert row.classes == 10
+    assert (row.classes, row.is_quoted) == (10, False)
     assert "200 utterances" in row.system
+    assert [100 * one.scores["wa"][0] for one in quoted] == percent("88.2 91.2")
+    assert {(one.is_quoted, one.classes, one.scenario) for one in quoted} == {(True, None, "")}
 
 
 def test_rows_name_what_the_package_knows():
     rows = published_rows()
-    assert Counter(row.document for row in rows) == {"E1": 2, "E2": 9, "E3": 14, "E4": 1}
+    assert Counter(row.document for row in rows) == {"E1": 2, "E2": 9, "E3": 14, "E4": 3}
     assert {row.protocol for row in rows} - {""} <= set(FOLDS)
     assert all(row.scores.keys() <= SCORES.keys() for row in rows)
     assert {row.corpus for row in rows} == {"iemocap"}
@@ -67,8 +69,8 @@ def test_rows_name_what_the_package_knows():
 
 def test_rows_beside_a_run_are_those_of_its_corpus_its_conditions_first():
     rows = rows_beside("iemocap", 4, "scripted")
-    assert len(rows) == 26
-    assert [row["same_conditions"] for row in rows] == [True] * 5 + [False] * 21  # E1 states no scenario
+    assert len(rows) == 28
+    assert [row["same_conditions"] for row in rows] == [True] * 5 + [False] * 23  # E1 states no scenario
     assert {row["scenario"] for row in rows[:5]} == {"", "scripted"}
     assert rows[0]["scores"]["wa"] == {"value": 0.7323, "std": 0.0407}
     assert rows_beside("nemo", 6, "") == []
