@@ -242,6 +242,22 @@ def test_segments_of_an_audformat_table_need_only_their_splits(tmp_path):
     assert [turn.audio.path for turn in utterances(moved.split("all"))] == [turn.audio.path for turn in turns]
 
 
+def test_an_audformat_table_of_whole_files_needs_no_times(tmp_path):
+    (tmp_path / "audio").mkdir()
+    for name in ("001", "002", "003"):
+        (tmp_path / "audio" / f"{name}.wav").touch()
+    rows = "file,speaker,emotion\naudio/001.wav,s1,anger\naudio/002.wav,s2,sadness\naudio/003.wav,s2,\n"
+    (tmp_path / "db.files.csv").write_text(rows)
+    corpus = read_corpus("table", tmp_path / "db.files.csv", fractions={"all": 1.0})
+    turns = list(utterances(corpus.split("all")))
+    assert [(turn.audio.path, turn.audio.start_seconds, turn.audio.end_seconds) for turn in turns] == [
+        (tmp_path / "audio" / f"{name}.wav", None, None) for name in ("001", "002", "003")
+    ]
+    assert [(turn.speaker, turn.label) for turn in turns] == [("s1", "anger"), ("s2", "sadness"), ("s2", None)]
+    (tmp_path / "audio" / "002.wav").unlink()
+    assert "db.files.csv row 3: no such file" in problems(tmp_path / "db.files.csv", fractions={"all": 1.0})[0]
+
+
 def test_attributes_are_columns_under_their_own_or_another_name(own):
     mapping = {**MAPPING, "attributes": {"scene_number": "scene", "told": "said"}}
     (first, *_) = utterances(read_corpus("table", str(own), columns=mapping).split("train"))
