@@ -1,12 +1,14 @@
 """Each turn on its own: the identity as context model (single-utterance systems, fine-tuning, linear probes)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
+from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options, log_probabilities
 
@@ -16,21 +18,28 @@ class UtteranceConfig:
     """Options of the single-utterance classifier.
 
     Args:
-        dropout: on the fused utterance vector.
+        dropout: on the fused utterance vector, and behind each hidden layer.
         input_dropout: on each modality's vector before fusion.
         projection: modality → size of a Linear + tanh in front of the concatenation.
+        hidden_dims: sizes of hidden layers (Linear, ReLU) between the fused vector and the classes.
     """
 
     dropout: float = 0.1
     input_dropout: float = 0.0
     projection: dict[str, int] = field(default_factory=dict)
+    hidden_dims: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         check_options("utterance", self)
+        sizes = self.hidden_dims
+        if not isinstance(sizes, Sequence) or not all(isinstance(size, int) and size >= 1 for size in sizes):
+            raise ConfigError(
+                f"model utterance: model.options.hidden_dims: found {sizes!r}, expected sizes of at least 1, e.g. [256]"
+            )
 
 
 class UtteranceSystem(DialogueSystem):
-    """Utterance vectors → dropout → one linear layer → log-softmax; no turn knows of another.
+    """Utterance vectors → dropout → hidden layers, if any → one linear layer → log-softmax; no turn knows of another.
 
     With a frozen encoder it is the linear probe that dialogue models must clear (EQUATIONS.md E6), with a trained one
     the usual fine-tuning on utterances. What an encoder itself reads of the neighbours is its own affair.
@@ -53,11 +62,16 @@ class UtteranceSystem(DialogueSystem):
         self.config = config
         self.turns = TurnEncoder(inputs, projection=config.projection, dropout=config.input_dropout)
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(self.turns.out_dim, n_classes)
+        sizes = [self.turns.out_dim, *config.hidden_dims]
+        self.hidden = nn.Sequential(
+            *(nn.Sequential(nn.Linear(a, b), nn.ReLU(), nn.Dropout(config.dropout)) for a, b in pairwise(sizes))
+        )
+        self.head = nn.Linear(sizes[-1], n_classes)
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
         """Log-probabilities of every turn; it has no attention to show."""
-        return Output(log_probabilities(self.head(self.dropout(self.turns(batch)))), {})
+        fused_BTD = self.dropout(self.turns(batch))
+        return Output(log_probabilities(self.head(self.hidden(fused_BTD))), {})
 
     def stream(self) -> TurnReader:
         """A reader of one dialogue, turn by turn; it keeps nothing of the earlier ones."""

@@ -24,6 +24,34 @@ def test_a_projection_stands_before_the_fusion():
     assert system.head.weight.shape == (5, 2)
 
 
+def test_hidden_layers_stand_between_the_fused_vector_and_the_classes():
+    torch.manual_seed(0)
+    system = build_model("utterance", {"hidden_dims": [6, 2]}, {"text": InputSpec(kind="vector", dim=4)}, 5).double()
+    x = torch.randn(4, dtype=torch.float64)
+    (first, _, _), (second, _, _) = system.hidden
+    h = torch.relu(second.weight @ torch.relu(first.weight @ x + first.bias) + second.bias)
+    expected = torch.log_softmax(system.head.weight @ h + system.head.bias, 0)
+    one = torch.ones(1, 1, dtype=torch.bool)
+    batch = DialogueBatch(
+        features={"text": x[None, None]},
+        is_present={"text": one},
+        lengths={},
+        speaker=torch.zeros(1, 1, dtype=torch.int64),
+        n_turns=torch.tensor([1]),
+        label=torch.tensor([[3]]),
+        is_real_turn=one,
+        utterance_ids=(("a",),),
+    )
+    torch.testing.assert_close(system.eval()(batch).log_probs_BTC[0, 0], expected, rtol=0, atol=1e-12)
+    assert [first.weight.shape, second.weight.shape, system.head.weight.shape] == [(6, 4), (2, 6), (5, 2)]
+
+
+@pytest.mark.parametrize("sizes", [[0], [256, -1]])
+def test_hidden_sizes_that_are_none_are_refused(sizes):
+    with pytest.raises(ConfigError, match=r"hidden_dims: found .*, expected sizes"):
+        build_model("utterance", {"hidden_dims": sizes}, {"text": InputSpec(kind="vector", dim=4)}, 5)
+
+
 def test_options_out_of_range_are_refused():
     with pytest.raises(ConfigError, match=r"dropout: found 1\.5"):
         build_model("utterance", {"dropout": 1.5}, {"text": InputSpec(kind="vector", dim=4)}, 5)
