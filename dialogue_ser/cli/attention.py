@@ -48,9 +48,9 @@ def attention(
         dialogues = [one for one in dialogues if any(turn.id == name for turn in one)]
     maps = _of_modality(classifier.attention_maps(dialogues, utterance_ids=[name]), modality, name)
     panels = [
-        FrameMap(name=f"{one.modality}, head {head}", weights_LL=weights_LL, step_seconds=one.step_seconds)
+        FrameMap(name=f"{one.modality}, {head}", weights_LL=weights_LL, step_seconds=one.step_seconds)
         for one in maps
-        for head, weights_LL in enumerate(one.weights_HLL.astype("float64"), start=1)
+        for head, weights_LL in zip(one.names, one.weights_HLL.astype("float64"), strict=True)
     ]
     label = next(turn.label for turn in utterances(dialogues) if turn.id == name)
     write_atomically(target, to_png(frame_attention(panels, f"{name} ({label})" if label else name, theme)))

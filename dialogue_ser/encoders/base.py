@@ -31,6 +31,7 @@ class TrainedEncoder(nn.Module):
         Config: its options.
         out_dim: D of its output.
         attention_stride: frames or tokens for which one step of ``attention_maps`` stands.
+        attention_names: what its heads are called, in their order; empty = ``head 1``, ``head 2``, …
     """
 
     name: ClassVar[str]
@@ -41,6 +42,7 @@ class TrainedEncoder(nn.Module):
     Config: ClassVar[type[Any]]
     out_dim: int
     attention_stride: int = 1
+    attention_names: tuple[str, ...] = ()
 
     @classmethod
     def option_names(cls) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from dialogue_ser.features.api import Array
 from dialogue_ser.features.audio_input import decode_turn
 from dialogue_ser.inference.pipeline import FeaturePipeline
 from dialogue_ser.inference.tables import feature_tables
-from dialogue_ser.models.api import DialogueSystem
+from dialogue_ser.models.api import AttentionReader, DialogueSystem
 
 # Only to ask how long a clip is; any rate would do.
 _RATE_HZ = 16000
@@ -30,6 +30,7 @@ class AttentionMap:
         modality: through which encoder.
         weights_HLL: float32 ``[heads, steps, steps]``: row looks at column, each row sums to 1. A step is a frame or
             token, or as many as the encoder's strides put together.
+        names: what each head is called, e.g. ``head 1``.
         step_seconds: from step to step, so that step i lies about ``i * step_seconds`` into the utterance; exact to a
             frame. None where the encoder reads no sound.
     """
@@ -37,6 +38,7 @@ class AttentionMap:
     utterance_id: str
     modality: str
     weights_HLL: NDArray[np.float32]
+    names: tuple[str, ...]
     step_seconds: float | None
 
 
@@ -46,7 +48,7 @@ def attention_maps(
     dialogues: Sequence[Dialogue],
     utterance_ids: Collection[str] | None = None,
 ) -> list[AttentionMap]:
-    """Maps of every utterance and every modality whose encoder has them, in this order.
+    """Maps of every utterance and every modality that is read with attention, in this order.
 
     Of an ensemble they are its first member's.
 
@@ -57,62 +59,67 @@ def attention_maps(
         utterance_ids: of these alone; None = of all.
 
     Raises:
-        ConfigError: no encoder of the model has such maps.
+        ConfigError: the model has no such attention.
         FeatureError, MediaError: as in ``predict``.
     """
-    encoders = _encoders_with_maps(model)
+    readers = _readers(model)
     tables = feature_tables(pipelines, dialogues)
     wanted = [turn for turn in utterances(dialogues) if utterance_ids is None or turn.id in utterance_ids]
+    device = next(model.parameters()).device
     was_training = model.training
     model.eval()
     try:
         return [
-            AttentionMap(
-                utterance_id=turn.id,
-                modality=modality,
-                weights_HLL=_weights(encoder, tables[modality].rows[turn.id]),
-                step_seconds=_step_seconds(turn, pipelines[modality], encoder, len(tables[modality].rows[turn.id])),
-            )
+            _map(turn, modality, reader, pipelines[modality], tables[modality].rows[turn.id], device)
             for turn in wanted
-            for modality, encoder in encoders.items()
+            for modality, reader in readers.items()
             if turn.id in tables[modality].rows
         ]
     finally:
         model.train(was_training)
 
 
-def _encoders_with_maps(model: DialogueSystem) -> dict[str, TrainedEncoder]:
-    found: dict[str, TrainedEncoder] = {}
-    for modality, encoder in _trained_encoders(model):
-        if type(encoder).attention_maps is not TrainedEncoder.attention_maps:
-            found.setdefault(modality, encoder)
+def _readers(model: DialogueSystem) -> dict[str, AttentionReader]:
+    found: dict[str, AttentionReader] = {}
+    for modality, reader in _all_readers(model):
+        found.setdefault(modality, reader)
     if not found:
         raise ConfigError(
             f"attention: no encoder of this model ({model.name}) has an attention over frames or tokens to show; train "
-            "one that has, e.g. --features.audio.encoder conv-attention"
+            "one that has, e.g. --features.audio.encoder conv-attention, or fusion-attention"
         )
     return found
 
 
-def _trained_encoders(model: DialogueSystem) -> Iterator[tuple[str, TrainedEncoder]]:
+def _all_readers(model: DialogueSystem) -> Iterator[tuple[str, AttentionReader]]:
     for module in model.modules():
-        if isinstance(module, TurnEncoder):
+        if isinstance(module, DialogueSystem):
+            yield from module.attention_readers().items()
+        elif isinstance(module, TurnEncoder):
             for modality, encoder in module.encoders.items():
-                if isinstance(encoder, TrainedEncoder):
+                if not isinstance(encoder, TrainedEncoder):
+                    continue
+                if type(encoder).attention_maps is not TrainedEncoder.attention_maps:
                     yield modality, encoder
 
 
 @torch.inference_mode()
-def _weights(encoder: TrainedEncoder, row: Array) -> NDArray[np.float32]:
-    device = next(encoder.parameters()).device
+def _map(
+    turn: Utterance, modality: str, reader: AttentionReader, pipeline: FeaturePipeline, row: Array, device: torch.device
+) -> AttentionMap:
     length = torch.tensor([len(row)])
-    [weights_HLL] = encoder.attention_maps(torch.from_numpy(row)[None].to(device), length.to(device), length)
-    found: NDArray[np.float32] = weights_HLL.float().cpu().numpy()
-    return found
+    [weights_HLL] = reader.attention_maps(torch.from_numpy(row)[None].to(device), length.to(device), length)
+    return AttentionMap(
+        utterance_id=turn.id,
+        modality=modality,
+        weights_HLL=weights_HLL.float().cpu().numpy(),
+        names=reader.attention_names or tuple(f"head {head}" for head in range(1, len(weights_HLL) + 1)),
+        step_seconds=_step_seconds(turn, pipeline, reader.attention_stride, len(row)),
+    )
 
 
-def _step_seconds(turn: Utterance, pipeline: FeaturePipeline, encoder: TrainedEncoder, n_frames: int) -> float | None:
+def _step_seconds(turn: Utterance, pipeline: FeaturePipeline, stride: int, n_frames: int) -> float | None:
     """The clip's length shared out among its frames: hops and paddings of all kinds of frames agree with it closely."""
     if not pipeline.hears or turn.audio is None:
         return None
-    return len(decode_turn(turn, _RATE_HZ)) / _RATE_HZ / n_frames * encoder.attention_stride
+    return len(decode_turn(turn, _RATE_HZ)) / _RATE_HZ / n_frames * stride

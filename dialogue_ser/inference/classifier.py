@@ -138,7 +138,7 @@ class DialogueClassifier:
             one map per utterance and modality that has one, in order.
 
         Raises:
-            ConfigError: no encoder of this model has an attention over frames or tokens.
+            ConfigError: nothing in this model has an attention over frames or tokens.
             DialogueSerError: as :meth:`predict`.
         """
         return attention_maps(self.model, self.pipelines, as_dialogues(dialogues), utterance_ids)

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
@@ -40,6 +40,30 @@ _PLAIN: Mapping[Any, tuple[Any, str]] = {
 TurnReader = Callable[[DialogueBatch], Tensor]
 """Takes the next turn, a batch of one dialogue of one turn whose ``speaker`` keeps its id over the dialogue, and gives
 its class log-probabilities ``[C]``: those that the whole dialogue would get at that turn."""
+
+
+@runtime_checkable
+class AttentionReader(Protocol):
+    """Shows what is looked at inside utterances of one modality; what is called so in a TrainedEncoder."""
+
+    @property
+    def attention_stride(self) -> int:
+        """Frames or tokens per step of a map."""
+        ...
+
+    @property
+    def attention_names(self) -> tuple[str, ...]:
+        """What the heads are called; empty = by their numbers."""
+        ...
+
+    def attention_maps(
+        self,
+        values_NL: Shaped[Tensor, "row length *feature"],
+        lengths_N: Int[Tensor, " row"],
+        host_lengths_N: Int[Tensor, " row"],
+    ) -> list[Float[Tensor, "head step seen"]]:
+        """One map of all heads per row."""
+        ...
 
 
 def check_options(model: str, config: object) -> None:
@@ -114,6 +138,10 @@ class DialogueSystem(nn.Module):
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
         """Log-probabilities of every turn."""
         raise NotImplementedError
+
+    def attention_readers(self) -> Mapping[str, AttentionReader]:
+        """Modality → what shows where inside an utterance the system looks, beside its ``TurnEncoder``'s encoders."""
+        return {}
 
     def stream(self) -> TurnReader:
         """A reader of one dialogue that is still going on; a causal system with steps of its own overrides it.

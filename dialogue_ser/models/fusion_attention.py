@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
@@ -112,7 +112,7 @@ class FusionAttentionSystem(DialogueSystem):
         self.head = nn.Linear(config.hidden_dim, n_classes)
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
-        """Log-probabilities of every turn; its attention looks at frames, not at turns, and is not shown here."""
+        """Log-probabilities of every turn; its attention looks at frames, which ``attention_readers`` shows."""
         is_real_M = batch.on_host(batch.is_real_turn).flatten()
         rows = is_real_M.nonzero()[:, 0]
         device = batch.features[self.query].device
@@ -135,6 +135,15 @@ class FusionAttentionSystem(DialogueSystem):
             return self(batch).log_probs_BTC[0, 0]  # type: ignore[no-any-return]
 
         return read
+
+    def attention_readers(self) -> dict[str, "FusionMaps"]:
+        """Of every modality that comes as frames: its self-attention and, of the one that asks, the fusion's heads."""
+        found = {}
+        for name, branch in self.branches.items():
+            encoder: Any = dict(self.encoders.items()).get(name)
+            if encoder is None or getattr(encoder, "gives_frames", False):
+                found[name] = FusionMaps(branch, encoder, self.fusion if name == self.query else None)
+        return found
 
     def _branch(self, name: str, dim: int) -> AttentiveGRU:
         config = self.config
@@ -163,6 +172,43 @@ class FusionAttentionSystem(DialogueSystem):
             values.flatten(0, 1).index_select(0, row_N)[:, :longest], lengths_N, host_lengths_N
         )
         return frames
+
+
+@dataclass(frozen=True)
+class FusionMaps:
+    """What frames of one modality look at, see :class:`~dialogue_ser.models.api.AttentionReader`.
+
+    Args:
+        branch: its self-attention.
+        encoder: gives the frames; None = they come as they are.
+        fusion: of the modality that asks, whose heads look at that modality too.
+    """
+
+    branch: AttentiveGRU
+    encoder: TrainedEncoder | None
+    fusion: FusionAttention | None
+    attention_stride = 1
+
+    @property
+    def attention_names(self) -> tuple[str, ...]:
+        """The branch's own attention first."""
+        n_heads = 0 if self.fusion is None else self.fusion.n_heads
+        return ("self-attention", *(f"fusion {head}" for head in range(1, n_heads + 1)))
+
+    def attention_maps(
+        self,
+        values_NL: Shaped[Tensor, "row length *feature"],
+        lengths_N: Int[Tensor, " row"],
+        host_lengths_N: Int[Tensor, " row"],
+    ) -> list[Float[Tensor, "head frame frame"]]:
+        """Weights ``[head, frame, frame]`` of each row; each frame's weights sum to 1."""
+        if self.encoder is not None:
+            values_NL = self.encoder.encode_frames(values_NL, lengths_N, host_lengths_N)
+        weights_NHLL = self.branch.weights(values_NL, lengths_N, host_lengths_N)[:, None]
+        if self.fusion is not None:
+            fused_NHLL = self.fusion.weights(self.branch(values_NL, lengths_N, host_lengths_N))
+            weights_NHLL = torch.cat([weights_NHLL, fused_NHLL], dim=1)
+        return [own[:, :n, :n] for own, n in zip(weights_NHLL, host_lengths_N.tolist(), strict=True)]
 
 
 class Dense(nn.Module):

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from dialogue_ser.nn.attention import masked_softmax
 from dialogue_ser.nn.attentive_gru import Frames
 from dialogue_ser.nn.grouped_attention import attend
 
@@ -56,6 +57,14 @@ class FusionAttention(nn.Module):
         mean_NHE = heads_NHLE.sum(2) / asked.lengths_N.clamp_min(1)[:, None, None]
         out_ND: Tensor = self.out(mean_NHE.flatten(1))
         return out_ND
+
+    def weights(self, query: Frames) -> Float[Tensor, "row head frame seen"]:
+        """The softmax above: which frames each frame that asks takes the answer of; 0 beyond a row's length."""
+        query_NHLD, key_NHLD = self._heads(self.query(query.x_NLD)), self._heads(self.key(query.x_NLD))
+        logits_NHLL = query_NHLD @ key_NHLD.mT * query_NHLD.shape[-1] ** -0.5
+        is_valid_NL = torch.arange(logits_NHLL.shape[-1], device=logits_NHLL.device) < query.lengths_N[:, None]
+        is_seen_N1LL = (is_valid_NL[:, :, None] & is_valid_NL[:, None])[:, None]
+        return masked_softmax(logits_NHLL, is_seen_N1LL.expand_as(logits_NHLL))
 
     def _heads(self, x_NLD: Tensor) -> Float[Tensor, "row head length key"]:
         return torch.unflatten(x_NLD, -1, (self.n_heads, -1)).transpose(1, 2)

@@ -65,9 +65,16 @@ def pipelines(dialogue: Dialogue) -> dict[str, FeaturePipeline]:
     }
 
 
+OPTIONS = {
+    "emotion-rnn": {"global_dim": 4, "party_dim": 4, "emotion_dim": 4, "hidden_dim": 4},
+    "utterance": {},
+    "fusion-attention": {"units": {"audio": 4, "text": 6}, "fusion_dim": 5, "hidden_dim": 4},
+}
+
+
 def _classifier(pipelines: dict[str, FeaturePipeline], model: str = "emotion-rnn") -> DialogueClassifier:
     torch.manual_seed(2)
-    options = {"global_dim": 4, "party_dim": 4, "emotion_dim": 4, "hidden_dim": 4} if model == "emotion-rnn" else {}
+    options = OPTIONS[model]
     inputs = {name: pipeline.spec for name, pipeline in pipelines.items()}
     return DialogueClassifier(build_model(model, options, inputs, 3), LABELS, pipelines)
 
@@ -84,6 +91,7 @@ def test_every_utterance_has_a_map_per_modality_that_it_has(dialogue, pipelines,
     ]
     for one in maps:
         np.testing.assert_allclose(one.weights_HLL.sum(-1), 1.0, atol=1e-6)
+        assert one.names == ("head 1", "head 2")
     assert [one.step_seconds for one in maps if one.modality == "audio"] == pytest.approx([0.2, 0.2], rel=0.15)
     assert [one.step_seconds for one in maps if one.modality == "text"] == [None] * 3
 
@@ -107,6 +115,36 @@ def test_of_an_ensemble_they_are_the_first_members(dialogue, pipelines):
     found, first, second = (some.attention_maps(dialogue)[2].weights_HLL for some in (both, one, other))
     np.testing.assert_array_equal(found, first)
     assert np.abs(first - second).max() > 1e-4
+
+
+def test_fusion_attention_shows_each_branchs_attention_and_the_heads_of_the_fusion(dialogue):
+    frozen = {
+        "audio": FeaturePipeline.build("audio", "mel-delta", MEL).fit([dialogue]),
+        "text": FeaturePipeline.build("text", "test-words", {}).fit([dialogue]),
+    }
+    classifier = _classifier(frozen, "fusion-attention")
+    maps = classifier.attention_maps(dialogue)
+    asking = ("self-attention", "fusion 1", "fusion 2")
+    assert [(one.utterance_id, one.modality, one.names, one.weights_HLL.shape) for one in maps] == [
+        ("new/u0", "audio", asking, (3, 7, 7)),
+        ("new/u0", "text", asking[:1], (1, 3, 3)),
+        ("new/u1", "audio", asking, (3, 13, 13)),
+        ("new/u1", "text", asking[:1], (1, 1, 1)),
+        ("new/u2", "text", asking[:1], (1, 2, 2)),
+    ]
+    for one in maps:
+        np.testing.assert_allclose(one.weights_HLL.sum(-1), 1.0, atol=1e-6)
+    assert maps[0].step_seconds == pytest.approx(0.1, rel=0.15)
+    model, length = classifier.model.eval(), torch.tensor([7])
+    row = torch.from_numpy(frozen["audio"].table([dialogue]).rows["new/u0"])[None]
+    expected = model.branches["audio"].weights(row, length, length)
+    np.testing.assert_array_equal(maps[0].weights_HLL[:1], expected.detach().numpy())
+
+
+def test_fusion_attention_over_one_modality_has_no_fusion_to_show(dialogue):
+    audio = {"audio": FeaturePipeline.build("audio", "mel-delta", MEL).fit([dialogue])}
+    maps = _classifier(audio, "fusion-attention").attention_maps(dialogue)
+    assert [(one.modality, one.names) for one in maps] == [("audio", ("self-attention",))] * 2
 
 
 def test_a_model_whose_encoders_have_none_says_so(dialogue):

@@ -223,6 +223,7 @@ def test_vectors_are_read_as_one_frame() -> None:
     same = _system()
     same.load_state_dict({name.replace("encoders.audio.", ""): v for name, v in system.state_dict().items()})
     torch.testing.assert_close(system(vectors).log_probs_BTC, same.eval()(framed).log_probs_BTC)
+    assert list(system.attention_readers()) == ["text"]  # one frame has nowhere else to look
 
 
 def test_a_trained_transformers_token_states_are_its_frames(tiny_text_model) -> None:
@@ -237,6 +238,11 @@ def test_a_trained_transformers_token_states_are_its_frames(tiny_text_model) -> 
     trained = system.encoders["text"].model.get_input_embeddings().weight.grad
     assert trained is not None
     assert trained[[7, 9]].abs().sum(1).gt(0).all()
+    [reader] = system.eval().attention_readers().values()
+    length = torch.tensor([4])
+    [map_1LL] = reader.attention_maps(ids["text"][0, 0][None, :4], length, length)
+    assert map_1LL.shape == (1, 4, 4)
+    torch.testing.assert_close(map_1LL.sum(-1), torch.ones(1, 4))
 
 
 def test_options_that_do_not_fit_are_refused_with_what_to_change() -> None:

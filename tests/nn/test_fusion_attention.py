@@ -75,3 +75,17 @@ def test_resampling_is_torchs_interpolation_of_each_row_alone(plain) -> None:
 def test_as_many_places_as_before_change_nothing(n) -> None:
     text = _frames([n], 3, 5)
     torch.testing.assert_close(resample(text.x_NLD, text.lengths_N, text.lengths_N, n)[0], text.x_NLD[0, :n])
+
+
+def test_its_weights_are_what_the_answers_are_read_with() -> None:
+    fusion, audio, text = _fusion([6]), _frames(AUDIO, 4, 1), _frames(TEXT, 6, 2)
+    weights = fusion.weights(audio).detach()
+    assert weights.shape == (4, 2, 10, 10)
+    for row, (n, own) in enumerate(zip(AUDIO, _rows(text), strict=True)):
+        maps = weights[row, :, :n, :n]
+        torch.testing.assert_close(maps.sum(-1), torch.ones(2, n, dtype=torch.float64))
+        assert float(weights[row].sum()) == pytest.approx(2 * n)  # nothing beyond the row
+        values = resample(fusion.values[0](own)[None], torch.tensor([len(own)]), torch.tensor([n]), n)[0]
+        heads = [one @ part for one, part in zip(maps, values.chunk(2, dim=1), strict=True)]
+        found = fusion(audio, [text])[row]
+        torch.testing.assert_close(found, fusion.out(torch.cat(heads, 1).mean(0)), rtol=0, atol=1e-12)
