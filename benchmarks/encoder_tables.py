@@ -92,6 +92,49 @@ def _nemo_speakers(folder: Path) -> str:
     )
 
 
+def nemo_networks(result: Result, folder: Path) -> str:
+    """Networks on nEMO, each beside the better SVM of its kind as benchmarks.nemo measured it."""
+    floors = best_floors(read_result(folder, "nemo.json"))
+    rows = []
+    for row in result["rows"]:
+        pooled, folds, interval = row["pooled"], row["fold_mean"]["ua"], row["intervals"]["ua"]
+        floor = floors[row["uses_unlabelled_test_recordings"]]
+        members = f", {row['members']} members" if row["members"] > 1 else ""
+        rows.append(
+            {
+                "system": f"{row['what']}{members}",
+                "unlabelled test recordings": "used" if row["uses_unlabelled_test_recordings"] else "no",
+                "UA": format_score(pooled["ua"], 3),
+                "95 % over speakers": format_interval(interval["low"], interval["high"]),
+                "against the better SVM": f"{pooled['ua'] - floor:+.3f}",
+                "WA": format_score(pooled["wa"], 3),
+                "UA, mean ± std of folds": format_mean_std(folds["mean"], folds["std"], digits=3),
+                "minutes": f"{row['seconds'] / 60:.1f}",
+            }
+        )
+    return (
+        f"{render_markdown(rows)}\n\nBetter SVM: {floors[False]:.3f}, with unlabelled test recordings "
+        f"{floors[True]:.3f}. {result['protocol'].capitalize()}; seed {result['rows'][0]['seed']}; one thread a run, "
+        f"{result['workers']} at a time, precision {result['precision']}. `{result['command']}`"
+    )
+
+
+def best_floors(result: Result) -> dict[bool, float]:
+    """Uses unlabelled test recordings → the best pooled UA of such a preset."""
+    best: dict[bool, float] = {}
+    for row in result["rows"]:
+        kind = row["uses_unlabelled_test_recordings"]
+        best[kind] = max(best.get(kind, 0.0), row["pooled"]["ua"])
+    return best
+
+
+@register_renderer("nemo-networks")
+def _nemo_networks(folder: Path) -> str:
+    if not (folder / "nemo-networks.json").is_file():
+        return "Not measured yet: `python -m benchmarks.nemo_networks --record`."
+    return nemo_networks(read_result(folder, "nemo-networks.json"), folder)
+
+
 def extraction_texts(result: Result) -> str:
     """MiniLM on MELD's texts, against the machine's matrix throughput, and where the time goes."""
     texts = result["texts"]

@@ -1,0 +1,151 @@
+"""nEMO, leave one speaker out: the audio networks of documents E1–E4 and tuned ones, beside openSMILE with an SVM.
+
+    python -m benchmarks.nemo_networks --record            # some hours on 2 cores, into benchmarks/results
+    python -m benchmarks.nemo_networks --rows conv-attention
+
+Resumable: finished rows are kept under ``--out``, an interrupted one goes on where it stopped. Products are computed in
+bf16 where the processor multiplies it by itself, which ``--precision`` overrides.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.finetuning import default_precision
+from benchmarks.meld import RESULTS
+
+NAME = "nemo-networks.json"
+#: Sentences are shared by all emotions, so whatever reads them alone must stay near chance (1/6).
+TEXT_LIMIT = 0.20
+KEPT = ("protocol", "system", "uses_unlabelled_test_recordings", "pooled", "intervals", "fold_mean", "dev", "speakers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One cross-validation.
+
+    Args:
+        key: its folder under ``--out``.
+        what: in words.
+        preset: of ``dialogue-ser crossval``.
+        flags: changes to it, as on the command line.
+        is_text: reads the transcript and no sound.
+    """
+
+    key: str
+    what: str
+    preset: str
+    flags: Mapping[str, str] = field(default_factory=dict)
+    is_text: bool = False
+
+
+def _both(key: str, what: str) -> tuple[Row, Row]:
+    """Frames normalised by train's statistics, and by the speaker's."""
+    by_speaker = {"features.audio.transforms": "[corpus-speaker-zscore]"}
+    return (
+        Row(key=key, what=what, preset=f"nemo-{key}"),
+        Row(key=f"{key}-speaker-norm", what=what, preset=f"nemo-{key}", flags=by_speaker),
+    )
+
+
+ROWS: tuple[Row, ...] = (
+    *_both("gru-attention", "E1: GRU and self-attention on MFCC-39"),
+    *_both("vgg", "E2: VGG on log-mel images"),
+    *_both("conv-attention", "E3: convolutions and self-attention on mel frames"),
+    *_both("alexnet", "E4: AlexNet on log-mel images of three channels"),
+    Row(key="compare-mlp", what="one hidden layer on ComParE functionals", preset="nemo-compare-mlp"),
+    Row(
+        key="compare-mlp-speaker-norm",
+        what="one hidden layer on ComParE functionals",
+        preset="nemo-compare-mlp-speaker-norm",
+    ),
+    Row(
+        key="text",
+        what="text alone: linear SVM on MiniLM",
+        preset="nemo-egemaps-svm",
+        flags={"features.audio": "null", "features.text.encoder": "minilm"},
+        is_text=True,
+    ),
+)
+
+
+def run(row: Row, out: Path, precision: str) -> dict[str, Any]:
+    """One row in a process of its own, unless it is finished; what its scores.json holds."""
+    folder = out / row.key
+    if not (folder / "scores.json").is_file():
+        training = {} if row.is_text else {"training.threads": "1", "training.precision": precision}
+        command = [sys.executable, "-m", "dialogue_ser.cli.main", "crossval", "--preset", row.preset]
+        command += [f"--{name}={value}" for name, value in {**row.flags, **training}.items()]
+        command += ["--out", str(folder)]
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with (folder.parent / f"{row.key}.log").open("a") as log:
+            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+            subprocess.run(command, check=True, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    scores: dict[str, Any] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    return scores
+
+
+def entry(row: Row, scores: Mapping[str, Any]) -> dict[str, Any]:
+    """What of one row is kept.
+
+    Raises:
+        ValueError: text alone tells emotions apart, so that something leaks.
+    """
+    if row.is_text and scores["pooled"]["ua"] > TEXT_LIMIT:
+        raise ValueError(f"{row.key}: pooled UA {scores['pooled']['ua']:.3f} of text alone is above {TEXT_LIMIT}")
+    config = scores["config"]
+    return {
+        "key": row.key,
+        "what": row.what,
+        "preset": row.preset,
+        "flags": dict(row.flags),
+        "features": config["features"],
+        "seed": config["seed"],
+        "members": config["training"]["ensemble"],
+        **{name: scores[name] for name in KEPT},
+        "folds": [{name: fold[name] for name in ("name", "ua", "wa", "n", "chosen")} for fold in scores["folds"]],
+        "seconds": sum(fold["seconds"] for fold in scores["folds"]),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the rows, write what they gave."""
+    keys = [row.key for row in ROWS]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="+", choices=keys, default=keys)
+    parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="processes, one thread each")
+    parser.add_argument("--precision", choices=("no", "bf16"), default=None)
+    parser.add_argument("--out", type=Path, default=Path("runs/nemo-networks"), help="where the runs lie")
+    parser.add_argument("--record", action="store_true", help=f"write benchmarks/results/{NAME}")
+    args = parser.parse_args(argv)
+    precision = args.precision or default_precision()
+    chosen = [row for row in ROWS if row.key in args.rows]
+    with ThreadPoolExecutor(args.workers) as pool:
+        every = list(pool.map(lambda row: run(row, args.out, precision), chosen))
+    result = {
+        "what": "nEMO (1,057 utterances, 9 speakers, 6 emotions): each speaker tested once, dev = the next in order",
+        "protocol": "epoch chosen on dev UA",
+        "precision": precision,
+        "workers": args.workers,
+        "command": f"python -m benchmarks.nemo_networks {' '.join(sys.argv[1:] if argv is None else argv)}".strip(),
+        "machine": every[0]["machine"],
+        "versions": every[0]["versions"],
+        "rows": [entry(row, scores) for row, scores in zip(chosen, every, strict=True)],
+    }
+    from benchmarks.encoder_tables import nemo_networks
+
+    target = (RESULTS if args.record else args.out) / NAME
+    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"{nemo_networks(result, RESULTS)}\nwritten: {target}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
