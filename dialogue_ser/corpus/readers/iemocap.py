@@ -31,6 +31,8 @@ def read_iemocap(
 ) -> Corpus:
     """Read ``Session1`` to ``Session5`` of the release, or those of them that are there.
 
+    A dialogue that has a transcript and no evaluation is left out and counted in the warnings.
+
     All turns are in the split ``all``, with ids such as ``all/Ses01F_impro01_F000``. Speakers are ``Ses01F``,
     ``Ses01M``, …: who speaks in the turn, not who wore the markers in its dialogue. Votes are those of the annotators;
     times are inside the dialogue, the sound is the turn's own file. Attributes: ``session`` (``1`` to ``5``),
@@ -58,7 +60,9 @@ def read_iemocap(
     found = _Found(label_map=IEMOCAP_MAPS[labels], view=view, ties=ties, encoding=encoding)
     dialogues: list[Dialogue] = []
     for session in _sessions(path):
-        for file in sorted((session / EVALUATIONS).glob("Ses*.txt")):
+        files = sorted((session / EVALUATIONS).glob("Ses*.txt"))
+        found.note_unevaluated(session, files)
+        for file in files:
             if scenario in ("mixed", _scenario(file.stem)):
                 turns = tuple(found.turns(session, file))
                 whole = [Dialogue(f"{SPLIT}/{file.stem}", turns)] if turns else []
@@ -91,10 +95,16 @@ class _Found:
     silent: list[str] = field(default_factory=list)
     untold: list[str] = field(default_factory=list)
     no_transcripts: list[str] = field(default_factory=list)
+    unevaluated: list[str] = field(default_factory=list)
     n_heard: int = 0
     n_soft: int = 0
     n_undecided: int = 0
     n_outside: int = 0
+
+    def note_unevaluated(self, session: Path, files: Sequence[Path]) -> None:
+        """Remember dialogues of a session that have a transcript and no evaluation: none of their turns is known."""
+        transcripts = {file.name for file in (session / TRANSCRIPTS).glob("Ses*.txt")}
+        self.unevaluated += sorted(transcripts - {file.name for file in files})
 
     def turns(self, session: Path, file: Path) -> Iterator[Utterance]:
         """The utterances of one dialogue that belong into the view, in the order they begin."""
@@ -167,6 +177,10 @@ class _Found:
             said.append(f"{self.n_undecided} turns have no majority and are {fate} (ties: {self.ties})")
         if self.n_outside:
             said.append(f"{self.n_outside} turns have a class outside {labels} and are {fate}")
+        if self.unevaluated:
+            said.append(
+                f"{len(self.unevaluated)} dialogues have no evaluation and are left out ({_some(self.unevaluated)})"
+            )
         if self.untold:
             said.append(f"{len(self.untold)} turns have no transcript ({_some(self.untold)})")
         if self.unknown_votes:
@@ -178,8 +192,8 @@ class _Found:
 
 def _sessions(path: str | Path | None) -> list[Path]:
     folder = find_data("iemocap") if path is None else Path(path)
-    sessions = [place for place in sorted(folder.glob("Session[1-5]")) if (place / EVALUATIONS).is_dir()]
-    if not sessions:
+    sessions = sorted(place for place in folder.glob("Session[1-5]") if place.is_dir())
+    if not any((place / EVALUATIONS).is_dir() for place in sessions):
         raise MissingDataError(
             f"{folder}: no Session1/{EVALUATIONS}; give the folder of IEMOCAP's sessions (--data.path). The corpus is "
             "licensed on request: https://sail.usc.edu/iemocap/"

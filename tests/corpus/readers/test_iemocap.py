@@ -205,6 +205,18 @@ def test_missing_transcripts_are_an_error_or_masked_and_missing_lines_a_warning(
     assert sum(turn.text is None for turn in turns_of(masked)) == 1 + 9
 
 
+def test_dialogues_and_sessions_without_evaluations_are_left_out_and_told(own, tree):
+    (own / "Session1/dialog/EmoEvaluation/Ses01M_script01_1.txt").unlink()
+    corpus = read(own)
+    assert {turn.attributes["scenario"] for turn in turns_of(corpus)} == {"improvised"}
+    assert "1 dialogues have no evaluation and are left out (Ses01M_script01_1.txt)" in corpus.warnings
+    shutil.copytree(tree / "Session2", own / "Session2")
+    shutil.rmtree(own / "Session2/dialog/EmoEvaluation")
+    corpus = read(own)
+    assert {turn.attributes["session"] for turn in turns_of(corpus)} == {"1"}
+    assert any(warning.startswith("3 dialogues have no evaluation and are left out") for warning in corpus.warnings)
+
+
 def test_every_bad_line_of_every_file_stands_in_one_error(own):
     folder = own / "Session1/dialog/EmoEvaluation"
     for dialogue, old, new in (
