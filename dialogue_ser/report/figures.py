@@ -179,8 +179,9 @@ def fold_dots(folds: Sequence[Mapping[str, Any]], pooled: float, chance: float, 
             pooled, color=palette["second"], linewidth=1.2, linestyle=(0, (4, 3)), label=f"pooled {pooled:.3f}"
         )
         axes.scatter([fold["dev"]["ua"] for fold in folds], y, s=26, facecolors="none", edgecolors=palette["soft"],
-                     zorder=3, label="dev, which chose")  # fmt: skip
-        axes.scatter([fold["ua"] for fold in folds], y, s=36, color=palette["accent"], zorder=4, label="test")
+                     zorder=3, clip_on=False, label="dev, which chose")  # fmt: skip
+        axes.scatter([fold["ua"] for fold in folds], y, s=36, color=palette["accent"], zorder=4, clip_on=False,
+                     label="test")  # fmt: skip
         axes.set_yticks(y, [str(fold["name"]) for fold in folds])
         axes.tick_params(axis="y", length=0, colors=palette["ink"])
         axes.set_xlim(0, 1)

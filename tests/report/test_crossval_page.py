@@ -95,6 +95,11 @@ def test_what_makes_scores_incomparable_is_said(done):
         "folds": same,
     }
     first, second, third, fourth = cautions({**scores, **changed})
+    rare = {**scores["folds"][1], "labels": {"test": {"anger": 7, "disgust": 0}}}
+    assert cautions({**scores, "folds": [scores["folds"][0], rare]}) == [
+        "In 1 of 2 folds a class has no test turn: it counts as never found, which lowers UA and macro scores there "
+        "and in the mean over folds."
+    ]
     assert "unlabelled recordings" in first
     assert "In 1 of 1 folds speakers of test are in train too" in second
     assert "cut 151 dialogues" in third
