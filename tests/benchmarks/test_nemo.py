@@ -8,8 +8,8 @@ from dialogue_ser.training.config_io import apply_overrides
 from dialogue_ser.training.presets import load_preset, preset_names
 
 
-def test_every_preset_of_nemo_has_a_figure_to_reach():
-    assert set(nemo.TARGETS) == {name for name in preset_names() if name.startswith("nemo-")}
+def test_every_svm_of_nemo_has_a_figure_to_reach():
+    assert set(nemo.TARGETS) == {name for name in preset_names() if name.startswith("nemo-") and "-svm" in name}
 
 
 def test_tables_show_what_a_cross_validation_gave(tmp_path, write_nemo):
