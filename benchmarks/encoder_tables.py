@@ -10,9 +10,10 @@ from dialogue_ser.report.tables import format_interval, format_mean_std, format_
 
 
 def finetuning(result: Result) -> str:
-    """MiniLM fine-tuned, each way."""
+    """Text encoders trained on MELD, each way."""
     rows = [
         {
+            "encoder": row["features"],
             "system": row["variant"],
             "test weighted F1": seeds_score(row, "test", "weighted_f1"),
             "accuracy": seeds_score(row, "test", "accuracy"),
