@@ -1,5 +1,6 @@
 """``dialogue-ser crossval``: every fold of a protocol fitted, chosen on dev and tested; scores, tables and a page."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,14 +80,19 @@ def finish(folder: Path, scores: Mapping[str, Any]) -> Path:
 
 def _crossval(request: TrainRequest) -> int:
     from dialogue_ser.evaluation.crossval import cross_validate  # imports torch and scikit-learn
+    from dialogue_ser.training.interrupt import Interrupted
 
     out = request.out or Path("runs") / request.config.name
-    with _bars() as (report_features, report_fold):
-        scores = cross_validate(request.config, out, report_features=report_features, report_fold=report_fold)
+    try:
+        with _bars() as (report_features, report_fold):
+            scores = cross_validate(request.config, out, report_features=report_features, report_fold=report_fold)
+    except (Interrupted, KeyboardInterrupt):  # a fold's own run says how it alone would be resumed
+        print(f"stopped: the same command with --out {out} goes on", file=sys.stderr)
+        raise
     report = finish(out, scores)
     for modality, one in scores["extraction"].items():
         stored = one["utterances"] - one["encoded"]
-        where = f", {stored} from the store" if stored else ""
+        where = f", {stored} were in the store or have none" if stored else ""
         memory = f"{one['peak_memory_bytes'] / 1e6:.0f} MB"
         if one["worker_memory_bytes"]:
             memory += f" and {one['worker_memory_bytes'] / 1e6:.0f} MB in workers"

@@ -1,5 +1,6 @@
 """Cross-validation: every fold of a protocol fitted, chosen on its dev part and tested; pooled and per-fold scores."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.evaluation.crossval_scores import crossval_scores, pooled_frame
 from dialogue_ser.evaluation.extraction import Extraction, Report, extract
 from dialogue_ser.evaluation.fold_protocols import Fold
-from dialogue_ser.evaluation.fold_run import FoldResult, pipelines, run_fold
+from dialogue_ser.evaluation.fold_run import FoldResult, estimator_settings, pipelines, run_fold
 from dialogue_ser.evaluation.folds import all_dialogues, folder_name, make_folds
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.metrics.averages import left_out_indices
@@ -49,10 +50,12 @@ def cross_validate(
         ``extraction``, ``seconds``, ``config``, ``versions`` and ``machine``.
 
     Raises:
-        ConfigError: unknown names, no features, or a directory that holds something else.
+        ConfigError: unknown names, no features, settings that an estimator would pass over, or a directory that holds
+            something else or cannot be made.
         CorpusError, MediaError, FeatureError, MissingDataError: data or features that cannot be had.
     """
     started = time.perf_counter()
+    _check_settings(config)
     _check_out(config, out)
     corpus, folds = _cut(config)
     store = store or FeatureStore()
@@ -79,9 +82,38 @@ def _cut(config: RunConfig) -> tuple[Corpus, tuple[Fold, ...]]:
     corpus = read_corpus(data.reader, data.path, data.labels, on_bad=data.on_bad, **data.options)
     folds = make_folds(config.crossval.protocol, all_dialogues(corpus), config.crossval.seed)
     left_out_indices(data.leave_out, corpus.label_set.labels)
+    return corpus, folds
+
+
+def _check_settings(config: RunConfig) -> None:
+    """Nothing that is asked for may be passed over: an estimator learns once, from the turns as they are.
+
+    Raises:
+        ConfigError: no modality, or settings of training beside an estimator: all of them.
+    """
     if not config.features:
         raise ConfigError("features: no modality; give at least one, e.g. --features.audio.encoder opensmile")
-    return corpus, folds
+    estimator, training = config.crossval.estimator, config.training
+    if estimator == "none":
+        return
+    estimator_settings(config)
+    asked: dict[str, tuple[object, object]] = {
+        f"features.{modality}.augment.copies": (feature.augment.copies, 0)
+        for modality, feature in config.features.items()
+    }
+    asked |= {
+        "training.balance": (training.balance, "none"),
+        "training.ensemble": (training.ensemble, 1),
+        "loss.soft_labels": (config.loss.soft_labels, False),
+    }
+    problems = [
+        f"{name}: {value} is for trained models, crossval.estimator {estimator} would not see it; drop it "
+        f"(--{name} {str(without).lower()}), or train in every fold (--crossval.estimator none)"
+        for name, (value, without) in asked.items()
+        if value != without
+    ]
+    if problems:
+        raise ConfigError(*problems)
 
 
 def _extract(
@@ -113,6 +145,10 @@ def _run_folds(
 
 
 def _check_out(config: RunConfig, out: Path) -> None:
+    place = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):  # else it would be found after hours of encoding
+        reason = "may not be written in" if place.is_dir() else "is no folder"
+        raise ConfigError(f"{out}: cannot be made, since {place} {reason}; choose another --out")
     if (out / "scores.json").exists():
         raise ConfigError(f"{out}: holds a finished run; choose another --out")
     if not (out / "config.yaml").is_file():

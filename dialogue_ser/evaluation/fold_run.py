@@ -63,7 +63,7 @@ def run_fold(
     """
     started = time.perf_counter()
     if config.crossval.estimator == "none":
-        frame, chosen = _train_fold(config, fold, folder)
+        frame, chosen = _train_fold(config, fold, folder, store)
     else:
         frame, chosen = _fit_fold(config, label_set, dialogues, fold, folder, store)
     return FoldResult(fold=fold, frame=frame, chosen=chosen, seconds=time.perf_counter() - started)
@@ -83,6 +83,21 @@ def pipelines(config: RunConfig, *, with_transforms: bool = True) -> dict[str, F
     }
 
 
+def estimator_settings(config: RunConfig) -> EstimatorSettings:
+    """Those of section ``crossval``, of a run that names an estimator.
+
+    Raises:
+        ConfigError: candidates for C that are none.
+    """
+    return EstimatorSettings(
+        name=cast(Any, config.crossval.estimator),
+        inverse_regularisation=config.crossval.inverse_regularisation,
+        class_weight=config.crossval.class_weight,
+        refit=config.crossval.refit,
+        seed=config.seed,
+    )
+
+
 def _fit_fold(
     config: RunConfig,
     label_set: LabelSet,
@@ -92,13 +107,7 @@ def _fit_fold(
     store: FeatureStore,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """An estimator: dev predicted by the model that dev judged, test by the refitted one."""
-    settings = EstimatorSettings(
-        name=cast(Any, config.crossval.estimator),
-        inverse_regularisation=config.crossval.inverse_regularisation,
-        class_weight=config.crossval.class_weight,
-        refit=config.crossval.refit,
-        seed=config.seed,
-    )
+    settings = estimator_settings(config)
     parts = {part: part_of(dialogues, getattr(fold, part)) for part in PARTS}
     fitted = fit_estimator(parts["train"], parts["dev"], label_set, lambda: pipelines(config), settings, store)
     fitted.classifier.save_pretrained(folder / "model")
@@ -131,7 +140,9 @@ def _frame(dialogues: Sequence[Dialogue], part: str, label_set: LabelSet, p_NC: 
     return prediction_rows(rows, label_set.labels, np.asarray(p_NC))
 
 
-def _train_fold(config: RunConfig, fold: Fold, folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _train_fold(
+    config: RunConfig, fold: Fold, folder: Path, store: FeatureStore
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """A dialogue model: a whole run, over a reader that cuts this fold."""
     data, crossval = config.data, config.crossval
     options = {
@@ -140,11 +151,16 @@ def _train_fold(config: RunConfig, fold: Fold, folder: Path) -> tuple[pd.DataFra
     }  # fmt: skip
     reader = "dialogue_ser.evaluation.folds:read_fold"
     own = replace(data, reader=reader, options=options, train="train", dev="dev")
+    begin_from = {
+        modality: str(Path(place) / "folds" / folder.name) for modality, place in config.training.begin_from.items()
+    }
+    training = replace(config.training, begin_from=begin_from)
     run = train(
-        replace(config, name=folder_name(fold.name), data=own),
+        replace(config, name=folder_name(fold.name), data=own, training=training),
         folder,
         resume=(folder / "config.yaml").is_file(),
         progress=False,
+        store=store,
     )
     frame = read_predictions(run.folder / "predictions.parquet").frame
     frame = frame[frame["split"].isin(SCORED)].copy()

@@ -44,7 +44,7 @@ class EstimatorSettings:
 
     Args:
         name: linear-svm (one against the rest, squared hinge) or logistic (multinomial), both with an L2 penalty.
-        inverse_regularisation: candidates for C; the best UA on dev wins, the smallest on a tie.
+        inverse_regularisation: positive candidates for C; the best UA on dev wins, the smallest on a tie.
         class_weight: balanced = inverse to the class's frequency in what is learnt from.
         refit: train = the model that dev judged is kept; train+dev = once C is chosen, transforms and weights are
             learnt again from both.
@@ -56,6 +56,11 @@ class EstimatorSettings:
     class_weight: ClassWeight = "balanced"
     refit: Refit = "train+dev"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        candidates = list(self.inverse_regularisation)
+        if min(candidates, default=0) <= 0:
+            raise ConfigError(f"inverse_regularisation {candidates}: give positive candidates for C, e.g. [0.01, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,13 +124,11 @@ def fit_estimator(
         store: where frozen features are kept.
 
     Raises:
-        ConfigError: no candidate for C, or an encoder that would have to be trained.
+        ConfigError: an encoder that would have to be trained.
         CorpusError: no labelled turn in train or dev, or a single class in train.
         MediaError, FeatureError: features that cannot be made.
     """
     settings = settings or EstimatorSettings()
-    if not settings.inverse_regularisation or min(settings.inverse_regularisation) <= 0:
-        raise ConfigError(f"inverse_regularisation {settings.inverse_regularisation}: give positive candidates for C")
     fitted = {modality: pipeline.fit(train, store) for modality, pipeline in pipelines().items()}
     system = _system(fitted, label_set)
     x_ND, gold_N = _labelled(system, fitted, train, label_set, "train", store)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dialogue_ser.errors import CheckpointError
+from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.models import resolve_options
@@ -59,6 +60,7 @@ def train(
     resume: bool = False,
     allow_mismatch: bool = False,
     progress: bool | None = None,
+    store: FeatureStore | None = None,
 ) -> Run:
     """Trains, chooses on dev, predicts every split and leaves a self-contained run directory.
 
@@ -68,6 +70,7 @@ def train(
         resume: continue the run in ``out`` from its newest whole checkpoint; a finished one is only loaded.
         allow_mismatch: resume although settings, data or versions differ.
         progress: show a progress bar; None = only on a terminal.
+        store: where frozen features are kept; None = the default one.
 
     Raises:
         ConfigError: settings that do not fit, or a directory that already holds a run.
@@ -87,7 +90,7 @@ def train(
     accelerator = make_accelerator(config.training)
     seed_everything(config.seed)
     with accelerator.main_process_first():  # the others find the features in the store
-        data = load_data(config)
+        data = load_data(config, store)
     manner = Manner(
         resume=resume, allow_mismatch=allow_mismatch, progress=progress, started=started, place=directory.folder
     )

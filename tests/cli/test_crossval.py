@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from dialogue_ser.training.interrupt import Interrupted
 from dialogue_ser.training.presets import load_preset, preset_names
 
 PRESETS = [name for name in preset_names() if name.startswith("nemo-")]
@@ -91,6 +92,18 @@ def test_what_cannot_work_is_told(nemo, cli, tmp_path, monkeypatch):
     assert "dialogue-ser crossval" in cli("train", "--preset", "nemo-egemaps-svm")[2]
     status, _, err = cli("crossval", "--preset", "nemo-egemaps-svm", "--crossval.estimator=linear-svn")
     assert (status, "did you mean 'linear-svm'" in err) == (2, True)
+
+
+@pytest.mark.parametrize(("stop", "expected"), [(KeyboardInterrupt(), 130), (Interrupted(15, "stopped"), 143)])
+def test_who_stops_it_is_told_how_it_goes_on(nemo, cli, tmp_path, monkeypatch, stop, expected):
+    def cross_validate(*_, **__):
+        raise stop
+
+    monkeypatch.setattr("dialogue_ser.evaluation.crossval.cross_validate", cross_validate)
+    out = tmp_path / "out"
+    status, _, err = cli("crossval", "--preset", "nemo-egemaps-svm", "--data.path", nemo, "--out", out)
+    assert status == expected
+    assert f"stopped: the same command with --out {out} goes on" in err
 
 
 def test_what_a_second_corpus_leaves_out_is_printed(nemo, cli, tmp_path, write_iemocap):

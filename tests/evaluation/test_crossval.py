@@ -143,6 +143,17 @@ def test_a_finished_or_foreign_directory_is_not_overwritten(done, nemo, tmp_path
         cross_validate(config_of(nemo), tmp_path)
 
 
+def test_a_directory_that_cannot_be_made_is_refused_before_anything_is_encoded(nemo, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    store = FeatureStore(tmp_path / "store")
+    with pytest.raises(ConfigError, match=r"cannot be made, since .*/file is no folder; choose another --out"):
+        cross_validate(config_of(nemo), tmp_path / "file" / "out", store=store)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(ConfigError, match="may not be written in"):
+        cross_validate(config_of(nemo), tmp_path / "new" / "out", store=store)
+    assert not (tmp_path / "store").exists()
+
+
 def test_an_unfinished_directory_is_gone_on_with_under_the_same_settings_only(done, nemo, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
@@ -157,6 +168,23 @@ def test_what_cannot_work_leaves_no_directory(nemo, tmp_path, monkeypatch):
     out = tmp_path / "out"
     with pytest.raises(ConfigError, match="unknown protocol 'loso'"):
         cross_validate(config_of(nemo, **{"crossval.protocol": "loso"}), out)
+    trained = {
+        "features.audio.augment": {"copies": 2, "stretch": [0.9, 1.1]},
+        "training.balance": "downsample",
+        "training.ensemble": 3,
+        "loss.soft_labels": True,
+    }
+    with pytest.raises(ConfigError) as caught:
+        cross_validate(config_of(nemo, **trained), out)
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "features.audio.augment.copies", *list(trained)[1:]
+    ]  # fmt: skip
+    assert caught.value.problems[0].endswith(
+        "crossval.estimator linear-svm would not see it; drop it (--features.audio.augment.copies 0), or train in "
+        "every fold (--crossval.estimator none)"
+    )
+    with pytest.raises(ConfigError, match=r"inverse_regularisation \[0.1, -1.0\]: give positive candidates for C"):
+        cross_validate(config_of(nemo, **{"crossval.inverse_regularisation": [0.1, -1.0]}), out)
     with pytest.raises(ConfigError, match="no modality"):
         cross_validate(replace(config_of(nemo), features={}), out)
     monkeypatch.setenv("DIALOGUE_SER_DATA", str(tmp_path / "nowhere"))
@@ -173,8 +201,12 @@ DIALOGUE_MODEL = {
 }
 
 
-def test_a_dialogue_model_is_trained_in_every_fold(nemo, tmp_path):
-    scores = cross_validate(config_of(nemo, **DIALOGUE_MODEL), tmp_path / "out")
+def test_a_dialogue_model_is_trained_in_every_fold_on_features_of_the_store_it_was_given(nemo, tmp_path, monkeypatch):
+    monkeypatch.setenv("DIALOGUE_SER_CACHE", str(tmp_path / "default"))
+    config = config_of(nemo, **DIALOGUE_MODEL)
+    scores = cross_validate(config, tmp_path / "out", store=FeatureStore(tmp_path / "given"))
+    assert list((tmp_path / "given").iterdir())
+    assert not (tmp_path / "default").exists()
     assert scores["system"] == "bigru"
     frame = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
     assert sorted(frame.loc[frame["split"] == "test", "utterance_id"])[0] == "all/AA0_anger_0"
@@ -195,6 +227,19 @@ def test_features_of_a_file_keyed_by_the_corpus_ids_serve_estimators_and_dialogu
     assert svm["pooled"] == cross_validate(config_of(nemo), tmp_path / "computed")["pooled"]
     model = cross_validate(config_of(nemo, **DIALOGUE_MODEL, **overrides), tmp_path / "model")
     assert model["pooled"] == cross_validate(config_of(nemo, **DIALOGUE_MODEL), tmp_path / "as-computed")["pooled"]
+
+
+@pytest.mark.parametrize("times", ["", "0 days 00:00:00,NaT,"])
+def test_a_database_in_audformat_is_cross_validated_like_the_corpus_it_was_made_of(done, nemo, tmp_path, times):
+    turns = [one.utterances[0] for one in read_corpus("nemo", nemo).split("all")]
+    rows = [f"{turn.audio.path.relative_to(nemo)},{times}{turn.speaker},{turn.label}" for turn in turns]
+    head = "file,start,end,speaker,emotion" if times else "file,speaker,emotion"
+    (tmp_path / "db.emotion.csv").write_text("\n".join([head, *rows]) + "\n")
+    options = {"fractions": {"all": 1.0}, "audio_root": str(nemo), "label_order": done[1]["labels"]}
+    table = {"data.reader": "table", "data.path": str(tmp_path / "db.emotion.csv"), "data.options": options}
+    scores = cross_validate(config_of(nemo, **table), tmp_path / "out")
+    assert scores["pooled"] == done[1]["pooled"]
+    assert [fold["name"] for fold in scores["folds"]] == SPEAKERS
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +270,7 @@ def test_the_protocols_of_the_documents_run_on_iemocap(tree, tmp_path, protocol,
     assert scores["cut_dialogues"] == 0
     assert scores["interval_over"] == ("folds" if folds > 1 else "dialogues")
     assert scores["pooled"]["wa"] > 0.5  # pitch tells the emotion
-    assert len(scores["published"]) == 26
+    assert len(scores["published"]) == 28
     same = {row["document"] for row in scores["published"] if row["same_conditions"]}
     assert same == {"4-class": {"E1", "E3"}, "5-class": {"E2"}, "10-class": {"E4"}}[labels]
     counts = [sum(fold["labels"]["test"].values()) for fold in scores["folds"]]
