@@ -5,6 +5,7 @@ import runpy
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -16,16 +17,21 @@ PAGE = Path(__file__).parents[2] / "docs" / "corpora.md"
 
 
 @pytest.fixture
-def blocks(tmp_path, monkeypatch, write_iemocap) -> dict[str, list[str]]:
+def blocks(tmp_path, monkeypatch, write_iemocap, iemocap_facts) -> dict[str, list[str]]:
     """Language → the page's blocks in it, in order; the data they speak of lie in the working folder."""
     found: dict[str, list[str]] = {}
     for language, block in re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL):
         found.setdefault(language, []).append(block)
     (tmp_path / "chat.csv").write_text(found["csv"][0])
-    for file in ("bios-db/audio/001.wav", "emodb/wav/03a01Fa.wav", "emodb/wav/03a01La.wav"):
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).touch()
+    (tmp_path / "emodb" / "wav").mkdir(parents=True)
+    for name in ("03a01Fa", "03a01La"):
+        (tmp_path / "emodb" / "wav" / f"{name}.wav").touch()
+    (tmp_path / "bios-db" / "audio").mkdir(parents=True)
+    for number in (1, 2, 3):
+        sound = np.concatenate([iemocap_facts.tone(code, number, 0, 1.5) for code in ("ang", "sad")])
+        iemocap_facts.write_wav(tmp_path / "bios-db" / "audio" / f"00{number}.wav", sound)
     (tmp_path / "bios-db" / "db.segments.csv").write_text(found["csv"][1])
+    (tmp_path / "bios-db.yaml").write_text(found["yaml"][1])
     write_iemocap(tmp_path / "IEMOCAP_full_release")
     monkeypatch.setenv("DIALOGUE_SER_DATA", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -52,15 +58,16 @@ def test_yaml_of_the_page_is_the_same_corpus(blocks):
 
 def test_segments_of_the_page_are_utterances(blocks):
     turns = [turn for (turn,) in read(blocks["yaml"][1]).split("all")]
-    assert [(turn.label, turn.start_seconds, turn.end_seconds) for turn in turns] == [
-        ("anger", 0.0, 1.5), ("sadness", 1.5, None)
-    ]  # fmt: skip
-    assert turns[0].attributes == {"session": "1"}
+    assert [(turn.speaker, turn.label, turn.start_seconds, turn.end_seconds) for turn in turns] == [
+        (speaker, label, *times)
+        for speaker in ("s01", "s02", "s03")
+        for label, times in (("anger", (0.0, 1.5)), ("sadness", (1.5, None)))
+    ]
 
 
-def test_commands_of_the_page_run(blocks, capsys):
+def test_commands_of_the_page_run(blocks, capsys, tmp_path):
     commands = [command for block in blocks["bash"] for command in block.splitlines()]
-    assert len(commands) == 4
+    assert len(commands) == 6
     said = []
     for command in commands:
         assert main(shlex.split(command)[1:]) == 0
@@ -68,4 +75,7 @@ def test_commands_of_the_page_run(blocks, capsys):
     assert "angry" in said[0]
     assert "ok: 6 turns in 2 splits" in said[1]
     assert "count as unlabelled" in said[2]
-    assert "iemocap · 4-class: happy, sad, neutral, anger" in said[3]
+    assert "anger" in said[3]
+    assert "leave-one-speaker-out" in said[4]
+    assert (tmp_path / "runs" / "bios-db" / "report.html").is_file()
+    assert "iemocap · 4-class: happy, sad, neutral, anger" in said[5]
