@@ -139,8 +139,10 @@ class FusionAttentionSystem(DialogueSystem):
     def attention_readers(self) -> dict[str, "FusionMaps"]:
         """Of every modality that comes as frames: its self-attention and, of the one that asks, the fusion's heads."""
         found = {}
-        for name, branch in self.branches.items():
-            encoder: Any = dict(self.encoders.items()).get(name)
+        branches: dict[str, Any] = dict(self.branches.items())
+        encoders: dict[str, Any] = dict(self.encoders.items())
+        for name, branch in branches.items():
+            encoder = encoders.get(name)
             if encoder is None or getattr(encoder, "gives_frames", False):
                 found[name] = FusionMaps(branch, encoder, self.fusion if name == self.query else None)
         return found

@@ -34,9 +34,10 @@ class LateFusion(DialogueSystem):
     Any number of modalities, one too. One that is absent adds nothing, its bias b_m included; a turn without any gets
     equal probabilities. No turn knows of another.
 
-    The document trains text and audio apart before it trains both; here all is trained at once, from each encoder's own
-    beginning, and every W_m begins as C times the identity (own choice). From random W_m the branches' classes mean
-    nothing to begin with: on MELD it never left the majority class, and from the plain identity it was slow.
+    The document trains text and audio apart, then both together: ``training.begin_from`` names the two runs, without it
+    all is trained at once, from each encoder's own beginning. Every W_m begins as C times the identity (own choice).
+    From random W_m the branches' classes mean nothing to begin with: trained at once on MELD it never left the majority
+    class, and from the plain identity it was slow.
 
     Args:
         config: options.
@@ -73,6 +74,22 @@ class LateFusion(DialogueSystem):
             sum_BTC = sum_BTC + self.weighings[name](p_BTC).masked_fill(is_absent_BT1, 0.0)
         assert isinstance(sum_BTC, Tensor)
         return Output(log_probabilities(sum_BTC), {})
+
+    def take_branch(self, modality: str, weights: Mapping[str, Tensor]) -> None:
+        """The encoder and the classes of one modality from a trained ``utterance`` system over it alone.
+
+        Raises:
+            RuntimeError: weights that are missing, too many or of another shape.
+        """
+        own = {name: value for name, value in self.state_dict().items() if modality in name.split(".")}
+        taken = {
+            f"heads.{modality}.{name.removeprefix('head.')}" if name.startswith("head.") else name: value
+            for name, value in weights.items()
+        }
+        own = {name: value for name, value in own.items() if not name.startswith("weighings.")}
+        if own.keys() != taken.keys():
+            raise RuntimeError(f"it lacks {sorted(own.keys() - taken)} and has {sorted(taken.keys() - own)}")
+        self.load_state_dict(taken, strict=False)
 
     def stream(self) -> TurnReader:
         """A reader of one dialogue, turn by turn; it keeps nothing of the earlier ones."""

@@ -15,6 +15,7 @@ _MOST_THREADS = 1024
 MOST_MEMBERS = 1000
 # Beyond it a step overflows float32; the optimizer refuses it in the middle of the run.
 _LARGEST_RATE = 1e6
+Sampling = Literal["shuffled", "bucketed"]
 
 
 def _check(section: str, config: object, least: Mapping[str, float], most: Mapping[str, float]) -> None:
@@ -47,8 +48,7 @@ class DataConfig:
         train: split(s) the model learns from.
         dev: split that chooses.
         on_bad: what to do with media that cannot be decoded: error, or mask the modality for that turn.
-        leave_out: classes that the score micro F1 leaves out (DailyDialog: its class without emotion); it is reported
-            where there are such, all other scores keep every class.
+        leave_out: classes that micro F1 leaves out (DailyDialog: that without emotion); other scores keep every class.
     """
 
     reader: str = "meld"
@@ -154,9 +154,6 @@ class OptimizerConfig:
             )
 
 
-Sampling = Literal["shuffled", "bucketed"]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingConfig:
     """How long, in what pieces, and when to stop.
@@ -167,11 +164,11 @@ class TrainingConfig:
         accumulate: batches per optimizer step.
         sampling: which dialogues meet in a batch: shuffled = any; bucketed = some of like length, for less padding and
             fewer steps of the recurrence. Either way every dialogue comes once an epoch.
+        begin_from: modality → run (or cross-validation) of ``utterance`` on it alone that ``late-fusion`` begins with.
         balance: none; or downsample = learn from as many turns of every class as the rarest one has, drawn by the seed.
-        ensemble: models that are trained, each with a seed (and, with ``balance``, a draw) of its own; their
-            probabilities are averaged. 1 = one model.
+        ensemble: models trained, each with a seed (and draw by ``balance``) of its own; probabilities are averaged.
         patience: epochs without a better dev score before stopping; 0 = never stop early.
-        select: dev score that chooses the checkpoint.
+        select: dev score that chooses the checkpoint; micro_f1 is that without ``data.leave_out``.
         ema_decay: exponential moving average of the weights per step, used for evaluation; 0 = off.
         checkpoint_every_steps: also checkpoint inside an epoch; 0 = at its end only.
         keep_checkpoints: newest ones kept beside the best.
@@ -185,10 +182,11 @@ class TrainingConfig:
     batch_size: int = 32
     accumulate: int = 1
     sampling: Sampling = "shuffled"
+    begin_from: dict[str, str] = field(default_factory=dict)
     balance: Literal["none", "downsample"] = "none"
     ensemble: int = 1
     patience: int = 0
-    select: Literal["weighted_f1", "macro_f1", "accuracy", "uar"] = "weighted_f1"
+    select: Literal["weighted_f1", "macro_f1", "accuracy", "uar", "micro_f1"] = "weighted_f1"
     ema_decay: float = 0.0
     checkpoint_every_steps: int = 0
     keep_checkpoints: int = 2
@@ -292,6 +290,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.seed < 0:  # numpy and torch have none below
             raise ConfigError(f"seed: found {self.seed}, expected at least 0")
+        if self.training.select == "micro_f1" and not self.data.leave_out:
+            raise ConfigError("training.select: micro_f1 of all classes is accuracy; name some in data.leave_out")
         parts = PurePath(self.name).parts
         if len(parts) != 1 or parts[0] in ("..", "/") or "/" in self.name or "\\" in self.name:
             raise ConfigError(

@@ -118,7 +118,7 @@ def _finish(
             "n_parameters": sum(summary["n_parameters"] for summary in summaries),
             "peak_memory_bytes": outputs.peak_memory_bytes(),
             "seconds": round(time.monotonic() - manner.started, 3),
-            "scores": scores_of(data.corpus, frame),
+            "scores": scores_of(data.corpus, frame, config.data.leave_out),
             "masked": data.masked,
             **{name: summaries[0][name] for name in ("balance",) if name in summaries[0]},  # one count for all
             "members": [{name: summary[name] for name in ("best_epoch", "scores")} for summary in summaries],

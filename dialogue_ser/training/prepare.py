@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 from accelerate import Accelerator
 
 from dialogue_ser.batch.collate import collate
@@ -17,11 +18,13 @@ from dialogue_ser.features.api import FeatureTable
 from dialogue_ser.features.augmentation import VariantPicker
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.inference.pipeline import FeaturePipeline
+from dialogue_ser.metrics.averages import left_out_indices, micro_f1
 from dialogue_ser.metrics.scores import METRICS, score
 from dialogue_ser.models import build_model
 from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.training.augmented import most_copies, refuse_augmentation_unheard, with_variants
 from dialogue_ser.training.balance import downsample
+from dialogue_ser.training.branches import begin_from_branches
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.interrupt import StopRequest
 from dialogue_ser.training.leakage import refuse_leaked_weights
@@ -88,6 +91,7 @@ def load_data(config: RunConfig, store: FeatureStore | None = None) -> Data:
     train = tuple(dialogue for name in data.train.split("+") for dialogue in corpus.split(name))
     dev = corpus.split(data.dev)
     _check_labelled(config, corpus.name, train, dev)
+    left_out_indices(data.leave_out, corpus.label_set.labels)
     refuse_leaked_weights(config, corpus.name)
     pipelines = {
         modality: FeaturePipeline.build(
@@ -133,13 +137,17 @@ def balanced(config: RunConfig, data: Data) -> Data:
 
 
 def build_system(config: RunConfig, data: Data) -> DialogueSystem:
-    """The configured system with random weights, drawn from torch's global generator.
+    """The configured system with random weights, drawn from torch's global generator, or those it is to begin with.
 
     Raises:
-        ConfigError: a model or option that does not exist, out of range, or too large for this machine.
+        ConfigError: a model or option that does not exist, out of range, or too large for this machine; branches to
+            begin from that do not fit.
+        CheckpointError: branches whose weights cannot be read.
     """
     inputs = {modality: table.spec for modality, table in data.tables.items()}
-    return build_model(config.model.name, config.model.options, inputs, len(data.corpus.label_set))
+    system = build_model(config.model.name, config.model.options, inputs, len(data.corpus.label_set))
+    begin_from_branches(system, config)
+    return system
 
 
 def make_batches(config: RunConfig, data: Data, accelerator: Accelerator) -> Batches:
@@ -180,7 +188,7 @@ def build_task(config: RunConfig, data: Data, learner: Learner, stop: StopReques
     """Train dialogues, their batches, and the evaluation on dev."""
     batches = make_batches(config, data, learner.accelerator)
     gold = gold_labels(data.dev)
-    labels = data.corpus.label_set.labels
+    labels, leave_out = data.corpus.label_set.labels, config.data.leave_out
 
     def evaluate() -> dict[str, Any] | None:
         with learner.evaluation_weights() as system:
@@ -189,12 +197,21 @@ def build_task(config: RunConfig, data: Data, learner: Learner, stop: StopReques
             )
         if predicted is None:
             return None
-        return {"dev_loss": predicted.loss, "dev": headline(gold, predicted.predicted_N.tolist(), labels)}
+        return {"dev_loss": predicted.loss, "dev": headline(gold, predicted.predicted_N.tolist(), labels, leave_out)}
 
     return Task(dialogues=data.train, batches=batches, evaluate=evaluate, seed=config.seed)
 
 
-def headline(gold: Sequence[str | None], predicted: Sequence[int], labels: Sequence[str]) -> dict[str, float]:
-    """The four scores that metrics.jsonl carries."""
+def headline(
+    gold: Sequence[str | None], predicted: Sequence[int], labels: Sequence[str], leave_out: Sequence[str] = ()
+) -> dict[str, float]:
+    """The four scores that metrics.jsonl carries, and micro F1 where classes are left out of it.
+
+    Raises:
+        ConfigError: classes to leave out that there are not.
+    """
     scores = score(gold, predicted, labels)
-    return {name: float(getattr(scores, name)) for name in METRICS}
+    found = {name: float(getattr(scores, name)) for name in METRICS}
+    if leave_out:
+        found["micro_f1"] = float(micro_f1(np.array(scores.confusion), left_out_indices(leave_out, labels)))
+    return found

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -102,14 +103,14 @@ def begin(config: RunConfig, directory: RunDirectory, data: Data, accelerator: A
         directory.write_environment(environment)
 
 
-def scores_of(corpus: Corpus, frame: pd.DataFrame) -> dict[str, dict[str, float]]:
+def scores_of(corpus: Corpus, frame: pd.DataFrame, leave_out: Sequence[str] = ()) -> dict[str, dict[str, float]]:
     """Split → headline scores of a table of predictions, for every split with gold labels."""
     scores = {}
     for split, dialogues in corpus.splits.items():
         gold = gold_labels(dialogues)
         if any(label is not None for label in gold):
             predicted = [corpus.label_set.index(label) for label in frame.loc[frame["split"] == split, "predicted"]]
-            scores[split] = headline(gold, predicted, corpus.label_set.labels)
+            scores[split] = headline(gold, predicted, corpus.label_set.labels, leave_out)
     return scores
 
 
@@ -195,7 +196,7 @@ def _finish(
             "n_parameters": outputs.n_parameters(learner),
             "peak_memory_bytes": outputs.peak_memory_bytes(),
             "seconds": round(time.monotonic() - started, 3),
-            "scores": scores_of(data.corpus, frame),
+            "scores": scores_of(data.corpus, frame, config.data.leave_out),
             "masked": data.masked,
             **({"balance": data.balance} if data.balance else {}),
         }

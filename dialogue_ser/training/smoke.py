@@ -51,7 +51,9 @@ def smoke_config(config: RunConfig, view: View, folder: Path) -> RunConfig:
         train="train",
         dev="dev",
     )
-    training = replace(config.training, epochs=1, batch_size=min(config.training.batch_size, 8), device="cpu")
+    training = replace(
+        config.training, begin_from={}, epochs=1, batch_size=min(config.training.batch_size, 8), device="cpu"
+    )
     features = {name: _small_feature(name, feature, folder) for name, feature in config.features.items()}
     return replace(config, name=f"smoke-{config.name}", data=data, features=features, training=training)
 
