@@ -50,7 +50,8 @@ class VGGConfig:
 class VGG(TrainedEncoder):
     """5 × (Conv 3×3 → max-pool 2 → LeakyReLU) → mean over time → 2 × (linear → LeakyReLU → dropout) (EQUATIONS.md E2).
 
-    The softmax head with its layer to the classes is the model's. Own choices: the sizes; 3×3 filters as VGG has them
+    The layer to the classes and the softmax are the model's; the preset counts it as the second of the document's two
+    linear layers and has one here (``linear_dims: [256]``). Own choices: the sizes; 3×3 filters as VGG has them
     (He et al.'s initial weights, because nothing normalises in between); the mean over time, which takes images of any
     length and keeps the bands apart; a pooling window that overhangs the image takes what there is. LeakyReLU rises, so
     it gives the same behind the pooling, for a quarter of the work.

@@ -144,8 +144,8 @@ def logmel3(
 ) -> AcousticFrames:
     """Log-mel frames (L, 384) as E4's image of three channels: log-mel, its Δ, its ΔΔ, 128 bands each.
 
-    The document says "3D spectrogram" and no more: the channels and all settings are own choice, the field's usual ones
-    for AlexNet on speech.
+    The document says "3D spectrogram" of mel-scaled spectrograms (its formula: of MFCC) and no more: the channels and
+    all settings are own choice, the field's usual ones for AlexNet on speech.
 
     Raises:
         ConfigError: a setting out of range.
