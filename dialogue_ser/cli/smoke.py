@@ -24,10 +24,10 @@ def reduced(request: TrainRequest, view: "View") -> TrainRequest:
 
     if request.resume:
         raise ConfigError("--smoke: begins a run of its own; leave --resume away")
-    networks = Path(tempfile.mkdtemp(prefix="dialogue-ser-smoke-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"dialogue-ser-smoke-{request.config.name}-"))
+    networks = folder / "networks"
     config = smoke_config(request.config, view, networks)
     if config.crossval.estimator == "none":
         small = load_data(smoke_config(request.config, "dialogues", networks))
         print(f"full size: {cost_of(request.config, small, view)}")
-    out = request.out or Path(tempfile.mkdtemp(prefix=f"{config.name}-"))
-    return replace(request, config=config, out=out)
+    return replace(request, config=config, out=request.out or folder / "run")
