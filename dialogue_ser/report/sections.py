@@ -106,8 +106,10 @@ def scores_section(run: RunFiles, scores: Mapping[str, Any], name: str) -> str:
 def curves_section(run: RunFiles, image: Picture) -> str:
     """Training curves with the chosen epoch."""
     best, summary = run.summary.get("best_epoch"), run.summary
-    metric = str(run.config.get("training", {}).get("select", "weighted_f1"))
-    caption = f"Epoch {best} was kept: the best dev {METRIC_NAMES.get(metric, metric)}." if best is not None else ""
+    training = run.config.get("training", {})
+    metric = str(training.get("select", "weighted_f1"))
+    reason = "the last" if training.get("keep") == "last" else f"the best dev {METRIC_NAMES.get(metric, metric)}"
+    caption = f"Epoch {best} was kept: {reason}." if best is not None else ""
     facts: list[tuple[str, object]] = [
         ("epochs", len(run.epochs)),
         ("training time", _duration(summary.get("seconds"))),

@@ -169,6 +169,8 @@ class TrainingConfig:
         ensemble: models trained, each with a seed (and draw by ``balance``) of its own; probabilities are averaged.
         patience: epochs without a better dev score before stopping; 0 = never stop early.
         select: dev score that chooses the checkpoint; micro_f1 is that without ``data.leave_out``.
+        keep: best = the run ends with the weights of the epoch with the best dev score; last = with those of the last
+            epoch, where dev is too small to tell epochs apart and ``epochs`` was settled before.
         ema_decay: exponential moving average of the weights per step, used for evaluation; 0 = off.
         checkpoint_every_steps: also checkpoint inside an epoch; 0 = at its end only.
         keep_checkpoints: newest ones kept beside the best.
@@ -187,6 +189,7 @@ class TrainingConfig:
     ensemble: int = 1
     patience: int = 0
     select: Literal["weighted_f1", "macro_f1", "accuracy", "uar", "micro_f1"] = "weighted_f1"
+    keep: Literal["best", "last"] = "best"
     ema_decay: float = 0.0
     checkpoint_every_steps: int = 0
     keep_checkpoints: int = 2
@@ -200,6 +203,11 @@ class TrainingConfig:
         from_one = ("epochs", "batch_size", "accumulate", "keep_checkpoints", "ensemble")
         least = dict.fromkeys(from_one, 1) | dict.fromkeys(counts, 0)
         _check("training", self, least, {"ema_decay": 1, "threads": _MOST_THREADS, "ensemble": MOST_MEMBERS})
+        if self.keep == "last" and self.patience:
+            raise ConfigError(
+                f"training.patience: found {self.patience}, expected 0 with training.keep last; the last epoch is kept "
+                "whatever dev says"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

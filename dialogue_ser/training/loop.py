@@ -60,7 +60,7 @@ def fit(
         row: dict[str, Any] = {"kind": "epoch", "epoch": state.epoch, "step": state.step}
         row["train_loss"] = state.loss_numerator / (state.loss_denominator or 1.0)
         row |= judged
-        row["is_best"] = state.offer(row["dev"][config.select])
+        row["is_best"] = state.offer(row["dev"][config.select], always=config.keep == "last")
         row["learning_rate"] = learner.optimizer.param_groups[0]["lr"]
         row["seconds"] = round(time.monotonic() - started, 3)
         state.epoch, state.step_in_epoch = state.epoch + 1, 0

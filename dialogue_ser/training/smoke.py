@@ -27,7 +27,7 @@ _LAYERS = 12  # of the networks that stand in, so that layers of base models can
 
 
 def smoke_config(config: RunConfig, view: View, folder: Path) -> RunConfig:
-    """The same run on a small part of the bundled sample, for one epoch, with tiny random networks.
+    """The same run on a small part of the bundled sample, one epoch and two members at most, with tiny networks.
 
     Encoder, model, loss and optimizer stay as they are, but for the sizes in SMALLER. ``precomputed`` features, which
     belong to a corpus, become openSMILE functionals (or, as text, those of a tiny network).
@@ -52,7 +52,12 @@ def smoke_config(config: RunConfig, view: View, folder: Path) -> RunConfig:
         dev="dev",
     )
     training = replace(
-        config.training, begin_from={}, epochs=1, batch_size=min(config.training.batch_size, 8), device="cpu"
+        config.training,
+        begin_from={},
+        epochs=1,
+        batch_size=min(config.training.batch_size, 8),
+        ensemble=min(config.training.ensemble, 2),
+        device="cpu",
     )
     features = {name: _small_feature(name, feature, folder) for name, feature in config.features.items()}
     return replace(config, name=f"smoke-{config.name}", data=data, features=features, training=training)

@@ -15,7 +15,7 @@ class TrainState:
         step: optimizer steps done since the start.
         loss_numerator: Σ of the loss's numerators in this epoch so far.
         loss_denominator: Σ of its denominators.
-        best_epoch: epoch with the best dev score; 0 = none yet.
+        best_epoch: epoch with the best dev score (the last, where that is kept); 0 = none yet.
         best_score: that score, or None.
         best_checkpoint: name of the checkpoint that holds those weights.
     """
@@ -34,9 +34,14 @@ class TrainState:
         """Finished epochs and steps, so that names sort in time: ``epoch-0002-step-00000064``."""
         return f"epoch-{self.epoch - 1:04d}-step-{self.step:08d}"
 
-    def offer(self, score: float) -> bool:
-        """Takes the dev score of the epoch under way; True if it is the best so far (a tie stays with the earlier)."""
-        if self.best_score is not None and score <= self.best_score:
+    def offer(self, score: float, *, always: bool = False) -> bool:
+        """Takes the dev score of the epoch under way; True if it is the best so far (a tie stays with the earlier).
+
+        Args:
+            score: on dev.
+            always: take it for the best whatever came before (``training.keep: last``).
+        """
+        if self.best_score is not None and score <= self.best_score and not always:
             return False
         self.best_score, self.best_epoch = score, self.epoch
         return True

@@ -1,6 +1,9 @@
 import signal
 from types import SimpleNamespace
 
+import pytest
+
+from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.callbacks import Callback
 from dialogue_ser.training.config import TrainingConfig
 from dialogue_ser.training.interrupt import StopRequest
@@ -78,6 +81,17 @@ def test_every_step_and_epoch_is_told_in_order_and_the_loss_is_one_division():
         ("end", 1),
     ]
     assert state.best_checkpoint == "epoch-0001-step-00000003"
+
+
+def test_the_last_epoch_can_be_kept_whatever_dev_says():
+    _, _, state = run([0.3, 0.2], config=TrainingConfig(epochs=2, select="uar", keep="last"))
+    assert (state.best_epoch, state.best_score) == (2, 0.2)
+    assert state.best_checkpoint == "epoch-0002-step-00000006"
+
+
+def test_patience_is_refused_where_the_last_epoch_is_kept():
+    with pytest.raises(ConfigError, match=r"training\.patience: found 3, expected 0"):
+        TrainingConfig(keep="last", patience=3)
 
 
 def test_a_run_goes_on_from_the_middle_of_an_epoch_with_the_sums_it_had():
