@@ -1,4 +1,7 @@
-"""Everything a run is decided by: one frozen, typed, YAML-able configuration."""
+"""Everything a run is decided by: one frozen, typed, YAML-able configuration.
+
+Long because every setting and its sentence stand in one place, which config.yaml and the flags mirror.
+"""
 
 import math
 from collections.abc import Mapping
