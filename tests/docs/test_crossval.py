@@ -3,11 +3,13 @@
 import dataclasses
 import inspect
 import re
+import shlex
 from pathlib import Path
 
 import yaml
 
 from dialogue_ser.cli.main import COMMANDS
+from dialogue_ser.cli.run_arguments import parse_train
 from dialogue_ser.corpus.label_maps import IEMOCAP_MAPS
 from dialogue_ser.corpus.readers import READERS, reader_function
 from dialogue_ser.corpus.readers.emodb import CLASSES
@@ -21,11 +23,21 @@ PAGE = (Path(__file__).parents[2] / "docs" / "crossval.md").read_text(encoding="
 
 def test_the_yaml_of_the_page_is_the_preset_of_the_page():
     shown, *others = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-    [command] = re.findall(r"^dialogue-ser (\w+) --preset ([\w-]+)", PAGE, re.MULTILINE)
+    command, *_ = re.findall(r"^dialogue-ser (\w+) --preset ([\w-]+)", PAGE, re.MULTILINE)
     assert command[0] in COMMANDS
     config = config_from_dict({**yaml.safe_load(shown), "name": command[1]})
     assert config_to_dict(config) == config_to_dict(load_preset(command[1]))
     assert [config_from_dict(yaml.safe_load(other)).crossval.protocol for other in others] == ["own-splits"]
+
+
+def test_every_command_of_the_page_can_be_given():
+    commands = [shlex.split(line, comments=True) for line in PAGE.splitlines() if line.startswith("dialogue-ser cross")]
+    given = [parse_train(words[2:], command="crossval").config for words in commands]
+    assert len(given) > 7
+    assert [config.features["audio"].transforms for config in given if config.name == "nemo-vgg"] == [
+        ("standardise",),
+        ("corpus-speaker-zscore",),
+    ]
 
 
 def test_two_corpora_are_joined_by_the_options_of_the_page():
