@@ -58,12 +58,12 @@ def _both(key: str, what: str) -> tuple[Row, Row]:
 ROWS: tuple[Row, ...] = (
     *_both("gru-attention", "E1: GRU and self-attention on MFCC-39"),
     *_both("vgg", "E2: VGG on log-mel images"),
-    *_both("conv-attention", "E3: convolutions and self-attention on mel frames"),
-    *_both("alexnet", "E4: AlexNet on log-mel images of three channels"),
-    Row(key="compare-mlp", what="one hidden layer on ComParE functionals", preset="nemo-compare-mlp"),
+    *_both("conv-attention", "E3: convolutions and self-attention on openSMILE descriptors"),
+    *_both("alexnet", "E4: AlexNet, a quarter as wide, on log-mel images of 3 channels"),
+    Row(key="compare-mlp", what="one hidden layer on ComParE functionals, augmented", preset="nemo-compare-mlp"),
     Row(
         key="compare-mlp-speaker-norm",
-        what="one hidden layer on ComParE functionals",
+        what="two hidden layers on ranks of ComParE functionals",
         preset="nemo-compare-mlp-speaker-norm",
     ),
     Row(
