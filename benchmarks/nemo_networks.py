@@ -59,7 +59,7 @@ ROWS: tuple[Row, ...] = (
     *_both("gru-attention", "E1: GRU and self-attention on MFCC-39"),
     *_both("vgg", "E2: VGG on log-mel images"),
     *_both("conv-attention", "E3: convolutions and self-attention on openSMILE descriptors"),
-    *_both("alexnet", "E4: AlexNet, a quarter as wide, on log-mel images of 3 channels"),
+    *_both("alexnet", "E4: AlexNet, an eighth as wide, on log-mel images of 3 channels"),
     Row(key="compare-mlp", what="one hidden layer on ComParE functionals, augmented", preset="nemo-compare-mlp"),
     Row(
         key="compare-mlp-speaker-norm",

@@ -20,7 +20,7 @@ def reduced(request: TrainRequest, view: "View") -> TrainRequest:
     """
     from dialogue_ser.training.cost import cost_of
     from dialogue_ser.training.prepare import load_data
-    from dialogue_ser.training.smoke import smoke_config
+    from dialogue_ser.training.smoke import smoke_config, without_augmentation
 
     if request.resume:
         raise ConfigError("--smoke: begins a run of its own; leave --resume away")
@@ -28,6 +28,6 @@ def reduced(request: TrainRequest, view: "View") -> TrainRequest:
     networks = folder / "networks"
     config = smoke_config(request.config, view, networks)
     if config.crossval.estimator == "none":
-        small = load_data(smoke_config(request.config, "dialogues", networks))
+        small = load_data(without_augmentation(smoke_config(request.config, "dialogues", networks)))
         print(f"full size: {cost_of(request.config, small, view)}")
     return replace(request, config=config, out=request.out or folder / "run")

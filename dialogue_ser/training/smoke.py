@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ View = Literal["dialogues", "utterances"]
 #: Dialogues of each split that are read; as one corpus of utterances their turns are dealt to three sessions.
 N_DIALOGUES: Mapping[str, int] = {"train": 10, "dev": 4, "test": 4}
 SESSIONS = ("1", "3", "5")  # as few as every protocol can do with; session-5 tests on that one
+_EVERY = 2  # every second turn is enough, as one corpus of utterances
 # Encoders that run a pretrained network: what stands in its place where it is not on this machine.
 _TEXT_NETWORKS, _SPEECH_NETWORKS = ("hf-text", "transformer"), ("hf-audio",)
 #: Options that make large encoders small.
@@ -63,10 +64,18 @@ def smoke_config(config: RunConfig, view: View, folder: Path) -> RunConfig:
     return replace(config, name=f"smoke-{config.name}", data=data, features=features, training=training)
 
 
-def read_smoke(path: str | Path | None, labels: str, view: View = "dialogues", on_bad: str = "error") -> Corpus:
-    """A reader: the first dialogues of each split of the sample, or their turns one by one.
+def without_augmentation(config: RunConfig) -> RunConfig:
+    """The same run on the originals alone."""
+    features = {
+        name: replace(feature, augment=replace(feature.augment, copies=0)) for name, feature in config.features.items()
+    }
+    return replace(config, features=features)
 
-    As ``utterances`` all turns are one-turn dialogues in the split ``all``, dealt in turn to three sessions of two
+
+def read_smoke(path: str | Path | None, labels: str, view: View = "dialogues", on_bad: str = "error") -> Corpus:
+    """A reader: the first dialogues of each split of the sample, or every second turn of them.
+
+    As ``utterances`` the turns are one-turn dialogues in the split ``all``, dealt in turn to three sessions of two
     speakers each (whoever spoke them), half of them improvised, as corpora of acted speech are laid out.
 
     Args:
@@ -79,7 +88,8 @@ def read_smoke(path: str | Path | None, labels: str, view: View = "dialogues", o
     splits = {name: whole.split(name)[:n] for name, n in N_DIALOGUES.items()}
     if view == "dialogues":
         return replace(whole, splits=splits)
-    turns = [_dealt(turn, i) for i, turn in enumerate(utterances([*chain(*splits.values())]))]
+    every = utterances([*chain(*splits.values())])
+    turns = [_dealt(turn, i) for i, turn in enumerate(islice(every, 0, None, _EVERY))]
     return replace(whole, splits={"all": tuple(Dialogue(turn.id, (turn,)) for turn in turns)})
 
 

@@ -21,6 +21,8 @@ def _no_data(monkeypatch, tmp_path, cache):
     monkeypatch.setenv("DIALOGUE_SER_DATA", str(tmp_path / "none"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for writer in ("page.write_report", "crossval_page.write_crossval_report"):  # they take longer than all the rest
+        monkeypatch.setattr(f"dialogue_ser.report.{writer}", lambda run: run / "report.html")
 
 
 @pytest.mark.parametrize("name", sorted(set(preset_names()) - set(CROSSVAL)))
