@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 SEEDS  ?= 1
 TABLES ?= main
+JOBS   ?= 2
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
@@ -27,8 +28,8 @@ quickstart: $(STAMP)  ## Train AudioTextMatching on the bundled sample and write
 	@if [ -f runs/quickstart/config.yaml ]; then set -- --resume runs/quickstart; else set -- --preset quickstart; fi; \
 	  echo "$(BIN)/dialogue-ser train $$*"; $(BIN)/dialogue-ser train "$$@"
 
-test: $(STAMP)  ## Run the test suite, doctests included
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+test: $(STAMP)  ## Run the test suite, doctests included, in JOBS=2 processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: $(STAMP)  ## Format, lint, types, import layers, rendered tables
 	$(BIN)/ruff format --check .
