@@ -101,6 +101,7 @@ def nemo_networks(result: Result, folder: Path) -> str:
         pooled, folds, interval = row["pooled"], row["fold_mean"]["ua"], row["intervals"]["ua"]
         floor = floors[row["uses_unlabelled_test_recordings"]]
         members = f", {row['members']} members" if row["members"] > 1 else ""
+        members += ", last epoch" if row["epoch"] == "last" else ""
         rows.append(
             {
                 "system": f"{row['what']}{members}",
@@ -115,8 +116,8 @@ def nemo_networks(result: Result, folder: Path) -> str:
         )
     return (
         f"{render_markdown(rows)}\n\nBetter SVM: {floors[False]:.3f}, with unlabelled test recordings "
-        f"{floors[True]:.3f}. {result['protocol'].capitalize()}; seed {result['rows'][0]['seed']}; one thread a run, "
-        f"{result['workers']} at a time, precision {result['precision']}. `{result['command']}`"
+        f"{floors[True]:.3f}. Epoch chosen on dev UA where not the last is kept; seed {result['rows'][0]['seed']}; one "
+        f"thread a run, {result['workers']} at a time, precision {result['precision']}. `{result['command']}`"
     )
 
 

@@ -109,6 +109,7 @@ def entry(row: Row, scores: Mapping[str, Any]) -> dict[str, Any]:
         "features": config["features"],
         "seed": config["seed"],
         "members": config["training"]["ensemble"],
+        "epoch": config["training"]["keep"],
         **{name: scores[name] for name in KEPT},
         "folds": [{name: fold[name] for name in ("name", "ua", "wa", "n", "chosen")} for fold in scores["folds"]],
         "seconds": sum(fold["seconds"] for fold in scores["folds"]),
@@ -131,7 +132,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         every = list(pool.map(lambda row: run(row, args.out, precision), chosen))
     result = {
         "what": "nEMO (1,057 utterances, 9 speakers, 6 emotions): each speaker tested once, dev = the next in order",
-        "protocol": "epoch chosen on dev UA",
         "precision": precision,
         "workers": args.workers,
         "command": f"python -m benchmarks.nemo_networks {' '.join(sys.argv[1:] if argv is None else argv)}".strip(),
