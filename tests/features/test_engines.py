@@ -135,6 +135,8 @@ def test_a_worker_that_dies_is_one_clear_error_and_what_was_finished_stays(tmp_p
 
 
 MAIN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the suite was started with
 from dialogue_ser.corpus.schema import Dialogue, Utterance
 from dialogue_ser.features.engines import ProcessPool
 from dialogue_ser.features.registry import build_encoder
