@@ -30,9 +30,12 @@ def finetuning(result: Result) -> str:
         if cross_fit["minutes"] is None
         else f" The cross-fitted vectors ({cross_fit['folds']} folds) took {cross_fit['minutes']:.0f} minutes."
     )
+    workers = sorted({row["workers"] for row in result["systems"]})
+    commands = dict.fromkeys(row["command"] for row in result["systems"])
     return (
         f"{render_markdown(rows)}\n\nMean ± std over seeds, epoch chosen on dev; one thread a run, "
-        f"{result['workers']} at a time, precision {result['precision']}.{made} `{result['command']}`"
+        f"{' or '.join(map(str, workers))} at a time, precision {result['precision']}.{made} "
+        f"{', '.join(f'`{command}`' for command in commands)}"
     )
 
 

@@ -143,22 +143,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     seeds = {system.key: range(1, min(args.seeds, MOST_SEEDS.get(system.key, args.seeds)) + 1) for system in chosen}
     for seed in range(1, args.seeds + 1):
         train_all([system for system in chosen if seed in seeds[system.key]], [seed], args.out, args.workers)
+    command = f"python -m benchmarks.finetuning {' '.join(sys.argv[1:] if argv is None else argv)}".strip()
+    rows = {
+        system.key: {
+            **summarise(system, seeds[system.key], args.out),
+            "seeds": list(seeds[system.key]),
+            "workers": args.workers,
+            "command": command,
+        }
+        for system in chosen
+    }
+    target = (RESULTS if args.record else args.out) / "finetuning.json"
+    earlier = json.loads(target.read_text(encoding="utf-8")) if args.record and target.is_file() else {}
     result = {
         "what": "MELD test, 7 emotions: text encoders trained with the model; epoch chosen on dev weighted F1",
         "protocol": "dev",
         "precision": precision,
-        "command": f"python -m benchmarks.finetuning {' '.join(sys.argv[1:] if argv is None else argv)}".strip(),
         "machine": {**machine(), "processor": platform.processor()},
         "versions": {package: version(package) for package in PACKAGES},
-        "workers": args.workers,
-        "cross_fit": {"folds": FOLDS, "preset": FINETUNED, "minutes": minutes},
-        "systems": [
-            {**summarise(system, seeds[system.key], args.out), "seeds": list(seeds[system.key])} for system in chosen
-        ],
+        "cross_fit": earlier.get("cross_fit")
+        if minutes is None and earlier
+        else {"folds": FOLDS, "preset": FINETUNED, "minutes": minutes},
+        # Rows that were not run this time stay as they were recorded.
+        "systems": sorted(
+            [*rows.values(), *(row for row in earlier.get("systems", ()) if row["key"] not in rows)],
+            key=lambda row: keys.index(row["key"]),
+        ),
     }
     from benchmarks.encoder_tables import finetuning
 
-    target = (RESULTS if args.record else args.out) / "finetuning.json"
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"{finetuning(result)}\nwritten: {target}\n{(time.monotonic() - started) / 60:.1f} minutes in all")
     return 0
