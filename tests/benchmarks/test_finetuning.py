@@ -47,6 +47,26 @@ def test_it_runs_from_training_to_the_table(finetuning, monkeypatch, tmp_path, c
     assert (out / "finetuned.parquet").stat().st_mtime_ns == written, "what is finished is not done again"
 
 
+def test_rows_that_are_not_run_again_stay_as_they_were_recorded(finetuning, monkeypatch, tmp_path):
+    monkeypatch.setattr(finetuning, "RESULTS", tmp_path)
+    for key in ("finetuned", "gru-attention"):
+        arguments = [
+            "--systems",
+            key,
+            "--precision",
+            "no",
+            "--workers",
+            "1",
+            "--out",
+            str(tmp_path / "runs"),
+            "--record",
+        ]
+        assert finetuning.main(arguments) == 0
+    rows = json.loads((tmp_path / "finetuning.json").read_text())["systems"]
+    assert [row["key"] for row in rows] == ["gru-attention", "finetuned"]  # in the table's order
+    assert ["--systems finetuned" in row["command"] for row in rows] == [False, True]
+
+
 def test_every_row_names_a_preset_and_its_precision(finetuning):
     from dialogue_ser.training.presets import preset_names
 
