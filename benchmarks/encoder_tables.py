@@ -31,10 +31,11 @@ def finetuning(result: Result) -> str:
         else f" The cross-fitted vectors ({cross_fit['folds']} folds) took {cross_fit['minutes']:.0f} minutes."
     )
     workers = sorted({row["workers"] for row in result["systems"]})
+    precisions = sorted({row["precision"] for row in result["systems"]})
     commands = dict.fromkeys(row["command"] for row in result["systems"])
     return (
         f"{render_markdown(rows)}\n\nMean ± std over seeds, epoch chosen on dev; one thread a run, "
-        f"{' or '.join(map(str, workers))} at a time, precision {result['precision']}.{made} "
+        f"{' or '.join(map(str, workers))} at a time, precision {' or '.join(precisions)}.{made} "
         f"{', '.join(f'`{command}`' for command in commands)}"
     )
 

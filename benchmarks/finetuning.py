@@ -143,14 +143,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     seeds = {system.key: range(1, min(args.seeds, MOST_SEEDS.get(system.key, args.seeds)) + 1) for system in chosen}
     for seed in range(1, args.seeds + 1):
         train_all([system for system in chosen if seed in seeds[system.key]], [seed], args.out, args.workers)
-    command = f"python -m benchmarks.finetuning {' '.join(sys.argv[1:] if argv is None else argv)}".strip()
+    made = {
+        "precision": precision,
+        "workers": args.workers,
+        "machine": {**machine(), "processor": platform.processor()},
+        "versions": {package: version(package) for package in PACKAGES},
+        "command": f"python -m benchmarks.finetuning {' '.join(sys.argv[1:] if argv is None else argv)}".strip(),
+    }
     rows = {
-        system.key: {
-            **summarise(system, seeds[system.key], args.out),
-            "seeds": list(seeds[system.key]),
-            "workers": args.workers,
-            "command": command,
-        }
+        system.key: {**summarise(system, seeds[system.key], args.out), "seeds": list(seeds[system.key]), **made}
         for system in chosen
     }
     target = (RESULTS if args.record else args.out) / "finetuning.json"
@@ -158,9 +159,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     result = {
         "what": "MELD test, 7 emotions: text encoders trained with the model; epoch chosen on dev weighted F1",
         "protocol": "dev",
-        "precision": precision,
-        "machine": {**machine(), "processor": platform.processor()},
-        "versions": {package: version(package) for package in PACKAGES},
         "cross_fit": earlier.get("cross_fit")
         if minutes is None and earlier
         else {"folds": FOLDS, "preset": FINETUNED, "minutes": minutes},

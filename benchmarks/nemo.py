@@ -21,6 +21,7 @@ TARGETS: Mapping[str, float] = {
     "nemo-egemaps-svm-speaker-norm": 0.570,
     "nemo-compare-svm-speaker-norm": 0.554,
 }
+CORPUS = "nEMO (1,057 utterances, 9 speakers, 6 emotions): each speaker tested once, dev = the next in order"
 KEPT = ("protocol", "system", "uses_unlabelled_test_recordings", "pooled", "intervals", "fold_mean", "dev", "speakers")
 
 
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         every = [run(preset, Path(folder) / preset, Path(folder) / "store") for preset in args.presets]
     result = {
-        "what": "nEMO (1,057 utterances, 9 speakers, 6 emotions): each speaker tested once, dev = the next in order",
+        "what": CORPUS,
         "protocol": "C chosen on dev UA from the stated grid, then transforms and weights learnt from train + dev",
         "command": f"python -m benchmarks.nemo {' '.join(sys.argv[1:] if argv is None else argv)}".strip(),
         "machine": every[0]["machine"],

@@ -20,11 +20,11 @@ from typing import Any
 
 from benchmarks.finetuning import default_precision
 from benchmarks.meld import RESULTS
+from benchmarks.nemo import CORPUS, KEPT
 
 NAME = "nemo-networks.json"
 #: Sentences are shared by all emotions, so whatever reads them alone must stay near chance (1/6).
 TEXT_LIMIT = 0.20
-KEPT = ("protocol", "system", "uses_unlabelled_test_recordings", "pooled", "intervals", "fold_mean", "dev", "speakers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ThreadPoolExecutor(args.workers) as pool:
         every = list(pool.map(lambda row: run(row, args.out, precision), chosen))
     result = {
-        "what": "nEMO (1,057 utterances, 9 speakers, 6 emotions): each speaker tested once, dev = the next in order",
+        "what": CORPUS,
         "precision": precision,
         "workers": args.workers,
         "command": f"python -m benchmarks.nemo_networks {' '.join(sys.argv[1:] if argv is None else argv)}".strip(),
