@@ -1,4 +1,4 @@
-"""What a corpus is: frozen utterances in dialogues, a label set, and splits as data."""
+"""What a corpus is: frozen utterances in dialogues, a label set or continuous dimensions, and splits as data."""
 
 import hashlib
 import json
@@ -38,6 +38,8 @@ class Utterance:
         audio: reference to the sound, or None.
         label: gold class, one of the corpus's LabelSet, or None where unlabelled.
         votes: annotators' counts per class, for soft labels, or None.
+        targets: gold value per dimension of the corpus, on the corpus's own scale, e.g. ``{"valence": 3.2, "arousal":
+            2.5}``; a dimension that was not annotated is missing.
         start_seconds: start inside the recording, as the corpus says, or None.
         end_seconds: end inside the recording, as the corpus says, or None.
         origin: where it was read (``train_sent_emo.csv row 214``), for error messages.
@@ -54,6 +56,7 @@ class Utterance:
     end_seconds: float | None = None
     origin: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+    targets: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +131,36 @@ class LabelSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """Dialogues by split, with the label set they are annotated in.
+    """Dialogues by split, with the classes or the continuous dimensions (or both) they are annotated in.
 
     Args:
         name: e.g. ``meld``.
-        label_set: the annotation that ``Utterance.label`` holds.
+        label_set: the annotation that ``Utterance.label`` holds; None = the corpus has no classes.
+        dimensions: what ``Utterance.targets`` may hold, in order, e.g. valence, arousal, dominance; empty = the corpus
+            has no continuous annotation.
         splits: dialogues per split, e.g. train, dev, test (names are free).
         licence: under which the corpus may be used, shown by ``dialogue-ser data describe``.
         warnings: what a reader noticed and kept (id gaps, odd times), one sentence each.
+
+    Raises:
+        CorpusError: neither classes nor dimensions, or a dimension without a name or named twice.
     """
 
     name: str
-    label_set: LabelSet
+    label_set: LabelSet | None = None
+    dimensions: tuple[str, ...] = ()
     splits: Mapping[str, tuple[Dialogue, ...]]
     licence: str = "unknown"
     warnings: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.label_set is None and not self.dimensions:
+            raise CorpusError(f"corpus {self.name}: has neither classes nor dimensions; give a label_set or dimensions")
+        if not all(dimension.strip() for dimension in self.dimensions):
+            raise CorpusError(f"corpus {self.name}: dimensions {self.dimensions}: one has no name; name each of them")
+        twice = sorted({dimension for dimension in self.dimensions if self.dimensions.count(dimension) > 1})
+        if twice:
+            raise CorpusError(f"corpus {self.name}: dimensions: {', '.join(twice)} stands there twice; name each once")
 
     def split(self, name: str) -> tuple[Dialogue, ...]:
         """Dialogues of one split.
@@ -156,12 +174,20 @@ class Corpus:
             raise CorpusError(f"corpus {self.name}: split {name!r} is empty; give it dialogues or choose another split")
         return self.splits[name]
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, with_targets: bool = False) -> str:
         """SHA-256 over every utterance of every split: the data version a run records.
 
         Audio counts by path name and span, not by content (the feature store checks contents).
+
+        Args:
+            with_targets: dimensions and targets count too, where there are some; runs that learn or score them ask for
+                this. Without it a corpus keeps its fingerprint when a reader starts to read targets.
         """
-        digest = hashlib.sha256(json.dumps([self.name, self.label_set.name, self.label_set.labels]).encode())
+        classes = (None, ()) if self.label_set is None else (self.label_set.name, self.label_set.labels)
+        head: list[object] = [self.name, *classes]
+        if with_targets and self.dimensions:
+            head.append(self.dimensions)
+        digest = hashlib.sha256(json.dumps(head).encode())
         for split in sorted(self.splits):
             for dialogue in self.splits[split]:
                 for turn in dialogue:
@@ -173,6 +199,8 @@ class Corpus:
                     ]  # fmt: skip
                     if turn.attributes:
                         row.append(sorted(turn.attributes.items()))
+                    if with_targets and turn.targets:
+                        row.append({"targets": sorted(turn.targets.items())})
                     digest.update(json.dumps(row).encode())
         return digest.hexdigest()
 

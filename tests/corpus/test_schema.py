@@ -63,6 +63,45 @@ def test_fingerprint_changes_with_anything_a_model_could_see(change):
     assert corpus(turn(**change)).fingerprint() != corpus(turn()).fingerprint()
 
 
+def test_fingerprint_is_what_runs_of_earlier_versions_recorded():
+    one = turn(votes={"joy": 2.0}, audio=AudioRef(Path("/x/a.wav"), 0.0, 1.5), attributes={"session": "1"})
+    recorded = corpus(one, turn(1, speaker="Joey", text=None, label=None))
+    before_targets = "114793b05e31dcbf8883cdf6837349ae6416835968fd5f2e8b7aa0d7e43e559d"
+    assert recorded.fingerprint() == recorded.fingerprint(with_targets=True) == before_targets
+
+
+def test_targets_and_dimensions_count_in_the_fingerprint_only_where_asked():
+    plain = corpus(turn())
+    annotated = [replace(plain, dimensions=("valence", "arousal"))]
+    for targets in ({"valence": 3.0}, {"valence": 3.5}, {"arousal": 3.0}):
+        dialogue = Dialogue("train/d", (turn(targets=targets),))
+        annotated.append(replace(annotated[0], splits={"train": (dialogue,), "dev": ()}))
+    assert {one.fingerprint() for one in (plain, *annotated)} == {plain.fingerprint()}
+    assert len({one.fingerprint(with_targets=True) for one in (plain, *annotated)}) == 5
+    reordered = replace(annotated[0], dimensions=("arousal", "valence"))
+    assert reordered.fingerprint(with_targets=True) != annotated[0].fingerprint(with_targets=True)
+
+
+def test_a_corpus_without_classes_has_a_fingerprint_of_its_own():
+    bare = replace(corpus(turn()), label_set=None, dimensions=("valence",))
+    assert bare.fingerprint() != corpus(turn()).fingerprint()
+    assert bare.fingerprint() != bare.fingerprint(with_targets=True)
+
+
+def test_a_corpus_has_classes_or_dimensions():
+    with pytest.raises(CorpusError, match="corpus own: has neither classes nor dimensions"):
+        Corpus(name="own", splits={})
+    assert Corpus(name="own", dimensions=("valence",), splits={}).label_set is None
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "said"), [(("valence", "valence"), "valence stands there twice"), (("valence", " "), "has no name")]
+)
+def test_dimensions_have_names_of_their_own(dimensions, said):
+    with pytest.raises(CorpusError, match=said):
+        Corpus(name="own", dimensions=dimensions, splits={})
+
+
 def test_fingerprint_ignores_where_the_audio_folder_lies():
     one, other = (corpus(turn(audio=AudioRef(Path(folder) / "a.wav", 0.0, 1.0))) for folder in ("/x", "/y"))
     assert one.fingerprint() == other.fingerprint()
