@@ -3,8 +3,8 @@
 Five sessions of two speakers (Ses01F, Ses01M, …, Ses05M), each with one improvised and one scripted dialogue of 14
 turns; session 5 has a second scripted one of two turns. As in the release, evaluations list a speaker's turns one after
 the other (not in time), turns overlap, annotators name several emotions, some turns have no majority (``xxx``),
-transcripts hold lines that are no turn, and the Mac that packed it left ``._`` files. What must come out of it is
-written by hand in the constants below.
+transcripts hold lines that are no turn, one turn lacks valence, arousal and dominance and one has them a little off the
+scale, and the Mac that packed it left ``._`` files. What must come out of it is written by hand in the constants below.
 """
 
 import wave
@@ -67,6 +67,15 @@ SCRIPTED = (
 )
 SCRIPTED_5 = (("M000", "dis", ("Disgust;",)), ("F000", "oth", ("Other;", "Other;", "Neutral;")))
 
+#: Annotators' mean valence, arousal and dominance of an emotion; turns differ by thirds, as means of three do.
+RATINGS = {
+    "ang": (1.6667, 4.0, 4.0), "hap": (4.0, 3.3333, 3.0), "exc": (4.3333, 4.0, 3.3333), "neu": (3.0, 2.3333, 2.6667),
+    "sad": (2.0, 2.0, 2.0), "fru": (2.0, 3.0, 3.0), "sur": (3.3333, 3.6667, 2.6667), "fea": (2.0, 3.6667, 2.0),
+    "dis": (2.0, 3.0, 3.3333), "oth": (3.0, 3.0, 3.0), "xxx": (2.6667, 3.0, 2.6667),
+}  # fmt: skip
+#: What stands behind a turn's emotion instead: nothing at all, and means that no three numbers from 1 to 5 have.
+ODD_RATINGS = {"Ses05M_script01_1b_M000": "", "Ses05M_script01_1b_F000": "[5.5000, 0.5000, 3.0000]"}
+
 _PITCH_HZ = {
     "ang": 400, "hap": 560, "exc": 590, "neu": 200, "sad": 110, "fru": 320, "sur": 700, "fea": 800, "dis": 260,
     "oth": 230, "xxx": 160,
@@ -117,7 +126,7 @@ def _write_dialogue(
     for place, (turn, code, votes) in sorted(enumerate(turns), key=lambda item: item[1][0]):
         start, end = turn_seconds(place)
         evaluations += [
-            f"[{start:.4f} - {end:.4f}]\t{names[turn]}\t{code}\t[2.5000, 3.0000, 2.5000]",
+            f"[{start:.4f} - {end:.4f}]\t{names[turn]}\t{code}\t{_ratings(names[turn], code, place)}",
             *_lines(votes),
             "",
         ]
@@ -125,6 +134,15 @@ def _write_dialogue(
     transcript[2:2] = ["M: [BREATHING]", f"{dialogue}_FXX0 [000.0000-000.5000]: (laughs)", ""]
     (session / "dialog" / "EmoEvaluation" / f"{dialogue}.txt").write_text("\n".join(evaluations))
     (session / "dialog" / "transcriptions" / f"{dialogue}.txt").write_text("\n".join(transcript) + "\n")
+
+
+def ratings(code: str, place: int) -> tuple[float, ...]:
+    """Valence, arousal and dominance of a turn of this emotion at a place of its dialogue, as the file has them."""
+    return tuple(round(value + (place % 3 - 1) / 3, 4) for value in RATINGS[code])
+
+
+def _ratings(name: str, code: str, place: int) -> str:
+    return ODD_RATINGS.get(name, f"[{', '.join(f'{value:.4f}' for value in ratings(code, place))}]")
 
 
 def _lines(votes: tuple[str, ...]) -> Iterator[str]:

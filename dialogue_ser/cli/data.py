@@ -10,7 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from dialogue_ser.cli.tables import show
-from dialogue_ser.corpus.counts import SplitCounts, count_split, histogram, spread
+from dialogue_ser.corpus.counts import SplitCounts, ValueSpread, count_split, histogram, spread
 from dialogue_ser.corpus.download import download
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus, utterances
@@ -28,7 +28,7 @@ def data_describe(
     options: dict[str, Any] | None = None,
     on_bad: str = "error",
 ) -> int:
-    """Print what a corpus holds: splits, labels, speakers, dialogue and text lengths, audio, warnings.
+    """Print what a corpus holds: splits, labels, targets, speakers, dialogue and text lengths, audio, warnings.
 
     Args:
         reader: meld, sample, table, …
@@ -46,7 +46,8 @@ def data_describe(
     corpus = read_corpus(reader, path, labels, on_bad=on_bad, **(options or {}))
     counts = {split: count_split(dialogues) for split, dialogues in corpus.splits.items()}
     _head(corpus)
-    for table in (_splits(counts), _labels(corpus, counts), _speakers(counts), *_lengths(counts)):
+    annotation = [*_labels(corpus, counts), *_targets(corpus, counts)]
+    for table in (_splits(corpus, counts), *annotation, _speakers(counts), *_lengths(counts)):
         show(table)
     _warnings(corpus.warnings)
     return 0
@@ -94,7 +95,7 @@ def data_download(name: str, folder: str | None = None, base_url: str | None = N
     """Fetch a public corpus: licence shown, checksum checked, resumed after an interruption.
 
     Args:
-        name: meld (the CSVs), meld-clips or meld-clips-hub (10 GB of video clips).
+        name: emobank, meld (the CSVs), meld-clips or meld-clips-hub (10 GB of video clips).
         folder: that holds corpora; left out: DIALOGUE_SER_DATA or data/.
         base_url: a mirror with the same files.
 
@@ -113,9 +114,13 @@ def _print(text: str) -> None:
 
 
 def _head(corpus: Corpus) -> None:
-    classes = ", ".join(corpus.label_set)
-    _print(f"{corpus.name} · {corpus.label_set.name}: {classes}")
+    if corpus.label_set is not None:
+        _print(f"{corpus.name} · {corpus.label_set.name}: {', '.join(corpus.label_set)}")
+    if corpus.dimensions:
+        _print(f"{corpus.name} · dimensions: {', '.join(corpus.dimensions)}")
     _print(f"licence: {corpus.licence}\nfingerprint: {corpus.fingerprint()}")
+    if corpus.dimensions:
+        _print(f"fingerprint with targets: {corpus.fingerprint(with_targets=True)}")
 
 
 def _table(title: str, first: str, splits: Iterable[str]) -> Table:
@@ -126,13 +131,14 @@ def _table(title: str, first: str, splits: Iterable[str]) -> Table:
     return table
 
 
-def _splits(counts: Mapping[str, SplitCounts]) -> Table:
+def _splits(corpus: Corpus, counts: Mapping[str, SplitCounts]) -> Table:
     table = _table("Splits", "", counts)
     known = set(counts["train"].speakers) if "train" in counts else set()
     lines: dict[str, list[str]] = {
         "dialogues": [str(count.dialogues) for count in counts.values()],
         "utterances": [str(count.turns) for count in counts.values()],
         "labelled": [str(sum(count.labels.values())) for count in counts.values()],
+        "with targets": [str(count.with_targets) for count in counts.values()],
         "speakers": [str(len(count.speakers)) for count in counts.values()],
         "speakers never in train": [str(len(set(count.speakers) - known)) for count in counts.values()],
         "most speakers in a dialogue": [str(count.most_speakers) for count in counts.values()],
@@ -143,19 +149,37 @@ def _splits(counts: Mapping[str, SplitCounts]) -> Table:
         "turns with text": [_share(count.with_text, count.turns) for count in counts.values()],
         "turns with audio": [_share(count.with_audio, count.turns) for count in counts.values()],
     }
-    if not known:
-        del lines["speakers never in train"]
+    left_out = {"labelled": corpus.label_set is None, "with targets": not corpus.dimensions}
+    left_out |= {"speakers never in train": not known}
+    lines = {name: cells for name, cells in lines.items() if not left_out.get(name)}
     for name, cells in lines.items():
         table.add_row(name, *cells)
     return table
 
 
-def _labels(corpus: Corpus, counts: Mapping[str, SplitCounts]) -> Table:
+def _labels(corpus: Corpus, counts: Mapping[str, SplitCounts]) -> Iterable[Table]:
+    if corpus.label_set is None:
+        return
     table = _table(f"Labels ({escape(corpus.label_set.name)})", "", counts)
     for label in corpus.label_set:
         cells = (_share(count.labels.get(label, 0), sum(count.labels.values())) for count in counts.values())
         table.add_row(escape(label), *cells)
-    return table
+    yield table
+
+
+def _targets(corpus: Corpus, counts: Mapping[str, SplitCounts]) -> Iterable[Table]:
+    if not corpus.dimensions:
+        return
+    table = _table("Targets: mean ± standard deviation (min to max), turns", "", counts)
+    for dimension in corpus.dimensions:
+        table.add_row(escape(dimension), *(_spread_cell(count.targets.get(dimension)) for count in counts.values()))
+    yield table
+
+
+def _spread_cell(spread: ValueSpread | None) -> str:
+    if spread is None:
+        return "–"
+    return f"{spread.mean:.3f} ± {spread.std:.3f} ({spread.smallest:g} to {spread.largest:g}), {spread.n}"
 
 
 def _speakers(counts: Mapping[str, SplitCounts]) -> Table:

@@ -20,6 +20,8 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "end": ("end", "end_seconds"),
     "votes": (),
     "attributes": (),
+    # Never by name: a column that is called valence may be anything, and a target is what a model is trained for.
+    "targets": (),
 }
 
 
@@ -32,12 +34,19 @@ class Columns:
         dialogue: columns whose values together name the dialogue; () = no dialogue column.
         votes: class → column with its count.
         attributes: name of an attribute → its column.
+        targets: dimension → its column.
     """
 
     single: Mapping[str, str]
     dialogue: tuple[str, ...]
     votes: Mapping[str, str]
     attributes: Mapping[str, str]
+    targets: Mapping[str, str]
+
+    @property
+    def has_classes(self) -> bool:
+        """Does a column say which class a turn has?"""
+        return "label" in self.single or bool(self.votes)
 
     def get(self, row: Row, role: str) -> str:
         """The row's cell for a role, "" where no column has it."""
@@ -56,7 +65,8 @@ def resolve_columns(table: Rows, columns: Mapping[str, Any] | None) -> Columns:
         table: the file's records.
         columns: role → column; ``dialogue`` may be a list of columns; ``votes`` is {class: column} or the prefix that
             the count columns share, e.g. ``votes_``; ``attributes`` is {name: column}, or a list of columns that keep
-            their names. None = usual names only. A role mapped to null has no column.
+            their names, and so is ``targets`` by dimension, in order. None = usual names only: these three have none.
+            A role mapped to null has no column.
 
     Raises:
         ConfigError: unknown role.
@@ -70,7 +80,7 @@ def resolve_columns(table: Rows, columns: Mapping[str, Any] | None) -> Columns:
     single = {
         role: str(name)
         for role, name in stated.items()
-        if name is not None and role not in ("votes", "dialogue", "attributes")
+        if name is not None and role not in ("votes", "dialogue", "attributes", "targets")
     }
     for role, names in USUAL_NAMES.items():
         found = [lower[name] for name in names if name in lower and lower[name] not in single.values()]
@@ -78,9 +88,9 @@ def resolve_columns(table: Rows, columns: Mapping[str, Any] | None) -> Columns:
             single[role] = found[0]
     dialogue = _dialogue_columns(stated, lower)
     votes = _vote_columns(table, stated.get("votes"))
-    attributes = _attribute_columns(stated.get("attributes"))
-    table.require([*single.values(), *dialogue, *votes.values(), *attributes.values()])
-    return Columns(single, dialogue, votes, attributes)
+    attributes, targets = (_named_columns(stated.get(role)) for role in ("attributes", "targets"))
+    table.require([*single.values(), *dialogue, *votes.values(), *attributes.values(), *targets.values()])
+    return Columns(single, dialogue, votes, attributes, targets)
 
 
 def _dialogue_columns(stated: Mapping[str, Any], lower: Mapping[str, str]) -> tuple[str, ...]:
@@ -105,7 +115,8 @@ def _vote_columns(table: Rows, stated: Any) -> dict[str, str]:
     return found
 
 
-def _attribute_columns(stated: Any) -> dict[str, str]:
+def _named_columns(stated: Any) -> dict[str, str]:
+    """Name → column; columns of a list keep their names."""
     if isinstance(stated, Mapping):
         return {str(name): str(column) for name, column in stated.items()}
     columns = [stated] if isinstance(stated, str) else stated or []
@@ -113,5 +124,10 @@ def _attribute_columns(stated: Any) -> dict[str, str]:
 
 
 def usual_names(roles: Sequence[str]) -> str:
-    """Sentence for a missing role, e.g. ``columns text or audio``."""
-    return " or ".join(f"{role} ({', '.join(USUAL_NAMES[role])})" for role in roles)
+    """What a missing role's column could be called.
+
+    >>> usual_names(["label", "targets"])
+    'label (label, emotion) or targets'
+    """
+    named = {role: ", ".join(USUAL_NAMES[role]) for role in roles}
+    return " or ".join(f"{role} ({names})" if names else role for role, names in named.items())

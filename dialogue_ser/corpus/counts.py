@@ -3,9 +3,37 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median, pstdev
 
 from dialogue_ser.corpus.schema import Dialogue, utterances
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueSpread:
+    """How the values of one dimension are spread over a split.
+
+    Args:
+        n: turns that have a value.
+        mean: of them, on the corpus's own scale.
+        std: standard deviation around that mean (divided by n).
+        smallest: value.
+        largest: value.
+
+    >>> found = ValueSpread.of([1.0, 3.0])
+    >>> found.n, found.mean, found.std, found.smallest, found.largest
+    (2, 2.0, 1.0, 1.0, 3.0)
+    """
+
+    n: int
+    mean: float
+    std: float
+    smallest: float
+    largest: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "ValueSpread":
+        """The spread of some values (not empty)."""
+        return cls(n=len(values), mean=fmean(values), std=pstdev(values), smallest=min(values), largest=max(values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +44,8 @@ class SplitCounts:
         dialogues: number of dialogues.
         turns: number of utterances.
         labels: class → turns; unlabelled turns are missing here.
+        targets: dimension → spread of its values; a dimension without any is missing here.
+        with_targets: turns with at least one value.
         speakers: speaker → turns, most frequent first.
         dialogue_turns: turns per dialogue, ascending.
         longest: id of the longest dialogue.
@@ -28,6 +58,8 @@ class SplitCounts:
     dialogues: int
     turns: int
     labels: Mapping[str, int]
+    targets: Mapping[str, ValueSpread]
+    with_targets: int
     speakers: Mapping[str, int]
     dialogue_turns: tuple[int, ...]
     longest: str
@@ -41,11 +73,17 @@ def count_split(dialogues: Sequence[Dialogue]) -> SplitCounts:
     """Count one split (not empty)."""
     turns = list(utterances(dialogues))
     speakers = Counter(turn.speaker for turn in turns)
+    values: dict[str, list[float]] = {}
+    for turn in turns:
+        for name, value in turn.targets.items():
+            values.setdefault(name, []).append(value)
     words = sorted(len(turn.text.split()) for turn in turns if turn.text)
     return SplitCounts(
         dialogues=len(dialogues),
         turns=len(turns),
         labels=Counter(turn.label for turn in turns if turn.label is not None),
+        targets={name: ValueSpread.of(found) for name, found in values.items()},
+        with_targets=sum(bool(turn.targets) for turn in turns),
         speakers=dict(sorted(speakers.items(), key=lambda item: (-item[1], item[0]))),
         dialogue_turns=tuple(sorted(map(len, dialogues))),
         longest=max(dialogues, key=len).id,

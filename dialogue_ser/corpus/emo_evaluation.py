@@ -1,10 +1,12 @@
 """Files of IEMOCAP's release: evaluations (who was heard to feel what, and when) and transcripts of a dialogue."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dialogue_ser.corpus.schema import VAD
 from dialogue_ser.errors import CorpusError, unknown_name
 
 #: Emotion as an evaluation's first line spells it → class; ``xxx`` is no majority.
@@ -23,6 +25,9 @@ WORDS: Mapping[str, str] = {
 _TURN = re.compile(r"(?P<dialogue>Ses\d\d[FM]_\w+)_(?P<speaker>[FM])(?P<number>\w+)")
 _NUMBER = r"\s*(-?\d+(?:\.\d*)?)\s*"
 _SUMMARY = re.compile(rf"\[{_NUMBER}-{_NUMBER}\]\s*(\S+)\s+(\S+)")
+_RATING = r"\s*([^\s,\]]*)\s*"
+_RATINGS = re.compile(rf"\[{_RATING},{_RATING},{_RATING}\]")
+_NO_RATINGS = ("", "nan")
 _VOTE = re.compile(r"C-E\w*:([^(]*)")
 _TRANSCRIPT = re.compile(r"(\S+)\s*\[[^\]]*\]\s*:?(.*)")
 
@@ -39,6 +44,8 @@ class Evaluation:
         majority: class of the release, or None where it states that there is none.
         choices: the classes each annotator named. Actors' votes on themselves (C-F1, C-M1) are not among them, as they
             do not count for the majority.
+        ratings: the annotators' mean valence, arousal (the release says activation) and dominance, as the summary line
+            states them; one that is blank or ``nan`` there is missing here. Their scale is not checked.
         origin: file and line.
     """
 
@@ -48,6 +55,7 @@ class Evaluation:
     end_seconds: float
     majority: str | None
     choices: tuple[tuple[str, ...], ...]
+    ratings: Mapping[str, float]
     origin: str
 
 
@@ -105,6 +113,10 @@ def _turn(
     if code not in CODES:
         problems.append(f"{origin} ({name}): {unknown_name('emotion', code, CODES)}; correct the line")
         return None
+    ratings = _ratings(line[match.end() :])
+    if ratings is None:
+        problems.append(f"{origin} ({name}): {line[match.end() :].strip()!r} is no [V, A, D]; write three numbers")
+        return None
     return Evaluation(
         turn=name,
         speaker=turn["speaker"],
@@ -112,8 +124,27 @@ def _turn(
         end_seconds=float(end),
         majority=CODES[code],
         choices=tuple(filter(None, choices)),
+        ratings=ratings,
         origin=origin,
     )
+
+
+def _ratings(text: str) -> dict[str, float] | None:
+    """``[2.5000, 3.0000, 2.5000]`` by dimension, nothing where the line ends before it; None = something else.
+
+    >>> _ratings(" [2.5000, nan, 2.5000]"), _ratings(""), _ratings("[2.5, 3.0]")
+    ({'valence': 2.5, 'dominance': 2.5}, {}, None)
+    """
+    if not text.strip():
+        return {}
+    match = _RATINGS.fullmatch(text.strip())
+    if match is None:
+        return None
+    try:
+        values = {name: float(cell) for name, cell in zip(VAD, match.groups(), strict=True) if cell not in _NO_RATINGS}
+    except ValueError:
+        return None
+    return values if all(map(math.isfinite, values.values())) else None
 
 
 def _choice(text: str, origin: str, unknown_votes: list[str]) -> tuple[str, ...]:

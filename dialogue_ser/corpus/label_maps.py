@@ -76,21 +76,25 @@ IEMOCAP_MAPS: Mapping[str, LabelMap] = {
 
 
 def stated_map(
-    label_set: LabelSet, label_map: Mapping[str, str | None] | None = None, label_order: Sequence[str] | None = None
+    label_set: LabelSet | None,
+    label_map: Mapping[str, str | None] | None = None,
+    label_order: Sequence[str] | None = None,
 ) -> LabelMap:
     """The map a user states with ``data.options.label_map`` and ``data.options.label_order``.
 
     Args:
-        label_set: of the corpus as its reader gives it.
+        label_set: of the corpus as its reader gives it; None = it has no classes.
         label_map: class → class, null = unlabelled; classes that are not named stay.
         label_order: the classes that result, in order; None = in the order of the corpus's own.
 
     Raises:
-        ConfigError: a class the corpus does not have, or one that label_order forgets.
+        ConfigError: a corpus without classes, a class it does not have, or one that label_order forgets.
 
     >>> stated_map(LabelSet("emotion", ("joy", "calm", "fear")), {"calm": "joy", "fear": None}).classes
     ('joy',)
     """
+    if label_set is None:
+        raise ConfigError("label_map and label_order: the corpus has no classes, only dimensions; leave both out")
     merge = {str(label): None if to is None else str(to) for label, to in (label_map or {}).items()}
     problems = [
         f"label_map: {unknown_name(f'{label_set.name} label', label, label_set)}"
@@ -116,7 +120,8 @@ def relabel(corpus: Corpus, name: str, label_map: LabelMap) -> Corpus:
     """The corpus in another label set; votes are mapped and added up like labels.
 
     A turn whose class has no counterpart is unlabelled and loses its votes; it stays as context. A dialogue that had
-    labels and keeps none (of single utterances: that utterance) is left out. Both are counted in the warnings.
+    labels and keeps none (of single utterances: that utterance) is left out, whatever its targets. Both are counted in
+    the warnings. Targets and dimensions stay as they are.
 
     Args:
         corpus: as its reader gives it.

@@ -9,6 +9,9 @@ from pathlib import Path
 from dialogue_ser.errors import CorpusError, unknown_name
 from dialogue_ser.media.effects import Effects
 
+#: The dimensions of emotion that several corpora are annotated in, in their usual order: valence, arousal, dominance.
+VAD = ("valence", "arousal", "dominance")
+
 
 @dataclass(frozen=True, slots=True)
 class AudioRef:
@@ -200,7 +203,7 @@ class Corpus:
                     if turn.attributes:
                         row.append(sorted(turn.attributes.items()))
                     if with_targets and turn.targets:
-                        row.append({"targets": sorted(turn.targets.items())})
+                        row.append({"targets": sorted((name, float(value)) for name, value in turn.targets.items())})
                     digest.update(json.dumps(row).encode())
         return digest.hexdigest()
 

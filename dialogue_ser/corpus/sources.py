@@ -45,6 +45,20 @@ class Source:
 _MELD_LICENCE = "GPL-3.0, https://github.com/declare-lab/MELD; cite Poria et al., ACL 2019"
 
 SOURCES: Mapping[str, Source] = {
+    "emobank": Source(
+        folder="emobank",
+        base_url="https://raw.githubusercontent.com/JULIELab/EmoBank/6d272ffd01ea31ee8f528c012431dc16f2a5f589/corpus/",
+        files=(
+            SourceFile(
+                url="emobank.csv",
+                name="emobank.csv",
+                sha256="1ade4a4a453e880c0f39d0536d2b355e8a716e0cf88236c64cdb4d438cf9605b",
+            ),
+        ),
+        licence="CC BY-SA 4.0, https://github.com/JULIELab/EmoBank; cite Buechel & Hahn, EACL 2017",
+        size="1.3 MB",
+        afterwards="dialogue-ser data describe --reader emobank",
+    ),
     "meld": Source(
         folder="meld",
         base_url="https://raw.githubusercontent.com/declare-lab/MELD/master/data/MELD/",

@@ -56,15 +56,15 @@ class TurnOptions:
     one_dialogue: str | None = None
 
 
-def require_roles(table: Rows, columns: Columns, need_label: bool) -> None:
-    """Check that the table says something, and labels it where it must.
+def require_roles(table: Rows, columns: Columns, need_annotation: bool) -> None:
+    """Check that the table says something, and annotates it where it must.
 
     Raises:
-        CorpusError: neither a text nor an audio column, or no label where one is needed.
+        CorpusError: neither a text nor an audio column, or neither a label nor targets where one is needed.
     """
     wanted: list[tuple[str, ...]] = [] if {"text", "audio"} & set(columns.single) else [("text", "audio")]
-    if need_label and "label" not in columns.single and not columns.votes:
-        wanted.append(("label",))
+    if need_annotation and not columns.has_classes and not columns.targets:
+        wanted.append(("label", "targets"))
     if wanted:
         found = ", ".join(table.columns)
         raise CorpusError(
@@ -89,6 +89,7 @@ def read_turns(
         try:
             span = _span(row, columns)
             votes = _votes(row, columns, options)
+            targets = _targets(row, columns)
         except ValueError as error:
             problems.append(f"{row.origin}: {error}")
             continue
@@ -109,6 +110,7 @@ def read_turns(
             end_seconds=span[1],
             origin=row.origin,
             attributes=_attributes(row, columns),
+            targets=targets,
         )
         turns.append(
             Turn(
@@ -158,17 +160,38 @@ def _votes(row: Row, columns: Columns, options: TurnOptions) -> dict[str, float]
     """Counts per class after the label map, or None where nobody voted."""
     votes: dict[str, float] = {}
     for name, column in columns.votes.items():
-        text = row.values[column].strip().replace(",", ".")
-        try:
-            count = float(text or 0)
-        except ValueError as error:
-            raise ValueError(f"{column}: {text!r} is no number of votes") from error
-        if not math.isfinite(count) or count < 0:
+        count = _decimal(row.values[column], empty=0.0)
+        if count is None or count < 0:
+            text = row.values[column].strip()
             raise ValueError(f"{column}: {text!r} is no number of votes; write 0 or more")
         label = options.label_map.get(name, name)
         if label and count:
             votes[label] = votes.get(label, 0.0) + count
     return votes or None
+
+
+def _targets(row: Row, columns: Columns) -> dict[str, float]:
+    """Value per dimension; an empty cell was not annotated."""
+    written = {name: (column, row.values[column].strip()) for name, column in columns.targets.items()}
+    values = {name: _decimal(text) for name, (_, text) in written.items() if text}
+    bad = [f"{column}: {text!r}" for name, (column, text) in written.items() if text and values[name] is None]
+    if bad:
+        is_are = "is no number" if len(bad) == 1 else "are no numbers"
+        raise ValueError(f"{', '.join(bad)} {is_are}; write a decimal such as 3.2, or nothing where none was annotated")
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _decimal(text: str, empty: float | None = None) -> float | None:
+    """A finite number that may be written with a comma, or None where the text is none.
+
+    >>> _decimal(" 3,25 "), _decimal("1e-2"), _decimal("nan"), _decimal("", empty=0.0)
+    (3.25, 0.01, None, 0.0)
+    """
+    try:
+        value = float(text.strip().replace(",", ".")) if text.strip() else empty
+    except ValueError:
+        return None
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _majority(votes: Mapping[str, float]) -> str | None:

@@ -2,11 +2,10 @@
 
 import math
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
+from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.errors import CorpusError, unknown_name
 
 _NUMBERED = re.compile(r"(.*?)(\d+)")
@@ -18,8 +17,9 @@ def validate(corpus: Corpus) -> Corpus:
     """Check a corpus and add to its warnings what is odd but usable.
 
     Errors: an empty split, a duplicate utterance or dialogue id, an id that does not begin with its split, a label or
-    vote outside the label set, a turn without a speaker, senseless votes or times. Warnings: gaps in numbered ids,
-    turns with neither text nor audio, zero-length or very long spans, splits without any label.
+    vote outside the label set, a target outside the dimensions or without a finite value, a turn without a speaker,
+    senseless votes or times. Warnings: gaps in numbered ids, turns with neither text nor audio, zero-length or very
+    long spans, splits without any label or without any value of a dimension.
 
     Returns:
         The same corpus with the warnings added.
@@ -86,19 +86,11 @@ def _wrong_prefixes(corpus: Corpus) -> Iterator[str]:
 
 
 def _turn_problems(corpus: Corpus, turn: Utterance) -> Iterator[str]:
-    where, labels = _where(turn), corpus.label_set.labels
+    where = _where(turn)
     if not turn.speaker.strip():
         yield f"{where}: has no speaker; name one, or map no speaker column so that all turns share one"
-    if turn.label is not None and turn.label not in labels:
-        problem = unknown_name(f"{corpus.label_set.name} label", turn.label, labels)
-        yield f"{where}: {problem}; correct it or map it (--data.options.label_map)"
-    if turn.votes is not None:
-        for name in turn.votes:
-            if name not in labels:
-                yield f"{where}: votes: {unknown_name(f'{corpus.label_set.name} label', name, labels)}"
-        counts = list(turn.votes.values())
-        if not all(math.isfinite(count) and count >= 0 for count in counts) or sum(counts) <= 0:
-            yield f"{where}: votes {dict(turn.votes)} must be finite, not negative, and not all zero"
+    yield from (f"{where}: {problem}" for problem in _label_problems(corpus.label_set, turn))
+    yield from (f"{where}: {problem}" for problem in _target_problems(corpus.dimensions, turn))
     spans = [("times", turn.start_seconds, turn.end_seconds)]
     if turn.audio is not None:
         spans.append(("audio span", turn.audio.start_seconds, turn.audio.end_seconds))
@@ -107,6 +99,42 @@ def _turn_problems(corpus: Corpus, turn: Utterance) -> Iterator[str]:
             yield f"{where}: {name} {start}–{end} s; seconds must be numbers from 0 upwards"
         elif start is not None and end is not None and end < start:
             yield f"{where}: {name} {start}–{end} s; the end lies before the start: correct one of them"
+
+
+def _label_problems(label_set: LabelSet | None, turn: Utterance) -> Iterator[str]:
+    if label_set is None:
+        if turn.label is not None or turn.votes is not None:
+            yield "has a label or votes, but the corpus has no classes; leave them out, or give the corpus a label_set"
+        return
+    what, labels = f"{label_set.name} label", label_set.labels
+    if turn.label is not None and turn.label not in labels:
+        yield f"{unknown_name(what, turn.label, labels)}; correct it or map it (--data.options.label_map)"
+    if turn.votes is not None:
+        for name in turn.votes:
+            if name not in labels:
+                yield f"votes: {unknown_name(what, name, labels)}"
+        counts = list(turn.votes.values())
+        if not all(math.isfinite(count) and count >= 0 for count in counts) or sum(counts) <= 0:
+            yield f"votes {dict(turn.votes)} must be finite, not negative, and not all zero"
+
+
+def _target_problems(dimensions: Sequence[str], turn: Utterance) -> Iterator[str]:
+    if turn.targets and not dimensions:
+        yield f"has targets ({', '.join(turn.targets)}), but the corpus has no dimensions; give it dimensions"
+        return
+    for name, value in turn.targets.items():
+        if name not in dimensions:
+            yield f"targets: {unknown_name('dimension', name, dimensions)}"
+        elif not _is_finite(value):
+            yield f"targets: {name} {value!r} is no finite number; leave {name} out where it was not annotated"
+
+
+def _is_finite(value: object) -> bool:
+    """Is it a finite number at all? A reader of one's own may give anything."""
+    try:
+        return math.isfinite(value)  # type: ignore[arg-type]
+    except TypeError:
+        return False
 
 
 def _id_gaps(corpus: Corpus) -> Iterator[str]:
@@ -156,9 +184,12 @@ def _odd_turns(corpus: Corpus) -> Iterator[str]:
         bare = [turn.id for turn in utterances(dialogues) if not (turn.text or "").strip() and turn.audio is None]
         if bare:
             yield f"{split}: {len(bare)} turns have neither text nor audio ({_some(bare)})"
-        counts = Counter(turn.label is None for turn in utterances(dialogues))
-        if not counts[False]:
+        if corpus.label_set is not None and all(turn.label is None for turn in utterances(dialogues)):
             yield f"{split}: no turn is labelled; it can be predicted but not scored"
+        annotated = {name for turn in utterances(dialogues) for name in turn.targets}
+        missing = [name for name in corpus.dimensions if name not in annotated]
+        if missing:
+            yield f"{split}: no turn has a value of {', '.join(missing)}; it can be predicted but not scored"
 
 
 def _some(names: list[str], limit: int = 5) -> str:

@@ -62,7 +62,7 @@ def test_a_table_cut_at_the_wrong_character_says_so(tmp_path):
     (tmp_path / "a.csv").write_text("speaker;text;label\nAnn;hi;joy\n")
     table = read_rows(tmp_path / "a.csv")
     with pytest.raises(CorpusError, match="say so with the option delimiter"):
-        require_roles(table, resolve_columns(table, None), need_label=True)
+        require_roles(table, resolve_columns(table, None), need_annotation=True)
 
 
 def test_a_file_name_that_no_file_can_have_is_a_missing_file(tmp_path):

@@ -16,6 +16,7 @@ from dialogue_ser.errors import ConfigError, unknown_name
 READERS: dict[str, str] = {
     "cross-corpus": "dialogue_ser.corpus.readers.cross_corpus:read_cross_corpus",
     "dailydialog": "dialogue_ser.corpus.readers.dailydialog:read_dailydialog",
+    "emobank": "dialogue_ser.corpus.readers.emobank:read_emobank",
     "emodb": "dialogue_ser.corpus.readers.emodb:read_emodb",
     "emorynlp": "dialogue_ser.corpus.readers.emorynlp:read_emorynlp",
     "iemocap": "dialogue_ser.corpus.readers.iemocap:read_iemocap",

@@ -1,4 +1,4 @@
-"""Two corpora as one: learn on the first, be tested on the whole of the second, through one map of their labels."""
+"""Two corpora as one: learn on the first, be tested on the whole of the second, in classes or dimensions both have."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 from dialogue_ser.corpus.label_maps import LabelMap, relabel
 from dialogue_ser.corpus.readers import read_corpus
-from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
+from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.corpus.splits import by_fractions
 from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
 
@@ -36,6 +36,9 @@ def read_cross_corpus(
     context; dialogues that keep neither are left out (:func:`~dialogue_ser.corpus.label_maps.relabel`). Both are
     counted in the warnings, label by label. Readers' label sets ``shared-4``, … need no map: their labels are the same.
 
+    Dimensions that both corpora have stay, with their targets as they are: whether both use one scale is for the user
+    to know. Where one of the corpora has no classes, the two share dimensions only.
+
     Args:
         path: None: both corpora have paths of their own.
         labels: name of the shared label set.
@@ -49,8 +52,8 @@ def read_cross_corpus(
 
     Raises:
         ConfigError: settings that are missing or unknown, a map with a class that one corpus has no turn of, an order
-            that does not hold the classes.
-        CorpusError: no label in common, too few groups to choose on.
+            that does not hold the classes, a map or an order where there are no classes to share.
+        CorpusError: no label (without classes: no dimension) in common, too few groups to choose on.
         MissingDataError: a corpus is not on this machine.
     """
     if path is not None:
@@ -63,17 +66,27 @@ def read_cross_corpus(
     if first.fingerprint() == second.fingerprint():
         raise ConfigError("reader cross-corpus: train and test are the same utterances; name another corpus as one")
     parts = _train_and_dev(first, dev_share, seed)
-    shared = _shared_map((first, (*parts["train"], *parts["dev"])), (second, _all(second)), label_map)
-    in_vain = [label for label in shared if label not in {*first.label_set, *second.label_set}]
-    unused = [f"label_map: {', '.join(in_vain)}: a label of neither corpus"] if in_vain else []
-    learnt = _relabelled(first, parts, labels, shared, label_order)
-    tested = _relabelled(second, {"test": _all(second)}, labels, shared, label_order)
+    dimensions, noticed = _shared_dimensions(first, second)
+    if first.label_set is None or second.label_set is None:
+        _require_dimensions_alone(first, second, dimensions, label_map, label_order)
+        learnt = _placed(first, parts, dimensions, None)
+        tested = _placed(second, {"test": _all(second)}, dimensions, None)
+    else:
+        known = {*first.label_set, *second.label_set}
+        learnt = _placed(first, parts, dimensions, first.label_set)
+        tested = _placed(second, {"test": _all(second)}, dimensions, second.label_set)
+        shared = _shared_map(learnt, tested, label_map)
+        in_vain = [label for label in shared if label not in known]
+        noticed += [f"label_map: {', '.join(in_vain)}: a label of neither corpus"] if in_vain else []
+        order = _ordered(shared, label_order)
+        learnt, tested = (_relabelled(corpus, labels, shared, order) for corpus in (learnt, tested))
     return Corpus(
         name=f"{first.name}-to-{second.name}",
         label_set=tested.label_set,
+        dimensions=dimensions,
         splits={**learnt.splits, **tested.splits},
         licence=f"{first.name}: {first.licence}; {second.name}: {second.licence}",
-        warnings=(*unused, *learnt.warnings, *tested.warnings),
+        warnings=(*noticed, *learnt.warnings, *tested.warnings),
     )
 
 
@@ -116,30 +129,52 @@ def _train_and_dev(corpus: Corpus, dev_share: float, seed: int) -> dict[str, tup
     return {name: tuple(one for one in dialogues if part[group[one.id]] == name) for name in ("train", "dev")}
 
 
-def _shared_map(
-    learnt: tuple[Corpus, Sequence[Dialogue]],
-    tested: tuple[Corpus, Sequence[Dialogue]],
+def _shared_dimensions(first: Corpus, second: Corpus) -> tuple[tuple[str, ...], list[str]]:
+    """The dimensions that both have, in the order of the first, and what is to be said of the others."""
+    shared = tuple(name for name in first.dimensions if name in second.dimensions)
+    alone = {one.name: [name for name in one.dimensions if name not in shared] for one in (first, second)}
+    return shared, [f"dimensions of {name} alone are left out: {', '.join(own)}" for name, own in alone.items() if own]
+
+
+def _require_dimensions_alone(
+    first: Corpus,
+    second: Corpus,
+    dimensions: Sequence[str],
     label_map: Mapping[str, str] | None,
-) -> dict[str, str]:
+    label_order: Sequence[str] | None,
+) -> None:
+    bare = " and ".join(corpus.name for corpus in (first, second) if corpus.label_set is None)
+    if label_map is not None or label_order is not None:
+        raise ConfigError(
+            f"reader cross-corpus: no classes can be shared ({bare} has none); leave out label_map and label_order"
+        )
+    if not dimensions:
+        raise CorpusError(
+            f"reader cross-corpus: {first.name} and {second.name} have no dimension in common, and {bare} no classes; "
+            "read them with the same classes, or name the same dimensions"
+        )
+
+
+def _shared_map(learnt: Corpus, tested: Corpus, label_map: Mapping[str, str] | None) -> dict[str, str]:
     """Label → shared class. A class that one side has no turn of would count as never found in every average.
 
     Args:
-        learnt: the first corpus, and its dialogues that are used.
-        tested: the same of the second.
+        learnt: the first corpus, with its dialogues that are used.
+        tested: the second.
         label_map: what the user says.
 
     Raises:
         ConfigError: an empty map, or such a class.
         CorpusError: nothing in common.
     """
-    found = [(corpus.name, {turn.label for turn in utterances(used)}) for corpus, used in (learnt, tested)]
-    first, second = learnt[0], tested[0]
+    found = [(corpus.name, {turn.label for turn in utterances(_all(corpus))}) for corpus in (learnt, tested)]
     if label_map is None:
-        common = [label for label in first.label_set if all(label in labels for _, labels in found)]
+        first, second = (tuple(corpus.label_set or ()) for corpus in (learnt, tested))
+        common = [label for label in first if all(label in labels for _, labels in found)]
         if not common:
             raise CorpusError(
-                f"reader cross-corpus: {first.name} ({', '.join(first.label_set)}) and {second.name} "
-                f"({', '.join(second.label_set)}) have turns of no label in common; map them with option label_map"
+                f"reader cross-corpus: {learnt.name} ({', '.join(first)}) and {tested.name} ({', '.join(second)}) "
+                "have turns of no label in common; map them with option label_map"
             )
         return {label: label for label in common}
     shared = {str(label): str(name) for label, name in label_map.items()}
@@ -168,28 +203,38 @@ def _ordered(shared: Mapping[str, str], order: Sequence[str] | None) -> tuple[st
     return tuple(order)
 
 
-def _relabelled(
-    corpus: Corpus,
-    splits: Mapping[str, Sequence[Dialogue]],
-    name: str,
-    shared: Mapping[str, str],
-    order: Sequence[str] | None,
+def _placed(
+    corpus: Corpus, splits: Mapping[str, Sequence[Dialogue]], dimensions: tuple[str, ...], label_set: LabelSet | None
 ) -> Corpus:
-    """Splits of a corpus under shared labels, with ids that begin with the split; warnings count what is left out."""
-    own = replace(corpus, splits={split: _renamed(dialogues, split) for split, dialogues in splits.items()})
+    """The corpus with other splits, whose ids begin with the split, and with these annotations only."""
+    return replace(
+        corpus,
+        label_set=label_set,
+        dimensions=dimensions,
+        splits={
+            split: tuple(
+                Dialogue(f"{split}/{one.id}", tuple(_turn(turn, split, dimensions, label_set) for turn in one))
+                for one in dialogues
+            )
+            for split, dialogues in splits.items()
+        },
+    )
+
+
+def _turn(turn: Utterance, split: str, dimensions: Sequence[str], label_set: LabelSet | None) -> Utterance:
+    targets = {name: value for name, value in turn.targets.items() if name in dimensions}
+    placed = replace(turn, id=f"{split}/{turn.id}", targets=targets)
+    return placed if label_set is not None else replace(placed, label=None, votes=None)
+
+
+def _relabelled(corpus: Corpus, name: str, shared: Mapping[str, str], order: tuple[str, ...]) -> Corpus:
+    """The corpus under shared labels; warnings count what is left out, label by label."""
     # Every label is named: those outside the map become none instead of keeping a name that may be a class.
-    merge = {label: shared.get(label) for label in corpus.label_set}
-    found = relabel(own, name, LabelMap(classes=_ordered(shared, order), merge=merge))
+    merge = {label: shared.get(label) for label in corpus.label_set or ()}
+    found = relabel(corpus, name, LabelMap(classes=order, merge=merge))
     left = []
-    for split, dialogues in splits.items():
+    for split, dialogues in corpus.splits.items():
         counts = Counter(turn.label for turn in utterances(dialogues) if turn.label and turn.label not in shared)
         named = ", ".join(f"{label} {count}" for label, count in counts.most_common())
         left += [f"{split} ({corpus.name}): labels outside the map: {named}"] if counts else []
     return replace(found, warnings=(*found.warnings, *left))
-
-
-def _renamed(dialogues: Sequence[Dialogue], split: str) -> tuple[Dialogue, ...]:
-    return tuple(
-        Dialogue(f"{split}/{one.id}", tuple(replace(turn, id=f"{split}/{turn.id}") for turn in one))
-        for one in dialogues
-    )

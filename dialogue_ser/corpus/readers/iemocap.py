@@ -8,7 +8,7 @@ from typing import Literal
 from dialogue_ser.corpus.emo_evaluation import Evaluation, read_evaluations, read_transcript
 from dialogue_ser.corpus.label_maps import IEMOCAP_MAPS, LabelMap
 from dialogue_ser.corpus.locate import find_data
-from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.corpus.schema import VAD, AudioRef, Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.corpus.validate import problems_of
 from dialogue_ser.corpus.votes import Ties, decide
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
@@ -16,6 +16,12 @@ from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unkn
 #: The corpus comes without splits: protocols (`dialogue-ser crossval`) cut it.
 SPLIT = "all"
 EVALUATIONS, TRANSCRIPTS, CLIPS = "dialog/EmoEvaluation", "dialog/transcriptions", "sentences/wav"
+
+#: The label set that is none: turns count by their valence, arousal and dominance, whatever their class.
+NO_CLASSES = "vad"
+#: Annotators rate from 1 to 5. The release also holds means a little outside, which stay and are counted; a mean beyond
+#: these bounds (the lower one excluded) can be no rating.
+SCALE, POSSIBLE = (1.0, 5.0), (0.0, 5.5)
 
 _GENDERS = {"F": "female", "M": "male"}
 
@@ -35,15 +41,18 @@ def read_iemocap(
 
     All turns are in the split ``all``, with ids such as ``all/Ses01F_impro01_F000``. Speakers are ``Ses01F``,
     ``Ses01M``, …: who speaks in the turn, not who wore the markers in its dialogue. Votes are those of the annotators;
-    times are inside the dialogue, the sound is the turn's own file. Attributes: ``session`` (``1`` to ``5``),
-    ``scenario`` (``improvised``, ``scripted``), ``gender`` (``female``, ``male``).
+    times are inside the dialogue, the sound is the turn's own file. Targets are the annotators' mean valence, arousal
+    and dominance, from 1 to 5, whatever the label set. Attributes: ``session`` (``1`` to ``5``), ``scenario``
+    (``improvised``, ``scripted``), ``gender`` (``female``, ``male``).
 
     Args:
         path: folder of the sessions; None = ``find_data("iemocap")``.
         labels: a name in :data:`~dialogue_ser.corpus.label_maps.IEMOCAP_MAPS`: emotion or 10-class (every class), all
-            (with turns without a majority as a class), 6-class, 5-class and 4-class (excited is happy), shared-4, ….
-        view: ``utterance`` makes each turn a dialogue of its own and leaves out turns without a place in the label set;
-            ``dialogue`` keeps dialogues whole, ordered by the turns' starts (they overlap), such turns unlabelled.
+            (with turns without a majority as a class), 6-class, 5-class and 4-class (excited is happy), shared-4, …; or
+            vad: no classes, every turn that has targets.
+        view: ``utterance`` makes each turn a dialogue of its own and leaves out turns without a place in the label set
+            (vad: without targets); ``dialogue`` keeps dialogues whole, ordered by the turns' starts (they overlap),
+            such turns unlabelled.
         scenario: which recordings; ``mixed`` = both.
         ties: what becomes of turns without a majority, see :data:`~dialogue_ser.corpus.votes.Ties`.
         encoding: of the texts.
@@ -55,9 +64,10 @@ def read_iemocap(
         ConfigError: unknown label set.
         CorpusError: bad lines, missing files: all of them.
     """
-    if labels not in IEMOCAP_MAPS:
-        raise ConfigError(f"reader iemocap: {unknown_name('label set', labels, IEMOCAP_MAPS)}")
-    found = _Found(label_map=IEMOCAP_MAPS[labels], view=view, ties=ties, encoding=encoding)
+    if labels not in (*IEMOCAP_MAPS, NO_CLASSES):
+        raise ConfigError(f"reader iemocap: {unknown_name('label set', labels, [*IEMOCAP_MAPS, NO_CLASSES])}")
+    label_map = IEMOCAP_MAPS.get(labels)
+    found = _Found(label_map=label_map, view=view, ties=ties, encoding=encoding)
     dialogues: list[Dialogue] = []
     for session in _sessions(path):
         files = sorted((session / EVALUATIONS).glob("Ses*.txt"))
@@ -72,7 +82,8 @@ def read_iemocap(
     (warnings if on_bad == "mask" else problems).extend(found.missing_files(on_bad))
     corpus = Corpus(
         name="iemocap",
-        label_set=LabelSet(labels, IEMOCAP_MAPS[labels].classes),
+        label_set=None if label_map is None else LabelSet(labels, label_map.classes),
+        dimensions=VAD,
         splits={SPLIT: tuple(dialogues)},
         licence="IEMOCAP release licence, on request from SAIL, University of Southern California; language: English",
         warnings=tuple(warnings),
@@ -86,7 +97,7 @@ def read_iemocap(
 class _Found:
     """How the files are read, and what is gathered on the way through them."""
 
-    label_map: LabelMap
+    label_map: LabelMap | None
     view: str
     ties: Ties
     encoding: str
@@ -96,6 +107,10 @@ class _Found:
     untold: list[str] = field(default_factory=list)
     no_transcripts: list[str] = field(default_factory=list)
     unevaluated: list[str] = field(default_factory=list)
+    unrated: list[str] = field(default_factory=list)
+    partly_rated: list[str] = field(default_factory=list)
+    off_scale: list[str] = field(default_factory=list)
+    impossible: list[str] = field(default_factory=list)
     n_heard: int = 0
     n_soft: int = 0
     n_undecided: int = 0
@@ -119,7 +134,9 @@ class _Found:
         clips = {clip.name for clip in folder.iterdir()} if folder.is_dir() else set()
         for turn in evaluations:
             label, votes = self._decided(turn)
-            if self.view == "dialogue" or label is not None or votes:
+            targets = self._targets(turn)
+            counts = bool(targets) if self.label_map is None else label is not None or votes is not None
+            if self.view == "dialogue" or counts:
                 yield Utterance(
                     id=f"{SPLIT}/{turn.turn}",
                     speaker=f"{turn.turn[:5]}{turn.speaker}",
@@ -135,14 +152,30 @@ class _Found:
                         "scenario": _scenario(file.stem),
                         "gender": _GENDERS[turn.speaker],
                     },
+                    targets=targets,
                 )
 
     def _decided(self, turn: Evaluation) -> tuple[str | None, dict[str, float] | None]:
+        if self.label_map is None:
+            return None, None
         label, votes = decide(turn.majority, turn.choices, self.label_map, self.ties)
         self.n_outside += turn.majority is not None and label is None
         self.n_soft += label is None and votes is not None
         self.n_undecided += turn.majority is None and label is None and votes is None
         return label, votes
+
+    def _targets(self, turn: Evaluation) -> dict[str, float]:
+        values = {}
+        for name, value in turn.ratings.items():
+            if not POSSIBLE[0] < value <= POSSIBLE[1]:
+                self.impossible.append(f"{turn.turn}: {name} {value:g}")
+                continue
+            if not SCALE[0] <= value <= SCALE[1]:
+                self.off_scale.append(f"{turn.turn}: {name} {value:g}")
+            values[name] = value
+        if len(values) < len(VAD):
+            (self.partly_rated if values else self.unrated).append(turn.turn)
+        return values
 
     def _text(self, turn: Evaluation, texts: Mapping[str, str] | None) -> str | None:
         if texts is not None and turn.turn not in texts:
@@ -177,6 +210,7 @@ class _Found:
             said.append(f"{self.n_undecided} turns have no majority and are {fate} (ties: {self.ties})")
         if self.n_outside:
             said.append(f"{self.n_outside} turns have a class outside {labels} and are {fate}")
+        said += self._said_of_ratings()
         if self.unevaluated:
             said.append(
                 f"{len(self.unevaluated)} dialogues have no evaluation and are left out ({_some(self.unevaluated)})"
@@ -188,6 +222,17 @@ class _Found:
                 f"{len(self.unknown_votes)} votes are for no class and do not count ({_some(self.unknown_votes)})"
             )
         return said
+
+    def _said_of_ratings(self) -> list[str]:
+        left = " and are left out" if self.label_map is None and self.view == "utterance" else ""
+        low, high = SCALE
+        counts = {
+            f"turns have no valence, arousal and dominance{left}": self.unrated,
+            "turns lack one or two of valence, arousal and dominance": self.partly_rated,
+            f"ratings lie outside {low:g} to {high:g} and are kept": self.off_scale,
+            "ratings can be no mean of ratings and do not count": self.impossible,
+        }
+        return [f"{len(names)} {what} ({_some(names)})" for what, names in counts.items() if names]
 
 
 def _sessions(path: str | Path | None) -> list[Path]:

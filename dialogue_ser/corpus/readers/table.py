@@ -34,15 +34,17 @@ def read_table(
     """Read a table whose rows are utterances in the order they were spoken.
 
     Splits come from a split column, or from ``files``, or from ``fractions``. Without a dialogue column every row is a
-    dialogue of its own; without a speaker column all turns share one speaker.
+    dialogue of its own; without a speaker column all turns share one speaker. A table has labels, targets, or both.
 
     Args:
         path: the file, or the folder of ``files``.
-        labels: name of the label set.
+        labels: name of the label set, where a column holds labels (or columns votes); without one there are no classes.
         columns: role → column; roles are text, speaker, dialogue (one or several columns), label, utterance, split,
             audio, start, end, votes ({class: column}, or the prefix of count columns), attributes (columns, or {name:
-            column}). Roles left out are found by their usual names. ``start``/``end`` are the span inside the audio
-            file, in seconds, ``h:mm:ss,mmm`` or as audformat has them (``0 days 00:00:01.500000``; NaT = open).
+            column}), targets (columns, or {dimension: column}, in the order of the dimensions). Roles left out are
+            found by their usual names, except votes, attributes and targets. A target is a decimal number, with a dot
+            or a comma; an empty cell was not annotated. ``start``/``end`` are the span inside the audio file, in
+            seconds, ``h:mm:ss,mmm`` or as audformat has them (``0 days 00:00:01.500000``; NaT = open).
         files: split → file in the folder ``path``, e.g. ``{train: a.csv, dev: b.csv}``.
         fractions: split → share of the dialogues, drawn with ``seed``.
         seed: of that draw.
@@ -57,14 +59,17 @@ def read_table(
         on_bad: ``mask`` leaves turns without audio where the file is missing; ``error`` lists them.
 
     Raises:
-        ConfigError: options that contradict each other.
+        ConfigError: options that contradict each other, or options of labels where no column holds any.
         CorpusError: every bad row of every file.
     """
     if path is None:
         raise ConfigError("reader table: needs the file, or the folder of its files (--data.path)")
     tables = _tables(Path(path), files, encoding, delimiter)
     roles = _resolved(tables, columns)
+    has_classes = any(found.has_classes for found in roles.values())
     _check_split_rules(files, fractions, columns)
+    if not has_classes:
+        _refuse_label_options(label_order=label_order, label_map=label_map, stratify=stratify)
     options = TurnOptions(
         label_map={str(label): mapped for label, mapped in (label_map or {}).items()},
         audio_root=None if audio_root is None else Path(audio_root),
@@ -75,14 +80,15 @@ def read_table(
     turns = {split: read_turns(table, roles[split], options, problems, warnings) for split, table in tables.items()}
     has_split_column = any("split" in found.single for found in roles.values())
     split_turns = _by_split(turns, has_split_column, fractions, seed, stratify, problems)
-    order = tuple(map(str, label_order)) if label_order else _labels_by_frequency(split_turns, problems)
+    order = tuple(map(str, label_order or ())) or (_labels_by_frequency(split_turns, problems) if has_classes else ())
     written = {turn.written_label for found in turns.values() for turn in found}
     unused = sorted(set(options.label_map) - written - {name for found in roles.values() for name in found.votes})
     if unused:
         warnings.append(f"label_map: {', '.join(unused)} never occurs")
     corpus = Corpus(
         name=name,
-        label_set=LabelSet(labels, order),
+        label_set=LabelSet(labels, order) if has_classes else None,
+        dimensions=next(tuple(found.targets) for found in roles.values()),
         splits={split: in_dialogues(found, split) for split, found in split_turns.items()},
         licence=licence,
         warnings=tuple(warnings),
@@ -103,14 +109,15 @@ def read_dialogues(
     """Read unlabelled dialogues to predict on: columns speaker, text and/or audio, and optionally dialogue.
 
     Without a dialogue column the file is one dialogue. Ids are ``new/<dialogue>`` and ``new/<dialogue>_utt<n>``.
-    A label column is read where there is one. Arguments as :func:`read_table`.
+    A label column is read where there is one, targets where columns are named for them. Arguments as
+    :func:`read_table`.
 
     Raises:
         CorpusError: every bad row.
     """
     table = read_rows(path, encoding=encoding, delimiter=delimiter)
     roles = resolve_columns(table, columns)
-    require_roles(table, roles, need_label=False)
+    require_roles(table, roles, need_annotation=False)
     options = TurnOptions(
         audio_root=None if audio_root is None else Path(audio_root), on_bad=on_bad, one_dialogue=Path(path).stem
     )
@@ -119,7 +126,8 @@ def read_dialogues(
     dialogues = in_dialogues(turns, "new")
     # Labels are not checked here: nothing is known about the classes of the model that will read them.
     found = tuple(dict.fromkeys(turn.utterance.label for turn in turns if turn.utterance.label))
-    checked = Corpus(name="new", label_set=LabelSet("found", found or ("none",)), splits={"new": dialogues})
+    label_set = LabelSet("found", found or ("none",))
+    checked = Corpus(name="new", label_set=label_set, dimensions=tuple(roles.targets), splits={"new": dialogues})
     problems.extend(problems_of(checked) if turns else [])
     if problems:
         raise CorpusError(*problems)
@@ -153,8 +161,17 @@ def _check_split_rules(
 def _resolved(tables: Mapping[str, Rows], columns: Mapping[str, Any] | None) -> dict[str, Columns]:
     roles = {split: resolve_columns(table, columns) for split, table in tables.items()}
     for split, table in tables.items():
-        require_roles(table, roles[split], need_label=True)
+        require_roles(table, roles[split], need_annotation=True)
     return roles
+
+
+def _refuse_label_options(**options: Any) -> None:
+    stated = [name for name, value in options.items() if value]
+    if stated:
+        raise ConfigError(
+            f"reader table: {' and '.join(stated)} need labels, but no column holds any; name one (columns.label) or "
+            f"leave out {', '.join(stated)}"
+        )
 
 
 def _by_split(
@@ -204,7 +221,10 @@ def _labels_by_frequency(splits: Mapping[str, Sequence[Turn]], problems: list[st
     turns = splits.get("train") or [turn for found in splits.values() for turn in found]
     count = Counter(turn.utterance.label for turn in turns if turn.utterance.label is not None)
     if turns and not count:
-        problems.append("reader table: no row is labelled; check the label column and label_map")
+        problems.append(
+            "reader table: no row is labelled; check the label column and label_map, or map it to null (columns.label) "
+            "where the table has targets only"
+        )
     # A class that got votes but never the most is a class all the same.
     count.update(dict.fromkeys((label for turn in turns for label in turn.utterance.votes or ()), 0))
     return tuple(sorted(count, key=lambda label: (-count[label], label))) or ("none",)
