@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dialogue_ser.corpus.readers import read_corpus as read_corpus
+    from dialogue_ser.corpus.readers import register_reader as register_reader
     from dialogue_ser.corpus.readers.table import read_dialogues as read_dialogues
     from dialogue_ser.corpus.schema import AudioRef as AudioRef
     from dialogue_ser.corpus.schema import Corpus as Corpus
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from dialogue_ser.features.registry import register_encoder as register_encoder
     from dialogue_ser.inference.classifier import DialogueClassifier as DialogueClassifier
     from dialogue_ser.metrics.scores import score as score
+    from dialogue_ser.models import register_model as register_model
     from dialogue_ser.models.api import DialogueSystem as DialogueSystem
     from dialogue_ser.report.page import write_report as write_report
     from dialogue_ser.training.config import FeatureConfig as FeatureConfig
@@ -50,6 +52,8 @@ _HOMES = {
     "read_corpus": "corpus.readers",
     "read_dialogues": "corpus.readers.table",
     "register_encoder": "features.registry",
+    "register_model": "models",
+    "register_reader": "corpus.readers",
     "score": "metrics.scores",
     "train": "training.run",
     "write_report": "report.page",

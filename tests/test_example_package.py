@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,8 @@ import pytest
 from dialogue_ser.cli.main import main
 from dialogue_ser.encoders import build_input, find_trained
 from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError, TrainingError
-from dialogue_ser.features import registry
 from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.registry import ENCODERS as NAMED
 from dialogue_ser.features.registry import build_encoder, list_encoders, register_encoder
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
@@ -65,10 +66,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     lines = [f"[{group}]\n" + "".join(f"{n} = {t}\n" for n, t in points.items()) for group, points in groups.items()]
     (metadata / "entry_points.txt").write_text("".join(lines))
     monkeypatch.syspath_prepend(str(site))
-    monkeypatch.setattr(registry, "_REGISTERED", {})
     importlib.invalidate_caches()
     monkeypatch.chdir(tmp_path)
-    yield site
+    with mock.patch.dict(NAMED.registered, clear=True):
+        yield site
     for name in MODULES:
         sys.modules.pop(name, None)
 

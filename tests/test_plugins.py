@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from dialogue_ser.cli.main import main
-from dialogue_ser.errors import ConfigError
+from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.features.registry import list_encoders
-from dialogue_ser.models import MODELS, find_model, installed_models
-from dialogue_ser.plugins import installed, load
+from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.models import MODELS, find_model
+from dialogue_ser.registry import installed
 
 MODULE = '''
 from dataclasses import dataclass
@@ -120,6 +121,33 @@ def test_an_installed_encoder_model_and_reader_train_and_predict_by_the_command_
     assert [row[rows[0].index("predicted")] for row in rows[1:]] == ["anger", "calm"]
 
 
+def test_a_model_and_a_reader_by_their_modules_train_and_predict_with_trust(package, capsys):
+    flags = ["--data.reader", "demo_plugin:read", "--model.name", "demo_plugin:TurnByTurn", "--model.options.size", "3"]
+    flags += ["--features.text.encoder", "demo-marks", "--training.epochs=1"]
+    (package / "base.yaml").write_text("training: {device: cpu, batch_size: 4}\n")
+    assert main(["train", "--config", "base.yaml", *flags, "--out", "run"]) == 0
+    saved = json.loads((package / "run" / "model" / "config.json").read_text())
+    assert saved["model"] == {"name": "demo_plugin:TurnByTurn", "options": {"size": 3}}
+    (package / "new.csv").write_text("speaker,text\nBo,no!\n")
+    assert main(["predict", "run", "new.csv"]) == 2
+    assert "needs your own model 'demo_plugin:TurnByTurn'" in capsys.readouterr().err
+    assert main(["predict", "run", "new.csv", "--trust_code"]) == 0
+
+
+def test_a_model_folder_never_imports_a_model_by_itself(package):
+    flags = ["--data.reader", "demo-reader", "--model.name", "demo-turns", "--features.text.encoder", "demo-marks"]
+    (package / "base.yaml").write_text("training: {device: cpu, epochs: 1}\n")
+    assert main(["train", "--config", "base.yaml", *flags, "--out", "run"]) == 0
+    path = package / "run" / "model" / "config.json"
+    config = json.loads(path.read_text())
+    config["model"]["name"] = "hostile:Model"
+    path.write_text(json.dumps(config))
+    (package / "hostile.py").write_text("from pathlib import Path\nPath('executed').touch()\n")
+    with pytest.raises(CheckpointError, match=r"own model 'hostile:Model'.*trust_code=True"):
+        DialogueClassifier.from_pretrained(path.parent)
+    assert not (package / "executed").exists()
+
+
 def test_installed_things_are_listed_and_suggested(package, capsys):
     assert "demo-marks" in [info.name for info in list_encoders() if info.origin == "entry point"]
     assert main(["models"]) == 0
@@ -131,7 +159,7 @@ def test_installed_things_are_listed_and_suggested(package, capsys):
 
 def test_the_librarys_own_names_cannot_be_taken(package):
     assert find_model("bigru") is MODELS["bigru"]
-    assert "bigru" not in installed_models()
+    assert [entry.origin for entry in MODELS.entries() if entry.name == "bigru"] == ["built in"]
 
 
 @pytest.mark.parametrize(
@@ -145,24 +173,3 @@ def test_the_librarys_own_names_cannot_be_taken(package):
 def test_an_entry_point_that_is_no_model_is_refused_by_name(package, name, complaint):
     with pytest.raises(ConfigError, match=complaint):
         find_model(name)
-
-
-def test_a_module_of_the_working_folder_is_found_and_the_path_left_as_it_was(tmp_path, monkeypatch):
-    (tmp_path / "lying_here.py").write_text("class Box:\n    inner = 7\n")
-    monkeypatch.chdir(tmp_path)
-    before = list(sys.path)
-    assert load("reader", "mine", "lying_here:Box.inner") == 7
-    assert sys.path == before
-    sys.modules.pop("lying_here")
-    with pytest.raises(ConfigError, match=r"reader 'mine': cannot import :read"):
-        load("reader", "mine", ":read")
-
-
-@pytest.mark.parametrize("content", ["def broken(:", "1 / 0", "import nowhere", "raise RuntimeError('no licence')"])
-def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch, content):
-    (tmp_path / "broken_module.py").write_text(content)
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="encoder 'mine': cannot import broken_module:thing"):
-        load("encoder", "mine", "broken_module:thing")
-    with pytest.raises(ConfigError, match="cannot import"):
-        load("encoder", "mine", "../broken_module:thing")

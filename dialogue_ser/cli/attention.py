@@ -30,7 +30,7 @@ def attention(
         modality: only the encoder of this one.
         theme: light or dark.
         device: where to run.
-        trust_code: allow a model whose encoder is a function of your own (its import runs code).
+        trust_code: allow a model that is your own code, or whose encoder is (its import runs code).
     """
     target = Path(out)
     if target.suffix.lower() != ".png":

@@ -15,16 +15,22 @@ def encoders() -> None:
     rows = [(info.name, info.origin, info.description) for info in list_encoders()]
     rows += [(name, "trained", encoder.description) for name, encoder in TRAINED_ENCODERS.items()]
     show_list("utterance encoders (--features.MODALITY.encoder NAME)", ("name", "origin", "what it gives"), rows)
-    print("also: package.module:function of your own")
+    print("also: package.module:function or package.module:Class of your own")
 
 
 def models() -> None:
     """List the dialogue models."""
-    from dialogue_ser.models import MODELS, installed_models
+    from dialogue_ser.models import MODELS
 
-    rows = [(name, _first_line(system)) for name, system in MODELS.items()]
-    rows += [(name, f"entry point {target}") for name, target in installed_models().items()]
+    rows = [
+        (
+            entry.name,
+            f"{entry.origin} {entry.target}" if entry.origin == "entry point" else _first_line(MODELS.find(entry.name)),
+        )
+        for entry in MODELS.entries()
+    ]
     show_list("dialogue models (--model.name NAME)", ("name", "what it is"), rows)
+    print("also: package.module:Class of your own")
 
 
 def presets() -> None:

@@ -43,7 +43,7 @@ def predict(
         on_bad: what to do with audio that cannot be decoded; as in training if left away.
         batch_size: dialogues at a time, at most.
         device: where to run.
-        trust_code: allow a model whose encoder is a function of your own (its import runs code).
+        trust_code: allow a model that is your own code, or whose encoder is (its import runs code).
     """
     target = None if out is None else _target(out, input)
     if not Path(input).is_file():

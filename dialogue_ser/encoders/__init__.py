@@ -1,34 +1,56 @@
 """Utterance encoders trained inside the model, and the module that reads each kind of input."""
 
 from dataclasses import is_dataclass, replace
-from typing import get_args
+from typing import Any, get_args
 
 from torch import nn
 
-from dialogue_ser.encoders.alexnet import AlexNet
 from dialogue_ser.encoders.base import FrontEnd, TrainedEncoder
-from dialogue_ser.encoders.conv_attention import ConvAttention
-from dialogue_ser.encoders.gru_attention import GruAttention
-from dialogue_ser.encoders.layer_mix import LayerMix
-from dialogue_ser.encoders.meanpool import MeanPool
-from dialogue_ser.encoders.textcnn import TextCNN
-from dialogue_ser.encoders.transformer import Transformer
 from dialogue_ser.encoders.vector import VectorInput
-from dialogue_ser.encoders.vgg import VGG
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.features.registry import find_target
+from dialogue_ser.features.registry import ENCODERS, ENTRY_POINT_GROUP
+from dialogue_ser.registry import Registry, place_of
 
-TRAINED_ENCODERS: dict[str, type[TrainedEncoder]] = {
-    "textcnn": TextCNN,
-    "transformer": Transformer,
-    "meanpool": MeanPool,
-    "layer-mix": LayerMix,
-    "conv-attention": ConvAttention,
-    "vgg": VGG,
-    "alexnet": AlexNet,
-    "gru-attention": GruAttention,
-}
+
+def _check(name: str, encoder: Any) -> type[TrainedEncoder]:
+    problems = []
+    if not _is_trained(encoder):
+        raise ConfigError(
+            f"trained encoder {name!r}: {place_of(encoder)} is no subclass of TrainedEncoder; make it one"
+        )
+    if not is_dataclass(getattr(encoder, "Config", None)):
+        problems.append("has no Config; give it the frozen dataclass of its options")
+    front_ends = get_args(FrontEnd)
+    if getattr(encoder, "front_end", None) not in front_ends:
+        problems.append(f"needs front_end, what it reads: one of {', '.join(front_ends)}")
+    if encoder.encode_rows is TrainedEncoder.encode_rows:
+        problems.append("has no encode_rows; define it: one vector for every row")
+    if problems:
+        raise ConfigError(*(f"trained encoder {name!r}: {encoder.__qualname__} {problem}" for problem in problems))
+    return encoder  # type: ignore[no-any-return]
+
+
+def _is_trained(encoder: object) -> bool:
+    return isinstance(encoder, type) and issubclass(encoder, TrainedEncoder)
+
+
+TRAINED_ENCODERS: Registry[type[TrainedEncoder]] = Registry(
+    "trained encoder",
+    ENTRY_POINT_GROUP,
+    {
+        "textcnn": "dialogue_ser.encoders.textcnn:TextCNN",
+        "transformer": "dialogue_ser.encoders.transformer:Transformer",
+        "meanpool": "dialogue_ser.encoders.meanpool:MeanPool",
+        "layer-mix": "dialogue_ser.encoders.layer_mix:LayerMix",
+        "conv-attention": "dialogue_ser.encoders.conv_attention:ConvAttention",
+        "vgg": "dialogue_ser.encoders.vgg:VGG",
+        "alexnet": "dialogue_ser.encoders.alexnet:AlexNet",
+        "gru-attention": "dialogue_ser.encoders.gru_attention:GruAttention",
+    },
+    _check,
+    beside=ENCODERS,
+)
 
 __all__ = ["TRAINED_ENCODERS", "TrainedEncoder", "VectorInput", "as_saved", "build_input", "find_trained"]
 
@@ -41,20 +63,9 @@ def find_trained(name: str) -> type[TrainedEncoder] | None:
     """
     if name in TRAINED_ENCODERS:
         return TRAINED_ENCODERS[name]
-    target = find_target(name)
-    if not (isinstance(target, type) and issubclass(target, TrainedEncoder)):
-        return None
-    problems = []
-    if not is_dataclass(getattr(target, "Config", None)):
-        problems.append("has no Config; give it the frozen dataclass of its options")
-    front_ends = get_args(FrontEnd)
-    if getattr(target, "front_end", None) not in front_ends:
-        problems.append(f"needs front_end, what it reads: one of {', '.join(front_ends)}")
-    if target.encode_rows is TrainedEncoder.encode_rows:
-        problems.append("has no encode_rows; define it: one vector for every row")
-    if problems:
-        raise ConfigError(*(f"trained encoder {name!r}: {target.__qualname__} {problem}" for problem in problems))
-    return target
+    if TRAINED_ENCODERS.comes_from_outside(name) and _is_trained(TRAINED_ENCODERS.load_outside(name)):
+        return TRAINED_ENCODERS.find(name)
+    return None
 
 
 def build_input(spec: InputSpec) -> nn.Module:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dialogue_ser.features.audio_input import OnBad
+from dialogue_ser.registry import Registered
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,4 +24,4 @@ class EncoderRecipe:
     modality: str
     options: Mapping[str, Any]
     on_bad: OnBad
-    registered: Any = None
+    registered: Registered | None = None

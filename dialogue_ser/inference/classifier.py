@@ -195,7 +195,7 @@ class DialogueClassifier:
             device: auto (CUDA where there is one), cpu or cuda.
             on_bad: what to do with media that cannot be decoded: error, mask, or None = as in training.
             revision: branch, tag or commit of a hub model.
-            trust_code: allow an encoder given as ``package.module:function``, whose import runs code.
+            trust_code: allow a model or encoder given as ``package.module:attribute``, whose import runs code.
 
         Raises:
             ConfigError: a GPU asked for where there is none.

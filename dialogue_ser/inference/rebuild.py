@@ -47,15 +47,20 @@ def rebuild_model(saved: SavedModel, trust_code: bool = False) -> DialogueSystem
 
     Args:
         saved: what the model folder holds.
-        trust_code: allow a trained encoder whose import runs code.
+        trust_code: allow a model or trained encoder given as ``package.module:Class``, whose import runs code.
 
     Raises:
         CheckpointError: missing and extra weights, shapes that differ, values that are not finite: every one of them;
-            or an encoder that needs ``trust_code``.
+            or a model or encoder that needs ``trust_code``.
         ConfigError: a model or option that does not exist here.
         KeyError, TypeError: config.json is not complete.
     """
     described = saved.config["model"]
+    if not trust_code and ":" in described["name"]:
+        raise CheckpointError(
+            f"{saved.folder}: needs your own model {described['name']!r}; import it and register it with "
+            "@register_model under a name of its own, or load with trust_code=True (--trust_code) if the model is yours"
+        )
     inputs = {modality: InputSpec(**spec) for modality, spec in saved.config["inputs"].items()}
     for modality, spec in inputs.items():
         if not trust_code and ":" in (spec.encoder or ""):

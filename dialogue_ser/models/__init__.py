@@ -1,58 +1,60 @@
-"""One published system per file; MODELS is the whole list, entry points ``dialogue_ser.models`` add the user's own."""
+"""One published system per file; MODELS is the whole list, and a system's module is imported when it is named."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
-from dialogue_ser import plugins
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output
-from dialogue_ser.models.bigru import BiGRU
-from dialogue_ser.models.dialogue_rnn import DialogueRNN
-from dialogue_ser.models.emotion_rnn import EmotionRNN
-from dialogue_ser.models.fusion_attention import FusionAttentionSystem
-from dialogue_ser.models.late_fusion import LateFusion
-from dialogue_ser.models.utterance import UtteranceSystem
-
-MODELS: dict[str, type[DialogueSystem]] = {
-    "emotion-rnn": EmotionRNN,
-    "dialogue-rnn": DialogueRNN,
-    "bigru": BiGRU,
-    "utterance": UtteranceSystem,
-    "late-fusion": LateFusion,
-    "fusion-attention": FusionAttentionSystem,
-}
+from dialogue_ser.registry import Registry, Target, place_of
 
 
-def installed_models() -> Mapping[str, str]:
-    """Name → ``package.module:Class`` of the systems that installed packages add; imports none of them."""
-    found = plugins.installed("dialogue_ser.models")
-    return {name: target for name, target in found.items() if name not in MODELS}
-
-
-def find_model(name: str) -> type[DialogueSystem]:
-    """A system by its registered name.
-
-    Raises:
-        ConfigError: no such system (names the nearest one), or an entry point that is none.
-    """
-    if name in MODELS:
-        return MODELS[name]
-    others = installed_models()
-    if name not in others:
-        raise ConfigError(unknown_name("model", name, {*MODELS, *others}))
-    system = plugins.load("model", name, others[name])
+def _check(name: str, system: Any) -> type[DialogueSystem]:
+    place = place_of(system)
     if not (isinstance(system, type) and issubclass(system, DialogueSystem)):
-        raise ConfigError(f"model {name!r}: {others[name]} is no subclass of dialogue_ser.DialogueSystem; make it one")
+        raise ConfigError(f"model {name!r}: {place} is no subclass of dialogue_ser.DialogueSystem; make it one")
     problems = []
     if not is_dataclass(getattr(system, "Config", None)):
-        problems.append(f"model {name!r}: {others[name]} has no Config; give it the dataclass of its options")
-    if getattr(system, "name", None) != name:  # a saved model is found again by its class's name
-        problems.append(f"model {name!r}: {others[name]}.name must be {name!r} too, so that saved models are found")
+        problems.append(f"model {name!r}: {place} has no Config; give it the dataclass of its options")
+    if ":" not in name and getattr(system, "name", None) != name:
+        problems.append(f"model {name!r}: {place}.name must be {name!r} too, so that saved models are found")
     if problems:
         raise ConfigError(*problems)
     return system
+
+
+MODELS: Registry[type[DialogueSystem]] = Registry(
+    "model",
+    "dialogue_ser.models",
+    {
+        "emotion-rnn": "dialogue_ser.models.emotion_rnn:EmotionRNN",
+        "dialogue-rnn": "dialogue_ser.models.dialogue_rnn:DialogueRNN",
+        "bigru": "dialogue_ser.models.bigru:BiGRU",
+        "utterance": "dialogue_ser.models.utterance:UtteranceSystem",
+        "late-fusion": "dialogue_ser.models.late_fusion:LateFusion",
+        "fusion-attention": "dialogue_ser.models.fusion_attention:FusionAttentionSystem",
+    },
+    _check,
+)
+
+
+def register_model(name: str) -> Callable[[Target], Target]:
+    """A decorator that registers a :class:`DialogueSystem` under the name that its attribute ``name`` says too.
+
+    Raises:
+        ConfigError: the name holds a colon, or belongs to the library or to another system.
+    """
+    return MODELS.register(name)
+
+
+def find_model(name: str) -> type[DialogueSystem]:
+    """A system by its name: the library's, registered, of an installed package, or ``package.module:Class``.
+
+    Raises:
+        ConfigError: no such system (names the nearest one), or something that is none.
+    """
+    return MODELS.find(name)
 
 
 def resolve_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def build_model(
     """A system with random weights (drawn from torch's global generator).
 
     Args:
-        name: registered name.
+        name: as for :func:`find_model`.
         options: fields of the system's Config; the others keep their defaults.
         inputs: modality → shape of its features, at least one.
         n_classes: C.
@@ -85,13 +87,15 @@ def build_model(
     if not inputs:
         raise ConfigError(f"model {name}: no modality; give at least one under features")
     try:
-        return find_model(name)(config, inputs, n_classes)  # type: ignore[call-arg, arg-type]
+        system = find_model(name)(config, inputs, n_classes)  # type: ignore[call-arg, arg-type]
     except RuntimeError as error:
         if "allocate" not in str(error):
             raise
         raise ConfigError(
             f"model {name}: its weights do not fit into this machine's memory; make the sizes in model.options smaller"
         ) from error
+    system.name = name  # under which a saved model is found again, also where it is package.module:Class
+    return system
 
 
 def _configure(name: str, options: Mapping[str, Any]) -> object:
@@ -103,4 +107,4 @@ def _configure(name: str, options: Mapping[str, Any]) -> object:
     return config(**options)
 
 
-__all__ = ["MODELS", "DialogueSystem", "Output", "build_model", "find_model", "installed_models", "resolve_options"]
+__all__ = ["MODELS", "DialogueSystem", "Output", "build_model", "find_model", "register_model", "resolve_options"]

@@ -117,12 +117,12 @@ def _unfit(where: str, config: object) -> list[str]:
 class DialogueSystem(nn.Module):
     """Base of every registered system: ``forward(batch, return_attention=False) -> Output``.
 
-    A subclass sets ``name``, ``Config`` (frozen dataclass of its options) and is built as
-    ``System(config, inputs, n_classes)`` where ``inputs`` maps modality → InputSpec.
+    A subclass sets ``name`` (``build_model`` then sets the one that was asked for), ``Config`` (frozen dataclass of its
+    options) and is built as ``System(config, inputs, n_classes)`` where ``inputs`` maps modality → InputSpec.
     The traits decide which invariants (EQUATIONS.md B) the property tests hold it to.
     """
 
-    name: ClassVar[str]
+    name: str
     Config: ClassVar[type[Any]]
 
     speaker_aware: bool

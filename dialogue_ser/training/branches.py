@@ -5,10 +5,10 @@ from pathlib import Path
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.inference.model_folder import read_model_folder
 from dialogue_ser.models.api import DialogueSystem
-from dialogue_ser.models.late_fusion import LateFusion
-from dialogue_ser.models.utterance import UtteranceSystem
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.config_io import load_config
+
+_BRANCH = "utterance"  # the model that each branch is trained as
 
 
 def begin_from_branches(system: DialogueSystem, config: RunConfig) -> None:
@@ -24,6 +24,8 @@ def begin_from_branches(system: DialogueSystem, config: RunConfig) -> None:
     branches = config.training.begin_from
     if not branches:
         return
+    from dialogue_ser.models.late_fusion import LateFusion  # a system's module is imported where it is needed
+
     if not isinstance(system, LateFusion):
         raise ConfigError(f"training.begin_from: model {system.name} has no branches to begin from; late-fusion has")
     problems = [
@@ -50,9 +52,9 @@ def _misfit(modality: str, folder: Path, config: RunConfig) -> str | None:
     if not ((folder / "config.yaml").is_file() and (folder / "model").is_dir()):
         return f"no finished run in {folder}; train it first, on {modality} alone with --model.name utterance"
     branch = load_config(folder / "config.yaml")
-    if branch.model.name != UtteranceSystem.name or list(branch.features) != [modality]:
+    if branch.model.name != _BRANCH or list(branch.features) != [modality]:
         has = f"{branch.model.name} over {', '.join(branch.features)}"
-        return f"{folder} is {has}, expected {UtteranceSystem.name} over {modality} alone"
+        return f"{folder} is {has}, expected {_BRANCH} over {modality} alone"
     if branch.data != config.data:
         return f"{folder} was trained on other data (section data of its config.yaml), perhaps on turns judged here"
     if branch.features[modality] != config.features[modality]:

@@ -11,7 +11,7 @@ import yaml
 from dialogue_ser.cli.main import COMMANDS
 from dialogue_ser.cli.run_arguments import parse_train
 from dialogue_ser.corpus.label_maps import IEMOCAP_MAPS
-from dialogue_ser.corpus.readers import READERS, reader_function
+from dialogue_ser.corpus.readers import READERS
 from dialogue_ser.corpus.readers.emodb import CLASSES
 from dialogue_ser.evaluation.fold_protocols import FOLDS
 from dialogue_ser.training.config import CrossvalConfig
@@ -43,7 +43,7 @@ def test_every_command_of_the_page_can_be_given():
 def test_two_corpora_are_joined_by_the_options_of_the_page():
     other = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[1]
     options = yaml.safe_load(other)["data"]["options"]
-    assert options.keys() <= inspect.signature(reader_function("cross-corpus")).parameters.keys()
+    assert options.keys() <= inspect.signature(READERS["cross-corpus"]).parameters.keys()
     assert all(one["reader"] in READERS for one in (options["train"], options["test"]))
     labels = [*CLASSES, *IEMOCAP_MAPS["4-class"].classes]
     assert set(options["label_map"]) <= set(labels)

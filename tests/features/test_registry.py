@@ -1,10 +1,12 @@
 import sys
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
+from unittest import mock
 
 import numpy as np
 import pytest
 
-from dialogue_ser import plugins
+from dialogue_ser import registry as names
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.errors import ConfigError, FeatureError, MediaError
 from dialogue_ser.features import registry
@@ -13,8 +15,9 @@ from dialogue_ser.features.traits import EncoderTraits
 
 
 @pytest.fixture(autouse=True)
-def _own_registry(monkeypatch) -> None:
-    monkeypatch.setattr(registry, "_REGISTERED", {})
+def _own_registry() -> Iterator[None]:
+    with mock.patch.dict(ENCODERS.registered, clear=True):
+        yield
 
 
 class Lengths:
@@ -88,7 +91,7 @@ def test_a_module_path_imports_from_the_working_folder(dialogue, tmp_path, monke
 def test_an_entry_point_is_found_by_name(monkeypatch, dialogue) -> None:
     point = EntryPoint("plugged", f"{__name__}:Lengths", registry.ENTRY_POINT_GROUP)
     monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or sys.modules[Lengths.__module__])
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == point.group else [])
+    monkeypatch.setattr(names, "entry_points", lambda group: [point] if group == point.group else [])
     assert build_encoder("plugged", "text").encode([dialogue(["ab"])])["train/dia0_utt0"].tolist() == [2.0]
     assert any(info.name == "plugged" and info.origin == "entry point" for info in list_encoders())
 
@@ -112,7 +115,7 @@ def test_unknown_names_and_options_suggest_the_nearest() -> None:
 def test_every_listed_encoder_can_be_imported_and_is_described() -> None:
     assert {info.name for info in list_encoders()} >= set(ENCODERS)
     for name in ENCODERS:
-        assert callable(registry._resolve(name, ()))
+        assert callable(ENCODERS[name])
         assert registry.DESCRIPTIONS[name]
 
 

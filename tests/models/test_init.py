@@ -1,10 +1,12 @@
 """Systems are built by name, from typed options, with errors that help."""
 
+from unittest import mock
+
 import pytest
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models import MODELS, build_model, find_model, resolve_options
+from dialogue_ser.models import MODELS, build_model, find_model, register_model, resolve_options
 
 TEXT = {"text": InputSpec(kind="vector", dim=4)}
 
@@ -18,6 +20,23 @@ def test_unknown_systems_and_options_name_the_nearest() -> None:
         find_model("emotion_rnn")
     with pytest.raises(ConfigError, match="did you mean 'attention'"):
         build_model("emotion-rnn", {"atention": "simple"}, TEXT, 2)
+
+
+def test_a_decorated_system_is_built_by_its_name_which_its_class_bears_too() -> None:
+    with mock.patch.dict(MODELS.registered):
+        mine = type("Mine", (find_model("bigru"),), {"name": "mine"})
+        register_model("mine")(mine)
+        register_model("other")(type("Other", (mine,), {}))
+        assert type(build_model("mine", {"hidden_dim": 2}, TEXT, 2)) is mine
+        with pytest.raises(ConfigError, match=r"Other\.name must be 'other' too"):
+            find_model("other")
+        with pytest.raises(ConfigError, match="is taken by dialogue_ser"):
+            register_model("bigru")
+
+
+def test_a_system_is_named_as_it_was_asked_for() -> None:
+    assert build_model("dialogue_ser.models.bigru:BiGRU", {}, TEXT, 2).name == "dialogue_ser.models.bigru:BiGRU"
+    assert build_model("bigru", {}, TEXT, 2).name == "bigru"
 
 
 def test_a_system_without_inputs_is_refused() -> None:

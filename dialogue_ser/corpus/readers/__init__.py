@@ -1,54 +1,54 @@
 """One corpus format per file; a reader is a function that returns a Corpus, found by name."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dialogue_ser import plugins
 from dialogue_ser.corpus.label_maps import relabel, stated_map
 from dialogue_ser.corpus.readers.options import misfits
 from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.corpus.validate import validate
 from dialogue_ser.errors import ConfigError, unknown_name
-
-#: name → "module:function", imported when first used. Others join through the entry-point group dialogue_ser.readers.
-READERS: dict[str, str] = {
-    "cross-corpus": "dialogue_ser.corpus.readers.cross_corpus:read_cross_corpus",
-    "dailydialog": "dialogue_ser.corpus.readers.dailydialog:read_dailydialog",
-    "emobank": "dialogue_ser.corpus.readers.emobank:read_emobank",
-    "emodb": "dialogue_ser.corpus.readers.emodb:read_emodb",
-    "emorynlp": "dialogue_ser.corpus.readers.emorynlp:read_emorynlp",
-    "iemocap": "dialogue_ser.corpus.readers.iemocap:read_iemocap",
-    "meld": "dialogue_ser.corpus.readers.meld:read_meld",
-    "nemo": "dialogue_ser.corpus.readers.nemo:read_nemo",
-    "ravdess": "dialogue_ser.corpus.readers.ravdess:read_ravdess",
-    "sample": "dialogue_ser.corpus.readers.meld:read_sample",
-    "table": "dialogue_ser.corpus.readers.table:read_table",
-}
+from dialogue_ser.registry import Registry, Target
 
 Reader = Callable[..., Corpus]
 _LABEL_OPTIONS = ("label_map", "label_order")
 
 
-def known_readers() -> Mapping[str, str]:
-    """READERS and what installed packages register under ``dialogue_ser.readers``; the package's own names win."""
-    return {**plugins.installed("dialogue_ser.readers"), **READERS}
+def _check(name: str, reader: Any) -> Reader:
+    if not callable(reader):
+        raise ConfigError(f"reader {name!r}: {reader!r} is no function; name one that returns a Corpus")
+    return reader  # type: ignore[no-any-return]
 
 
-def reader_function(reader: str) -> Reader:
-    """The function behind a reader's name, or behind ``package.module:function`` (also in the working folder).
+READERS: Registry[Reader] = Registry(
+    "reader",
+    "dialogue_ser.readers",
+    {
+        "cross-corpus": "dialogue_ser.corpus.readers.cross_corpus:read_cross_corpus",
+        "dailydialog": "dialogue_ser.corpus.readers.dailydialog:read_dailydialog",
+        "emobank": "dialogue_ser.corpus.readers.emobank:read_emobank",
+        "emodb": "dialogue_ser.corpus.readers.emodb:read_emodb",
+        "emorynlp": "dialogue_ser.corpus.readers.emorynlp:read_emorynlp",
+        "iemocap": "dialogue_ser.corpus.readers.iemocap:read_iemocap",
+        "meld": "dialogue_ser.corpus.readers.meld:read_meld",
+        "nemo": "dialogue_ser.corpus.readers.nemo:read_nemo",
+        "ravdess": "dialogue_ser.corpus.readers.ravdess:read_ravdess",
+        "sample": "dialogue_ser.corpus.readers.meld:read_sample",
+        "table": "dialogue_ser.corpus.readers.table:read_table",
+    },
+    _check,
+)
+
+
+def register_reader(name: str) -> Callable[[Target], Target]:
+    """A decorator that registers a reader, ``(path, labels, **options) -> Corpus``, under a name.
 
     Raises:
-        ConfigError: no such reader; names the nearest one.
+        ConfigError: the name holds a colon, or belongs to the library or to another reader.
     """
-    target = known_readers().get(reader, reader)
-    if ":" not in target:
-        raise ConfigError(f"{unknown_name('reader', reader, known_readers())}, or package.module:function of your own")
-    function = plugins.load("reader", reader, target)
-    if not callable(function):
-        raise ConfigError(f"reader {reader!r}: {target} is no function; name one that returns a Corpus")
-    return function  # type: ignore[no-any-return]
+    return READERS.register(name)
 
 
 def read_corpus(
@@ -57,7 +57,7 @@ def read_corpus(
     """Read and validate a corpus.
 
     Args:
-        reader: name in :func:`known_readers`, or ``package.module:function``.
+        reader: name in READERS, registered, of an installed package, or ``package.module:function``.
         path: folder or file; None = the reader looks for it.
         labels: label set, e.g. emotion or sentiment.
         on_bad: ``error`` or ``mask`` for media that are missing; passed to readers that have this option.
@@ -71,7 +71,7 @@ def read_corpus(
     """
     if on_bad not in ("error", "mask"):
         raise ConfigError(f"on_bad {on_bad!r}: use error or mask (--data.on_bad)")
-    function = reader_function(reader)
+    function = READERS.find(reader)
     parameters = inspect.signature(function).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     # Readers that map labels themselves (table, by the words it reads) are left to it.

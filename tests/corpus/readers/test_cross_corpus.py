@@ -2,9 +2,10 @@ from collections import Counter
 
 import pytest
 
-from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.readers import READERS, read_corpus
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.errors import ConfigError, CorpusError
+from dialogue_ser.registry import Registered
 
 ACTED = ("happy", "angry", "sad", "bored")
 TALK = ("joy", "anger", "sadness", "neutral", "disgust")
@@ -54,11 +55,8 @@ def spec(function, **options):
 @pytest.fixture(autouse=True)
 def _readers(monkeypatch):
     """pytest's importlib mode names this module as no import can: the readers are found by their plain names."""
-    from dialogue_ser.corpus import readers
-
-    functions = {f"{__name__}:{one.__name__}": one for one in (read_acted, read_talk, read_split)}
-    real = readers.reader_function
-    monkeypatch.setattr(readers, "reader_function", lambda name: functions.get(name) or real(name))
+    for one in (read_acted, read_talk, read_split):
+        monkeypatch.setitem(READERS.registered, f"{__name__}:{one.__name__}", Registered(one, {}))
 
 
 def read(**options):

@@ -3,12 +3,12 @@
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
+from unittest import mock
 
 import pytest
 
-from dialogue_ser import plugins
-from dialogue_ser.corpus import readers
-from dialogue_ser.corpus.readers import READERS, read_corpus, reader_function
+from dialogue_ser import registry
+from dialogue_ser.corpus.readers import READERS, read_corpus, register_reader
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.errors import ConfigError, CorpusError
 
@@ -25,7 +25,7 @@ def read_broken(path, labels, **options):
 
 def test_every_reader_can_be_imported():
     for name in READERS:
-        assert callable(reader_function(name))
+        assert callable(READERS[name])
 
 
 def test_unknown_readers_name_the_nearest():
@@ -38,7 +38,7 @@ def test_unknown_readers_name_the_nearest():
 def test_own_readers_join_by_entry_point(monkeypatch):
     point = EntryPoint("mine", f"{__name__}:read_mine", "dialogue_ser.readers")
     monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or sys.modules[read_mine.__module__])
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == "dialogue_ser.readers" else [])
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == "dialogue_ser.readers" else [])
     assert read_corpus("mine", shout=True).split("train")[0].utterances[0].text == "HI"
     with pytest.raises(ConfigError, match="reader mine: unknown option 'shuot'; did you mean 'shout'"):
         read_corpus("mine", shuot=True)
@@ -71,11 +71,24 @@ def test_every_reader_takes_a_label_map(sample):
         labels(label_mat={})
 
 
-def test_what_a_reader_returns_is_validated(monkeypatch):
-    monkeypatch.setitem(READERS, "broken", "broken:read")
-    monkeypatch.setattr(readers, "reader_function", lambda reader: read_broken)
-    with pytest.raises(CorpusError, match="split 'train' is empty"):
-        read_corpus("broken")
+def test_what_a_reader_returns_is_validated():
+    with mock.patch.dict(READERS.registered):
+        register_reader("broken")(read_broken)
+        with pytest.raises(CorpusError, match="split 'train' is empty"):
+            read_corpus("broken")
+
+
+def test_a_reader_joins_by_decorator_and_is_called_with_its_options():
+    with mock.patch.dict(READERS.registered):
+        register_reader("decorated")(read_mine)
+        assert read_corpus("decorated", shout=True).split("train")[0].utterances[0].text == "HI"
+        with pytest.raises(ConfigError, match="did you mean 'decorated'"):
+            read_corpus("decorate")
+
+
+def test_what_is_no_function_is_no_reader():
+    with pytest.raises(ConfigError, match=r"reader 'sys:path': \[.*\] is no function; name one that returns a Corpus"):
+        read_corpus("sys:path")
 
 
 def test_on_bad_has_two_values():
