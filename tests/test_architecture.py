@@ -54,7 +54,6 @@ TESTED_IN = {
     "nn/turn.py": ("nn/test_recurrence.py", "one recurrence in several files"),
     "report/crossval_sections.py": ("report/test_crossval_page.py", "pieces of the page"),
     "report/gallery.py": ("report/test_page.py", "pictures of the page"),
-    "report/html.py": ("report/test_page.py", "pieces of the page"),
     "report/sections.py": ("report/test_page.py", "pieces of the page"),
     "report/settings.py": ("report/test_page.py", "pieces of the page"),
     "training/callbacks.py": ("training/test_loop.py", "a protocol that the loop calls"),

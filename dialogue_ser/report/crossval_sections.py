@@ -1,12 +1,15 @@
-"""The parts of a cross-validation's report.html, in reading order; each takes what it shows and gives HTML."""
+"""The sections of a cross-validation's report.html: each gives a template with what it shows."""
 
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Mapping
 from typing import Any
 
+from dialogue_ser.metrics.roc import roc_curves
+from dialogue_ser.report.composition import Maker, Section, Subject, Tile, interval_tile
 from dialogue_ser.report.crossval_tables import confusion_rows, fold_rows, group_rows, published_table, score_rows
-from dialogue_ser.report.html import Picture, definitions, picture, ruler, scrolling, section
-from dialogue_ser.report.tables import class_rows, format_interval, format_mean_std, format_score, render_html
+from dialogue_ser.report.figures import class_bars, confusion_heat_map, fold_dots, roc_figure
+from dialogue_ser.report.ruler import ruler
+from dialogue_ser.report.sections import errors, settings
+from dialogue_ser.report.tables import class_rows, format_interval, format_mean_std, format_score
 
 _TILES = {"wa": "WA (accuracy)", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "macro_f05": "macro F0.5"}
 
@@ -57,96 +60,106 @@ def cautions(scores: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def hero(scores: Mapping[str, Any]) -> str:
+def result(subject: Subject) -> Section:
     """The headline with its interval, the other scores, and what to beware of."""
-    pooled, interval = scores["pooled"], scores["intervals"]["ua"]
-    tiles = "".join(
-        f"<div><b>{format_score(pooled[key], 3)}</b><span>{name}<br>"
-        f"{format_interval(scores['intervals'][key]['low'], scores['intervals'][key]['high'])}</span></div>"
-        for key, name in _TILES.items()
-    )
-    tiles += f"<div><b>{format_score(pooled['auc'], 3)}</b><span>AUC<br>one against the rest</span></div>"
-    warnings = "".join(f'<p class="verdict warn">{escape(text)}</p>' for text in cautions(scores))
-    return (
-        '<section id="result" aria-label="Result"><div class="hero"><div class="headline">'
-        f"<small>UA, all test turns</small>{interval['estimate']:.3f}"
-        f"<em>{interval['level']:.0%} interval {format_interval(interval['low'], interval['high'])}</em></div>"
-        f"<div>{ruler('this system', interval, {'chance': 1 / len(scores['labels'])})}</div>"
-        f'<p class="verdict">{escape(verdict(scores))}</p>{warnings}<div class="tiles">{tiles}</div></div></section>\n'
-    )
+    scores = subject.scores
+    pooled, intervals = scores["pooled"], scores["intervals"]
+    tiles = [interval_tile(pooled[key], intervals[key], name) for key, name in _TILES.items()]
+    tiles.append(Tile(value=format_score(pooled["auc"], 3), name="AUC", remark="one against the rest"))
+    context = {
+        "caption": "UA, all test turns",
+        "interval": intervals["ua"],
+        "drawn": ruler("this system", intervals["ua"], {"chance": 1 / len(scores["labels"])}),
+        "verdict": verdict(scores),
+        "warnings": cautions(scores),
+        "tiles": tiles,
+    }
+    return Section(template="result", context=context)
 
 
-def scores_section(scores: Mapping[str, Any]) -> str:
+def all_scores(subject: Subject) -> Section:
     """Every score, pooled and per fold, and what the reader noticed."""
+    scores, data = subject.scores, subject.scores["config"]["data"]
     facts: list[tuple[str, object]] = [
-        ("corpus", f"{scores['config']['data']['reader']}, {scores['config']['data']['labels']}"),
+        ("corpus", f"{data['reader']}, {data['labels']}"),
         ("scenario", scores["scenario"]),
         ("protocol", scores["protocol"]),
     ]
-    body = definitions(facts) + scrolling(render_html(score_rows(scores)), "Scores")
-    body += (
-        "<p>Pooled: all test turns as one set. Macro: mean over classes; weighted: by gold turns: so macro recall is UA"
-        " and weighted recall WA. Pooled AUC compares probabilities of different folds' models with each other.</p>"
-    )
-    notes = "".join(f"<li>{escape(str(note))}</li>" for note in scores["notes"])
-    return section("scores", "Scores", body + (f"<h3>What the reader noticed</h3><ul>{notes}</ul>" if notes else ""))
+    context = {"facts": facts, "score_rows": score_rows(scores), "notes": scores["notes"]}
+    return Section(template="crossval_scores", context=context)
 
 
-def published_section(scores: Mapping[str, Any]) -> str:
-    """The documents' own numbers beside the measured ones; empty where there are none on this corpus."""
-    rows = published_table(scores)
+def published(subject: Subject) -> Section | None:
+    """The documents' own numbers beside the measured ones; None where there are none on this corpus."""
+    rows = published_table(subject.scores)
     if not rows:
-        return ""
-    body = (
-        '<p class="warn">Rows marked published are what the documents print. They were not measured here: data, folds '
-        "and details differ, most of all where classes, scenario or protocol do.</p>"
-    )
-    body += scrolling(render_html(rows), "Published numbers beside measured ones")
-    titles = dict.fromkeys((row["document"], row["title"]) for row in scores["published"])
-    body += definitions(list(titles))
-    body += (
-        "<p>Measured precision, recall and F0.5 are weighted by gold turns; the documents do not say which average "
-        "theirs are.</p>"
-    )
-    return section("published", "Beside published numbers", body)
+        return None
+    documents = list(dict.fromkeys((row["document"], row["title"]) for row in subject.scores["published"]))
+    return Section(template="crossval_published", context={"rows": rows, "documents": documents})
 
 
-def folds_section(scores: Mapping[str, Any], image: Picture) -> str:
+def folds(subject: Subject) -> Section:
     """Every fold: scores, and how many turns of which class it had."""
+    scores = subject.scores
+    dots = subject.gallery.draw(
+        "folds",
+        lambda theme: fold_dots(scores["folds"], scores["pooled"]["ua"], 1 / len(scores["labels"]), theme),
+        "UA of every fold on test and dev; the table below has the numbers",
+    )
     counts = [
         {"fold": fold["name"], "part": part, "utterances": fold["utterances"][part], **fold["labels"][part]}
         for fold in scores["folds"]
         for part in fold["labels"]
     ]
-    body = picture(image) + scrolling(render_html(fold_rows(scores)), "Scores of every fold")
-    body += "<details><summary>Utterances of every fold and part</summary>"
-    body += scrolling(render_html(counts), "Utterances of every fold and part") + "</details>"
-    return section("folds", "Fold by fold", body)
+    return Section(template="crossval_folds", context={"dots": dots, "fold_rows": fold_rows(scores), "counts": counts})
 
 
-def classes_section(scores: Mapping[str, Any], confusion: Picture, bars: Picture, roc: Picture) -> str:
+def emotions(subject: Subject) -> Section:
     """Which emotions are found, what they are taken for, and how well their probabilities rank."""
-    split = {"scores": scores["pooled"], "class_intervals": scores["class_intervals"]}
-    counts = confusion_rows(scores["pooled"]["confusion"], scores["labels"])
-    body = (
-        '<div class="two">'
-        + picture(confusion, "Row: gold; column: predicted. Per cent of the row, and turns.")
-        + picture(bars, f"Line: interval over {scores['interval_over']}. In brackets: gold turns.")
-        + "</div>"
-        + scrolling(render_html(class_rows(split)), "Scores per class")
-        + picture(roc, "By each class's probability, all test turns together.")
-        + "<details><summary>Confusion matrix as a table</summary>"
-        + scrolling(render_html(counts), "Confusion matrix")
-        + "</details>"
+    scores, labels, predictions = subject.scores, subject.scores["labels"], subject.predictions
+    pooled, intervals, over = scores["pooled"], scores["class_intervals"], scores["interval_over"]
+    curves = roc_curves(predictions.probabilities_NC, predictions.gold_N, labels)
+    confusion = subject.gallery.draw(
+        "confusion_matrix",
+        lambda theme: confusion_heat_map(pooled["confusion"], labels, theme),
+        "Confusion matrix of all test turns; the table below has the counts",
     )
-    return section("emotions", "Emotion by emotion, all test turns", body)
+    bars = subject.gallery.draw(
+        "class_f1",
+        lambda theme: class_bars(pooled["per_class"], intervals, theme, over),
+        "F1 of every class with its interval; the table below has the numbers",
+    )
+    roc = subject.gallery.draw(
+        "roc",
+        lambda theme: roc_figure(curves, theme),
+        "ROC curve of every class against the rest; the table of classes has the areas",
+    )
+    context = {
+        "confusion": confusion,
+        "bars": bars,
+        "interval_over": over,
+        "class_rows": class_rows({"scores": pooled, "class_intervals": intervals}),
+        "roc": roc,
+        "confusion_rows": confusion_rows(pooled["confusion"], labels),
+    }
+    return Section(template="crossval_emotions", context=context)
 
 
-def groups_section(scores: Mapping[str, Any]) -> str:
+def speakers(subject: Subject) -> Section:
     """Scores per speaker, and per session, scenario, … where the corpus says them."""
-    groups: Sequence[tuple[str, Mapping[str, Any]]] = [("speaker", scores["speakers"]), *scores["attributes"].items()]
-    tables = "".join(
-        f"<div>{scrolling(render_html(group_rows(found, name)), f'Scores per {name}')}</div>" for name, found in groups
-    )
-    remark = "<p>UA counts classes that a group lacks as never found, so that groups of few turns look worse by it.</p>"
-    return section("speakers", "Who and where", f'{remark}<div class="two">{tables}</div>')
+    groups = {"speaker": subject.scores["speakers"], **subject.scores["attributes"]}
+    rows = {name: group_rows(found, name) for name, found in groups.items()}
+    return Section(template="crossval_speakers", context={"groups": rows})
+
+
+#: Every section that a cross-validation's page can have.
+MAKERS: Mapping[str, Maker] = {
+    "result": result,
+    "scores": all_scores,
+    "published": published,
+    "folds": folds,
+    "emotions": emotions,
+    "speakers": speakers,
+    "errors": errors,
+    "run": settings,
+}

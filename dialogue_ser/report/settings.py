@@ -46,6 +46,21 @@ def subtitle(config: Mapping[str, Any]) -> str:
     return " · ".join(str(part) for part in parts if part)
 
 
+def flattened(value: Any, prefix: str = "") -> list[tuple[str, object]]:
+    """Leaves of nested mappings as ("a.b", value); lists are joined by commas.
+
+    >>> flattened({"versions": {"torch": "2.13"}, "gpus": ["a", "b"]})
+    [('versions.torch', '2.13'), ('gpus', 'a, b')]
+    """
+    if isinstance(value, Mapping):
+        return [
+            leaf for key, inner in value.items() for leaf in flattened(inner, f"{prefix}.{key}" if prefix else str(key))
+        ]
+    if isinstance(value, (list, tuple)):
+        return [(prefix, ", ".join(map(str, value)))]
+    return [(prefix, value)]
+
+
 def _unusual(training: Mapping[str, Any]) -> list[str]:
     """Settings that are named only where they are not as always."""
     return [name for name, usual in (("balance", "none"), ("ensemble", 1)) if training.get(name, usual) != usual]

@@ -1,7 +1,6 @@
-"""Tables for people: one place that formats numbers, as markdown, HTML and rich."""
+"""Tables for people: one place that formats numbers, for markdown, rich and the templates of pages."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from rich.table import Table
@@ -70,34 +69,11 @@ def render_markdown(rows: Sequence[Row], columns: Sequence[str] | None = None) -
     | majority | 0.3130 |
     """
     names = columns_of(rows) if columns is None else tuple(columns)
-    numeric = _numeric_columns(rows, names)
+    numeric = numeric_columns(rows, names)
     head = ["| " + " | ".join(_escape_pipe(name) for name in names) + " |"]
     head.append("|" + "|".join("--:" if name in numeric else ":--" for name in names) + "|")
     body = ["| " + " | ".join(_escape_pipe(cell_text(row.get(name))) for name in names) + " |" for row in rows]
     return "\n".join(head + body)
-
-
-def render_html(rows: Sequence[Row], columns: Sequence[str] | None = None, caption: str = "") -> str:
-    """An HTML table; everything escaped, the first column is the row's header."""
-    names = columns_of(rows) if columns is None else tuple(columns)
-    numeric = _numeric_columns(rows, names)
-
-    def cell(tag: str, name: str, text: str, scope: str = "") -> str:
-        attributes = (f' scope="{scope}"' if scope else "") + (' class="num"' if name in numeric else "")
-        return f"<{tag}{attributes}>{escape(text)}</{tag}>"
-
-    head = "".join(cell("th", name, name, "col") for name in names)
-    body = "".join(
-        "<tr>"
-        + "".join(
-            cell("th" if i == 0 else "td", name, cell_text(row.get(name)), "row" if i == 0 else "")
-            for i, name in enumerate(names)
-        )
-        + "</tr>\n"
-        for row in rows
-    )
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<table>{title}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>"
 
 
 def render_rich(rows: Sequence[Row], columns: Sequence[str] | None = None, title: str | None = None) -> Table:
@@ -105,7 +81,7 @@ def render_rich(rows: Sequence[Row], columns: Sequence[str] | None = None, title
     from rich.text import Text
 
     names = columns_of(rows) if columns is None else tuple(columns)
-    numeric = _numeric_columns(rows, names)
+    numeric = numeric_columns(rows, names)
     table = Table(title=title, title_justify="left")
     for name in names:
         table.add_column(Text(name), justify="right" if name in numeric else "left", overflow="fold")
@@ -186,7 +162,9 @@ def cell_text(value: object) -> str:
     return str(value)
 
 
-def _numeric_columns(rows: Sequence[Row], names: Sequence[str]) -> set[str]:
+def numeric_columns(rows: Sequence[Row], names: Sequence[str]) -> set[str]:
+    """The columns that hold nothing but numbers, intervals and blanks: they are right-aligned."""
+
     def is_number(value: object) -> bool:
         text = cell_text(value)
         return text in ("", "–") or text[:1].isdigit() or (text[:1] in "+−-[" and any(c.isdigit() for c in text))

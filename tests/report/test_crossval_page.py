@@ -5,7 +5,7 @@ from html import unescape
 import pytest
 
 from dialogue_ser.errors import DialogueSerError, MissingDataError
-from dialogue_ser.report.crossval_page import NAVIGATION, write_crossval_report
+from dialogue_ser.report.crossval_page import SECTIONS, write_crossval_report
 from dialogue_ser.report.crossval_sections import cautions, verdict
 
 
@@ -30,8 +30,8 @@ def test_page_and_figures_are_written(done):
     assert html.count("<figure>") == 4
     ids = re.findall(r' id="([^"]+)"', html)
     assert len(ids) == len(set(ids))
-    assert re.findall(r'<a href="#([^"]+)">[A-Z]\w+</a>', html) == list(NAVIGATION)
-    assert set(NAVIGATION) <= set(ids)
+    assert re.findall(r'<a href="#([^"]+)">[A-Z]\w+</a>', html) == list(SECTIONS)
+    assert set(SECTIONS) <= set(ids)
 
 
 def test_nothing_outside_is_asked_for_and_transcripts_are_escaped(done):

@@ -9,10 +9,9 @@ import pytest
 
 from dialogue_ser.errors import DialogueSerError, MissingDataError
 from dialogue_ser.evaluation.run import evaluate_run
-from dialogue_ser.report.page import headline_split, write_report
+from dialogue_ser.report.page import SECTIONS, headline_split, write_report
 
 VOID = {"meta", "br", "img", "source", "link", "hr", "input", "circle", "line"}
-SECTIONS = ("result", "scores", "training", "emotions", "conversation", "confidence", "dialogues", "errors", "run")
 
 
 class _Page(HTMLParser):
