@@ -73,11 +73,10 @@ def _dialogues_with(utterance: str, model: Path) -> tuple[Sequence[Dialogue], st
             f"{utterance}: no such sound file, and {model} is no run directory, whose corpus could have an utterance "
             "of that name"
         )
-    from dialogue_ser.corpus.readers import read_corpus
     from dialogue_ser.training.config_io import load_config
+    from dialogue_ser.training.corpus import corpus_of
 
-    data = load_config(model / "config.yaml").data
-    corpus = read_corpus(data.reader, data.path, data.labels, on_bad=data.on_bad, **data.options)
+    corpus = corpus_of(load_config(model / "config.yaml").data, every_fold=True)
     found = [dialogue for split in corpus.splits.values() for dialogue in split]
     ids = [turn.id for turn in utterances(found)]
     if utterance not in ids:

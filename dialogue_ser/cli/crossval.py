@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,15 @@ from dialogue_ser.cli.smoke import reduced
 from dialogue_ser.cli.tables import show
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config_io import dump_config
+from dialogue_ser.training.corpus import for_every_fold
 
 if TYPE_CHECKING:
+    from dialogue_ser.corpus.schema import Corpus
     from dialogue_ser.evaluation.extraction import Report
 
 
 def crossval_command(tokens: Sequence[str]) -> int:
-    """Cross-validate as the flags say, which are those of ``train`` and ``--crossval.…``.
+    """Cross-validate as the flags say, which are those of ``train``, with ``--data.cut.protocol`` and ``--crossval.…``.
 
     Args:
         tokens: what follows ``dialogue-ser crossval``.
@@ -33,12 +36,13 @@ def crossval_command(tokens: Sequence[str]) -> int:
         DialogueSerError: whatever the user can mend; nothing is written then.
     """
     request = parse_train(tokens, command="crossval")
+    request = replace(request, config=for_every_fold(request.config))
     if request.print_config:
         print(dump_config(request.config), end="")
         return 0
     if request.resume:
         raise ConfigError("crossval: no --resume needed; give the same command with the same --out again: it goes on")
-    return _crossval(reduced(request, "utterances") if request.smoke else request)
+    return _crossval(*reduced(request, "utterances")) if request.smoke else _crossval(request)
 
 
 def finish(folder: Path, scores: Mapping[str, Any]) -> Path:
@@ -78,14 +82,16 @@ def finish(folder: Path, scores: Mapping[str, Any]) -> Path:
     return report
 
 
-def _crossval(request: TrainRequest) -> int:
+def _crossval(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
     from dialogue_ser.evaluation.crossval import cross_validate  # imports torch and scikit-learn
     from dialogue_ser.training.interrupt import Interrupted
 
     out = request.out or Path("runs") / request.config.name
     try:
         with _bars() as (report_features, report_fold):
-            scores = cross_validate(request.config, out, report_features=report_features, report_fold=report_fold)
+            scores = cross_validate(
+                request.config, out, corpus=corpus, report_features=report_features, report_fold=report_fold
+            )
     except (Interrupted, KeyboardInterrupt):  # a fold's own run says how it alone would be resumed
         print(f"stopped: the same command with --out {out} goes on", file=sys.stderr)
         raise

@@ -27,6 +27,7 @@ def data_describe(
     labels: str = "emotion",
     options: dict[str, Any] | None = None,
     on_bad: str = "error",
+    cut: dict[str, Any] | None = None,
 ) -> int:
     """Print what a corpus holds: splits, labels, targets, speakers, dialogue and text lengths, audio, warnings.
 
@@ -36,14 +37,19 @@ def data_describe(
         labels: label set, e.g. emotion or sentiment.
         options: the reader's own options, as YAML or JSON, e.g. '{splits: [dev]}'.
         on_bad: error or mask, for missing media.
+        cut: a fold instead of the whole corpus, as YAML or JSON, e.g. '{protocol: leave-one-speaker-out, fold: EB0}'.
 
     Returns:
         Exit status 0.
 
     Raises:
-        DialogueSerError: the corpus cannot be read; every bad row.
+        DialogueSerError: the corpus cannot be read or cut; every bad row.
     """
-    corpus = read_corpus(reader, path, labels, on_bad=on_bad, **(options or {}))
+    from dialogue_ser.training.config_io import config_from_dict
+    from dialogue_ser.training.corpus import corpus_of
+
+    data = {"reader": reader, "path": path, "labels": labels, "options": options or {}, "on_bad": on_bad}
+    corpus = corpus_of(config_from_dict({"data": {**data, "cut": cut or {}}}, where="data describe").data)
     counts = {split: count_split(dialogues) for split, dialogues in corpus.splits.items()}
     _head(corpus)
     annotation = [*_labels(corpus, counts), *_targets(corpus, counts)]

@@ -1,11 +1,11 @@
 """``dialogue-ser features encode``."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.cut import CutConfig
 from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.augmentation import Augmentation, variants
@@ -17,7 +17,7 @@ from dialogue_ser.features.registry import ENCODERS, build_encoder
 from dialogue_ser.features.store import CHUNK_UTTERANCES, FeatureStore
 
 if TYPE_CHECKING:
-    from dialogue_ser.training.config import RunConfig
+    from dialogue_ser.training.config import DataConfig, RunConfig
 
 OnBad = Literal["error", "mask"]
 
@@ -27,22 +27,12 @@ class _Request:
     """Whose features are wanted.
 
     Args:
-        reader: corpus reader.
-        path: its folder or file.
-        labels: its label set.
-        options: its options.
-        on_bad: what to do with media that cannot be decoded.
+        data: corpus; its ``train`` splits are augmented.
         encoders: frozen encoders, each with the augmentation of the turns that it is trained on.
-        train: splits that are augmented.
     """
 
-    reader: str
-    path: str | None
-    labels: str
-    options: Mapping[str, Any]
-    on_bad: OnBad
+    data: "DataConfig"
     encoders: tuple[tuple[CheckedEncoder, Augmentation], ...]
-    train: tuple[str, ...] = ()
 
 
 def features_encode(
@@ -96,17 +86,19 @@ def features_encode(
     """
     if chunk < 1:
         raise ConfigError(f"--chunk {chunk}: must be at least 1")
+    from dialogue_ser.training.corpus import corpus_of
+
     runner = _engine(engine, workers, address, gpus)
     given = {"reader": reader, "path": path, "labels": labels, "options": options, "on_bad": on_bad}
     request = _request(encoder, modality, encoder_options or {}, preset, config, given)
-    corpus = read_corpus(request.reader, request.path, request.labels, on_bad=request.on_bad, **(request.options or {}))
+    corpus = corpus_of(request.data, every_fold=True)
     names = list(corpus.splits) if splits is None else list(dict.fromkeys(map(str.strip, splits.split(","))))
     unknown = [unknown_name("split", name, corpus.splits) for name in names if name not in corpus.splits]
     if unknown:
         raise ConfigError(*(f"--splits: {problem}" for problem in unknown))
     feature_store = FeatureStore(store, chunk_utterances=chunk, engine=runner)
+    train = [name for name in names if name in request.data.train.split("+")]
     for wanted, augmentation in request.encoders:
-        train = [name for name in names if name in request.train]
         _encode(feature_store, wanted, [*_of(corpus, names), *_copies(_of(corpus, train), augmentation)])
     return 0
 
@@ -145,21 +137,21 @@ def _request(
     if len(sources) != 1:
         said = f"found {' and '.join(f'--{name}' for name in sources)}" if sources else "found none of them"
         raise ConfigError(f"features encode: give one of --encoder, --preset and --config; {said}")
+    own = {key: value for key, value in given.items() if value is not None}
     if encoder is not None:
-        data: dict[str, Any] = {"reader": "meld", "path": None, "labels": "emotion", "options": {}, "on_bad": "error"}
-        data |= {key: value for key, value in given.items() if value is not None}
+        from dialogue_ser.training.config import DataConfig
+
+        data = DataConfig(**own)
         return _Request(
-            encoders=((_built(encoder, modality, encoder_options, data["on_bad"]), Augmentation()),), **data
+            data=data, encoders=((_built(encoder, modality, encoder_options, data.on_bad), Augmentation()),)
         )
     if modality is not None or encoder_options:
         raise ConfigError("--modality and --encoder_options go with --encoder; a preset or file has its own")
     run = _run_config(preset, config)
-    data = {key: getattr(run.data, key) for key in ("reader", "path", "labels", "options", "on_bad")}
-    if given["reader"] is not None and given["reader"] != data["reader"]:
-        data |= {"path": None, "options": {}}
-    data |= {key: value for key, value in given.items() if value is not None}
-    train = tuple(run.data.train.split("+"))
-    return _Request(encoders=tuple(_encoders_of(run, data["on_bad"])), train=train, **data)
+    # Options and cut of the preset's corpus say nothing of another one.
+    is_same = own.get("reader", run.data.reader) == run.data.reader
+    data = replace(run.data, **({} if is_same else {"path": None, "options": {}, "cut": CutConfig()}) | own)
+    return _Request(data=data, encoders=tuple(_encoders_of(run, data.on_bad)))
 
 
 def _run_config(preset: str | None, config: str | None) -> "RunConfig":

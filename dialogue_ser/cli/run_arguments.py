@@ -10,6 +10,7 @@ in order, then flags. Choosing another encoder or model drops the options that t
 
 import dataclasses
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,11 @@ from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.training.config import FeatureConfig, ModelConfig, RunConfig
 from dialogue_ser.training.config_io import config_from_dict, config_to_dict, load_config
 from dialogue_ser.training.presets import load_preset, preset_names
+from dialogue_ser.training.upgrade import upgraded
 
 _ALIASES = {"--on-bad": "--data.on_bad", "--print_config": "--print-config", "--allow_mismatch": "--allow-mismatch"}
+#: Flags that have moved: old name → new one. Announced in 0.1.0, removed in 0.2.0.
+_MOVED = {"--crossval.protocol": "--data.cut.protocol", "--crossval.seed": "--data.cut.seed"}
 _USAGE = """dialogue-ser {command} --preset NAME [--a.b VALUE | --a.b=VALUE ...] [--config FILE.yaml] [--out DIR]
                           [--seed N] [--on-bad error|mask] [--resume DIR [--allow-mismatch]] [--smoke]
                           [--print_config]"""
@@ -188,9 +192,12 @@ def _add_model_options(parser: ArgumentParser, model: Mapping[str, Any], where: 
 
 def _split_aliases(tokens: Sequence[str]) -> list[str]:
     """Tokens with friendly names replaced by the fields they stand for, and W&B's None by null."""
-    parts = (token.partition("=") for token in tokens)
+    parts = [token.partition("=") for token in tokens]
+    for old in dict.fromkeys(head for head, _, _ in parts if head in _MOVED):
+        print(f"note: {old} is called {_MOVED[old]} since 0.1.0; the old name goes with 0.2.0", file=sys.stderr)
+    names = {**_ALIASES, **_MOVED}
     return [
-        _ALIASES.get(head, head) + equals + ("null" if equals and value == "None" else value)
+        names.get(head, head) + equals + ("null" if equals and value == "None" else value)
         for head, equals, value in parts
     ]
 
@@ -220,7 +227,7 @@ def _layers(tokens: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
     layers += [(f"preset {name}", config_to_dict(load_preset(name))) for name in _values_of(tokens, "--preset")]
     for file in _values_of(tokens, "--config"):
         load_config(Path(file))  # names every wrong key and value with the file
-        layers.append((file, yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}))
+        layers.append((file, upgraded(yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {})))
     return layers
 
 

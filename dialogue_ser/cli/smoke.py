@@ -9,18 +9,22 @@ from dialogue_ser.cli.run_arguments import TrainRequest
 from dialogue_ser.errors import ConfigError
 
 if TYPE_CHECKING:
+    from dialogue_ser.corpus.schema import Corpus
     from dialogue_ser.training.smoke import View
 
 
-def reduced(request: TrainRequest, view: "View") -> TrainRequest:
+def reduced(request: TrainRequest, view: "View") -> "tuple[TrainRequest, Corpus]":
     """The request at reduced size (``--smoke``), in a folder of its own; prints what it costs at full size.
+
+    Returns:
+        the request, and the small corpus that it is run on.
 
     Raises:
         ConfigError: it is to be resumed.
     """
     from dialogue_ser.training.cost import cost_of
     from dialogue_ser.training.prepare import load_data
-    from dialogue_ser.training.smoke import smoke_config, without_augmentation
+    from dialogue_ser.training.smoke import smoke_config, smoke_corpus, without_augmentation
 
     if request.resume:
         raise ConfigError("--smoke: begins a run of its own; leave --resume away")
@@ -28,6 +32,7 @@ def reduced(request: TrainRequest, view: "View") -> TrainRequest:
     networks = folder / "networks"
     config = smoke_config(request.config, view, networks)
     if config.crossval.estimator == "none":
-        small = load_data(without_augmentation(smoke_config(request.config, "dialogues", networks)))
+        shapes = without_augmentation(smoke_config(request.config, "dialogues", networks))
+        small = load_data(shapes, whole=smoke_corpus("dialogues"))
         print(f"full size: {cost_of(request.config, small, view)}")
-    return replace(request, config=config, out=request.out or folder / "run")
+    return replace(request, config=config, out=request.out or folder / "run"), smoke_corpus(view)

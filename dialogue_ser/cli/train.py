@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
 from dialogue_ser.cli.smoke import reduced
 from dialogue_ser.cli.tables import scores_table, show
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config_io import dump_config
+
+if TYPE_CHECKING:
+    from dialogue_ser.corpus.schema import Corpus
 
 
 def train_command(tokens: Sequence[str]) -> int:
@@ -32,7 +35,7 @@ def train_command(tokens: Sequence[str]) -> int:
             f"train: {request.config.name} fits an estimator in the folds of a protocol (crossval.estimator "
             f"{request.config.crossval.estimator}); give dialogue-ser crossval the same flags"
         )
-    return _train(reduced(request, "dialogues") if request.smoke else request)
+    return _train(*reduced(request, "dialogues")) if request.smoke else _train(request)
 
 
 def finish(run_dir: Path) -> Path:
@@ -53,12 +56,18 @@ def finish(run_dir: Path) -> Path:
     return report
 
 
-def _train(request: TrainRequest) -> int:
+def _train(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
     from dialogue_ser.metrics.run_files import RunFiles
     from dialogue_ser.training.devices import is_main_process
     from dialogue_ser.training.run import train
 
-    run = train(request.config, out=request.out, resume=request.resume, allow_mismatch=request.allow_mismatch)
+    run = train(
+        request.config,
+        out=request.out,
+        corpus=corpus,
+        resume=request.resume,
+        allow_mismatch=request.allow_mismatch,
+    )
     if not is_main_process():  # under `accelerate launch` and torchrun one process scores, writes and prints
         return 0
     report = finish(run.folder)

@@ -19,9 +19,8 @@ import torch
 from torch import Tensor
 
 from dialogue_ser.batch.collate import collate
-from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.cut import CutConfig, make_folds, part_of
 from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
-from dialogue_ser.corpus.splits import by_fractions
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import ConfigError
@@ -33,11 +32,12 @@ from dialogue_ser.media.hashing import file_sha256
 from dialogue_ser.metrics.run_files import to_json
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.config_io import config_to_dict
+from dialogue_ser.training.corpus import corpus_of
 from dialogue_ser.training.run import Run, train
 
 FORMAT = 1
 Content = Literal["vectors", "log-probs", "both"]
-_READER = "dialogue_ser.evaluation.cross_fit:read_without_fold"
+_PROTOCOL = "cross-fit"
 _ROWS, _PROOF = "rows.safetensors", "rows.json"
 _BATCH_DIALOGUES = 16
 
@@ -79,18 +79,17 @@ def cross_fit(
         progress: as in :func:`~dialogue_ser.training.run.train`.
 
     Raises:
-        ConfigError: fewer than two folds, a file type or content that does not exist, or runs under other settings in
-            ``work``.
+        ConfigError: fewer than two folds, a cut of its own, a file type or content that does not exist, or runs under
+            other settings in ``work``.
         Interrupted: stopped by SIGTERM or Ctrl-C; the same call goes on.
         DialogueSerError: whatever a run raises.
     """
     _check(config, out, n_folds, content)
-    data = config.data
-    whole = read_corpus(data.reader, data.path, data.labels, on_bad=data.on_bad, **data.options)
+    whole = corpus_of(config.data)
     work = work or out.with_name(f"{out.stem}.folds")
     rows: dict[str, Array] = {}
     parts = [
-        _part(one, work / one.name, dialogues, content, rows, progress)
+        _part(one, whole, work / one.name, dialogues, content, rows, progress)
         for one, dialogues in _runs(config, whole, n_folds)
     ]
     order = [turn.id for some in whole.splits.values() for turn in utterances(some) if turn.id in rows]
@@ -122,6 +121,11 @@ def _check(config: RunConfig, out: Path, n_folds: int, content: str) -> None:
     problems = []
     if n_folds < 2:
         problems.append(f"crossfit: {n_folds} fold(s), expected at least 2")
+    if config.data.cut.protocol != "none":
+        problems.append(
+            f"crossfit: cuts the train split itself and cannot cut by {config.data.cut.protocol} too; give "
+            "--data.cut.protocol none"
+        )
     if out.suffix.lower() not in WRITERS:
         problems.append(f"crossfit: {out} must end in {' or '.join(WRITERS)}")
     if content not in get_args(Content):
@@ -135,57 +139,13 @@ def _check(config: RunConfig, out: Path, n_folds: int, content: str) -> None:
 def _runs(config: RunConfig, whole: Corpus, n_folds: int) -> Iterator[tuple[RunConfig, list[Dialogue]]]:
     """Each model's run and the dialogues it encodes: one per fold of train, then the one for all other splits."""
     learnt = config.data.train.split("+")
-    folds = fold_of(whole, config.data.train, n_folds, config.seed)
-    for name in sorted(set(folds.values())):
-        held_out = [dialogue for split in learnt for dialogue in whole.split(split) if folds[dialogue.id] == name]
-        yield _without(config, name, n_folds), held_out
+    dialogues = [dialogue for name in learnt for dialogue in whole.split(name)]
+    for fold in make_folds(_PROTOCOL, dialogues, config.seed, n_folds):
+        own = CutConfig(protocol=_PROTOCOL, fold=fold.name, seed=config.seed, n_folds=n_folds)
+        one = replace(config, name=fold.name, data=replace(config.data, cut=own))
+        yield one, list(part_of(dialogues, fold.test))
     others = [dialogue for split, some in whole.splits.items() if split not in learnt for dialogue in some]
     yield replace(config, name="all"), others
-
-
-def fold_of(corpus: Corpus, train_split: str, n_folds: int, seed: int) -> dict[str, str]:
-    """Train dialogue id → ``fold-0`` …; the same ids and seed give the same folds anywhere.
-
-    Raises:
-        CorpusError: fewer dialogues than folds.
-    """
-    ids = [dialogue.id for name in train_split.split("+") for dialogue in corpus.split(name)]
-    return by_fractions(ids, {f"fold-{number}": 1 / n_folds for number in range(n_folds)}, seed)
-
-
-def read_without_fold(
-    path: str | Path | None,
-    labels: str,
-    corpus: str,
-    train: str,
-    dev: str,
-    fold: str,
-    n_folds: int,
-    seed: int,
-    options: Mapping[str, Any] | None = None,
-    on_bad: str = "error",
-) -> Corpus:
-    """A reader: another corpus' train split(s) without one fold, and its dev split; nothing else.
-
-    Args:
-        path: of the other corpus.
-        labels: label set.
-        corpus: reader of the other corpus.
-        train: its train split(s), joined by ``+``.
-        dev: its dev split.
-        fold: left out.
-        n_folds: of how many.
-        seed: that dealt them.
-        options: of the other reader.
-        on_bad: as in :func:`~dialogue_ser.corpus.readers.read_corpus`.
-
-    Raises:
-        CorpusError, MissingDataError: the corpus cannot be read or cut.
-    """
-    whole = read_corpus(corpus, path, labels, on_bad=on_bad, **(options or {}))
-    folds = fold_of(whole, train, n_folds, seed)
-    kept = {name: tuple(d for d in whole.split(name) if folds[d.id] != fold) for name in train.split("+")}
-    return replace(whole, splits={**kept, dev: whole.split(dev)}, warnings=())
 
 
 def utterance_features(classifier: DialogueClassifier, dialogues: Sequence[Dialogue], content: str) -> dict[str, Array]:
@@ -227,23 +187,9 @@ def utterance_features(classifier: DialogueClassifier, dialogues: Sequence[Dialo
     return rows
 
 
-def _without(config: RunConfig, fold: str, n_folds: int) -> RunConfig:
-    """The same run on a corpus without a fold."""
-    data = config.data
-    options = {
-        "corpus": data.reader,
-        "train": data.train,
-        "dev": data.dev,
-        "fold": fold,
-        "n_folds": n_folds,
-        "seed": config.seed,
-        "options": dict(data.options),
-    }
-    return replace(config, name=fold, data=replace(data, reader=_READER, options=options))
-
-
 def _part(
     config: RunConfig,
+    whole: Corpus,
     folder: Path,
     dialogues: Sequence[Dialogue],
     content: str,
@@ -251,7 +197,7 @@ def _part(
     progress: bool | None,
 ) -> dict[str, Any]:
     """Train one model and encode its dialogues, unless that is done; adds to ``rows``, gives its manifest entry."""
-    run = train(config, folder, resume=(folder / "config.yaml").is_file(), progress=progress)
+    run = train(config, folder, corpus=whole, resume=(folder / "config.yaml").is_file(), progress=progress)
     proof = {"content": content, "model_sha256": file_sha256(folder / "model" / "model.safetensors")}
     if _read_proof(folder) != proof | {"rows_sha256": _digest(folder / _ROWS)}:
         found = utterance_features(run.classifier(trust_code=True), dialogues, content) if dialogues else {}

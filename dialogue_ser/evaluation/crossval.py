@@ -6,20 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.cut import all_dialogues, folder_name, make_folds
+from dialogue_ser.corpus.protocols import Fold
 from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.evaluation.crossval_scores import crossval_scores, pooled_frame
 from dialogue_ser.evaluation.extraction import Extraction, Report, extract
-from dialogue_ser.evaluation.fold_protocols import Fold
 from dialogue_ser.evaluation.fold_run import FoldResult, estimator_settings, pipelines, run_fold
-from dialogue_ser.evaluation.folds import all_dialogues, folder_name, make_folds
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.metrics.averages import left_out_indices
 from dialogue_ser.metrics.run_files import to_json
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.config_io import config_to_dict, dump_config, load_config
+from dialogue_ser.training.corpus import corpus_of, for_every_fold
 from dialogue_ser.training.environment import config_differences, describe_environment
 from dialogue_ser.training.outputs import write_predictions
 
@@ -28,19 +28,21 @@ def cross_validate(
     config: RunConfig,
     out: Path,
     *,
+    corpus: Corpus | None = None,
     store: FeatureStore | None = None,
     report_features: Callable[[str], Report] | None = None,
     report_fold: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
-    """Run every fold of ``config.crossval.protocol`` and leave a directory that explains itself.
+    """Run every fold of ``config.data.cut.protocol`` and leave a directory that explains itself.
 
     ``out`` gets config.yaml, environment.json, predictions.parquet (dev and test of every fold, each utterance at most
     once as either, with its fold), scores.json, and ``folds/NAME/model`` (a dialogue model's whole run directory
     instead). A directory of the same configuration that is not finished is gone on with: dialogue models resume.
 
     Args:
-        config: corpus, features, and what is fitted.
+        config: corpus, features, and what is fitted; without a protocol the folds are those of leave-one-speaker-out.
         out: directory.
+        corpus: cut this one instead of reading the one that ``config.data`` names.
         store: where frozen features are kept; None = the default one.
         report_features: modality → called with (done, total) utterances to encode.
         report_fold: called with (folds done, folds, name of the next).
@@ -55,9 +57,10 @@ def cross_validate(
         CorpusError, MediaError, FeatureError, MissingDataError: data or features that cannot be had.
     """
     started = time.perf_counter()
+    config = for_every_fold(config)
     _check_settings(config)
     _check_out(config, out)
-    corpus, folds = _cut(config)
+    corpus, folds = _cut(config, corpus)
     store = store or FeatureStore()
     extraction, environment = _extract(config, corpus, store, report_features)
     _write_head(config, environment, out)
@@ -76,12 +79,12 @@ def cross_validate(
     return scores
 
 
-def _cut(config: RunConfig) -> tuple[Corpus, tuple[Fold, ...]]:
+def _cut(config: RunConfig, corpus: Corpus | None) -> tuple[Corpus, tuple[Fold, ...]]:
     """The corpus and its folds; whatever in the settings does not fit them is found before anything is computed."""
-    data = config.data
-    corpus = read_corpus(data.reader, data.path, data.labels, on_bad=data.on_bad, **data.options)
-    folds = make_folds(config.crossval.protocol, all_dialogues(corpus), config.crossval.seed)
-    left_out_indices(data.leave_out, corpus.label_set.labels)
+    own = config.data.cut
+    corpus = corpus_of(config.data, corpus, every_fold=True)
+    folds = make_folds(own.protocol, all_dialogues(corpus), own.seed, own.n_folds)
+    left_out_indices(config.data.leave_out, corpus.label_set.labels)
     return corpus, folds
 
 
@@ -139,7 +142,7 @@ def _run_folds(
     for number, fold in enumerate(folds):
         tell(number, len(folds), fold.name)
         place = folder / folder_name(fold.name)
-        results.append(run_fold(config, corpus.label_set, all_dialogues(corpus), fold, place, store))
+        results.append(run_fold(config, corpus, fold, place, store))
     tell(len(folds), len(folds), "")
     return results
 
@@ -155,7 +158,7 @@ def _check_out(config: RunConfig, out: Path) -> None:
         return
     if not (out / "environment.json").is_file():  # both are written; perhaps it is the very file given as --config
         raise ConfigError(f"{out}: holds a config.yaml that no run wrote; choose another --out, it would be replaced")
-    differences = config_differences(load_config(out / "config.yaml"), config)
+    differences = config_differences(for_every_fold(load_config(out / "config.yaml")), config)
     if differences:
         mend = "continue it as it was begun, or choose another --out"
         raise ConfigError(*(f"{out}: {difference}" for difference in differences), f"{out}: {mend}")

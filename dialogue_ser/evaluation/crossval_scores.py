@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from dialogue_ser.corpus.cut import all_dialogues, cut_dialogues
+from dialogue_ser.corpus.protocols import PARTS
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
-from dialogue_ser.evaluation.fold_protocols import PARTS
 from dialogue_ser.evaluation.fold_run import SCORED, FoldResult
-from dialogue_ser.evaluation.folds import all_dialogues, cut_dialogues
 from dialogue_ser.evaluation.pooling import pooled_scores, scores_by, scores_of
 from dialogue_ser.evaluation.published import rows_beside
 from dialogue_ser.features.transforms import TRANSFORMS
@@ -55,7 +55,7 @@ def crossval_scores(
         "format": FORMAT,
         "kind": "crossval",
         "name": config.name,
-        "protocol": config.crossval.protocol,
+        "protocol": config.data.cut.protocol,
         "system": config.model.name if config.crossval.estimator == "none" else config.crossval.estimator,
         "uses_unlabelled_test_recordings": is_transductive(config),
         "scenario": scenario,

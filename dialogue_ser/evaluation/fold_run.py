@@ -9,9 +9,9 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from dialogue_ser.corpus.schema import Dialogue, LabelSet
-from dialogue_ser.evaluation.fold_protocols import PARTS, Fold
-from dialogue_ser.evaluation.folds import folder_name, part_of
+from dialogue_ser.corpus.cut import all_dialogues, folder_name, part_of
+from dialogue_ser.corpus.protocols import PARTS, Fold
+from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.inference.estimator import EstimatorSettings, fit_estimator, predict_stored
 from dialogue_ser.inference.pipeline import FeaturePipeline
@@ -42,8 +42,7 @@ class FoldResult:
 
 def run_fold(
     config: RunConfig,
-    label_set: LabelSet,
-    dialogues: Sequence[Dialogue],
+    corpus: Corpus,
     fold: Fold,
     folder: Path,
     store: FeatureStore,
@@ -52,8 +51,7 @@ def run_fold(
 
     Args:
         config: of the whole cross-validation.
-        label_set: classes.
-        dialogues: of the whole corpus.
+        corpus: the whole.
         fold: which.
         folder: gets ``model/`` of an estimator, or a dialogue model's whole run directory.
         store: where frozen features are kept.
@@ -63,9 +61,9 @@ def run_fold(
     """
     started = time.perf_counter()
     if config.crossval.estimator == "none":
-        frame, chosen = _train_fold(config, fold, folder, store)
+        frame, chosen = _train_fold(config, corpus, fold, folder, store)
     else:
-        frame, chosen = _fit_fold(config, label_set, dialogues, fold, folder, store)
+        frame, chosen = _fit_fold(config, corpus, fold, folder, store)
     return FoldResult(fold=fold, frame=frame, chosen=chosen, seconds=time.perf_counter() - started)
 
 
@@ -100,14 +98,13 @@ def estimator_settings(config: RunConfig) -> EstimatorSettings:
 
 def _fit_fold(
     config: RunConfig,
-    label_set: LabelSet,
-    dialogues: Sequence[Dialogue],
+    corpus: Corpus,
     fold: Fold,
     folder: Path,
     store: FeatureStore,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """An estimator: dev predicted by the model that dev judged, test by the refitted one."""
-    settings = estimator_settings(config)
+    settings, label_set, dialogues = estimator_settings(config), corpus.label_set, all_dialogues(corpus)
     parts = {part: part_of(dialogues, getattr(fold, part)) for part in PARTS}
     fitted = fit_estimator(parts["train"], parts["dev"], label_set, lambda: pipelines(config), settings, store)
     fitted.classifier.save_pretrained(folder / "model")
@@ -141,23 +138,18 @@ def _frame(dialogues: Sequence[Dialogue], part: str, label_set: LabelSet, p_NC: 
 
 
 def _train_fold(
-    config: RunConfig, fold: Fold, folder: Path, store: FeatureStore
+    config: RunConfig, corpus: Corpus, fold: Fold, folder: Path, store: FeatureStore
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """A dialogue model: a whole run, over a reader that cuts this fold."""
-    data, crossval = config.data, config.crossval
-    options = {
-        "corpus": data.reader, "protocol": crossval.protocol, "fold": fold.name, "options": dict(data.options),
-        "seed": crossval.seed,
-    }  # fmt: skip
-    reader = "dialogue_ser.evaluation.folds:read_fold"
-    own = replace(data, reader=reader, options=options, train="train", dev="dev")
+    """A dialogue model: a whole run, on the corpus that this fold's cut makes."""
+    data = replace(config.data, cut=replace(config.data.cut, fold=fold.name), train="train", dev="dev")
     begin_from = {
         modality: str(Path(place) / "folds" / folder.name) for modality, place in config.training.begin_from.items()
     }
     training = replace(config.training, begin_from=begin_from)
     run = train(
-        replace(config, name=folder_name(fold.name), data=own, training=training),
+        replace(config, name=folder_name(fold.name), data=data, training=training),
         folder,
+        corpus=corpus,
         resume=(folder / "config.yaml").is_file(),
         progress=False,
         store=store,

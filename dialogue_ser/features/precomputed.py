@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from dialogue_ser.corpus.cut import ID_IN_CORPUS
 from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import ConfigError, FeatureError, MissingDataError
 from dialogue_ser.features.api import Array, InputKind
 from dialogue_ser.features.rowfiles import RowFile, by_split, read_rows
 from dialogue_ser.features.traits import EncoderTraits
 from dialogue_ser.media.hashing import file_sha256
-
-#: Attribute that keeps the corpus's id of an utterance where a reader that cuts the corpus anew gives it another one.
-ID_IN_CORPUS = "id_in_corpus"
 
 
 class Precomputed:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Literal
 
+from dialogue_ser.corpus.cut import CutConfig
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.augmentation import Augmentation
 
@@ -52,6 +53,7 @@ class DataConfig:
         dev: split that chooses.
         on_bad: what to do with media that cannot be decoded: error, or mask the modality for that turn.
         leave_out: classes that micro F1 leaves out (DailyDialog: that without emotion); other scores keep every class.
+        cut: protocol and fold by which the corpus is cut once it is read; ``train`` and ``dev`` are then splits of it.
     """
 
     reader: str = "meld"
@@ -62,6 +64,7 @@ class DataConfig:
     dev: str = "dev"
     on_bad: Literal["error", "mask"] = "error"
     leave_out: tuple[str, ...] = ()
+    cut: CutConfig = field(default_factory=CutConfig)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -245,11 +248,9 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CrossvalConfig:
-    """What `dialogue-ser crossval` does with the corpus; `train` takes no notice of it.
+    """What `dialogue-ser crossval` fits in every fold of ``data.cut``; `train` fits no estimator.
 
     Args:
-        protocol: how the corpus is cut into folds, e.g. leave-one-speaker-out (dev = the next speaker in sorted order).
-        seed: of protocols that draw; apart from the run's, so that runs of several seeds share one cut.
         estimator: what is fitted in each fold: linear-svm or logistic (scikit-learn on utterance vectors), or none: the
             dialogue model that ``model``, ``loss``, ``optimizer`` and ``training`` describe.
         inverse_regularisation: an estimator's candidates for C; UA on dev chooses.
@@ -257,15 +258,10 @@ class CrossvalConfig:
         refit: train = keep the model that dev judged; train+dev = learn again from both once C is chosen.
     """
 
-    protocol: str = "leave-one-speaker-out"
-    seed: int = 0
     estimator: Literal["none", "linear-svm", "logistic"] = "none"
     inverse_regularisation: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     class_weight: Literal["balanced", "none"] = "balanced"
     refit: Literal["train+dev", "train"] = "train+dev"
-
-    def __post_init__(self) -> None:
-        _check("crossval", self, {"seed": 0}, {})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -283,7 +279,7 @@ class RunConfig:
         training: epochs, batches, selection.
         wandb: mirroring.
         save_attention: also write attention.safetensors with the predictions.
-        crossval: folds and what is fitted in them, for `dialogue-ser crossval`.
+        crossval: what `dialogue-ser crossval` fits in every fold.
     """
 
     name: str = "run"

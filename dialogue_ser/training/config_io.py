@@ -10,6 +10,7 @@ import yaml
 
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.training.config import RunConfig
+from dialogue_ser.training.upgrade import upgraded
 
 
 def config_to_dict(config: RunConfig) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def config_from_dict(values: Mapping[str, Any], where: str = "config") -> RunCon
     3
     """
     problems: list[str] = []
-    config = _build(RunConfig, values, "", problems)
+    config = _build(RunConfig, upgraded(values), "", problems)
     if problems:
         raise ConfigError(*(f"{where}: {problem}" for problem in problems))
     assert isinstance(config, RunConfig)

@@ -11,7 +11,6 @@ import numpy as np
 from accelerate import Accelerator
 
 from dialogue_ser.batch.collate import collate
-from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
 from dialogue_ser.errors import ConfigError, CorpusError
 from dialogue_ser.features.api import FeatureTable
@@ -26,6 +25,7 @@ from dialogue_ser.training.augmented import most_copies, refuse_augmentation_unh
 from dialogue_ser.training.balance import downsample
 from dialogue_ser.training.branches import begin_from_branches
 from dialogue_ser.training.config import RunConfig
+from dialogue_ser.training.corpus import corpus_of
 from dialogue_ser.training.interrupt import StopRequest
 from dialogue_ser.training.leakage import refuse_leaked_weights
 from dialogue_ser.training.learner import Learner
@@ -75,11 +75,16 @@ class Data:
         return found
 
 
-def load_data(config: RunConfig, store: FeatureStore | None = None) -> Data:
-    """Reads the corpus, fits every modality's pipeline on train and makes the tables of all splits.
+def load_data(config: RunConfig, store: FeatureStore | None = None, whole: Corpus | None = None) -> Data:
+    """Reads and cuts the corpus, fits every modality's pipeline on train and makes the tables of all splits.
+
+    Args:
+        config: of the run.
+        store: where frozen features are kept; None = the default one.
+        whole: a corpus to take instead of reading one; the cut applies to it.
 
     Raises:
-        ConfigError: unknown reader, encoder or option; no modality; weights that have seen the test split.
+        ConfigError: unknown reader, fold, encoder or option; no modality; weights that have seen the test split.
         CorpusError: bad rows, unknown or empty split.
         MediaError, FeatureError: features that cannot be made.
         MissingDataError: the corpus is not on this machine.
@@ -87,7 +92,7 @@ def load_data(config: RunConfig, store: FeatureStore | None = None) -> Data:
     if not config.features:
         raise ConfigError("features: no modality; give at least one, e.g. --features.text.encoder minilm")
     data = config.data
-    corpus = read_corpus(data.reader, data.path, data.labels, on_bad=data.on_bad, **data.options)
+    corpus = corpus_of(data, whole)
     train = tuple(dialogue for name in data.train.split("+") for dialogue in corpus.split(name))
     dev = corpus.split(data.dev)
     _check_labelled(config, corpus.name, train, dev)

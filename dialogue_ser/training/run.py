@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.errors import CheckpointError
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
@@ -57,6 +58,7 @@ def train(
     config: RunConfig,
     out: Path | str | None = None,
     *,
+    corpus: Corpus | None = None,
     resume: bool = False,
     allow_mismatch: bool = False,
     progress: bool | None = None,
@@ -67,6 +69,8 @@ def train(
     Args:
         config: everything the run is decided by.
         out: run directory; None = ``runs/NAME``.
+        corpus: taken instead of reading the one that ``config.data`` names; ``config.data.cut`` cuts it too. Such a run
+            is resumed with the same corpus.
         resume: continue the run in ``out`` from its newest whole checkpoint; a finished one is only loaded.
         allow_mismatch: resume although settings, data or versions differ.
         progress: show a progress bar; None = only on a terminal.
@@ -90,7 +94,7 @@ def train(
     accelerator = make_accelerator(config.training)
     seed_everything(config.seed)
     with accelerator.main_process_first():  # the others find the features in the store
-        data = load_data(config, store)
+        data = load_data(config, store, corpus)
     manner = Manner(
         resume=resume, allow_mismatch=allow_mismatch, progress=progress, started=started, place=directory.folder
     )

@@ -7,6 +7,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
+from dialogue_ser.corpus.cut import CutConfig
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
 from dialogue_ser.errors import ConfigError
@@ -31,7 +32,8 @@ def smoke_config(config: RunConfig, view: View, folder: Path) -> RunConfig:
     """The same run on a small part of the bundled sample, one epoch and two members at most, with tiny networks.
 
     Encoder, model, loss and optimizer stay as they are, but for the sizes in SMALLER. ``precomputed`` features, which
-    belong to a corpus, become openSMILE functionals (or, as text, those of a tiny network).
+    belong to a corpus, become openSMILE functionals (or, as text, those of a tiny network). The corpus itself is
+    :func:`smoke_corpus`, which ``train`` and ``cross_validate`` are given.
 
     Args:
         config: the run.
@@ -45,12 +47,13 @@ def smoke_config(config: RunConfig, view: View, folder: Path) -> RunConfig:
         raise ConfigError("features: no modality; give at least one, e.g. --features.audio.encoder opensmile")
     data = replace(
         config.data,
-        reader="dialogue_ser.training.smoke:read_smoke",
+        reader="sample",
         path=None,
         labels="emotion",
-        options={"view": view},
+        options={},
         train="train",
         dev="dev",
+        cut=CutConfig() if view == "dialogues" else config.data.cut,
     )
     training = replace(
         config.training,
@@ -72,19 +75,16 @@ def without_augmentation(config: RunConfig) -> RunConfig:
     return replace(config, features=features)
 
 
-def read_smoke(path: str | Path | None, labels: str, view: View = "dialogues", on_bad: str = "error") -> Corpus:
-    """A reader: the first dialogues of each split of the sample, or every second turn of them.
+def smoke_corpus(view: View) -> Corpus:
+    """The first dialogues of each split of the sample, or every second turn of them.
 
     As ``utterances`` the turns are one-turn dialogues in the split ``all``, dealt in turn to three sessions of two
     speakers each (whoever spoke them), half of them improvised, as corpora of acted speech are laid out.
 
     Args:
-        path: of the sample; None = the bundled one.
-        labels: emotion or sentiment.
         view: dialogues or utterances.
-        on_bad: as in :func:`~dialogue_ser.corpus.readers.read_corpus`.
     """
-    whole = read_corpus("sample", path, labels, on_bad=on_bad)
+    whole = read_corpus("sample")
     splits = {name: whole.split(name)[:n] for name, n in N_DIALOGUES.items()}
     if view == "dialogues":
         return replace(whole, splits=splits)

@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.training.config_io import config_from_dict
 from dialogue_ser.training.run import train
+from dialogue_ser.training.smoke import smoke_corpus
 
-READER = "dialogue_ser.training.smoke:read_smoke"
 PNG = b"\x89PNG"
 
 
@@ -21,7 +20,7 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """EmotionRNN over conv-attention, trained end to end on a few dialogues of the bundled sample."""
     folder = tmp_path_factory.mktemp("spoken")
     config = {
-        "data": {"reader": READER},
+        "data": {"reader": "sample"},
         "features": {
             "audio": {
                 "encoder": "conv-attention",
@@ -41,14 +40,14 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DIALOGUE_SER_CACHE", str(folder / "cache"))
-        return train(config_from_dict(config), folder / "run").folder
+        return train(config_from_dict(config), folder / "run", corpus=smoke_corpus("dialogues")).folder
 
 
 def test_it_learns_and_its_saved_model_predicts_what_the_run_predicted(spoken: Path) -> None:
     losses = [epoch["train_loss"] for epoch in RunFiles(spoken).epochs]
     assert losses[-1] < losses[0] - 0.05
     frame = pd.read_parquet(spoken / "predictions.parquet").query("split == 'test'")
-    dialogues = read_corpus(READER, None, "emotion").split("test")
+    dialogues = smoke_corpus("dialogues").split("test")
     classifier = DialogueClassifier.from_pretrained(spoken, device="cpu", trust_code=True)
     columns = [name for name in frame.columns if name.startswith("p_")]
     np.testing.assert_allclose(classifier.predict_proba(dialogues), frame[columns].to_numpy(), atol=1e-5)

@@ -113,7 +113,7 @@ def test_what_a_second_corpus_leaves_out_is_printed(nemo, cli, tmp_path, write_i
     tree = write_iemocap(tmp_path / "iemocap")
     train = f"{{reader: iemocap, path: {tree}, labels: shared-5}}"
     options = f"{{train: {train}, test: {{reader: nemo, path: {nemo}}}}}"
-    flags = ["--data.reader=cross-corpus", f"--data.options={options}", "--crossval.protocol=own-splits"]
+    flags = ["--data.reader=cross-corpus", f"--data.options={options}", "--data.cut.protocol=own-splits"]
     flags += ["--features.audio.options.processes=1", "--out", tmp_path / "out"]
     status, text, err = cli("crossval", "--preset", "nemo-egemaps-svm", *flags)
     assert (status, err) == (0, "")

@@ -10,10 +10,11 @@ import yaml
 
 from dialogue_ser.cli.main import COMMANDS
 from dialogue_ser.cli.run_arguments import parse_train
+from dialogue_ser.corpus.cut import CutConfig
 from dialogue_ser.corpus.label_maps import IEMOCAP_MAPS
+from dialogue_ser.corpus.protocols import FOLDS
 from dialogue_ser.corpus.readers import READERS
 from dialogue_ser.corpus.readers.emodb import CLASSES
-from dialogue_ser.evaluation.fold_protocols import FOLDS
 from dialogue_ser.training.config import CrossvalConfig
 from dialogue_ser.training.config_io import config_from_dict, config_to_dict
 from dialogue_ser.training.presets import load_preset
@@ -27,7 +28,7 @@ def test_the_yaml_of_the_page_is_the_preset_of_the_page():
     assert command[0] in COMMANDS
     config = config_from_dict({**yaml.safe_load(shown), "name": command[1]})
     assert config_to_dict(config) == config_to_dict(load_preset(command[1]))
-    assert [config_from_dict(yaml.safe_load(other)).crossval.protocol for other in others] == ["own-splits"]
+    assert [config_from_dict(yaml.safe_load(other)).data.cut.protocol for other in others] == ["own-splits"]
 
 
 def test_every_command_of_the_page_can_be_given():
@@ -57,5 +58,6 @@ def test_what_is_said_to_be_tested_once_is():
 
 
 def test_every_protocol_and_setting_is_named():
-    names = [*FOLDS, *(field.name for field in dataclasses.fields(CrossvalConfig))]
+    fields = [*dataclasses.fields(CrossvalConfig), *dataclasses.fields(CutConfig)]
+    names = [*FOLDS, *(field.name for field in fields)]
     assert [name for name in names if name not in PAGE] == []

@@ -71,7 +71,7 @@ def test_a_branch_alone_is_configured_as_shown():
     config = parse_train(shlex.split(command)[2:], command="crossval").config
     assert list(config.features) == ["audio"]
     assert config.optimizer.l2 == {"branches.*.gru": 1e-4}
-    assert config.crossval.protocol == "leave-one-speaker-out-partner-dev"
+    assert config.data.cut.protocol == "leave-one-speaker-out-partner-dev"
 
 
 @pytest.mark.parametrize("config", [EmotionRNNConfig, DialogueRNNConfig, FusionAttentionConfig])

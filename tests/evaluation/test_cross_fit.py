@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dialogue_ser.corpus.cut import make_folds
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.evaluation import cross_fit as module
-from dialogue_ser.evaluation.cross_fit import cross_fit, fold_of, read_without_fold, utterance_features
+from dialogue_ser.evaluation.cross_fit import cross_fit, utterance_features
 from dialogue_ser.features.precomputed import Precomputed
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.run import Run
@@ -43,26 +44,6 @@ def read(file: Path, dialogues) -> dict[str, np.ndarray]:
     return dict(Precomputed(path=str(file), modality="text").encode(dialogues))
 
 
-def test_folds_deal_every_train_dialogue_once_and_evenly(tiny):
-    corpus = tiny.read_tiny()
-    folds = fold_of(corpus, "train", 4, seed=3)
-    assert sorted(folds) == sorted(dialogue.id for dialogue in corpus.split("train"))
-    counts = [list(folds.values()).count(f"fold-{i}") for i in range(4)]
-    assert max(counts) - min(counts) <= 1
-    assert fold_of(corpus, "train", 4, seed=3) == folds
-    assert fold_of(corpus, "train", 4, seed=4) != folds
-
-
-def test_a_model_never_sees_the_fold_it_encodes(tiny):
-    corpus = tiny.read_tiny()
-    folds = fold_of(corpus, "train", 3, seed=1)
-    for fold in set(folds.values()):
-        seen = read_without_fold(None, "emotion", "tiny:read_tiny", "train", "dev", fold, 3, 1)
-        assert {d.id for d in seen.split("train")} == {name for name, own in folds.items() if own != fold}
-        assert seen.split("dev") == corpus.split("dev")
-        assert set(seen.splits) == {"train", "dev"}
-
-
 def test_every_utterance_gets_the_vector_of_the_right_model_and_precomputed_reads_it(tiny, config, tmp_path):
     found = cross_fit(config, tmp_path / "vectors.parquet", n_folds=2, progress=False)
     corpus = tiny.read_tiny()
@@ -70,11 +51,12 @@ def test_every_utterance_gets_the_vector_of_the_right_model_and_precomputed_read
     rows = read(found.file, everything)
     assert set(rows) == {turn.id for turn in utterances(everything) if turn.text is not None}
     assert (found.n_rows, found.dim) == (len(rows), 8)
-    folds = fold_of(corpus, "train", 2, config.seed)
+    folds = make_folds("cross-fit", corpus.split("train"), config.seed, 2)
+    fold_of = {turn: fold.name for fold in folds for turn in fold.test}
     work = tmp_path / "vectors.folds"
     models = {name: Run.load(work / name).classifier() for name in ("fold-0", "fold-1", "all")}
     for dialogue in (*corpus.split("train")[:4], corpus.split("dev")[0], corpus.split("test")[0]):
-        own = folds.get(dialogue.id, "all")
+        own = fold_of.get(dialogue.utterances[0].id, "all")
         given = {name: utterance_features(model, [dialogue], "vectors") for name, model in models.items()}
         for key, row in given[own].items():
             np.testing.assert_allclose(rows[key], row, atol=1e-5)

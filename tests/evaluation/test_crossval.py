@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dialogue_ser.corpus.cut import make_folds, part_of
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.errors import ConfigError, CorpusError, DialogueSerError, MissingDataError
 from dialogue_ser.evaluation.compare import compare
 from dialogue_ser.evaluation.crossval import cross_validate
 from dialogue_ser.evaluation.crossval_scores import is_transductive
-from dialogue_ser.evaluation.folds import make_folds, part_of
 from dialogue_ser.evaluation.run import evaluate_run
 from dialogue_ser.features.registry import build_encoder, register_encoder
 from dialogue_ser.features.rowfiles import write_rows
@@ -167,7 +167,7 @@ def test_an_unfinished_directory_is_gone_on_with_under_the_same_settings_only(do
 def test_what_cannot_work_leaves_no_directory(nemo, tmp_path, monkeypatch):
     out = tmp_path / "out"
     with pytest.raises(ConfigError, match="unknown protocol 'loso'"):
-        cross_validate(config_of(nemo, **{"crossval.protocol": "loso"}), out)
+        cross_validate(config_of(nemo, **{"data.cut.protocol": "loso"}), out)
     trained = {
         "features.audio.augment": {"copies": 2, "stretch": [0.9, 1.1]},
         "training.balance": "downsample",
@@ -249,7 +249,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory, write_iemocap) -> Path:
 
 def iemocap_config(tree: Path, protocol: str, labels: str = "4-class", options=None, **overrides) -> RunConfig:
     own = {"data.reader": "iemocap", "data.labels": labels, "data.options": options or {}}
-    own |= {"crossval.protocol": protocol, "crossval.estimator": "logistic"}
+    own |= {"data.cut.protocol": protocol, "crossval.estimator": "logistic"}
     return config_of(tree, **{**own, **overrides})
 
 
@@ -314,7 +314,7 @@ def test_folds_that_cut_dialogues_show_no_part_the_turns_of_another(tree, tmp_pa
 
 def test_a_corpus_without_sessions_is_refused_before_anything_is_written(nemo, tmp_path):
     with pytest.raises(CorpusError, match=r"72 of 72 utterances have no session"):
-        cross_validate(config_of(nemo, **{"crossval.protocol": "leave-one-session-out"}), tmp_path / "out")
+        cross_validate(config_of(nemo, **{"data.cut.protocol": "leave-one-session-out"}), tmp_path / "out")
     with pytest.raises(ConfigError, match="unknown label 'joy'"):
         cross_validate(config_of(nemo, **{"data.leave_out": ["joy"]}), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -323,12 +323,12 @@ def test_a_corpus_without_sessions_is_refused_before_anything_is_written(nemo, t
 def test_the_draw_of_a_split_is_not_the_seed_of_the_run(nemo, tmp_path):
     drawn = {}
     for name, (run_seed, split_seed) in {"a": (1, 0), "b": (2, 0), "c": (1, 1)}.items():
-        overrides = {"crossval.protocol": "stratified-70-20-10", "seed": run_seed, "crossval.seed": split_seed}
+        overrides = {"data.cut.protocol": "stratified-70-20-10", "seed": run_seed, "data.cut.seed": split_seed}
         cross_validate(config_of(nemo, **overrides), tmp_path / name)
         frame = pd.read_parquet(tmp_path / name / "predictions.parquet")
         drawn[name] = set(frame.loc[frame["split"] == "test", "utterance_id"])
     assert drawn["a"] == drawn["b"] != drawn["c"]
-    trained = {"crossval.protocol": "stratified-70-20-10", "crossval.seed": 1, "crossval.estimator": "none"}
+    trained = {"data.cut.protocol": "stratified-70-20-10", "data.cut.seed": 1, "crossval.estimator": "none"}
     model = {"model": {"name": "utterance"}, "training": {"epochs": 1, "device": "cpu"}}
     cross_validate(config_of(nemo, **trained, **model), tmp_path / "d")
     frame = pd.read_parquet(tmp_path / "d" / "predictions.parquet")
@@ -341,7 +341,7 @@ def test_learning_on_one_corpus_and_being_tested_on_another(tree, nemo, tmp_path
         "test": {"reader": "nemo", "path": str(nemo), "labels": "shared-4"},
     }
     own = {"data.reader": "cross-corpus", "data.path": None, "data.options": options}
-    config = config_of(nemo, **own, **{"crossval.protocol": "own-splits"})
+    config = config_of(nemo, **own, **{"data.cut.protocol": "own-splits"})
     scores = cross_validate(config, tmp_path / "out")
     [fold] = scores["folds"]
     assert fold["utterances"]["test"] == scores["pooled"]["n"] == 4 * 4 * 3  # four of six emotions, four speakers

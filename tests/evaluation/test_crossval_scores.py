@@ -1,12 +1,12 @@
 import pandas as pd
 import pytest
 
+from dialogue_ser.corpus.cut import CutConfig, make_folds, part_of
+from dialogue_ser.corpus.protocols import PARTS
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.evaluation.crossval_scores import crossval_scores, pooled_frame, scenario_of
-from dialogue_ser.evaluation.fold_protocols import PARTS
 from dialogue_ser.evaluation.fold_run import FoldResult
-from dialogue_ser.evaluation.folds import make_folds, part_of
-from dialogue_ser.training.config import CrossvalConfig, DataConfig, RunConfig
+from dialogue_ser.training.config import DataConfig, RunConfig
 
 LABELS = ("calm", "cross")
 
@@ -49,7 +49,7 @@ def results_of(corpus, protocol):
 
 
 def scored(corpus, protocol, reader="iemocap"):
-    config = RunConfig(name="x", data=DataConfig(reader=reader), crossval=CrossvalConfig(protocol=protocol))
+    config = RunConfig(name="x", data=DataConfig(reader=reader, cut=CutConfig(protocol=protocol)))
     results = results_of(corpus, protocol)
     return crossval_scores(config, corpus, results, pooled_frame(results, corpus.splits["all"]))
 

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dialogue_ser.corpus.protocols import FOLDS, PARTS
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.evaluation.crossval import cross_validate
-from dialogue_ser.evaluation.fold_protocols import FOLDS, PARTS
 from dialogue_ser.features.registry import register_encoder
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.training.config import CrossvalConfig, DataConfig, FeatureConfig, RunConfig
@@ -135,7 +135,7 @@ def test_the_documents_presets_ask_for_what_is_counted_here(preset, labels, scen
     config = load_preset(preset)
     assert (config.data.reader, config.data.labels) == ("iemocap", labels)
     assert config.data.options.get("scenario", "mixed") == scenario
-    assert (config.crossval.protocol, config.crossval.estimator) == (protocol, "none")
+    assert (config.data.cut.protocol, config.crossval.estimator) == (protocol, "none")
 
 
 def test_odd_lines_are_told_and_change_no_class(tree):

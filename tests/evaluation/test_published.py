@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from dialogue_ser.evaluation.fold_protocols import FOLDS
+from dialogue_ser.corpus.protocols import FOLDS
 from dialogue_ser.evaluation.published import SCORES, published_rows, rows_beside
 
 # Per cent as the documents print them, copied by hand. E3: WA, UA in the order of its tables.

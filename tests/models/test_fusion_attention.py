@@ -153,7 +153,7 @@ def test_the_preset_trains_as_the_source_document_says() -> None:
     assert (optimizer.name, optimizer.learning_rate, optimizer.schedule, optimizer.decay) == (
         "sgd", 1e-3, "inverse-time", 1e-6
     )  # fmt: skip
-    assert (config.training.batch_size, config.crossval.protocol) == (30, "leave-one-speaker-out-partner-dev")
+    assert (config.training.batch_size, config.data.cut.protocol) == (30, "leave-one-speaker-out-partner-dev")
     assert (config.data.reader, config.data.labels, config.data.options) == (
         "iemocap",
         "4-class",

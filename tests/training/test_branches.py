@@ -34,7 +34,6 @@ def config_of(*modalities: str, model: str = "utterance", begin_from: dict[str, 
                 "epochs": 2, "batch_size": 4, "device": "cpu",
                 "begin_from": {name: str(place) for name, place in (begin_from or {}).items()},
             },
-            "crossval": {"protocol": "leave-one-speaker-out", "estimator": "none"},
         }
     )  # fmt: skip
 

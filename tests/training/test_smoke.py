@@ -1,24 +1,24 @@
 import pytest
 
+from dialogue_ser.corpus.cut import make_folds
+from dialogue_ser.corpus.protocols import FOLDS
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.evaluation.fold_protocols import FOLDS
-from dialogue_ser.evaluation.folds import make_folds
 from dialogue_ser.features.augmentation import Augmentation
 from dialogue_ser.training.config import DataConfig, FeatureConfig, RunConfig, TrainingConfig
 from dialogue_ser.training.presets import load_preset
-from dialogue_ser.training.smoke import N_DIALOGUES, read_smoke, smoke_config
+from dialogue_ser.training.smoke import N_DIALOGUES, smoke_config, smoke_corpus
 
 
 def test_dialogues_are_the_samples_first():
-    corpus, whole = read_smoke(None, "emotion"), read_corpus("sample")
+    corpus, whole = smoke_corpus("dialogues"), read_corpus("sample")
     assert {name: len(dialogues) for name, dialogues in corpus.splits.items()} == N_DIALOGUES
     assert corpus.split("train") == whole.split("train")[: N_DIALOGUES["train"]]
 
 
 def test_single_utterances_are_dealt_to_sessions_scenarios_and_speakers():
-    corpus = read_smoke(None, "emotion", view="utterances")
+    corpus = smoke_corpus("utterances")
     [(name, dialogues)] = corpus.splits.items()
     turns = list(utterances(dialogues))
     assert name == "all"
@@ -31,9 +31,9 @@ def test_single_utterances_are_dealt_to_sessions_scenarios_and_speakers():
     assert len(scenarios) == 6  # every session has both
 
 
-@pytest.mark.parametrize("protocol", [name for name in FOLDS if name != "own-splits"])
+@pytest.mark.parametrize("protocol", [name for name in FOLDS if name not in ("own-splits", "cross-fit")])
 def test_single_utterances_go_through_every_protocol(protocol):
-    folds = make_folds(protocol, read_smoke(None, "emotion", view="utterances").split("all"))
+    folds = make_folds(protocol, smoke_corpus("utterances").split("all"))
     assert len(folds) <= 6  # it stays quick
 
 
@@ -58,7 +58,7 @@ def test_every_kind_of_input_that_is_not_here_has_one_that_stands_in(tmp_path):
     assert small.features["praat"] == FeatureConfig(encoder="opensmile", transforms=("standardise",))
     assert small.features["speech"].options["frames_options"] == {"model": str(tmp_path / "hf-audio")}
     assert small.features["heard"].augment.copies == 1
-    assert small.data.reader.endswith("read_smoke")
+    assert (small.data.reader, small.data.options) == ("sample", {})
 
 
 def test_a_run_without_features_is_refused(tmp_path):

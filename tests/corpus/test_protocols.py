@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialogue_ser.corpus.cut import make_folds
+from dialogue_ser.corpus.protocols import FOLDS, PARTS, leave_one_group_out
 from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
 from dialogue_ser.errors import CorpusError
-from dialogue_ser.evaluation.fold_protocols import FOLDS, PARTS, leave_one_group_out
-from dialogue_ser.evaluation.folds import make_folds
 
 PARTNER, SESSIONS, LAST = "leave-one-speaker-out-partner-dev", "leave-one-session-out", "session-5"
 STRATIFIED, OWN = "stratified-70-20-10", "own-splits"

@@ -1,7 +1,11 @@
-"""How corpora are cut into folds: every protocol that `dialogue-ser crossval` knows, as pure functions of the turns."""
+"""How corpora are cut into folds: every protocol that ``data.cut`` knows, as pure functions of the dialogues."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
 
 from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.corpus.splits import by_fractions
@@ -12,6 +16,8 @@ PARTS = ("train", "dev", "test")
 SHARES: Mapping[str, float] = {"train": 0.7, "dev": 0.2, "test": 0.1}
 #: The session that ``session-5`` tests on.
 LAST_SESSION = "5"
+#: Orders of the speakers that ``k-fold-speakers`` draws, to keep the one with the most equal groups.
+_DRAWS = 50
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,20 +37,22 @@ class Fold:
     test: tuple[str, ...]
 
 
-FoldMaker = Callable[[Sequence[Dialogue], int], tuple[Fold, ...]]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoldProtocol:
     """A way to cut a corpus.
 
     Args:
-        make: dialogues and a seed, of which only protocols that draw take notice → folds.
+        make: dialogues, and the settings in ``takes`` by name → folds.
         tests_all: every utterance is tested by exactly one fold; otherwise by one at most, and some by none.
+        takes: settings of the cut that ``make`` asks for: ``seed``, ``n_folds``.
+        cuts: ``corpus`` = all of it, into train, dev and test; ``train`` = its train split(s), of which a run learns
+            from everything but the fold's test part and keeps the corpus's own dev split (such folds have no dev).
     """
 
-    make: FoldMaker
+    make: Callable[..., tuple[Fold, ...]]
     tests_all: bool
+    takes: tuple[str, ...] = ()
+    cuts: Literal["corpus", "train"] = "corpus"
 
 
 def leave_one_group_out(groups: Mapping[str, str]) -> tuple[Fold, ...]:
@@ -72,12 +80,12 @@ def leave_one_group_out(groups: Mapping[str, str]) -> tuple[Fold, ...]:
     )
 
 
-def leave_one_speaker_out(dialogues: Sequence[Dialogue], seed: int = 0) -> tuple[Fold, ...]:
+def leave_one_speaker_out(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
     """Leave one speaker out (LOSO): see :func:`leave_one_group_out`."""
     return leave_one_group_out(_speakers(dialogues))
 
 
-def leave_one_speaker_out_partner_dev(dialogues: Sequence[Dialogue], seed: int = 0) -> tuple[Fold, ...]:
+def leave_one_speaker_out_partner_dev(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
     """One fold per speaker: tests on it, chooses on the other speaker of its session, learns from the other sessions.
 
     IEMOCAP's ten folds (document E1).
@@ -101,7 +109,7 @@ def leave_one_speaker_out_partner_dev(dialogues: Sequence[Dialogue], seed: int =
     return tuple(folds)
 
 
-def leave_one_session_out(dialogues: Sequence[Dialogue], seed: int = 0) -> tuple[Fold, ...]:
+def leave_one_session_out(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
     """One fold per session, dev is the next one: see :func:`leave_one_group_out`. It cuts no dialogue.
 
     Raises:
@@ -110,7 +118,7 @@ def leave_one_session_out(dialogues: Sequence[Dialogue], seed: int = 0) -> tuple
     return leave_one_group_out(_attribute(dialogues, "session", "leave-one-session-out"))
 
 
-def session_5(dialogues: Sequence[Dialogue], seed: int = 0) -> tuple[Fold, ...]:
+def session_5(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
     """The fold of :func:`leave_one_session_out` that tests on session 5; sessions 1 to 4 are not tested.
 
     Raises:
@@ -137,7 +145,7 @@ def stratified_70_20_10(dialogues: Sequence[Dialogue], seed: int = 0) -> tuple[F
     return (_fold("70-20-10", part, {name: name for name in PARTS}),)
 
 
-def own_splits(dialogues: Sequence[Dialogue], seed: int = 0) -> tuple[Fold, ...]:
+def own_splits(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
     """One fold: the corpus's own splits train, dev and test; others are left out.
 
     Raises:
@@ -155,14 +163,69 @@ def own_splits(dialogues: Sequence[Dialogue], seed: int = 0) -> tuple[Fold, ...]
     return (_fold("own-splits", kept, {name: name for name in PARTS}),)
 
 
-#: protocol → how it cuts; what `dialogue-ser crossval` knows.
+def k_fold_speakers(dialogues: Sequence[Dialogue], seed: int, n_folds: int) -> tuple[Fold, ...]:
+    """One fold per group of speakers: the group is the test set, the next group the dev set, the others teach.
+
+    The seed draws some orders of the speakers. In each order every speaker joins the group that has the fewest
+    utterances so far; the order with the most equal groups is kept. Groups so differ by no more utterances than one
+    speaker has. scikit-learn's group folds either pass over these numbers or, for unequal speakers, over the seed.
+
+    Args:
+        dialogues: of the whole corpus.
+        seed: of the orders.
+        n_folds: groups, at least three.
+
+    Raises:
+        CorpusError: fewer than three folds, or fewer speakers than folds.
+    """
+    speaker = _speakers(dialogues)
+    n_utterances = Counter(speaker.values())
+    if n_folds < 3:
+        raise CorpusError(
+            f"k-fold-speakers: found {n_folds} folds, but train, dev and test need a group each; set data.cut.n_folds "
+            "to 3 or more"
+        )
+    if len(n_utterances) < n_folds:
+        raise CorpusError(
+            f"k-fold-speakers: {len(n_utterances)} speaker(s) cannot make {n_folds} groups; set data.cut.n_folds to "
+            f"{len(n_utterances)} or less, but to 3 at least"
+        )
+    draw = np.random.default_rng(seed)
+    deals = [_dealt(draw.permutation(sorted(n_utterances)).tolist(), n_utterances, n_folds) for _ in range(_DRAWS)]
+    group_of, _ = min(deals, key=lambda deal: deal[1])
+    digits = len(str(n_folds))
+    return leave_one_group_out({turn: f"group-{group_of[who] + 1:0{digits}d}" for turn, who in speaker.items()})
+
+
+def k_fold_dialogues(dialogues: Sequence[Dialogue], seed: int, n_folds: int) -> tuple[Fold, ...]:
+    """Folds of whole dialogues, dealt by seed: one is the test part, all others teach; there is no dev.
+
+    The same ids, seed and number of folds give the same folds anywhere.
+
+    Args:
+        dialogues: of the train split(s).
+        seed: of the deal.
+        n_folds: at least two.
+
+    Raises:
+        CorpusError: fewer dialogues than folds.
+    """
+    names = [f"fold-{number}" for number in range(n_folds)]
+    fold_of = by_fractions([one.id for one in dialogues], dict.fromkeys(names, 1 / n_folds), seed)
+    groups = {turn.id: fold_of[one.id] for one in dialogues for turn in one}
+    return tuple(_fold(name, groups, {name: "test"}) for name in names)
+
+
+#: protocol → how it cuts; what ``data.cut.protocol`` knows beside ``none``.
 FOLDS: Mapping[str, FoldProtocol] = {
     "leave-one-speaker-out": FoldProtocol(make=leave_one_speaker_out, tests_all=True),
     "leave-one-speaker-out-partner-dev": FoldProtocol(make=leave_one_speaker_out_partner_dev, tests_all=True),
+    "k-fold-speakers": FoldProtocol(make=k_fold_speakers, tests_all=True, takes=("seed", "n_folds")),
     "leave-one-session-out": FoldProtocol(make=leave_one_session_out, tests_all=True),
     "session-5": FoldProtocol(make=session_5, tests_all=False),
-    "stratified-70-20-10": FoldProtocol(make=stratified_70_20_10, tests_all=False),
+    "stratified-70-20-10": FoldProtocol(make=stratified_70_20_10, tests_all=False, takes=("seed",)),
     "own-splits": FoldProtocol(make=own_splits, tests_all=False),
+    "cross-fit": FoldProtocol(make=k_fold_dialogues, tests_all=True, takes=("seed", "n_folds"), cuts="train"),
 }
 
 
@@ -172,6 +235,16 @@ def _fold(name: str, groups: Mapping[str, str], part_of_group: Mapping[str, str]
     for turn, group in groups.items():
         parts[part_of_group.get(group, "train")].append(turn)
     return Fold(name=name, **{part: tuple(ids) for part, ids in parts.items()})
+
+
+def _dealt(order: Sequence[str], n_utterances: Mapping[str, int], n_groups: int) -> tuple[dict[str, int], int]:
+    """Speaker → group, each speaker in turn to the smallest group; and by how many utterances groups differ."""
+    sizes = [0] * n_groups
+    group_of = {}
+    for speaker in order:
+        group_of[speaker] = sizes.index(min(sizes))
+        sizes[group_of[speaker]] += n_utterances[speaker]
+    return group_of, max(sizes) - min(sizes)
 
 
 def _speakers(dialogues: Sequence[Dialogue]) -> dict[str, str]:

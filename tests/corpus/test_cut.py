@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialogue_ser.corpus.cut import CutConfig, check_folds, cut, cut_dialogues, folder_name, make_folds, part_of
+from dialogue_ser.corpus.protocols import FOLDS, PARTS, leave_one_speaker_out
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
 from dialogue_ser.errors import ConfigError, CorpusError
-from dialogue_ser.evaluation.fold_protocols import FOLDS, PARTS, leave_one_speaker_out
-from dialogue_ser.evaluation.folds import check_folds, cut_dialogues, folder_name, make_folds, part_of
 from dialogue_ser.features.precomputed import Precomputed
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.features.traits import EncoderTraits
@@ -148,12 +148,11 @@ def test_an_encoder_that_reads_neighbours_sees_those_of_its_own_part_only(tmp_pa
     assert {name: row.item() for name, row in seen.items()} == {"all/d0_0": 2, "all/d0_2": 2}
 
 
-READ_FOLD = "dialogue_ser.evaluation.folds:read_fold"
 PARTNER = "leave-one-speaker-out-partner-dev"
 
 
 def read_iemocap_fold(tree, fold, protocol=PARTNER, labels="4-class", **options):
-    return read_corpus(READ_FOLD, tree, labels, corpus="iemocap", protocol=protocol, fold=fold, options=options)
+    return cut(read_corpus("iemocap", tree, labels, **options), CutConfig(protocol=protocol, fold=fold))
 
 
 def counts_of(corpus):
@@ -212,9 +211,11 @@ def test_session_5_has_the_rare_classes_that_only_it_has(tree):
 def test_whole_dialogues_are_cut_by_speakers_and_kept_by_sessions(tree):
     corpus = read_corpus("iemocap", tree, "4-class", view="dialogue")
     dialogues = corpus.split("all")
-    cut = {name: cut_dialogues(dialogues, make_folds(name, dialogues)) for name in FOLDS if name != "own-splits"}
-    shuffled = cut.pop("stratified-70-20-10")
-    assert cut == {"leave-one-speaker-out": 11, PARTNER: 11, "leave-one-session-out": 0, "session-5": 0}
+    names = [name for name in FOLDS if name not in ("own-splits", "cross-fit")]
+    found = {name: cut_dialogues(dialogues, make_folds(name, dialogues)) for name in names}
+    shuffled, grouped = found.pop("stratified-70-20-10"), found.pop("k-fold-speakers")
+    assert found == {"leave-one-speaker-out": 11, PARTNER: 11, "leave-one-session-out": 0, "session-5": 0}
+    assert 0 < grouped <= 11  # a group may hold both speakers of a session
     assert shuffled >= 10  # only the one of two turns may stay whole
     test = read_iemocap_fold(tree, "Ses01F", view="dialogue").split("test")
     assert [(one.speakers, len(one)) for one in test] == [(("Ses01F",), 7), (("Ses01F",), 7)]
@@ -226,19 +227,17 @@ def test_learning_on_iemocap_and_being_tested_on_another_corpus_is_a_fold_too(tr
         "train": {"reader": "iemocap", "path": str(tree), "labels": "shared-4", "options": {"scenario": "improvised"}},
         "test": {"reader": "nemo", "path": str(nemo), "labels": "shared-4"},
     }
-    corpus = read_corpus(
-        READ_FOLD, None, corpus="cross-corpus", protocol="own-splits", fold="own-splits", options=options
-    )
+    corpus = cut(read_corpus("cross-corpus", **options), CutConfig(protocol="own-splits"))
     found = counts_of(corpus)
     assert found["train"] == {"happiness": 16, "sadness": 8, "neutral": 8, "anger": 8}  # dev is one session of five
     assert found["dev"] == {"happiness": 4, "sadness": 2, "neutral": 2, "anger": 2}
     assert found["test"] == {"anger": 4, "happiness": 4, "neutral": 4, "sadness": 4}
 
 
-def test_a_fold_can_be_read_as_a_corpus_with_splits(tmp_path, write_nemo):
+def test_a_fold_is_a_corpus_with_splits(tmp_path, write_nemo):
     folder = write_nemo(tmp_path, n_each=1)
-    place = "dialogue_ser.evaluation.folds:read_fold"
-    corpus = read_corpus(place, folder, corpus="nemo", protocol=LOSO, fold="BB0")
+    whole = read_corpus("nemo", folder)
+    corpus = cut(whole, CutConfig(protocol=LOSO, fold="BB0"))
     assert {part: {turn.speaker for turn in utterances(corpus.split(part))} for part in PARTS} == {
         "train": {"AA0", "DD0"}, "dev": {"CC0"}, "test": {"BB0"}
     }  # fmt: skip
@@ -248,4 +247,4 @@ def test_a_fold_can_be_read_as_a_corpus_with_splits(tmp_path, write_nemo):
     rows.write_text("id,x\nall/BB0_anger_0,3\n")
     assert Precomputed(path=str(rows)).encode(corpus.split("test"))[first.id].tolist() == [3.0]
     with pytest.raises(ConfigError, match="unknown fold of leave-one-speaker-out 'BB'; did you mean 'BB0'"):
-        read_corpus(place, folder, corpus="nemo", protocol=LOSO, fold="BB")
+        cut(whole, CutConfig(protocol=LOSO, fold="BB"))
