@@ -11,6 +11,7 @@ P     party      speaker of the dialogue, in order of first appearance
 D     feature    utterance feature
 H     hidden     hidden state
 C     class      label class, in the order of the LabelSet
+S     score      what a system says of a turn: a class's score, or a dimension's value
 L     frame      frame or token inside an utterance
 N     row        packed real turn (padding removed) or state row
 ====  =========  =====================================================================
@@ -23,7 +24,7 @@ from torch import Tensor
 
 FeaturesBTD = Float[Tensor, "batch turn feature"]
 HiddenBTH = Float[Tensor, "batch turn hidden"]
-LogProbsBTC = Float[Tensor, "batch turn class"]
+ScoresBTS = Float[Tensor, "batch turn score"]
 SpeakerBT = Int[Tensor, "batch turn"]
 LabelBT = Int[Tensor, "batch turn"]
 RealTurnBT = Bool[Tensor, "batch turn"]
@@ -38,8 +39,8 @@ __all__ = [
     "FeaturesBTD",
     "HiddenBTH",
     "LabelBT",
-    "LogProbsBTC",
     "RealTurnBT",
+    "ScoresBTS",
     "SpeakerBT",
     "TurnsB",
 ]

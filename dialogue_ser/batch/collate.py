@@ -12,13 +12,15 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, LabelSet
 from dialogue_ser.errors import FeatureError
 from dialogue_ser.features.api import FeatureTable
-from dialogue_ser.tensors import IGNORED_LABEL, PAD_SPEAKER
+from dialogue_ser.tasks import as_task
+from dialogue_ser.tasks.base import Task
+from dialogue_ser.tensors import PAD_SPEAKER
 
 
 def collate(
     dialogues: Sequence[Dialogue],
     tables: Mapping[str, FeatureTable],
-    label_set: LabelSet,
+    task: Task | LabelSet,
     *,
     dtype: torch.dtype = torch.float32,
 ) -> DialogueBatch:
@@ -27,7 +29,7 @@ def collate(
     Args:
         dialogues: at least one.
         tables: modality → arrays by utterance id; a turn without a row is absent in that modality.
-        label_set: fixes the class order.
+        task: makes the targets; a label set stands for telling its classes apart.
         dtype: of vectors and frames.
 
     Raises:
@@ -37,20 +39,13 @@ def collate(
     assert dialogues, "a batch has at least one dialogue"
     shape = (len(dialogues), max(len(dialogue) for dialogue in dialogues))
     speaker = np.full(shape, PAD_SPEAKER, dtype=np.int64)
-    label = np.full(shape, IGNORED_LABEL, dtype=np.int64)
     is_real = np.zeros(shape, dtype=np.bool_)
-    votes = np.zeros((*shape, len(label_set)), dtype=np.float32)
     for b, dialogue in enumerate(dialogues):
         party = {name: index for index, name in enumerate(dialogue.speakers)}
         for t, turn in enumerate(dialogue):
             is_real[b, t] = True
             speaker[b, t] = party[turn.speaker]
-            if turn.label is not None:
-                label[b, t] = label_set.index(turn.label)
-            if turn.votes:
-                for name, count in turn.votes.items():
-                    votes[b, t, label_set.index(name)] = count
-    total = votes.sum(-1, keepdims=True)
+    targets = as_task(task).batch_targets(dialogues, shape)
     features, is_present, lengths = {}, {}, {}
     for modality, table in tables.items():
         values, present, n_frames = _pad_modality(dialogues, shape, modality, table)
@@ -64,10 +59,9 @@ def collate(
         lengths=lengths,
         speaker=torch.from_numpy(speaker),
         n_turns=torch.tensor([len(dialogue) for dialogue in dialogues]),
-        label=torch.from_numpy(label),
         is_real_turn=torch.from_numpy(is_real),
         utterance_ids=tuple(tuple(turn.id for turn in dialogue) for dialogue in dialogues),
-        label_distribution=torch.from_numpy(votes / np.maximum(total, 1e-12)) if total.any() else None,
+        **{name: torch.from_numpy(values) for name, values in targets.items()},  # type: ignore[arg-type]
     )
 
 

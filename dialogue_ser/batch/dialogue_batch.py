@@ -26,6 +26,7 @@ class DialogueBatch:
         is_real_turn: True on turns that exist.
         utterance_ids: ids per dialogue, real turns only.
         label_distribution: soft labels ``[B,T,C]``, or None.
+        value: gold values of dimensions ``[B,T,S]``, NaN where a turn has none and on padding; None where there are classes.
         moved: kept by :meth:`to`, not to be given: tensors on another device, each with the one on the CPU it is of.
             They are found by identity, so a tensor that was put in later never gets another one's values.
     """
@@ -39,6 +40,7 @@ class DialogueBatch:
     utterance_ids: tuple[tuple[str, ...], ...]
     lengths: Mapping[str, Tensor] = field(default_factory=dict)
     label_distribution: Tensor | None = None
+    value: Tensor | None = None
     moved: tuple[tuple[Tensor, Tensor], ...] = field(default=(), repr=False)
 
     @property
@@ -83,8 +85,8 @@ class DialogueBatch:
 
     def _small_tensors(self) -> list[Tensor]:
         """All but the features, which nobody plans by and which would keep much memory."""
-        votes = [] if self.label_distribution is None else [self.label_distribution]
-        small = [self.speaker, self.n_turns, self.label, self.is_real_turn, *votes]
+        targets = [target for target in (self.label_distribution, self.value) if target is not None]
+        small = [self.speaker, self.n_turns, self.label, self.is_real_turn, *targets]
         return [*small, *self.is_present.values(), *self.lengths.values()]
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> "DialogueBatch":
@@ -98,4 +100,5 @@ class DialogueBatch:
             label=function(self.label),
             is_real_turn=function(self.is_real_turn),
             label_distribution=None if self.label_distribution is None else function(self.label_distribution),
+            value=None if self.value is None else function(self.value),
         )

@@ -58,18 +58,22 @@ def finish(folder: Path, scores: Mapping[str, Any]) -> Path:
     from dialogue_ser.report import crossval_tables as rows
     from dialogue_ser.report.crossval_page import write_crossval_report
     from dialogue_ser.report.crossval_sections import cautions
-    from dialogue_ser.report.tables import class_rows, render_rich
+    from dialogue_ser.report.tables import class_rows, dimension_rows, render_rich
 
     report = write_crossval_report(folder)
     title = " · ".join(part for part in (scores["name"], scores["scenario"], scores["protocol"]) if part)
     show(render_rich(rows.fold_rows(scores), title=title))
     show(render_rich(rows.score_rows(scores), title="scores"))
-    classes = {"scores": scores["pooled"], "class_intervals": scores["class_intervals"]}
-    show(render_rich(class_rows(classes), title="classes, all test turns"))
-    show(render_rich(rows.confusion_rows(scores["pooled"]["confusion"], scores["labels"]), title="confusion"))
+    if "class_intervals" in scores:
+        classes = {"scores": scores["pooled"], "class_intervals": scores["class_intervals"]}
+        show(render_rich(class_rows(classes), title="classes, all test turns"))
+        show(render_rich(rows.confusion_rows(scores["pooled"]["confusion"], scores["labels"]), title="confusion"))
+    else:
+        intervals = {**scores["dimension_intervals"], "": scores["intervals"]}
+        show(render_rich(dimension_rows(scores["pooled"], intervals), title="dimensions, all test turns"))
     for name, groups in (("speaker", scores["speakers"]), *scores["attributes"].items()):
         if set(groups) != {fold["name"] for fold in scores["folds"]}:  # else the first table has said it
-            show(render_rich(rows.group_rows(groups, name), title=f"by {name}"))
+            show(render_rich(rows.group_rows(scores, groups, name), title=f"by {name}"))
     published = rows.published_table(scores, same_conditions=True)
     if published:
         show(render_rich(published, title="beside published numbers, which were not measured here"))

@@ -7,12 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-HEADINGS = {
-    "weighted_f1": "weighted F1",
-    "macro_f1": "macro F1",
-    "accuracy": "accuracy (WA)",
-    "uar": "macro recall (UA)",
-}
+from dialogue_ser.report.tables import format_score, shown_metrics
+from dialogue_ser.tasks import task_of_scores
 
 
 def scores_table(scores: Mapping[str, Any]) -> Table:
@@ -21,18 +17,22 @@ def scores_table(scores: Mapping[str, Any]) -> Table:
     Args:
         scores: the content of ``scores.json``.
     """
-    level = next((part["intervals"]["weighted_f1"]["level"] for part in scores["splits"].values()), 0.95)
+    default = task_of_scores(scores).default_metric
+    level = next((part["intervals"][default]["level"] for part in scores["splits"].values()), 0.95)
     table = Table(
         title=f"{escape(scores['run'])}: scores with {level:.0%} intervals over dialogues", title_justify="left"
     )
     table.add_column("split")
-    left_out = scores.get("leave_out", ())
-    micro = [f"micro F1 without {escape(', '.join(left_out))}"] if left_out else []
-    for heading in ("dialogues", "turns", *HEADINGS.values(), *micro):
-        table.add_column(heading, justify="right")
+    shown = {key: name for part in scores["splits"].values() for key, name in shown_metrics(scores, part).items()}
+    for heading in ("dialogues", "turns", *shown.values()):
+        table.add_column(escape(heading), justify="right")
     for split, part in scores["splits"].items():
-        cells = [interval_text(part["intervals"][metric]) for metric in HEADINGS]
-        cells += [f"{part['scores']['micro_f1']:.3f}"] if micro else []
+        cells = [
+            interval_text(part["intervals"][key])
+            if key in part["intervals"]
+            else format_score(part["scores"].get(key), 3)
+            for key in shown
+        ]
         table.add_row(escape(split), str(part["counts"]["dialogues"]), str(part["counts"]["labelled"]), *cells)
     masked = {modality: count for modality, count in scores.get("masked", {}).items() if count}
     if masked:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dialogue_ser.errors import ConfigError, unknown_name
-from dialogue_ser.metrics.bootstrap import Difference, paired_bootstrap, stack_seeds
+from dialogue_ser.errors import ConfigError
+from dialogue_ser.metrics.bootstrap import Difference
+from dialogue_ser.metrics.intervals import paired
 from dialogue_ser.metrics.predictions import Predictions
 from dialogue_ser.metrics.run_files import RunFiles
-from dialogue_ser.metrics.scores import METRICS, FloatArray
-from dialogue_ser.metrics.significance import TestResult, randomisation_test
+from dialogue_ser.metrics.significance import TestResult
+from dialogue_ser.metrics.table import METRICS
+from dialogue_ser.tasks import task_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,10 +20,11 @@ class Comparison:
     """System A against system B on one split.
 
     Args:
-        metric: one of METRICS.
+        metric: its key.
         split: where.
         difference: A − B with its paired interval over dialogues and seeds.
-        randomisation: paired approximate randomisation over dialogues; None where A and B have other numbers of seeds.
+        randomisation: paired approximate randomisation over dialogues; None where A and B have other numbers of
+            seeds, or the metric is a function of turns.
     """
 
     metric: str
@@ -43,7 +46,7 @@ def compare(
     runs_a: Sequence[Path],
     runs_b: Sequence[Path],
     split: str = "test",
-    metric: str = "weighted_f1",
+    metric: str | None = None,
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> Comparison:
@@ -53,16 +56,16 @@ def compare(
         runs_a: one run directory per seed of A.
         runs_b: the same of B; the number of seeds may differ.
         split: split to compare on; every run must have predicted the same turns of it.
-        metric: one of METRICS.
+        metric: key in METRICS, or ``package.module:function`` of your own; None = the task's default.
         n_resamples: bootstrap draws (of dialogues and of seeds) and random swaps.
         seed: of the draws.
 
     Raises:
         ConfigError: no runs, an unknown metric, no draws or a negative seed.
-        DialogueSerError: runs over other turns, labels or gold.
+        DialogueSerError: runs over other turns, labels or gold, or a metric of the other kind of task.
     """
-    if metric not in METRICS:
-        raise ConfigError(unknown_name("metric", metric, METRICS))
+    if metric is not None:
+        METRICS.find(metric)
     if n_resamples < 1 or seed < 0:
         raise ConfigError(
             f"n_resamples {n_resamples}, seed {seed}: expected n_resamples of at least 1 and a seed of at least 0"
@@ -83,19 +86,11 @@ def compare_predictions(
     a: Sequence[Predictions],
     b: Sequence[Predictions],
     split: str = "test",
-    metric: str = "weighted_f1",
+    metric: str | None = None,
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> Comparison:
     """As :func:`compare`, for tables already read (each one split, one table per seed)."""
-    reference = a[0]
-    confusions_a, confusions_b = _stacked(a, reference), _stacked(b, reference)
-    difference = paired_bootstrap(confusions_a, confusions_b, metric, n_resamples, seed=seed)
-    test = None
-    if len(a) == len(b):
-        test = randomisation_test(confusions_a, confusions_b, metric, n_resamples, seed)
-    return Comparison(metric=metric, split=split, difference=difference, randomisation=test)
-
-
-def _stacked(tables: Sequence[Predictions], reference: Predictions) -> FloatArray:
-    return stack_seeds([table.aligned_to(reference).confusions() for table in tables])
+    chosen = METRICS.find(metric or task_of(a[0]).default_metric)
+    difference, test = paired(a, b, chosen, n_resamples, seed=seed)
+    return Comparison(metric=chosen.key, split=split, difference=difference, randomisation=test)

@@ -28,6 +28,7 @@ from dialogue_ser.features.api import Array
 from dialogue_ser.features.rowfiles import WRITERS, read_rows, write_rows
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.inference.loop import answers, by_length
 from dialogue_ser.media.hashing import file_sha256
 from dialogue_ser.metrics.run_files import to_json
 from dialogue_ser.training.config import RunConfig
@@ -167,16 +168,19 @@ def utterance_features(classifier: DialogueClassifier, dialogues: Sequence[Dialo
         raise ConfigError(f"crossfit: model {model.name} has no TurnEncoder to take vectors from; ask for log-probs")
     seen: list[Tensor] = []
     hook = turn_encoder.register_forward_hook(lambda *call: seen.append(call[-1])) if turn_encoder is not None else None
-    device = next(model.parameters()).device
     rows: dict[str, Array] = {}
-    model.eval()
+    batches = (
+        (indices, collate([dialogues[index] for index in indices], tables, classifier.task))
+        for indices in by_length([len(dialogue) for dialogue in dialogues], _BATCH_DIALOGUES)
+    )
+    wanted = ("vectors", "log-probs") if content == "both" else (content,)
     try:
-        for some in _by_length(dialogues):
-            batch = collate(some, tables, classifier.label_set).to(device)
+        for _, batch, output in answers(model, batches, device=next(model.parameters()).device):
+            found = {
+                "log-probs": classifier.task.outputs(output.scores_BTS),
+                **({"vectors": seen.pop()} if seen else {}),
+            }
             seen.clear()
-            with torch.inference_mode():
-                found = {"log-probs": model(batch).log_probs_BTC, **({"vectors": seen[0]} if seen else {})}
-            wanted = ("vectors", "log-probs") if content == "both" else (content,)
             x_BTD = torch.cat([found[name].float() for name in wanted], dim=-1).cpu().numpy()
             is_present_BT = torch.stack(list(batch.is_present.values())).any(0).cpu().numpy()
             for b, ids in enumerate(batch.utterance_ids):
@@ -231,10 +235,3 @@ def _read_proof(folder: Path) -> Any:
 
 def _digest(path: Path) -> str | None:
     return file_sha256(path) if path.is_file() else None
-
-
-def _by_length(dialogues: Sequence[Dialogue]) -> Iterator[list[Dialogue]]:
-    """Dialogues of similar length together."""
-    ordered = sorted(dialogues, key=len)
-    for start in range(0, len(ordered), _BATCH_DIALOGUES):
-        yield ordered[start : start + _BATCH_DIALOGUES]

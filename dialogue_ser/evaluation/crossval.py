@@ -13,9 +13,8 @@ from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.evaluation.crossval_scores import crossval_scores, pooled_frame
 from dialogue_ser.evaluation.extraction import Extraction, Report, extract
-from dialogue_ser.evaluation.fold_run import FoldResult, estimator_settings, pipelines, run_fold
+from dialogue_ser.evaluation.fold_run import FoldResult, crossval_task, estimator_settings, pipelines, run_fold
 from dialogue_ser.features.store import FeatureStore
-from dialogue_ser.metrics.averages import left_out_indices
 from dialogue_ser.metrics.run_files import to_json
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.config_io import config_to_dict, dump_config, load_config
@@ -84,7 +83,13 @@ def _cut(config: RunConfig, corpus: Corpus | None) -> tuple[Corpus, tuple[Fold, 
     own = config.data.cut
     corpus = corpus_of(config.data, corpus, every_fold=True)
     folds = make_folds(own.protocol, all_dialogues(corpus), own.seed, own.n_folds)
-    left_out_indices(config.data.leave_out, corpus.label_set.labels)
+    task = crossval_task(config, corpus)
+    task.metrics(config.metrics)
+    if config.crossval.estimator not in ("none", *task.estimators):
+        raise ConfigError(
+            f"crossval.estimator: {config.crossval.estimator} does not learn a {task.kind}; use "
+            f"{' or '.join(task.estimators)}, or none for a dialogue model"
+        )
     return corpus, folds
 
 

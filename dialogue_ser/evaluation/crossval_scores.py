@@ -1,6 +1,5 @@
 """What ``scores.json`` of a cross-validation holds: scores, counts, and what one must know to believe them."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -8,14 +7,17 @@ import pandas as pd
 
 from dialogue_ser.corpus.cut import all_dialogues, cut_dialogues
 from dialogue_ser.corpus.protocols import PARTS
-from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
-from dialogue_ser.evaluation.fold_run import SCORED, FoldResult
-from dialogue_ser.evaluation.pooling import pooled_scores, scores_by, scores_of
+from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
+from dialogue_ser.evaluation.fold_run import SCORED, FoldResult, crossval_task
+from dialogue_ser.evaluation.pooling import pooled_scores, scores_by
 from dialogue_ser.evaluation.published import rows_beside
 from dialogue_ser.features.transforms import TRANSFORMS
+from dialogue_ser.metrics.predictions import Predictions, predictions_of
+from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config import RunConfig
 
-FORMAT = 1
+#: 2: one set of metric keys for both kinds of scores.json; 1 had ``ua`` and ``wa``.
+FORMAT = 2
 #: Attributes with more values than this are no parts worth a score of their own.
 MOST_VALUES = 12
 
@@ -48,8 +50,8 @@ def crossval_scores(
         ``cut_dialogues`` (see there), ``notes`` (what the reader noticed), ``attributes`` (session, scenario, … → value
         → scores), ``published`` (documents' own numbers beside them) and ``folds``.
     """
-    leave_out, dialogues = config.data.leave_out, all_dialogues(corpus)
-    test = frame[frame["split"] == "test"]
+    task, dialogues = crossval_task(config, corpus), all_dialogues(corpus)
+    test = predictions_of(frame).split("test")
     scenario = scenario_of(utterances(dialogues))
     return {
         "format": FORMAT,
@@ -62,11 +64,12 @@ def crossval_scores(
         "utterances": {"all": sum(map(len, dialogues)), "tested": len(test)},
         "cut_dialogues": cut_dialogues(dialogues, [one.fold for one in results]),
         "notes": list(corpus.warnings),
-        "labels": list(corpus.label_set),
-        **pooled_scores(frame, corpus.label_set.labels, leave_out=leave_out),
-        "attributes": _by_attribute(test, dialogues, corpus.label_set),
-        "published": rows_beside(config.data.reader, len(corpus.label_set), scenario),
-        "folds": [_fold_entry(one, dialogues, corpus.label_set, leave_out) for one in results],
+        "task": task.kind,
+        task.names_key: list(task.names),
+        **pooled_scores(frame, task, extra=config.metrics),
+        "attributes": _by_attribute(test, dialogues, task),
+        "published": rows_beside(config.data.reader, task.n_scores, scenario) if task.gives_probabilities else [],
+        "folds": [_fold_entry(one, dialogues, task, config.metrics) for one in results],
     }
 
 
@@ -86,39 +89,29 @@ def scenario_of(turns: Iterable[Utterance]) -> str:
     return "mixed" if len(found) > 1 else next(iter(found), "")
 
 
-def _by_attribute(test: pd.DataFrame, dialogues: Sequence[Dialogue], label_set: LabelSet) -> dict[str, Any]:
+def _by_attribute(test: Predictions, dialogues: Sequence[Dialogue], task: Task) -> dict[str, Any]:
     """Attribute → value → scores of its test turns, for attributes of few values."""
     attributes = {turn.id: turn.attributes for turn in utterances(dialogues)}
-    names = dict.fromkeys(name for id_ in test["utterance_id"] for name in attributes[id_])
-    values = {
-        name: pd.Series([attributes[id_].get(name) for id_ in test["utterance_id"]], index=test.index) for name in names
-    }
+    ids = test.frame["utterance_id"]
+    names = dict.fromkeys(name for id_ in ids for name in attributes[id_])
+    values = {name: pd.Series([attributes[id_].get(name) for id_ in ids]) for name in names}
     return {
-        name: scores_by(test, column, label_set.labels)
-        for name, column in values.items()
-        if 2 <= column.nunique() <= MOST_VALUES
+        name: scores_by(test, column, task) for name, column in values.items() if 2 <= column.nunique() <= MOST_VALUES
     }
 
 
-def _fold_entry(
-    one: FoldResult, dialogues: Sequence[Dialogue], label_set: LabelSet, leave_out: Sequence[str]
-) -> dict[str, Any]:
+def _fold_entry(one: FoldResult, dialogues: Sequence[Dialogue], task: Task, extra: Sequence[str]) -> dict[str, Any]:
     turns = {turn.id: turn for turn in utterances(dialogues)}
-    parts = {split: one.frame[one.frame["split"] == split] for split in SCORED}
+    predictions = predictions_of(one.frame)
+    scores = {split: task.scores(predictions.split(split), extra) for split in SCORED}
     ids: Mapping[str, tuple[str, ...]] = {part: getattr(one.fold, part) for part in PARTS}
     return {
         "name": one.fold.name,
-        **scores_of(parts["test"], label_set.labels, leave_out),
-        "dev": scores_of(parts["dev"], label_set.labels, leave_out),
+        **scores["test"],
+        "dev": scores["dev"],
         "chosen": dict(one.chosen),
         "speakers": {part: sorted({turns[name].speaker for name in members}) for part, members in ids.items()},
         "utterances": {part: len(members) for part, members in ids.items()},
-        "labels": {part: _label_counts([turns[name] for name in members], label_set) for part, members in ids.items()},
+        task.names_key: {part: task.counts(turns[name] for name in members) for part, members in ids.items()},
         "seconds": one.seconds,
     }
-
-
-def _label_counts(turns: Sequence[Utterance], label_set: LabelSet) -> dict[str, int]:
-    """Utterances per class, in the classes' order."""
-    counts = Counter(turn.label for turn in turns)
-    return {label: counts[label] for label in label_set}

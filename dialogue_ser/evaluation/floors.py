@@ -1,4 +1,5 @@
-"""Floors that every dialogue model must clear (EQUATIONS.md E6): majority, TF-IDF, linear probe on frozen features.
+"""Floors that every dialogue model must clear (EQUATIONS.md E6): majority, TF-IDF, linear probe on frozen features;
+of values their mean, and ridge regressions.
 
 Each reads a table of turns (a run's predictions serve, only split, text and gold are looked at), learns from the
 train split, chooses its regularisation on dev and gives a table of the same turns. None of them sees who speaks or
@@ -6,25 +7,31 @@ any other turn. The fourth floor, a speaker-blind BiGRU, is a registered model.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from dialogue_ser.errors import DialogueSerError
-from dialogue_ser.metrics.predictions import COLUMNS, Predictions, prediction_rows, predictions_of
-from dialogue_ser.metrics.scores import FloatArray, IntArray, confusion_matrix, metric_values
+from dialogue_ser.metrics.agreement import dialogue_moments
+from dialogue_ser.metrics.confusion import FloatArray, IntArray, confusion_matrix
+from dialogue_ser.metrics.predictions import ClassPredictions, Predictions, ValuePredictions, predictions_of
+from dialogue_ser.metrics.table import METRICS
+from dialogue_ser.tasks import task_of
+
+Kind = TypeVar("Kind", ClassPredictions, ValuePredictions)
 
 TFIDF_INVERSE_REGULARISATION = (0.3, 1.0, 3.0, 10.0)
 PROBE_INVERSE_REGULARISATION = (0.001, 0.01, 0.1, 1.0)
+RIDGE_INVERSE_REGULARISATION = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 
 
-def majority(turns: Predictions, train: str = "train") -> Predictions:
+def majority(turns: ClassPredictions, train: str = "train") -> ClassPredictions:
     """The most frequent class of train everywhere; probabilities are train's class frequencies.
 
     Raises:
@@ -38,11 +45,11 @@ def majority(turns: Predictions, train: str = "train") -> Predictions:
 
 
 def tfidf_logistic(
-    turns: Predictions,
+    turns: ClassPredictions,
     train: str = "train",
     dev: str = "dev",
     inverse_regularisation: Sequence[float] = TFIDF_INVERSE_REGULARISATION,
-) -> Predictions:
+) -> ClassPredictions:
     """TF-IDF of words and word pairs, then logistic regression.
 
     Args:
@@ -54,27 +61,17 @@ def tfidf_logistic(
     Raises:
         DialogueSerError: no such split, no labelled turn, no text, or a single class in train.
     """
-    text = turns.frame["text"].fillna("").astype(str).to_numpy(dtype=object)
-    is_train = (turns.frame["split"] == train).to_numpy()
-    words = r"(?u)\b\w+\b|[!?]"  # exclamation and question marks carry emotion
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=words)
-    try:
-        vectorizer.fit(text[is_train])
-    except ValueError as error:
-        raise DialogueSerError(
-            f"{turns.origin}: no words to learn from in split {train!r} ({error}); this floor needs transcripts"
-        ) from error
-    rows = vectorizer.transform(text)
+    rows = _tfidf(turns, train)
     return _table(turns, _logistic(turns, rows, train, dev, inverse_regularisation), "tfidf-logistic")
 
 
 def linear_probe(
-    turns: Predictions,
+    turns: ClassPredictions,
     features: Mapping[str, npt.ArrayLike],
     train: str = "train",
     dev: str = "dev",
     inverse_regularisation: Sequence[float] = PROBE_INVERSE_REGULARISATION,
-) -> Predictions:
+) -> ClassPredictions:
     """Logistic regression on any frozen features of the turns.
 
     Args:
@@ -88,14 +85,7 @@ def linear_probe(
     Raises:
         DialogueSerError: no such split, no labelled turn, no features, vectors of several lengths.
     """
-    rows_ND = _feature_rows(turns, features)
-    is_train = (turns.frame["split"] == train).to_numpy()
-    known = np.isfinite(rows_ND)
-    n_known = known[is_train].sum(0)
-    mean = np.where(known, rows_ND, 0.0)[is_train].sum(0) / np.maximum(n_known, 1)
-    rows_ND = np.where(known, rows_ND, mean)
-    if is_train.any():
-        rows_ND = StandardScaler().fit(rows_ND[is_train]).transform(rows_ND)
+    rows_ND = _standardised(turns, features, train)
     return _table(turns, _logistic(turns, rows_ND, train, dev, inverse_regularisation), "linear-probe")
 
 
@@ -110,7 +100,107 @@ def _feature_rows(turns: Predictions, features: Mapping[str, npt.ArrayLike]) -> 
     return np.stack([vectors.get(name, absent) for name in ids])
 
 
-def _logistic(turns: Predictions, rows: Any, train: str, dev: str, candidates: Sequence[float]) -> FloatArray:
+def mean_value(turns: ValuePredictions, train: str = "train") -> ValuePredictions:
+    """The mean of train's values everywhere: CCC and r are 0, MAE is what a system must get below.
+
+    Raises:
+        DialogueSerError: no such split, or no annotated turn in it.
+    """
+    gold_NS = turns.split(train).gold_NS
+    is_known_NS = np.isfinite(gold_NS)
+    if not is_known_NS.any():
+        raise DialogueSerError(f"{turns.origin}: split {train!r} has no labelled turn to learn from; choose another")
+    mean_S = np.where(is_known_NS, gold_NS, 0.0).sum(0) / np.maximum(is_known_NS.sum(0), 1)
+    return _table(turns, np.tile(mean_S, (len(turns), 1)), "mean")
+
+
+def tfidf_ridge(
+    turns: ValuePredictions,
+    train: str = "train",
+    dev: str = "dev",
+    inverse_regularisation: Sequence[float] = TFIDF_INVERSE_REGULARISATION,
+) -> ValuePredictions:
+    """TF-IDF of words and word pairs, then a ridge regression per dimension, each with the C best on dev by CCC.
+
+    Args:
+        turns: turns with text.
+        train: split that the vocabulary and the weights come from.
+        dev: split whose CCC chooses C = 1 / alpha.
+        inverse_regularisation: candidates for C.
+
+    Raises:
+        DialogueSerError: no such split, no annotated turn, or no text.
+    """
+    rows = _tfidf(turns, train)
+    return _table(turns, _ridge(turns, rows, train, dev, inverse_regularisation), "tfidf-ridge")
+
+
+def ridge_probe(
+    turns: ValuePredictions,
+    features: Mapping[str, npt.ArrayLike],
+    train: str = "train",
+    dev: str = "dev",
+    inverse_regularisation: Sequence[float] = RIDGE_INVERSE_REGULARISATION,
+) -> ValuePredictions:
+    """Ridge regression on any frozen features of the turns; arguments and errors as :func:`linear_probe`."""
+    rows_ND = _standardised(turns, features, train)
+    return _table(turns, _ridge(turns, rows_ND, train, dev, inverse_regularisation), "ridge-probe")
+
+
+def _tfidf(turns: Predictions, train: str) -> Any:
+    """Sparse rows of every turn; words and idf from train.
+
+    Raises:
+        DialogueSerError: train has no words.
+    """
+    text = turns.frame["text"].fillna("").astype(str).to_numpy(dtype=object)
+    is_train = (turns.frame["split"] == train).to_numpy()
+    words = r"(?u)\b\w+\b|[!?]"  # exclamation and question marks carry emotion
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=words)
+    try:
+        vectorizer.fit(text[is_train])
+    except ValueError as error:
+        raise DialogueSerError(
+            f"{turns.origin}: no words to learn from in split {train!r} ({error}); this floor needs transcripts"
+        ) from error
+    return vectorizer.transform(text)
+
+
+def _standardised(turns: Predictions, features: Mapping[str, npt.ArrayLike], train: str) -> FloatArray:
+    """Features by train's mean and deviation; what is missing takes the mean."""
+    rows_ND = _feature_rows(turns, features)
+    is_train = (turns.frame["split"] == train).to_numpy()
+    known = np.isfinite(rows_ND)
+    n_known = known[is_train].sum(0)
+    mean = np.where(known, rows_ND, 0.0)[is_train].sum(0) / np.maximum(n_known, 1)
+    rows_ND = np.where(known, rows_ND, mean)
+    if is_train.any():
+        rows_ND = StandardScaler().fit(rows_ND[is_train]).transform(rows_ND)
+    return rows_ND
+
+
+def _ridge(turns: ValuePredictions, rows: Any, train: str, dev: str, candidates: Sequence[float]) -> FloatArray:
+    """Values ``[N, S]``, per dimension those of the ridge regression whose C is best on dev."""
+    split, gold_NS = turns.frame["split"].to_numpy(), turns.gold_NS
+    best_NS = np.zeros_like(gold_NS)
+    for s, name in enumerate(turns.names):
+        is_known_N = np.isfinite(gold_NS[:, s])
+        learn, chooser = (np.flatnonzero((split == part) & is_known_N) for part in (train, dev))
+        for part, members in ((train, learn), (dev, chooser)):
+            if not members.size:
+                raise DialogueSerError(f"{turns.origin}: split {part!r} has no value of {name}; choose another")
+        best = -np.inf
+        for c in candidates:
+            value_N = Ridge(alpha=1 / c).fit(rows[learn], gold_NS[learn, s]).predict(rows)
+            one = np.zeros(chooser.size, dtype=np.int64)
+            moments = dialogue_moments(gold_NS[chooser, s : s + 1], value_N[chooser, None], one).sum(0)
+            score = float(METRICS["ccc"].of_statistic(moments))
+            if score > best:
+                best, best_NS[:, s] = score, value_N
+    return best_NS
+
+
+def _logistic(turns: ClassPredictions, rows: Any, train: str, dev: str, candidates: Sequence[float]) -> FloatArray:
     """Probabilities ``[N, C]`` of the logistic regression whose C is best on dev; rows may be sparse."""
     gold_N: IntArray = turns.gold_N
     split = turns.frame["split"].to_numpy()
@@ -134,14 +224,24 @@ def _logistic(turns: Predictions, rows: Any, train: str, dev: str, candidates: S
         p_NC = np.zeros_like(best)
         p_NC[:, model.classes_] = model.predict_proba(rows)
         confusion = confusion_matrix(gold_N[choose], p_NC[choose].argmax(-1).astype(np.int64), len(turns.labels))
-        f1 = float(metric_values(confusion)["weighted_f1"])
+        f1 = float(METRICS["weighted_f1"].of_statistic(confusion))
         if f1 > best_f1:
             best, best_f1 = p_NC, f1
     return best
 
 
-def _table(turns: Predictions, probabilities_NC: FloatArray, name: str) -> Predictions:
-    columns = [column for column in COLUMNS if column != "predicted"]
-    rows = turns.frame[columns].to_dict("records")
-    frame = prediction_rows([{str(k): v for k, v in row.items()} for row in rows], turns.labels, probabilities_NC)
-    return predictions_of(frame, origin=name)
+def _table(turns: Kind, numbers_NS: FloatArray, name: str) -> Kind:
+    found = predictions_of(task_of(turns).with_numbers(turns.frame, numbers_NS), origin=name)
+    assert isinstance(found, type(turns))
+    return found
+
+
+Floor = Callable[[Any, str, str], Predictions]
+
+#: Name → (table of turns, train split, dev split) → the same turns as the floor predicts them.
+FLOORS: Mapping[str, Floor] = {
+    "majority": lambda turns, train, _dev: majority(turns, train),
+    "tfidf-logistic": tfidf_logistic,
+    "mean": lambda turns, train, _dev: mean_value(turns, train),
+    "tfidf-ridge": tfidf_ridge,
+}

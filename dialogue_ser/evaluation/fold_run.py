@@ -1,21 +1,23 @@
 """One fold of a cross-validation: fitted, chosen on its dev part, dev and test predicted."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pandas as pd
 
 from dialogue_ser.corpus.cut import all_dialogues, folder_name, part_of
 from dialogue_ser.corpus.protocols import PARTS, Fold
-from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet
+from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.features.store import FeatureStore
-from dialogue_ser.inference.estimator import EstimatorSettings, fit_estimator, predict_stored
+from dialogue_ser.inference.estimator import fit_estimator, predict_stored
+from dialogue_ser.inference.linear_fits import EstimatorSettings
 from dialogue_ser.inference.pipeline import FeaturePipeline
-from dialogue_ser.metrics.predictions import prediction_rows, read_predictions
+from dialogue_ser.metrics.predictions import read_predictions
+from dialogue_ser.tasks import find_task
+from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.run import train
 
@@ -81,6 +83,15 @@ def pipelines(config: RunConfig, *, with_transforms: bool = True) -> dict[str, F
     }
 
 
+def crossval_task(config: RunConfig, corpus: Corpus) -> Task:
+    """What is said of every turn of the corpus.
+
+    Raises:
+        ConfigError, CorpusError: settings and corpus that do not fit.
+    """
+    return find_task(config.task).of_corpus(corpus, targets=config.data.targets, leave_out=config.data.leave_out)
+
+
 def estimator_settings(config: RunConfig) -> EstimatorSettings:
     """Those of section ``crossval``, of a run that names an estimator.
 
@@ -104,37 +115,20 @@ def _fit_fold(
     store: FeatureStore,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """An estimator: dev predicted by the model that dev judged, test by the refitted one."""
-    settings, label_set, dialogues = estimator_settings(config), corpus.label_set, all_dialogues(corpus)
+    settings, task, dialogues = estimator_settings(config), crossval_task(config, corpus), all_dialogues(corpus)
     parts = {part: part_of(dialogues, getattr(fold, part)) for part in PARTS}
-    fitted = fit_estimator(parts["train"], parts["dev"], label_set, lambda: pipelines(config), settings, store)
+    fitted = fit_estimator(parts["train"], parts["dev"], task, lambda: pipelines(config), settings, store)
     fitted.classifier.save_pretrained(folder / "model")
     frames = [
-        _frame(parts[part], part, label_set, predict_stored(model, parts[part], store))
+        task.prediction_frame(parts[part], predict_stored(model, parts[part], store), split=part)
         for part, model in (("dev", fitted.judged), ("test", fitted.classifier))
     ]
     chosen = {
         "inverse_regularisation": fitted.inverse_regularisation,
-        "dev_ua": [{"inverse_regularisation": c, "ua": ua} for c, ua in fitted.dev_uar.items()],
+        "dev_scores": [{"inverse_regularisation": c, fitted.metric: value} for c, value in fitted.dev_scores.items()],
         "refit": settings.refit,
     }
     return pd.concat(frames, ignore_index=True), chosen
-
-
-def _frame(dialogues: Sequence[Dialogue], part: str, label_set: LabelSet, p_NC: Any) -> pd.DataFrame:
-    rows = [
-        {
-            "split": part,
-            "dialogue_id": dialogue.id,
-            "utterance_id": turn.id,
-            "turn": number,
-            "speaker": turn.speaker,
-            "text": turn.text,
-            "gold": turn.label,
-        }
-        for dialogue in dialogues
-        for number, turn in enumerate(dialogue)
-    ]
-    return prediction_rows(rows, label_set.labels, np.asarray(p_NC))
 
 
 def _train_fold(

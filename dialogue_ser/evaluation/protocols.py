@@ -10,7 +10,8 @@ import numpy as np
 
 from dialogue_ser.errors import ConfigError, DialogueSerError
 from dialogue_ser.metrics.run_files import RunFiles
-from dialogue_ser.metrics.scores import METRICS, metric_values
+from dialogue_ser.metrics.table import METRICS
+from dialogue_ser.tasks import task_of
 
 Protocol = Literal["dev", "legacy-test-peek"]
 
@@ -49,7 +50,7 @@ class Choice:
         protocol: dev, or legacy-test-peek.
         selection: every candidate's score on the split that chose.
         reported: the chosen candidate's scores on the reported split.
-        gap: how much the reported metric is above the one that choosing on dev gives; 0 under ``dev``, never
+        gap: how much better the reported metric is than the one that choosing on dev gives; 0 under ``dev``, never
             negative under ``legacy-test-peek``.
     """
 
@@ -76,18 +77,17 @@ def mean_std(values: Sequence[float]) -> MeanStd:
 
 
 def run_scores(run: Path, split: str) -> dict[str, float]:
-    """The four metrics of one run on one split, from its predictions.
+    """The headline metrics of one run on one split, from its predictions.
 
     Raises:
         MissingDataError: no run or no predictions.
         DialogueSerError: no such split, or no labelled turn in it.
     """
     predictions = RunFiles(run).predictions.split(split)
-    confusion = predictions.confusions().sum(0)
-    if not confusion.sum():
+    if not predictions.has_gold:
         raise DialogueSerError(f"{run}: split {split!r} has no labelled turn to score; choose another")
-    values = metric_values(confusion)
-    return {name: float(values[name]) for name in METRICS}
+    values = {key: predictions.value(METRICS[key]) for key in task_of(predictions).headline}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def aggregate(runs: Sequence[Path], split: str = "test") -> dict[str, MeanStd]:
@@ -101,7 +101,7 @@ def aggregate(runs: Sequence[Path], split: str = "test") -> dict[str, MeanStd]:
     if twice:
         raise ConfigError(f"seed {', '.join(twice)} occurs in several of the runs; average runs with different seeds")
     scores = [run_scores(run, split) for run in runs]
-    return {name: mean_std([values[name] for values in scores]) for name in METRICS}
+    return {name: mean_std([values[name] for values in scores]) for name in scores[0]}
 
 
 def choose(
@@ -115,7 +115,7 @@ def choose(
 
     Args:
         candidates: name to run directories.
-        metric: one of METRICS; the highest mean over seeds wins, the first on a tie.
+        metric: a headline metric; the best mean over seeds wins, the first on a tie.
         dev: split that chooses under ``dev``.
         report: split that is reported, and that chooses under ``legacy-test-peek``.
         protocol: ``legacy-test-peek`` exists so that the gap to honest selection can be measured; it warns.
@@ -137,14 +137,17 @@ def choose(
             stacklevel=2,
         )
     scores = {split: {name: aggregate(runs, split) for name, runs in candidates.items()} for split in {dev, report}}
-    honest, peeked = (max(candidates, key=lambda name: scores[split][name][metric].mean) for split in (dev, report))
+    honest, peeked = (
+        min(candidates, key=lambda name: -METRICS[metric].sign * scores[split][name][metric].mean)
+        for split in (dev, report)
+    )
     chosen, by = (honest, dev) if protocol == "dev" else (peeked, report)
     return Choice(
         name=chosen,
         protocol=protocol,
         selection={name: scores[by][name][metric] for name in candidates},
         reported=scores[report][chosen],
-        gap=scores[report][chosen][metric].mean - scores[report][honest][metric].mean,
+        gap=METRICS[metric].sign * (scores[report][chosen][metric].mean - scores[report][honest][metric].mean),
     )
 
 
@@ -163,7 +166,10 @@ def check_selection(run: RunFiles) -> None:
         DialogueSerError: another epoch was better on dev.
     """
     best = run.summary.get("best_epoch")
-    metric = str(run.config.get("training", {}).get("select", "weighted_f1"))
+    select = run.config.get("training", {}).get("select") or "weighted_f1"
+    metric, sign = str(select).rpartition(":")[2], METRICS[select].sign if select in METRICS else None
+    if sign is None:
+        return  # a metric of the user's: which way is better is in its code, which is not run here
     scores = {
         entry["epoch"]: float(entry["dev"][metric])
         for entry in run.epochs
@@ -171,8 +177,8 @@ def check_selection(run: RunFiles) -> None:
     }
     if best not in scores:
         return
-    top = max(scores, key=lambda epoch: scores[epoch])
-    if scores[best] < scores[top]:
+    top = max(scores, key=lambda epoch: sign * scores[epoch])
+    if sign * scores[best] < sign * scores[top]:
         raise DialogueSerError(
             f"{run.folder}: its checkpoint is epoch {best} with dev {metric} {scores[best]:.4f}, but epoch {top} has "
             f"{scores[top]:.4f}: it was not chosen on dev; train it again with data.dev naming the dev split"

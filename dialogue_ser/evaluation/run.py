@@ -1,33 +1,30 @@
 """Score a run directory: reads its predictions, writes ``scores.json``."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
 from dialogue_ser.evaluation.compare import compare_predictions
-from dialogue_ser.evaluation.floors import majority, tfidf_logistic
+from dialogue_ser.evaluation.floors import FLOORS
 from dialogue_ser.evaluation.protocols import PeekWarning, check_selection, protocol_of
-from dialogue_ser.metrics.averages import left_out_indices, micro_f1
 from dialogue_ser.metrics.predictions import Predictions
 from dialogue_ser.metrics.run_files import RunFiles, to_json
-from dialogue_ser.metrics.scores import METRICS, from_confusion
-from dialogue_ser.metrics.summary import summarise
+from dialogue_ser.metrics.table import METRICS
+from dialogue_ser.tasks import task_of
+from dialogue_ser.tasks.base import Task
 
 FORMAT = 1
-FLOORS: Mapping[str, Callable[[Predictions, str, str], Predictions]] = {
-    "majority": lambda turns, train, _dev: majority(turns, train),
-    "tfidf-logistic": tfidf_logistic,
-}
 
 
 def evaluate_run(
     run_dir: Path,
     splits: Sequence[str] | None = None,
-    floors: Sequence[str] = ("majority", "tfidf-logistic"),
+    floors: Sequence[str] | None = None,
     n_resamples: int = 2000,
+    metrics: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Score every split of a run and write ``scores.json`` (whole or not at all).
 
@@ -35,16 +32,17 @@ def evaluate_run(
         run_dir: run directory with ``predictions.parquet``.
         splits: splits to score; None = every labelled one.
         floors: names in FLOORS, learnt from the run's own train turns; left out where they cannot be (the reason
-            stands in ``notes``).
+            stands in ``notes``); None = those of the task.
         n_resamples: bootstrap draws of dialogues.
+        metrics: further metrics, by name or ``package.module:function``; None = those that the run's config.yaml names,
+            as far as they are known without importing what a file names (the others stand in ``notes``).
 
     Returns:
-        what ``scores.json`` holds: ``format``, ``run``, ``labels``, ``protocol``, ``train_split``, ``dev_split``,
-        ``masked`` (modality → turns of all splits without it: nothing there, or bad and masked), ``leave_out``
-        (classes that micro F1 leaves out), ``notes`` and ``splits`` (name →
-        :func:`~dialogue_ser.metrics.summary.summarise`, with ``micro_f1`` among the scores where classes are left out,
-        plus ``floors``: name → the four metrics, and ``difference``: the run's weighted F1 minus the floor's with its
-        paired interval over dialogues).
+        what ``scores.json`` holds: ``format``, ``run``, ``task``, ``labels`` or ``dimensions``, ``protocol``,
+        ``train_split``, ``dev_split``, ``masked`` (modality → turns of all splits without it: nothing there, or bad and
+        masked), ``leave_out`` (classes that micro F1 leaves out), ``notes`` and ``splits`` (name →
+        :meth:`~dialogue_ser.tasks.base.Task.summary`, plus ``floors``: name → the headline metrics, and ``difference``:
+        the run's default metric minus the floor's with its paired interval over dialogues).
 
     Raises:
         MissingDataError: no run directory or no predictions in it.
@@ -61,11 +59,13 @@ def evaluate_run(
         )
     predictions = run.predictions
     chosen = _splits(predictions, splits)
-    unknown = [unknown_name("floor", name, FLOORS) for name in floors if name not in FLOORS]
+    data = run.config.get("data") or {}
+    task = task_of(predictions, run.config.get("data"))
+    floors = task.floors if floors is None else floors
+    unknown = [unknown_name("floor", name, task.floors) for name in floors if name not in task.floors]
     if unknown:
         raise ConfigError(*unknown)
     check_selection(run)
-    data = run.config.get("data", {})
     train, dev = str(data.get("train", "train")), str(data.get("dev", "dev"))
     protocol = protocol_of(run, chosen)
     if protocol != "dev":
@@ -75,20 +75,22 @@ def evaluate_run(
             PeekWarning,
             stacklevel=2,
         )
-    leave_out = tuple(map(str, data.get("leave_out") or ()))
-    without = left_out_indices(leave_out, predictions.labels)
     tables, notes = _floor_tables(predictions, floors, train, dev)
+    extra, unsaid = _metrics(run, task, metrics)
     result = {
         "format": FORMAT,
         "run": run.name,
-        "labels": list(predictions.labels),
+        "task": task.kind,
+        task.names_key: list(task.names),
         "protocol": protocol,
         "train_split": train,
         "dev_split": dev,
         "masked": run.summary.get("masked", {}),
-        "leave_out": list(leave_out),
-        "notes": notes,
-        "splits": {name: _score_split(predictions.split(name), tables, train, n_resamples, without) for name in chosen},
+        "leave_out": list(map(str, data.get("leave_out") or ())),
+        "notes": [*notes, *unsaid],
+        "splits": {
+            name: _score_split(task, predictions.split(name), tables, train, n_resamples, extra) for name in chosen
+        },
     }
     write_atomically(run.folder / "scores.json", to_json(result))
     return result
@@ -125,21 +127,37 @@ def _floor_tables(
     return tables, notes
 
 
+def _metrics(run: RunFiles, task: Task, asked: Sequence[str] | None) -> tuple[tuple[str, ...], list[str]]:
+    """Further metrics to count, and sentences about those that config.yaml names by code: a file must not import any."""
+    if asked is not None:
+        task.metrics(asked)
+        return tuple(asked), []
+    named = [str(name) for name in run.config.get("metrics") or ()]
+    notes = [
+        f"metric {name} left out: it is code that config.yaml names; ask for it with --metrics {name}"
+        for name in named
+        if ":" in name
+    ]
+    return tuple(name for name in named if ":" not in name), notes
+
+
 def _score_split(
-    predictions: Predictions, floors: Mapping[str, Predictions], train: str, n_resamples: int, without: Sequence[int]
+    task: Task,
+    predictions: Predictions,
+    floors: Mapping[str, Predictions],
+    train: str,
+    n_resamples: int,
+    extra: Sequence[str],
 ) -> dict[str, Any]:
-    result = summarise(predictions, n_resamples=n_resamples)
-    if without:
-        result["scores"]["micro_f1"] = float(micro_f1(predictions.confusions().sum(0), without))
+    result = task.summary(predictions, extra, n_resamples=n_resamples)
     (split,) = predictions.splits
     result["floors"] = {}
     # On train a floor has seen the answers: a comparison there would only mislead.
     for name, table in floors.items() if split != train else ():
         turns = table.split(split)
-        values = from_confusion(turns.confusions().sum(0).astype("int64"), turns.labels)
         comparison = compare_predictions([predictions], [turns], split=split, n_resamples=n_resamples)
         result["floors"][name] = {
-            **{metric: getattr(values, metric) for metric in METRICS},
+            **{key: turns.value(METRICS[key]) for key in task.headline},
             "difference": comparison.difference.to_dict(),
         }
     return result

@@ -2,8 +2,7 @@
 
 import dataclasses
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,18 +16,20 @@ from dialogue_ser.batch.collate import collate
 from dialogue_ser.corpus.schema import Dialogue, LabelSet
 from dialogue_ser.encoders import as_saved
 from dialogue_ser.errors import CheckpointError, ConfigError
+from dialogue_ser.features.api import FeatureTable
 from dialogue_ser.features.audio_input import OnBad
 from dialogue_ser.inference.attention_maps import AttentionMap, attention_maps
 from dialogue_ser.inference.inputs import Dialogues, as_dialogues
+from dialogue_ser.inference.loop import TurnTable, answers, by_length
 from dialogue_ser.inference.model_folder import read_model_folder, write_model_folder
 from dialogue_ser.inference.pipeline import FeaturePipeline
-from dialogue_ser.inference.rebuild import describe_model, rebuild_label_set, rebuild_model, rebuild_pipeline
+from dialogue_ser.inference.rebuild import describe_model, rebuild_model, rebuild_pipeline, rebuild_task
 from dialogue_ser.inference.stream import DialogueStream
 from dialogue_ser.inference.tables import feature_tables
 from dialogue_ser.models.api import DialogueSystem
-
-# Padded turns a batch: few enough for 500-turn dialogues side by side, enough for short ones to share a step.
-MAX_BATCH_TURNS = 4096
+from dialogue_ser.tasks import as_task
+from dialogue_ser.tasks.base import Task
+from dialogue_ser.tasks.classification import Classification
 
 
 class DialogueClassifier:
@@ -36,26 +37,37 @@ class DialogueClassifier:
 
     Args:
         model: trained system; its ``config`` holds its options.
-        label_set: classes in the order of the model's outputs.
+        task: what its scores mean; a label set stands for telling its classes apart.
         pipelines: modality → fitted pipeline.
 
     Raises:
-        ConfigError: label set or pipelines do not fit the model.
+        ConfigError: task or pipelines do not fit the model.
     """
 
-    def __init__(self, model: DialogueSystem, label_set: LabelSet, pipelines: Mapping[str, FeaturePipeline]) -> None:
-        problems = []
-        if len(label_set) != model.n_classes:
+    def __init__(self, model: DialogueSystem, task: Task | LabelSet, pipelines: Mapping[str, FeaturePipeline]) -> None:
+        task, problems = as_task(task), []
+        if task.n_scores != model.n_scores:
             problems.append(
-                f"classifier: {len(label_set)} labels for a model of {model.n_classes} classes; give its own"
+                f"classifier: {task.n_scores} {task.names_key} for a model of {model.n_scores} scores; give its own"
             )
         if set(pipelines) != set(model.inputs):
             problems.append(f"classifier: pipelines {sorted(pipelines)} for a model that reads {sorted(model.inputs)}")
         if problems:
             raise ConfigError(*problems)
         self.model = model
-        self.label_set = label_set
+        self.task = task
         self.pipelines = dict(pipelines)
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The classes, in the order of the model's outputs.
+
+        Raises:
+            ConfigError: the model predicts values of dimensions.
+        """
+        if not isinstance(self.task, Classification):
+            raise ConfigError(f"classifier: predicts values of {', '.join(self.task.names)} and has no classes")
+        return self.task.label_set
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -75,8 +87,8 @@ class DialogueClassifier:
             batch_size: dialogues at a time, at most.
 
         Returns:
-            one row per turn in the order given: dialogue_id, utterance_id, turn (0-based), speaker, text, predicted and
-            p_<class> for every class.
+            one row per turn in the order given: dialogue_id, utterance_id, turn (0-based), speaker, text, and predicted
+            and p_<class> for every class, or predicted_<dimension> for every dimension.
 
         Raises:
             CorpusError: turns that are none.
@@ -84,14 +96,8 @@ class DialogueClassifier:
             MediaError: audio that cannot be decoded, unless the model masks it.
         """
         chosen = as_dialogues(dialogues)
-        probabilities_NC = self.predict_proba(chosen, features=features, batch_size=batch_size)
-        predicted = [self.label_set.labels[column] for column in probabilities_NC.argmax(axis=1)]
-        rows = [(dialogue.id, u.id, turn, u.speaker, u.text) for dialogue in chosen for turn, u in enumerate(dialogue)]
-        table = pd.DataFrame(rows, columns=["dialogue_id", "utterance_id", "turn", "speaker", "text"])
-        table["predicted"] = predicted
-        for column, label in enumerate(self.label_set):
-            table[f"p_{label}"] = probabilities_NC[:, column]
-        return table
+        numbers_NS = self._numbers(chosen, features, batch_size)
+        return self.task.prediction_frame(chosen, numbers_NS, with_gold=False)
 
     def predict_proba(
         self, dialogues: Dialogues, *, features: Mapping[str, str | Path] | None = None, batch_size: int = 32
@@ -99,31 +105,41 @@ class DialogueClassifier:
         """Class probabilities ``[turns, classes]``, rows as in :meth:`predict`, columns as in the label set.
 
         Raises:
+            ConfigError: the model predicts values of dimensions: :meth:`predict` gives them.
             DialogueSerError: as :meth:`predict`.
         """
-        chosen = as_dialogues(dialogues)
+        if not self.task.gives_probabilities:
+            raise ConfigError(
+                f"predict_proba: the model predicts values of {', '.join(self.task.names)}, not classes; use predict"
+            )
+        return self._numbers(as_dialogues(dialogues), features, batch_size)
+
+    def numbers_of(
+        self, dialogues: Sequence[Dialogue], tables: Mapping[str, FeatureTable], batch_size: int = 32
+    ) -> NDArray[np.float64]:
+        """Probabilities or values ``[turns, S]`` of dialogues whose features are made.
+
+        Args:
+            dialogues: in the order of the rows.
+            tables: modality → features of their turns.
+            batch_size: dialogues at a time, at most.
+        """
+        device = next(self.model.parameters()).device
+        table = TurnTable(dialogues, self.model.n_scores, device)
+        batches = (
+            (indices, collate([self.task.unlabelled(dialogues[index]) for index in indices], tables, self.task))
+            for indices in by_length([len(dialogue) for dialogue in dialogues], batch_size)
+        )
+        for indices, batch, output in answers(self.model, batches, device=device):
+            table.put(indices, batch, self.task.outputs(output.scores_BTS))
+        return self.task.numbers(table.check().cpu().numpy())
+
+    def _numbers(
+        self, chosen: Sequence[Dialogue], features: Mapping[str, str | Path] | None, batch_size: int
+    ) -> NDArray[np.float64]:
         if batch_size < 1:
             raise ConfigError(f"batch_size {batch_size}: must be at least 1")
-        tables = feature_tables(self.pipelines, chosen, features)
-        first_row = np.cumsum([0, *(len(dialogue) for dialogue in chosen)])
-        probabilities_NC = np.empty((int(first_row[-1]), len(self.label_set)), dtype=np.float64)
-        device = next(self.model.parameters()).device
-        was_training = self.model.training
-        self.model.eval()
-        try:
-            for indices in _batches([len(dialogue) for dialogue in chosen], batch_size):
-                unlabelled = [_without_labels(chosen[index]) for index in indices]
-                batch = collate(unlabelled, tables, self.label_set).to(device)
-                with torch.inference_mode():
-                    log_probs_BTC = self.model(batch).log_probs_BTC.double().cpu().numpy()
-                for position, index in enumerate(indices):
-                    rows = slice(first_row[index], first_row[index + 1])
-                    probabilities_NC[rows] = np.exp(log_probs_BTC[position, : len(chosen[index])])
-        finally:
-            self.model.train(was_training)
-        # Rounding in float32 leaves sums off by 1e-7; what is called a probability shall sum to 1.
-        normalised: NDArray[np.float64] = probabilities_NC / probabilities_NC.sum(axis=1, keepdims=True)
-        return normalised
+        return self.numbers_of(chosen, feature_tables(self.pipelines, chosen, features), batch_size)
 
     def attention_maps(
         self, dialogues: Dialogues, *, utterance_ids: Collection[str] | None = None
@@ -150,7 +166,7 @@ class DialogueClassifier:
             ConfigError: the model, an encoder or a transform needs turns that have not been spoken yet.
         """
         self.model.eval()
-        return DialogueStream(self.model, self.label_set, self.pipelines)
+        return DialogueStream(self.model, self.task, self.pipelines)
 
     def save_pretrained(self, folder: str | Path, card: str | None = None) -> Path:
         """Write the model folder: config.json, model.safetensors, transforms.safetensors, and README.md if given.
@@ -170,7 +186,7 @@ class DialogueClassifier:
             "library": "dialogue_ser",
             "library_version": version("dialogue-ser"),
             "model": describe_model(self.model),
-            "label_set": {"name": self.label_set.name, "labels": list(self.label_set.labels)},
+            **self.task.description(),
             "inputs": {modality: dataclasses.asdict(as_saved(spec)) for modality, spec in self.model.inputs.items()},
             "features": {modality: described for modality, (described, _) in states.items()},
         }
@@ -208,11 +224,11 @@ class DialogueClassifier:
             raise ConfigError(f"device: {device!r}, but torch sees no GPU; use cpu or auto")
         saved = read_model_folder(place, revision)
         try:
-            model, labels = rebuild_model(saved, trust_code), rebuild_label_set(saved)
+            model, task = rebuild_model(saved, trust_code), rebuild_task(saved)
             pipelines = {name: rebuild_pipeline(saved, name, on_bad, trust_code) for name in saved.config["features"]}
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"{saved.folder}: config.json is not complete ({error!r}); save it again") from error
-        return cls(model.to(device).eval(), labels, pipelines)
+        return cls(model.to(device).eval(), task, pipelines)
 
     def push_to_hub(self, repo_id: str, *, private: bool = True, card: str | None = None) -> str:
         """Upload the model folder to the Hugging Face hub with the token of ``hf auth login``.
@@ -230,23 +246,3 @@ class DialogueClassifier:
         with tempfile.TemporaryDirectory() as folder:
             saved = self.save_pretrained(Path(folder) / "model", card)
             return str(api.upload_folder(repo_id=repo_id, folder_path=saved))
-
-
-def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Indices of dialogues of similar length, so that little is padded, within MAX_BATCH_TURNS.
-
-    >>> list(_batches([3000, 2, 2500, 1], batch_size=2))
-    [[3, 1], [2], [0]]
-    """
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        if batch and (len(batch) == batch_size or (len(batch) + 1) * lengths[index] > MAX_BATCH_TURNS):
-            yield batch
-            batch = []
-        batch.append(index)
-    yield batch
-
-
-def _without_labels(dialogue: Dialogue) -> Dialogue:
-    """Gold labels may be of another label set, and prediction must not see them anyway."""
-    return Dialogue(dialogue.id, tuple(replace(turn, label=None, votes=None) for turn in dialogue))

@@ -33,7 +33,7 @@ CONFIG, WEIGHTS, TRANSFORMS, CARD = "config.json", "model.safetensors", "transfo
 #: Arrays (uint8) whose name ends so are files of their own, which other programs read too.
 FILE_SUFFIX = ".json"
 _PATTERNS = [CONFIG, WEIGHTS, TRANSFORMS, CARD, f"*/*{FILE_SUFFIX}"]
-REQUIRED_KEYS = ("format_version", "model", "label_set", "inputs", "features", "files")
+REQUIRED_KEYS = ("format_version", "model", "inputs", "features", "files")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,10 @@
-"""The parts of a classifier from a saved model: system, label set, pipelines."""
+"""The parts of a classifier from a saved model: system, task, pipelines."""
 
 import dataclasses
 from typing import Any
 
 import torch
 
-from dialogue_ser.corpus.schema import LabelSet
 from dialogue_ser.errors import CheckpointError
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.features.audio_input import OnBad
@@ -14,6 +13,8 @@ from dialogue_ser.inference.pipeline import FeaturePipeline, untrusted
 from dialogue_ser.models import build_model
 from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.models.ensemble import Ensemble
+from dialogue_ser.tasks import task_from_description
+from dialogue_ser.tasks.base import Task
 
 
 def describe_model(model: DialogueSystem) -> dict[str, Any]:
@@ -65,11 +66,13 @@ def rebuild_model(saved: SavedModel, trust_code: bool = False) -> DialogueSystem
     for modality, spec in inputs.items():
         if not trust_code and ":" in (spec.encoder or ""):
             raise CheckpointError(untrusted(modality, spec.encoder))
-    n_classes, n_members = len(rebuild_label_set(saved)), described.get("members", 1)
+    task, n_members = rebuild_task(saved), described.get("members", 1)
     if not (isinstance(n_members, int) and 1 <= n_members <= len(saved.weights)):
         raise CheckpointError(f"{saved.folder}: config.json says {n_members!r} members; copy the whole folder again")
     with torch.random.fork_rng(devices=[]):  # its random weights are overwritten: leave the caller's generator alone
-        built = [build_model(described["name"], described["options"], inputs, n_classes) for _ in range(n_members)]
+        built = [
+            build_model(described["name"], described["options"], inputs, task.n_scores, task) for _ in range(n_members)
+        ]
     model = built[0] if "members" not in described else Ensemble(built)
     expected = model.state_dict()
     problems = [f"weight {name!r} is missing" for name in expected if name not in saved.weights]
@@ -91,13 +94,14 @@ def rebuild_model(saved: SavedModel, trust_code: bool = False) -> DialogueSystem
     return model
 
 
-def rebuild_label_set(saved: SavedModel) -> LabelSet:
-    """The label set, in the order of the model's outputs.
+def rebuild_task(saved: SavedModel) -> Task:
+    """What the model's scores mean, in their order.
 
     Raises:
-        KeyError: config.json is not complete.
+        ConfigError: a task that this version does not know.
+        KeyError, TypeError: config.json is not complete.
     """
-    return LabelSet(saved.config["label_set"]["name"], tuple(saved.config["label_set"]["labels"]))
+    return task_from_description(saved.config)
 
 
 def rebuild_pipeline(saved: SavedModel, modality: str, on_bad: OnBad | None, trust_code: bool) -> FeaturePipeline:

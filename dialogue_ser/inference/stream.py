@@ -7,11 +7,12 @@ from typing import Any
 import torch
 
 from dialogue_ser.batch.collate import collate
-from dialogue_ser.corpus.schema import Dialogue, LabelSet, Utterance
+from dialogue_ser.corpus.schema import Dialogue, Utterance
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.inference.inputs import Turn, as_dialogues
 from dialogue_ser.inference.pipeline import FeaturePipeline
 from dialogue_ser.models.api import DialogueSystem
+from dialogue_ser.tasks.base import Task
 
 
 class DialogueStream:
@@ -19,14 +20,14 @@ class DialogueStream:
 
     Args:
         model: causal system, in eval mode.
-        label_set: classes in the order of the model's outputs.
+        task: what the model's scores mean.
         pipelines: modality → fitted pipeline.
 
     Raises:
         ConfigError: the model, an encoder or a transform needs turns that have not been spoken yet.
     """
 
-    def __init__(self, model: DialogueSystem, label_set: LabelSet, pipelines: Mapping[str, FeaturePipeline]) -> None:
+    def __init__(self, model: DialogueSystem, task: Task, pipelines: Mapping[str, FeaturePipeline]) -> None:
         ahead = [
             f"features.{modality}: {pipeline.name} or one of its transforms looks at later turns of the dialogue, so "
             "nothing can be streamed; choose others, or let an encoder of your own declare its traits.context"
@@ -37,7 +38,7 @@ class DialogueStream:
             raise ConfigError(*ahead)
         self._read = model.stream()
         self._device = next(model.parameters()).device
-        self._label_set = label_set
+        self._task = task
         self._pipelines = dict(pipelines)
         self._n_kept = 1 + max(pipeline.n_past_turns for pipeline in pipelines.values())
         self._latest: list[Utterance] = []  # as many turns as the encoders look back on
@@ -51,7 +52,7 @@ class DialogueStream:
             turn: (speaker, text), or a mapping with speaker, text and/or audio.
 
         Returns:
-            turn (0-based), speaker, text, predicted and p_<class> for every class.
+            turn (0-based), speaker, text, and what was predicted, in the columns of ``predict``.
 
         Raises:
             CorpusError: it is no turn.
@@ -63,13 +64,11 @@ class DialogueStream:
         seen, now = Dialogue("new/stream", tuple(recent)), Dialogue("new/stream", (utterance,))
         tables = {name: pipeline.table([seen]) for name, pipeline in self._pipelines.items()}
         party = self._party_of.setdefault(utterance.speaker, len(self._party_of))
-        batch = collate([now], tables, self._label_set)
+        batch = collate([now], tables, self._task)
         batch = replace(batch, speaker=torch.full_like(batch.speaker, party)).to(self._device)
         with torch.inference_mode():
-            p_C = self._read(batch).double().exp().cpu()
-        p_C = p_C / p_C.sum()
+            outputs_S = self._task.outputs(self._read(batch)).double().cpu().numpy()
         # Only a turn that was labelled counts as spoken: after an error the caller may give it again.
         self._latest, self._n_turns = recent, self._n_turns + 1
         row = {"turn": self._n_turns - 1, "speaker": utterance.speaker, "text": utterance.text}
-        row["predicted"] = self._label_set.labels[int(p_C.argmax())]
-        return row | {f"p_{label}": float(p) for label, p in zip(self._label_set, p_C, strict=True)}
+        return row | self._task.row(self._task.numbers(outputs_S))

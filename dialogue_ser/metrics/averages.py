@@ -1,18 +1,21 @@
-"""Precision, recall and F-scores averaged over classes, and micro F1 without some of them."""
+"""Scores of confusion matrices ``[…, C, C]`` (row = gold): averages over classes, accuracy, micro F1; each gives ``[…]``.
+
+0/0 counts as 0 everywhere, and every average over classes is over ALL classes of the label set, also those that never
+occur. F-scores are averages of the classes' F-scores, not F-scores of average precision and recall.
+"""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from dialogue_ser.errors import ConfigError, unknown_name
-from dialogue_ser.metrics.scores import FloatArray, class_values
+from dialogue_ser.metrics.confusion import FloatArray, class_values, ratio
 
 #: Weight of recall against precision that document E1 takes, so that precision counts for more.
 BETA = 0.5
-#: Averages over all classes: plainly (macro), or by gold support (weighted). Macro recall is UA, weighted recall is WA.
-AVERAGES = tuple(f"{how}_{what}" for what in ("precision", "recall", "f1", "f05") for how in ("macro", "weighted"))
+ClassScoreName = Literal["precision", "recall", "f1", "f05"]
 
 
 def f_beta(precision: npt.ArrayLike, recall: npt.ArrayLike, beta: float) -> FloatArray:
@@ -22,36 +25,38 @@ def f_beta(precision: npt.ArrayLike, recall: npt.ArrayLike, beta: float) -> Floa
     (0.6666666666666666, 0.5556)
     """
     p, r = np.asarray(precision, dtype=np.float64), np.asarray(recall, dtype=np.float64)
-    below = beta**2 * p + r
-    found: FloatArray = np.divide((1 + beta**2) * p * r, below, out=np.zeros(np.broadcast(p, r).shape), where=below > 0)
-    return found
+    return ratio((1 + beta**2) * p * r, beta**2 * p + r)
 
 
-def class_f05(confusion: npt.NDArray[Any]) -> FloatArray:
-    """F0.5 per class ``[…, C]`` of confusion matrices ``[…, C, C]``, row = gold."""
-    precision, recall, _ = class_values(confusion)
-    return f_beta(precision, recall, BETA)
-
-
-def average_values(confusion: npt.NDArray[Any]) -> dict[str, FloatArray]:
-    """Every average of AVERAGES, each ``[…]``, of confusion matrices ``[…, C, C]``; 0/0 counts as 0.
-
-    F-scores are averages of the classes' F-scores, not F-scores of average precision and recall.
-    """
+def class_scores(confusion: npt.NDArray[Any]) -> dict[ClassScoreName, FloatArray]:
+    """Precision, recall, F1 and F0.5 per class, each ``[…, C]``."""
     precision, recall, f1 = class_values(confusion)
+    return {"precision": precision, "recall": recall, "f1": f1, "f05": f_beta(precision, recall, BETA)}
+
+
+def macro(confusion: npt.NDArray[Any], name: ClassScoreName) -> FloatArray:
+    """Plain mean over all classes. Macro recall is UA: scikit-learn's balanced accuracy leaves absent classes out.
+
+    >>> float(macro(np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]]), "recall"))
+    0.6666666666666666
+    """
+    mean: FloatArray = np.asarray(class_scores(confusion)[name].mean(-1))
+    return mean
+
+
+def weighted(confusion: npt.NDArray[Any], name: ClassScoreName) -> FloatArray:
+    """Mean over classes with their gold turns as weights. Weighted recall is accuracy."""
     support = confusion.sum(-1).astype(np.float64)
-    turns = np.asarray(support.sum(-1))
-    values = {"precision": precision, "recall": recall, "f1": f1, "f05": f_beta(precision, recall, BETA)}
-    found = {}
-    for what, value in values.items():
-        found[f"macro_{what}"] = value.mean(-1)
-        weighted = np.asarray((value * support).sum(-1))
-        found[f"weighted_{what}"] = np.divide(weighted, turns, out=np.zeros(turns.shape), where=turns > 0)
-    return found
+    return ratio((class_scores(confusion)[name] * support).sum(-1), support.sum(-1))
+
+
+def accuracy(confusion: npt.NDArray[Any]) -> FloatArray:
+    """Right turns / turns (WA)."""
+    return ratio(np.einsum("...ii->...", confusion), confusion.sum((-2, -1)))
 
 
 def micro_f1(confusion: npt.NDArray[Any], leave_out: Sequence[int] = ()) -> FloatArray:
-    """F1 of hits, misses and false alarms counted over all classes but some, ``[…]``.
+    """F1 of hits, misses and false alarms counted over all classes but some.
 
     DailyDialog's score leaves out the class without emotion: a turn of it that is predicted as an emotion is a false
     alarm, an emotion predicted as it is a miss, and its own hits count nowhere. Without leaving out any it is accuracy.
@@ -64,9 +69,7 @@ def micro_f1(confusion: npt.NDArray[Any], leave_out: Sequence[int] = ()) -> Floa
     hits = np.einsum("...ii->...i", confusion)[..., kept].sum(-1).astype(np.float64)
     gold = confusion.sum(-1)[..., kept].sum(-1).astype(np.float64)
     predicted = confusion.sum(-2)[..., kept].sum(-1).astype(np.float64)
-    below = np.asarray(gold + predicted)
-    found: FloatArray = np.divide(2 * hits, below, out=np.zeros(below.shape), where=below > 0)
-    return found
+    return ratio(2 * hits, gold + predicted)
 
 
 def left_out_indices(leave_out: Sequence[str], labels: Sequence[str]) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from dialogue_ser.errors import DialogueSerError
-from dialogue_ser.metrics.scores import FloatArray, IntArray
+from dialogue_ser.metrics.confusion import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

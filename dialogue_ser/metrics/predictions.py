@@ -1,34 +1,42 @@
-"""The predictions of a run: one row a turn, as ``predictions.parquet`` holds them."""
+"""The predictions of a run: one row a turn, as ``predictions.parquet`` holds them, of classes or of values."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dialogue_ser.errors import DialogueSerError, MissingDataError, unknown_name
-from dialogue_ser.metrics.bootstrap import dialogue_confusions
-from dialogue_ser.metrics.scores import FloatArray, IntArray, encode
+from dialogue_ser.metrics.agreement import dialogue_moments
+from dialogue_ser.metrics.confusion import FloatArray, IntArray, dialogue_confusions, encode
+from dialogue_ser.metrics.table import Metric, TaskKind
 
-COLUMNS = ("split", "dialogue_id", "utterance_id", "turn", "speaker", "text", "gold", "predicted")
+#: Columns about the turn itself; what was right and what was predicted stand behind them.
+TURN_COLUMNS = ("split", "dialogue_id", "utterance_id", "turn", "speaker", "text")
+GOLD, PREDICTED = "gold", "predicted"
 PROBABILITY_PREFIX = "p_"
+GOLD_PREFIX, PREDICTED_PREFIX = "gold_", "predicted_"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predictions:
+class Predictions(ABC):
     """A checked table of predictions; make it with :func:`predictions_of` or :func:`read_predictions`.
 
     Args:
-        frame: columns COLUMNS and ``p_<class>``; dialogues in order of first appearance, turns in spoken order.
-        labels: classes, in the order of the probability columns.
+        frame: columns TURN_COLUMNS and those of the kind; dialogues in order of first appearance, turns in spoken order.
+        names: classes, in the order of the probability columns; or dimensions.
         origin: the file it was read from, for error messages.
     """
 
+    kind: ClassVar[TaskKind]
+
     frame: pd.DataFrame
-    labels: tuple[str, ...]
+    names: tuple[str, ...]
     origin: str = "predictions"
 
     def __len__(self) -> int:
@@ -39,7 +47,7 @@ class Predictions:
         """Splits, in order of first appearance."""
         return tuple(str(name) for name in self.frame["split"].unique())
 
-    def split(self, name: str) -> "Predictions":
+    def split(self, name: str) -> Self:
         """The turns of one split.
 
         Raises:
@@ -47,23 +55,12 @@ class Predictions:
         """
         if name not in self.splits:
             raise DialogueSerError(f"{self.origin}: {unknown_name('split', name, self.splits)}")
-        rows = self.frame[self.frame["split"] == name].reset_index(drop=True)
-        return Predictions(frame=rows, labels=self.labels, origin=self.origin)
+        return self.rows((self.frame["split"] == name).to_numpy())
 
-    @cached_property
-    def gold_N(self) -> IntArray:
-        """Gold class indices, −100 where unlabelled."""
-        return encode(self.frame["gold"].astype(object), self.labels)
-
-    @cached_property
-    def predicted_N(self) -> IntArray:
-        """Predicted class indices."""
-        return encode(self.frame["predicted"].astype(object), self.labels)
-
-    @cached_property
-    def probabilities_NC(self) -> FloatArray:
-        """Class probabilities."""
-        return self.frame[[PROBABILITY_PREFIX + label for label in self.labels]].to_numpy(dtype=np.float64)
+    def rows(self, chosen_N: npt.NDArray[Any]) -> Self:
+        """Some turns: where a mask ``[N]`` is True, or at positions, which may repeat."""
+        frame = self.frame[chosen_N] if chosen_N.dtype == np.bool_ else self.frame.iloc[chosen_N]
+        return replace(self, frame=frame.reset_index(drop=True))
 
     @cached_property
     def dialogue_N(self) -> IntArray:
@@ -78,23 +75,67 @@ class Predictions:
     @property
     def has_gold(self) -> bool:
         """Whether any turn is labelled."""
-        return bool(self.frame["gold"].notna().any())
+        return bool(self.is_labelled_N.any())
 
-    def confusions(self) -> FloatArray:
-        """Confusion matrix of every dialogue ``[dialogue, C, C]``, row = gold."""
-        return dialogue_confusions(self.gold_N, self.predicted_N, self.dialogue_N, len(self.labels))
+    @property
+    @abstractmethod
+    def is_labelled_N(self) -> npt.NDArray[np.bool_]:
+        """Whether each turn has gold, in some dimension at least."""
 
-    def aligned_to(self, other: "Predictions") -> "Predictions":
+    @property
+    @abstractmethod
+    def gold_columns(self) -> tuple[str, ...]:
+        """Columns that hold gold."""
+
+    @abstractmethod
+    def statistics(self, group_N: IntArray | None = None) -> FloatArray:
+        """What additive metrics follow from, one per dialogue, or per group where groups 0, 1, … are given:
+
+        confusion matrices ``[dialogue, C, C]``, row = gold; or moments ``[dialogue, S, 7]``.
+        """
+
+    @abstractmethod
+    def arguments(self, metric: Metric) -> tuple[Any, ...]:
+        """What a metric that is not additive is called with, of the labelled turns."""
+
+    def value(self, metric: Metric) -> float | None:
+        """A metric of all turns together; None where it is not defined.
+
+        Raises:
+            DialogueSerError: the metric is for the other kind of task, or a function of one's own fails.
+        """
+        self.check_metric(metric)
+        if metric.is_additive:
+            return float(metric.of_statistic(self.statistics().sum(0)))
+        try:
+            value = metric.function(*self.arguments(metric))
+            number = None if value is None else float(value)
+        except DialogueSerError:
+            raise
+        except Exception as error:  # the function is somebody's program and may raise anything
+            raise DialogueSerError(
+                f"metric {metric.key}: its function failed: {type(error).__name__}: {error}"
+            ) from error
+        return number if number is not None and np.isfinite(number) else None
+
+    def check_metric(self, metric: Metric) -> None:
+        """Raises DialogueSerError where a metric is for the other kind of task."""
+        if metric.task not in (None, self.kind):
+            raise DialogueSerError(f"{self.origin}: holds a {self.kind}, but {metric.key} is a metric of {metric.task}")
+
+    def aligned_to(self, other: "Predictions") -> Self:
         """The same rows in the order of another system's, for paired comparisons.
 
         Raises:
-            DialogueSerError: other turns, other labels or other gold.
+            DialogueSerError: other turns, other names or other gold.
         """
         key = ["split", "dialogue_id", "utterance_id"]
         mine, theirs = (pd.MultiIndex.from_frame(p.frame[key]) for p in (self, other))
         problems = []
-        if set(self.labels) != set(other.labels):
-            problems.append(f"labels {', '.join(self.labels)} against {', '.join(other.labels)}")
+        if self.kind != other.kind:
+            problems.append(f"a {self.kind} against a {other.kind}")
+        elif set(self.names) != set(other.names):
+            problems.append(f"labels {', '.join(self.names)} against {', '.join(other.names)}")
         if len(mine) != len(theirs) or not mine.isin(theirs).all():
             extra, lacking = mine.difference(theirs), theirs.difference(mine)
             example = [str(row) for row in (*extra[:1], *lacking[:1])]
@@ -103,41 +144,130 @@ class Predictions:
             text = "cannot be compared turn by turn; run both on one corpus version and split"
             raise DialogueSerError(*(f"{self.origin} and {other.origin}: {problem}; {text}" for problem in problems))
         rows = self.frame.iloc[mine.get_indexer(theirs)].reset_index(drop=True)
-        gold_differs = rows["gold"].fillna("").to_numpy() != other.frame["gold"].fillna("").to_numpy()
-        if gold_differs.any():
+        differs_N = _gold_differs(rows, other.frame, other.gold_columns)
+        if differs_N.any():
             raise DialogueSerError(
-                f"{self.origin} and {other.origin}: {int(gold_differs.sum())} turns have different gold labels, first "
-                f"{rows['utterance_id'][int(gold_differs.argmax())]}; run both on one corpus version"
+                f"{self.origin} and {other.origin}: {int(differs_N.sum())} turns have different gold labels, first "
+                f"{rows['utterance_id'][int(differs_N.argmax())]}; run both on one corpus version"
             )
-        return Predictions(frame=rows, labels=other.labels, origin=self.origin)
+        return replace(self, frame=rows, names=other.names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassPredictions(Predictions):
+    """Predicted classes: columns ``gold``, ``predicted`` and ``p_<class>`` …"""
+
+    kind: ClassVar[TaskKind] = "classification"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.names
+
+    @property
+    def gold_columns(self) -> tuple[str, ...]:
+        """``gold``."""
+        return (GOLD,)
+
+    @property
+    def is_labelled_N(self) -> npt.NDArray[np.bool_]:
+        """Whether each turn has a gold class."""
+        labelled_N: npt.NDArray[np.bool_] = self.frame[GOLD].notna().to_numpy()
+        return labelled_N
+
+    @cached_property
+    def gold_N(self) -> IntArray:
+        """Gold class indices, −100 where unlabelled."""
+        return encode(self.frame[GOLD].astype(object), self.names)
+
+    @cached_property
+    def predicted_N(self) -> IntArray:
+        """Predicted class indices."""
+        return encode(self.frame[PREDICTED].astype(object), self.names)
+
+    @cached_property
+    def probabilities_NC(self) -> FloatArray:
+        """Class probabilities."""
+        return self.frame[[PROBABILITY_PREFIX + label for label in self.names]].to_numpy(dtype=np.float64)
+
+    def confusions(self) -> FloatArray:
+        """Confusion matrix of every dialogue ``[dialogue, C, C]``, row = gold."""
+        return self.statistics()
+
+    def statistics(self, group_N: IntArray | None = None) -> FloatArray:
+        """Confusion matrices."""
+        groups = self.dialogue_N if group_N is None else group_N
+        return dialogue_confusions(self.gold_N, self.predicted_N, groups, len(self.names))
+
+    def arguments(self, metric: Metric) -> tuple[Any, ...]:
+        """Probabilities, gold indices and classes; or the names of gold and predicted classes."""
+        is_labelled_N = self.is_labelled_N
+        if metric.needs == "probabilities":
+            return self.probabilities_NC[is_labelled_N], self.gold_N[is_labelled_N], self.names
+        return tuple(self.frame[column][is_labelled_N].to_numpy(dtype=object) for column in (GOLD, PREDICTED))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValuePredictions(Predictions):
+    """Predicted values: columns ``gold_<dimension>`` … and ``predicted_<dimension>`` …"""
+
+    kind: ClassVar[TaskKind] = "regression"
+
+    @property
+    def gold_columns(self) -> tuple[str, ...]:
+        """``gold_<dimension>`` of every dimension."""
+        return tuple(GOLD_PREFIX + name for name in self.names)
+
+    @property
+    def is_labelled_N(self) -> npt.NDArray[np.bool_]:
+        """Whether each turn is annotated in some dimension."""
+        return np.asarray(np.isfinite(self.gold_NS).any(1))
+
+    @cached_property
+    def gold_NS(self) -> FloatArray:
+        """Gold values, NaN where a turn was not annotated."""
+        return self.frame[list(self.gold_columns)].to_numpy(dtype=np.float64)
+
+    @cached_property
+    def predicted_NS(self) -> FloatArray:
+        """Predicted values."""
+        return self.frame[[PREDICTED_PREFIX + name for name in self.names]].to_numpy(dtype=np.float64)
+
+    def statistics(self, group_N: IntArray | None = None) -> FloatArray:
+        """Moments."""
+        return dialogue_moments(self.gold_NS, self.predicted_NS, self.dialogue_N if group_N is None else group_N)
+
+    def arguments(self, metric: Metric) -> tuple[Any, ...]:
+        """Gold and predicted values of the turns that are annotated in every dimension.
+
+        Raises:
+            DialogueSerError: the metric needs probabilities, which values have none of.
+        """
+        if metric.needs == "probabilities":
+            raise DialogueSerError(f"{self.origin}: metric {metric.key} needs probabilities; a regression gives values")
+        is_complete_N = np.isfinite(self.gold_NS).all(1)
+        return self.gold_NS[is_complete_N], self.predicted_NS[is_complete_N]
 
 
 def predictions_of(frame: pd.DataFrame, origin: str = "predictions") -> Predictions:
-    """Check and order a frame of predictions.
+    """Check and order a frame of predictions; its columns tell of which kind it is.
 
     Raises:
         DialogueSerError: missing columns, unknown labels, duplicate utterances, missing predictions: all of them.
     """
-    labels = tuple(str(c)[len(PROBABILITY_PREFIX) :] for c in frame.columns if str(c).startswith(PROBABILITY_PREFIX))
-    problems = [f"{origin}: column {name!r} is missing; columns are {', '.join(map(str, frame.columns))}"
-                for name in COLUMNS if name not in frame.columns]  # fmt: skip
-    if not labels:
+    columns = [str(column) for column in frame.columns]
+    dimensions = tuple(c.removeprefix(PREDICTED_PREFIX) for c in columns if c.startswith(PREDICTED_PREFIX))
+    is_values = bool(dimensions) and PREDICTED not in columns
+    labels = tuple(c.removeprefix(PROBABILITY_PREFIX) for c in columns if c.startswith(PROBABILITY_PREFIX))
+    wanted = (*TURN_COLUMNS, *(GOLD_PREFIX + name for name in dimensions)) if is_values else (
+        *TURN_COLUMNS, GOLD, PREDICTED)  # fmt: skip
+    problems = [f"{origin}: column {name!r} is missing; columns are {', '.join(columns)}"
+                for name in wanted if name not in columns]  # fmt: skip
+    if not is_values and not labels:
         problems.append(f"{origin}: no probability column p_<class>; write one per class")
     if problems:
         raise DialogueSerError(*problems)
-    for column in ("gold", "predicted"):
-        named = frame[column].dropna()
-        bad = named[~named.isin(labels)].unique()
-        problems += [f"{origin}: {column} {unknown_name('label', str(value), labels)}" for value in bad]
-    if frame["predicted"].isna().any():
-        problems.append(
-            f"{origin}: {int(frame['predicted'].isna().sum())} turns have no prediction; predict every turn"
-        )
-    problems += [
-        f"{origin}: column p_{label} holds {frame[PROBABILITY_PREFIX + label].dtype}, expected numbers"
-        for label in labels
-        if not pd.api.types.is_numeric_dtype(frame[PROBABILITY_PREFIX + label])
-    ]
+    problems += _value_problems(frame, dimensions, origin) if is_values else _class_problems(frame, labels, origin)
     if not pd.api.types.is_numeric_dtype(frame["turn"]):
         problems.append(f"{origin}: column turn holds {frame['turn'].dtype}, expected whole numbers")
     twice = frame.loc[frame.duplicated(["split", "utterance_id"]), "utterance_id"]
@@ -147,7 +277,10 @@ def predictions_of(frame: pd.DataFrame, origin: str = "predictions") -> Predicti
     dialogue = frame.groupby(["split", "dialogue_id"], sort=False).ngroup()
     split = frame.groupby("split", sort=False).ngroup()
     order = np.lexsort((frame["turn"].to_numpy(), dialogue.to_numpy(), split.to_numpy()))
-    return Predictions(frame=frame.iloc[order].reset_index(drop=True), labels=labels, origin=origin)
+    ordered = frame.iloc[order].reset_index(drop=True)
+    if is_values:
+        return ValuePredictions(frame=ordered, names=dimensions, origin=origin)
+    return ClassPredictions(frame=ordered, names=labels, origin=origin)
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -166,18 +299,38 @@ def read_predictions(path: Path) -> Predictions:
     return predictions_of(frame, origin=str(path))
 
 
-def prediction_rows(
-    rows: Sequence[Mapping[str, Any]], labels: Sequence[str], probabilities_NC: FloatArray
-) -> pd.DataFrame:
-    """A frame like ``predictions.parquet``: the rows' columns, the most probable class and every probability.
+def _class_problems(frame: pd.DataFrame, labels: Sequence[str], origin: str) -> list[str]:
+    problems = []
+    for column in (GOLD, PREDICTED):
+        named = frame[column].dropna()
+        bad = named[~named.isin(labels)].unique()
+        problems += [f"{origin}: {column} {unknown_name('label', str(value), labels)}" for value in bad]
+    if frame[PREDICTED].isna().any():
+        problems.append(f"{origin}: {int(frame[PREDICTED].isna().sum())} turns have no prediction; predict every turn")
+    return problems + _no_numbers(frame, [PROBABILITY_PREFIX + label for label in labels], origin)
 
-    Args:
-        rows: per turn split, dialogue_id, utterance_id, turn, speaker, text, gold.
-        labels: classes.
-        probabilities_NC: ``[N, C]``.
-    """
-    frame = pd.DataFrame(list(rows), columns=[name for name in COLUMNS if name != "predicted"])
-    frame["predicted"] = np.asarray(labels, dtype=object)[probabilities_NC.argmax(-1)]
-    for i, label in enumerate(labels):
-        frame[PROBABILITY_PREFIX + label] = probabilities_NC[:, i]
-    return frame
+
+def _value_problems(frame: pd.DataFrame, dimensions: Sequence[str], origin: str) -> list[str]:
+    predicted = [PREDICTED_PREFIX + name for name in dimensions]
+    problems = _no_numbers(frame, [*predicted, *(GOLD_PREFIX + name for name in dimensions)], origin)
+    if problems:
+        return problems
+    n_missing = int((~np.isfinite(frame[predicted].to_numpy(dtype=np.float64))).any(1).sum())
+    return [f"{origin}: {n_missing} turns have no prediction; predict every turn"] if n_missing else []
+
+
+def _no_numbers(frame: pd.DataFrame, columns: Sequence[str], origin: str) -> list[str]:
+    return [
+        f"{origin}: column {name} holds {frame[name].dtype}, expected numbers"
+        for name in columns
+        if not pd.api.types.is_numeric_dtype(frame[name])
+    ]
+
+
+def _gold_differs(mine: pd.DataFrame, theirs: pd.DataFrame, columns: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Per row, whether some gold column differs; two missing values are equal."""
+    differs_N = np.zeros(len(mine), dtype=np.bool_)
+    for column in columns:
+        a, b = mine[column].to_numpy(dtype=object), theirs[column].to_numpy(dtype=object)
+        differs_N |= (a != b) & ~(pd.isna(a) & pd.isna(b))
+    return differs_N

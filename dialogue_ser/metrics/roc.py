@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dialogue_ser.errors import DialogueSerError
-from dialogue_ser.metrics.scores import FloatArray, IntArray
+from dialogue_ser.metrics.confusion import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ import yaml
 from safetensors import SafetensorError, safe_open
 
 from dialogue_ser.errors import DialogueSerError, MissingDataError
+from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.metrics.predictions import Predictions, read_predictions
-from dialogue_ser.metrics.scores import FloatArray
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,10 @@ class RunFiles:
 
     @cached_property
     def scores(self) -> dict[str, Any]:
-        """``scores.json`` as evaluation wrote it; empty if absent."""
-        return _read_json(self.folder / "scores.json")
+        """``scores.json`` as evaluation wrote it, in today's metric keys; empty if absent."""
+        scores = _read_json(self.folder / "scores.json")
+        is_old = scores.get("kind") == "crossval" and scores.get("format") == 1
+        return _renamed(scores) if is_old else scores  # type: ignore[no-any-return]
 
     @cached_property
     def history(self) -> tuple[dict[str, Any], ...]:
@@ -134,6 +136,22 @@ class RunFiles:
                 }
         except SafetensorError as error:
             raise DialogueSerError(f"{path}: damaged ({error}); delete it or write it again") from error
+
+
+#: Keys of metrics in cross-validations of format 1; the last two are others under a second name.
+_OLD_KEYS = {"ua": "uar", "wa": "accuracy", "dev_ua": "dev_scores", "macro_recall": None, "weighted_recall": None}
+
+
+def _renamed(value: Any) -> Any:
+    if isinstance(value, dict):
+        names = {key: _OLD_KEYS.get(key, key) for key in value}
+        # The documents' own numbers (``scores`` of published rows) keep the documents' names.
+        return {
+            name: value[key] if key == "published" else _renamed(value[key])
+            for key, name in names.items()
+            if name is not None
+        }
+    return [_renamed(item) for item in value] if isinstance(value, list) else value
 
 
 def to_json(value: object) -> str:

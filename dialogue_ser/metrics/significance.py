@@ -8,7 +8,8 @@ from scipy.stats import binomtest
 
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.metrics.bootstrap import check_paired
-from dialogue_ser.metrics.scores import FloatArray, IntArray, metric_values
+from dialogue_ser.metrics.confusion import FloatArray, IntArray
+from dialogue_ser.metrics.table import Metric
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,34 +32,34 @@ class TestResult:
 
 
 def randomisation_test(
-    confusions_a: FloatArray,
-    confusions_b: FloatArray,
-    metric: str = "weighted_f1",
+    statistics_a: FloatArray,
+    statistics_b: FloatArray,
+    metric: Metric,
     n_permutations: int = 5000,
     seed: int = 0,
 ) -> TestResult:
     """Paired approximate randomisation: A's and B's outputs are swapped dialogue by dialogue (Noreen 1989).
 
     Args:
-        confusions_a: ``[N, C, C]`` or ``[seed, N, C, C]``, see ``bootstrap.dialogue_confusions``.
-        confusions_b: the same shape: seeds are swapped together with their dialogue.
-        metric: one of METRICS.
+        statistics_a: ``[N, …]`` or ``[seed, N, …]``, see :func:`~dialogue_ser.metrics.bootstrap.paired_bootstrap`.
+        statistics_b: the same shape: seeds are swapped together with their dialogue.
+        metric: an additive one.
         n_permutations: random swaps; the p-value is (1 + as extreme) / (1 + n_permutations).
         seed: of the swaps.
 
     Raises:
         DialogueSerError: shapes or gold labels that differ.
     """
-    a, b = check_paired(confusions_a, confusions_b)
+    a, b = check_paired(statistics_a, statistics_b, metric)
     if a.shape != b.shape:
         raise DialogueSerError(f"A has {a.shape[0]} seeds, B {b.shape[0]}; give as many seeds of both")
-    n_seeds, n_dialogues, n_classes, _ = a.shape
-    delta = (b - a).transpose(1, 0, 2, 3).reshape(n_dialogues, -1)
+    n_seeds, n_dialogues, *shape = a.shape
+    delta = (b - a).swapaxes(0, 1).reshape(n_dialogues, -1)
     swap_RN = np.random.default_rng(seed).integers(0, 2, size=(n_permutations, n_dialogues)).astype(np.float64)
-    moved = (swap_RN @ delta).reshape(n_permutations, n_seeds, n_classes, n_classes)
+    moved = (swap_RN @ delta).reshape(n_permutations, n_seeds, *shape)
     swapped_a, swapped_b = a.sum(1) + moved, b.sum(1) - moved
-    draws = (metric_values(swapped_a)[metric] - metric_values(swapped_b)[metric]).mean(-1)
-    observed = float((metric_values(a.sum(1))[metric] - metric_values(b.sum(1))[metric]).mean())
+    draws = (metric.of_statistic(swapped_a) - metric.of_statistic(swapped_b)).mean(-1)
+    observed = float((metric.of_statistic(a.sum(1)) - metric.of_statistic(b.sum(1))).mean())
     # 1e-12: ties of equal fractions that differ in the last bit count as equally extreme.
     extreme = int((np.abs(draws) >= abs(observed) - 1e-12).sum())
     return TestResult(statistic=observed, p_value=(1 + extreme) / (1 + n_permutations))

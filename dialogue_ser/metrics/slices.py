@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from dialogue_ser.metrics.scores import IntArray
+from dialogue_ser.metrics.confusion import IntArray
 
 Names = npt.NDArray[np.object_]
 

@@ -8,6 +8,7 @@ from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output
 from dialogue_ser.registry import Registry, Target, place_of
+from dialogue_ser.tasks.base import Task
 
 
 def _check(name: str, system: Any) -> type[DialogueSystem]:
@@ -70,7 +71,7 @@ def resolve_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build_model(
-    name: str, options: Mapping[str, Any], inputs: Mapping[str, InputSpec], n_classes: int
+    name: str, options: Mapping[str, Any], inputs: Mapping[str, InputSpec], n_scores: int, task: Task | None = None
 ) -> DialogueSystem:
     """A system with random weights (drawn from torch's global generator).
 
@@ -78,7 +79,8 @@ def build_model(
         name: as for :func:`find_model`.
         options: fields of the system's Config; the others keep their defaults.
         inputs: modality → shape of its features, at least one.
-        n_classes: C.
+        n_scores: S, that of the task.
+        task: what the scores mean; None = telling classes apart.
 
     Raises:
         ConfigError: unknown name or option, no input, or weights that do not fit into memory.
@@ -87,7 +89,7 @@ def build_model(
     if not inputs:
         raise ConfigError(f"model {name}: no modality; give at least one under features")
     try:
-        system = find_model(name)(config, inputs, n_classes)  # type: ignore[call-arg, arg-type]
+        system = find_model(name)(config, inputs, n_scores)  # type: ignore[call-arg, arg-type]
     except RuntimeError as error:
         if "allocate" not in str(error):
             raise
@@ -95,6 +97,8 @@ def build_model(
             f"model {name}: its weights do not fit into this machine's memory; make the sizes in model.options smaller"
         ) from error
     system.name = name  # under which a saved model is found again, also where it is package.module:Class
+    if task is not None:
+        system.take_task(task)
     return system
 
 

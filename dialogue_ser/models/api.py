@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
 
-import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.tensors import LogProbsBTC
+from dialogue_ser.tasks.base import Task
+from dialogue_ser.tensors import ScoresBTS
 
 
 @dataclass(frozen=True)
@@ -19,18 +19,14 @@ class Output:
     """What a system says of a batch.
 
     Args:
-        log_probs_BTC: class log-probabilities; finite everywhere, meaningless on padding.
+        scores_BTS: what the task reads: unnormalised log-probabilities of classes, or values of dimensions; finite
+            everywhere, meaningless on padding.
         attention: named attention weights, e.g. ``forward`` ``[B,T,T]`` (row: turn that looks, column: turn looked at;
             zero where nothing is seen); empty unless the system was asked for them.
     """
 
-    log_probs_BTC: LogProbsBTC
+    scores_BTS: ScoresBTS
     attention: Mapping[str, Tensor]
-
-
-def log_probabilities(scores: Float[Tensor, "*turn label"]) -> Float[Tensor, "*turn label"]:
-    """Log-softmax over the last axis, in float32 at least: rounded to bf16, probabilities do not sum to 1."""
-    return torch.log_softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
 
 
 _PLAIN: Mapping[Any, tuple[Any, str]] = {
@@ -39,7 +35,7 @@ _PLAIN: Mapping[Any, tuple[Any, str]] = {
 
 TurnReader = Callable[[DialogueBatch], Tensor]
 """Takes the next turn, a batch of one dialogue of one turn whose ``speaker`` keeps its id over the dialogue, and gives
-its class log-probabilities ``[C]``: those that the whole dialogue would get at that turn."""
+its scores ``[S]``: those that the whole dialogue would get at that turn."""
 
 
 @runtime_checkable
@@ -118,7 +114,9 @@ class DialogueSystem(nn.Module):
     """Base of every registered system: ``forward(batch, return_attention=False) -> Output``.
 
     A subclass sets ``name`` (``build_model`` then sets the one that was asked for), ``Config`` (frozen dataclass of its
-    options) and is built as ``System(config, inputs, n_classes)`` where ``inputs`` maps modality → InputSpec.
+    options) and is built as ``System(config, inputs, n_scores)`` where ``inputs`` maps modality → InputSpec. The task
+    turns scores into log-probabilities or values (:mod:`dialogue_ser.tasks`); a system that needs to know their meaning
+    overrides :meth:`take_task`.
     The traits decide which invariants (EQUATIONS.md B) the property tests hold it to.
     """
 
@@ -130,13 +128,18 @@ class DialogueSystem(nn.Module):
     causal: bool
     bidirectional_recurrence: bool
 
-    def __init__(self, inputs: Mapping[str, InputSpec], n_classes: int) -> None:
+    def __init__(self, inputs: Mapping[str, InputSpec], n_scores: int) -> None:
         super().__init__()
         self.inputs = dict(inputs)
-        self.n_classes = n_classes
+        self.n_scores = n_scores
+        self.task: Task | None = None
+
+    def take_task(self, task: Task) -> None:
+        """Learns what its scores mean; ``build_model`` calls it once, right after the system was made."""
+        self.task = task
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
-        """Log-probabilities of every turn."""
+        """Scores of every turn."""
         raise NotImplementedError
 
     def attention_readers(self) -> Mapping[str, AttentionReader]:

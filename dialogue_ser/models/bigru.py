@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options, log_probabilities
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
 from dialogue_ser.nn.transfer import send
 
 
@@ -37,12 +37,12 @@ class BiGRUConfig:
 
 
 class BiGRU(DialogueSystem):
-    """Utterance vectors → one GRU per direction → two linear layers → log-softmax; never sees who speaks.
+    """Utterance vectors → one GRU per direction → two linear layers; never sees who speaks.
 
     Args:
         config: options.
         inputs: modality → shape of its features.
-        n_classes: C.
+        n_scores: S.
     """
 
     name = "bigru"
@@ -50,8 +50,8 @@ class BiGRU(DialogueSystem):
     speaker_aware = False
     speaker_equivariant = True
 
-    def __init__(self, config: BiGRUConfig, inputs: Mapping[str, InputSpec], n_classes: int) -> None:
-        super().__init__(inputs, n_classes)
+    def __init__(self, config: BiGRUConfig, inputs: Mapping[str, InputSpec], n_scores: int) -> None:
+        super().__init__(inputs, n_scores)
         self.config = config
         self.causal = config.causal
         self.bidirectional_recurrence = not config.causal
@@ -62,11 +62,11 @@ class BiGRU(DialogueSystem):
             nn.Linear(config.hidden_dim * (1 if config.causal else 2), config.hidden_dim),
             nn.ReLU(),
             nn.Dropout(config.dropout),
-            nn.Linear(config.hidden_dim, n_classes),
+            nn.Linear(config.hidden_dim, n_scores),
         )
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
-        """Log-probabilities of every turn; it has no attention to show."""
+        """Scores of every turn; it has no attention to show."""
         x_BTD = self.turns(batch)
         # sorted here, because torch would do it by asking the device
         n_turns_B, order_B = torch.sort(batch.n_turns_host, descending=True)
@@ -74,7 +74,7 @@ class BiGRU(DialogueSystem):
         packed = pack_padded_sequence(x_BTD.index_select(0, order), n_turns_B, batch_first=True)
         h_BTH, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x_BTD.shape[1])
         h_BTH = h_BTH.index_select(0, place)
-        return Output(log_probabilities(self.head(self.dropout(h_BTH))), {})
+        return Output(self.head(self.dropout(h_BTH)), {})
 
     def stream(self) -> TurnReader:
         """A reader of one dialogue, turn by turn, O(1) a turn.
@@ -89,6 +89,6 @@ class BiGRU(DialogueSystem):
         def read(batch: DialogueBatch) -> Tensor:
             nonlocal state
             h_BTH, state = self.gru(self.turns(batch), state)
-            return log_probabilities(self.head(self.dropout(h_BTH[0, 0])))
+            return self.head(self.dropout(h_BTH[0, 0]))  # type: ignore[no-any-return]
 
         return read

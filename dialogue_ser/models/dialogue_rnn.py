@@ -14,7 +14,7 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options, log_probabilities
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
 from dialogue_ser.nn.parameters import Engine
 from dialogue_ser.nn.recurrence import DialogueRecurrence
 from dialogue_ser.nn.sequence_attention import SequenceAttention
@@ -79,14 +79,14 @@ class DialogueRNNConfig:
 
 
 class DialogueRNN(DialogueSystem):
-    """Utterance vectors → recurrence → attention over all emotion states → two linear layers → log-softmax.
+    """Utterance vectors → recurrence → attention over all emotion states → two linear layers.
 
     Source: Majumder et al., DialogueRNN, AAAI 2019, and its published implementation (BiModel).
 
     Args:
         config: options.
         inputs: modality → shape of its features; their order fixes the order of concatenation.
-        n_classes: C.
+        n_scores: S.
     """
 
     name = "dialogue-rnn"
@@ -94,8 +94,8 @@ class DialogueRNN(DialogueSystem):
     speaker_aware = True
     speaker_equivariant = True
 
-    def __init__(self, config: DialogueRNNConfig, inputs: Mapping[str, InputSpec], n_classes: int) -> None:
-        super().__init__(inputs, n_classes)
+    def __init__(self, config: DialogueRNNConfig, inputs: Mapping[str, InputSpec], n_scores: int) -> None:
+        super().__init__(inputs, n_scores)
         self.causal = config.causal
         self.bidirectional_recurrence = not config.causal
         self.config = config
@@ -126,11 +126,11 @@ class DialogueRNN(DialogueSystem):
         )
         hidden = config.hidden_dim * self.recurrence.n_directions
         self.head = nn.Sequential(
-            nn.Linear(size, hidden), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(hidden, n_classes)
+            nn.Linear(size, hidden), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(hidden, n_scores)
         )
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
-        """Log-probabilities of every turn.
+        """Scores of every turn.
 
         Attention, if asked for: ``forward`` and ``backward`` over past g, ``emotion`` over all e, each ``[B, T, T]``.
         """
@@ -142,7 +142,7 @@ class DialogueRNN(DialogueSystem):
         if self.emotion_attention is not None:
             e_BTH, weights_BTT = self.emotion_attention(e_BTH, batch.n_turns)
             attention = {**attention, "emotion": weights_BTT} if return_attention else attention
-        return Output(log_probabilities(self.head(e_BTH)), attention)
+        return Output(self.head(e_BTH), attention)
 
     def stream(self) -> TurnReader:
         """A reader of one dialogue, turn by turn: O(turns so far · E) a turn, more with matching attention over g.
@@ -160,7 +160,7 @@ class DialogueRNN(DialogueSystem):
             if self.emotion_attention is not None:
                 emotions.append(e_H)
                 e_H = self.emotion_attention.newest(torch.stack(emotions))
-            return log_probabilities(self.head(e_H))
+            return self.head(e_H)  # type: ignore[no-any-return]
 
         return read
 

@@ -11,7 +11,7 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options, log_probabilities
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
 from dialogue_ser.nn.parameters import Engine
 from dialogue_ser.nn.recurrence import DialogueRecurrence
 from dialogue_ser.nn.stream import RecurrenceStream
@@ -62,12 +62,12 @@ class EmotionRNNConfig:
 
 
 class EmotionRNN(DialogueSystem):
-    """Utterance vectors → emotion recurrence → two linear layers → log-softmax.
+    """Utterance vectors → emotion recurrence → two linear layers.
 
     Args:
         config: options.
         inputs: modality → shape of its features; their order fixes the order of concatenation.
-        n_classes: C.
+        n_scores: S.
     """
 
     name = "emotion-rnn"
@@ -75,8 +75,8 @@ class EmotionRNN(DialogueSystem):
     speaker_aware = True
     speaker_equivariant = True
 
-    def __init__(self, config: EmotionRNNConfig, inputs: Mapping[str, InputSpec], n_classes: int) -> None:
-        super().__init__(inputs, n_classes)
+    def __init__(self, config: EmotionRNNConfig, inputs: Mapping[str, InputSpec], n_scores: int) -> None:
+        super().__init__(inputs, n_scores)
         self.causal = config.causal
         self.bidirectional_recurrence = not config.causal
         self.config = config
@@ -103,18 +103,18 @@ class EmotionRNN(DialogueSystem):
             nn.Linear(self.recurrence.output_dim + shortcut, config.hidden_dim),
             nn.ReLU(),
             nn.Dropout(config.dropout),
-            nn.Linear(config.hidden_dim, n_classes),
+            nn.Linear(config.hidden_dim, n_scores),
         )
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
-        """Log-probabilities of every turn; attention ``forward`` and ``backward`` ``[B, T, T]`` if asked for."""
+        """Scores of every turn; attention ``forward`` and ``backward`` ``[B, T, T]`` if asked for."""
         x_BTD = self.turns(batch)
         e_BTH, attention = self.recurrence(
             x_BTD, batch.speaker_host, batch.n_turns_host, return_attention=return_attention
         )
         if self.config.head_input == "emotion+turn":
             e_BTH = torch.cat([e_BTH, x_BTD], dim=-1)
-        return Output(log_probabilities(self.head(e_BTH)), attention)
+        return Output(self.head(e_BTH), attention)
 
     def stream(self) -> TurnReader:
         """A reader of one dialogue, turn by turn: O(1) a turn with simple attention, O(turns so far) with matching.
@@ -131,6 +131,6 @@ class EmotionRNN(DialogueSystem):
             e_H = recurrence.step(x_D, int(batch.speaker[0, 0]))
             if self.config.head_input == "emotion+turn":
                 e_H = torch.cat([e_H, x_D])
-            return log_probabilities(self.head(e_H))
+            return self.head(e_H)  # type: ignore[no-any-return]
 
         return read

@@ -13,7 +13,7 @@ from dialogue_ser.encoders import build_input
 from dialogue_ser.encoders.base import TrainedEncoder
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options, log_probabilities
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
 from dialogue_ser.nn.attentive_gru import AttentiveGRU, Frames
 from dialogue_ser.nn.frame_norm import FrameBatchNorm
 from dialogue_ser.nn.fusion_attention import FusionAttention
@@ -60,7 +60,7 @@ class FusionAttentionConfig:
 
 
 class FusionAttentionSystem(DialogueSystem):
-    """Per modality batch norm → GRU → self-attention; fusion; mean over frames; 2 × dense; softmax; turn by turn.
+    """Per modality batch norm → GRU → self-attention; fusion; mean over frames; 2 × dense; turn by turn.
 
     A dense layer is linear → batch norm → dropout → fastGELU; its linear map has no bias, which batch norm would take
     away. With one modality there is nothing to fuse: its branch's mean goes straight to the dense layers (the
@@ -73,7 +73,7 @@ class FusionAttentionSystem(DialogueSystem):
     Args:
         config: options.
         inputs: modality → shape of its features.
-        n_classes: C.
+        n_scores: S.
 
     Raises:
         ConfigError: a query that is not among the modalities, or branches that the heads do not divide.
@@ -86,8 +86,8 @@ class FusionAttentionSystem(DialogueSystem):
     causal = True
     bidirectional_recurrence = False
 
-    def __init__(self, config: FusionAttentionConfig, inputs: Mapping[str, InputSpec], n_classes: int) -> None:
-        super().__init__(inputs, n_classes)
+    def __init__(self, config: FusionAttentionConfig, inputs: Mapping[str, InputSpec], n_scores: int) -> None:
+        super().__init__(inputs, n_scores)
         self.config = config
         self.query, self.values = _roles(config.query, inputs)
         readers: dict[str, Any] = {name: build_input(spec) for name, spec in inputs.items() if not _is_raw(spec)}
@@ -109,10 +109,10 @@ class FusionAttentionSystem(DialogueSystem):
         self.dense = nn.ModuleList(
             Dense(size, config.hidden_dim, config.dropout) for size in (width, config.hidden_dim)
         )
-        self.head = nn.Linear(config.hidden_dim, n_classes)
+        self.head = nn.Linear(config.hidden_dim, n_scores)
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
-        """Log-probabilities of every turn; its attention looks at frames, which ``attention_readers`` shows."""
+        """Scores of every turn; its attention looks at frames, which ``attention_readers`` shows."""
         is_real_M = batch.on_host(batch.is_real_turn).flatten()
         rows = is_real_M.nonzero()[:, 0]
         device = batch.features[self.query].device
@@ -124,15 +124,15 @@ class FusionAttentionSystem(DialogueSystem):
             x_ND = self.fusion(asked, [self._frames(name, batch, row_N, rows) for name in self.values])
         for layer in self.dense:
             x_ND = layer(x_ND)
-        scores_NC = self.head(x_ND)
-        scores_MC = scores_NC.new_zeros(len(is_real_M), self.n_classes).index_copy(0, row_N, scores_NC)
-        return Output(log_probabilities(scores_MC.view(*batch.is_real_turn.shape, -1)), {})
+        scores_NS = self.head(x_ND)
+        scores_MS = scores_NS.new_zeros(len(is_real_M), self.n_scores).index_copy(0, row_N, scores_NS)
+        return Output(scores_MS.view(*batch.is_real_turn.shape, -1), {})
 
     def stream(self) -> TurnReader:
         """A reader of one dialogue, turn by turn; it keeps nothing of the earlier ones."""
 
         def read(batch: DialogueBatch) -> Tensor:
-            return self(batch).log_probs_BTC[0, 0]  # type: ignore[no-any-return]
+            return self(batch).scores_BTS[0, 0]  # type: ignore[no-any-return]
 
         return read
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options, log_probabilities
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
+from dialogue_ser.tasks.base import Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +30,10 @@ class LateFusionConfig:
 
 
 class LateFusion(DialogueSystem):
-    """Σ_m (W_m softmax(V_m x_m + c_m) + b_m) over the modalities that are there → log-softmax (EQUATIONS.md E2).
+    """Σ_m (W_m softmax(V_m x_m + c_m) + b_m) over the modalities that are there (EQUATIONS.md E2).
+
+    In a regression each modality decides by its values V_m x_m + c_m, without the softmax, and every W_m begins as the
+    identity divided by the number of modalities (own choice): their mean.
 
     Any number of modalities, one too. One that is absent adds nothing, its bias b_m included; a turn without any gets
     equal probabilities. No turn knows of another.
@@ -42,7 +46,7 @@ class LateFusion(DialogueSystem):
     Args:
         config: options.
         inputs: modality → shape of its features.
-        n_classes: C.
+        n_scores: S.
     """
 
     name = "late-fusion"
@@ -52,28 +56,42 @@ class LateFusion(DialogueSystem):
     causal = True
     bidirectional_recurrence = False
 
-    def __init__(self, config: LateFusionConfig, inputs: Mapping[str, InputSpec], n_classes: int) -> None:
-        super().__init__(inputs, n_classes)
+    def __init__(self, config: LateFusionConfig, inputs: Mapping[str, InputSpec], n_scores: int) -> None:
+        super().__init__(inputs, n_scores)
         self.config = config
         self.turns = TurnEncoder(inputs, projection=config.projection, dropout=config.dropout)
         dims = self.turns.fusion.dims
-        self.heads = nn.ModuleDict({name: nn.Linear(size, n_classes) for name, size in dims.items()})
-        self.weighings = nn.ModuleDict({name: nn.Linear(n_classes, n_classes) for name in dims})
-        with torch.no_grad():
-            for name in dims:
-                self.get_parameter(f"weighings.{name}.weight").copy_(n_classes * torch.eye(n_classes))
-                self.get_parameter(f"weighings.{name}.bias").zero_()
+        self.heads = nn.ModuleDict({name: nn.Linear(size, n_scores) for name, size in dims.items()})
+        self.weighings = nn.ModuleDict({name: nn.Linear(n_scores, n_scores) for name in dims})
+        self._decides_by_values = False
+        self._begin_with(float(n_scores))
+
+    def take_task(self, task: Task) -> None:
+        """Values of a regression are not squeezed through a softmax."""
+        super().take_task(task)
+        self._decides_by_values = not task.gives_probabilities
+        if self._decides_by_values:
+            self._begin_with(1.0 / len(self.weighings))
+
+    @torch.no_grad()
+    def _begin_with(self, weight: float) -> None:
+        """Every W_m that many times the identity."""
+        for name in self.weighings:
+            self.get_parameter(f"weighings.{name}.weight").copy_(weight * torch.eye(self.n_scores))
+            self.get_parameter(f"weighings.{name}.bias").zero_()
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
-        """Log-probabilities of every turn; it has no attention to show."""
+        """Scores of every turn; it has no attention to show."""
         vectors = self.turns(batch).split(list(self.turns.fusion.dims.values()), dim=-1)
-        sum_BTC: Tensor | float = 0.0
+        sum_BTS: Tensor | float = 0.0
         for (name, head), x_BTD in zip(self.heads.items(), vectors, strict=True):
-            p_BTC = log_probabilities(head(x_BTD)).exp()
+            decision_BTS = head(x_BTD)
+            if not self._decides_by_values:
+                decision_BTS = decision_BTS.softmax(-1, dtype=torch.promote_types(decision_BTS.dtype, torch.float32))
             is_absent_BT1 = ~batch.is_present[name][..., None]
-            sum_BTC = sum_BTC + self.weighings[name](p_BTC).masked_fill(is_absent_BT1, 0.0)
-        assert isinstance(sum_BTC, Tensor)
-        return Output(log_probabilities(sum_BTC), {})
+            sum_BTS = sum_BTS + self.weighings[name](decision_BTS).masked_fill(is_absent_BT1, 0.0)
+        assert isinstance(sum_BTS, Tensor)
+        return Output(sum_BTS, {})
 
     def take_branch(self, modality: str, weights: Mapping[str, Tensor]) -> None:
         """The encoder and the classes of one modality from a trained ``utterance`` system over it alone.
@@ -95,6 +113,6 @@ class LateFusion(DialogueSystem):
         """A reader of one dialogue, turn by turn; it keeps nothing of the earlier ones."""
 
         def read(batch: DialogueBatch) -> Tensor:
-            return self(batch).log_probs_BTC[0, 0]  # type: ignore[no-any-return]
+            return self(batch).scores_BTS[0, 0]  # type: ignore[no-any-return]
 
         return read

@@ -10,7 +10,7 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options, log_probabilities
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +39,7 @@ class UtteranceConfig:
 
 
 class UtteranceSystem(DialogueSystem):
-    """Utterance vectors → dropout → hidden layers, if any → one linear layer → log-softmax; no turn knows of another.
+    """Utterance vectors → dropout → hidden layers, if any → one linear layer; no turn knows of another.
 
     With a frozen encoder it is the linear probe that dialogue models must clear (EQUATIONS.md E6), with a trained one
     the usual fine-tuning on utterances. What an encoder itself reads of the neighbours is its own affair.
@@ -47,7 +47,7 @@ class UtteranceSystem(DialogueSystem):
     Args:
         config: options.
         inputs: modality → shape of its features.
-        n_classes: C.
+        n_scores: S.
     """
 
     name = "utterance"
@@ -57,8 +57,8 @@ class UtteranceSystem(DialogueSystem):
     causal = True
     bidirectional_recurrence = False
 
-    def __init__(self, config: UtteranceConfig, inputs: Mapping[str, InputSpec], n_classes: int) -> None:
-        super().__init__(inputs, n_classes)
+    def __init__(self, config: UtteranceConfig, inputs: Mapping[str, InputSpec], n_scores: int) -> None:
+        super().__init__(inputs, n_scores)
         self.config = config
         self.turns = TurnEncoder(inputs, projection=config.projection, dropout=config.input_dropout)
         self.dropout = nn.Dropout(config.dropout)
@@ -66,17 +66,17 @@ class UtteranceSystem(DialogueSystem):
         self.hidden = nn.Sequential(
             *(nn.Sequential(nn.Linear(a, b), nn.ReLU(), nn.Dropout(config.dropout)) for a, b in pairwise(sizes))
         )
-        self.head = nn.Linear(sizes[-1], n_classes)
+        self.head = nn.Linear(sizes[-1], n_scores)
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
-        """Log-probabilities of every turn; it has no attention to show."""
+        """Scores of every turn; it has no attention to show."""
         fused_BTD = self.dropout(self.turns(batch))
-        return Output(log_probabilities(self.head(self.hidden(fused_BTD))), {})
+        return Output(self.head(self.hidden(fused_BTD)), {})
 
     def stream(self) -> TurnReader:
         """A reader of one dialogue, turn by turn; it keeps nothing of the earlier ones."""
 
         def read(batch: DialogueBatch) -> Tensor:
-            return self(batch).log_probs_BTC[0, 0]  # type: ignore[no-any-return]
+            return self(batch).scores_BTS[0, 0]  # type: ignore[no-any-return]
 
         return read

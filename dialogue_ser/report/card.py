@@ -7,10 +7,13 @@ from typing import Any
 import yaml
 
 from dialogue_ser.metrics.run_files import RunFiles
+from dialogue_ser.metrics.table import heading_of
 from dialogue_ser.report.page import headline_split, scores_of
 from dialogue_ser.report.sections import verdict
 from dialogue_ser.report.settings import summary_pairs
-from dialogue_ser.report.tables import METRIC_NAMES, class_rows, floor_rows, render_markdown, split_rows
+from dialogue_ser.report.tables import class_rows, dimension_rows, floor_rows, render_markdown, split_rows
+from dialogue_ser.tasks import task_of_scores
+from dialogue_ser.tasks.base import Task
 
 
 def model_card(run_dir: Path) -> str:
@@ -25,21 +28,23 @@ def model_card(run_dir: Path) -> str:
     """
     run = RunFiles(Path(run_dir))
     scores = scores_of(run)
-    name = headline_split(scores)
+    name, task = headline_split(scores), task_of_scores(scores)
     split = scores["splits"][name]
     parts = [
         f"---\n{yaml.safe_dump(front_matter(run, scores), sort_keys=False, allow_unicode=True)}---",
         f"# {run.name}",
-        f"Emotion of every turn of a dialogue, one of: {', '.join(scores['labels'])}.",
+        _what(task),
         _settings(run),
         "## Use",
         _usage(run),
         "## Results",
         _protocol(scores, name),
-        verdict(split, name),
+        verdict(task, split, name),
         render_markdown(split_rows(scores)),
-        f"Against floors, {name}:\n\n{render_markdown(floor_rows(split, 'this model'))}" if split.get("floors") else "",
-        f"Per class, {name}:\n\n{render_markdown(class_rows(split))}",
+        f"Against floors, {name}:\n\n{render_markdown(floor_rows(scores, split, 'this model'))}"
+        if split.get("floors")
+        else "",
+        _details(split, name),
         _conversation(split, name),
         "## Limits",
         _limits(split, scores),
@@ -53,8 +58,8 @@ def front_matter(run: RunFiles, scores: Mapping[str, Any]) -> dict[str, Any]:
     corpus = str((run.config.get("data") or {}).get("reader", "unknown"))
     modalities = list(run.config.get("features") or {})
     metrics = [
-        {"type": key, "name": METRIC_NAMES[key], "value": round(float(scores["splits"][name]["scores"][key]), 4)}
-        for key in METRIC_NAMES
+        {"type": key, "name": heading_of(key), "value": round(float(scores["splits"][name]["scores"][key]), 4)}
+        for key in task_of_scores(scores).headline
     ]
     task = {"type": "emotion-recognition-in-conversation", "name": "Emotion recognition in conversation"}
     result = {"task": task, "dataset": {"type": corpus, "name": corpus, "split": name}, "metrics": metrics}
@@ -62,7 +67,9 @@ def front_matter(run: RunFiles, scores: Mapping[str, Any]) -> dict[str, Any]:
         "library_name": "dialogue-ser",
         "tags": ["emotion-recognition", "conversation", "dialogue", *modalities],
         "datasets": [corpus],
-        "metrics": ["f1", "accuracy"],
+        "metrics": ["f1", "accuracy"]
+        if task_of_scores(scores).gives_probabilities
+        else list(task_of_scores(scores).headline),
         "model-index": [{"name": run.name, "results": [result]}],
     }
 
@@ -101,7 +108,24 @@ def _protocol(scores: Mapping[str, Any], name: str) -> str:
     return f"The checkpoint was chosen on {scores.get('dev_split', 'dev')}. Intervals resample whole dialogues."
 
 
+def _what(task: Task) -> str:
+    names = ", ".join(task.names)
+    if task.gives_probabilities:
+        return f"Emotion of every turn of a dialogue, one of: {names}."
+    return f"Values of every turn of a dialogue, on the scales of its corpus: {names}."
+
+
+def _details(split: Mapping[str, Any], name: str) -> str:
+    """Every class, or every dimension."""
+    if "per_class" in split["scores"]:
+        return f"Per class, {name}:\n\n{render_markdown(class_rows(split))}"
+    intervals = {**split.get("dimension_intervals", {}), "": split["intervals"]}
+    return f"Per dimension, {name}:\n\n{render_markdown(dimension_rows(split['scores'], intervals))}"
+
+
 def _conversation(split: Mapping[str, Any], name: str) -> str:
+    if "emotion_shift" not in split["slices"]:
+        return ""
     rows = [
         {"the speaker's emotion": slice_name, "turns": value["n"], "weighted F1": value["weighted_f1"]}
         for slice_name, value in split["slices"]["emotion_shift"].items()
@@ -112,14 +136,18 @@ def _conversation(split: Mapping[str, Any], name: str) -> str:
 def _limits(split: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
     weak = [
         f"{label} (F1 {value['f1']:.2f}, {value['support']} turns)"
-        for label, value in split["scores"]["per_class"].items()
+        for label, value in split["scores"].get("per_class", {}).items()
         if value["f1"] < 0.3
     ]
     lines = [
         "- It predicts what annotators of one corpus would have said about acted or staged speech; it does not know "
         "what anyone feels. Do not use it to judge people.",
         "- Other languages, topics, cultures and recording conditions than the training corpus: unknown, expect worse.",
-        f"- Its confidence is off by {split['calibration']['ece']:.3f} on average (ECE).",
+        *(
+            [f"- Its confidence is off by {split['calibration']['ece']:.3f} on average (ECE)."]
+            if "calibration" in split
+            else []
+        ),
         "- The training corpus has its own licence; ask whether it covers your use.",
     ]
     if weak:

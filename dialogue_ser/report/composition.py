@@ -8,6 +8,7 @@ from dialogue_ser.metrics.predictions import Predictions
 from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.report.gallery import Gallery
 from dialogue_ser.report.tables import format_interval, format_score
+from dialogue_ser.tasks.base import Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +33,7 @@ class Subject:
         scores: the content of ``scores.json``.
         split_name: the split that the headline is of.
         predictions: of this split.
+        task: what was predicted.
         gallery: draws and keeps the pictures.
     """
 
@@ -39,6 +41,7 @@ class Subject:
     scores: Mapping[str, Any]
     split_name: str
     predictions: Predictions
+    task: Task
     gallery: Gallery
 
     @property

@@ -11,10 +11,9 @@ from dialogue_ser.report.composition import Subject, compose
 from dialogue_ser.report.crossval_sections import MAKERS
 from dialogue_ser.report.gallery import Gallery
 from dialogue_ser.report.html import render_page
+from dialogue_ser.tasks import task_of_scores
 
-#: What the page of a cross-validation shows, in reading order.
-SECTIONS = ("result", "scores", "published", "folds", "emotions", "speakers", "errors", "run")
-_COUNTED = ("scenario", "utterances", "interval_over", "class_intervals", "attributes", "published")
+_COUNTED = ("scenario", "utterances", "interval_over", "attributes", "published")
 
 
 def write_crossval_report(folder: Path) -> Path:
@@ -37,10 +36,9 @@ def write_crossval_report(folder: Path) -> Path:
     missing = [name for name in _COUNTED if name not in scores]
     if missing:
         raise DialogueSerError(f"{folder}/scores.json: lacks {', '.join(missing)}; run it again with this version")
-    subject = Subject(
-        run=run, scores=scores, split_name="test", predictions=run.predictions.split("test"), gallery=Gallery()
-    )
-    composed = compose(SECTIONS, MAKERS, subject)
+    task, test = task_of_scores(scores), run.predictions.split("test")
+    subject = Subject(run=run, scores=scores, split_name="test", predictions=test, task=task, gallery=Gallery())
+    composed = compose(task.crossval_sections, MAKERS, subject)
     subject.gallery.write(run.folder / "figures")
     path = run.folder / "report.html"
     write_atomically(path, render_page(scores["name"], _subtitle(scores), composed))
@@ -50,5 +48,7 @@ def write_crossval_report(folder: Path) -> Path:
 def _subtitle(scores: Mapping[str, Any]) -> str:
     config = scores["config"]
     features = " + ".join(f"{name} ({value['encoder']})" for name, value in config["features"].items())
-    corpus = f"{config['data']['reader']} {config['data']['labels']} {scores['scenario']}".strip()
+    task = task_of_scores(scores)
+    what = config["data"]["labels"] if task.gives_probabilities else ", ".join(task.names)
+    corpus = f"{config['data']['reader']} {what} {scores['scenario']}".strip()
     return " · ".join((scores["system"], features, corpus, scores["protocol"], f"seed {config['seed']}"))

@@ -4,29 +4,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from dialogue_ser.metrics.roc import roc_curves
+from dialogue_ser.metrics.table import heading_of
 from dialogue_ser.report.composition import Maker, Section, Subject, Tile, interval_tile
 from dialogue_ser.report.crossval_tables import confusion_rows, fold_rows, group_rows, published_table, score_rows
 from dialogue_ser.report.figures import class_bars, confusion_heat_map, fold_dots, roc_figure
 from dialogue_ser.report.ruler import ruler
-from dialogue_ser.report.sections import errors, settings
+from dialogue_ser.report.sections import class_predictions, errors, settings
 from dialogue_ser.report.tables import class_rows, format_interval, format_mean_std, format_score
+from dialogue_ser.tasks.base import Task
 
-_TILES = {"wa": "WA (accuracy)", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "macro_f05": "macro F0.5"}
 
-
-def verdict(scores: Mapping[str, Any]) -> str:
+def verdict(task: Task, scores: Mapping[str, Any]) -> str:
     """What was found, in two sentences."""
-    pooled, headline, folds = scores["pooled"], scores["intervals"]["ua"], len(scores["folds"])
-    chance = 1 / len(scores["labels"])
+    key = task.fold_metric
+    heading = heading_of(key)
+    pooled, headline, folds = scores["pooled"], scores["intervals"][key], len(scores["folds"])
+    chance = "".join(f", guessing gives {value:.3f}" for value in task.chance.values())
     text = (
         f"On {pooled['n']:,} labelled test utterances of {folds} fold{'s' if folds > 1 else ''} "
-        f"({scores['protocol']}) the UA of {scores['system']} is {pooled['ua']:.3f}, guessing gives {chance:.3f}; "
+        f"({scores['protocol']}) the {heading} of {scores['system']} is {pooled[key]:.3f}{chance}; "
         f"resampling {scores['interval_over']} puts {headline['level']:.0%} of the values in "
         f"{format_interval(headline['low'], headline['high'])}."
     )
     if folds > 1:
-        mean = scores["fold_mean"]["ua"]
-        text += f" The folds' own UA is {format_mean_std(mean['mean'], mean['std'], 3)}."
+        mean = scores["fold_mean"][key]
+        text += f" The folds' own {heading} is {format_mean_std(mean['mean'], mean['std'], 3)}."
     return text
 
 
@@ -43,7 +45,7 @@ def cautions(scores: Mapping[str, Any]) -> list[str]:
         found.append(
             f"In {both} of {len(scores['folds'])} folds speakers of test are in train too: new ones will fare worse."
         )
-    lacking = sum(0 in fold["labels"]["test"].values() for fold in scores["folds"])
+    lacking = sum(0 in fold.get("labels", {"test": {}})["test"].values() for fold in scores["folds"])
     if lacking:
         found.append(
             f"In {lacking} of {len(scores['folds'])} folds a class has no test turn: it counts as never found, which "
@@ -62,15 +64,19 @@ def cautions(scores: Mapping[str, Any]) -> list[str]:
 
 def result(subject: Subject) -> Section:
     """The headline with its interval, the other scores, and what to beware of."""
-    scores = subject.scores
-    pooled, intervals = scores["pooled"], scores["intervals"]
-    tiles = [interval_tile(pooled[key], intervals[key], name) for key, name in _TILES.items()]
-    tiles.append(Tile(value=format_score(pooled["auc"], 3), name="AUC", remark="one against the rest"))
+    scores, task = subject.scores, subject.task
+    pooled, intervals, key = scores["pooled"], scores["intervals"], task.fold_metric
+    tiles = [
+        interval_tile(pooled[other], intervals[other], heading_of(other))
+        if other in intervals
+        else Tile(value=format_score(pooled[other], 3), name=heading_of(other), remark="")
+        for other in task.crossval_tiles
+    ]
     context = {
-        "caption": "UA, all test turns",
-        "interval": intervals["ua"],
-        "drawn": ruler("this system", intervals["ua"], {"chance": 1 / len(scores["labels"])}),
-        "verdict": verdict(scores),
+        "caption": f"{heading_of(key)}, all test turns",
+        "interval": intervals[key],
+        "drawn": ruler("this system", intervals[key], task.chance),
+        "verdict": verdict(task, scores),
         "warnings": cautions(scores),
         "tiles": tiles,
     }
@@ -81,7 +87,10 @@ def all_scores(subject: Subject) -> Section:
     """Every score, pooled and per fold, and what the reader noticed."""
     scores, data = subject.scores, subject.scores["config"]["data"]
     facts: list[tuple[str, object]] = [
-        ("corpus", f"{data['reader']}, {data['labels']}"),
+        (
+            "corpus",
+            f"{data['reader']}, {data['labels'] if subject.task.gives_probabilities else ', '.join(subject.task.names)}",
+        ),
         ("scenario", scores["scenario"]),
         ("protocol", scores["protocol"]),
     ]
@@ -100,23 +109,24 @@ def published(subject: Subject) -> Section | None:
 
 def folds(subject: Subject) -> Section:
     """Every fold: scores, and how many turns of which class it had."""
-    scores = subject.scores
+    scores, task = subject.scores, subject.task
+    key = task.fold_metric
     dots = subject.gallery.draw(
         "folds",
-        lambda theme: fold_dots(scores["folds"], scores["pooled"]["ua"], 1 / len(scores["labels"]), theme),
-        "UA of every fold on test and dev; the table below has the numbers",
+        lambda theme: fold_dots(scores["folds"], key, scores["pooled"][key], task.chance, theme),
+        f"{heading_of(key)} of every fold on test and dev; the table below has the numbers",
     )
     counts = [
-        {"fold": fold["name"], "part": part, "utterances": fold["utterances"][part], **fold["labels"][part]}
+        {"fold": fold["name"], "part": part, "utterances": fold["utterances"][part], **fold[task.names_key][part]}
         for fold in scores["folds"]
-        for part in fold["labels"]
+        for part in fold[task.names_key]
     ]
     return Section(template="crossval_folds", context={"dots": dots, "fold_rows": fold_rows(scores), "counts": counts})
 
 
 def emotions(subject: Subject) -> Section:
     """Which emotions are found, what they are taken for, and how well their probabilities rank."""
-    scores, labels, predictions = subject.scores, subject.scores["labels"], subject.predictions
+    scores, labels, predictions = subject.scores, subject.task.names, class_predictions(subject)
     pooled, intervals, over = scores["pooled"], scores["class_intervals"], scores["interval_over"]
     curves = roc_curves(predictions.probabilities_NC, predictions.gold_N, labels)
     confusion = subject.gallery.draw(
@@ -148,7 +158,7 @@ def emotions(subject: Subject) -> Section:
 def speakers(subject: Subject) -> Section:
     """Scores per speaker, and per session, scenario, … where the corpus says them."""
     groups = {"speaker": subject.scores["speakers"], **subject.scores["attributes"]}
-    rows = {name: group_rows(found, name) for name, found in groups.items()}
+    rows = {name: group_rows(subject.scores, found, name) for name, found in groups.items()}
     return Section(template="crossval_speakers", context={"groups": rows})
 
 

@@ -3,27 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dialogue_ser.metrics.table import METRICS, heading_of
 from dialogue_ser.report.tables import format_interval, format_mean_std, format_score
+from dialogue_ser.tasks import task_of_scores
 
 Rows = list[dict[str, object]]
 
-#: Name in scores.json → as people read it.
-SCORE_NAMES: Mapping[str, str] = {
-    "ua": "UA (balanced accuracy)",
-    "wa": "WA (accuracy)",
-    **{
-        f"{how}_{what}": f"{how} {name}"
-        for what, name in (("precision", "precision"), ("recall", "recall"), ("f1", "F1"), ("f05", "F0.5"))
-        for how in ("macro", "weighted")
-    },
-    "micro_f1": "micro F1",
-    "auc": "AUC (one against the rest)",
-}
-_FOLD_COLUMNS: Mapping[str, str] = {
-    "ua": "UA", "wa": "WA", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "macro_f05": "macro F0.5",
-    "micro_f1": "micro F1", "auc": "AUC",
-}  # fmt: skip
-_GROUP_COLUMNS: Mapping[str, str] = {"ua": "UA", "wa": "WA", "macro_f1": "macro F1", "weighted_f1": "weighted F1"}
 _CHOSEN = {"inverse_regularisation": "C", "best_epoch": "epoch"}
 
 
@@ -33,33 +18,41 @@ def fold_rows(scores: Mapping[str, Any]) -> Rows:
     Args:
         scores: the content of ``scores.json``.
     """
-    names = {key: name for key, name in _FOLD_COLUMNS.items() if key in scores["pooled"]}
+    task = task_of_scores(scores)
+    chooser = f"dev {heading_of(task.fold_metric)}"
+    keys = dict.fromkeys((task.fold_metric, *task.headline, *task.crossval_tiles, "micro_f1"))
+    names = {key: heading_of(key) for key in keys if key in scores["pooled"]}
     rows: Rows = [
-        {"fold": fold["name"], "turns": fold["n"], "dev UA": format_score(fold["dev"]["ua"], 3)}
+        {"fold": fold["name"], "turns": fold["n"], chooser: format_score(fold["dev"][task.fold_metric], 3)}
         | {name: format_score(fold[key], 3) for key, name in names.items()}
         | {"chosen on dev": ", ".join(f"{_CHOSEN[k]} {v:g}" for k, v in fold["chosen"].items() if k in _CHOSEN)}
         for fold in scores["folds"]
     ]
+
+    def row(name: str, turns: object, dev: str, cells: Mapping[str, str]) -> dict[str, object]:
+        return {"fold": name, "turns": turns, chooser: dev, **cells, "chosen on dev": ""}
+
     if len(rows) > 1:
-        rows.append(_row("mean ± std", "", "", {name: _mean(scores, key) for key, name in names.items()}))
+        rows.append(row("mean ± std", "", "", {name: _mean(scores, key) for key, name in names.items()}))
     pooled = {name: format_score(scores["pooled"][key], 3) for key, name in names.items()}
-    rows.append(_row("pooled", scores["pooled"]["n"], format_score(scores["dev"]["ua"], 3), pooled))
+    rows.append(row("pooled", scores["pooled"]["n"], format_score(scores["dev"][task.fold_metric], 3), pooled))
     spans = {name: _span(scores, key) for key, name in names.items()}
-    rows.append(_row(f"95 % over {scores['interval_over']}", "", "", spans))
+    rows.append(row(f"95 % over {scores['interval_over']}", "", "", spans))
     return rows
 
 
 def score_rows(scores: Mapping[str, Any]) -> Rows:
-    """One row per score: of all test turns together, with its interval; mean ± std of folds; of dev."""
-    left_out = ", ".join(scores["config"]["data"].get("leave_out", ()))
+    """One row per metric: of all test turns together, with its interval; mean ± std of folds; of dev."""
+    task = task_of_scores(scores)
+    library = task.metrics()
+    first = [task.fold_metric, *(key for key in library if key != task.fold_metric)]
+    own = [key for key, value in scores["pooled"].items() if key not in METRICS and isinstance(value, float)]
     rows: Rows = []
-    for key, name in SCORE_NAMES.items():
-        if key not in scores["pooled"]:
-            continue
+    for key in (key for key in (*first, *own) if key in scores["pooled"]):
         several = {"mean ± std of folds": _mean(scores, key)} if len(scores["folds"]) > 1 else {}
         rows.append(
             {
-                "score": f"{name} without {left_out}" if key == "micro_f1" else name,
+                "score": library[key].heading if key in library else heading_of(key),
                 "pooled": format_score(scores["pooled"][key], 3),
                 f"95 % over {scores['interval_over']}": _span(scores, key),
                 **several,
@@ -69,15 +62,18 @@ def score_rows(scores: Mapping[str, Any]) -> Rows:
     return rows
 
 
-def group_rows(groups: Mapping[str, Mapping[str, Any]], heading: str) -> Rows:
+def group_rows(scores: Mapping[str, Any], groups: Mapping[str, Mapping[str, Any]], heading: str) -> Rows:
     """One row per speaker, session, ….
 
     Args:
+        scores: the content of ``scores.json``.
         groups: name → n and scores.
         heading: of the first column.
     """
+    task = task_of_scores(scores)
+    names = {key: heading_of(key) for key in dict.fromkeys((task.fold_metric, *task.headline))}
     return [
-        {heading: name, "turns": row["n"]} | {text: format_score(row[key], 3) for key, text in _GROUP_COLUMNS.items()}
+        {heading: name, "turns": row["n"]} | {text: format_score(row[key], 3) for key, text in names.items()}
         for name, row in groups.items()
     ]
 
@@ -107,10 +103,10 @@ def published_table(scores: Mapping[str, Any], *, same_conditions: bool = False)
         "scenario": scores["scenario"] or None,
         "protocol": scores["protocol"],
     }
-    pooled = {name: format_score(scores["pooled"][key]) for key, name in _PUBLISHED.items()}
+    pooled = {name: format_score(scores["pooled"][_SAME.get(key, key)]) for key, (name, _) in _PUBLISHED.items()}
     rows: Rows = [{"numbers": "measured here: pooled"} | own | pooled]
     if len(scores["folds"]) > 1:
-        means = {name: _mean(scores, key, 4) for key, name in _PUBLISHED.items()}
+        means = {name: _mean(scores, _SAME.get(key, key), 4) for key, (name, _) in _PUBLISHED.items()}
         rows.append({"numbers": "measured here: folds"} | own | means)
     return [*rows, *document_rows(published)]
 
@@ -130,20 +126,20 @@ def document_rows(published: Sequence[Mapping[str, Any]]) -> Rows:
             "scenario": row["scenario"] or None,
             "protocol": row["protocol"] or None,
         }
-        | {name: _published_score(row["scores"].get(_DOCUMENT_KEYS[key])) for key, name in _PUBLISHED.items()}
+        | {name: _published_score(row["scores"].get(key)) for name, key in _PUBLISHED.values()}
         for row in published
     ]
 
 
-#: Own score → column; the documents do not say which average theirs are.
-_PUBLISHED: Mapping[str, str] = {
-    "wa": "WA", "ua": "UA", "weighted_precision": "precision", "weighted_recall": "recall", "weighted_f05": "F0.5"
-}  # fmt: skip
-_DOCUMENT_KEYS: Mapping[str, str] = {key: key.removeprefix("weighted_") for key in _PUBLISHED}
-
-
-def _row(name: str, turns: object, dev: str, cells: Mapping[str, str]) -> dict[str, object]:
-    return {"fold": name, "turns": turns, "dev UA": dev, **cells, "chosen on dev": ""}
+#: Own score → (column, the documents' key); the documents do not say which average theirs are. Weighted recall is accuracy.
+_PUBLISHED: Mapping[str, tuple[str, str]] = {
+    "accuracy": ("WA", "wa"),
+    "uar": ("UA", "ua"),
+    "weighted_precision": ("precision", "precision"),
+    "weighted_recall": ("recall", "recall"),
+    "weighted_f05": ("F0.5", "f05"),
+}
+_SAME: Mapping[str, str] = {"weighted_recall": "accuracy"}
 
 
 def _mean(scores: Mapping[str, Any], key: str, digits: int = 3) -> str:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dialogue_ser.metrics.roc import RocCurve, macro_auc
-from dialogue_ser.report.tables import METRIC_NAMES
+from dialogue_ser.metrics.table import heading_of
 from dialogue_ser.report.theme import Theme, colours_of, ink_on, themed
 
 
@@ -32,7 +32,8 @@ def training_curves(
         figure = Figure(figsize=(10.2, 3.1), layout="constrained")
         loss, score = figure.subplots(1, 2)
         loss.set_title("Loss")
-        score.set_title(METRIC_NAMES.get(metric, metric).capitalize().replace("f1", "F1").replace("Uar", "UAR"))
+        heading = heading_of(metric)
+        score.set_title(heading[:1].upper() + heading[1:])
         lines = (
             (loss, [e.get("train_loss") for e in epochs], "train", "soft"),
             (loss, [e.get("dev_loss") for e in epochs], "dev", "accent"),
@@ -161,33 +162,41 @@ def roc_figure(curves: Mapping[str, RocCurve | None], theme: Theme = "light") ->
         return figure
 
 
-def fold_dots(folds: Sequence[Mapping[str, Any]], pooled: float, chance: float, theme: Theme = "light") -> Figure:
-    """UA of every fold on test and on dev, with the pooled UA and chance.
+def fold_dots(
+    folds: Sequence[Mapping[str, Any]],
+    metric: str,
+    pooled: float,
+    chance: Mapping[str, float],
+    theme: Theme = "light",
+) -> Figure:
+    """A metric of every fold on test and on dev, with its pooled value and what guessing gives.
 
     Args:
-        folds: as in ``scores.json``: name, ua, dev.
-        pooled: UA of all test turns together.
-        chance: UA of guessing.
+        folds: as in ``scores.json``: name, the metric, dev.
+        metric: its key.
+        pooled: of all test turns together.
+        chance: name → value, of guessing; may be empty.
         theme: light or dark.
     """
     with themed(theme) as palette:
         figure = Figure(figsize=(6.6, 1.3 + 0.3 * len(folds)), layout="constrained")
         axes = figure.subplots()
         y = list(range(len(folds)))
-        axes.axvline(chance, color=palette["soft"], linewidth=1, linestyle=(0, (1, 3)), label=f"chance {chance:.3f}")
+        for name, value in chance.items():
+            axes.axvline(value, color=palette["soft"], linewidth=1, linestyle=(0, (1, 3)), label=f"{name} {value:.3f}")
         axes.axvline(
             pooled, color=palette["second"], linewidth=1.2, linestyle=(0, (4, 3)), label=f"pooled {pooled:.3f}"
         )
-        axes.scatter([fold["dev"]["ua"] for fold in folds], y, s=26, facecolors="none", edgecolors=palette["soft"],
-                     zorder=3, clip_on=False, label="dev, which chose")  # fmt: skip
-        axes.scatter([fold["ua"] for fold in folds], y, s=36, color=palette["accent"], zorder=4, clip_on=False,
-                     label="test")  # fmt: skip
+        dev, test = [fold["dev"][metric] for fold in folds], [fold[metric] for fold in folds]
+        axes.scatter(dev, y, s=26, facecolors="none", edgecolors=palette["soft"], zorder=3, clip_on=False,
+                     label="dev, which chose")  # fmt: skip
+        axes.scatter(test, y, s=36, color=palette["accent"], zorder=4, clip_on=False, label="test")
         axes.set_yticks(y, [str(fold["name"]) for fold in folds])
         axes.tick_params(axis="y", length=0, colors=palette["ink"])
-        axes.set_xlim(0, 1)
+        axes.set_xlim(min(0.0, *dev, *test), max(1.0, *dev, *test))
         axes.set_ylim(len(folds) - 0.5, -0.5)
         axes.grid(axis="x")
-        axes.set_xlabel("UA")
+        axes.set_xlabel(heading_of(metric))
         figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=8)
         return figure
 

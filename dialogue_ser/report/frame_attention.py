@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from dialogue_ser.metrics.scores import FloatArray
+from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.report.theme import Theme, themed
 
 _MOST_COLUMNS = 4

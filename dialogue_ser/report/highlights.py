@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from dialogue_ser.metrics.predictions import Predictions
-from dialogue_ser.metrics.scores import FloatArray
+from dialogue_ser.metrics.confusion import FloatArray
+from dialogue_ser.metrics.predictions import ClassPredictions
 from dialogue_ser.metrics.slices import SHIFTS, emotion_shift
 
 READABLE_TURNS = (4, 24)
 
 
-def instructive_dialogues(predictions: Predictions) -> list[tuple[str, str]]:
+def instructive_dialogues(predictions: ClassPredictions) -> list[tuple[str, str]]:
     """Up to three dialogues of one split, each with the reason it was chosen.
 
     The one where most emotion shifts were caught, the one where most were missed, and one of typical accuracy; of 4
@@ -55,7 +55,7 @@ def instructive_dialogues(predictions: Predictions) -> list[tuple[str, str]]:
     return [(str(ids[int(np.flatnonzero(dialogue_N == i)[0])]), reason) for i, reason in chosen.items()]
 
 
-def confident_errors(predictions: Predictions, most: int = 12) -> list[dict[str, Any]]:
+def confident_errors(predictions: ClassPredictions, most: int = 12) -> list[dict[str, Any]]:
     """The labelled turns that were wrong with the highest probability, most confident first.
 
     Returns:

@@ -7,17 +7,12 @@ from typing import Any
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.metrics.run_files import RunFiles
-from dialogue_ser.metrics.summary import summarise
 from dialogue_ser.report.composition import Subject, compose
 from dialogue_ser.report.gallery import Gallery
 from dialogue_ser.report.html import render_page
 from dialogue_ser.report.sections import MAKERS
 from dialogue_ser.report.settings import subtitle
-
-#: What the page of a run shows, in reading order.
-SECTIONS = (
-    "result", "scores", "training", "emotions", "conversation", "confidence", "dialogues", "errors", "run"
-)  # fmt: skip
+from dialogue_ser.tasks import task_of, task_of_scores
 
 
 def write_report(run_dir: Path) -> Path:
@@ -37,10 +32,11 @@ def write_report(run_dir: Path) -> Path:
     run = RunFiles(Path(run_dir))
     scores = scores_of(run)
     name = headline_split(scores)
+    task = task_of_scores(scores)
     subject = Subject(
-        run=run, scores=scores, split_name=name, predictions=run.predictions.split(name), gallery=Gallery()
+        run=run, scores=scores, split_name=name, predictions=run.predictions.split(name), task=task, gallery=Gallery()
     )
-    composed = compose(SECTIONS, MAKERS, subject)
+    composed = compose(task.sections, MAKERS, subject)
     subject.gallery.write(run.folder / "figures")
     path = run.folder / "report.html"
     write_atomically(path, render_page(run.name, subtitle(run.config), composed))
@@ -59,14 +55,16 @@ def scores_of(run: RunFiles) -> dict[str, Any]:
     labelled = [name for name in predictions.splits if predictions.split(name).has_gold]
     if not labelled:
         raise DialogueSerError(f"{predictions.origin}: no split has gold labels, so there is nothing to report")
+    task = task_of(predictions, run.config.get("data"))
     return {
         "run": run.name,
-        "labels": list(predictions.labels),
+        "task": task.kind,
+        task.names_key: list(task.names),
         "protocol": "dev",
         "dev_split": str((run.config.get("data") or {}).get("dev", "dev")),
         "masked": run.summary.get("masked", {}),
         "notes": ["scores.json is absent: floors were not computed; dialogue-ser evaluate writes it"],
-        "splits": {name: summarise(predictions.split(name)) for name in labelled},
+        "splits": {name: task.summary(predictions.split(name)) for name in labelled},
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil, floor
 
 LEFT, RIGHT = 40, 680
 #: The run's name is kept this far from both ends, so that it is not cut off.
@@ -57,8 +58,12 @@ def ruler(run: str, interval: Mapping[str, float], floors: Mapping[str, float]) 
         floors: name → score.
     """
     values = [interval["low"], interval["high"], interval["estimate"], *floors.values()]
-    low = max(0.0, int((min(values) - 0.03) * 10) / 10)
-    high = min(1.0, int((max(values) + 0.03) * 10 + 0.999) / 10)
+    low = floor((min(values) - 0.03) * 10) / 10
+    high = ceil((max(values) + 0.03) * 10) / 10
+    if min(values) >= 0:
+        low = max(0.0, low)
+    if max(values) <= 1:
+        high = min(1.0, high)
 
     def x(value: float) -> float:
         return LEFT + (RIGHT - LEFT) * (value - low) / max(high - low, 1e-9)

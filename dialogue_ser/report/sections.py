@@ -7,13 +7,14 @@ from typing import Any
 
 import yaml
 
+from dialogue_ser.metrics.predictions import ClassPredictions
+from dialogue_ser.metrics.table import METRICS, heading_of
 from dialogue_ser.report.composition import Maker, Section, Subject, Tile, interval_tile
 from dialogue_ser.report.figures import class_bars, confusion_heat_map, reliability_diagram, training_curves
 from dialogue_ser.report.highlights import confident_errors, instructive_dialogues
 from dialogue_ser.report.ruler import ruler
 from dialogue_ser.report.settings import flattened, summary_pairs
 from dialogue_ser.report.tables import (
-    METRIC_NAMES,
     class_rows,
     floor_rows,
     format_difference,
@@ -23,37 +24,39 @@ from dialogue_ser.report.tables import (
 )
 from dialogue_ser.report.theme import colours_of
 from dialogue_ser.report.timeline import DialogueView, attention_heat_map, dialogue_view, emotion_timeline
+from dialogue_ser.tasks.base import Task
 
 MOST_SPEAKERS = 12
 
 
-def verdict(split: Mapping[str, Any], name: str) -> str:
+def verdict(task: Task, split: Mapping[str, Any], name: str) -> str:
     """One honest sentence about the headline and the strongest floor."""
-    counts, headline = split["counts"], split["intervals"]["weighted_f1"]
+    metric = METRICS[task.default_metric]
+    counts, headline = split["counts"], split["intervals"][metric.key]
     text = (
-        f"On {counts['dialogues']:,} {name} dialogues ({counts['labelled']:,} labelled turns) the weighted F1 is "
+        f"On {counts['dialogues']:,} {name} dialogues ({counts['labelled']:,} labelled turns) the {metric.heading} is "
         f"{headline['estimate']:.3f}; resampling the dialogues puts {headline['level']:.0%} of the values in "
         f"{format_interval(headline['low'], headline['high'])}. "
     )
     floors = split.get("floors", {})
     if not floors:
         return text + "No floor was computed to compare it with."
-    strongest = max(floors, key=lambda floor: float(floors[floor]["weighted_f1"]))
+    strongest = max(floors, key=lambda floor: metric.sign * float(floors[floor][metric.key]))
     lead = floors[strongest]["difference"]
     how = f"{format_difference(lead['estimate'])}, interval {format_interval(lead['low'], lead['high'])}".replace(
         "-", "−"
     )
-    if lead["low"] > 0:
+    if metric.sign * lead["low"] > 0 and metric.sign * lead["high"] > 0:
         return text + f"It clears its strongest floor, {strongest} ({how})."
-    if lead["high"] < 0:
+    if metric.sign * lead["low"] < 0 and metric.sign * lead["high"] < 0:
         return text + f"It stays below its strongest floor, {strongest} ({how}): something is wrong, or missing."
     return text + f"It cannot be told apart from its strongest floor, {strongest} ({how})."
 
 
 def result(subject: Subject) -> Section:
     """The headline number with its interval, the floors, and the other metrics."""
-    name, split, scores = subject.split_name, subject.split, subject.scores
-    headline, intervals = split["intervals"]["weighted_f1"], split["intervals"]
+    name, split, scores, task = subject.split_name, subject.split, subject.scores, subject.task
+    headline, intervals = split["intervals"][task.default_metric], split["intervals"]
     warnings = []
     if scores.get("protocol") == "legacy-test-peek":
         warnings.append("legacy-test-peek: the checkpoint was chosen on this split, so the number is too high.")
@@ -61,18 +64,20 @@ def result(subject: Subject) -> Section:
         warnings.append(
             f"There is no labelled test split: this is {name}, which chose the checkpoint, so it is optimistic."
         )
-    tiles = [interval_tile(split["scores"][key], intervals[key], METRIC_NAMES[key]) for key in _TILES]
-    tiles.append(Tile(value=format_score(split["calibration"]["ece"], 3), name="ECE", remark="calibration error"))
+    others = [key for key in task.headline if key != task.default_metric]
+    tiles = [interval_tile(split["scores"][key], intervals[key], heading_of(key)) for key in others]
+    if "calibration" in split:
+        tiles.append(Tile(value=format_score(split["calibration"]["ece"], 3), name="ECE", remark="calibration error"))
     tiles += [
         Tile(value=f"{int(n):,}", name=f"{modality} turns masked", remark="all splits, scored")
         for modality, n in (scores.get("masked") or {}).items()
     ]
-    floors = {floor: value["weighted_f1"] for floor, value in split.get("floors", {}).items()}
+    floors = {floor: value[task.default_metric] for floor, value in split.get("floors", {}).items()}
     context = {
-        "caption": f"weighted F1, {name}",
+        "caption": f"{heading_of(task.default_metric)}, {name}",
         "interval": headline,
         "drawn": ruler("this run", headline, floors),
-        "verdict": verdict(split, name),
+        "verdict": verdict(task, split, name),
         "warnings": warnings,
         "tiles": tiles,
     }
@@ -84,7 +89,7 @@ def scores(subject: Subject) -> Section:
     context = {
         "split_name": subject.split_name,
         "split_rows": split_rows(subject.scores),
-        "floor_rows": floor_rows(subject.split, "this run") if subject.split.get("floors") else [],
+        "floor_rows": floor_rows(subject.scores, subject.split, "this run") if subject.split.get("floors") else [],
         "notes": subject.scores.get("notes", []),
     }
     return Section(template="scores", context=context)
@@ -96,8 +101,9 @@ def training(subject: Subject) -> Section | None:
     if not run.epochs:
         return None
     settings, summary = run.config.get("training") or {}, run.summary
-    metric, best = str(settings.get("select", "weighted_f1")), summary.get("best_epoch")
-    reason = "the last" if settings.get("keep") == "last" else f"the best dev {METRIC_NAMES.get(metric, metric)}"
+    select, best = str(settings.get("select") or subject.task.default_metric), summary.get("best_epoch")
+    metric = select.rpartition(":")[2]  # of a metric of one's own, its key
+    reason = "the last" if settings.get("keep") == "last" else f"the best dev {heading_of(metric)}"
     facts: list[tuple[str, object]] = [
         ("epochs", len(run.epochs)),
         ("training time", _duration(summary.get("seconds"))),
@@ -115,7 +121,7 @@ def training(subject: Subject) -> Section | None:
 
 def emotions(subject: Subject) -> Section:
     """Which emotions are found, and what they are taken for."""
-    split, name, labels = subject.split, subject.split_name, subject.predictions.labels
+    split, name, labels = subject.split, subject.split_name, subject.task.names
     per_class = split["scores"]["per_class"]
     confusion = subject.gallery.draw(
         "confusion_matrix",
@@ -142,7 +148,13 @@ def conversation(subject: Subject) -> Section:
     slices = subject.split["slices"]
     speakers = slices.get("speaker", {})
     shown = {speaker: speakers[speaker] for speaker in list(speakers)[:MOST_SPEAKERS]}
-    context = {"slices": slices, "speakers": shown, "n_more_speakers": len(speakers) - len(shown)}
+    context = {
+        "slices": slices,
+        "speakers": shown,
+        "n_more_speakers": len(speakers) - len(shown),
+        "metric": subject.task.default_metric,
+        "heading": heading_of(subject.task.default_metric),
+    }
     return Section(template="conversation", context=context)
 
 
@@ -170,16 +182,22 @@ def confidence(subject: Subject) -> Section:
 
 def dialogues(subject: Subject) -> Section:
     """A few dialogues that tell most: timelines, transcripts and attention."""
-    chosen = instructive_dialogues(subject.predictions)
+    chosen = instructive_dialogues(class_predictions(subject))
     context = {
         "dialogues": [_dialogue(subject, dialogue_id, reason) for dialogue_id, reason in chosen],
-        "colours": colours_of(subject.predictions.labels),
+        "colours": colours_of(subject.task.names),
     }
     return Section(template="dialogues", context=context)
 
 
+def class_predictions(subject: Subject) -> ClassPredictions:
+    """The predictions of a page about classes."""
+    assert isinstance(subject.predictions, ClassPredictions)
+    return subject.predictions
+
+
 def _dialogue(subject: Subject, dialogue_id: str, reason: str) -> dict[str, object]:
-    predictions, draw = subject.predictions, subject.gallery.draw
+    predictions, draw = class_predictions(subject), subject.gallery.draw
     view = dialogue_view(predictions, dialogue_id, subject.run.attention(predictions.splits[0], dialogue_id))
     file = re.sub(r"[^\w.-]+", "_", f"{view.split}_{dialogue_id}")
     alt = f"Emotion timeline of {dialogue_id}: {len(view)} turns; the transcript below tells the same"
@@ -216,7 +234,7 @@ def lines_of(view: DialogueView) -> list[dict[str, object]]:
 
 def errors(subject: Subject) -> Section:
     """The most confident errors: often the most telling, and sometimes gold is the one that errs."""
-    predictions = subject.predictions
+    predictions = class_predictions(subject)
     context = {"errors": confident_errors(predictions), "colours": colours_of(predictions.labels)}
     return Section(template="errors", context=context)
 
@@ -245,7 +263,6 @@ MAKERS: Mapping[str, Maker] = {
     "errors": errors,
     "run": settings,
 }
-_TILES = ("accuracy", "uar", "macro_f1")
 
 
 def _duration(seconds: float | None) -> str | None:

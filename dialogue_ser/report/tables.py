@@ -5,14 +5,10 @@ from typing import Any
 
 from rich.table import Table
 
-Row = Mapping[str, object]
+from dialogue_ser.metrics.table import METRICS, heading_of
+from dialogue_ser.tasks import task_of_scores
 
-METRIC_NAMES: Mapping[str, str] = {
-    "weighted_f1": "weighted F1",
-    "accuracy": "accuracy (WA)",
-    "uar": "UAR (UA)",
-    "macro_f1": "macro F1",
-}
+Row = Mapping[str, object]
 
 
 def format_score(value: float | None, digits: int = 4) -> str:
@@ -92,18 +88,56 @@ def render_rich(rows: Sequence[Row], columns: Sequence[str] | None = None, title
 
 
 def split_rows(scores: Mapping[str, Any]) -> list[dict[str, object]]:
-    """One row a split of ``scores.json``: the metrics (micro F1 if asked), the headline's interval, ECE and counts."""
+    """One row a split of ``scores.json``: its headline metrics, what was asked for beside them, the interval of the
+    default metric, ECE where there is calibration, and counts.
+    """
+    task = task_of_scores(scores)
     rows: list[dict[str, object]] = []
-    micro = f"micro F1 without {', '.join(scores.get('leave_out', ()))}"
     for split, value in scores["splits"].items():
-        headline = value["intervals"]["weighted_f1"]
-        level = f"{headline['level']:.0%} interval"
+        interval = value["intervals"][task.default_metric]
+        span = f"{interval['level']:.0%} interval of {heading_of(task.default_metric)}"
         rows.append(
             {"split": split, "turns": value["scores"]["n"], "dialogues": value["counts"]["dialogues"]}
-            | {METRIC_NAMES[name]: format_score(value["scores"][name]) for name in METRIC_NAMES}
-            | ({micro: format_score(value["scores"]["micro_f1"])} if "micro_f1" in value["scores"] else {})
-            | {f"{level} of weighted F1": format_interval(headline["low"], headline["high"])}
-            | {"ECE": format_score(value["calibration"]["ece"], 3)}
+            | {heading: format_score(value["scores"][key]) for key, heading in shown_metrics(scores, value).items()}
+            | {span: format_interval(interval["low"], interval["high"])}
+            | ({"ECE": format_score(value["calibration"]["ece"], 3)} if "calibration" in value else {})
+        )
+    return rows
+
+
+def shown_metrics(scores: Mapping[str, Any], split: Mapping[str, Any]) -> dict[str, str]:
+    """Key → heading of the metrics that narrow tables show: the headline, micro F1 where classes are left out, and
+    metrics of the user's own.
+
+    Args:
+        scores: the content of ``scores.json``.
+        split: one of its splits.
+    """
+    task = task_of_scores(scores)
+    library = task.metrics()
+    own = [key for key, value in split["scores"].items() if key not in METRICS and isinstance(value, float)]
+    keys = [*task.headline, *(key for key in ("micro_f1",) if key in split["scores"] and key in library), *own]
+    return {key: library[key].heading if key in library else heading_of(key) for key in keys}
+
+
+def dimension_rows(scores: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[dict[str, object]]:
+    """One row a dimension: turns and every metric of values with its interval, then their mean.
+
+    Args:
+        scores: of one split, or pooled.
+        intervals: dimension → metric → interval, and metric → interval of the means under "".
+    """
+    rows: list[dict[str, object]] = []
+    for name, value in {**scores["per_dimension"], "": scores}.items():
+        spans = intervals.get(name, {})
+        rows.append(
+            {"dimension": name or "mean", "turns": value["n"]}
+            | {
+                METRICS[key].heading: format_score(value[key], 3)
+                + (f" {format_interval(spans[key]['low'], spans[key]['high'])}" if key in spans else "")
+                for key in METRICS
+                if METRICS[key].needs == "moments" and key in value
+            }
         )
     return rows
 
@@ -133,17 +167,24 @@ def class_rows(split: Mapping[str, Any]) -> list[dict[str, object]]:
     ]
 
 
-def floor_rows(split: Mapping[str, Any], run: str) -> list[dict[str, object]]:
-    """The run and the floors under it: the four metrics, and the run's lead in weighted F1 with its interval."""
+def floor_rows(scores: Mapping[str, Any], split: Mapping[str, Any], run: str) -> list[dict[str, object]]:
+    """The run and the floors under it: the headline metrics, and the run's lead in the default one with its interval.
+
+    Args:
+        scores: the content of ``scores.json``.
+        split: one of its splits.
+        run: what the run is called.
+    """
+    names = {key: heading_of(key) for key in task_of_scores(scores).headline}
     rows: list[dict[str, object]] = [
-        {"system": run, **{name: format_score(split["scores"][key]) for key, name in METRIC_NAMES.items()}}
+        {"system": run, **{name: format_score(split["scores"][key]) for key, name in names.items()}}
     ]
     for floor, value in split.get("floors", {}).items():
         lead = value["difference"]
         text = f"{format_difference(lead['estimate'])} {format_interval(lead['low'], lead['high'])}"
         rows.append(
             {"system": floor}
-            | {name: format_score(value[key]) for key, name in METRIC_NAMES.items()}
+            | {name: format_score(value[key]) for key, name in names.items()}
             | {"this run leads by": text.replace("-", "−")}
         )
     return rows

@@ -10,8 +10,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Arc, FancyBboxPatch, Patch, Rectangle
 
-from dialogue_ser.metrics.predictions import Predictions
-from dialogue_ser.metrics.scores import FloatArray
+from dialogue_ser.metrics.confusion import FloatArray
+from dialogue_ser.metrics.predictions import ClassPredictions
 from dialogue_ser.report.theme import Theme, colours_of, ink_on, themed
 
 INCHES_PER_TURN = 0.44
@@ -73,7 +73,7 @@ class DialogueView:
 
 
 def dialogue_view(
-    predictions: Predictions, dialogue_id: str, attention: Mapping[str, FloatArray] | None = None
+    predictions: ClassPredictions, dialogue_id: str, attention: Mapping[str, FloatArray] | None = None
 ) -> DialogueView:
     """View of one dialogue of one split's predictions; attention of another size than the dialogue is left out."""
     rows = predictions.frame["dialogue_id"].astype(str) == dialogue_id

@@ -1,7 +1,10 @@
-"""The few places where something may hook into the loop."""
+"""The few places where something may hook into the loop, and hooks of the user's own."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from dialogue_ser.errors import ConfigError
+from dialogue_ser.registry import Registry
 from dialogue_ser.training.state import TrainState
 
 
@@ -19,3 +22,33 @@ class Callback:
 
     def on_end(self, state: TrainState) -> None:
         """When training is done."""
+
+
+def _check_callback(name: str, found: Any) -> Callable[[], Callback]:
+    if not callable(found):
+        raise ConfigError(
+            f"callback {name!r}: is no class of callbacks and no function that makes one; name one that is"
+        )
+    return found  # type: ignore[no-any-return]
+
+
+#: Hooks of the user's own: subclasses of :class:`Callback` without arguments, or functions that make one.
+CALLBACKS: Registry[Callable[[], Callback]] = Registry("callback", "dialogue_ser.callbacks", {}, check=_check_callback)
+
+
+def own_callbacks(names: Sequence[str]) -> list[Callback]:
+    """The callbacks that ``training.callbacks`` names, made anew.
+
+    Raises:
+        ConfigError: a name that does not exist, or something else than a callback.
+    """
+    found = []
+    for name in names:
+        callback = CALLBACKS.find(name)()
+        if not isinstance(callback, Callback):
+            raise ConfigError(
+                f"callback {name!r}: gives {type(callback).__name__}; let it be a subclass of "
+                "dialogue_ser.training.callbacks.Callback"
+            )
+        found.append(callback)
+    return found

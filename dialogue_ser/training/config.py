@@ -5,13 +5,15 @@ Long because every setting and its sentence stand in one place, which config.yam
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePath
 from typing import Any, Literal
 
 from dialogue_ser.corpus.cut import CutConfig
-from dialogue_ser.errors import ConfigError
+from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.augmentation import Augmentation
+from dialogue_ser.metrics.table import METRICS, TaskKind
+from dialogue_ser.tasks import TASKS
 
 # More threads than this no machine has, and OpenMP ends the process with a segmentation fault.
 _MOST_THREADS = 1024
@@ -49,6 +51,7 @@ class DataConfig:
         path: folder or file; None = found through DIALOGUE_SER_DATA, data/ and ../shared/data.
         labels: label set, e.g. emotion or sentiment.
         options: the reader's own options (table: column mapping, splits, label map).
+        targets: dimensions that a regression learns, e.g. [valence, arousal]; empty = all that the corpus has.
         train: split(s) the model learns from.
         dev: split that chooses.
         on_bad: what to do with media that cannot be decoded: error, or mask the modality for that turn.
@@ -60,6 +63,7 @@ class DataConfig:
     path: str | None = None
     labels: str = "emotion"
     options: dict[str, Any] = field(default_factory=dict)
+    targets: tuple[str, ...] = ()
     train: str = "train"
     dev: str = "dev"
     on_bad: Literal["error", "mask"] = "error"
@@ -90,8 +94,10 @@ class LossConfig:
     """Masked loss over real, labelled turns.
 
     Args:
-        kind: nll; or binary = mean over classes of the cross-entropy of each class against all others, of the softmax's
-            probabilities (it takes every setting below but ``focal_gamma``).
+        kind: null = the task's own (nll, or ccc). Of classes: nll; or binary = mean over classes of the cross-entropy of
+            each class against all others, of the softmax's probabilities (it takes every setting below but
+            ``focal_gamma``). Of values: ccc = 1 − concordance correlation of the batch, mean over dimensions; or mse. Or
+            ``package.module:function`` of your own (docs/plugins.md). Only nll and binary take the settings below.
         class_weights: none; or inverse train frequency to the power ``class_weight_power``, mean 1 over train turns.
         class_weight_power: 1 = inverse frequency, 0.5 = its square root.
         label_smoothing: mass spread over all classes.
@@ -99,7 +105,7 @@ class LossConfig:
         soft_labels: use annotators' votes as targets where a turn has them, also where they tie and give no label.
     """
 
-    kind: Literal["nll", "binary"] = "nll"
+    kind: str | None = None
     class_weights: Literal["none", "inverse-frequency"] = "none"
     class_weight_power: float = 1.0
     label_smoothing: float = 0.0
@@ -174,7 +180,8 @@ class TrainingConfig:
         balance: none; or downsample = learn from as many turns of every class as the rarest one has, drawn by the seed.
         ensemble: models trained, each with a seed (and draw by ``balance``) of its own; probabilities are averaged.
         patience: epochs without a better dev score before stopping; 0 = never stop early.
-        select: dev score that chooses the checkpoint; micro_f1 is that without ``data.leave_out``.
+        select: metric on dev that chooses the checkpoint, by its key or as ``package.module:function`` of your own; null =
+            the task's own (weighted_f1, or ccc). micro_f1 is that without ``data.leave_out``.
         keep: best = the run ends with the weights of the epoch with the best dev score; last = with those of the last
             epoch, where dev is too small to tell epochs apart and ``epochs`` was settled before.
         ema_decay: exponential moving average of the weights per step, used for evaluation; 0 = off.
@@ -184,6 +191,7 @@ class TrainingConfig:
         device: auto, cpu or cuda.
         threads: torch CPU threads; 0 = leave as they are.
         workers: DataLoader worker processes.
+        callbacks: your own hooks into the loop: registered names, or ``package.module:Class`` (docs/plugins.md).
     """
 
     epochs: int = 20
@@ -194,7 +202,7 @@ class TrainingConfig:
     balance: Literal["none", "downsample"] = "none"
     ensemble: int = 1
     patience: int = 0
-    select: Literal["weighted_f1", "macro_f1", "accuracy", "uar", "micro_f1"] = "weighted_f1"
+    select: str | None = None
     keep: Literal["best", "last"] = "best"
     ema_decay: float = 0.0
     checkpoint_every_steps: int = 0
@@ -203,6 +211,7 @@ class TrainingConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
     workers: int = 0
+    callbacks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         counts = ("patience", "ema_decay", "checkpoint_every_steps", "threads", "workers")
@@ -271,6 +280,7 @@ class RunConfig:
     Args:
         name: run name; the directory defaults to runs/NAME.
         seed: of everything.
+        task: what is said of a turn: one class (classification), or values of named dimensions (regression).
         data: corpus.
         features: modality → path to the model.
         model: system.
@@ -278,12 +288,14 @@ class RunConfig:
         optimizer: optimizer and schedule.
         training: epochs, batches, selection.
         wandb: mirroring.
+        metrics: further metrics to count, by registered name or as ``package.module:function`` of your own.
         save_attention: also write attention.safetensors with the predictions.
         crossval: what `dialogue-ser crossval` fits in every fold.
     """
 
     name: str = "run"
     seed: int = 1
+    task: TaskKind = "classification"
     data: DataConfig = DataConfig()
     features: dict[str, FeatureConfig] = field(default_factory=dict)
     model: ModelConfig = ModelConfig()
@@ -291,16 +303,54 @@ class RunConfig:
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingConfig = TrainingConfig()
     wandb: WandbConfig = WandbConfig()
+    metrics: tuple[str, ...] = ()
     save_attention: bool = True
     crossval: CrossvalConfig = CrossvalConfig()
 
     def __post_init__(self) -> None:
         if self.seed < 0:  # numpy and torch have none below
             raise ConfigError(f"seed: found {self.seed}, expected at least 0")
-        if self.training.select == "micro_f1" and not self.data.leave_out:
-            raise ConfigError("training.select: micro_f1 of all classes is accuracy; name some in data.leave_out")
+        # Every configuration that exists is resolved: what the task decides stands in it, and in config.yaml.
+        object.__setattr__(self, "loss", replace(self.loss, kind=self.loss.kind or TASKS[self.task].losses[0]))
+        select = self.training.select or TASKS[self.task].default_metric
+        object.__setattr__(self, "training", replace(self.training, select=select))
+        problems = [*_unfit_loss(self.task, self.loss), *_unfit_select(self.task, select)]
+        if select == "micro_f1" and not self.data.leave_out:
+            problems.append("training.select: micro_f1 of all classes is accuracy; name some in data.leave_out")
+        if self.training.balance != "none" and not TASKS[self.task].gives_probabilities:
+            problems.append(f"training.balance: {self.training.balance} is for classes; set none for {self.task}")
+        if problems:
+            raise ConfigError(*problems)
         parts = PurePath(self.name).parts
         if len(parts) != 1 or parts[0] in ("..", "/") or "/" in self.name or "\\" in self.name:
             raise ConfigError(
                 f"name: found {self.name!r}, expected the name of one folder; say where it lies with --out DIR"
             )
+
+
+def _unfit_loss(task: TaskKind, loss: LossConfig) -> list[str]:
+    """A loss of another task, and settings that it would pass over."""
+    kind, own = str(loss.kind), TASKS[task].losses
+    others = {name for other in TASKS.values() for name in other.losses} - set(own)
+    if kind in others:
+        return [f"loss.kind: {kind} is none of {task}; use {' or '.join(own)}, or package.module:function of your own"]
+    if kind in TASKS["classification"].losses:
+        return []
+    default = LossConfig(kind=kind)
+    return [
+        f"loss.{one.name}: found {getattr(loss, one.name)}, which only nll and binary take; leave it at "
+        f"{getattr(default, one.name)} beside kind {kind}"
+        for one in fields(loss)
+        if getattr(loss, one.name) != getattr(default, one.name)
+    ]
+
+
+def _unfit_select(task: TaskKind, select: str) -> list[str]:
+    """A metric that this task does not have; one of the user's is looked up when it is needed."""
+    if select in METRICS:
+        metric = METRICS[select]
+        own = [key for key in METRICS if METRICS[key].task == task]
+        return [] if metric.task == task else [f"training.select: {select} is none of {task}; use {', '.join(own)}"]
+    if METRICS.comes_from_outside(select):
+        return []
+    return [f"training.select: {unknown_name('metric', select, METRICS)}, or package.module:function of your own"]

@@ -73,9 +73,9 @@ def cost_of(config: RunConfig, small: Data, view: View = "dialogues") -> Cost:
     inputs = {modality: table.spec for modality, table in tables.items()}
     train = small.train if view == "dialogues" else [Dialogue(turn.id, (turn,)) for turn in utterances(small.train)]
     n_measured = min(config.training.batch_size, _MOST_DIALOGUES[view])
-    batch = collate(train[:n_measured], tables, small.corpus.label_set)
+    batch = collate(train[:n_measured], tables, small.task)
     with torch.random.fork_rng():
-        system = build_model(config.model.name, config.model.options, inputs, len(small.corpus.label_set)).train()
+        system = build_model(config.model.name, config.model.options, inputs, small.task.n_scores, small.task).train()
         multiply_adds, kept_bytes = _forward(system, batch)
     n_parameters = sum(parameter.numel() for parameter in system.parameters())
     n_trained = sum(parameter.numel() for parameter in system.parameters() if parameter.requires_grad)

@@ -27,6 +27,7 @@ from dialogue_ser.inference.model_folder import read_model_folder
 from dialogue_ser.inference.rebuild import rebuild_model
 from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.models.ensemble import Ensemble
+from dialogue_ser.tasks.base import Task
 from dialogue_ser.training import outputs
 from dialogue_ser.training.config import MOST_MEMBERS, RunConfig
 from dialogue_ser.training.devices import make_accelerator
@@ -77,14 +78,11 @@ def member_config(config: RunConfig, number: int) -> RunConfig:
     )
 
 
-def mean_predictions(frames: Sequence[pd.DataFrame], labels: Sequence[str]) -> pd.DataFrame:
-    """Members' tables of predictions as one: probabilities averaged, the most probable class predicted."""
-    columns = [f"p_{label}" for label in labels]
-    mean_NC = np.mean([frame[columns].to_numpy() for frame in frames], axis=0)
-    together = frames[0].copy()
-    together[columns] = mean_NC
-    together["predicted"] = [labels[column] for column in mean_NC.argmax(axis=1)]
-    return together
+def mean_predictions(frames: Sequence[pd.DataFrame], task: Task) -> pd.DataFrame:
+    """Members' tables of predictions as one: probabilities averaged, the most probable class predicted; or values."""
+    return task.with_numbers(
+        frames[0], np.mean([frame[list(task.number_columns)].to_numpy() for frame in frames], axis=0)
+    )
 
 
 def _train_member(config: RunConfig, directory: RunDirectory, data: Data, manner: Manner) -> None:
@@ -100,13 +98,12 @@ def _finish(
     config: RunConfig, directory: RunDirectory, data: Data, members: Sequence[RunDirectory], manner: Manner
 ) -> None:
     """Averaged predictions, the model of all members, the summary line."""
-    labels = data.corpus.label_set.labels
     frames = [pd.read_parquet(member.folder / "predictions.parquet") for member in members]
-    frame = mean_predictions(frames, labels)
+    frame = mean_predictions(frames, data.task)
     outputs.write_predictions(directory.folder / "predictions.parquet", frame)
     # The run names its own encoders, so that their code may be run.
     systems = [rebuild_model(read_model_folder(member.folder / "model"), trust_code=True) for member in members]
-    classifier = DialogueClassifier(Ensemble(systems), data.corpus.label_set, data.pipelines)
+    classifier = DialogueClassifier(Ensemble(systems), data.task, data.pipelines)
     classifier.save_pretrained(directory.folder / "model")
     summaries = [RunFiles(member.folder).summary for member in members]
     metrics = MetricsFile(directory.metrics)
@@ -118,7 +115,7 @@ def _finish(
             "n_parameters": sum(summary["n_parameters"] for summary in summaries),
             "peak_memory_bytes": outputs.peak_memory_bytes(),
             "seconds": round(time.monotonic() - manner.started, 3),
-            "scores": scores_of(data.corpus, frame, config.data.leave_out),
+            "scores": scores_of(config, data.task, frame),
             "masked": data.masked,
             **{name: summaries[0][name] for name in ("balance",) if name in summaries[0]},  # one count for all
             "members": [{name: summary[name] for name in ("best_epoch", "scores")} for summary in summaries],

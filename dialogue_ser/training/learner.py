@@ -1,9 +1,10 @@
 """One optimizer step: gradients of exact global means, checks, clipping, update, moving average."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from accelerate import Accelerator
@@ -14,6 +15,7 @@ from torch.optim import Optimizer
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import TrainingError
 from dialogue_ser.models.api import DialogueSystem, Output
+from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config import OptimizerConfig
 from dialogue_ser.training.devices import sum_over_ranks
 from dialogue_ser.training.optimize import (
@@ -27,8 +29,15 @@ from dialogue_ser.training.optimize import (
     step_if,
 )
 
-Loss = Callable[[Output, DialogueBatch], tuple[Tensor, Tensor]]
-"""(numerator, denominator) of a batch; the learner divides once, over all ranks and accumulated batches."""
+
+class Loss(Protocol):
+    """A loss of a batch, and the task that reads scores; the learner divides once, over all ranks and batches."""
+
+    task: Task
+
+    def __call__(self, output: Output, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
+        """Numerator and denominator."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +159,7 @@ class Learner:
             if numerator.requires_grad:
                 self.accelerator.backward(numerator)  # undivided; times the loss scale under fp16
             sums[:2] += torch.stack([numerator.detach(), denominator.detach()]).double()
-            outputs.append((batch, output.log_probs_BTC.detach()))
+            outputs.append((batch, output.scores_BTS.detach()))
         sums[2] = float(is_stop_requested)
         total = sum_over_ranks(self.accelerator, sums)
         sum_gradients_over_ranks(self.system, self.accelerator)
@@ -236,12 +245,12 @@ def sum_gradients_over_ranks(system: nn.Module, accelerator: Accelerator) -> Non
 def _not_finite(what: str, step: int, outputs: "list[tuple[DialogueBatch, Tensor]]") -> str:
     """Sentence naming the turns that most likely caused it: bad features, else bad outputs, else the whole step."""
     causes: dict[str, list[str]] = {"features are": [], "outputs are": [], "turns were": []}
-    for batch, log_probs_BTC in outputs:
+    for batch, scores_BTS in outputs:
         has_bad_input_BT = torch.zeros_like(batch.is_real_turn)
         for values in batch.features.values():
             if values.is_floating_point():
                 has_bad_input_BT |= ~values.flatten(2).isfinite().all(dim=2)
-        has_bad_output_BT = ~log_probs_BTC.isfinite().all(dim=2)
+        has_bad_output_BT = ~scores_BTS.isfinite().all(dim=2)
         for b, ids in enumerate(batch.utterance_ids):
             causes["features are"] += [name for t, name in enumerate(ids) if has_bad_input_BT[b, t]]
             causes["outputs are"] += [name for t, name in enumerate(ids) if has_bad_output_BT[b, t]]

@@ -1,11 +1,13 @@
 """Epochs and steps, nothing else."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dialogue_ser.corpus.schema import Dialogue
+from dialogue_ser.errors import TrainingError
+from dialogue_ser.metrics.table import Metric
 from dialogue_ser.training.callbacks import Callback
 from dialogue_ser.training.config import TrainingConfig
 from dialogue_ser.training.interrupt import StopRequest
@@ -18,25 +20,27 @@ Evaluate = Callable[[], "dict[str, Any] | None"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class Training:
     """What the loop works on.
 
     Args:
         dialogues: train.
         batches: how they are cut.
         evaluate: judges the learner's weights on dev.
+        metric: the dev score that chooses, and which way it is better.
         seed: decides, with the epoch, the order.
     """
 
     dialogues: Sequence[Dialogue]
     batches: Batches
     evaluate: Evaluate
+    metric: Metric
     seed: int
 
 
 def fit(
     learner: Learner,
-    task: Task,
+    training: Training,
     config: TrainingConfig,
     state: TrainState,
     callbacks: Sequence[Callback],
@@ -52,15 +56,16 @@ def fit(
     """
     while state.epoch <= config.epochs and not state.is_out_of_patience(config.patience):
         started = time.monotonic()
-        if _train_epoch(learner, task, state, callbacks, stop):
+        if _train_epoch(learner, training, state, callbacks, stop):
             return _interrupted(state, callbacks)
-        judged = task.evaluate()
+        judged = training.evaluate()
         if judged is None:
             return _interrupted(state, callbacks)
         row: dict[str, Any] = {"kind": "epoch", "epoch": state.epoch, "step": state.step}
         row["train_loss"] = state.loss_numerator / (state.loss_denominator or 1.0)
         row |= judged
-        row["is_best"] = state.offer(row["dev"][config.select], always=config.keep == "last")
+        score = _dev_score(row["dev"], training.metric)
+        row["is_best"] = state.offer(score, is_better=training.metric.is_better, always=config.keep == "last")
         row["learning_rate"] = learner.optimizer.param_groups[0]["lr"]
         row["seconds"] = round(time.monotonic() - started, 3)
         state.epoch, state.step_in_epoch = state.epoch + 1, 0
@@ -75,10 +80,12 @@ def fit(
 
 
 def _train_epoch(
-    learner: Learner, task: Task, state: TrainState, callbacks: Sequence[Callback], stop: StopRequest
+    learner: Learner, training: Training, state: TrainState, callbacks: Sequence[Callback], stop: StopRequest
 ) -> bool:
     """The remaining steps of the epoch under way; True if asked to stop."""
-    for batches in task.batches.steps(task.dialogues, task.seed, state.epoch, first_step=state.step_in_epoch):
+    for batches in training.batches.steps(
+        training.dialogues, training.seed, state.epoch, first_step=state.step_in_epoch
+    ):
         result = learner.step(batches, state.step, is_stop_requested=bool(stop.signal_number))
         state.step += 1
         state.step_in_epoch += 1
@@ -97,6 +104,13 @@ def _train_epoch(
         if result.is_stop_requested:
             return True
     return False
+
+
+def _dev_score(dev: Mapping[str, float | None], metric: Metric) -> float:
+    value = dev.get(metric.key)
+    if value is None:
+        raise TrainingError(f"training.select: {metric.key} is not defined on dev, so it cannot choose; select another")
+    return value
 
 
 def _interrupted(state: TrainState, callbacks: Sequence[Callback]) -> bool:

@@ -1,17 +1,26 @@
-"""The loss a configuration asks for, and its class weights."""
+"""The loss a configuration asks for: the library's own, or a function of the user's; and class weights."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, utterances
+from dialogue_ser.errors import ConfigError, TrainingError
 from dialogue_ser.models.api import Output
 from dialogue_ser.nn.losses import counted_rows, masked_binary, masked_nll
+from dialogue_ser.nn.value_losses import masked_ccc, masked_mse
+from dialogue_ser.registry import Registry
+from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config import LossConfig
+
+Sums = tuple[Tensor, Tensor]
+"""Numerator and denominator; the learner divides once, over all ranks and accumulated batches."""
+OutputLoss = Callable[[Tensor, DialogueBatch], Sums]
+"""A loss of log-probabilities or values ``[B, T, S]``."""
 
 
 def class_weights(train: Sequence[Dialogue], label_set: LabelSet, config: LossConfig) -> Tensor | None:
@@ -27,35 +36,105 @@ def class_weights(train: Sequence[Dialogue], label_set: LabelSet, config: LossCo
     return weight_C * (count_C.sum() / (count_C * weight_C).sum())
 
 
-@dataclass(frozen=True)
 class DialogueLoss:
     """Masked loss of a batch as (numerator, denominator).
 
     Args:
-        config: kind, smoothing, focal exponent, soft labels.
+        config: which one, smoothing, focal exponent, soft labels.
+        task: turns scores into what losses read.
         class_weights_C: on the training device, or None.
+
+    Raises:
+        ConfigError: a loss that does not exist, or cannot be imported.
     """
 
-    config: LossConfig
-    class_weights_C: Tensor | None = None
+    def __init__(self, config: LossConfig, task: Task, class_weights_C: Tensor | None = None) -> None:
+        kind = config.kind or task.losses[0]
+        self.task = task
+        self._loss: OutputLoss
+        if kind in _CLASS_LOSSES:
+            self._loss = partial(_class_loss, kind, config, class_weights_C)
+        elif kind in _VALUE_LOSSES:
+            self._loss = partial(_value_loss, _VALUE_LOSSES[kind])
+        else:
+            self._loss = partial(_own_loss, kind, LOSSES.find(kind))
 
-    def __call__(self, output: Output, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
+    def __call__(self, output: Output, batch: DialogueBatch) -> Sums:
         """Both sums over the batch's labelled turns, in float32 or better also under autocast."""
-        log_probs_BTC = output.log_probs_BTC
-        votes = batch.label_distribution if self.config.soft_labels else None
-        # Counted on the host, from what is there: a GPU that is asked how many there are makes the host wait.
-        row_N = counted_rows(batch.on_host(batch.label), None if votes is None else batch.on_host(votes))
-        if log_probs_BTC.is_cuda:
-            row_N = row_N.pin_memory()
-        is_half = log_probs_BTC.dtype in (torch.float16, torch.bfloat16)
-        loss: Callable[..., tuple[Tensor, Tensor]] = masked_binary
-        if self.config.kind == "nll":
-            loss = partial(masked_nll, focal_gamma=self.config.focal_gamma)
-        return loss(
-            log_probs_BTC.float() if is_half else log_probs_BTC,
-            batch.label,
-            class_weights_C=self.class_weights_C,
-            label_smoothing=self.config.label_smoothing,
-            label_distribution_BTC=votes,
-            row_N=row_N.to(log_probs_BTC.device, non_blocking=True),
+        return self._loss(self.task.outputs(output.scores_BTS), batch)
+
+
+def _check_loss(name: str, found: Any) -> Callable[..., Any]:
+    if not callable(found):
+        raise ConfigError(f"loss {name!r}: is no function (outputs, target) of tensors; name one that is")
+    return found  # type: ignore[no-any-return]
+
+
+_CLASS_LOSSES: dict[str, Callable[..., Sums]] = {"nll": masked_nll, "binary": masked_binary}
+_VALUE_LOSSES: dict[str, Callable[..., Sums]] = {"ccc": masked_ccc, "mse": masked_mse}
+
+#: Every loss that can be asked for. One of the user's is a function ``(outputs, target)`` of the turns that have a
+#: target: log-probabilities ``[N, C]`` and class indices ``[N]``, or values ``[N, S]`` and gold ones with NaN where there
+#: is none. It gives one number per turn ``[N]``, or a pair (numerator, denominator).
+LOSSES: Registry[Callable[..., Any]] = Registry(
+    "loss",
+    "dialogue_ser.losses",
+    {
+        "nll": "dialogue_ser.nn.losses:masked_nll",
+        "binary": "dialogue_ser.nn.losses:masked_binary",
+        "ccc": "dialogue_ser.nn.value_losses:masked_ccc",
+        "mse": "dialogue_ser.nn.value_losses:masked_mse",
+    },
+    check=_check_loss,
+)
+
+
+def _class_loss(
+    kind: str, config: LossConfig, class_weights_C: Tensor | None, outputs_BTC: Tensor, batch: DialogueBatch
+) -> Sums:
+    votes = batch.label_distribution if config.soft_labels else None
+    # Counted on the host, from what is there: a GPU that is asked how many there are makes the host wait.
+    row_N = counted_rows(batch.on_host(batch.label), None if votes is None else batch.on_host(votes))
+    focal = {"focal_gamma": config.focal_gamma} if kind == "nll" else {}
+    return _CLASS_LOSSES[kind](
+        outputs_BTC,
+        batch.label,
+        class_weights_C=class_weights_C,
+        label_smoothing=config.label_smoothing,
+        label_distribution_BTC=votes,
+        row_N=_sent(row_N, outputs_BTC),
+        **focal,
+    )
+
+
+def _value_loss(loss: Callable[..., Sums], outputs_BTS: Tensor, batch: DialogueBatch) -> Sums:
+    return loss(*_labelled_rows(outputs_BTS, batch))
+
+
+def _own_loss(name: str, loss: Callable[..., Any], outputs_BTS: Tensor, batch: DialogueBatch) -> Sums:
+    found = loss(*_labelled_rows(outputs_BTS, batch))
+    if isinstance(found, tuple):
+        numerator, denominator = found
+        return numerator, torch.as_tensor(denominator, dtype=numerator.dtype, device=numerator.device)
+    if not isinstance(found, Tensor) or found.ndim != 1:
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise TrainingError(
+            f"loss {name!r}: gave {shape}, expected one number per turn [N], or a pair (numerator, denominator)"
         )
+    return found.sum(), torch.tensor(float(len(found)), dtype=found.dtype, device=found.device)
+
+
+def _labelled_rows(outputs_BTS: Tensor, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
+    """Outputs ``[N, S]`` and targets (``[N]`` or ``[N, S]``) of the turns that have a target."""
+    if batch.value is None:
+        row_N = _sent(counted_rows(batch.on_host(batch.label)), outputs_BTS)
+        target = batch.label.flatten()
+    else:
+        row_N = _sent(batch.on_host(batch.value).isfinite().any(-1).flatten().nonzero()[:, 0], outputs_BTS)
+        target = batch.value.flatten(0, 1)
+    return outputs_BTS.flatten(0, 1).index_select(0, row_N), target.index_select(0, row_N)
+
+
+def _sent(row_N: Tensor, outputs_BTS: Tensor) -> Tensor:
+    """Positions on the device of the outputs, without waiting for it."""
+    return (row_N.pin_memory() if outputs_BTS.is_cuda else row_N).to(outputs_BTS.device, non_blocking=True)

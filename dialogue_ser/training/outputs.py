@@ -4,18 +4,16 @@ import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import safetensors.torch
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dialogue_ser.corpus.schema import Corpus, Dialogue
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.metrics.run_files import to_json
+from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.learner import Learner
 from dialogue_ser.training.plan import Batches
 from dialogue_ser.training.predict import Predicted, predict
@@ -37,12 +35,11 @@ def predict_splits(
     return found
 
 
-def predictions_frame(
-    predictions: Mapping[str, tuple[Sequence[Dialogue], Predicted]], labels: Sequence[str]
-) -> pd.DataFrame:
-    """One row a turn: split, dialogue_id, utterance_id, turn, speaker, text, gold, predicted, p_<class> …"""
+def predictions_frame(predictions: Mapping[str, tuple[Sequence[Dialogue], Predicted]], task: Task) -> pd.DataFrame:
+    """The table of predictions of every split: see :meth:`~dialogue_ser.tasks.base.Task.prediction_frame`."""
     frames = [
-        _split_frame(split, dialogues, predicted, labels) for split, (dialogues, predicted) in predictions.items()
+        task.prediction_frame(dialogues, task.numbers(predicted.outputs_NS), split=split)
+        for split, (dialogues, predicted) in predictions.items()
     ]
     return pd.concat(frames, ignore_index=True)
 
@@ -86,22 +83,3 @@ def peak_memory_bytes() -> int:
 def n_parameters(learner: Learner) -> int:
     """Trained parameters."""
     return sum(parameter.numel() for parameter in learner.system.parameters() if parameter.requires_grad)
-
-
-def _split_frame(
-    split: str, dialogues: Sequence[Dialogue], predicted: Predicted, labels: Sequence[str]
-) -> pd.DataFrame:
-    turns = [(dialogue, number, turn) for dialogue in dialogues for number, turn in enumerate(dialogue)]
-    columns: dict[str, Any] = {
-        "split": split,
-        "dialogue_id": [dialogue.id for dialogue, _, _ in turns],
-        "utterance_id": [turn.id for _, _, turn in turns],
-        "turn": [number for _, number, _ in turns],
-        "speaker": [turn.speaker for _, _, turn in turns],
-        "text": [turn.text for _, _, turn in turns],
-        "gold": [turn.label for _, _, turn in turns],
-        "predicted": [labels[index] for index in predicted.predicted_N],
-    }
-    probabilities_NC: NDArray[np.float64] = np.exp(predicted.log_probs_NC)
-    columns |= {f"p_{label}": probabilities_NC[:, index] for index, label in enumerate(labels)}
-    return pd.DataFrame(columns)

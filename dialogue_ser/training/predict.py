@@ -1,17 +1,17 @@
-"""Every dialogue once through the system, over all ranks: class probabilities per turn, loss and attention."""
+"""Every dialogue once through the system, over all ranks: outputs per turn, loss and attention."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
-from dialogue_ser.corpus.schema import Dialogue, utterances
+from dialogue_ser.corpus.schema import Dialogue
+from dialogue_ser.inference.loop import TurnTable, answers
+from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.models.api import DialogueSystem, Output
 from dialogue_ser.training.devices import sum_over_ranks
 from dialogue_ser.training.interrupt import StopRequest
@@ -24,20 +24,14 @@ class Predicted:
     """What the system says of some dialogues.
 
     Args:
-        log_probs_NC: log-probabilities of every turn, in the order of the dialogues given, float64.
+        outputs_NS: log-probabilities or values of every turn, in the order of the dialogues given, float64.
         loss: mean loss over labelled turns; None without any, or if it is not finite.
         attention: ``DIALOGUE/NAME`` → weights ``[T, T]`` float32; empty unless asked for.
     """
 
-    log_probs_NC: NDArray[np.float64]
+    outputs_NS: FloatArray
     loss: float | None
     attention: Mapping[str, Tensor] = field(default_factory=dict)
-
-    @property
-    def predicted_N(self) -> NDArray[np.int64]:
-        """Most probable class of every turn."""
-        best_N: NDArray[np.int64] = np.argmax(self.log_probs_NC, axis=1).astype(np.int64)
-        return best_N
 
 
 @torch.no_grad()
@@ -54,44 +48,40 @@ def predict(
     """Predictions of every dialogue, exactly once each, equal on every rank (attention: this rank's dialogues only).
 
     Args:
-        system: in eval mode.
+        system: any mode; it is judged in eval mode.
         dialogues: in any order; dialogues of similar length share a batch.
         batches: this rank's share and how to collate.
-        loss: numerator and denominator of a batch.
+        loss: numerator and denominator of a batch, and the task that reads scores.
         accelerator: device, autocast and process group.
         with_attention: also collect attention.
         stop: where it is set on a single process, prediction ends and the answer is None.
     """
-    by_length = sorted(range(len(dialogues)), key=lambda index: len(dialogues[index]))
-    shares = batches.shares(by_length)
-    first_row = np.cumsum([0, *(len(dialogue) for dialogue in dialogues)])
-    table_NC = torch.zeros(int(first_row[-1]), system.n_classes, dtype=torch.float64, device=accelerator.device)
-    n_seen_N = torch.zeros(int(first_row[-1]), dtype=torch.int64, device=accelerator.device)
+    shares = batches.shares(sorted(range(len(dialogues)), key=lambda index: len(dialogues[index])))
+    table = TurnTable(dialogues, system.n_scores, accelerator.device)
     sums = torch.zeros(2, dtype=torch.float64, device=accelerator.device)
     attention: dict[str, Tensor] = {}
-    for share, loaded in zip(shares, batches.load(dialogues, shares), strict=True):
+
+    def loaded() -> Iterator[tuple[Sequence[int], DialogueBatch]]:
+        yield from zip(shares, batches.load(dialogues, shares), strict=True)
+
+    asked = answers(
+        system, loaded(), device=accelerator.device, autocast=accelerator.autocast, with_attention=with_attention
+    )
+    for share, batch, output in asked:
         if stop is not None and stop.signal_number and accelerator.num_processes == 1:
             return None  # several ranks must all finish: a rank that left alone would leave the others waiting
-        batch = loaded.to(accelerator.device)
-        with accelerator.autocast():
-            output = system(batch, return_attention=with_attention)
         sums += torch.stack([value.double() for value in loss(output, batch)])
-        rows = torch.cat([torch.arange(first_row[i], first_row[i + 1]) for i in share]).to(accelerator.device)
-        table_NC[rows] = output.log_probs_BTC[batch.is_real_turn].double()
-        n_seen_N[rows] += 1
+        table.put(share, batch, loss.task.outputs(output.scores_BTS))
         attention |= _attention(output, batch, [dialogues[index] for index in share])
     if batches.n_ranks > 1:
         # Each row was filled by one rank and is zero elsewhere: the sum is the gathered table, exactly.
-        table_NC, n_seen_N, sums = (sum_over_ranks(accelerator, value) for value in (table_NC, n_seen_N, sums))
-    assert bool((n_seen_N == 1).all()), "a turn was predicted never or twice"
+        table.values_NS, table.n_seen_N, sums = (
+            sum_over_ranks(accelerator, value) for value in (table.values_NS, table.n_seen_N, sums)
+        )
+    outputs_NS = table.check().cpu().numpy()
     numerator, denominator = sums.tolist()
     mean = numerator / denominator if denominator and math.isfinite(numerator) else None
-    return Predicted(log_probs_NC=table_NC.cpu().numpy(), loss=mean, attention=attention)
-
-
-def gold_labels(dialogues: Sequence[Dialogue]) -> list[str | None]:
-    """Gold label of every turn, in order; None where unlabelled."""
-    return [turn.label for turn in utterances(dialogues)]
+    return Predicted(outputs_NS=outputs_NS, loss=mean, attention=attention)
 
 
 def evaluation_batches(batches: Batches) -> Batches:

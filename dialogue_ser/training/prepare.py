@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 from accelerate import Accelerator
 
 from dialogue_ser.batch.collate import collate
@@ -17,23 +16,26 @@ from dialogue_ser.features.api import FeatureTable
 from dialogue_ser.features.augmentation import VariantPicker
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.inference.pipeline import FeaturePipeline
-from dialogue_ser.metrics.averages import left_out_indices, micro_f1
-from dialogue_ser.metrics.scores import METRICS, score
+from dialogue_ser.metrics.predictions import Predictions, predictions_of
+from dialogue_ser.metrics.table import METRICS, Metric
 from dialogue_ser.models import build_model
 from dialogue_ser.models.api import DialogueSystem
+from dialogue_ser.tasks import find_task
+from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.augmented import most_copies, refuse_augmentation_unheard, with_variants
 from dialogue_ser.training.balance import downsample
 from dialogue_ser.training.branches import begin_from_branches
+from dialogue_ser.training.callbacks import own_callbacks
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.corpus import corpus_of
 from dialogue_ser.training.interrupt import StopRequest
 from dialogue_ser.training.leakage import refuse_leaked_weights
 from dialogue_ser.training.learner import Learner
-from dialogue_ser.training.loop import Task
+from dialogue_ser.training.loop import Training
 from dialogue_ser.training.loss import DialogueLoss, class_weights
 from dialogue_ser.training.optimize import build_optimizer
 from dialogue_ser.training.plan import Batches
-from dialogue_ser.training.predict import evaluation_batches, gold_labels, predict
+from dialogue_ser.training.predict import evaluation_batches, predict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,7 @@ class Data:
 
     Args:
         corpus: validated.
+        task: what is said of its turns, fitted on train.
         train: dialogues of the training split(s).
         dev: dialogues that choose.
         pipelines: modality → encoder and transforms, fitted on train.
@@ -50,6 +53,7 @@ class Data:
     """
 
     corpus: Corpus
+    task: Task
     train: tuple[Dialogue, ...]
     dev: tuple[Dialogue, ...]
     pipelines: Mapping[str, FeaturePipeline]
@@ -95,8 +99,10 @@ def load_data(config: RunConfig, store: FeatureStore | None = None, whole: Corpu
     corpus = corpus_of(data, whole)
     train = tuple(dialogue for name in data.train.split("+") for dialogue in corpus.split(name))
     dev = corpus.split(data.dev)
-    _check_labelled(config, corpus.name, train, dev)
-    left_out_indices(data.leave_out, corpus.label_set.labels)
+    task = find_task(config.task).of_corpus(corpus, targets=data.targets, leave_out=data.leave_out)
+    _check_labelled(config, task, corpus.name, train, dev)
+    dev_metrics(config, task)
+    own_callbacks(config.training.callbacks)
     refuse_leaked_weights(config, corpus.name)
     pipelines = {
         modality: FeaturePipeline.build(
@@ -112,17 +118,19 @@ def load_data(config: RunConfig, store: FeatureStore | None = None, whole: Corpu
         pipeline.fit(train, store)
         tables[modality] = pipeline.table(everything, store)
     tables = with_variants(config, pipelines, tables, train, store)
-    return Data(corpus=corpus, train=train, dev=dev, pipelines=pipelines, tables=tables)
+    return Data(corpus=corpus, task=task.fitted(train), train=train, dev=dev, pipelines=pipelines, tables=tables)
 
 
-def _check_labelled(config: RunConfig, corpus: str, train: Sequence[Dialogue], dev: Sequence[Dialogue]) -> None:
+def _check_labelled(
+    config: RunConfig, task: Task, corpus: str, train: Sequence[Dialogue], dev: Sequence[Dialogue]
+) -> None:
     """Raises CorpusError before anything is written: without labels nothing can be learnt or chosen."""
     problems = []
-    if not any(turn.label or (config.loss.soft_labels and turn.votes) for turn in utterances(train)):
+    if not any(task.is_labelled(turn, soft=config.loss.soft_labels) for turn in utterances(train)):
         problems.append(
             f"corpus {corpus}: no turn of split {config.data.train!r} is labelled, so nothing can be learnt"
         )
-    if not any(turn.label for turn in utterances(dev)):
+    if not any(task.is_labelled(turn) for turn in utterances(dev)):
         problems.append(f"corpus {corpus}: no turn of split {config.data.dev!r} is labelled, so nothing can be chosen")
     if problems:
         hint = "label it, or name another split with --data.train or --data.dev"
@@ -150,7 +158,7 @@ def build_system(config: RunConfig, data: Data) -> DialogueSystem:
         CheckpointError: branches whose weights cannot be read.
     """
     inputs = {modality: table.spec for modality, table in data.tables.items()}
-    system = build_model(config.model.name, config.model.options, inputs, len(data.corpus.label_set))
+    system = build_model(config.model.name, config.model.options, inputs, data.task.n_scores, data.task)
     begin_from_branches(system, config)
     return system
 
@@ -160,7 +168,7 @@ def make_batches(config: RunConfig, data: Data, accelerator: Accelerator) -> Bat
     is_cuda = accelerator.device.type == "cuda"
     n_copies = most_copies(config)
     return Batches(
-        collate=partial(collate, tables=data.tables, label_set=data.corpus.label_set),
+        collate=partial(collate, tables=data.tables, task=data.task),
         batch_size=config.training.batch_size,
         accumulate=config.training.accumulate,
         rank=accelerator.process_index,
@@ -176,12 +184,13 @@ def make_batches(config: RunConfig, data: Data, accelerator: Accelerator) -> Bat
 def build_learner(config: RunConfig, data: Data, system: DialogueSystem, accelerator: Accelerator) -> Learner:
     """System on its device, optimizer, loss (class weights from train), moving average."""
     system.to(accelerator.device)
-    weights_C = class_weights(data.train, data.corpus.label_set, config.loss)
+    label_set = data.corpus.label_set
+    weights_C = None if label_set is None else class_weights(data.train, label_set, config.loss)
     batches = make_batches(config, data, accelerator)
     return Learner(
         system,
         build_optimizer(system, config.optimizer),
-        DialogueLoss(config.loss, None if weights_C is None else weights_C.to(accelerator.device)),
+        DialogueLoss(config.loss, data.task, None if weights_C is None else weights_C.to(accelerator.device)),
         config=config.optimizer,
         total_steps=config.training.epochs * batches.n_steps(len(data.train)),
         accelerator=accelerator,
@@ -189,11 +198,10 @@ def build_learner(config: RunConfig, data: Data, system: DialogueSystem, acceler
     )
 
 
-def build_task(config: RunConfig, data: Data, learner: Learner, stop: StopRequest) -> Task:
+def build_training(config: RunConfig, data: Data, learner: Learner, stop: StopRequest) -> Training:
     """Train dialogues, their batches, and the evaluation on dev."""
     batches = make_batches(config, data, learner.accelerator)
-    gold = gold_labels(data.dev)
-    labels, leave_out = data.corpus.label_set.labels, config.data.leave_out
+    metrics = dev_metrics(config, data.task)
 
     def evaluate() -> dict[str, Any] | None:
         with learner.evaluation_weights() as system:
@@ -202,21 +210,36 @@ def build_task(config: RunConfig, data: Data, learner: Learner, stop: StopReques
             )
         if predicted is None:
             return None
-        return {"dev_loss": predicted.loss, "dev": headline(gold, predicted.predicted_N.tolist(), labels, leave_out)}
+        frame = data.task.prediction_frame(data.dev, data.task.numbers(predicted.outputs_NS), split=config.data.dev)
+        return {"dev_loss": predicted.loss, "dev": values_of(predictions_of(frame, "dev"), metrics)}
 
-    return Task(dialogues=data.train, batches=batches, evaluate=evaluate, seed=config.seed)
+    metric = metrics[metric_key(str(config.training.select))]
+    return Training(dialogues=data.train, batches=batches, evaluate=evaluate, metric=metric, seed=config.seed)
 
 
-def headline(
-    gold: Sequence[str | None], predicted: Sequence[int], labels: Sequence[str], leave_out: Sequence[str] = ()
-) -> dict[str, float]:
-    """The four scores that metrics.jsonl carries, and micro F1 where classes are left out of it.
+def asked_metrics(config: RunConfig) -> tuple[str, ...]:
+    """Metrics beside the library's that a run counts: those it names, and one of the user's that chooses."""
+    select = str(config.training.select)
+    return config.metrics if select in METRICS else tuple(dict.fromkeys((*config.metrics, select)))
+
+
+def dev_metrics(config: RunConfig, task: Task) -> dict[str, Metric]:
+    """What metrics.jsonl carries of dev: the headline, micro F1 where classes are left out, and what was asked for.
 
     Raises:
-        ConfigError: classes to leave out that there are not.
+        ConfigError: a metric that does not exist, or is of the other kind of task.
     """
-    scores = score(gold, predicted, labels)
-    found = {name: float(getattr(scores, name)) for name in METRICS}
-    if leave_out:
-        found["micro_f1"] = float(micro_f1(np.array(scores.confusion), left_out_indices(leave_out, labels)))
-    return found
+    known = task.metrics(asked_metrics(config))
+    asked = [*(metric_key(name) for name in asked_metrics(config)), metric_key(str(config.training.select))]
+    keys = [*task.headline, *(("micro_f1",) if "micro_f1" in known else ()), *asked]
+    return {key: known[key] for key in dict.fromkeys(keys)}
+
+
+def metric_key(name: str) -> str:
+    """Key of a metric that is named in a configuration."""
+    return METRICS.find(name).key
+
+
+def values_of(predictions: Predictions, metrics: Mapping[str, Metric]) -> dict[str, float | None]:
+    """Key → value of some turns."""
+    return {key: predictions.value(metric) for key, metric in metrics.items()}

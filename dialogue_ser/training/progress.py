@@ -14,7 +14,7 @@ class ProgressBar(Callback):
 
     Args:
         total_steps: optimizer steps of the whole run.
-        select: dev score that is shown.
+        select: key of the dev score that is shown.
         is_shown: True or False; None = only on a terminal.
         console: where to draw; None = standard error.
     """

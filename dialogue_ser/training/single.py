@@ -2,31 +2,34 @@
 
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 from accelerate import Accelerator
 
-from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.metrics.predictions import predictions_of
+from dialogue_ser.tasks.base import Task
 from dialogue_ser.training import outputs
+from dialogue_ser.training.callbacks import own_callbacks
 from dialogue_ser.training.checkpointing import Checkpointer, judged_weights, restore
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.environment import describe_environment
 from dialogue_ser.training.interrupt import Interrupted, StopRequest
 from dialogue_ser.training.learner import Learner
 from dialogue_ser.training.loop import fit
-from dialogue_ser.training.predict import evaluation_batches, gold_labels
+from dialogue_ser.training.predict import evaluation_batches
 from dialogue_ser.training.prepare import (
     Data,
     balanced,
     build_learner,
     build_system,
-    build_task,
-    headline,
+    build_training,
+    dev_metrics,
     make_batches,
+    metric_key,
+    values_of,
 )
 from dialogue_ser.training.progress import ProgressBar
 from dialogue_ser.training.rng import seed_everything
@@ -93,7 +96,10 @@ def begin(config: RunConfig, directory: RunDirectory, data: Data, accelerator: A
         ConfigError: every difference.
     """
     environment = describe_environment(
-        config, data.corpus.fingerprint(), data.feature_fingerprints, accelerator.num_processes
+        config,
+        data.corpus.fingerprint(with_targets=not data.task.gives_probabilities),
+        data.feature_fingerprints,
+        accelerator.num_processes,
     )
     if manner.resume:
         directory.check_environment(environment, allow_mismatch=manner.allow_mismatch)
@@ -103,15 +109,12 @@ def begin(config: RunConfig, directory: RunDirectory, data: Data, accelerator: A
         directory.write_environment(environment)
 
 
-def scores_of(corpus: Corpus, frame: pd.DataFrame, leave_out: Sequence[str] = ()) -> dict[str, dict[str, float]]:
-    """Split → headline scores of a table of predictions, for every split with gold labels."""
-    scores = {}
-    for split, dialogues in corpus.splits.items():
-        gold = gold_labels(dialogues)
-        if any(label is not None for label in gold):
-            predicted = [corpus.label_set.index(label) for label in frame.loc[frame["split"] == split, "predicted"]]
-            scores[split] = headline(gold, predicted, corpus.label_set.labels, leave_out)
-    return scores
+def scores_of(config: RunConfig, task: Task, frame: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    """Split → scores of a table of predictions as metrics.jsonl carries them, for every split with gold."""
+    predictions, metrics = predictions_of(frame), dev_metrics(config, task)
+    return {
+        name: values_of(split, metrics) for name in predictions.splits if (split := predictions.split(name)).has_gold
+    }
 
 
 def _train(
@@ -129,13 +132,15 @@ def _train(
     try:
         with StopRequest() as stop:
             checkpointer = Checkpointer(directory.checkpoints, learner, metrics, config.training, learner.accelerator)
-            bar = ProgressBar(learner.total_steps, config.training.select, manner.progress if is_main else False)
+            select = metric_key(str(config.training.select))
+            own = own_callbacks(config.training.callbacks)
+            bar = ProgressBar(learner.total_steps, select, manner.progress if is_main else False)
             is_done = fit(
                 learner,
-                build_task(config, data, learner, stop),
+                build_training(config, data, learner, stop),
                 config.training,
                 state,
-                [metrics, checkpointer, bar],
+                [metrics, checkpointer, bar, *own],
                 stop,
             )
         if not is_done or stop.signal_number:
@@ -182,12 +187,11 @@ def _finish(
     if state.best_checkpoint is not None:
         learner.system.load_state_dict(judged_weights(directory.checkpoints.load(state.best_checkpoint)))
     batches = evaluation_batches(replace(make_batches(config, data, learner.accelerator), rank=0, n_ranks=1))
-    label_set = data.corpus.label_set
     predictions = outputs.predict_splits(learner, data.corpus, batches, with_attention=config.save_attention)
-    frame = outputs.predictions_frame(predictions, label_set.labels)
+    frame = outputs.predictions_frame(predictions, data.task)
     outputs.write_predictions(directory.folder / "predictions.parquet", frame)
     outputs.write_attention(directory.folder, predictions)
-    classifier = DialogueClassifier(learner.system.cpu(), label_set, data.pipelines)
+    classifier = DialogueClassifier(learner.system.cpu(), data.task, data.pipelines)
     classifier.save_pretrained(directory.folder / "model")
     metrics.write(
         {
@@ -196,7 +200,7 @@ def _finish(
             "n_parameters": outputs.n_parameters(learner),
             "peak_memory_bytes": outputs.peak_memory_bytes(),
             "seconds": round(time.monotonic() - started, 3),
-            "scores": scores_of(data.corpus, frame, config.data.leave_out),
+            "scores": scores_of(config, data.task, frame),
             "masked": data.masked,
             **({"balance": data.balance} if data.balance else {}),
         }

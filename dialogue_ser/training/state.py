@@ -1,7 +1,8 @@
 """Where a run stands: the few numbers that, with the tensors, decide everything that follows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from operator import gt
 from typing import Any
 
 
@@ -34,14 +35,15 @@ class TrainState:
         """Finished epochs and steps, so that names sort in time: ``epoch-0002-step-00000064``."""
         return f"epoch-{self.epoch - 1:04d}-step-{self.step:08d}"
 
-    def offer(self, score: float, *, always: bool = False) -> bool:
+    def offer(self, score: float, *, is_better: Callable[[float, float], bool] = gt, always: bool = False) -> bool:
         """Takes the dev score of the epoch under way; True if it is the best so far (a tie stays with the earlier).
 
         Args:
             score: on dev.
+            is_better: whether a score is better than another one, as the metric's direction has it.
             always: take it for the best whatever came before (``training.keep: last``).
         """
-        if self.best_score is not None and score <= self.best_score and not always:
+        if self.best_score is not None and not is_better(score, self.best_score) and not always:
             return False
         self.best_score, self.best_epoch = score, self.epoch
         return True

@@ -1,0 +1,100 @@
+"""How well predicted values agree with gold ones, per dimension: CCC, Pearson's r, mean absolute and squared error.
+
+Every score follows from seven sums over turns (:data:`SUMS`). Sums of dialogues add up, so that a resample of dialogues
+is a weighted sum, as it is for confusion matrices.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dialogue_ser.metrics.confusion import FloatArray, IntArray
+
+#: The last axis of what :func:`dialogue_moments` gives: turns, Σg, Σg², Σp, Σp², Σg·p, Σ|g − p|, with g gold, p predicted.
+SUMS = ("n", "gold", "gold_squared", "predicted", "predicted_squared", "product", "absolute_error")
+#: As many of them depend on gold alone.
+N_GOLD_SUMS = 3
+
+
+def dialogue_moments(gold_NS: FloatArray, predicted_NS: FloatArray, dialogue_N: IntArray) -> FloatArray:
+    """The seven sums of every dialogue and dimension.
+
+    Values are taken relative to the mean gold value of each dimension: no score here depends on a common shift, and
+    sums of squares keep their digits whatever the scale's zero is.
+
+    Args:
+        gold_NS: values, NaN where a turn was not annotated (left out), turn × dimension.
+        predicted_NS: values.
+        dialogue_N: dialogue number of every turn, 0 … n_dialogues − 1.
+
+    Returns:
+        ``[dialogue, S, 7]``.
+    """
+    n_dialogues = int(dialogue_N.max()) + 1 if dialogue_N.size else 0
+    is_known_NS = np.isfinite(gold_NS)
+    n_S = is_known_NS.sum(0)
+    shift_S = np.where(is_known_NS, gold_NS, 0.0).sum(0) / np.maximum(n_S, 1)
+    g, p = (np.where(is_known_NS, values - shift_S, 0.0) for values in (gold_NS, predicted_NS))
+    sums_NSM = np.stack([is_known_NS.astype(np.float64), g, g * g, p, p * p, g * p, np.abs(g - p)], axis=-1)
+    found: FloatArray = np.zeros((n_dialogues, *sums_NSM.shape[1:]))
+    np.add.at(found, dialogue_N, sums_NSM)
+    return found
+
+
+def ccc(moments: npt.NDArray[Any]) -> FloatArray:
+    """Lin's concordance correlation ``[…, S]``: 2·cov / (var_g + var_p + (mean_g − mean_p)²) (Lin 1989).
+
+    Variances are those of the population (divided by n). It is 0 where nothing varies or nothing is annotated.
+
+    >>> gold, dialogue = np.array([[1.0], [2.0], [3.0]]), np.zeros(3, dtype=np.int64)
+    >>> float(ccc(dialogue_moments(gold, gold, dialogue).sum(0))[0])
+    1.0
+    >>> round(float(ccc(dialogue_moments(gold, gold + 1, dialogue).sum(0))[0]), 4)  # the same shape, one too high
+    0.5714
+    """
+    mean_g, mean_p, var_g, var_p, covariance = _central(moments)
+    return _quotient(2 * covariance, var_g + var_p + (mean_g - mean_p) ** 2)
+
+
+def pearson_r(moments: npt.NDArray[Any]) -> FloatArray:
+    """Pearson's correlation ``[…, S]``; 0 where gold or predictions do not vary.
+
+    >>> gold, dialogue = np.array([[1.0], [2.0], [3.0]]), np.zeros(3, dtype=np.int64)
+    >>> round(float(pearson_r(dialogue_moments(gold, 5 - gold, dialogue).sum(0))[0]), 4)
+    -1.0
+    """
+    _, _, var_g, var_p, covariance = _central(moments)
+    return np.clip(_quotient(covariance, np.sqrt(var_g * var_p)), -1.0, 1.0)
+
+
+def mae(moments: npt.NDArray[Any]) -> FloatArray:
+    """Mean absolute error ``[…, S]``, in the units of the dimension."""
+    return _quotient(moments[..., 6], moments[..., 0])
+
+
+def mse(moments: npt.NDArray[Any]) -> FloatArray:
+    """Mean squared error ``[…, S]``."""
+    return _quotient(moments[..., 2] + moments[..., 4] - 2 * moments[..., 5], moments[..., 0])
+
+
+def _central(moments: npt.NDArray[Any]) -> tuple[FloatArray, ...]:
+    """Means, population variances and covariance of gold and predictions."""
+    n = moments[..., 0]
+    mean_g, mean_p = _quotient(moments[..., 1], n), _quotient(moments[..., 3], n)
+    var_g = _variance(_quotient(moments[..., 2], n), mean_g)
+    var_p = _variance(_quotient(moments[..., 4], n), mean_p)
+    return mean_g, mean_p, var_g, var_p, _quotient(moments[..., 5], n) - mean_g * mean_p
+
+
+def _variance(mean_square: FloatArray, mean: FloatArray) -> FloatArray:
+    """Their difference; 0 where it is no more than rounding, which would make a constant seem to vary."""
+    variance = mean_square - mean**2
+    return np.where(variance > 1e-13 * mean_square, variance, 0.0)
+
+
+def _quotient(above: npt.NDArray[Any], below: npt.NDArray[Any]) -> FloatArray:
+    """Elementwise quotient; 0 where there is nothing to divide by."""
+    result: FloatArray = np.zeros(np.broadcast(above, below).shape)
+    np.divide(above, below, out=result, where=below > 0)
+    return result

@@ -1,0 +1,188 @@
+"""One class per turn: scores are unnormalised log-probabilities."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.errors import ConfigError, CorpusError
+from dialogue_ser.metrics.averages import class_scores, left_out_indices, micro_f1
+from dialogue_ser.metrics.bootstrap import bootstrap, class_f1_values
+from dialogue_ser.metrics.calibration import calibration
+from dialogue_ser.metrics.confusion import UNLABELLED, FloatArray
+from dialogue_ser.metrics.predictions import GOLD, PREDICTED, PROBABILITY_PREFIX, ClassPredictions, Predictions
+from dialogue_ser.metrics.roc import roc_curves
+from dialogue_ser.metrics.slices import SHIFTS, Names, emotion_shift
+from dialogue_ser.metrics.table import Metric
+from dialogue_ser.tasks.base import Targets, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Classification(Task):
+    """One class of a label set per turn.
+
+    Args:
+        label_set: fixes the order of scores and columns.
+        leave_out: classes that micro F1 leaves out; without any there is no micro F1, which would be accuracy.
+    """
+
+    kind = "classification"
+    gives_probabilities = True
+    losses = ("nll", "binary")
+    default_metric = "weighted_f1"
+    headline = ("weighted_f1", "accuracy", "uar", "macro_f1")
+    estimators = ("linear-svm", "logistic")
+    fold_metric = "uar"
+    floors = ("majority", "tfidf-logistic")
+    sections = (
+        "result", "scores", "training", "emotions", "conversation", "confidence", "dialogues", "errors", "run",
+    )  # fmt: skip
+    crossval_sections = ("result", "scores", "published", "folds", "emotions", "speakers", "errors", "run")
+    crossval_tiles = ("accuracy", "macro_f1", "weighted_f1", "macro_f05", "auc")
+    names_key = "labels"
+
+    label_set: LabelSet
+    leave_out: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        left_out_indices(self.leave_out, self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.label_set.labels
+
+    @property
+    def chance(self) -> dict[str, float]:
+        """UA of guessing."""
+        return {"chance": 1 / self.n_scores}
+
+    @classmethod
+    def of_corpus(
+        cls, corpus: Corpus, *, targets: Sequence[str] = (), leave_out: Sequence[str] = ()
+    ) -> "Classification":
+        """The classes of a corpus.
+
+        Raises:
+            ConfigError: targets, which are a regression's; or classes to leave out that there are not.
+            CorpusError: a corpus without classes.
+        """
+        if targets:
+            raise ConfigError(
+                f"data.targets: {', '.join(targets)} are for a regression; drop them, or learn them (--task regression)"
+            )
+        if corpus.label_set is None:
+            raise CorpusError(
+                f"corpus {corpus.name}: has no classes, only {', '.join(corpus.dimensions)}; learn those "
+                "(--task regression)"
+            )
+        return cls(corpus.label_set, tuple(leave_out))
+
+    def description(self) -> dict[str, Any]:
+        """The label set."""
+        return {"label_set": {"name": self.label_set.name, "labels": list(self.names)}}
+
+    def is_labelled(self, turn: Utterance, *, soft: bool = False) -> bool:
+        """Whether a turn has a label, or votes."""
+        return turn.label is not None or (soft and bool(turn.votes))
+
+    def counts(self, turns: Iterable[Utterance]) -> dict[str, int]:
+        """Turns per class."""
+        counts = Counter(turn.label for turn in turns)
+        return {label: counts[label] for label in self.names}
+
+    def gold(self, turn: Utterance) -> dict[str, Any]:
+        """Column ``gold``."""
+        return {GOLD: turn.label}
+
+    def batch_targets(self, dialogues: Sequence[Dialogue], shape: tuple[int, int]) -> Targets:
+        """``label`` (class index, −100 where there is none) and, where there are votes, ``label_distribution``.
+
+        Raises:
+            CorpusError: a label that is not in the set.
+        """
+        label_BT = np.full(shape, UNLABELLED, dtype=np.int64)
+        votes_BTC = np.zeros((*shape, self.n_scores), dtype=np.float32)
+        for b, dialogue in enumerate(dialogues):
+            for t, turn in enumerate(dialogue):
+                if turn.label is not None:
+                    label_BT[b, t] = self.label_set.index(turn.label)
+                for name, count in (turn.votes or {}).items():
+                    votes_BTC[b, t, self.label_set.index(name)] = count
+        total = votes_BTC.sum(-1, keepdims=True)
+        soft = {"label_distribution": votes_BTC / np.maximum(total, 1e-12)} if total.any() else {}
+        return {"label": label_BT, **soft}
+
+    def outputs(self, scores: "Tensor") -> "Tensor":
+        """Log-softmax over the last axis: rounded to half precision, probabilities do not sum to 1."""
+        return (scores if scores.dtype.itemsize >= 4 else scores.float()).log_softmax(-1)
+
+    def mean_outputs(self, outputs: "Tensor") -> "Tensor":
+        """Log of the mean of probabilities, which may be too small for their own logs to be taken back."""
+        return outputs.logsumexp(0) - float(np.log(len(outputs)))
+
+    def numbers(self, outputs_NS: FloatArray) -> FloatArray:
+        """Probabilities; rounding in float32 leaves their sums off by 1e-7, what is called so shall sum to 1."""
+        p_NC = np.exp(outputs_NS)
+        normalised: FloatArray = p_NC / p_NC.sum(axis=-1, keepdims=True)
+        return normalised
+
+    @property
+    def number_columns(self) -> tuple[str, ...]:
+        """``p_<class>`` of every class."""
+        return tuple(PROBABILITY_PREFIX + label for label in self.names)
+
+    def prediction_columns(self, numbers_NS: FloatArray) -> dict[str, Any]:
+        """``predicted``, the most probable class, and ``p_<class>``."""
+        best = [self.names[column] for column in numbers_NS.argmax(-1)]
+        return {PREDICTED: best, **{name: numbers_NS[:, i] for i, name in enumerate(self.number_columns)}}
+
+    def metrics(self, extra: Iterable[str] = ()) -> dict[str, Metric]:
+        """The library's, micro F1 only without some classes, and others that were asked for."""
+        found = super().metrics(extra)
+        micro = found.pop("micro_f1")
+        if not self.leave_out:
+            return found
+        indices = left_out_indices(self.leave_out, self.names)
+        heading = f"{micro.heading} without {', '.join(self.leave_out)}"
+        return {**found, micro.key: replace(micro, heading=heading, function=partial(micro_f1, leave_out=indices))}
+
+    def score_details(self, predictions: Predictions) -> dict[str, Any]:
+        """``per_class`` (precision, recall, f1, f05, auc, support, predicted) and ``confusion`` (row = gold)."""
+        assert isinstance(predictions, ClassPredictions)
+        confusion = predictions.statistics().sum(0).astype(np.int64)
+        values = class_scores(confusion)
+        curves = roc_curves(predictions.probabilities_NC, predictions.gold_N, self.names)
+        per_class = {
+            label: {
+                **{name: float(value[i]) for name, value in values.items()},
+                "auc": None if curve is None else curve.auc,
+                "support": int(confusion[i].sum()),
+                "predicted": int(confusion[:, i].sum()),
+            }
+            for i, (label, curve) in enumerate(curves.items())
+        }
+        return {"per_class": per_class, "confusion": confusion.tolist()}
+
+    def interval_details(self, statistics_N: FloatArray, n_resamples: int, level: float, seed: int) -> dict[str, Any]:
+        """``class_intervals``: of each class's F1."""
+        found = bootstrap(statistics_N, class_f1_values(self.names), n_resamples, level, seed)
+        return {"class_intervals": {label: interval.to_dict() for label, interval in found.items()}}
+
+    def further_summary(self, predictions: Predictions) -> dict[str, Any]:
+        """``calibration``."""
+        assert isinstance(predictions, ClassPredictions)
+        return {"calibration": calibration(predictions.probabilities_NC, predictions.gold_N).to_dict()}
+
+    def slices(self, predictions: Predictions) -> Mapping[str, tuple[Names, Sequence[str]]]:
+        """Emotion shifts too."""
+        assert isinstance(predictions, ClassPredictions)
+        shifts = emotion_shift(predictions.gold_N, predictions.dialogue_N, predictions.speakers)
+        return {"emotion_shift": (shifts, SHIFTS), **super().slices(predictions)}

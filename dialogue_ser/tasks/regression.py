@@ -1,0 +1,187 @@
+"""Values of named dimensions per turn, e.g. valence, arousal, dominance: scores are the values."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
+from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
+from dialogue_ser.metrics.bootstrap import bootstrap
+from dialogue_ser.metrics.confusion import UNLABELLED, FloatArray
+from dialogue_ser.metrics.predictions import GOLD_PREFIX, PREDICTED_PREFIX, Predictions
+from dialogue_ser.metrics.table import METRICS, Metric
+from dialogue_ser.tasks.base import Targets, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Regression(Task):
+    """One value per dimension and turn.
+
+    Args:
+        dimensions: their order is that of scores and columns.
+        centres: value of a score of 0, per dimension; the training turns' mean, so that a new system begins there.
+        scales: value of a difference of 1 in scores; the training turns' standard deviation.
+    """
+
+    kind = "regression"
+    gives_probabilities = False
+    losses = ("ccc", "mse")
+    default_metric = "ccc"
+    headline = ("ccc", "pearson_r", "mae")
+    estimators = ("ridge",)
+    fold_metric = "ccc"
+    floors = ("mean", "tfidf-ridge")
+    sections = ("result", "scores", "training", "dimensions", "conversation", "dialogues", "errors", "run")
+    crossval_sections = ("result", "scores", "folds", "dimensions", "speakers", "errors", "run")
+    crossval_tiles = ("pearson_r", "mae", "mse")
+    names_key = "dimensions"
+
+    dimensions: tuple[str, ...]
+    centres: tuple[float, ...] = ()
+    scales: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.dimensions or len(set(self.dimensions)) < len(self.dimensions):
+            raise ConfigError(
+                f"data.targets: found {', '.join(self.dimensions) or 'none'}, expected each dimension once"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The dimensions."""
+        return self.dimensions
+
+    @classmethod
+    def of_corpus(cls, corpus: Corpus, *, targets: Sequence[str] = (), leave_out: Sequence[str] = ()) -> "Regression":
+        """All dimensions of a corpus, or those that are asked for.
+
+        Raises:
+            ConfigError: dimensions that the corpus does not have, or classes to leave out.
+            CorpusError: a corpus without dimensions.
+        """
+        if leave_out:
+            raise ConfigError("data.leave_out: names classes, which a regression does not have; drop it")
+        if not corpus.dimensions:
+            raise CorpusError(
+                f"corpus {corpus.name}: has classes only and no dimension such as valence; learn those "
+                "(--task classification), or name columns with numbers (reader table: columns.targets)"
+            )
+        unknown = [name for name in targets if name not in corpus.dimensions]
+        if unknown:
+            raise ConfigError(
+                *(f"data.targets: {unknown_name('dimension', name, corpus.dimensions)}" for name in unknown)
+            )
+        return cls(tuple(targets) or corpus.dimensions)
+
+    def fitted(self, train: Sequence[Dialogue]) -> "Regression":
+        """With the mean and the standard deviation of the training turns' values; 1 where they do not vary."""
+        values = [[turn.targets.get(name, np.nan) for name in self.dimensions] for turn in utterances(train)]
+        value_NS = np.ma.masked_invalid(np.array(values, dtype=np.float64).reshape(-1, self.n_scores))
+        centre_S, scale_S = value_NS.mean(0).filled(0.0), value_NS.std(0).filled(1.0)
+        scale_S[scale_S < 1e-8] = 1.0
+        return replace(self, centres=tuple(centre_S.tolist()), scales=tuple(scale_S.tolist()))
+
+    def description(self) -> dict[str, Any]:
+        """Kind, dimensions, and what a score of 0 and a step of 1 mean."""
+        scale = {"centres": list(self.centres), "scales": list(self.scales)} if self.centres else {}
+        return {"task": {"kind": self.kind, "dimensions": list(self.dimensions), **scale}}
+
+    def is_labelled(self, turn: Utterance, *, soft: bool = False) -> bool:
+        """Whether a turn has a value in some dimension."""
+        return any(name in turn.targets for name in self.dimensions)
+
+    def counts(self, turns: Iterable[Utterance]) -> dict[str, int]:
+        """Turns annotated per dimension."""
+        counts = Counter(name for turn in turns for name in turn.targets)
+        return {name: counts[name] for name in self.dimensions}
+
+    def gold(self, turn: Utterance) -> dict[str, Any]:
+        """Columns ``gold_<dimension>``."""
+        return {GOLD_PREFIX + name: turn.targets.get(name, float("nan")) for name in self.dimensions}
+
+    def batch_targets(self, dialogues: Sequence[Dialogue], shape: tuple[int, int]) -> Targets:
+        """``value`` ``[B, T, S]``, NaN where there is none; ``label`` says that no turn has a class."""
+        value_BTS = np.full((*shape, self.n_scores), np.nan, dtype=np.float32)
+        for b, dialogue in enumerate(dialogues):
+            for t, turn in enumerate(dialogue):
+                value_BTS[b, t] = [turn.targets.get(name, np.nan) for name in self.dimensions]
+        return {"label": np.full(shape, UNLABELLED, dtype=np.int64), "value": value_BTS}
+
+    def outputs(self, scores: "Tensor") -> "Tensor":
+        """Values in the dimensions' own units."""
+        value = scores if scores.dtype.itemsize >= 4 else scores.float()
+        if not self.centres:
+            return value
+        scale_S, centre_S = (_beside(numbers, value.device, value.dtype) for numbers in (self.scales, self.centres))
+        return value * scale_S + centre_S
+
+    def scores_of_values(self, value_NS: FloatArray) -> FloatArray:
+        """Values relative to the centres, in scales."""
+        scores_NS: FloatArray = (value_NS - np.array(self.centres or 0.0)) / np.array(self.scales or 1.0)
+        return scores_NS
+
+    def mean_outputs(self, outputs: "Tensor") -> "Tensor":
+        """The mean of values."""
+        return outputs.mean(0)
+
+    def numbers(self, outputs_NS: FloatArray) -> FloatArray:
+        """The values."""
+        return outputs_NS
+
+    @property
+    def number_columns(self) -> tuple[str, ...]:
+        """``predicted_<dimension>`` of every dimension."""
+        return tuple(PREDICTED_PREFIX + name for name in self.dimensions)
+
+    def prediction_columns(self, numbers_NS: FloatArray) -> dict[str, Any]:
+        """``predicted_<dimension>``."""
+        return {name: numbers_NS[:, i] for i, name in enumerate(self.number_columns)}
+
+    def score_details(self, predictions: Predictions) -> dict[str, Any]:
+        """``per_dimension``: n and every metric of values."""
+        moments = predictions.statistics().sum(0)
+        values = {metric.key: metric.function(moments) for metric in self._own_metrics()}
+        return {
+            "per_dimension": {
+                name: {"n": int(moments[i, 0]), **{key: float(value[i]) for key, value in values.items()}}
+                for i, name in enumerate(self.dimensions)
+            }
+        }
+
+    def interval_details(self, statistics_N: FloatArray, n_resamples: int, level: float, seed: int) -> dict[str, Any]:
+        """``dimension_intervals``: dimension → metric → interval."""
+
+        def values(moments: FloatArray) -> dict[str, FloatArray]:
+            found = {metric.key: metric.function(moments) for metric in self._own_metrics()}
+            return {
+                f"{name}/{key}": value[..., i] for i, name in enumerate(self.dimensions) for key, value in found.items()
+            }
+
+        found = bootstrap(statistics_N, values, n_resamples, level, seed)
+        per_dimension: dict[str, dict[str, Any]] = {name: {} for name in self.dimensions}
+        for key, interval in found.items():
+            name, _, metric = key.rpartition("/")
+            per_dimension[name][metric] = interval.to_dict()
+        return {"dimension_intervals": per_dimension}
+
+    def further_summary(self, predictions: Predictions) -> dict[str, Any]:
+        """Nothing: values have no confidence to calibrate."""
+        return {}
+
+    def _own_metrics(self) -> list[Metric]:
+        return [metric for key in METRICS if (metric := METRICS[key]).needs == "moments"]
+
+
+@lru_cache(maxsize=64)
+def _beside(numbers: tuple[float, ...], device: Any, dtype: Any) -> "Tensor":
+    """The numbers on a device, sent there once: each sending would make the host wait for a GPU."""
+    import torch
+
+    return torch.tensor(numbers, device=device, dtype=dtype)
