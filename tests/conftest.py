@@ -73,6 +73,12 @@ def meld() -> Path:
 
 
 @pytest.fixture(scope="session")
+def emobank() -> Path:
+    """Folder of EmoBank; skips where it is absent."""
+    return _shared("emobank")
+
+
+@pytest.fixture(scope="session")
 def nemo() -> Path:
     """Folder of the nEMO subset; skips where it is absent."""
     return _shared("nemo")

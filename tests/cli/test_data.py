@@ -58,6 +58,34 @@ def test_describe_prints_labels_speakers_lengths_and_audio_of_own_data(own, caps
     assert "#" * 32 in text
 
 
+def test_describe_prints_the_spread_of_targets_and_no_classes_where_there_are_none(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("text,v,a,split\na,1,2,train\nb,4,,train\nc,2.5,,dev\n")
+    data_describe(
+        "table", str(tmp_path / "a.csv"), options={"columns": {"targets": {"valence": "v", "arousal [a]": "a"}}}
+    )
+    text = capsys.readouterr().out
+    found = lines(text)
+    assert "table · dimensions: valence, arousal [a]" in text
+    assert found["valence"] == ["2.500 ± 1.500 (1 to 4), 2", "2.500 ± 0.000 (2.5 to 2.5), 1"]
+    assert found["arousal [a]"] == ["2.000 ± 0.000 (2 to 2), 1", "–"]
+    assert found["with targets"] == ["2", "1"]
+    assert "labelled" not in found
+    assert "Labels" not in text
+    assert "fingerprint with targets: " in text
+    assert "warning: dev: no turn has a value of arousal [a]; it can be predicted but not scored" in text
+
+
+def test_describe_of_classes_says_nothing_of_targets(own, capsys):
+    data_describe("table", own)
+    assert "arget" not in capsys.readouterr().out
+
+
+def test_check_takes_a_corpus_without_classes(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("text,v,split\na,1,train\n")
+    assert data_check("table", str(tmp_path / "a.csv"), options={"columns": {"targets": ["v"]}}) == 0
+    assert "table · dimensions: v" in capsys.readouterr().out
+
+
 def test_describe_is_plain_text_when_not_a_terminal(own, capsys):
     data_describe("table", own)
     assert "\x1b" not in capsys.readouterr().out

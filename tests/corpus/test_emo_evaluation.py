@@ -39,6 +39,33 @@ def test_a_turn_has_times_a_majority_and_the_annotators_choices(tmp_path):
     assert (problems, unknown) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("written", "ratings"),
+    [
+        ("\t[2.3333, 3.0000, 5.5000]", {"valence": 2.3333, "arousal": 3.0, "dominance": 5.5}),
+        (" [2,3,-1]", {"valence": 2.0, "arousal": 3.0, "dominance": -1.0}),
+        ("\t[2.5000, , nan]", {"valence": 2.5}),
+        ("\t[nan, nan, nan]", {}),
+        ("", {}),
+    ],
+)
+def test_the_ratings_of_a_turn_may_be_missing(tmp_path, written, ratings):
+    (turn,), problems, _ = read(write(tmp_path, FIRST.partition("\t[")[0] + written))
+    assert (turn.ratings, problems) == (ratings, [])
+
+
+@pytest.mark.parametrize(
+    "written", ["[2.5, 3.0]", "[2.5, 3.0, 2.5, 1.0]", "2.5, 3.0, 2.5", "[a, b, c]", "[2.5, 3.0, inf]"]
+)
+def test_ratings_that_cannot_be_read_are_named(tmp_path, written):
+    turns, problems, _ = read(write(tmp_path, FIRST.partition("[2.5")[0] + written, SECOND))
+    assert [turn.turn[-4:] for turn in turns] == ["M000"]
+    assert problems == [
+        "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt row 3 (Ses01F_impro01_F000): "
+        f"{written!r} is no [V, A, D]; write three numbers"
+    ]
+
+
 def test_turns_come_in_the_order_they_begin(tmp_path):
     later = FIRST.replace("6.2901 - 8.2357", "7.6 - 7.9")
     turns, _, _ = read(write(tmp_path, later, SECOND))

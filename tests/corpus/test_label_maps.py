@@ -119,6 +119,11 @@ def test_a_stated_map_must_know_its_classes():
         stated_map(EMOTION, dict.fromkeys(EMOTION))
 
 
+def test_a_corpus_without_classes_has_none_to_map():
+    with pytest.raises(ConfigError, match="label_map and label_order: the corpus has no classes, only dimensions"):
+        stated_map(None, {"joy": "bliss"})
+
+
 # --- relabelling ------------------------------------------------------------------------------------------------
 
 MERGED = LabelMap(classes=("joy", "fear"), merge={"bliss": "joy"})
@@ -132,6 +137,17 @@ def test_turns_without_a_counterpart_stay_as_context_and_dialogues_of_them_alone
         "all: 3 turns have no class of two and count as unlabelled; 2 dialogues without any other are left out",
     )
     assert relabel(corpus_of("joy fear"), "two", MERGED).warnings == ()
+
+
+def test_targets_stay_as_they_are_and_keep_no_dialogue_alive():
+    plain = corpus_of("joy calm", "calm")
+    rated = tuple(
+        Dialogue(one.id, tuple(replace(turn, targets={"valence": 3.0}) for turn in one)) for one in plain.split("all")
+    )
+    corpus = relabel(replace(plain, splits={"all": rated}, dimensions=("valence",)), "two", MERGED)
+    assert labels_in(corpus) == {"all/0": "joy -"}
+    assert [turn.targets for turn in corpus.split("all")[0]] == [{"valence": 3.0}] * 2
+    assert corpus.dimensions == ("valence",)
 
 
 def test_votes_are_mapped_and_added_up():

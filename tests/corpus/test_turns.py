@@ -33,6 +33,27 @@ def test_votes_that_are_no_counts_are_refused(tmp_path, count):
     assert problems[0].startswith(f"a.csv row 2: n_sad: '{count}' is no number of votes")
 
 
+def test_targets_are_decimals_and_empty_cells_are_not_annotated(tmp_path):
+    found, problems = turns(
+        tmp_path,
+        'text,val,aro\na,3.25,"2,5"\nb,, -1e-1 \nc,,\n',
+        columns={"targets": {"valence": "val", "arousal": "aro"}},
+    )
+    assert not problems
+    assert [turn.utterance.targets for turn in found] == [{"valence": 3.25, "arousal": 2.5}, {"arousal": -0.1}, {}]
+
+
+def test_every_target_that_is_no_number_is_named_by_row(tmp_path):
+    rows = 'a,high,nan\nb,3,3\nc,3,inf\nd,1.234,"1,234.5"\n'
+    _, problems = turns(tmp_path, f"text,val,aro\n{rows}", columns={"targets": ["val", "aro"]})
+    said = "write a decimal such as 3.2, or nothing where none was annotated"
+    assert problems == [
+        f"a.csv row 2: val: 'high', aro: 'nan' are no numbers; {said}",
+        f"a.csv row 4: aro: 'inf' is no number; {said}",
+        f"a.csv row 5: aro: '1,234.5' is no number; {said}",
+    ]
+
+
 @pytest.mark.parametrize(
     ("cell", "speaker"),
     [

@@ -1,5 +1,6 @@
 """Every bad row in one error, every odd one in the warnings."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,55 @@ def test_dialogue_ids_are_unique_and_carry_their_split():
 def test_an_empty_split_is_named():
     assert "split 'dev' is empty" in problems(corpus(turn("a"), dev=()))[0]
     assert "has no split" in problems(Corpus(name="own", label_set=LABELS, splits={}))[0]
+
+
+# --- dimensions -------------------------------------------------------------------------------------------------
+
+
+def test_bad_targets_stand_in_one_error():
+    broken = replace(
+        corpus(
+            turn("d_utt0", targets={"valence": 3.0, "arousal": -2.5}),
+            turn("d_utt1", targets={"valenc": 3.0}),
+            turn("d_utt2", targets={"valence": float("nan"), "arousal": float("inf")}),
+            turn("d_utt3", targets={"arousal": "2.5"}, label="joyy"),
+        ),
+        dimensions=("valence", "arousal"),
+    )
+    assert problems(broken) == (
+        "a.csv row 1 (train/d_utt1): targets: unknown dimension 'valenc'; did you mean 'valence'? Known: arousal, "
+        "valence",
+        "a.csv row 2 (train/d_utt2): targets: valence nan is no finite number; leave valence out where it was not "
+        "annotated",
+        "a.csv row 2 (train/d_utt2): targets: arousal inf is no finite number; leave arousal out where it was not "
+        "annotated",
+        "a.csv row 3 (train/d_utt3): unknown emotion label 'joyy'; did you mean 'joy'? Known: anger, joy, neutral; "
+        "correct it or map it (--data.options.label_map)",
+        "a.csv row 3 (train/d_utt3): targets: arousal '2.5' is no finite number; leave arousal out where it was not "
+        "annotated",
+    )
+
+
+def test_annotations_that_a_corpus_does_not_state_are_refused():
+    (found,) = problems(corpus(turn("d_utt0", targets={"valence": 3.0})))
+    assert "has targets (valence), but the corpus has no dimensions" in found
+    bare = corpus(turn("d_utt0"), turn("d_utt1", label=None), turn("d_utt2", label=None, votes={"joy": 1.0}))
+    found = problems(replace(bare, label_set=None, dimensions=("valence",)))
+    assert [problem.partition(":")[0] for problem in found] == [
+        "a.csv row 0 (train/d_utt0)",
+        "a.csv row 2 (train/d_utt2)",
+    ]
+    assert "has a label or votes, but the corpus has no classes" in found[0]
+
+
+def test_dimensions_without_any_value_are_a_warning_by_split():
+    annotated = turn("d_utt0", label=None, targets={"valence": 3.0})
+    other = Dialogue("dev/d", (turn("d_utt0", id="dev/d_utt0", label=None),))
+    checked = validate(replace(corpus(annotated, dev=(other,)), label_set=None, dimensions=("valence", "arousal")))
+    assert checked.warnings == (
+        "train: no turn has a value of arousal; it can be predicted but not scored",
+        "dev: no turn has a value of valence, arousal; it can be predicted but not scored",
+    )
 
 
 def test_gaps_in_ids_are_a_warning():

@@ -30,7 +30,10 @@ def blocks(tmp_path, monkeypatch, write_iemocap, iemocap_facts) -> dict[str, lis
     for number in (1, 2, 3):
         sound = np.concatenate([iemocap_facts.tone(code, number, 0, 1.5) for code in ("ang", "sad")])
         iemocap_facts.write_wav(tmp_path / "bios-db" / "audio" / f"00{number}.wav", sound)
-    (tmp_path / "bios-db" / "db.segments.csv").write_text(found["csv"][1])
+    (tmp_path / "chat-rated.csv").write_text(found["csv"][1])
+    (tmp_path / "emobank").mkdir()
+    (tmp_path / "emobank" / "emobank.csv").write_text("id,split,V,A,D,text\na_1,train,3.0,2.5,3.2,One.\n")
+    (tmp_path / "bios-db" / "db.segments.csv").write_text(found["csv"][2])
     (tmp_path / "bios-db.yaml").write_text(found["yaml"][1])
     write_iemocap(tmp_path / "IEMOCAP_full_release")
     monkeypatch.setenv("DIALOGUE_SER_DATA", str(tmp_path))
@@ -56,6 +59,15 @@ def test_yaml_of_the_page_is_the_same_corpus(blocks):
     assert [turn.label for turn in corpus.split("dev")[0]] == ["negative", "neutral"]
 
 
+def test_the_page_says_how_many_sentences_of_emobank_stand_in_train_too(emobank):
+    told = [
+        re.search(r"(\w+): (\d+) sentences also stand in train", said)
+        for said in read_corpus("emobank", emobank).warnings
+    ]
+    counts = {found[1]: found[2] for found in told if found}
+    assert f"{counts['dev']} sentences of dev\nand {counts['test']} of test" in PAGE.read_text(encoding="utf-8")
+
+
 def test_segments_of_the_page_are_utterances(blocks):
     turns = [turn for (turn,) in read(blocks["yaml"][1]).split("all")]
     assert [(turn.speaker, turn.label, turn.start_seconds, turn.end_seconds) for turn in turns] == [
@@ -67,7 +79,7 @@ def test_segments_of_the_page_are_utterances(blocks):
 
 def test_commands_of_the_page_run(blocks, capsys, tmp_path):
     commands = [command for block in blocks["bash"] for command in block.splitlines()]
-    assert len(commands) == 6
+    assert len(commands) == 8
     said = []
     for command in commands:
         assert main(shlex.split(command)[1:]) == 0
@@ -75,7 +87,9 @@ def test_commands_of_the_page_run(blocks, capsys, tmp_path):
     assert "angry" in said[0]
     assert "ok: 6 turns in 2 splits" in said[1]
     assert "count as unlabelled" in said[2]
-    assert "anger" in said[3]
-    assert "leave-one-speaker-out" in said[4]
+    assert "table · dimensions: valence, arousal" in said[3]
+    assert "anger" in said[4]
+    assert "leave-one-speaker-out" in said[5]
     assert (tmp_path / "runs" / "bios-db" / "report.html").is_file()
-    assert "iemocap · 4-class: happy, sad, neutral, anger" in said[5]
+    assert "emobank · dimensions: valence, arousal, dominance" in said[6]
+    assert "iemocap · 4-class: happy, sad, neutral, anger" in said[7]

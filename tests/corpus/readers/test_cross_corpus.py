@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,20 @@ def read_split(path=None, labels="emotion"):
     return Corpus(name="split", label_set=LabelSet(labels, TALK), splits=splits)
 
 
+def read_rated(path=None, labels="emotion", name="rated", dimensions=("valence", "arousal"), classes=TALK):
+    """Sentences with targets, of six speakers."""
+    turns = (
+        replace(turn(f"{who}0", who, "joy" if classes else None), targets=dict.fromkeys(dimensions, 1.0 + place))
+        for place, who in enumerate("ABCDEF")
+    )
+    return Corpus(
+        name=name,
+        label_set=LabelSet(labels, classes) if classes else None,
+        dimensions=tuple(dimensions),
+        splits={"all": tuple(Dialogue(one.id, (one,)) for one in turns)},
+    )
+
+
 def spec(function, **options):
     return {"reader": f"{__name__}:{function.__name__}", "options": options}
 
@@ -55,7 +70,7 @@ def spec(function, **options):
 @pytest.fixture(autouse=True)
 def _readers(monkeypatch):
     """pytest's importlib mode names this module as no import can: the readers are found by their plain names."""
-    for one in (read_acted, read_talk, read_split):
+    for one in (read_acted, read_rated, read_split, read_talk):
         monkeypatch.setitem(READERS.registered, f"{__name__}:{one.__name__}", Registered(one, {}))
 
 
@@ -110,6 +125,34 @@ def test_without_a_map_the_labels_both_have_turns_of_are_shared():
     assert corpus.label_set.labels == ("joy", "anger")  # the first has sadness in its own test only
     with pytest.raises(CorpusError, match="have turns of no label in common"):
         read(label_map=None)
+
+
+def test_dimensions_that_both_have_are_shared_with_their_targets():
+    second = spec(read_rated, name="other", dimensions=["dominance", "arousal"])
+    corpus = read(train=spec(read_rated), test=second, label_map=None)
+    assert (corpus.dimensions, corpus.label_set.labels) == (("arousal",), ("joy",))
+    test = list(utterances(corpus.split("test")))
+    assert [(turn.label, turn.targets["arousal"], len(turn.targets)) for turn in test] == [
+        ("joy", value, 1) for value in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
+    ]
+    assert corpus.warnings[:2] == (
+        "dimensions of rated alone are left out: valence", "dimensions of other alone are left out: dominance"
+    )  # fmt: skip
+    plain = read(train=spec(read_rated), label_map=None)
+    assert (plain.dimensions, {len(turn.targets) for turn in utterances(plain.split("train"))}) == ((), {0})
+
+
+def test_where_one_corpus_has_no_classes_dimensions_alone_are_shared():
+    bare = spec(read_rated, name="bare", classes=[])
+    corpus = read(train=bare, test=spec(read_rated), label_map=None)
+    assert (corpus.label_set, corpus.dimensions) == (None, ("valence", "arousal"))
+    turns = [turn for split in corpus.splits.values() for turn in utterances(split)]
+    assert len(turns) == 12
+    assert {(turn.label, len(turn.targets)) for turn in turns} == {(None, 2)}
+    with pytest.raises(ConfigError, match=r"no classes can be shared \(bare has none\); leave out label_map"):
+        read(train=bare)
+    with pytest.raises(CorpusError, match="bare and talk have no dimension in common, and bare no classes"):
+        read(train=bare, label_map=None)
 
 
 def test_own_train_and_dev_are_used_and_the_first_corpus_own_test_is_not():

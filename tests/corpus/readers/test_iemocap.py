@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from dialogue_ser.corpus.locate import find_data
 from dialogue_ser.corpus.readers import read_corpus
-from dialogue_ser.corpus.schema import Corpus, Utterance, utterances
+from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError
 
 
@@ -116,6 +117,9 @@ def test_utterances_are_dialogues_of_one_turn(tree):
     assert corpus.warnings == (
         "15 turns have no majority and are left out (ties: unlabelled)",
         "32 turns have a class outside 4-class and are left out",
+        "1 turns have no valence, arousal and dominance (Ses05M_script01_1b_M000)",
+        "2 ratings lie outside 1 to 5 and are kept (Ses05M_script01_1b_F000: valence 5.5, Ses05M_script01_1b_F000: "
+        "arousal 0.5)",
     )
 
 
@@ -153,6 +157,78 @@ def test_ties_follow_the_policy(tree):
     assert found("unlabelled", "all") == ["undecided"] * 3
     with pytest.raises(ConfigError, match="expected one of unlabelled, recount, first, soft"):
         read(tree, ties="second")
+
+
+# --- valence, arousal, dominance --------------------------------------------------------------------------------
+
+
+def test_targets_are_the_annotators_means_whatever_the_label_set(tree, iemocap_facts):
+    turn = next(turn for turn in turns_of(read(tree)) if turn.id == "all/Ses01F_impro01_M000")
+    means = iemocap_facts.ratings("ang", 1)
+    assert turn.targets == dict(zip(("valence", "arousal", "dominance"), means, strict=True))
+    for labels in ("4-class", "all", "shared-4", "vad"):
+        assert read(tree, labels).dimensions == ("valence", "arousal", "dominance")
+
+
+def test_vad_has_no_classes_and_every_turn_that_has_ratings(tree):
+    corpus = read(tree, "vad")
+    assert corpus.label_set is None
+    turns = {turn.id.removeprefix("all/"): turn for turn in turns_of(corpus)}
+    assert len(turns) == 142 - 1
+    assert {(turn.label, turn.votes) for turn in turns.values()} == {(None, None)}
+    assert "Ses03F_impro01_F006" in turns  # nobody agreed on its class
+    odd = turns["Ses05M_script01_1b_F000"]
+    assert odd.targets == {"valence": 5.5, "arousal": 0.5, "dominance": 3.0}
+    assert corpus.warnings == (
+        "1 turns have no valence, arousal and dominance and are left out (Ses05M_script01_1b_M000)",
+        "2 ratings lie outside 1 to 5 and are kept (Ses05M_script01_1b_F000: valence 5.5, Ses05M_script01_1b_F000: "
+        "arousal 0.5)",
+    )
+
+
+def test_dialogues_of_vad_are_whole(tree):
+    turns = turns_of(read(tree, "vad", view="dialogue"))
+    assert len(turns) == 142
+    assert [turn.id for turn in turns if not turn.targets] == ["all/Ses05M_script01_1b_M000"]
+
+
+def test_ratings_that_nobody_can_have_given_do_not_count_and_are_told(own):
+    path = own / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
+    lines = path.read_text().splitlines()
+    for place, line in enumerate(lines):
+        if "_F000\tneu" in line:
+            lines[place] = line.partition("\tneu\t")[0] + "\tneu\t[0.0000, 5.5001, 2.0000]"
+        if "_M000\tang" in line:
+            lines[place] = line.partition("\tang\t")[0] + "\tang\t[, nan, ]"
+    path.write_text("\n".join(lines))
+    corpus = read(own)
+    turns = {turn.id: turn for turn in turns_of(corpus)}
+    assert turns["all/Ses01F_impro01_F000"].targets == {"dominance": 2.0}
+    assert turns["all/Ses01F_impro01_M000"].targets == {}
+    assert corpus.warnings[-3:] == (
+        "1 turns have no valence, arousal and dominance (Ses01F_impro01_M000)",
+        "1 turns lack one or two of valence, arousal and dominance (Ses01F_impro01_F000)",
+        "2 ratings can be no mean of ratings and do not count (Ses01F_impro01_F000: valence 0, Ses01F_impro01_F000: "
+        "arousal 5.5001)",
+    )
+
+
+def test_malformed_ratings_are_listed_with_the_other_bad_lines(own):
+    path = own / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
+    text = path.read_text().replace("_F001\tsad", "_F001\tsadd").replace("_F000\tneu\t[", "_F000\tneu\t[x, ")
+    path.write_text(text)
+    with pytest.raises(CorpusError) as caught:
+        read(own)
+    assert len(caught.value.problems) == 2
+    assert "(Ses01F_impro01_F000): '[x, 2." in caught.value.problems[0]
+
+
+def test_targets_leave_the_fingerprint_of_classes_as_it_was(tree):
+    corpus = read(tree)
+    stripped = tuple(Dialogue(one.id, tuple(replace(turn, targets={}) for turn in one)) for one in corpus.split("all"))
+    before = replace(corpus, splits={"all": stripped}, dimensions=())
+    assert corpus.fingerprint() == before.fingerprint() == before.fingerprint(with_targets=True)
+    assert corpus.fingerprint(with_targets=True) != corpus.fingerprint()
 
 
 # --- files ------------------------------------------------------------------------------------------------------

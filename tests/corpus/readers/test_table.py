@@ -145,6 +145,83 @@ def test_missing_columns_and_unknown_roles_and_options_name_the_nearest(own):
         read_table(own, columns={"text": "said"}, fractions={"train": 1.0})
 
 
+# --- targets ----------------------------------------------------------------------------------------------------
+
+RATED = "text,feels,val,aro,split\na,joy,3.5,2,train\nb,,,4,train\nc,fear,1,,dev\n"
+
+
+@pytest.fixture
+def rated(tmp_path) -> Path:
+    (tmp_path / "rated.csv").write_text(RATED)
+    return tmp_path / "rated.csv"
+
+
+def test_a_table_may_have_targets_and_no_labels(rated):
+    corpus = read_corpus("table", str(rated), columns={"targets": {"valence": "val", "arousal": "aro"}})
+    assert (corpus.label_set, corpus.dimensions) == (None, ("valence", "arousal"))
+    assert [turn.targets for turn in utterances(corpus.split("train"))] == [
+        {"valence": 3.5, "arousal": 2.0}, {"arousal": 4.0}
+    ]  # fmt: skip
+    assert corpus.warnings == ("dev: no turn has a value of arousal; it can be predicted but not scored",)
+
+
+def test_a_table_may_have_targets_and_labels(rated):
+    corpus = read_corpus(
+        "table", str(rated), columns={"label": "feels", "targets": ["aro"]}, label_order=["joy", "fear"]
+    )
+    assert (corpus.label_set.labels, corpus.dimensions) == (("joy", "fear"), ("aro",))
+    assert [(turn.label, turn.targets) for turn in utterances(corpus.split("train"))] == [
+        ("joy", {"aro": 2.0}), (None, {"aro": 4.0})
+    ]  # fmt: skip
+
+
+def test_columns_are_targets_only_where_the_mapping_says_so(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label,valence,split\na,joy,3,train\n")
+    corpus = read_corpus("table", str(tmp_path / "a.csv"))
+    assert corpus.dimensions == ()
+    assert not corpus.split("train")[0].utterances[0].targets
+
+
+def test_a_table_without_labels_and_targets_names_both(rated):
+    (found,) = problems(str(rated))
+    assert "no column for label (label, emotion) or targets; found: text, feels, val, aro, split" in found
+    (found,) = problems(str(rated), columns={"targets": ["valence"]})
+    assert "unknown column 'valence'; did you mean 'val'" in found
+    (found,) = problems(str(rated), columns={"label": "feels"}, label_map={"joy": None, "fear": None})
+    assert "no row is labelled; check the label column and label_map, or map it to null (columns.label)" in found
+
+
+def test_options_of_labels_need_labels(rated):
+    with pytest.raises(
+        ConfigError, match=r"label_order and label_map and stratify need labels, but no column holds any"
+    ):
+        read_corpus(
+            "table",
+            str(rated),
+            columns={"targets": ["val"]},
+            label_order=["joy"],
+            label_map={"a": "joy"},
+            stratify=True,
+        )
+
+
+def test_targets_of_several_files_and_of_audformat_are_read(tmp_path):
+    for split in ("train", "dev"):
+        (tmp_path / f"{split}.wav").touch()
+        (tmp_path / f"{split}.csv").write_text(f"file,start,end,arousal\n{split}.wav,0 days 00:00:00,NaT,0.25\n")
+    corpus = read_corpus(
+        "table", str(tmp_path), files={"train": "train.csv", "dev": "dev.csv"}, columns={"targets": "arousal"}
+    )
+    assert [next(utterances(corpus.split(split))).targets for split in ("train", "dev")] == [{"arousal": 0.25}] * 2
+
+
+def test_input_to_predict_on_keeps_targets_that_are_mapped(rated):
+    (dialogue,) = read_dialogues(rated, columns={"targets": {"valence": "val"}})
+    assert [turn.targets for turn in dialogue] == [{"valence": 3.5}, {}, {"valence": 1.0}]
+    (dialogue,) = read_dialogues(rated)
+    assert [turn.targets for turn in dialogue] == [{}, {}, {}]
+
+
 def test_one_error_lists_bad_times_labels_paths_and_duplicates(tmp_path):
     (tmp_path / "a.csv").write_text(
         "text,label,dialogue,utterance_id,start,end,audio,split\n"
