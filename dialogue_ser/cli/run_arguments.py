@@ -21,6 +21,7 @@ from jsonargparse import ArgumentParser
 
 from dialogue_ser.cli.arguments import new_parser, parse
 from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.options import unknown_options
 from dialogue_ser.training.config import FeatureConfig, ModelConfig, RunConfig
 from dialogue_ser.training.config_io import config_from_dict, config_to_dict, load_config
 from dialogue_ser.training.presets import load_preset, preset_names
@@ -180,12 +181,10 @@ def _add_model_options(parser: ArgumentParser, model: Mapping[str, Any], where: 
     from dialogue_ser.models import find_model  # imports torch: only once a run is really described
 
     config_type = find_model(model["name"]).Config
-    known = [field.name for field in dataclasses.fields(config_type)]
-    unknown = [name for name in model["options"] if name not in known]
-    if unknown:
-        problems = (unknown_name(f"option of model {model['name']}", name, known) for name in unknown)
-        raise ConfigError(*(f"{where}: model.options: {problem}" for problem in problems))
-    if known:
+    problems = unknown_options(f"{where}: model.options: model {model['name']}", config_type, model["options"])
+    if problems:
+        raise ConfigError(*problems)
+    if dataclasses.fields(config_type):
         parser.add_class_arguments(config_type, "model.options")
     return {f"model.options.{key}": value for key, value in model["options"].items()}
 

@@ -10,6 +10,7 @@ from dialogue_ser.encoders.vector import VectorInput
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.features.registry import ENCODERS, ENTRY_POINT_GROUP
+from dialogue_ser.options import construct, misfits
 from dialogue_ser.registry import Registry, place_of
 
 
@@ -78,10 +79,10 @@ def build_input(spec: InputSpec) -> nn.Module:
     8
     """
     if spec.encoder is None and spec.kind == "vector":
-        unknown = [option for option in spec.options if option != "dropout"]
-        if unknown:
-            raise ConfigError(*(unknown_name("option of vector inputs:", option, ["dropout"]) for option in unknown))
-        return VectorInput(spec.dim, float(spec.options.get("dropout", 0.0)))
+        problems = misfits("input of vectors", VectorInput, spec.options, given=["dim"])
+        if problems:
+            raise ConfigError(*problems)
+        return VectorInput(spec.dim, **spec.options)
     name = spec.encoder or ("meanpool" if spec.kind == "frames" else "")
     kind = find_trained(name)
     if kind is None:
@@ -89,12 +90,7 @@ def build_input(spec: InputSpec) -> nn.Module:
     readable = "frames" if kind.front_end == "frames" else "tokens"
     if spec.kind != readable and not (spec.kind == "vector" and kind.takes_vectors):
         raise ConfigError(f"trained encoder {name!r} reads {readable}, not {spec.kind}; choose another encoder")
-    unknown = [option for option in spec.options if option not in kind.option_names()]
-    if unknown:
-        raise ConfigError(
-            *(unknown_name(f"option of encoder {name!r}:", option, kind.option_names()) for option in unknown)
-        )
-    built = kind(kind.Config(**spec.options), spec.dim)
+    built = kind(construct(f"encoder {name!r}", kind.Config, spec.options), spec.dim)
     if not isinstance(getattr(built, "out_dim", None), int):
         raise ConfigError(f"trained encoder {name!r}: sets no out_dim in __init__; set it to the size of its vectors")
     return built

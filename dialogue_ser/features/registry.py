@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from dialogue_ser.corpus.readers.options import misfits
-from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
+from dialogue_ser.errors import ConfigError, DialogueSerError
 from dialogue_ser.features.audio_input import OnBad
 from dialogue_ser.features.checked import CheckedEncoder
 from dialogue_ser.features.functions import FunctionEncoder, Source, source_of
 from dialogue_ser.features.recipe import EncoderRecipe
+from dialogue_ser.options import misfits
 from dialogue_ser.registry import Entry, Registry
 
 ENTRY_POINT_GROUP = "dialogue_ser.encoders"  # of frozen and trained ones alike
@@ -123,9 +123,11 @@ def _instance(target: Any, recipe: EncoderRecipe) -> Any:
     if isinstance(target, type) or _is_factory(target):
         return _construct(target, name, modality, options, on_bad)
     source: Source = source_of(target, name, details["modality"], modality)
-    n_given = 1 if source == "text" else 2
-    accepted = _option_names(target, skip=n_given)
-    _check_options(name, options, accepted if source == "text" else _with(accepted, "sample_rate_hz"))
+    further = () if source == "text" else ("sample_rate_hz",)
+    given = [*inspect.signature(target).parameters][: 1 + len(further)]
+    problems = misfits(f"encoder {name!r}", target, options, given=given, further=further)
+    if problems:
+        raise ConfigError(*problems)
     return FunctionEncoder(target, name, modality, source, options, on_bad, details["version"])
 
 
@@ -150,49 +152,17 @@ def _is_factory(function: Callable[..., Any]) -> bool:
     return not any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)
 
 
-def _option_names(target: Callable[..., Any], skip: int = 0) -> list[str] | None:
-    """Keyword options of a callable; None if it takes any."""
-    parameters = list(inspect.signature(target).parameters.values())[skip:]
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    return [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
-
-
-def _with(accepted: list[str] | None, name: str) -> list[str] | None:
-    return None if accepted is None else [*accepted, name]
-
-
-def _check_options(name: str, options: Mapping[str, Any], accepted: list[str] | None) -> None:
-    if accepted is None:
-        return
-    unknown = [option for option in options if option not in accepted]
-    if unknown:
-        known = accepted or ["(none)"]
-        raise ConfigError(*(unknown_name(f"option of encoder {name!r}:", option, known) for option in unknown))
-
-
 def _construct(target: Callable[..., Any], name: str, modality: str, options: Mapping[str, Any], on_bad: OnBad) -> Any:
     if hasattr(target, "encode_rows"):
         raise ConfigError(
             f"encoder {name!r} is trained with the model; name it as the modality's encoder itself, and a frozen one "
             "that gives it frames in its option frames"
         )
-    accepted = _option_names(target)
-    given = {"modality": modality, "on_bad": on_bad}
-    own = accepted if accepted is None else [option for option in accepted if option not in given]
-    _check_options(name, options, own)
-    context = {key: value for key, value in given.items() if accepted is not None and key in accepted}
-    required = [
-        p.name
-        for p in inspect.signature(target).parameters.values()
-        if p.default is p.empty and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    missing = [option for option in required if option not in options and option not in context]
-    if missing:
-        raise ConfigError(f"encoder {name!r}: option {', '.join(missing)} is required; known: {', '.join(own or [])}")
-    wrong = misfits(f"encoder {name!r}", target, options)
-    if wrong:
-        raise ConfigError(*wrong)
+    parameters = inspect.signature(target).parameters
+    context = {key: value for key, value in {"modality": modality, "on_bad": on_bad}.items() if key in parameters}
+    problems = misfits(f"encoder {name!r}", target, options, given=context)
+    if problems:
+        raise ConfigError(*problems)
     try:
         return target(**context, **options)
     except DialogueSerError:

@@ -1,22 +1,22 @@
 """What a modality is read with: a frozen encoder, or what stands in front of a trained one."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from dialogue_ser.encoders import TRAINED_ENCODERS, find_trained
-from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.audio_input import OnBad
 from dialogue_ser.features.checked import CheckedEncoder
 from dialogue_ser.features.front_end import TokenFrontEnd
 from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.subwords import SubwordIds
 from dialogue_ser.features.words import WordIds
+from dialogue_ser.options import construct, misfits
 
 #: Options of a trained encoder on frames: the frozen encoder that gives them, and its own options.
 FRAMES, FRAMES_OPTIONS = "frames", "frames_options"
 _DEFAULT_READER = "meanpool"
 _TOKEN_FRONT_ENDS: Mapping[str, type[TokenFrontEnd]] = {"words": WordIds, "subwords": SubwordIds}
-Built = TypeVar("Built")
 
 
 def build_source(
@@ -44,9 +44,16 @@ def build_source(
         return source, _DEFAULT_READER if source.kind == "frames" else None, {}
     front_end = _TOKEN_FRONT_ENDS.get(trained.front_end)
     front = (FRAMES, FRAMES_OPTIONS) if front_end is None else front_end.OPTIONS
-    _check_options(encoder, options, dict.fromkeys([*front, *trained.option_names()]))
+    who = f"encoder {encoder!r}"
+    front_options = {key: value for key, value in options.items() if key in front}
+    problems = misfits(
+        who, trained.Config, options, further=[name for name in front if name not in trained.option_names()]
+    )
+    problems += misfits(who, front_end or _frames_options, front_options)
+    if problems:
+        raise ConfigError(*dict.fromkeys(problems))  # both read some of them
     reader_options = {key: value for key, value in options.items() if key in trained.option_names()}
-    _construct(encoder, trained.Config, reader_options)  # a bad value is told now, not after an hour of encoding
+    construct(who, trained.Config, reader_options)  # a bad value is told now, not after an hour of encoding
     if front_end is None:
         source = _frames_source(encoder, modality, options, on_bad, takes_vectors=trained.takes_vectors)
         return source, encoder, reader_options
@@ -55,8 +62,7 @@ def build_source(
             f"features.{modality}: transforms do not apply to the token ids of {encoder!r}; drop them "
             f"(--features.{modality}.transforms [])"
         )
-    tokens = _construct(encoder, front_end, {key: options[key] for key in front if key in options})
-    return tokens, encoder, reader_options
+    return construct(who, front_end, front_options), encoder, reader_options
 
 
 def _frames_source(
@@ -67,7 +73,7 @@ def _frames_source(
             f"features.{modality}: encoder {encoder!r} reads frames; name a frozen encoder that gives some with option "
             "frames, e.g. frames: hf-text and frames_options: {model: FOLDER, pooling: none}"
         )
-    source = build_encoder(options[FRAMES], modality, options.get(FRAMES_OPTIONS, {}), on_bad)
+    source = build_encoder(options[FRAMES], modality, options.get(FRAMES_OPTIONS) or {}, on_bad)
     if source.kind != "frames" and not (source.kind == "vector" and takes_vectors):
         raise ConfigError(
             f"features.{modality}: encoder {encoder!r} reads frames, but {options[FRAMES]!r} gives {source.kind}"
@@ -75,17 +81,5 @@ def _frames_source(
     return source
 
 
-def _construct(encoder: str, kind: Callable[..., Built], options: Mapping[str, Any]) -> Built:
-    """Raises ConfigError where an option has a type that the constructor stumbles over."""
-    try:
-        return kind(**options)
-    except TypeError as error:
-        raise ConfigError(
-            f"encoder {encoder!r}: options {dict(options)} do not fit it: {error}; correct them"
-        ) from error
-
-
-def _check_options(name: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
-    unknown = [option for option in options if option not in known]
-    if unknown:
-        raise ConfigError(*(unknown_name(f"option of encoder {name!r}:", option, known) for option in unknown))
+def _frames_options(frames: str = "", frames_options: Mapping[str, Any] | None = None) -> None:
+    """The options that every trained encoder on frames has beside its own."""

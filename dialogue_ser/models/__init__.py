@@ -1,12 +1,13 @@
 """One published system per file; MODELS is the whole list, and a system's module is imported when it is named."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output
+from dialogue_ser.options import construct
 from dialogue_ser.registry import Registry, Target, place_of
 from dialogue_ser.tasks.base import Task
 
@@ -103,12 +104,8 @@ def build_model(
 
 
 def _configure(name: str, options: Mapping[str, Any]) -> object:
-    config = find_model(name).Config
-    known = [field.name for field in fields(config)]
-    problems = [f"model {name}: {unknown_name('option', key, known)}" for key in options if key not in known]
-    if problems:
-        raise ConfigError(*problems)
-    return config(**options)
+    config: object = construct(f"model {name}", find_model(name).Config, options, at="model.options.")
+    return config
 
 
 __all__ = ["MODELS", "DialogueSystem", "Output", "build_model", "find_model", "register_model", "resolve_options"]

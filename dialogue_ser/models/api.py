@@ -1,14 +1,14 @@
 """What every dialogue system gives back, declares and is built from."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
-from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.tensors import ScoresBTS
@@ -29,9 +29,6 @@ class Output:
     attention: Mapping[str, Tensor]
 
 
-_PLAIN: Mapping[Any, tuple[Any, str]] = {
-    int: (int, "a whole number"), float: (int | float, "a number"), bool: (bool, "true or false")
-}  # fmt: skip
 
 TurnReader = Callable[[DialogueBatch], Tensor]
 """Takes the next turn, a batch of one dialogue of one turn whose ``speaker`` keeps its id over the dialogue, and gives
@@ -60,54 +57,6 @@ class AttentionReader(Protocol):
     ) -> list[Float[Tensor, "head step seen"]]:
         """One map of all heads per row."""
         ...
-
-
-def check_options(model: str, config: object) -> None:
-    """Check a system's options: choices and plain types by their hints, ranges by their names.
-
-    ``…_dim`` must be at least 1, ``…dropout`` in [0, 1).
-
-    Args:
-        model: registered name, for messages.
-        config: the options; a ``projection`` holds sizes too.
-
-    Raises:
-        ConfigError: every option that is no choice (names the nearest), of another type or out of range.
-    """
-    assert is_dataclass(config)
-    where = f"model {model}: model.options"
-    problems = _unfit(where, config)
-    if problems:
-        raise ConfigError(*problems)
-    found = {field.name: getattr(config, field.name) for field in fields(config)}
-    sizes = {name: value for name, value in found.items() if name.endswith("_dim")}
-    sizes |= {f"projection.{modality}": size for modality, size in found.get("projection", {}).items()}
-    shares = {name: value for name, value in found.items() if name.endswith("dropout")}
-    problems = [f"{where}.{name}: found {value}, expected at least 1" for name, value in sizes.items() if value < 1]
-    problems += [
-        f"{where}.{name}: found {value}, expected at least 0 and below 1"
-        for name, value in shares.items()
-        if not 0 <= value < 1
-    ]
-    if problems:
-        raise ConfigError(*problems)
-
-
-def _unfit(where: str, config: object) -> list[str]:
-    """Options that are none of their Literal's choices, or no number or switch where one is wanted."""
-    problems = []
-    values = {name: (hint, getattr(config, name, None)) for name, hint in get_type_hints(type(config)).items()}
-    for name, (hint, value) in list(values.items()):
-        if get_origin(hint) is dict and isinstance(value, Mapping):
-            values |= {f"{name}.{key}": (get_args(hint)[1], item) for key, item in value.items()}
-        elif get_origin(hint) is dict:
-            problems.append(f"{where}.{name}: found {value!r}, expected a mapping")
-    for name, (hint, value) in values.items():
-        if get_origin(hint) is Literal and value not in get_args(hint):
-            problems.append(f"{where}.{name}: {unknown_name('choice', str(value), get_args(hint))}")
-        elif hint in _PLAIN and not (isinstance(value, _PLAIN[hint][0]) and (hint is bool) == isinstance(value, bool)):
-            problems.append(f"{where}.{name}: found {value!r}, expected {_PLAIN[hint][1]}")
-    return problems
 
 
 class DialogueSystem(nn.Module):

@@ -10,8 +10,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader
 from dialogue_ser.nn.transfer import send
+from dialogue_ser.options import check_fields
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +34,7 @@ class BiGRUConfig:
     causal: bool = False
 
     def __post_init__(self) -> None:
-        check_options("bigru", self)
+        check_fields("model bigru: model.options", self)
 
 
 class BiGRU(DialogueSystem):

@@ -14,12 +14,13 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader
 from dialogue_ser.nn.parameters import Engine
 from dialogue_ser.nn.recurrence import DialogueRecurrence
 from dialogue_ser.nn.sequence_attention import SequenceAttention
 from dialogue_ser.nn.stream import RecurrenceStream
 from dialogue_ser.nn.wiring import dialogue_rnn
+from dialogue_ser.options import check_fields
 
 AttentionOption = Literal[
     "general", "simple", "matching", "simple-linear", "dot", "general2", "general2-tanh", "concat"
@@ -65,7 +66,7 @@ class DialogueRNNConfig:
     engine: Engine = "auto"
 
     def __post_init__(self) -> None:
-        check_options("dialogue-rnn", self)
+        check_fields("model dialogue-rnn: model.options", self)
         if self.emotion_dropout >= 1:
             raise ConfigError(
                 f"model dialogue-rnn: model.options.dropout: found {self.dropout}, but compat adds "

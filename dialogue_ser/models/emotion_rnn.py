@@ -11,11 +11,12 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader
 from dialogue_ser.nn.parameters import Engine
 from dialogue_ser.nn.recurrence import DialogueRecurrence
 from dialogue_ser.nn.stream import RecurrenceStream
 from dialogue_ser.nn.wiring import emotion_rnn
+from dialogue_ser.options import check_fields
 
 AttentionOption = Literal[
     "simple", "matching", "simple-linear", "dot", "general", "general2", "general2-tanh", "concat"
@@ -58,7 +59,7 @@ class EmotionRNNConfig:
     engine: Engine = "auto"
 
     def __post_init__(self) -> None:
-        check_options("emotion-rnn", self)
+        check_fields("model emotion-rnn: model.options", self)
 
 
 class EmotionRNN(DialogueSystem):

@@ -13,11 +13,12 @@ from dialogue_ser.encoders import build_input
 from dialogue_ser.encoders.base import TrainedEncoder
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader
 from dialogue_ser.nn.attentive_gru import AttentiveGRU, Frames
 from dialogue_ser.nn.frame_norm import FrameBatchNorm
 from dialogue_ser.nn.fusion_attention import FusionAttention
 from dialogue_ser.nn.transfer import send
+from dialogue_ser.options import check_fields
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,15 +49,7 @@ class FusionAttentionConfig:
     bidirectional: bool = False
 
     def __post_init__(self) -> None:
-        check_options("fusion-attention", self)
-        sizes = {"n_heads": self.n_heads, **{f"units.{name}": size for name, size in self.units.items()}}
-        problems = [
-            f"model fusion-attention: model.options.{name}: found {size}, expected at least 1"
-            for name, size in sizes.items()
-            if size < 1
-        ]
-        if problems:
-            raise ConfigError(*problems)
+        check_fields("model fusion-attention: model.options", self)
 
 
 class FusionAttentionSystem(DialogueSystem):

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader
+from dialogue_ser.options import check_fields
 from dialogue_ser.tasks.base import Task
 
 
@@ -26,7 +27,7 @@ class LateFusionConfig:
     projection: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_options("late-fusion", self)
+        check_fields("model late-fusion: model.options", self)
 
 
 class LateFusion(DialogueSystem):

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
-from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader, check_options
+from dialogue_ser.models.api import DialogueSystem, Output, TurnReader
+from dialogue_ser.options import check_fields
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,12 +30,7 @@ class UtteranceConfig:
     hidden_dims: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        check_options("utterance", self)
-        sizes = self.hidden_dims
-        if not isinstance(sizes, Sequence) or not all(isinstance(size, int) and size >= 1 for size in sizes):
-            raise ConfigError(
-                f"model utterance: model.options.hidden_dims: found {sizes!r}, expected sizes of at least 1, e.g. [256]"
-            )
+        check_fields("model utterance: model.options", self)
 
 
 class UtteranceSystem(DialogueSystem):

@@ -1,14 +1,14 @@
 """RunConfig to and from plain mappings and YAML, strictly: unknown keys and wrong types are errors, all in one pass."""
 
 import dataclasses
-import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import yaml
 
-from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.errors import ConfigError
+from dialogue_ser.options import build
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.upgrade import upgraded
 
@@ -37,10 +37,10 @@ def config_from_dict(values: Mapping[str, Any], where: str = "config") -> RunCon
     3
     """
     problems: list[str] = []
-    config = _build(RunConfig, upgraded(values), "", problems)
+    config = build(RunConfig, upgraded(values), "", problems)
     if problems:
         raise ConfigError(*(f"{where}: {problem}" for problem in problems))
-    assert isinstance(config, RunConfig)
+    assert config is not None
     return config
 
 
@@ -96,75 +96,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
-
-
-def _build(kind: type[Any], values: Mapping[str, Any], at: str, problems: list[str]) -> Any:
-    hints = get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    found: dict[str, Any] = {}
-    n_before = len(problems)
-    for key, value in values.items():
-        name = f"{at}{key}"
-        if key not in fields:
-            problems.append(f"{name}: {unknown_name('setting', str(key), fields)}")
-        else:
-            found[key] = _convert(hints[key], value, name, problems)
-    missing = [name for name, field in fields.items() if name not in found and _is_required(field)]
-    problems.extend(f"{at}{name}: is missing and has no default; set it" for name in missing)
-    if len(problems) > n_before:
-        return None
-    try:
-        return kind(**found)
-    except ConfigError as error:  # numbers out of range
-        problems.extend(error.problems)
-        return None
-
-
-def _is_required(field: "dataclasses.Field[Any]") -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def _convert(hint: Any, value: Any, at: str, problems: list[str]) -> Any:
-    """The value as the field's type wants it; a problem is noted where it does not fit."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):  # only "X | None" occurs
-        return None if value is None else _convert(arguments[0], value, at, problems)
-    if hint is Any:
-        return value
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-        return _build(hint, value, f"{at}.", problems)
-    if origin is dict and isinstance(value, Mapping):
-        return {str(key): _convert(arguments[1], item, f"{at}.{key}", problems) for key, item in value.items()}
-    if origin is tuple and isinstance(value, (list, tuple)):
-        return tuple(_convert(arguments[0], item, f"{at}[{i}]", problems) for i, item in enumerate(value))
-    fits, converted = _scalar(hint, value)
-    if not fits:
-        problems.append(f"{at}: found {value!r}, expected {_expected(hint)}")
-    return converted
-
-
-def _scalar(hint: Any, value: Any) -> tuple[bool, Any]:
-    """Whether a plain value fits its type, and the value; forgives what YAML 1.1 makes of ``no`` and ``1e-3``."""
-    if get_origin(hint) is Literal:
-        if value is False and "no" in get_args(hint):
-            return True, "no"
-        return value in get_args(hint), value
-    if hint is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
-        try:
-            return True, float(value)
-        except ValueError:
-            return False, value
-    if hint is int and isinstance(value, bool):
-        return False, value
-    return isinstance(hint, type) and isinstance(value, hint), value
-
-
-def _expected(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return "one of " + ", ".join(repr(choice) for choice in get_args(hint))
-    if get_origin(hint) is tuple:
-        return "a list"
-    if get_origin(hint) is dict or dataclasses.is_dataclass(hint):
-        return "a mapping"
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    return names.get(hint, str(hint))

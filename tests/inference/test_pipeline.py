@@ -1,5 +1,6 @@
 import json
 import logging
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,12 +17,14 @@ TEXTS = ("oh no", "what ? ! really", "a b c d", "fine", "I see you there")
 
 
 @pytest.fixture(autouse=True)
-def _encoders(monkeypatch):
-    monkeypatch.setattr(registry, "_REGISTERED", {})
+def _encoders():
+    with mock.patch.dict(registry.ENCODERS.registered, clear=True):
 
-    @registry.register_encoder("letters", modality="text", version="1")
-    def letters(texts, *, scale=1.0):
-        return np.array([[len(text) * scale, text.count(" "), 7.0] for text in texts])
+        @registry.register_encoder("letters", modality="text", version="1")
+        def letters(texts, *, scale=1.0):
+            return np.array([[len(text) * scale, text.count(" "), 7.0] for text in texts])
+
+        yield
 
 
 class Gaps:

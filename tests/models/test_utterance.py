@@ -48,7 +48,9 @@ def test_hidden_layers_stand_between_the_fused_vector_and_the_classes():
 
 @pytest.mark.parametrize("sizes", [[0], [256, -1]])
 def test_hidden_sizes_that_are_none_are_refused(sizes):
-    with pytest.raises(ConfigError, match=r"hidden_dims: found .*, expected sizes"):
+    with pytest.raises(
+        ConfigError, match=r"model utterance: model\.options\.hidden_dims\[\d\]: found (0|-1), expected at least 1"
+    ):
         build_model("utterance", {"hidden_dims": sizes}, {"text": InputSpec(kind="vector", dim=4)}, 5)
 
 

@@ -59,7 +59,7 @@ def test_every_problem_is_listed_with_its_place_and_the_nearest_name():
     for part in (
         "my.yaml: seeed: unknown setting 'seeed'; did you mean 'seed'?",
         "optimizer.learning_rat: unknown setting 'learning_rat'; did you mean 'learning_rate'?",
-        "optimizer.name: found 'rmsprop', expected one of 'adamw', 'adam', 'sgd'",
+        "optimizer.name: found 'rmsprop', expected one of adamw, adam, sgd",
         "training.epochs: found 2.5, expected a whole number",
         "training.batch_size: found True, expected a whole number",
         "training.device: found 3",

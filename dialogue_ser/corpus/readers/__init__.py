@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.corpus.label_maps import relabel, stated_map
-from dialogue_ser.corpus.readers.options import misfits
 from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.corpus.validate import validate
-from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.errors import ConfigError
+from dialogue_ser.options import misfits
 from dialogue_ser.registry import Registry, Target
 
 Reader = Callable[..., Corpus]
@@ -77,16 +77,11 @@ def read_corpus(
     # Readers that map labels themselves (table, by the words it reads) are left to it.
     maps_labels = takes_any or "label_map" in parameters
     label_options = {} if maps_labels else {name: options.pop(name) for name in _LABEL_OPTIONS if name in options}
-    own = [name for name in parameters if name not in ("path", "labels", "on_bad")]
-    if not takes_any:
-        known = own if maps_labels else [*own, *_LABEL_OPTIONS]
-        unknown = [f"reader {reader}: {unknown_name('option', name, known)}" for name in options if name not in own]
-        if unknown:
-            raise ConfigError(*unknown)
-    who = f"reader {reader}"
-    wrong = [*misfits(who, function, options), *misfits(who, stated_map, label_options)]
-    if wrong:
-        raise ConfigError(*wrong)
+    who, further = f"reader {reader}", () if maps_labels else _LABEL_OPTIONS
+    problems = misfits(who, function, options, given=("path", "labels", "on_bad"), further=further)
+    problems += misfits(who, stated_map, label_options, given=["label_set"])
+    if problems:
+        raise ConfigError(*problems)
     if takes_any or "on_bad" in parameters:
         options["on_bad"] = on_bad
     corpus = function(path, labels, **options)
