@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from rich.progress import Progress
 
@@ -67,12 +68,11 @@ def _peaks_here(system: str, axis: str, sizes: Sequence[int], device: torch.devi
 
 
 def _held(device: torch.device) -> float:
-    return torch.cuda.memory_allocated(device) if device.type == "cuda" else _status("VmRSS")
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else psutil.Process().memory_info().rss
 
 
 def _peak(device: torch.device) -> float:
-    # Not getrusage: a child's ru_maxrss starts from its parent's, which is large.
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _status("VmHWM")
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _resident_peak()
 
 
 def _forget_peak(device: torch.device) -> None:
@@ -84,9 +84,10 @@ def _forget_peak(device: torch.device) -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def _status(field: str) -> float:
-    """Bytes of a line of /proc/self/status, which is in kB."""
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(f"{field}:"))
+def _resident_peak() -> float:
+    # Not psutil, which knows no peak on Linux. Not getrusage: a child's ru_maxrss starts from its parent's, which is
+    # large.
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
     return 1024.0 * int(line.split()[1])
 
 

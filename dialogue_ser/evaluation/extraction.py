@@ -1,10 +1,12 @@
 """Frozen features of a corpus made once, before any fold asks for them, with the time and memory that took."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
+
+import psutil
 
 from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.features.store import FeatureStore
@@ -22,9 +24,9 @@ class Extraction:
         utterances: in the corpus.
         encoded: of these, encoded now; the others lay in the store.
         seconds: wall clock.
-        peak_memory_bytes: largest resident size of this process so far, libraries included; 0 where the system does not
-            say.
-        worker_memory_bytes: the same of its worker processes together while they encoded (Linux), 0 without any.
+        peak_memory_bytes: largest resident size of this process so far, libraries included.
+        worker_memory_bytes: most that its worker processes together were seen to hold, looked at whenever some
+            utterances were done; 0 without any.
     """
 
     utterances: int
@@ -81,20 +83,14 @@ def extract(
     return found
 
 
-def worker_memory_bytes(process: Path = Path("/proc/self")) -> int:
-    """Largest resident sizes of all living children, and theirs, added up; 0 where /proc does not say.
+def worker_memory_bytes(process_id: int | None = None) -> int:
+    """What all living children of a process, and theirs, hold resident now; pages they share are counted once for each.
 
     Args:
-        process: its folder in /proc.
+        process_id: of the process; None = this one.
     """
     total = 0
-    for place in process.glob("task/*/children"):
-        for child in place.read_text().split():
-            folder = Path("/proc") / child
-            try:
-                status = (folder / "status").read_text()
-            except OSError:  # it has just ended
-                continue
-            lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-            total += sum(1024 * int(line.split()[1]) for line in lines) + worker_memory_bytes(folder)
+    for child in psutil.Process(process_id).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has just ended, or belongs to somebody else
+            total += int(child.memory_info().rss)
     return total

@@ -1,7 +1,8 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
-from sklearn.metrics import auc, roc_auc_score
-from sklearn.metrics import roc_curve as sklearn_roc_curve
 
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.metrics.roc import macro_auc, roc_curve, roc_curves
@@ -18,15 +19,17 @@ def _random(seed: int, n: int = 200, digits: int = 16):
 
 
 @pytest.mark.parametrize(("seed", "digits"), [(0, 16), (1, 16), (2, 1), (3, 0)])  # few digits: many ties
-def test_curves_and_areas_equal_sklearns(seed, digits):
+def test_a_curve_has_a_point_for_every_score_that_occurs(seed, digits):
     gold_N, p_NC = _random(seed, digits=digits)
     curves = roc_curves(p_NC, gold_N, LABELS)
     for c, curve in enumerate(curves.values()):
-        false_rate, true_rate, _ = sklearn_roc_curve(gold_N == c, p_NC[:, c], drop_intermediate=False)
-        np.testing.assert_allclose(curve.false_positive_rate, false_rate, atol=1e-12)
-        np.testing.assert_allclose(curve.true_positive_rate, true_rate, atol=1e-12)
-        assert curve.auc == pytest.approx(roc_auc_score(gold_N == c, p_NC[:, c]), abs=1e-12)
-        assert curve.auc == pytest.approx(auc(false_rate, true_rate), abs=1e-12)
+        score_N, is_positive_N = p_NC[:, c], gold_N == c
+        reached_TN = score_N >= np.unique(score_N)[::-1, None]
+        false_rate, true_rate = (reached_TN[:, side].mean(axis=1) for side in (~is_positive_N, is_positive_N))
+        np.testing.assert_allclose(curve.false_positive_rate, [0, *false_rate], atol=1e-12)
+        np.testing.assert_allclose(curve.true_positive_rate, [0, *true_rate], atol=1e-12)
+        higher_PN = score_N[is_positive_N, None] - score_N[~is_positive_N]
+        assert curve.auc == pytest.approx(np.mean((np.sign(higher_PN) + 1) / 2), abs=1e-12)
     assert macro_auc(curves) == pytest.approx(np.mean([curve.auc for curve in curves.values()]))
 
 
@@ -52,3 +55,8 @@ def test_unlabelled_turns_change_nothing_and_broken_probabilities_are_refused():
     assert macro_auc(more) == macro_auc(roc_curves(p_NC, gold_N, LABELS))
     with pytest.raises(DialogueSerError, match="not all finite"):
         roc_curves(np.full((1, 3), np.nan), np.array([0]), LABELS)
+
+
+def test_scikit_learn_is_imported_when_the_first_curve_is_made():
+    code = "import sys, dialogue_ser.metrics.roc; sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
