@@ -128,7 +128,7 @@ def _floor_tables(
 
 
 def _metrics(run: RunFiles, task: Task, asked: Sequence[str] | None) -> tuple[tuple[str, ...], list[str]]:
-    """Further metrics to count, and sentences about those that config.yaml names by code: a file must not import any."""
+    """Further metrics to count, and a sentence about each that config.yaml names as code: a file must not import it."""
     if asked is not None:
         task.metrics(asked)
         return tuple(asked), []

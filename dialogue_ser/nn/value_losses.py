@@ -57,7 +57,7 @@ def masked_mse(
 
 
 def _known(gold_NS: Tensor) -> tuple[Bool[Tensor, "row score"], Float[Tensor, "row score"]]:
-    """Where values are annotated, and the values with 0 elsewhere: NaN would spoil gradients even where it is masked."""
+    """Where values are annotated, and the values with 0 elsewhere: a masked NaN would still spoil gradients."""
     is_known_NS = gold_NS.isfinite()
     return is_known_NS, gold_NS.masked_fill(~is_known_NS, 0.0)
 

@@ -11,6 +11,8 @@ from dialogue_ser.report.figures import class_bars, confusion_heat_map, fold_dot
 from dialogue_ser.report.ruler import ruler
 from dialogue_ser.report.sections import class_predictions, errors, settings
 from dialogue_ser.report.tables import class_rows, format_interval, format_mean_std, format_score
+from dialogue_ser.report.value_sections import VALUE_MAKERS
+from dialogue_ser.tasks import task_of_scores
 from dialogue_ser.tasks.base import Task
 
 
@@ -83,14 +85,17 @@ def result(subject: Subject) -> Section:
     return Section(template="result", context=context)
 
 
+def annotation_of(scores: Mapping[str, Any]) -> str:
+    """What was predicted: the name of the label set, or the dimensions."""
+    task = task_of_scores(scores)
+    return str(scores["config"]["data"]["labels"]) if task.gives_probabilities else ", ".join(task.names)
+
+
 def all_scores(subject: Subject) -> Section:
     """Every score, pooled and per fold, and what the reader noticed."""
     scores, data = subject.scores, subject.scores["config"]["data"]
     facts: list[tuple[str, object]] = [
-        (
-            "corpus",
-            f"{data['reader']}, {data['labels'] if subject.task.gives_probabilities else ', '.join(subject.task.names)}",
-        ),
+        ("corpus", f"{data['reader']}, {annotation_of(scores)}"),
         ("scenario", scores["scenario"]),
         ("protocol", scores["protocol"]),
     ]
@@ -172,4 +177,5 @@ MAKERS: Mapping[str, Maker] = {
     "speakers": speakers,
     "errors": errors,
     "run": settings,
+    **VALUE_MAKERS,
 }

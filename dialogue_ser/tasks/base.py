@@ -284,9 +284,9 @@ class Task(ABC):
             seed: of the draws.
 
         Returns:
-            ``scores`` (see :meth:`scores`), ``intervals`` (metric → estimate, low, high, level), the intervals per class
-            or dimension, ``slices`` (kind → name → n, headline metrics, low and high of the default one), ``counts``
-            and what :meth:`further_summary` adds.
+            ``scores`` (see :meth:`scores`), ``intervals`` (metric → estimate, low, high, level), the intervals per
+            class or dimension, ``slices`` (kind → name → n, headline metrics, low and high of the default one),
+            ``counts`` and what :meth:`further_summary` adds.
 
         Raises:
             DialogueSerError: several splits, or no labelled turn.

@@ -38,8 +38,8 @@ class Regression(Task):
     estimators = ("ridge",)
     fold_metric = "ccc"
     floors = ("mean", "tfidf-ridge")
-    sections = ("result", "scores", "training", "dimensions", "conversation", "dialogues", "errors", "run")
-    crossval_sections = ("result", "scores", "folds", "dimensions", "speakers", "errors", "run")
+    sections = ("result", "scores", "training", "dimensions", "conversation", "courses", "deviations", "run")
+    crossval_sections = ("result", "scores", "folds", "dimensions", "speakers", "deviations", "run")
     crossval_tiles = ("pearson_r", "mae", "mse")
     names_key = "dimensions"
 

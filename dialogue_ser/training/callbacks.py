@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.registry import Registry
+from dialogue_ser.registry import Registry, Target
 from dialogue_ser.training.state import TrainState
 
 
@@ -34,6 +34,15 @@ def _check_callback(name: str, found: Any) -> Callable[[], Callback]:
 
 #: Hooks of the user's own: subclasses of :class:`Callback` without arguments, or functions that make one.
 CALLBACKS: Registry[Callable[[], Callback]] = Registry("callback", "dialogue_ser.callbacks", {}, check=_check_callback)
+
+
+def register_callback(name: str) -> Callable[[Target], Target]:
+    """A decorator that registers a subclass of :class:`Callback` under a name.
+
+    Raises:
+        ConfigError: the name holds a colon, or belongs to another class.
+    """
+    return CALLBACKS.register(name)
 
 
 def own_callbacks(names: Sequence[str]) -> list[Callback]:

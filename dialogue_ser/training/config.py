@@ -94,10 +94,10 @@ class LossConfig:
     """Masked loss over real, labelled turns.
 
     Args:
-        kind: null = the task's own (nll, or ccc). Of classes: nll; or binary = mean over classes of the cross-entropy of
-            each class against all others, of the softmax's probabilities (it takes every setting below but
-            ``focal_gamma``). Of values: ccc = 1 − concordance correlation of the batch, mean over dimensions; or mse. Or
-            ``package.module:function`` of your own (docs/plugins.md). Only nll and binary take the settings below.
+        kind: null = the task's own (nll, or ccc). Of classes: nll; or binary = mean over classes of the cross-entropy
+            of each class against all others, of the softmax's probabilities (it takes every setting below but
+            ``focal_gamma``). Of values: ccc = 1 − concordance correlation of the batch, mean over dimensions; or mse.
+            Or ``package.module:function`` of your own (docs/plugins.md). Only nll and binary take the settings below.
         class_weights: none; or inverse train frequency to the power ``class_weight_power``, mean 1 over train turns.
         class_weight_power: 1 = inverse frequency, 0.5 = its square root.
         label_smoothing: mass spread over all classes.
@@ -180,8 +180,8 @@ class TrainingConfig:
         balance: none; or downsample = learn from as many turns of every class as the rarest one has, drawn by the seed.
         ensemble: models trained, each with a seed (and draw by ``balance``) of its own; probabilities are averaged.
         patience: epochs without a better dev score before stopping; 0 = never stop early.
-        select: metric on dev that chooses the checkpoint, by its key or as ``package.module:function`` of your own; null =
-            the task's own (weighted_f1, or ccc). micro_f1 is that without ``data.leave_out``.
+        select: metric on dev that chooses the checkpoint, by its key or as ``package.module:function`` of your own;
+            null = the task's own (weighted_f1, or ccc). micro_f1 is that without ``data.leave_out``.
         keep: best = the run ends with the weights of the epoch with the best dev score; last = with those of the last
             epoch, where dev is too small to tell epochs apart and ``epochs`` was settled before.
         ema_decay: exponential moving average of the weights per step, used for evaluation; 0 = off.

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from dialogue_ser.metrics.summary import summarise
 
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.metrics.predictions import Predictions, prediction_rows, predictions_of
 from dialogue_ser.metrics.scores import score
-from dialogue_ser.metrics.summary import summarise
 
 LABELS = ("neutral", "joy", "fear")
 
