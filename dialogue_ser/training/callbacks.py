@@ -53,7 +53,13 @@ def own_callbacks(names: Sequence[str]) -> list[Callback]:
     """
     found = []
     for name in names:
-        callback = CALLBACKS.find(name)()
+        make = CALLBACKS.find(name)
+        try:
+            callback = make()
+        except Exception as error:  # it is somebody's program and may raise anything
+            raise ConfigError(
+                f"callback {name!r}: cannot be made without arguments: {type(error).__name__}: {error}"
+            ) from error
         if not isinstance(callback, Callback):
             raise ConfigError(
                 f"callback {name!r}: gives {type(callback).__name__}; let it be a subclass of "
