@@ -260,14 +260,15 @@ class CrossvalConfig:
     """What `dialogue-ser crossval` fits in every fold of ``data.cut``; `train` fits no estimator.
 
     Args:
-        estimator: what is fitted in each fold: linear-svm or logistic (scikit-learn on utterance vectors), or none: the
-            dialogue model that ``model``, ``loss``, ``optimizer`` and ``training`` describe.
-        inverse_regularisation: an estimator's candidates for C; UA on dev chooses.
+        estimator: what is fitted in each fold: of classes linear-svm or logistic, of values ridge (scikit-learn on
+            utterance vectors), or none: the dialogue model that ``model``, ``loss``, ``optimizer`` and ``training``
+            describe.
+        inverse_regularisation: an estimator's candidates for C (ridge: 1 / alpha); UA, or CCC, on dev chooses.
         class_weight: balanced = inverse to the class's frequency, or none; an estimator's.
         refit: train = keep the model that dev judged; train+dev = learn again from both once C is chosen.
     """
 
-    estimator: Literal["none", "linear-svm", "logistic"] = "none"
+    estimator: Literal["none", "linear-svm", "logistic", "ridge"] = "none"
     inverse_regularisation: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     class_weight: Literal["balanced", "none"] = "balanced"
     refit: Literal["train+dev", "train"] = "train+dev"
