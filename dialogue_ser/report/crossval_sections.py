@@ -99,7 +99,12 @@ def all_scores(subject: Subject) -> Section:
         ("scenario", scores["scenario"]),
         ("protocol", scores["protocol"]),
     ]
-    context = {"facts": facts, "score_rows": score_rows(scores), "notes": scores["notes"]}
+    context = {
+        "facts": facts,
+        "score_rows": score_rows(scores),
+        "remark": subject.task.score_remark,
+        "notes": scores["notes"],
+    }
     return Section(template="crossval_scores", context=context)
 
 
@@ -164,7 +169,7 @@ def speakers(subject: Subject) -> Section:
     """Scores per speaker, and per session, scenario, … where the corpus says them."""
     groups = {"speaker": subject.scores["speakers"], **subject.scores["attributes"]}
     rows = {name: group_rows(subject.scores, found, name) for name, found in groups.items()}
-    return Section(template="crossval_speakers", context={"groups": rows})
+    return Section(template="crossval_speakers", context={"groups": rows, "remark": subject.task.group_remark})
 
 
 #: Every section that a cross-validation's page can have.

@@ -11,6 +11,8 @@ from dialogue_ser.report.theme import Theme, themed
 
 #: Turns drawn per dimension: more would hide each other.
 MOST_DOTS = 4000
+#: So few are drawn strongly.
+FEW_DOTS = 400
 
 
 def value_scatter(
@@ -32,7 +34,7 @@ def value_scatter(
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     with themed(theme) as palette:
-        figure = Figure(figsize=(3.4 * columns, 3.4 * rows), layout="constrained")
+        figure = Figure(figsize=(3.1 * columns, 3.2 * rows), layout="constrained")
         panels = np.atleast_1d(figure.subplots(rows, columns)).ravel()
         for axes in panels[len(names) :]:
             axes.set_axis_off()
@@ -46,7 +48,8 @@ def value_scatter(
                 axes.text(0.5, 0.5, "no turn is annotated", ha="center", transform=axes.transAxes)
                 continue
             shown = np.linspace(0, gold_N.size - 1, min(gold_N.size, MOST_DOTS)).astype(int)
-            axes.scatter(gold_N[shown], predicted_N[shown], s=7, alpha=0.25, color=palette["accent"], linewidths=0)
+            alpha = 0.25 if shown.size > FEW_DOTS else 0.75
+            axes.scatter(gold_N[shown], predicted_N[shown], s=9, alpha=alpha, color=palette["accent"], linewidths=0)
             low, high = (float(edge([gold_N, predicted_N])) for edge in (_least, _most))
             axes.plot([low, high], [low, high], color=palette["soft"], linewidth=1, linestyle=(0, (4, 3)))
             if np.ptp(gold_N) > 0:

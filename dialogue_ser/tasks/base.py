@@ -63,6 +63,9 @@ class Task(ABC):
     crossval_sections: ClassVar[tuple[str, ...]]
     #: Further tiles beside a cross-validation's headline.
     crossval_tiles: ClassVar[tuple[str, ...]]
+    #: What a reader of a cross-validation's scores must know, and of its scores per speaker; may be empty.
+    score_remark: ClassVar[str]
+    group_remark: ClassVar[str]
     #: Key in scores.json under which the names stand.
     names_key: ClassVar[str]
 

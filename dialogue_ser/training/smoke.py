@@ -106,7 +106,7 @@ def smoke_view(config: RunConfig, view: View) -> View:
 
 
 def _valued(corpus: Corpus, dialogues: Sequence[Dialogue]) -> tuple[Dialogue, ...]:
-    """The dialogues with values from 1 to 5, by the place of the emotion among the classes; dealt anew per dimension."""
+    """The dialogues with values from 1 to 5, by the place of the emotion among the classes, dealt per dimension."""
     label_set = corpus.label_set
     assert label_set is not None
 
