@@ -47,8 +47,8 @@ class Classification(Task):
     crossval_sections = ("result", "scores", "published", "folds", "emotions", "speakers", "errors", "run")
     crossval_tiles = ("accuracy", "macro_f1", "weighted_f1", "macro_f05", "auc")
     score_remark = (
-        "Pooled: all test turns as one set. Macro: mean over classes; weighted: by gold turns: so macro recall is UA and "
-        "weighted recall WA. Pooled AUC compares probabilities of different folds' models with each other."
+        "Pooled: all test turns as one set. Macro: mean over classes; weighted: by gold turns. Macro recall is UA, "
+        "weighted recall is WA. Pooled AUC compares probabilities of different folds' models with each other."
     )
     group_remark = "UA counts classes that a group lacks as never found, so that groups of few turns look worse by it."
     names_key = "labels"

@@ -42,8 +42,8 @@ class Regression(Task):
     crossval_sections = ("result", "scores", "folds", "dimensions", "speakers", "deviations", "run")
     crossval_tiles = ("pearson_r", "mae", "mse")
     score_remark = (
-        "Pooled: all test turns as one set. Each score is the mean over dimensions. MAE and MSE are in the units of the "
-        "annotation."
+        "Pooled: all test turns as one set. Each score is the mean over dimensions. MAE and MSE are in the units of "
+        "the annotation."
     )
     group_remark = "CCC and r of a few turns say little: they are 0 where gold does not vary."
     names_key = "dimensions"
