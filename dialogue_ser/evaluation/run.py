@@ -10,6 +10,7 @@ from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
 from dialogue_ser.evaluation.compare import compare_predictions
 from dialogue_ser.evaluation.floors import majority, tfidf_logistic
 from dialogue_ser.evaluation.protocols import PeekWarning, check_selection, protocol_of
+from dialogue_ser.metrics.absent import absent_notes
 from dialogue_ser.metrics.averages import left_out_indices, micro_f1
 from dialogue_ser.metrics.predictions import Predictions
 from dialogue_ser.metrics.run_files import RunFiles, to_json
@@ -41,7 +42,7 @@ def evaluate_run(
     Returns:
         what ``scores.json`` holds: ``format``, ``run``, ``labels``, ``protocol``, ``train_split``, ``dev_split``,
         ``masked`` (modality → turns of all splits without it: nothing there, or bad and masked), ``leave_out``
-        (classes that micro F1 leaves out), ``notes`` and ``splits`` (name →
+        (classes that micro F1 leaves out), ``notes`` (floors left out, splits that lack a class) and ``splits`` (name →
         :func:`~dialogue_ser.metrics.summary.summarise`, with ``micro_f1`` among the scores where classes are left out,
         plus ``floors``: name → the four metrics, and ``difference``: the run's weighted F1 minus the floor's with its
         paired interval over dialogues).
@@ -78,6 +79,7 @@ def evaluate_run(
     leave_out = tuple(map(str, data.get("leave_out") or ()))
     without = left_out_indices(leave_out, predictions.labels)
     tables, notes = _floor_tables(predictions, floors, train, dev)
+    scored = {name: _score_split(predictions.split(name), tables, train, n_resamples, without) for name in chosen}
     result = {
         "format": FORMAT,
         "run": run.name,
@@ -87,8 +89,8 @@ def evaluate_run(
         "dev_split": dev,
         "masked": run.summary.get("masked", {}),
         "leave_out": list(leave_out),
-        "notes": notes,
-        "splits": {name: _score_split(predictions.split(name), tables, train, n_resamples, without) for name in chosen},
+        "notes": [*absent_notes(scored), *notes],
+        "splits": scored,
     }
     write_atomically(run.folder / "scores.json", to_json(result))
     return result

@@ -198,6 +198,7 @@ def _finish(
             "seconds": round(time.monotonic() - started, 3),
             "scores": scores_of(data.corpus, frame, config.data.leave_out),
             "masked": data.masked,
+            **({"absent": data.absent} if data.absent else {}),
             **({"balance": data.balance} if data.balance else {}),
         }
     )
