@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
 from dialogue_ser.cli.smoke import reduced
-from dialogue_ser.cli.tables import scores_table, show
+from dialogue_ser.cli.tables import scores_table, show, show_notes
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config_io import dump_config
 
@@ -57,6 +57,7 @@ def finish(run_dir: Path, metrics: Sequence[str] | None = None) -> Path:
     write_atomically(run_dir / "model" / "README.md", model_card(run_dir))
     report = write_report(run_dir)
     show(scores_table(scores))
+    show_notes(scores)
     return report
 
 

@@ -53,6 +53,12 @@ def cautions(scores: Mapping[str, Any]) -> list[str]:
             f"In {lacking} of {len(scores['folds'])} folds a class has no test turn: it counts as never found, which "
             "lowers UA and macro scores there and in the mean over folds."
         )
+    lacking = sum(0 in fold["labels"]["dev"].values() for fold in scores["folds"])
+    if lacking:
+        found.append(
+            f"In {lacking} of {len(scores['folds'])} folds a class has no dev turn: it counts as never found in the "
+            "scores that choose."
+        )
     if scores["cut_dialogues"]:
         found.append(
             f"The folds cut {scores['cut_dialogues']:,} dialogues: their turns are met without those of other parts as "

@@ -211,3 +211,22 @@ def test_a_removed_modality_leaves_the_models_projection_too():
     config = parse_train(["--preset", "quickstart", "--features.audio", "null"]).config
     assert list(config.features) == ["text"]
     assert config.model.options["projection"] == {"text": 64}
+
+
+def test_the_old_names_of_protocol_and_seed_are_still_heard(capsys, tmp_path):
+    config = parse_train(["--preset", "nemo-vgg", "--crossval.protocol=session-5", "--crossval.seed", "4"]).config
+    assert (config.data.cut.protocol, config.data.cut.seed) == ("session-5", 4)
+    assert capsys.readouterr().err.splitlines() == [
+        f"note: --crossval.{name} is called --data.cut.{name} since 0.1.0; the old name goes with 0.2.0"
+        for name in ("protocol", "seed")
+    ]
+    (tmp_path / "old.yaml").write_text("crossval: {protocol: own-splits, seed: 2}")
+    config = parse_train(["--preset", "nemo-vgg", "--config", str(tmp_path / "old.yaml")]).config
+    assert (config.data.cut.protocol, config.data.cut.seed) == ("own-splits", 2)
+
+
+def test_a_protocol_that_does_not_exist_names_the_nearest():
+    with pytest.raises(
+        ConfigError, match=r"data\.cut\.protocol: unknown protocol .*did you mean 'leave-one-session-out'"
+    ):
+        parse_train(["--preset", "nemo-vgg", "--data.cut.protocol", "leave-one-sesion-out"])

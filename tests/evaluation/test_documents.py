@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dialogue_ser.corpus.cut import CutConfig
 from dialogue_ser.corpus.protocols import FOLDS, PARTS
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import utterances
@@ -54,9 +55,9 @@ def store(tmp_path_factory) -> FeatureStore:
 
 def config_of(data: DataConfig, protocol: str) -> RunConfig:
     return RunConfig(
-        data=replace(data, on_bad="mask"),
+        data=replace(data, on_bad="mask", cut=CutConfig(protocol=protocol)),
         features={"audio": FeatureConfig(encoder="test-loudness-by-band", transforms=("impute", "standardise"))},
-        crossval=CrossvalConfig(protocol=protocol, estimator="logistic", inverse_regularisation=(1.0,)),
+        crossval=CrossvalConfig(estimator="logistic", inverse_regularisation=(1.0,)),
     )
 
 
