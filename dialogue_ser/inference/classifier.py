@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from huggingface_hub import HfApi
 from numpy.typing import NDArray
 
 from dialogue_ser.batch.collate import collate
@@ -241,6 +240,8 @@ class DialogueClassifier:
         Returns:
             address of the commit.
         """
+        from huggingface_hub import HfApi
+
         api = HfApi()
         api.create_repo(repo_id, private=private, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
