@@ -34,7 +34,7 @@ def absent_notes(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A sentence for every split of ``scores.json`` that lacks classes.
 
     Args:
-        splits: name → what :func:`~dialogue_ser.metrics.summary.summarise` gives; without classes there is none.
+        splits: name → what :meth:`~dialogue_ser.tasks.base.Task.summary` gives; without classes there is none.
     """
     notes = []
     for name, part in splits.items():

@@ -13,7 +13,15 @@ from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.upgrade import upgraded
 
 #: What a section says of the one that it chooses: setting that chooses → settings that belong to its choice.
-_BELONGINGS = {"name": ("options",), "encoder": ("options",), "reader": ("path", "labels", "options")}
+_BELONGINGS = {
+    "name": ("options",),
+    "encoder": ("options",),
+    "reader": ("path", "labels", "options", "targets", "leave_out"),
+}
+
+
+#: Settings whose values are names that only one task knows.
+_OF_A_TASK = (("loss", "kind"), ("training", "select"), ("data", "targets"), ("data", "leave_out"))
 
 
 def config_to_dict(config: RunConfig) -> dict[str, Any]:
@@ -107,7 +115,8 @@ def apply_overrides(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfi
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Deep merge of two layers; another model, encoder or reader drops what the layer below set for the former one.
 
-    That is a model's or encoder's ``options``, and a reader's ``path``, ``labels`` and ``options``.
+    That is a model's or encoder's ``options``, and what a reader's corpus is asked for: ``path``, ``labels``,
+    ``options``, ``targets`` and ``leave_out``. Another task drops the loss and the metric that chooses, for its own.
 
     >>> merge({"model": {"name": "a", "options": {"x": 1}}}, {"model": {"name": "b"}})
     {'model': {'name': 'b'}}
@@ -140,6 +149,11 @@ def _without_former(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[
     for chooser, belongings in _BELONGINGS.items():
         if chooser in above and chooser in below and above[chooser] != below[chooser]:
             kept = {key: value for key, value in kept.items() if key not in belongings}
+    if "task" in above and above["task"] != below.get("task", "classification"):
+        for section, key in _OF_A_TASK:
+            own = kept.get(section)
+            if isinstance(own, Mapping):
+                kept[section] = {name: value for name, value in own.items() if name != key}
     for key, value in above.items():
         if isinstance(kept.get(key), Mapping) and isinstance(value, Mapping):
             kept[key] = _without_former(kept[key], value)
