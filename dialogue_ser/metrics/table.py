@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from dialogue_ser.registry import Registry, Target
 
 Needs = Literal["confusion", "moments", "probabilities", "turns"]
 TaskKind = Literal["classification", "regression"]
+Direction = Literal["max", "min"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +38,27 @@ class Metric:
             ``turns``: ``(gold, predicted)`` of the labelled turns → a number; names ``[N]``, or values ``[N, S]``.
         direction: ``max`` = higher is better, ``min`` = lower is better.
         task: classification, regression, or None for metrics of either.
+
+    Raises:
+        ConfigError: another value of needs, direction or task.
     """
 
     key: str
     heading: str
     function: Callable[..., Any]
     needs: Needs = "turns"
-    direction: Literal["max", "min"] = "max"
+    direction: Direction = "max"
     task: TaskKind | None = None
+
+    def __post_init__(self) -> None:
+        choices = {"needs": get_args(Needs), "direction": get_args(Direction), "task": (None, *get_args(TaskKind))}
+        problems = [
+            f"metric {self.key!r}: {field} is {found!r}, expected one of {', '.join(map(str, allowed))}"
+            for field, allowed in choices.items()
+            if (found := getattr(self, field)) not in allowed
+        ]
+        if problems:
+            raise ConfigError(*problems)
 
     @property
     def is_additive(self) -> bool:
@@ -83,7 +97,7 @@ def _of_classes(key: str, heading: str, function: Callable[..., Any], needs: Nee
     return Metric(key=key, heading=heading, function=function, needs=needs, task="classification")
 
 
-def _of_values(key: str, heading: str, function: Callable[..., Any], direction: Literal["max", "min"]) -> Metric:
+def _of_values(key: str, heading: str, function: Callable[..., Any], direction: Direction) -> Metric:
     return Metric(key=key, heading=heading, function=function, needs="moments", direction=direction, task="regression")
 
 

@@ -3,10 +3,19 @@ import pytest
 from sklearn.metrics import f1_score, fbeta_score, precision_score, recall_score
 
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.metrics.averages import AVERAGES, average_values, class_f05, f_beta, left_out_indices, micro_f1
-from dialogue_ser.metrics.scores import confusion_matrix
+from dialogue_ser.metrics.averages import (
+    accuracy,
+    class_scores,
+    f_beta,
+    left_out_indices,
+    macro,
+    micro_f1,
+    weighted,
+)
+from dialogue_ser.metrics.confusion import confusion_matrix
 
 N_CLASSES = 5
+AVERAGES = {"macro": macro, "weighted": weighted}
 
 
 def _random(seed: int, n: int = 300, never: int | None = None):
@@ -20,10 +29,9 @@ def _random(seed: int, n: int = 300, never: int | None = None):
 @pytest.mark.parametrize(("seed", "never"), [(0, None), (1, None), (2, 3)])
 def test_every_average_equals_sklearns(seed, never):
     gold_N, predicted_N = _random(seed, never=never)
-    found = average_values(confusion_matrix(gold_N, predicted_N, N_CLASSES))
-    assert tuple(found) == AVERAGES
+    confusion = confusion_matrix(gold_N, predicted_N, N_CLASSES)
     own = {"labels": range(N_CLASSES), "zero_division": 0}
-    for how in ("macro", "weighted"):
+    for how, average in AVERAGES.items():
         expected = {
             "precision": precision_score(gold_N, predicted_N, average=how, **own),
             "recall": recall_score(gold_N, predicted_N, average=how, **own),
@@ -31,24 +39,33 @@ def test_every_average_equals_sklearns(seed, never):
             "f05": fbeta_score(gold_N, predicted_N, beta=0.5, average=how, **own),
         }
         for what, value in expected.items():
-            assert found[f"{how}_{what}"] == pytest.approx(value, abs=1e-12)
+            assert average(confusion, what) == pytest.approx(value, abs=1e-12)
+
+
+def test_accuracy_is_the_weighted_recall_and_the_share_of_right_turns():
+    gold_N, predicted_N = _random(5)
+    confusion = confusion_matrix(gold_N, predicted_N, N_CLASSES)
+    assert accuracy(confusion) == pytest.approx((gold_N == predicted_N).mean(), abs=1e-12)
+    assert accuracy(confusion) == pytest.approx(weighted(confusion, "recall"), abs=1e-12)
 
 
 def test_f05_per_class_equals_sklearns_and_lies_nearer_to_precision():
     gold_N, predicted_N = _random(3)
     expected = fbeta_score(gold_N, predicted_N, beta=0.5, average=None, labels=range(N_CLASSES))
-    np.testing.assert_allclose(class_f05(confusion_matrix(gold_N, predicted_N, N_CLASSES)), expected, atol=1e-12)
+    found = class_scores(confusion_matrix(gold_N, predicted_N, N_CLASSES))["f05"]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
     # P 1/2, R 1: (1 + 1/4) · 1/2 / (1/8 + 1) = 5/9; the other way round 5/6
     assert f_beta([0.5, 1.0, 0.0], [1.0, 0.5, 0.0], 0.5).tolist() == pytest.approx([5 / 9, 5 / 6, 0.0])
 
 
 def test_many_confusions_are_averaged_at_once_as_one_by_one():
     stacked = np.stack([confusion_matrix(*_random(seed), N_CLASSES) for seed in range(3)])
-    found = average_values(stacked)
-    for i in range(3):
-        for name, value in average_values(stacked[i]).items():
-            assert found[name][i] == pytest.approx(value)
-    assert average_values(np.zeros((2, 3, 3)))["weighted_f05"].tolist() == [0.0, 0.0]
+    for average in AVERAGES.values():
+        for name in class_scores(stacked):
+            found = average(stacked, name)
+            assert found.tolist() == pytest.approx([float(average(one, name)) for one in stacked])
+    assert weighted(np.zeros((2, 3, 3)), "f05").tolist() == [0.0, 0.0]
+    assert accuracy(np.zeros((2, 3, 3))).tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("leave_out", [(), (0,), (0, 3)])

@@ -5,9 +5,11 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 
 from dialogue_ser.errors import DialogueSerError
-from dialogue_ser.metrics.bootstrap import dialogue_confusions
-from dialogue_ser.metrics.scores import metric_values
+from dialogue_ser.metrics.confusion import dialogue_confusions
 from dialogue_ser.metrics.significance import mcnemar, randomisation_test
+from dialogue_ser.metrics.table import METRICS
+
+F1 = METRICS["weighted_f1"]
 
 
 def _systems(seed: int, n_dialogues: int, better: float) -> tuple[np.ndarray, np.ndarray]:
@@ -24,23 +26,23 @@ def test_p_value_approaches_the_exact_one_over_all_swaps() -> None:
     a, b = _systems(3, n_dialogues=8, better=0.15)
 
     def difference(x: np.ndarray, y: np.ndarray) -> float:
-        return float(metric_values(x.sum(0))["weighted_f1"] - metric_values(y.sum(0))["weighted_f1"])
+        return float(F1.of_statistic(x.sum(0)) - F1.of_statistic(y.sum(0)))
 
     observed = abs(difference(a, b))
     swaps = [np.array(bits).reshape(-1, 1, 1) for bits in product((0, 1), repeat=8)]
     exact = np.mean([abs(difference(a + s * (b - a), b + s * (a - b))) >= observed - 1e-12 for s in swaps])
-    assert randomisation_test(a, b, n_permutations=20_000).p_value == pytest.approx(exact, abs=0.02)
+    assert randomisation_test(a, b, F1, n_permutations=20_000).p_value == pytest.approx(exact, abs=0.02)
 
 
 def test_equal_systems_are_not_called_different() -> None:
-    p_values = [randomisation_test(*_systems(seed, 40, 0.0), n_permutations=200).p_value for seed in range(100)]
+    p_values = [randomisation_test(*_systems(seed, 40, 0.0), F1, n_permutations=200).p_value for seed in range(100)]
     assert np.mean(np.array(p_values) < 0.1) < 0.2
     assert 0.35 < np.mean(p_values) < 0.65
 
 
 def test_a_clearly_better_system_is_found_on_several_seeds() -> None:
     pairs = [_systems(7, 60, 0.25) for _ in range(3)]
-    result = randomisation_test(np.stack([a for a, _ in pairs]), np.stack([b for _, b in pairs]))
+    result = randomisation_test(np.stack([a for a, _ in pairs]), np.stack([b for _, b in pairs]), F1)
     assert result.p_value < 0.001
     assert result.statistic > 0.1
 
@@ -48,7 +50,7 @@ def test_a_clearly_better_system_is_found_on_several_seeds() -> None:
 def test_other_numbers_of_seeds_are_refused() -> None:
     a, b = _systems(1, 10, 0.1)
     with pytest.raises(DialogueSerError, match="as many seeds"):
-        randomisation_test(np.stack([a, a]), b)
+        randomisation_test(np.stack([a, a]), b, F1)
 
 
 def test_mcnemar_equals_statsmodels() -> None:
