@@ -20,6 +20,7 @@ def masked_ccc(
         value_NS: predicted values.
         gold_NS: NaN where a turn is not annotated in a dimension.
 
+    >>> import torch
     >>> gold = torch.tensor([[1.0], [2.0], [3.0]])
     >>> numerator, denominator = masked_ccc(gold + 1, gold)
     >>> round(float(numerator / denominator), 4)
@@ -47,6 +48,7 @@ def masked_mse(
         value_NS: predicted values.
         gold_NS: NaN where a turn is not annotated in a dimension.
 
+    >>> import torch
     >>> numerator, denominator = masked_mse(torch.tensor([[1.0, 5.0]]), torch.tensor([[3.0, float("nan")]]))
     >>> float(numerator), float(denominator)
     (4.0, 1.0)

@@ -152,8 +152,8 @@ class Task(ABC):
         raise NotImplementedError(self.kind)
 
     @abstractmethod
-    def mean_outputs(self, outputs: "Tensor") -> "Tensor":
-        """What several systems say together ``[…, S]``, of their outputs ``[system, …, S]``."""
+    def mean_scores(self, scores: "Tensor") -> "Tensor":
+        """Scores ``[…, S]`` whose outputs are what several systems say together, of theirs ``[system, …, S]``."""
 
     @abstractmethod
     def numbers(self, outputs_NS: FloatArray) -> FloatArray:

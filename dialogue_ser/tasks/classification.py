@@ -129,9 +129,9 @@ class Classification(Task):
         """Log-softmax over the last axis: rounded to half precision, probabilities do not sum to 1."""
         return (scores if scores.dtype.itemsize >= 4 else scores.float()).log_softmax(-1)
 
-    def mean_outputs(self, outputs: "Tensor") -> "Tensor":
+    def mean_scores(self, scores: "Tensor") -> "Tensor":
         """Log of the mean of probabilities, which may be too small for their own logs to be taken back."""
-        return outputs.logsumexp(0) - float(np.log(len(outputs)))
+        return self.outputs(scores).logsumexp(0) - float(np.log(len(scores)))
 
     def numbers(self, outputs_NS: FloatArray) -> FloatArray:
         """Probabilities; rounding in float32 leaves their sums off by 1e-7, what is called so shall sum to 1."""

@@ -132,9 +132,9 @@ class Regression(Task):
         scores_NS: FloatArray = (value_NS - np.array(self.centres or 0.0)) / np.array(self.scales or 1.0)
         return scores_NS
 
-    def mean_outputs(self, outputs: "Tensor") -> "Tensor":
-        """The mean of values."""
-        return outputs.mean(0)
+    def mean_scores(self, scores: "Tensor") -> "Tensor":
+        """The mean of scores, whose values are the mean of values."""
+        return (scores if scores.dtype.itemsize >= 4 else scores.float()).mean(0)
 
     def numbers(self, outputs_NS: FloatArray) -> FloatArray:
         """The values."""
@@ -186,7 +186,9 @@ class Regression(Task):
 
 @lru_cache(maxsize=64)
 def _beside(numbers: tuple[float, ...], device: Any, dtype: Any) -> "Tensor":
-    """The numbers on a device, sent there once: each sending would make the host wait for a GPU."""
+    """The numbers on a device, sent there once, and from page-locked memory: the host never waits for a GPU."""
     import torch
 
-    return torch.tensor(numbers, device=device, dtype=dtype)
+    with torch.inference_mode(False):  # kept for training too, also where a prediction asked first
+        own = torch.tensor(numbers, dtype=dtype)
+        return (own.pin_memory() if device.type == "cuda" else own).to(device, non_blocking=True)

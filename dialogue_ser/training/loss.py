@@ -124,13 +124,15 @@ def _own_loss(name: str, loss: Callable[..., Any], outputs_BTS: Tensor, batch: D
     found = loss(*_labelled_rows(outputs_BTS, batch))
     if isinstance(found, tuple):
         numerator, denominator = found
-        return numerator, torch.as_tensor(denominator, dtype=numerator.dtype, device=numerator.device)
+        if not isinstance(denominator, Tensor):
+            denominator = numerator.new_full((), denominator)
+        return numerator, denominator.to(numerator.dtype)
     if not isinstance(found, Tensor) or found.ndim != 1:
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise TrainingError(
             f"loss {name!r}: gave {shape}, expected one number per turn [N], or a pair (numerator, denominator)"
         )
-    return found.sum(), torch.tensor(float(len(found)), dtype=found.dtype, device=found.device)
+    return found.sum(), found.new_full((), len(found))
 
 
 def _labelled_rows(outputs_BTS: Tensor, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
