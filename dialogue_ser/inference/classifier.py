@@ -4,7 +4,6 @@ import dataclasses
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from huggingface_hub import HfApi
 from numpy.typing import NDArray
 
+from dialogue_ser import __version__
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.corpus.schema import Dialogue, LabelSet
 from dialogue_ser.encoders import as_saved
@@ -168,7 +168,7 @@ class DialogueClassifier:
         states = {modality: pipeline.state() for modality, pipeline in self.pipelines.items()}
         config = {
             "library": "dialogue_ser",
-            "library_version": version("dialogue-ser"),
+            "library_version": __version__,
             "model": describe_model(self.model),
             "label_set": {"name": self.label_set.name, "labels": list(self.label_set.labels)},
             "inputs": {modality: dataclasses.asdict(as_saved(spec)) for modality, spec in self.model.inputs.items()},
