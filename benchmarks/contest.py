@@ -192,6 +192,12 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def without_tf32() -> None:
+    """Products of single-precision matrices in single precision, also inside cuDNN, which rounds them by default."""
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+
+
 def machine(device: torch.device) -> dict[str, Any]:
     """What it runs on; the load average tells whether it was alone."""
     cpu = platform.processor() or platform.machine()

@@ -45,6 +45,40 @@ def _finetuning(folder: Path) -> str:
     return finetuning(read_result(folder, "finetuning.json"))
 
 
+def emobank(result: Result) -> str:
+    """CCC and r of every dimension: the floor, then the systems."""
+    floor, systems = result["floor"], result["systems"]
+    names = [name for name in floor["test"] if name != "mean"]
+    rows = [{"system": floor["system"], **{name: _agreement(floor["test"][name]) for name in (*names, "mean")}}]
+    rows[0]["dev CCC, mean"] = format_score(floor["dev"]["mean"]["ccc"], 3)
+    rows[0]["seeds"] = "–"
+    for row in systems:
+        cells = {name: _agreement(row["test"][name]) for name in (*names, "mean")}
+        dev = row["dev"]["mean"]["ccc"]
+        cells["dev CCC, mean"] = format_mean_std(dev["mean"], dev["std"] if dev["n"] > 1 else None, 3)
+        rows.append({"system": row["system"], **cells, "seeds": str(len(row["seeds"]))})
+    return (
+        f"{render_markdown(rows)}\n\nTest CCC (Pearson r). {result['protocol'].capitalize()}; one thread a run, "
+        f"{result['workers']} at a time. `{result['command']}`"
+    )
+
+
+def _agreement(value: Result) -> str:
+    """CCC and r; with their spread where they are of several seeds."""
+    parts = [
+        format_score(value[key], 3)
+        if isinstance(value[key], float)
+        else format_mean_std(value[key]["mean"], value[key]["std"] if value[key]["n"] > 1 else None, 3)
+        for key in ("ccc", "pearson_r")
+    ]
+    return f"{parts[0]} ({parts[1]})"
+
+
+@register_renderer("emobank")
+def _emobank(folder: Path) -> str:
+    return emobank(read_result(folder, "emobank.json"))
+
+
 def nemo(result: Result) -> str:
     """Pooled scores of every nEMO preset beside what was asked for, and what the features took."""
     rows, costs = [], []

@@ -36,7 +36,7 @@ def run_folder(out: Path, system: System, seed: int) -> Path:
 
 
 def train_one(system: System, seed: int, out: Path) -> tuple[str, float]:
-    """Train (or resume, or find finished) one seed on one thread; gives its test weighted F1."""
+    """Train (or resume, or find finished) one seed on one thread; gives its name and the metric that chose, on test."""
     import torch
 
     from dialogue_ser.training.config_io import apply_overrides
@@ -50,7 +50,8 @@ def train_one(system: System, seed: int, out: Path) -> tuple[str, float]:
         {**system.overrides, "seed": seed, "name": system.key, "training.threads": 1, "save_attention": False},
     )
     run = train(config, folder, resume=(folder / "config.yaml").exists(), progress=False)
-    return f"{system.key} seed {seed}", run.scores["test"]["weighted_f1"]
+    select = str(run.config.training.select)
+    return f"{system.key} seed {seed}: test {select}", run.scores["test"][select]
 
 
 def warm_store(systems: Sequence[System]) -> None:
@@ -71,10 +72,10 @@ def train_all(systems: Sequence[System], seeds: Sequence[int], out: Path, worker
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         waiting = [pool.submit(train_one, system, seed, out) for system, seed in jobs]
         for future in as_completed(waiting):
-            name, f1 = future.result()
+            name, score = future.result()
             done += 1
             minutes = (time.monotonic() - started) / 60
-            print(f"[{done}/{len(jobs)}] {minutes:5.1f} min  {name}: test weighted F1 {f1:.4f}", flush=True)
+            print(f"[{done}/{len(jobs)}] {minutes:5.1f} min  {name} {score:.4f}", flush=True)
 
 
 def summarise(system: System, seeds: Sequence[int], out: Path) -> dict[str, Any]:

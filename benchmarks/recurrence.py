@@ -14,7 +14,6 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks import contest, growth, memory
 from benchmarks.contest import INPUT_DIM, WIRINGS, Candidate, Work, typical
 from benchmarks.multiply_adds import average_listeners, average_updates, equal_work_gru, per_turn
+from dialogue_ser import __version__
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.batch.sampler import batches, shuffled
 from dialogue_ser.corpus.readers import read_corpus
@@ -175,6 +175,7 @@ def measure(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     """The whole result."""
     device = torch.device(args.device)
     torch.set_num_threads(args.threads)
+    contest.without_tf32()
     torch.manual_seed(0)
     machine = contest.machine(device)
     corpus, works = meld_dialogues(args.batches, device)
@@ -191,13 +192,14 @@ def measure(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         "machine": machine,
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in ("dialogue-ser", "torch")},
+            "dialogue-ser": __version__,
+            "torch": torch.__version__,
         },
         "command": command_line(args),
         "is_quick": args.quick,
         "protocol": {
             "sizes": f"x {INPUT_DIM}, G = P = 150, E = 100, 2 directions, general attention, dropout {contest.DROPOUT}",
-            "train": "forward + backward + Adam's step (fused), fp32, the recurrence alone, no gradient to x",
+            "train": "forward + backward + Adam's step (fused), fp32 (no TF32), the recurrence alone, no gradient to x",
             "timing": f"candidates by turns, warmed up; sum over the batches of the median of {args.repeats} rounds",
             "ratios": "of these sums; loop ÷ ours, ours ÷ nn.GRU, EmotionRNN ÷ DialogueRNN with listeners",
             "equal work": "multiply-adds that ours execute, query of attention and updates of listeners included",

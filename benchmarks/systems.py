@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Group = Literal["emotion-rnn", "dialogue-rnn", "speaker-blind", "sentiment", "source", "ablation", "finetuned"]
+Group = Literal[
+    "emotion-rnn", "dialogue-rnn", "speaker-blind", "sentiment", "source", "ablation", "finetuned", "emobank"
+]
 ATTENTION = ("simple", "matching")
 # Source document 002_904fce5465b0b4ad, Table 2: (accuracy, weighted F1) on MELD test.
 PUBLISHED = {

@@ -26,6 +26,7 @@ PAGES = (
     "docs/performance.md",
     "docs/encoders.md",
     "docs/crossval.md",
+    "docs/regression.md",
 )
 PUBLISHED = "document's weighted F1 (accuracy)"
 

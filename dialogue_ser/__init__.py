@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from dialogue_ser.features.registry import register_encoder as register_encoder
     from dialogue_ser.inference.classifier import DialogueClassifier as DialogueClassifier
     from dialogue_ser.metrics.scores import score as score
+    from dialogue_ser.metrics.table import register_metric as register_metric
     from dialogue_ser.models import register_model as register_model
     from dialogue_ser.models.api import DialogueSystem as DialogueSystem
     from dialogue_ser.report.page import write_report as write_report
+    from dialogue_ser.training.callbacks import register_callback as register_callback
     from dialogue_ser.training.config import FeatureConfig as FeatureConfig
     from dialogue_ser.training.config import RunConfig as RunConfig
     from dialogue_ser.training.config_io import apply_overrides as apply_overrides
+    from dialogue_ser.training.loss import register_loss as register_loss
     from dialogue_ser.training.presets import load_preset as load_preset
     from dialogue_ser.training.run import train as train
 
@@ -51,7 +54,10 @@ _HOMES = {
     "load_preset": "training.presets",
     "read_corpus": "corpus.readers",
     "read_dialogues": "corpus.readers.table",
+    "register_callback": "training.callbacks",
     "register_encoder": "features.registry",
+    "register_loss": "training.loss",
+    "register_metric": "metrics.table",
     "register_model": "models",
     "register_reader": "corpus.readers",
     "score": "metrics.scores",

@@ -6,22 +6,36 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "disabled")
+# As the Makefile has it: corpora that are not bundled lie in the checkout's data/ or beside the checkout.
+os.environ.setdefault(
+    "DIALOGUE_SER_DATA",
+    os.pathsep.join(str(Path(__file__).parents[i] / folder) for i, folder in ((1, "data"), (2, "shared/data"))),
+)
 
 import jaxtyping
 import pytest
 
-# Shapes and types of the torch rooms are checked at run time in the suite; users do not pay for it.
-# Must be installed before anything imports these rooms.
-TORCH_ROOMS = ("tensors", "batch", "nn", "encoders", "models")
-jaxtyping.install_import_hook([f"dialogue_ser.{room}" for room in TORCH_ROOMS], "beartype.beartype")
+if TYPE_CHECKING:
+    import torch
 
-# Run by nn/test_kernels.py in processes without this file: Triton cannot read functions that the hook has wrapped.
-collect_ignore = ["nn/interpreted_kernels.py", "nn/compiled_kernels.py", "example_package"]
+# Shapes and types of the torch rooms are checked at run time in the suite; users do not pay for it.
+# Must be installed before anything imports these rooms. Triton cannot read functions that the hook has wrapped, so
+# nn/kernels.py is left out: the modules of its room are named one by one.
+PACKAGE = Path(__file__).parents[1] / "dialogue_ser"
+CHECKED = [f"nn.{path.stem}" for path in sorted((PACKAGE / "nn").glob("*.py")) if path.stem != "kernels"]
+CHECKED += ["tensors", "batch", "encoders", "models"]
+jaxtyping.install_import_hook([f"dialogue_ser.{name}" for name in CHECKED], "beartype.beartype")
+
+# Run by nn/test_kernels.py in processes of their own: Triton reads TRITON_INTERPRET once, when it is imported.
+collect_ignore = ["nn/executed_kernels.py", "nn/compiled_kernels.py", "example_package"]
+#: auto, or cpu: the CPU stands in for the GPU in tests marked ``cuda``, to try them where there is none.
+TEST_DEVICE = "DIALOGUE_SER_TEST_DEVICE"
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -54,6 +68,18 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def gpu() -> "torch.device":
+    """The GPU of tests marked ``cuda``; skips where there is none."""
+    import torch
+
+    if os.environ.get(TEST_DEVICE) == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        pytest.skip(f"needs CUDA; {TEST_DEVICE}=cpu has the CPU stand in")
+    return torch.device("cuda", 0)
 
 
 def _shared(name: str) -> Path:

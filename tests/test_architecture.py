@@ -44,6 +44,7 @@ TESTED_IN = {
     "features/rowfiles.py": ("features/test_precomputed.py", "reads its files"),
     "features/shards.py": ("features/test_store.py", "files of the store"),
     "features/stacked.py": ("features/test_transforms.py", "rows as the matrices that transforms work on"),
+    "features/text_model.py": ("features/test_minilm.py", "transformers' models beside the one that answers like them"),
     "features/traits.py": ("features/test_store.py", "a record that the store reads"),
     "inference/tables.py": ("inference/test_classifier.py", "the first half of predict"),
     "media/containers.py": ("media/test_decode.py", "seen through decode"),
@@ -223,6 +224,7 @@ def test_the_script_of_ci_runs_what_make_offers():
     assert "set -euo pipefail" in script
     targets = re.findall(r"^make (\w+)$", script, re.MULTILINE)
     assert targets == ["check", "test"]
+    assert "export DIALOGUE_SER_DATA=" in script
     done = subprocess.run(["make", "--dry-run", "check"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert all(tool in done.stdout for tool in ("ruff format --check", "ruff check", "mypy", "lint-imports"))
 

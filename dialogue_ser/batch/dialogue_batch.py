@@ -26,7 +26,7 @@ class DialogueBatch:
         is_real_turn: True on turns that exist.
         utterance_ids: ids per dialogue, real turns only.
         label_distribution: soft labels ``[B,T,C]``, or None.
-        value: gold values of dimensions ``[B,T,S]``, NaN where a turn has none and on padding; None where there are classes.
+        value: gold values of dimensions ``[B,T,S]``, NaN where a turn has none and on padding; None of classes.
         moved: kept by :meth:`to`, not to be given: tensors on another device, each with the one on the CPU it is of.
             They are found by identity, so a tensor that was put in later never gets another one's values.
     """

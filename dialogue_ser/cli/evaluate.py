@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dialogue_ser.cli.tables import scores_table, show
+from dialogue_ser.cli.tables import scores_table, show, show_notes
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.evaluation.run import evaluate_run
 from dialogue_ser.metrics.run_files import RunFiles
@@ -33,5 +33,6 @@ def evaluate(run: str, split: str | None = None, report: bool = True) -> None:
     if unknown:
         raise ConfigError(*(f"{run}: {problem}" for problem in unknown))
     show(scores_table({**scores, "splits": {name: scores["splits"][name] for name in chosen}}))
+    show_notes(scores)
     if report:
         print(f"report: {write_report(folder)}")

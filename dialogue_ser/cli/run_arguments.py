@@ -4,7 +4,7 @@ RunConfig's ``features`` and ``model.options`` have no fixed fields, so the pars
 tokens are first scanned for what decides its shape (preset, config files, model name, modalities); then each modality
 gets one typed group ``features.MODALITY``, and the chosen system's Config gives the flags under ``model.options``.
 Both ``--a.b value`` and ``--a.b=value`` (what W&B sweeps emit) work. Later layers win: preset, then ``--config`` files
-in order, then flags. Choosing another encoder or model drops the options that the layer below gave to the former one;
+in order, then flags. Choosing another reader, encoder or model drops what the layer below set for the former one;
 ``--features.MODALITY null`` leaves a modality out.
 """
 
@@ -23,7 +23,7 @@ from dialogue_ser.cli.arguments import new_parser, parse
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.options import unknown_options
 from dialogue_ser.training.config import FeatureConfig, ModelConfig, RunConfig
-from dialogue_ser.training.config_io import config_from_dict, config_to_dict, load_config
+from dialogue_ser.training.config_io import config_from_dict, config_to_dict, load_config, merge, without_modality
 from dialogue_ser.training.presets import load_preset, preset_names
 from dialogue_ser.training.upgrade import upgraded
 
@@ -80,9 +80,8 @@ def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
     for _, layer in layers:
         base = merge(base, layer)
     tokens, removed = _removed_modalities(tokens)
-    for modality in removed:  # and what the model says about it
-        base.get("features", {}).pop(modality, None)
-        base.get("model", {}).get("options", {}).get("projection", {}).pop(modality, None)
+    for modality in removed:
+        base = without_modality(base, modality)
     base = merge(base, _shape_of(tokens, base))
     where = " + ".join(source for source, _ in layers) or "defaults"
     filled = config_to_dict(config_from_dict(base, where=where))
@@ -161,22 +160,6 @@ def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str 
     return parser
 
 
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge of two layers; another encoder or model name drops the options below it.
-
-    >>> merge({"model": {"name": "a", "options": {"x": 1}}}, {"model": {"name": "b"}})
-    {'model': {'name': 'b'}}
-    """
-    merged = dict(below)
-    for chooser in ("name", "encoder"):
-        if chooser in above and "options" in merged and above[chooser] != merged.get(chooser):
-            del merged["options"]
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
 def _add_model_options(parser: ArgumentParser, model: Mapping[str, Any], where: str) -> dict[str, Any]:
     from dialogue_ser.models import find_model  # imports torch: only once a run is really described
 
@@ -249,10 +232,11 @@ def _removed_modalities(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _shape_of(tokens: Sequence[str], base: Mapping[str, Any]) -> dict[str, Any]:
-    """The layer of flags that decides which other flags exist: model name and encoders of modalities."""
+    """The layer of flags that choose a reader, a model and encoders, and so decide which other flags exist."""
     shape: dict[str, Any] = {}
-    for name in _values_of(tokens, "--model.name"):
-        shape["model"] = {"name": name}
+    for section, chooser in (("model", "name"), ("data", "reader")):
+        for name in _values_of(tokens, f"--{section}.{chooser}"):
+            shape[section] = {chooser: name}
     modalities = dict.fromkeys(match.group(1) for token in tokens if (match := _MODALITY.match(token)))
     for modality in modalities:
         encoders = list(_values_of(tokens, f"--features.{modality}.encoder"))

@@ -24,15 +24,22 @@ def reduced(request: TrainRequest, view: "View") -> "tuple[TrainRequest, Corpus]
     """
     from dialogue_ser.training.cost import cost_of
     from dialogue_ser.training.prepare import load_data
-    from dialogue_ser.training.smoke import smoke_config, smoke_corpus, without_augmentation
+    from dialogue_ser.training.smoke import (
+        smoke_config,
+        smoke_corpus,
+        smoke_dimensions,
+        smoke_view,
+        without_augmentation,
+    )
 
     if request.resume:
         raise ConfigError("--smoke: begins a run of its own; leave --resume away")
     folder = Path(tempfile.mkdtemp(prefix=f"dialogue-ser-smoke-{request.config.name}-"))
     networks = folder / "networks"
+    view, dimensions = smoke_view(request.config, view), smoke_dimensions(request.config)
     config = smoke_config(request.config, view, networks)
     if config.crossval.estimator == "none":
         shapes = without_augmentation(smoke_config(request.config, "dialogues", networks))
-        small = load_data(shapes, whole=smoke_corpus("dialogues"))
+        small = load_data(shapes, whole=smoke_corpus("dialogues", dimensions))
         print(f"full size: {cost_of(request.config, small, view)}")
-    return replace(request, config=config, out=request.out or folder / "run"), smoke_corpus(view)
+    return replace(request, config=config, out=request.out or folder / "run"), smoke_corpus(view, dimensions)

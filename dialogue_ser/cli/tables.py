@@ -43,6 +43,16 @@ def scores_table(scores: Mapping[str, Any]) -> Table:
     return table
 
 
+def show_notes(scores: Mapping[str, Any]) -> None:
+    """Print what one must know beside the scores, a line each.
+
+    Args:
+        scores: the content of ``scores.json``.
+    """
+    for note in scores.get("notes", ()):
+        print(f"note: {note}")
+
+
 def interval_text(interval: Mapping[str, float]) -> str:
     """A score and its interval.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
 from dialogue_ser.cli.smoke import reduced
-from dialogue_ser.cli.tables import scores_table, show
+from dialogue_ser.cli.tables import scores_table, show, show_notes
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config_io import dump_config
 
@@ -38,8 +38,12 @@ def train_command(tokens: Sequence[str]) -> int:
     return _train(*reduced(request, "dialogues")) if request.smoke else _train(request)
 
 
-def finish(run_dir: Path) -> Path:
+def finish(run_dir: Path, metrics: Sequence[str] | None = None) -> Path:
     """Score a finished run, write its model card and report, print the table.
+
+    Args:
+        run_dir: its directory.
+        metrics: further ones to count, as in :func:`~dialogue_ser.evaluation.run.evaluate_run`.
 
     Returns:
         the report's path.
@@ -49,16 +53,18 @@ def finish(run_dir: Path) -> Path:
     from dialogue_ser.report.card import model_card
     from dialogue_ser.report.page import write_report
 
-    scores = evaluate_run(run_dir)
+    scores = evaluate_run(run_dir, metrics=metrics)
     write_atomically(run_dir / "model" / "README.md", model_card(run_dir))
     report = write_report(run_dir)
     show(scores_table(scores))
+    show_notes(scores)
     return report
 
 
 def _train(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
     from dialogue_ser.metrics.run_files import RunFiles
     from dialogue_ser.training.devices import is_main_process
+    from dialogue_ser.training.prepare import asked_metrics
     from dialogue_ser.training.run import train
 
     run = train(
@@ -70,7 +76,7 @@ def _train(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
     )
     if not is_main_process():  # under `accelerate launch` and torchrun one process scores, writes and prints
         return 0
-    report = finish(run.folder)
+    report = finish(run.folder, asked_metrics(run.config))
     if balance := RunFiles(run.folder).summary.get("balance"):
         print(_balance_line(balance))
     print(f"run:    {run.folder}\nreport: {report}\nuse it: dialogue-ser predict {run.folder} INPUT.csv")

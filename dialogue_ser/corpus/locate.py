@@ -1,7 +1,7 @@
 """Where corpora lie on this machine."""
 
 import os
-from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 from dialogue_ser.corpus.sources import SOURCES
@@ -11,25 +11,23 @@ from dialogue_ser.errors import MissingDataError
 ENVIRONMENT_VARIABLE = "DIALOGUE_SER_DATA"
 
 
-def _bases() -> Iterator[Path]:
-    """The current directory and, for an editable install, the repository checkout."""
-    yield Path.cwd()
-    checkout = Path(__file__).resolve().parents[2]
-    if (checkout / "pyproject.toml").is_file():
-        yield checkout
+def _checkout() -> Path | None:
+    """The repository checkout that this package is run from; None in an installed wheel."""
+    folder = Path(__file__).resolve().parents[2]
+    return folder if (folder / "pyproject.toml").is_file() else None
 
 
 def data_folders() -> tuple[Path, ...]:
     """Folders that are searched for corpora, first match wins.
 
     DIALOGUE_SER_DATA, where it is set, is the only place: what was said explicitly is not second-guessed. Otherwise
-    ``data/`` and then ``../shared/data``, each seen from the current directory and from the repository checkout.
+    ``data/`` in the current directory and then in the repository checkout, if the package is run from one.
     """
     stated = os.environ.get(ENVIRONMENT_VARIABLE)
     if stated:
         return tuple(Path(part).expanduser() for part in stated.split(os.pathsep) if part)
-    bases = tuple(_bases())
-    return tuple(dict.fromkeys(base / folder for folder in ("data", "../shared/data") for base in bases))
+    bases = (Path.cwd(), _checkout())
+    return tuple(dict.fromkeys(base / "data" for base in bases if base is not None))
 
 
 def find_data(name: str) -> Path:
@@ -56,16 +54,19 @@ def download_folder() -> Path:
 
 
 def sample_folder() -> Path:
-    """Folder of the bundled synthetic corpus, ``data/sample``; DIALOGUE_SER_DATA does not matter to it.
+    """Folder of the bundled synthetic corpus: in the installed package, or ``data/sample`` of the checkout.
+
+    Neither the current directory nor DIALOGUE_SER_DATA matters to it.
 
     Raises:
-        MissingDataError: neither the current directory nor the checkout has it.
+        MissingDataError: it was deleted.
     """
-    folders = [base / "data" / "sample" for base in _bases()]
-    for folder in folders:
-        if folder.is_dir():
-            return folder.resolve()
-    raise MissingDataError(
-        f"sample: no such folder in {', '.join(map(str, folders))}; the sample corpus is part of the repository: run "
-        "from a checkout of it, or give its path (--data.path)"
-    )
+    shipped = Path(str(files("dialogue_ser").joinpath("sample_corpus")))
+    checkout = _checkout()
+    folder = shipped if checkout is None else checkout / "data" / "sample"
+    if not folder.is_dir():
+        raise MissingDataError(
+            f"sample: {folder} is missing, which comes with the package; install the package again, or give the "
+            "corpus's path (--data.path)"
+        )
+    return folder

@@ -25,10 +25,10 @@ def pooled_scores(
         extra: further metrics that a run names.
 
     Returns:
-        ``pooled`` (all test turns as one set, see :meth:`~dialogue_ser.tasks.base.Task.scores`), ``intervals`` (95 %, of
-        the scores; and of each class or dimension), ``interval_over`` (what was drawn: folds, since turns of one speaker
-        are no independent draws; dialogues where there is one fold), ``fold_mean`` (score → mean, std, n, values),
-        ``dev`` (all dev turns as one set) and ``speakers`` (speaker → n and the headline scores).
+        ``pooled`` (all test turns as one set, see :meth:`~dialogue_ser.tasks.base.Task.scores`), ``intervals`` (95 %,
+        of the scores), the intervals of each class or dimension, ``interval_over`` (what was drawn: folds, since turns
+        of one speaker are no independent draws; dialogues where there is one fold), ``fold_mean`` (score → mean, std,
+        n, values), ``dev`` (all dev turns as one set) and ``speakers`` (speaker → n and the headline scores).
 
     Raises:
         DialogueSerError: no labelled turn in some fold.

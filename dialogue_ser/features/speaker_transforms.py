@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.features.api import Array
@@ -102,6 +100,9 @@ class CorpusSpeakerGaussian(CorpusSpeakerZScore):
     name = "corpus-speaker-gaussian"
 
     def _of_speaker(self, x_ND: Array, fallback_D: Array) -> Array:
+        from scipy.special import ndtri  # here: scipy takes half a second, and other transforms do without it
+        from scipy.stats import rankdata
+
         n_D = np.maximum((~np.isnan(x_ND)).sum(axis=0), 1)
         rank_ND = rankdata(x_ND, axis=0, nan_policy="omit")
         normal_ND: Array = ndtri((rank_ND - 0.5) / n_D)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.errors import CheckpointError, ConfigError, unknown_name
@@ -88,6 +87,8 @@ class QuantileGaussian(Rank):
     name = "quantile-gaussian"
 
     def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
+        from scipy.special import ndtri  # here: scipy takes half a second, and other transforms do without it
+
         tail = 0.5 / max(len(self.arrays["quantiles"]), 2)
         values: Array = ndtri(np.clip(self._share_below(x_ND), tail, 1.0 - tail))
         return values

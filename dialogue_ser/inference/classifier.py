@@ -3,15 +3,14 @@
 import dataclasses
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from huggingface_hub import HfApi
 from numpy.typing import NDArray
 
+from dialogue_ser import __version__
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.corpus.schema import Dialogue, LabelSet
 from dialogue_ser.encoders import as_saved
@@ -184,7 +183,7 @@ class DialogueClassifier:
         states = {modality: pipeline.state() for modality, pipeline in self.pipelines.items()}
         config = {
             "library": "dialogue_ser",
-            "library_version": version("dialogue-ser"),
+            "library_version": __version__,
             "model": describe_model(self.model),
             **self.task.description(),
             "inputs": {modality: dataclasses.asdict(as_saved(spec)) for modality, spec in self.model.inputs.items()},
@@ -241,6 +240,8 @@ class DialogueClassifier:
         Returns:
             address of the commit.
         """
+        from huggingface_hub import HfApi
+
         api = HfApi()
         api.create_repo(repo_id, private=private, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:

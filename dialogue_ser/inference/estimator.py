@@ -161,7 +161,7 @@ class _Learnt:
         self.pipelines = pipelines
         inputs = {modality: pipeline.spec for modality, pipeline in pipelines.items()}
         problems = [
-            f"features.{modality}: {pipelines[modality].name} gives {spec.kind}, which an estimator cannot read; choose "
+            f"features.{modality}: {pipelines[modality].name} gives {spec.kind}, which an estimator cannot read; use "
             "an encoder that gives one vector per utterance, or a dialogue model (--crossval.estimator none)"
             for modality, spec in inputs.items()
             if spec.kind != "vector" or spec.encoder is not None

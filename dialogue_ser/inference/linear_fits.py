@@ -28,10 +28,10 @@ class EstimatorSettings:
     """How a linear classifier is learnt.
 
     Args:
-        name: of classes linear-svm (one against the rest, squared hinge) or logistic (multinomial), of values ridge (least
-            squares), all with an L2 penalty.
-        inverse_regularisation: positive candidates for C (ridge: 1 / its alpha); the best score on dev wins (UA of classes,
-            CCC of values), the smallest C on a tie.
+        name: of classes linear-svm (one against the rest, squared hinge) or logistic (multinomial), of values ridge
+            (least squares); all have an L2 penalty.
+        inverse_regularisation: positive candidates for C (ridge: 1 / its alpha); the best score on dev wins (UA of
+            classes, CCC of values), the smallest C on a tie.
         class_weight: balanced = inverse to the class's frequency in what is learnt from; ridge has none.
         refit: train = the model that dev judged is kept; train+dev = once C is chosen, transforms and weights are
             learnt again from both.

@@ -20,8 +20,6 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 import safetensors.torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -162,6 +160,9 @@ def find_model_folder(place: str | Path, revision: str | None = None) -> Path:
     name = str(place)
     if folder.exists() or name.count("/") != 1 or name.startswith((".", "~", "/")):
         raise MissingDataError(f"{name}: no such model folder or run directory; train one with dialogue-ser train")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=_PATTERNS))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

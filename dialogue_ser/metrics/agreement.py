@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from dialogue_ser.metrics.confusion import FloatArray, IntArray
 
-#: The last axis of what :func:`dialogue_moments` gives: turns, Σg, Σg², Σp, Σp², Σg·p, Σ|g − p|, with g gold, p predicted.
+#: The last axis of what :func:`dialogue_moments` gives, with g gold and p predicted: turns, Σg, Σg², Σp, Σp², Σg·p,
+#: Σ|g − p|.
 SUMS = ("n", "gold", "gold_squared", "predicted", "predicted_squared", "product", "absolute_error")
 #: As many of them depend on gold alone.
 N_GOLD_SUMS = 3

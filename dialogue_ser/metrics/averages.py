@@ -1,4 +1,4 @@
-"""Scores of confusion matrices ``[…, C, C]`` (row = gold): averages over classes, accuracy, micro F1; each gives ``[…]``.
+"""Scores ``[…]`` of confusion matrices ``[…, C, C]`` (row = gold): averages over classes, accuracy, micro F1.
 
 0/0 counts as 0 everywhere, and every average over classes is over ALL classes of the label set, also those that never
 occur. F-scores are averages of the classes' F-scores, not F-scores of average precision and recall.

@@ -1,8 +1,8 @@
 """Percentile intervals by resampling dialogues, of one system or of the difference between two.
 
 Turns of a dialogue are not independent, so whole dialogues are drawn. A dialogue enters an additive metric only through
-its statistic (confusion matrix, or sums of values), so that a resample is a weighted sum of N of them: all resamples are
-one matrix product.
+its statistic (confusion matrix, or sums of values), so that a resample is a weighted sum of N of them. All resamples
+are one matrix product.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

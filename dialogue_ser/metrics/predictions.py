@@ -28,7 +28,7 @@ class Predictions(ABC):
     """A checked table of predictions; make it with :func:`predictions_of` or :func:`read_predictions`.
 
     Args:
-        frame: columns TURN_COLUMNS and those of the kind; dialogues in order of first appearance, turns in spoken order.
+        frame: columns TURN_COLUMNS and those of the kind; dialogues in order of first appearance, turns as spoken.
         names: classes, in the order of the probability columns; or dimensions.
         origin: the file it was read from, for error messages.
     """

@@ -66,7 +66,7 @@ class RunFiles:
         """``scores.json`` as evaluation wrote it, in today's metric keys; empty if absent."""
         scores = _read_json(self.folder / "scores.json")
         is_old = scores.get("kind") == "crossval" and scores.get("format") == 1
-        return _renamed(scores) if is_old else scores  # type: ignore[no-any-return]
+        return _renamed(scores) if is_old else scores
 
     @cached_property
     def history(self) -> tuple[dict[str, Any], ...]:

@@ -17,7 +17,7 @@ from dialogue_ser.metrics import averages
 from dialogue_ser.metrics.agreement import N_GOLD_SUMS, ccc, mae, mse, pearson_r
 from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.metrics.roc import macro_auc, roc_curves
-from dialogue_ser.registry import Registry
+from dialogue_ser.registry import Registry, Target
 
 Needs = Literal["confusion", "moments", "probabilities", "turns"]
 TaskKind = Literal["classification", "regression"]
@@ -35,7 +35,7 @@ class Metric:
         needs: ``confusion``: matrices ``[…, C, C]`` (row = gold) → ``[…]``. ``moments``: sums ``[…, S, 7]`` of
             :mod:`~dialogue_ser.metrics.agreement` → one value per dimension ``[…, S]``, whose mean is the score.
             ``probabilities``: ``(probabilities_NC, gold_N, labels)`` → a number, or None where it is not defined.
-            ``turns``: ``(gold, predicted)`` of the labelled turns → a number; class names ``[N]``, or values ``[N, S]``.
+            ``turns``: ``(gold, predicted)`` of the labelled turns → a number; names ``[N]``, or values ``[N, S]``.
         direction: ``max`` = higher is better, ``min`` = lower is better.
         task: classification, regression, or None for metrics of either.
 
@@ -158,6 +158,19 @@ _SAYABLE = ("heading", "needs", "direction", "task")
 METRICS: Registry[Metric] = Registry(
     "metric", "dialogue_ser.metrics", {key: f"{__name__}:BUILT_IN.{key}" for key in vars(BUILT_IN)}, check=as_metric
 )
+
+
+def register_metric(name: str, **details: Any) -> Callable[[Target], Target]:
+    """A decorator that registers a metric, a function ``(gold, predicted) → number``, under a name.
+
+    Args:
+        name: to use in configurations, also its key.
+        details: ``heading``, ``needs``, ``direction`` and ``task`` of :class:`Metric`, where the defaults do not fit.
+
+    Raises:
+        ConfigError: the name holds a colon, or belongs to the library or to another function.
+    """
+    return METRICS.register(name, **details)
 
 
 def heading_of(key: str) -> str:

@@ -29,7 +29,6 @@ class Output:
     attention: Mapping[str, Tensor]
 
 
-
 TurnReader = Callable[[DialogueBatch], Tensor]
 """Takes the next turn, a batch of one dialogue of one turn whose ``speaker`` keeps its id over the dialogue, and gives
 its scores ``[S]``: those that the whole dialogue would get at that turn."""

@@ -33,7 +33,7 @@ class Ensemble(DialogueSystem):
         self.causal, self.bidirectional_recurrence = first.causal, first.bidirectional_recurrence
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
-        """Log of the mean probabilities of every turn, or its mean values."""
+        """Log of the mean probabilities of every turn, or scores of its mean values."""
         outputs: list[Output] = [member(batch, return_attention=return_attention) for member in self.members]
         attention = {
             name: torch.stack([output.attention[name] for output in outputs]).mean(0) for name in outputs[0].attention
@@ -55,4 +55,4 @@ class Ensemble(DialogueSystem):
 
     def _together(self, scores: Sequence[Tensor]) -> Tensor:
         task = self.task or Classification(LabelSet("classes", tuple(map(str, range(self.n_scores)))))
-        return task.mean_outputs(torch.stack([task.outputs(one) for one in scores]))
+        return task.mean_scores(torch.stack(list(scores)))

@@ -15,7 +15,9 @@ Two engines compute the loop: :mod:`dialogue_ser.nn.manual` (one autograd node, 
 :meth:`DialogueRecurrence.loop`, which autograd follows and people can read.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import wraps
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -31,6 +33,22 @@ from dialogue_ser.nn.turn import TurnInputs, TurnMasks, turn
 from dialogue_ser.tensors import FeaturesBTD, SpeakerBT, TurnsB
 
 MANUAL_KINDS = ("simple", "simple-linear", "dot", "general", "general2", "general2-tanh")
+
+
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
+
+
+def _left_out_of_compile(forward: Callable[Args, Result]) -> Callable[Args, Result]:
+    """As ``torch.compiler.disable``, which would import the compiler (over a second) for those who never compile."""
+
+    @wraps(forward)
+    def chosen(*args: Args.args, **kwargs: Args.kwargs) -> Result:
+        run = torch.compiler.disable(forward) if torch.compiler.is_compiling() else forward
+        result: Result = run(*args, **kwargs)
+        return result
+
+    return chosen
 
 
 class Recurred(NamedTuple):
@@ -56,7 +74,7 @@ class DialogueRecurrence(RecurrenceParameters):
         """Size of ē: E per direction."""
         return self.n_directions * self.emotion_dim
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # the plan of a batch is data: there is nothing to trace
+    @_left_out_of_compile  # the plan of a batch is data: there is nothing to trace
     def forward(
         self, x_BTD: FeaturesBTD, speaker_BT: SpeakerBT, n_turns_B: TurnsB, *, return_attention: bool = False
     ) -> tuple[Float[Tensor, "batch turn hidden"], dict[str, Tensor]]:

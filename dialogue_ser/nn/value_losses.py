@@ -20,6 +20,7 @@ def masked_ccc(
         value_NS: predicted values.
         gold_NS: NaN where a turn is not annotated in a dimension.
 
+    >>> import torch
     >>> gold = torch.tensor([[1.0], [2.0], [3.0]])
     >>> numerator, denominator = masked_ccc(gold + 1, gold)
     >>> round(float(numerator / denominator), 4)
@@ -47,6 +48,7 @@ def masked_mse(
         value_NS: predicted values.
         gold_NS: NaN where a turn is not annotated in a dimension.
 
+    >>> import torch
     >>> numerator, denominator = masked_mse(torch.tensor([[1.0, 5.0]]), torch.tensor([[3.0, float("nan")]]))
     >>> float(numerator), float(denominator)
     (4.0, 1.0)
@@ -57,7 +59,7 @@ def masked_mse(
 
 
 def _known(gold_NS: Tensor) -> tuple[Bool[Tensor, "row score"], Float[Tensor, "row score"]]:
-    """Where values are annotated, and the values with 0 elsewhere: NaN would spoil gradients even where it is masked."""
+    """Where values are annotated, and the values with 0 elsewhere: a masked NaN would still spoil gradients."""
     is_known_NS = gold_NS.isfinite()
     return is_known_NS, gold_NS.masked_fill(~is_known_NS, 0.0)
 

@@ -41,9 +41,7 @@ def model_card(run_dir: Path) -> str:
         _protocol(scores, name),
         verdict(task, split, name),
         render_markdown(split_rows(scores)),
-        f"Against floors, {name}:\n\n{render_markdown(floor_rows(scores, split, 'this model'))}"
-        if split.get("floors")
-        else "",
+        _floors(scores, split, name),
         _details(split, name),
         _conversation(split, name),
         "## Limits",
@@ -54,22 +52,20 @@ def model_card(run_dir: Path) -> str:
 
 def front_matter(run: RunFiles, scores: Mapping[str, Any]) -> dict[str, Any]:
     """The card's metadata, as the Hugging Face hub reads it (``model-index`` with the headline split's metrics)."""
-    name = headline_split(scores)
+    name, task = headline_split(scores), task_of_scores(scores)
     corpus = str((run.config.get("data") or {}).get("reader", "unknown"))
     modalities = list(run.config.get("features") or {})
     metrics = [
         {"type": key, "name": heading_of(key), "value": round(float(scores["splits"][name]["scores"][key]), 4)}
-        for key in task_of_scores(scores).headline
+        for key in task.headline
     ]
-    task = {"type": "emotion-recognition-in-conversation", "name": "Emotion recognition in conversation"}
-    result = {"task": task, "dataset": {"type": corpus, "name": corpus, "split": name}, "metrics": metrics}
+    kind = {"type": "emotion-recognition-in-conversation", "name": "Emotion recognition in conversation"}
+    result = {"task": kind, "dataset": {"type": corpus, "name": corpus, "split": name}, "metrics": metrics}
     return {
         "library_name": "dialogue-ser",
         "tags": ["emotion-recognition", "conversation", "dialogue", *modalities],
         "datasets": [corpus],
-        "metrics": ["f1", "accuracy"]
-        if task_of_scores(scores).gives_probabilities
-        else list(task_of_scores(scores).headline),
+        "metrics": ["f1", "accuracy"] if task.gives_probabilities else list(task.headline),
         "model-index": [{"name": run.name, "results": [result]}],
     }
 
@@ -113,6 +109,12 @@ def _what(task: Task) -> str:
     if task.gives_probabilities:
         return f"Emotion of every turn of a dialogue, one of: {names}."
     return f"Values of every turn of a dialogue, on the scales of its corpus: {names}."
+
+
+def _floors(scores: Mapping[str, Any], split: Mapping[str, Any], name: str) -> str:
+    if not split.get("floors"):
+        return ""
+    return f"Against floors, {name}:\n\n{render_markdown(floor_rows(scores, split, 'this model'))}"
 
 
 def _details(split: Mapping[str, Any], name: str) -> str:

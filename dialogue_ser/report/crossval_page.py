@@ -8,7 +8,7 @@ from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import DialogueSerError, MissingDataError
 from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.report.composition import Subject, compose
-from dialogue_ser.report.crossval_sections import MAKERS
+from dialogue_ser.report.crossval_sections import MAKERS, annotation_of
 from dialogue_ser.report.gallery import Gallery
 from dialogue_ser.report.html import render_page
 from dialogue_ser.tasks import task_of_scores
@@ -48,7 +48,5 @@ def write_crossval_report(folder: Path) -> Path:
 def _subtitle(scores: Mapping[str, Any]) -> str:
     config = scores["config"]
     features = " + ".join(f"{name} ({value['encoder']})" for name, value in config["features"].items())
-    task = task_of_scores(scores)
-    what = config["data"]["labels"] if task.gives_probabilities else ", ".join(task.names)
-    corpus = f"{config['data']['reader']} {what} {scores['scenario']}".strip()
+    corpus = f"{config['data']['reader']} {annotation_of(scores)} {scores['scenario']}".strip()
     return " · ".join((scores["system"], features, corpus, scores["protocol"], f"seed {config['seed']}"))

@@ -11,6 +11,8 @@ from dialogue_ser.report.figures import class_bars, confusion_heat_map, fold_dot
 from dialogue_ser.report.ruler import ruler
 from dialogue_ser.report.sections import class_predictions, errors, settings
 from dialogue_ser.report.tables import class_rows, format_interval, format_mean_std, format_score
+from dialogue_ser.report.value_sections import VALUE_MAKERS
+from dialogue_ser.tasks import task_of_scores
 from dialogue_ser.tasks.base import Task
 
 
@@ -51,6 +53,12 @@ def cautions(scores: Mapping[str, Any]) -> list[str]:
             f"In {lacking} of {len(scores['folds'])} folds a class has no test turn: it counts as never found, which "
             "lowers UA and macro scores there and in the mean over folds."
         )
+    lacking = sum(0 in fold["labels"]["dev"].values() for fold in scores["folds"])
+    if lacking:
+        found.append(
+            f"In {lacking} of {len(scores['folds'])} folds a class has no dev turn: it counts as never found in the "
+            "scores that choose."
+        )
     if scores["cut_dialogues"]:
         found.append(
             f"The folds cut {scores['cut_dialogues']:,} dialogues: their turns are met without those of other parts as "
@@ -83,18 +91,26 @@ def result(subject: Subject) -> Section:
     return Section(template="result", context=context)
 
 
+def annotation_of(scores: Mapping[str, Any]) -> str:
+    """What was predicted: the name of the label set, or the dimensions."""
+    task = task_of_scores(scores)
+    return str(scores["config"]["data"]["labels"]) if task.gives_probabilities else ", ".join(task.names)
+
+
 def all_scores(subject: Subject) -> Section:
     """Every score, pooled and per fold, and what the reader noticed."""
     scores, data = subject.scores, subject.scores["config"]["data"]
     facts: list[tuple[str, object]] = [
-        (
-            "corpus",
-            f"{data['reader']}, {data['labels'] if subject.task.gives_probabilities else ', '.join(subject.task.names)}",
-        ),
+        ("corpus", f"{data['reader']}, {annotation_of(scores)}"),
         ("scenario", scores["scenario"]),
         ("protocol", scores["protocol"]),
     ]
-    context = {"facts": facts, "score_rows": score_rows(scores), "notes": scores["notes"]}
+    context = {
+        "facts": facts,
+        "score_rows": score_rows(scores),
+        "remark": subject.task.score_remark,
+        "notes": scores["notes"],
+    }
     return Section(template="crossval_scores", context=context)
 
 
@@ -159,7 +175,7 @@ def speakers(subject: Subject) -> Section:
     """Scores per speaker, and per session, scenario, … where the corpus says them."""
     groups = {"speaker": subject.scores["speakers"], **subject.scores["attributes"]}
     rows = {name: group_rows(subject.scores, found, name) for name, found in groups.items()}
-    return Section(template="crossval_speakers", context={"groups": rows})
+    return Section(template="crossval_speakers", context={"groups": rows, "remark": subject.task.group_remark})
 
 
 #: Every section that a cross-validation's page can have.
@@ -172,4 +188,5 @@ MAKERS: Mapping[str, Maker] = {
     "speakers": speakers,
     "errors": errors,
     "run": settings,
+    **VALUE_MAKERS,
 }

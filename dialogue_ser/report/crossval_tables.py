@@ -131,7 +131,7 @@ def document_rows(published: Sequence[Mapping[str, Any]]) -> Rows:
     ]
 
 
-#: Own score → (column, the documents' key); the documents do not say which average theirs are. Weighted recall is accuracy.
+#: Own score → (column, the documents' key); the documents do not say which average theirs are.
 _PUBLISHED: Mapping[str, tuple[str, str]] = {
     "accuracy": ("WA", "wa"),
     "uar": ("UA", "ua"),
@@ -139,6 +139,7 @@ _PUBLISHED: Mapping[str, tuple[str, str]] = {
     "weighted_recall": ("recall", "recall"),
     "weighted_f05": ("F0.5", "f05"),
 }
+#: Weighted recall is accuracy, under which name it is counted.
 _SAME: Mapping[str, str] = {"weighted_recall": "accuracy"}
 
 

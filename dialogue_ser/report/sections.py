@@ -24,6 +24,7 @@ from dialogue_ser.report.tables import (
 )
 from dialogue_ser.report.theme import colours_of
 from dialogue_ser.report.timeline import DialogueView, attention_heat_map, dialogue_view, emotion_timeline
+from dialogue_ser.report.value_sections import VALUE_MAKERS
 from dialogue_ser.tasks.base import Task
 
 MOST_SPEAKERS = 12
@@ -251,7 +252,7 @@ def settings(subject: Subject) -> Section:
     return Section(template="run", context=context)
 
 
-#: Every section that a run's page can have; a page names those it shows (``page.SECTIONS``).
+#: Every section that a run's page can have; the task names those it shows.
 MAKERS: Mapping[str, Maker] = {
     "result": result,
     "scores": scores,
@@ -262,6 +263,7 @@ MAKERS: Mapping[str, Maker] = {
     "dialogues": dialogues,
     "errors": errors,
     "run": settings,
+    **VALUE_MAKERS,
 }
 
 

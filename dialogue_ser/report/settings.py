@@ -27,6 +27,7 @@ def summary_pairs(config: Mapping[str, Any]) -> list[tuple[str, object]]:
             f"{data.get('reader', '')} ({data.get('labels', '')}), learns from {data.get('train')}, "
             f"chooses on {data.get('dev')}",
         ),
+        ("cut", _cut(data.get("cut") or {})),
         ("seed", config.get("seed")),
         ("optimizer", _named(optimizer, ("name", "learning_rate", "weight_decay", "schedule"))),
         ("training", _named(training, ("epochs", "batch_size", "select", "patience", *_unusual(training)))),
@@ -59,6 +60,13 @@ def flattened(value: Any, prefix: str = "") -> list[tuple[str, object]]:
     if isinstance(value, (list, tuple)):
         return [(prefix, ", ".join(map(str, value)))]
     return [(prefix, value)]
+
+
+def _cut(cut: Mapping[str, Any]) -> str:
+    """Protocol and fold of a corpus that is cut; "" of one that is not."""
+    if cut.get("protocol", "none") == "none":
+        return ""
+    return f"{cut['protocol']}, fold {cut['fold']}" if cut.get("fold") else str(cut["protocol"])
 
 
 def _unusual(training: Mapping[str, Any]) -> list[str]:

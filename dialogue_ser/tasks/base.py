@@ -63,6 +63,9 @@ class Task(ABC):
     crossval_sections: ClassVar[tuple[str, ...]]
     #: Further tiles beside a cross-validation's headline.
     crossval_tiles: ClassVar[tuple[str, ...]]
+    #: What a reader of a cross-validation's scores must know, and of its scores per speaker; may be empty.
+    score_remark: ClassVar[str]
+    group_remark: ClassVar[str]
     #: Key in scores.json under which the names stand.
     names_key: ClassVar[str]
 
@@ -149,8 +152,8 @@ class Task(ABC):
         raise NotImplementedError(self.kind)
 
     @abstractmethod
-    def mean_outputs(self, outputs: "Tensor") -> "Tensor":
-        """What several systems say together ``[…, S]``, of their outputs ``[system, …, S]``."""
+    def mean_scores(self, scores: "Tensor") -> "Tensor":
+        """Scores ``[…, S]`` whose outputs are what several systems say together, of theirs ``[system, …, S]``."""
 
     @abstractmethod
     def numbers(self, outputs_NS: FloatArray) -> FloatArray:
@@ -284,9 +287,9 @@ class Task(ABC):
             seed: of the draws.
 
         Returns:
-            ``scores`` (see :meth:`scores`), ``intervals`` (metric → estimate, low, high, level), the intervals per class
-            or dimension, ``slices`` (kind → name → n, headline metrics, low and high of the default one), ``counts``
-            and what :meth:`further_summary` adds.
+            ``scores`` (see :meth:`scores`), ``intervals`` (metric → estimate, low, high, level), the intervals per
+            class or dimension, ``slices`` (kind → name → n, headline metrics, low and high of the default one),
+            ``counts`` and what :meth:`further_summary` adds.
 
         Raises:
             DialogueSerError: several splits, or no labelled turn.

@@ -46,6 +46,11 @@ class Classification(Task):
     )  # fmt: skip
     crossval_sections = ("result", "scores", "published", "folds", "emotions", "speakers", "errors", "run")
     crossval_tiles = ("accuracy", "macro_f1", "weighted_f1", "macro_f05", "auc")
+    score_remark = (
+        "Pooled: all test turns as one set. Macro: mean over classes; weighted: by gold turns. Macro recall is UA, "
+        "weighted recall is WA. Pooled AUC compares probabilities of different folds' models with each other."
+    )
+    group_remark = "UA counts classes that a group lacks as never found, so that groups of few turns look worse by it."
     names_key = "labels"
 
     label_set: LabelSet
@@ -124,9 +129,9 @@ class Classification(Task):
         """Log-softmax over the last axis: rounded to half precision, probabilities do not sum to 1."""
         return (scores if scores.dtype.itemsize >= 4 else scores.float()).log_softmax(-1)
 
-    def mean_outputs(self, outputs: "Tensor") -> "Tensor":
+    def mean_scores(self, scores: "Tensor") -> "Tensor":
         """Log of the mean of probabilities, which may be too small for their own logs to be taken back."""
-        return outputs.logsumexp(0) - float(np.log(len(outputs)))
+        return self.outputs(scores).logsumexp(0) - float(np.log(len(scores)))
 
     def numbers(self, outputs_NS: FloatArray) -> FloatArray:
         """Probabilities; rounding in float32 leaves their sums off by 1e-7, what is called so shall sum to 1."""

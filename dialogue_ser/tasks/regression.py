@@ -38,9 +38,14 @@ class Regression(Task):
     estimators = ("ridge",)
     fold_metric = "ccc"
     floors = ("mean", "tfidf-ridge")
-    sections = ("result", "scores", "training", "dimensions", "conversation", "dialogues", "errors", "run")
-    crossval_sections = ("result", "scores", "folds", "dimensions", "speakers", "errors", "run")
+    sections = ("result", "scores", "training", "dimensions", "conversation", "courses", "deviations", "run")
+    crossval_sections = ("result", "scores", "folds", "dimensions", "speakers", "deviations", "run")
     crossval_tiles = ("pearson_r", "mae", "mse")
+    score_remark = (
+        "Pooled: all test turns as one set. Each score is the mean over dimensions. MAE and MSE are in the units of "
+        "the annotation."
+    )
+    group_remark = "CCC and r of a few turns say little: they are 0 where gold does not vary."
     names_key = "dimensions"
 
     dimensions: tuple[str, ...]
@@ -127,9 +132,9 @@ class Regression(Task):
         scores_NS: FloatArray = (value_NS - np.array(self.centres or 0.0)) / np.array(self.scales or 1.0)
         return scores_NS
 
-    def mean_outputs(self, outputs: "Tensor") -> "Tensor":
-        """The mean of values."""
-        return outputs.mean(0)
+    def mean_scores(self, scores: "Tensor") -> "Tensor":
+        """The mean of scores, whose values are the mean of values."""
+        return (scores if scores.dtype.itemsize >= 4 else scores.float()).mean(0)
 
     def numbers(self, outputs_NS: FloatArray) -> FloatArray:
         """The values."""
@@ -181,7 +186,9 @@ class Regression(Task):
 
 @lru_cache(maxsize=64)
 def _beside(numbers: tuple[float, ...], device: Any, dtype: Any) -> "Tensor":
-    """The numbers on a device, sent there once: each sending would make the host wait for a GPU."""
+    """The numbers on a device, sent there once, and from page-locked memory: the host never waits for a GPU."""
     import torch
 
-    return torch.tensor(numbers, device=device, dtype=dtype)
+    with torch.inference_mode(False):  # kept for training too, also where a prediction asked first
+        own = torch.tensor(numbers, dtype=dtype)
+        return (own.pin_memory() if device.type == "cuda" else own).to(device, non_blocking=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.registry import Registry
+from dialogue_ser.registry import Registry, Target
 from dialogue_ser.training.state import TrainState
 
 
@@ -36,6 +36,15 @@ def _check_callback(name: str, found: Any) -> Callable[[], Callback]:
 CALLBACKS: Registry[Callable[[], Callback]] = Registry("callback", "dialogue_ser.callbacks", {}, check=_check_callback)
 
 
+def register_callback(name: str) -> Callable[[Target], Target]:
+    """A decorator that registers a subclass of :class:`Callback` under a name.
+
+    Raises:
+        ConfigError: the name holds a colon, or belongs to another class.
+    """
+    return CALLBACKS.register(name)
+
+
 def own_callbacks(names: Sequence[str]) -> list[Callback]:
     """The callbacks that ``training.callbacks`` names, made anew.
 
@@ -44,7 +53,13 @@ def own_callbacks(names: Sequence[str]) -> list[Callback]:
     """
     found = []
     for name in names:
-        callback = CALLBACKS.find(name)()
+        make = CALLBACKS.find(name)
+        try:
+            callback = make()
+        except Exception as error:  # it is somebody's program and may raise anything
+            raise ConfigError(
+                f"callback {name!r}: cannot be made without arguments: {type(error).__name__}: {error}"
+            ) from error
         if not isinstance(callback, Callback):
             raise ConfigError(
                 f"callback {name!r}: gives {type(callback).__name__}; let it be a subclass of "

@@ -48,7 +48,7 @@ class DataConfig:
 
     Args:
         reader: name in READERS: meld, table, …
-        path: folder or file; None = found through DIALOGUE_SER_DATA, data/ and ../shared/data.
+        path: folder or file; None = found in the folders of DIALOGUE_SER_DATA, or in data/ where it is not set.
         labels: label set, e.g. emotion or sentiment.
         options: the reader's own options (table: column mapping, splits, label map).
         targets: dimensions that a regression learns, e.g. [valence, arousal]; empty = all that the corpus has.
@@ -94,10 +94,10 @@ class LossConfig:
     """Masked loss over real, labelled turns.
 
     Args:
-        kind: null = the task's own (nll, or ccc). Of classes: nll; or binary = mean over classes of the cross-entropy of
-            each class against all others, of the softmax's probabilities (it takes every setting below but
-            ``focal_gamma``). Of values: ccc = 1 − concordance correlation of the batch, mean over dimensions; or mse. Or
-            ``package.module:function`` of your own (docs/plugins.md). Only nll and binary take the settings below.
+        kind: null = the task's own (nll, or ccc). Of classes: nll; or binary = mean over classes of the cross-entropy
+            of each class against all others, of the softmax's probabilities (it takes every setting below but
+            ``focal_gamma``). Of values: ccc = 1 − concordance correlation of the batch, mean over dimensions; or mse.
+            Or ``package.module:function`` of your own (docs/plugins.md). Only nll and binary take the settings below.
         class_weights: none; or inverse train frequency to the power ``class_weight_power``, mean 1 over train turns.
         class_weight_power: 1 = inverse frequency, 0.5 = its square root.
         label_smoothing: mass spread over all classes.
@@ -180,8 +180,8 @@ class TrainingConfig:
         balance: none; or downsample = learn from as many turns of every class as the rarest one has, drawn by the seed.
         ensemble: models trained, each with a seed (and draw by ``balance``) of its own; probabilities are averaged.
         patience: epochs without a better dev score before stopping; 0 = never stop early.
-        select: metric on dev that chooses the checkpoint, by its key or as ``package.module:function`` of your own; null =
-            the task's own (weighted_f1, or ccc). micro_f1 is that without ``data.leave_out``.
+        select: metric on dev that chooses the checkpoint, by its key or as ``package.module:function`` of your own;
+            null = the task's own (weighted_f1, or ccc). micro_f1 is that without ``data.leave_out``.
         keep: best = the run ends with the weights of the epoch with the best dev score; last = with those of the last
             epoch, where dev is too small to tell epochs apart and ``epochs`` was settled before.
         ema_decay: exponential moving average of the weights per step, used for evaluation; 0 = off.
@@ -260,14 +260,15 @@ class CrossvalConfig:
     """What `dialogue-ser crossval` fits in every fold of ``data.cut``; `train` fits no estimator.
 
     Args:
-        estimator: what is fitted in each fold: linear-svm or logistic (scikit-learn on utterance vectors), or none: the
-            dialogue model that ``model``, ``loss``, ``optimizer`` and ``training`` describe.
-        inverse_regularisation: an estimator's candidates for C; UA on dev chooses.
+        estimator: what is fitted in each fold: of classes linear-svm or logistic, of values ridge (scikit-learn on
+            utterance vectors), or none: the dialogue model that ``model``, ``loss``, ``optimizer`` and ``training``
+            describe.
+        inverse_regularisation: an estimator's candidates for C (ridge: 1 / alpha); UA, or CCC, on dev chooses.
         class_weight: balanced = inverse to the class's frequency, or none; an estimator's.
         refit: train = keep the model that dev judged; train+dev = learn again from both once C is chosen.
     """
 
-    estimator: Literal["none", "linear-svm", "logistic"] = "none"
+    estimator: Literal["none", "linear-svm", "logistic", "ridge"] = "none"
     inverse_regularisation: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     class_weight: Literal["balanced", "none"] = "balanced"
     refit: Literal["train+dev", "train"] = "train+dev"

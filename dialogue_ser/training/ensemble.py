@@ -117,7 +117,7 @@ def _finish(
             "seconds": round(time.monotonic() - manner.started, 3),
             "scores": scores_of(config, data.task, frame),
             "masked": data.masked,
-            **{name: summaries[0][name] for name in ("balance",) if name in summaries[0]},  # one count for all
+            **{name: summaries[0][name] for name in ("absent", "balance") if name in summaries[0]},  # alike in all
             "members": [{name: summary[name] for name in ("best_epoch", "scores")} for summary in summaries],
         }
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from dialogue_ser import __version__
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.config_io import config_to_dict
 
@@ -100,6 +101,8 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
+    if package == "dialogue-ser":  # a checkout on the path is not an installed package
+        return __version__
     try:
         return version(package)
     except PackageNotFoundError:

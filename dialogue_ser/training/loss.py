@@ -13,7 +13,7 @@ from dialogue_ser.errors import ConfigError, TrainingError
 from dialogue_ser.models.api import Output
 from dialogue_ser.nn.losses import counted_rows, masked_binary, masked_nll
 from dialogue_ser.nn.value_losses import masked_ccc, masked_mse
-from dialogue_ser.registry import Registry
+from dialogue_ser.registry import Registry, Target
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config import LossConfig
 
@@ -74,8 +74,8 @@ _CLASS_LOSSES: dict[str, Callable[..., Sums]] = {"nll": masked_nll, "binary": ma
 _VALUE_LOSSES: dict[str, Callable[..., Sums]] = {"ccc": masked_ccc, "mse": masked_mse}
 
 #: Every loss that can be asked for. One of the user's is a function ``(outputs, target)`` of the turns that have a
-#: target: log-probabilities ``[N, C]`` and class indices ``[N]``, or values ``[N, S]`` and gold ones with NaN where there
-#: is none. It gives one number per turn ``[N]``, or a pair (numerator, denominator).
+#: target: log-probabilities ``[N, C]`` and class indices ``[N]``, or values ``[N, S]`` and gold ones with NaN where
+#: there is none. It gives one number per turn ``[N]``, or a pair (numerator, denominator).
 LOSSES: Registry[Callable[..., Any]] = Registry(
     "loss",
     "dialogue_ser.losses",
@@ -87,6 +87,15 @@ LOSSES: Registry[Callable[..., Any]] = Registry(
     },
     check=_check_loss,
 )
+
+
+def register_loss(name: str) -> Callable[[Target], Target]:
+    """A decorator that registers a loss, a function ``(outputs, target)`` as :data:`LOSSES` describes it, under a name.
+
+    Raises:
+        ConfigError: the name holds a colon, or belongs to the library or to another function.
+    """
+    return LOSSES.register(name)
 
 
 def _class_loss(
@@ -115,13 +124,15 @@ def _own_loss(name: str, loss: Callable[..., Any], outputs_BTS: Tensor, batch: D
     found = loss(*_labelled_rows(outputs_BTS, batch))
     if isinstance(found, tuple):
         numerator, denominator = found
-        return numerator, torch.as_tensor(denominator, dtype=numerator.dtype, device=numerator.device)
+        if not isinstance(denominator, Tensor):
+            denominator = numerator.new_full((), denominator)
+        return numerator, denominator.to(numerator.dtype)
     if not isinstance(found, Tensor) or found.ndim != 1:
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise TrainingError(
             f"loss {name!r}: gave {shape}, expected one number per turn [N], or a pair (numerator, denominator)"
         )
-    return found.sum(), torch.tensor(float(len(found)), dtype=found.dtype, device=found.device)
+    return found.sum(), found.new_full((), len(found))
 
 
 def _labelled_rows(outputs_BTS: Tensor, batch: DialogueBatch) -> tuple[Tensor, Tensor]:

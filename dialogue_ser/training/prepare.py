@@ -67,6 +67,18 @@ class Data:
         return {modality: sum(name not in table.rows for name in ids) for modality, table in self.tables.items()}
 
     @property
+    def absent(self) -> dict[str, list[str]]:
+        """Classes that no turn of a split has, of every labelled split that is judged and lacks some."""
+        learnt = {turn.id for turn in utterances(self.train)}
+        found = {}
+        for split, dialogues in self.corpus.splits.items():
+            there = {turn.label for turn in utterances(dialogues) if turn.label and turn.id not in learnt}
+            absent = [label for label in self.corpus.label_set or () if label not in there]
+            if there and absent:
+                found[split] = absent
+        return found
+
+    @property
     def feature_fingerprints(self) -> dict[str, dict[str, Any]]:
         """Modality → its encoder's fingerprint and a SHA-256 over all that was fitted (statistics, vocabulary)."""
         found = {}

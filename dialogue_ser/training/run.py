@@ -1,5 +1,6 @@
 """A whole run: corpus → features → model → loop → run directory."""
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.errors import CheckpointError
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.metrics.absent import absent_note
 from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.models import resolve_options
 from dialogue_ser.training.config import RunConfig
@@ -18,6 +20,8 @@ from dialogue_ser.training.prepare import load_data
 from dialogue_ser.training.rng import seed_everything
 from dialogue_ser.training.run_directory import RunDirectory
 from dialogue_ser.training.single import Manner, train_single
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +99,9 @@ def train(
     seed_everything(config.seed)
     with accelerator.main_process_first():  # the others find the features in the store
         data = load_data(config, store, corpus)
+    if accelerator.is_main_process:
+        for split, absent in data.absent.items():
+            logger.warning(absent_note(split, absent, len(data.corpus.label_set or ())))
     manner = Manner(
         resume=resume, allow_mismatch=allow_mismatch, progress=progress, started=started, place=directory.folder
     )

@@ -202,6 +202,7 @@ def _finish(
             "seconds": round(time.monotonic() - started, 3),
             "scores": scores_of(config, data.task, frame),
             "masked": data.masked,
+            **({"absent": data.absent} if data.absent else {}),
             **({"balance": data.balance} if data.balance else {}),
         }
     )

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from dialogue_ser.corpus.cut import CutConfig
 from dialogue_ser.corpus.readers import read_corpus
-from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
+from dialogue_ser.corpus.schema import VAD, Corpus, Dialogue, Utterance, utterances
 from dialogue_ser.errors import ConfigError
+from dialogue_ser.tasks import find_task
 from dialogue_ser.training.config import FeatureConfig, RunConfig
 
 View = Literal["dialogues", "utterances"]
@@ -53,7 +54,7 @@ def smoke_config(config: RunConfig, view: View, folder: Path) -> RunConfig:
         options={},
         train="train",
         dev="dev",
-        cut=CutConfig() if view == "dialogues" else config.data.cut,
+        cut=config.data.cut if view == "utterances" or config.data.cut.protocol == "own-splits" else CutConfig(),
     )
     training = replace(
         config.training,
@@ -75,7 +76,7 @@ def without_augmentation(config: RunConfig) -> RunConfig:
     return replace(config, features=features)
 
 
-def smoke_corpus(view: View) -> Corpus:
+def smoke_corpus(view: View, dimensions: Sequence[str] = ()) -> Corpus:
     """The first dialogues of each split of the sample, or every second turn of them.
 
     As ``utterances`` the turns are one-turn dialogues in the split ``all``, dealt in turn to three sessions of two
@@ -83,14 +84,43 @@ def smoke_corpus(view: View) -> Corpus:
 
     Args:
         view: dialogues or utterances.
+        dimensions: of a regression; every emotion has a made-up value of its own in each, as the sample has none.
     """
-    whole = read_corpus("sample")
-    splits = {name: whole.split(name)[:n] for name, n in N_DIALOGUES.items()}
+    whole = replace(read_corpus("sample"), dimensions=tuple(dimensions))
+    splits = {name: _valued(whole, whole.split(name)[:n]) for name, n in N_DIALOGUES.items()}
     if view == "dialogues":
         return replace(whole, splits=splits)
     every = utterances([*chain(*splits.values())])
     turns = [_dealt(turn, i) for i, turn in enumerate(islice(every, 0, None, _EVERY))]
     return replace(whole, splits={"all": tuple(Dialogue(turn.id, (turn,)) for turn in turns)})
+
+
+def smoke_dimensions(config: RunConfig) -> tuple[str, ...]:
+    """The dimensions that the small corpus needs for a run; none where it tells classes apart."""
+    return () if find_task(config.task).gives_probabilities else config.data.targets or VAD
+
+
+def smoke_view(config: RunConfig, view: View) -> View:
+    """``dialogues`` where a cross-validation takes the corpus's own splits, which the utterances do not have."""
+    return "dialogues" if config.data.cut.protocol == "own-splits" else view
+
+
+def _valued(corpus: Corpus, dialogues: Sequence[Dialogue]) -> tuple[Dialogue, ...]:
+    """The dialogues with values from 1 to 5, by the place of the emotion among the classes, dealt per dimension."""
+    label_set = corpus.label_set
+    assert label_set is not None
+
+    def valued(turn: Utterance) -> Utterance:
+        place = 0 if turn.label is None else label_set.index(turn.label)
+        values = {
+            name: 1 + 4 * ((place + 1) * (d + 1) % len(label_set)) / (len(label_set) - 1)
+            for d, name in enumerate(corpus.dimensions)
+        }
+        return replace(turn, targets=values if turn.label is not None else {})
+
+    if not corpus.dimensions:
+        return tuple(dialogues)
+    return tuple(Dialogue(one.id, tuple(map(valued, one))) for one in dialogues)
 
 
 def _dealt(turn: Utterance, place: int) -> Utterance:

@@ -68,8 +68,12 @@ def confusion_charts(run_dir: Path) -> dict[str, Any]:
     """A confusion matrix per split from predictions.parquet: labels and counts only."""
     import pandas as pd
     import wandb
+    from pyarrow import parquet
 
-    frame = pd.read_parquet(run_dir / "predictions.parquet", columns=["split", "gold", "predicted"])
+    path = run_dir / "predictions.parquet"
+    if not {"gold", "predicted"} <= set(parquet.read_schema(path).names):  # values have no confusion matrix
+        return {}
+    frame = pd.read_parquet(path, columns=["split", "gold", "predicted"])
     charts: dict[str, Any] = {}
     for split, rows in frame.dropna().groupby("split"):
         labels = sorted(set(rows["gold"]) | set(rows["predicted"]))

@@ -121,3 +121,27 @@ def test_what_a_second_corpus_leaves_out_is_printed(nemo, cli, tmp_path, write_i
     assert "own-splits" in text
     assert "mean ± std" not in text  # there is one fold
     assert "95 % over dialogues" in " ".join(text.split())
+
+
+def test_groups_of_speakers_go_through_at_reduced_size(cli, tmp_path):
+    flags = ["--data.cut.protocol=k-fold-speakers", "--data.cut.n_folds=3", "--smoke", "--out", tmp_path / "out"]
+    status, text, err = cli("crossval", "--preset", "nemo-egemaps-svm", *flags)
+    assert (status, err) == (0, "")
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert [len(fold["speakers"]["test"]) for fold in scores["folds"]] == [2, 2, 2]
+    assert "group-3" in text
+
+
+def test_one_fold_is_a_run_of_its_own(nemo, cli, tmp_path):
+    flags = ["--data.path", nemo, "--training.epochs=1", "--training.device=cpu", "--out", tmp_path / "out"]
+    status, _, err = cli("train", "--preset", "nemo-gru-attention", *flags)
+    assert status == 2
+    assert "leave-one-speaker-out has 4 folds (AA0, BB0, CC0, DD0); name one with --data.cut.fold" in err
+    status, _, _ = cli("train", "--preset", "nemo-gru-attention", "--data.cut.fold", "BB0", *flags)
+    assert status == 0
+    frame = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
+    assert set(frame.loc[frame["split"] == "test", "speaker"]) == {"BB0"}
+    assert "leave-one-speaker-out, fold BB0" in (tmp_path / "out" / "report.html").read_text()
+    before = (tmp_path / "out" / "predictions.parquet").read_bytes()
+    assert cli("train", "--resume", tmp_path / "out")[0] == 0
+    assert (tmp_path / "out" / "predictions.parquet").read_bytes() == before

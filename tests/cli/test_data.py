@@ -86,6 +86,15 @@ def test_check_takes_a_corpus_without_classes(tmp_path, capsys):
     assert "table · dimensions: v" in capsys.readouterr().out
 
 
+def test_describe_shows_one_fold_of_a_corpus(tmp_path, write_nemo, capsys):
+    nemo = write_nemo(tmp_path, n_each=1)
+    cut = {"protocol": "leave-one-speaker-out", "fold": "BB0"}
+    assert data_describe("nemo", str(nemo), cut=cut) == 0
+    assert lines(capsys.readouterr().out)["speakers"] == ["2", "1", "1"]  # train, dev, test
+    with pytest.raises(ConfigError, match=r"data describe: data\.cut\.fld: unknown setting 'fld'; did you mean 'fold'"):
+        data_describe("nemo", str(nemo), cut={"fld": "BB0"})
+
+
 def test_describe_is_plain_text_when_not_a_terminal(own, capsys):
     data_describe("table", own)
     assert "\x1b" not in capsys.readouterr().out

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import yaml
 
-from dialogue_ser.cli.run_arguments import merge, parse_train
+from dialogue_ser.cli.run_arguments import parse_train
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.training.config_io import config_to_dict, dump_config
+from dialogue_ser.training.config_io import apply_overrides, config_to_dict, dump_config, load_config
 from dialogue_ser.training.presets import preset_names
 
 
@@ -110,6 +112,39 @@ def test_another_encoder_drops_the_options_of_the_former(config):
     assert resolved(config, "--features.text.encoder=textcnn").features["text"].options["n_filters"] == 4
 
 
+def test_another_reader_drops_the_path_labels_and_options_of_the_former(config):
+    config.write_text(config.read_text().replace("data: {", "data: {labels: mood, on_bad: mask, options: {seed: 3}, "))
+    data = resolved(config, "--data.reader=meld").data
+    assert (data.reader, data.path, data.labels, data.options, data.on_bad) == ("meld", None, "emotion", {}, "mask")
+    data = resolved(config, "--data.reader", "meld", "--data.labels", "sentiment", "--data.path=x").data
+    assert (data.path, data.labels) == ("x", "sentiment")
+    assert resolved(config, "--data.reader=table").data.labels == "mood", "the same reader is no other one"
+
+
+def test_what_a_layer_set_without_a_choice_belongs_to_whom_the_next_one_chooses(config, tmp_path):
+    (tmp_path / "where.yaml").write_text("data: {path: turns.csv}\n")
+    assert resolved(tmp_path / "where.yaml", "--data.reader=table").data.path == "turns.csv"
+
+
+PAIRS = [
+    ({"model.name": "bigru"}, ["--model.name", "bigru"]),
+    ({"features.text.encoder": "minilm"}, ["--features.text.encoder=minilm"]),
+    ({"features.text.encoder": "minilm", "features.text.options.layers": 2},
+     ["--features.text.options.layers=2", "--features.text.encoder=minilm"]),
+    ({"data.reader": "meld", "data.labels": "sentiment"}, ["--data.labels=sentiment", "--data.reader=meld"]),
+    ({"features.text": None, "features.x.encoder": "minilm"}, ["--features.text=null", "--features.x.encoder=minilm"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("overrides", "tokens"), PAIRS)
+def test_overrides_in_python_and_flags_mean_the_same(config, overrides, tokens):
+    from dialogue_ser.models import resolve_options
+
+    by_flags, by_python = resolved(config, *tokens), apply_overrides(load_config(config), overrides)
+    options = resolve_options(by_python.model.name, by_python.model.options)  # which the flags show
+    assert replace(by_python, model=replace(by_python.model, options=options)) == by_flags
+
+
 def test_another_model_has_its_own_options(config):
     options = resolved(config, "--model.name", "bigru", "--model.options.hidden_dim=3").model.options
     assert options["hidden_dim"] == 3
@@ -162,12 +197,6 @@ def test_help_shows_the_fields_of_the_chosen_model(config, capsys):
     assert "passes over train" in out
 
 
-def test_merging_layers_leaves_them_unchanged():
-    below, above = {"a": {"x": 1, "y": 2}}, {"a": {"y": 3}}
-    assert merge(below, above) == {"a": {"x": 1, "y": 3}}
-    assert (below, above) == ({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
-
-
 def test_a_list_that_is_none_is_asked_for_as_a_list(config):
     with pytest.raises(ConfigError, match=r"found 'l2', expected a list such as \[a, b\]"):
         resolved(config, "--features.text.transforms", "l2")
@@ -182,3 +211,22 @@ def test_a_removed_modality_leaves_the_models_projection_too():
     config = parse_train(["--preset", "quickstart", "--features.audio", "null"]).config
     assert list(config.features) == ["text"]
     assert config.model.options["projection"] == {"text": 64}
+
+
+def test_the_old_names_of_protocol_and_seed_are_still_heard(capsys, tmp_path):
+    config = parse_train(["--preset", "nemo-vgg", "--crossval.protocol=session-5", "--crossval.seed", "4"]).config
+    assert (config.data.cut.protocol, config.data.cut.seed) == ("session-5", 4)
+    assert capsys.readouterr().err.splitlines() == [
+        f"note: --crossval.{name} is called --data.cut.{name} since 0.1.0; the old name goes with 0.2.0"
+        for name in ("protocol", "seed")
+    ]
+    (tmp_path / "old.yaml").write_text("crossval: {protocol: own-splits, seed: 2}")
+    config = parse_train(["--preset", "nemo-vgg", "--config", str(tmp_path / "old.yaml")]).config
+    assert (config.data.cut.protocol, config.data.cut.seed) == ("own-splits", 2)
+
+
+def test_a_protocol_that_does_not_exist_names_the_nearest():
+    with pytest.raises(
+        ConfigError, match=r"data\.cut\.protocol: unknown protocol .*did you mean 'leave-one-session-out'"
+    ):
+        parse_train(["--preset", "nemo-vgg", "--data.cut.protocol", "leave-one-sesion-out"])

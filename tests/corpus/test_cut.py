@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dialogue_ser.corpus.cut import CutConfig, check_folds, cut, cut_dialogues, folder_name, make_folds, part_of
 from dialogue_ser.corpus.protocols import FOLDS, PARTS, leave_one_speaker_out
 from dialogue_ser.corpus.readers import read_corpus
-from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
+from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.errors import ConfigError, CorpusError
 from dialogue_ser.features.precomputed import Precomputed
 from dialogue_ser.features.store import FeatureStore
@@ -248,3 +248,87 @@ def test_a_fold_is_a_corpus_with_splits(tmp_path, write_nemo):
     assert Precomputed(path=str(rows)).encode(corpus.split("test"))[first.id].tolist() == [3.0]
     with pytest.raises(ConfigError, match="unknown fold of leave-one-speaker-out 'BB'; did you mean 'BB0'"):
         cut(whole, CutConfig(protocol=LOSO, fold="BB"))
+
+
+def tiny(*splits):
+    return Corpus(
+        name="tiny",
+        label_set=LabelSet("emotion", ("calm",)),
+        splits={
+            split: tuple(
+                Dialogue(f"{split}/d{d}", (Utterance(id=f"{split}/d{d}_0", speaker="abc"[d % 3], text="x"),))
+                for d in range(9)
+            )
+            for split in splits
+        },
+    )
+
+
+def test_without_a_protocol_a_corpus_stays_as_it_is():
+    corpus = tiny("train", "dev")
+    assert cut(corpus, CutConfig()) is corpus
+
+
+def test_a_protocol_with_several_folds_says_which_there_are():
+    corpus = tiny("all")
+    with pytest.raises(ConfigError) as caught:
+        cut(corpus, CutConfig(protocol=LOSO))
+    assert caught.value.problems == (
+        "data.cut.fold: leave-one-speaker-out has 3 folds (a, b, c); name one with --data.cut.fold, or run them all "
+        "with dialogue-ser crossval",
+    )
+    with pytest.raises(ConfigError, match=r"cross-fit has 9 folds .* or run them all with dialogue-ser crossfit"):
+        cut(tiny("train", "dev"), CutConfig(protocol="cross-fit", n_folds=9))
+    turns = [Utterance(id=f"all/d{d}", speaker=f"s{d:02}") for d in range(20)]
+    many = replace(corpus, splits={"all": tuple(Dialogue(turn.id, (turn,)) for turn in turns)})
+    with pytest.raises(ConfigError, match=r"has 20 folds \(s00, .*, s11, … \(20 in all\)\)"):
+        cut(many, CutConfig(protocol=LOSO))
+
+
+def test_a_protocol_with_one_fold_needs_no_name():
+    corpus = tiny("all")
+    whole = CutConfig(protocol="stratified-70-20-10", seed=2)
+    assert cut(corpus, whole) == cut(corpus, replace(whole, fold="70-20-10"))
+    assert cut(corpus, whole) != cut(corpus, replace(whole, seed=3))
+
+
+def test_every_wrong_setting_of_a_cut_is_named_at_once():
+    with pytest.raises(ConfigError) as caught:
+        CutConfig(protocol="leave-one-speaker", seed=-1, n_folds=1)
+    assert [problem.split(", expected")[0] for problem in caught.value.problems[1:]] == [
+        "data.cut.seed: found -1", "data.cut.n_folds: found 1"
+    ]  # fmt: skip
+    assert "did you mean 'leave-one-speaker-out'" in caught.value.problems[0]
+    with pytest.raises(ConfigError, match=r"data.cut.fold: found 'Ann' without a protocol"):
+        CutConfig(fold="Ann")
+
+
+def test_cross_fit_leaves_the_train_splits_without_the_fold_and_dev_with_their_own_ids():
+    corpus = tiny("train", "more", "dev", "test")
+    learnt = [*corpus.split("train"), *corpus.split("more")]
+    for fold in make_folds("cross-fit", learnt, 1, 3):
+        config = CutConfig(protocol="cross-fit", fold=fold.name, seed=1, n_folds=3)
+        seen = cut(corpus, config, train="train+more")
+        assert set(seen.splits) == {"train", "more", "dev"}
+        assert seen.split("dev") == corpus.split("dev")
+        ids = {turn.id for name in ("train", "more") for turn in utterances(seen.split(name))}
+        assert ids == {turn.id for turn in utterances(learnt)} - set(fold.test)
+
+
+# Of 0.1.0 at revision 214f9c6, whose folds were readers: a run that it began must find the same data.
+@pytest.mark.parametrize(
+    ("config", "fingerprint"),
+    [
+        (CutConfig(protocol="own-splits"), "208e2bb5caa0be82b6df50d5abe517936f63deb5c912acbe6125b008a698ee5f"),
+        (
+            CutConfig(protocol="cross-fit", fold="fold-0", seed=7, n_folds=3),
+            "6182a20d008ce50c77cfb138a48db8180ac10ad7e85bb83dfcabb86f31cc7f79",
+        ),
+        (
+            CutConfig(protocol="cross-fit", fold="fold-2", seed=7, n_folds=3),
+            "39092f01b7ab4b734e47cc2d5c35dea1682bc51eb2652a42dc7a065b60e3967a",
+        ),
+    ],
+)
+def test_the_corpus_of_a_fold_has_the_fingerprint_that_it_always_had(config, fingerprint):
+    assert cut(read_corpus("sample"), config).fingerprint() == fingerprint

@@ -11,7 +11,7 @@ from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
 from dialogue_ser.errors import CorpusError
 
 PARTNER, SESSIONS, LAST = "leave-one-speaker-out-partner-dev", "leave-one-session-out", "session-5"
-STRATIFIED, OWN = "stratified-70-20-10", "own-splits"
+STRATIFIED, OWN, GROUPS = "stratified-70-20-10", "own-splits", "k-fold-speakers"
 
 
 def one_turn(name, speaker="a", label=None, **attributes):
@@ -119,6 +119,68 @@ def test_own_splits_are_taken_as_they_are():
     assert (fold.train, fold.dev, fold.test) == (("train/a", "train/b"), ("dev/c",), ("test/d",))
     with pytest.raises(CorpusError, match=r"no split train and no split dev and no split test \(it has all\)"):
         make_folds(OWN, pairs(1))
+
+
+def spoken_by(turns):
+    """One-turn dialogues of speakers, as many as each is said to have."""
+    return [one_turn(f"{speaker}_{number}", speaker) for speaker, n in turns.items() for number in range(n)]
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdefghijklmnop"), st.integers(1, 40), min_size=3),
+    st.integers(3, 6),
+    st.integers(0, 3),
+)
+def test_groups_of_speakers_share_nobody_and_are_about_equal(turns, n_folds, seed):
+    dialogues = spoken_by(turns)
+    if len(turns) < n_folds:
+        with pytest.raises(CorpusError, match=rf"{len(turns)} speaker\(s\) cannot make {n_folds} groups"):
+            make_folds(GROUPS, dialogues, seed, n_folds)
+        return
+    folds = make_folds(GROUPS, dialogues, seed, n_folds)
+    assert [fold.name for fold in folds] == [f"group-{number}" for number in range(1, n_folds + 1)]
+    for fold, following in zip(folds, [*folds[1:], folds[0]], strict=True):
+        assert sum(len(who(fold, part)) for part in PARTS) == len(turns)  # nobody is in two parts
+        assert fold.dev == following.test
+    sizes = [len(fold.test) for fold in folds]
+    assert sum(sizes) == len(dialogues)
+    assert max(sizes) - min(sizes) <= max(turns.values())
+    assert {frozenset(fold.test) for fold in make_folds(GROUPS, dialogues[::-1], seed, n_folds)} == {
+        frozenset(fold.test) for fold in folds
+    }
+
+
+def test_the_seed_deals_the_speakers_also_where_no_two_have_as_many_turns():
+    dialogues = spoken_by({name: 30 + place for place, name in enumerate("abcdefghi")})
+    dealt = [{frozenset(who(fold, "test")) for fold in make_folds(GROUPS, dialogues, seed, 3)} for seed in range(4)]
+    assert len({frozenset(deal) for deal in dealt}) > 1
+    assert dealt[0] == {frozenset(who(fold, "test")) for fold in make_folds(GROUPS, dialogues, 0, 3)}
+
+
+def test_names_of_many_groups_sort_as_they_count():
+    folds = make_folds(GROUPS, spoken_by(dict.fromkeys("abcdefghijkl", 2)), n_folds=12)
+    assert [fold.name for fold in folds][::11] == ["group-01", "group-12"]
+
+
+def test_two_groups_leave_nothing_to_learn_from():
+    with pytest.raises(CorpusError, match=r"found 2 folds, but train, dev and test need a group each"):
+        make_folds(GROUPS, spoken_by({"a": 2, "b": 2, "c": 2}), n_folds=2)
+
+
+def test_cross_fit_deals_every_dialogue_once_and_evenly_and_has_no_dev():
+    dialogues = [
+        Dialogue(f"train/d{d}", tuple(Utterance(id=f"train/d{d}_{i}", speaker="x") for i in range(1 + d % 3)))
+        for d in range(19)
+    ]
+    folds = make_folds("cross-fit", dialogues, 3, 4)
+    assert [fold.name for fold in folds] == ["fold-0", "fold-1", "fold-2", "fold-3"]
+    dealt = [{name.partition("_")[0] for name in fold.test} for fold in folds]
+    assert sorted(name for some in dealt for name in some) == sorted(one.id for one in dialogues)
+    assert {len(some) for some in dealt} == {4, 5}
+    assert all(not fold.dev for fold in folds)
+    assert all(not set(fold.train) & set(fold.test) for fold in folds)
+    assert make_folds("cross-fit", dialogues, 3, 4) == folds
+    assert make_folds("cross-fit", dialogues, 4, 4) != folds
 
 
 def test_only_the_protocols_that_say_so_leave_turns_untested():

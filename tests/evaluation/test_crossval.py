@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from dialogue_ser.corpus.cut import make_folds, part_of
 from dialogue_ser.corpus.readers import read_corpus
@@ -19,8 +20,9 @@ from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.metrics.scores import score
 from dialogue_ser.training.config import RunConfig
-from dialogue_ser.training.config_io import apply_overrides
+from dialogue_ser.training.config_io import apply_overrides, load_config
 from dialogue_ser.training.presets import load_preset
+from dialogue_ser.training.run import train
 
 SPEAKERS = ["AA0", "BB0", "CC0", "DD0"]
 
@@ -347,3 +349,77 @@ def test_learning_on_one_corpus_and_being_tested_on_another(tree, nemo, tmp_path
     assert fold["utterances"]["test"] == scores["pooled"]["n"] == 4 * 4 * 3  # four of six emotions, four speakers
     assert not set(fold["speakers"]["train"]) & {*fold["speakers"]["test"], *fold["speakers"]["dev"]}
     assert scores["published"] == []
+
+
+def test_the_corpus_is_read_once_for_all_folds(nemo, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "dialogue_ser.training.corpus.read_corpus",
+        lambda *args, **more: asked.append(args) or read_corpus(*args, **more),
+    )
+    config = config_of(nemo, **DIALOGUE_MODEL, **{"training.epochs": 1})
+    scores = cross_validate(config, tmp_path / "read")
+    assert len(asked) == 1
+    given = cross_validate(config, tmp_path / "given", corpus=read_corpus("nemo", nemo))
+    assert len(asked) == 1
+    assert given["pooled"] == scores["pooled"]
+
+
+def test_groups_of_speakers_are_cross_validated(nemo, tmp_path):
+    cut = {"data.cut.protocol": "k-fold-speakers", "data.cut.n_folds": 3}
+    scores = cross_validate(config_of(nemo, **cut), tmp_path / "out")
+    assert [fold["name"] for fold in scores["folds"]] == ["group-1", "group-2", "group-3"]
+    assert sorted(len(fold["speakers"]["test"]) for fold in scores["folds"]) == [1, 1, 2]
+    assert scores["utterances"]["tested"] == 72
+    assert not any(set(fold["speakers"]["train"]) & set(fold["speakers"]["test"]) for fold in scores["folds"])
+
+
+def test_without_a_protocol_every_speaker_is_left_out_and_config_yaml_says_so(done, nemo, tmp_path):
+    scores = cross_validate(config_of(nemo, **{"data.cut.protocol": "none"}), tmp_path / "out")
+    assert scores["pooled"] == done[1]["pooled"]
+    assert load_config(tmp_path / "out" / "config.yaml").data.cut.protocol == "leave-one-speaker-out"
+
+
+def in_old_words(path: Path, *, is_fold: bool = False) -> None:
+    """A config.yaml as 0.1.0 wrote it before a cut was data: of a cross-validation, or of one fold."""
+    values = yaml.safe_load(path.read_text())
+    cut = values["data"].pop("cut")
+    values["crossval"] |= {"protocol": cut["protocol"], "seed": cut["seed"]}
+    if is_fold:
+        inner = {"corpus": "nemo", "protocol": cut["protocol"], "fold": cut["fold"], "options": {}, "seed": cut["seed"]}
+        values["data"] |= {"reader": "dialogue_ser.evaluation.folds:read_fold", "options": inner}
+    path.write_text(yaml.safe_dump(values))
+
+
+def test_a_cross_validation_that_an_earlier_version_began_goes_on(nemo, tmp_path):
+    out = tmp_path / "out"
+    config = config_of(nemo, **DIALOGUE_MODEL)
+    whole = cross_validate(config, out)
+    (out / "scores.json").unlink()
+    in_old_words(out / "config.yaml")
+    for fold in SPEAKERS:
+        in_old_words(out / "folds" / fold / "config.yaml", is_fold=True)
+    *history, summary = (out / "folds" / "BB0" / "metrics.jsonl").read_text().splitlines(keepends=True)
+    assert '"summary"' in summary
+    (out / "folds" / "BB0" / "metrics.jsonl").write_text("".join(history))  # that fold was not finished
+    models = {fold: (out / "folds" / fold / "model" / "model.safetensors").stat().st_mtime_ns for fold in SPEAKERS}
+    assert cross_validate(config, out)["pooled"] == whole["pooled"]
+    for fold, before in models.items():
+        is_new = (out / "folds" / fold / "model" / "model.safetensors").stat().st_mtime_ns != before
+        assert is_new == (fold == "BB0")
+
+
+def test_a_fold_is_trained_alone_and_its_directory_alone_resumes_it(nemo, tmp_path):
+    config = config_of(nemo, **DIALOGUE_MODEL, **{"data.cut.fold": "CC0"})
+    alone = train(config, tmp_path / "alone", progress=False)
+    cross_validate(config_of(nemo, **DIALOGUE_MODEL), tmp_path / "all")
+    frame, beside = (pd.read_parquet(tmp_path / place / "predictions.parquet") for place in ("alone", "all/folds/CC0"))
+    pd.testing.assert_frame_equal(frame, beside)
+    *history, _ = (tmp_path / "all/folds/CC0/metrics.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "all/folds/CC0/metrics.jsonl").write_text("".join(history))
+    (tmp_path / "all/folds/CC0/predictions.parquet").unlink()
+    train(load_config(tmp_path / "all/folds/CC0/config.yaml"), tmp_path / "all/folds/CC0", resume=True, progress=False)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "all/folds/CC0/predictions.parquet"), frame)
+    assert alone.config.data.cut.fold == "CC0"
+    with pytest.raises(ConfigError, match="crossval runs every fold"):
+        cross_validate(config, tmp_path / "out")

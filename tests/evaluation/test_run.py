@@ -71,7 +71,7 @@ def test_a_run_without_transcripts_keeps_its_scores_and_says_which_floor_is_miss
     pd.read_parquet(path).assign(text=None).to_parquet(path)
     result = evaluate_run(run_dir, n_resamples=50)
     assert list(result["splits"]["test"]["floors"]) == ["majority"]
-    assert "needs transcripts" in result["notes"][0]
+    assert "needs transcripts" in result["notes"][-1]
 
 
 def test_an_unlabelled_test_split_is_left_out_and_refused_when_asked_for(run_dir: Path) -> None:
@@ -129,6 +129,18 @@ def test_the_configs_own_split_names_are_used(run_dir: Path) -> None:
     config["data"] |= {"train": "fold1", "dev": "fold2"}
     (run_dir / "config.yaml").write_text(yaml.safe_dump(config))
     result = evaluate_run(run_dir, n_resamples=50)
-    assert result["notes"] == []
+    assert not [note for note in result["notes"] if note.startswith("floor")]
     assert result["splits"]["fold1"]["floors"] == {}
     assert set(result["splits"]["fold2"]["floors"]) == {"majority", "tfidf-logistic"}
+
+
+def test_a_split_that_lacks_a_class_has_its_note(run_dir: Path) -> None:
+    frame = pd.read_parquet(run_dir / "predictions.parquet")
+    result = evaluate_run(run_dir, floors=(), n_resamples=50)
+    present = {split: set(turns["gold"].dropna()) for split, turns in frame.groupby("split")}
+    lacking = {split: set(result["labels"]) - labels for split, labels in present.items()}
+    assert {split for split, absent in lacking.items() if absent} == {"dev"}
+    [note] = result["notes"]
+    uar, n = result["splits"]["dev"]["scores"]["uar"], len(result["labels"])
+    assert note.startswith("split dev has no turn of disgust: ")
+    assert f"(UA {uar:.3f}; {uar * n / (n - 1):.3f} over the classes that occur" in note

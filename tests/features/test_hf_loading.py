@@ -165,3 +165,12 @@ def test_bin_weights_load_where_there_are_no_safetensors(folder, speech_model):
     found = speech(folder).load().state_dict()
     expected = speech(speech_model("wav2vec2-group")).load().state_dict()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_weights_in_half_precision_are_loaded_as_single_precision(tiny_text_model, tmp_path):
+    path = Path(shutil.copytree(tiny_text_model, tmp_path / "model")) / "model.safetensors"
+    halved = {name: value.half() for name, value in load_file(path).items()}
+    save_file(halved, path, {"format": "pt"})
+    state = text(path.parent).load().state_dict()
+    assert {value.dtype for value in state.values() if value.is_floating_point()} == {torch.float32}
+    assert any(torch.equal(value, halved[name].float()) for name, value in state.items() if name in halved)

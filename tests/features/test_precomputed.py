@@ -1,5 +1,4 @@
 import json
-import os
 import zipfile
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
+from dialogue_ser.corpus.locate import find_data
 from dialogue_ser.corpus.schema import Dialogue, Utterance
 from dialogue_ser.errors import ConfigError, DialogueSerError, FeatureError, MissingDataError
 from dialogue_ser.features.precomputed import Precomputed
@@ -16,9 +16,11 @@ IDS = ("train/dia0_utt0", "train/dia0_utt1")
 
 
 def meld_folder() -> Path | None:
-    places = (os.environ.get("DIALOGUE_SER_DATA", "data"), Path(__file__).parents[3] / "shared" / "data")
-    found = (Path(place) / "meld" for place in places)
-    return next((folder for folder in found if (folder / "praat").is_dir()), None)
+    try:
+        folder = find_data("meld")
+    except MissingDataError:
+        return None
+    return folder if (folder / "praat").is_dir() else None
 
 
 @pytest.fixture
@@ -216,7 +218,7 @@ def test_wrong_options_are_refused(tmp_path, talk) -> None:
         Precomputed(path=str(tmp_path / "rows.pkl")).encode([talk])
 
 
-@pytest.mark.skipif(meld_folder() is None, reason="MELD's Praat features are not on this machine")
+@pytest.mark.skipif(meld_folder() is None, reason="no folder of DIALOGUE_SER_DATA has meld/praat")
 @pytest.mark.parametrize(
     ("split", "n_rows", "n_pitch", "n_rate"), [("train", 9988, 77, 370), ("dev", 1112, 12, 43), ("test", 2615, 26, 117)]
 )
@@ -233,7 +235,7 @@ def test_praat_features_of_meld_have_the_known_rows_and_gaps(split, n_rows, n_pi
     assert gaps[:3].tolist() == [0, 0, 0]
 
 
-@pytest.mark.skipif(meld_folder() is None, reason="MELD's Praat features are not on this machine")
+@pytest.mark.skipif(meld_folder() is None, reason="no folder of DIALOGUE_SER_DATA has meld/praat")
 def test_a_prefix_finds_the_data_folder(monkeypatch, dialogue) -> None:
     monkeypatch.setenv("DIALOGUE_SER_DATA", str(meld_folder().parent))
     talk = dialogue(["a"] * 5, name="train/dia12")

@@ -206,7 +206,7 @@ def test_the_hub_gets_exactly_the_model_folder(classifier, monkeypatch):
             calls["files"] = sorted(path.name for path in folder_path.iterdir())
             return f"commit of {repo_id}"
 
-    monkeypatch.setattr(room, "HfApi", Hub)
+    monkeypatch.setattr("huggingface_hub.HfApi", Hub)
     assert classifier.push_to_hub("me/mine", card="# Mine") == "commit of me/mine"
     assert calls["repo"] == ("me/mine", True, True)
     assert calls["files"] == ["README.md", "config.json", "model.safetensors", "transforms.safetensors"]

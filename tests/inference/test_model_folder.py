@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from dialogue_ser.errors import CheckpointError, MissingDataError
-from dialogue_ser.inference import model_folder
 from dialogue_ser.inference.model_folder import find_model_folder, read_model_folder, write_model_folder
 
 CONFIG = {"model": {}, "label_set": {}, "inputs": {}, "features": {}}
@@ -46,7 +45,7 @@ def test_an_unfinished_run_is_told_from_a_folder_without_a_model(tmp_path):
 
 @pytest.mark.parametrize("place", ["nowhere", "./no/where", "/no/where", "a/b/c"])
 def test_a_path_to_nothing_is_not_looked_up_on_the_hub(place, monkeypatch):
-    monkeypatch.setattr(model_folder, "snapshot_download", lambda *a, **k: pytest.fail("asked the hub"))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *a, **k: pytest.fail("asked the hub"))
     with pytest.raises(MissingDataError, match="no such model folder"):
         find_model_folder(place)
 
@@ -57,7 +56,7 @@ def test_a_hub_name_is_downloaded_without_pickles(folder, monkeypatch):
         assert all(pattern.endswith((".json", ".safetensors", ".md")) for pattern in allow_patterns)
         return str(folder)
 
-    monkeypatch.setattr(model_folder, "snapshot_download", download)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert read_model_folder("me/mine", revision="v2").folder == folder
 
 
@@ -67,7 +66,7 @@ def test_a_hub_that_cannot_be_reached_is_a_clear_error(tmp_path, monkeypatch):
     def offline(*_, **__):
         raise ConnectionError("no route\nto host")
 
-    monkeypatch.setattr(model_folder, "snapshot_download", offline)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
     with pytest.raises(MissingDataError, match=r"me/mine: no such folder here.*\(no route\)"):
         read_model_folder("me/mine")
 

@@ -87,7 +87,7 @@ def _both(system: DialogueRNN, model: nn.Module, **options: Any) -> tuple[Tensor
     """Log-probabilities of all real turns, ours and the published ones."""
     batch = _batch()
     with torch.no_grad():
-        ours, theirs = system(batch).log_probs_BTC, _published_log_probs(model, batch, **options)
+        ours, theirs = system(batch).scores_BTS.log_softmax(-1), _published_log_probs(model, batch, **options)
     real = batch.is_real_turn
     assert theirs[real].std() > 0.1, "a comparison of constants proves nothing"
     return ours[real], theirs[real]
@@ -116,7 +116,7 @@ def test_gradients_to_the_turns_are_the_published_ones() -> None:
     system.load_published(model.state_dict())
     x_BTD = batch.features["text"].requires_grad_()
     real = batch.is_real_turn
-    (ours,) = torch.autograd.grad(system(batch).log_probs_BTC[real][:, 0].sum(), x_BTD)
+    (ours,) = torch.autograd.grad(system(batch).scores_BTS.log_softmax(-1)[real][:, 0].sum(), x_BTD)
     (theirs,) = torch.autograd.grad(_published_log_probs(model, batch)[real][:, 0].sum(), x_BTD)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
 
@@ -129,7 +129,7 @@ def test_control_other_weights_give_other_numbers() -> None:
         expected = _published_log_probs(model, batch)[real]
         for name, value in model.state_dict().items():
             system.load_published({**model.state_dict(), name: value + 0.5 * torch.randn_like(value)})
-            assert not torch.allclose(system(batch).log_probs_BTC[real], expected, rtol=0, atol=1e-6), name
+            assert not torch.allclose(system(batch).scores_BTS.log_softmax(-1)[real], expected, rtol=0, atol=1e-6), name
 
 
 def test_dropout_stands_where_the_published_code_has_it() -> None:
@@ -170,13 +170,15 @@ def test_with_the_same_dropout_masks_the_recurrence_gives_the_published_numbers(
     monkeypatch.setattr(recurrence, "draw_masks", draw)
     torch.manual_seed(6)
     with torch.no_grad():
-        ours = system(batch).log_probs_BTC
+        ours = system(batch).scores_BTS.log_softmax(-1)
         (masks,) = drawn
         for k, name in enumerate(("dialog_rnn_f", "dialog_rnn_r")):
             turns = zip(masks.global_KNG[k], masks.speaker_ZNP[k], masks.emotion_KNE[k], strict=True)
             model.get_submodule(f"{name}.dialogue_cell").dropout = _Given(mask for turn in turns for mask in turn)
         torch.testing.assert_close(ours, _published_log_probs(model, batch), rtol=0, atol=1e-10)
-        assert not torch.allclose(ours, system.eval()(batch).log_probs_BTC, atol=1e-3), "nothing was dropped"
+        assert not torch.allclose(ours, system.eval()(batch).scores_BTS.log_softmax(-1), atol=1e-3), (
+            "nothing was dropped"
+        )
 
 
 def test_dropout_on_emotions_comes_before_the_attention_over_them() -> None:
@@ -243,7 +245,9 @@ def test_two_turns_by_hand() -> None:
         odds = pooled[1] + 0.5 - pooled[0]
         expected.append([-math.log1p(math.exp(odds)), -math.log1p(math.exp(-odds))])
     with torch.no_grad():
-        found = system(_batch([[0, 1]], torch.tensor([[[0.4], [1.2]]], dtype=torch.float64))).log_probs_BTC[0]
+        found = system(_batch([[0, 1]], torch.tensor([[[0.4], [1.2]]], dtype=torch.float64))).scores_BTS.log_softmax(
+            -1
+        )[0]
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
 
 

@@ -74,4 +74,4 @@ def test_dot_attention_needs_vectors_of_one_size() -> None:
     inputs = {"text": InputSpec(kind="vector", dim=6)}
     with pytest.raises(ConfigError, match=r"global_dim: found 150, .* must be 6"):
         build_model("emotion-rnn", {"attention": "dot"}, inputs, 2)
-    assert build_model("emotion-rnn", {"attention": "dot", "global_dim": 6}, inputs, 2).n_classes == 2
+    assert build_model("emotion-rnn", {"attention": "dot", "global_dim": 6}, inputs, 2).n_scores == 2

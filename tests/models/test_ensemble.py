@@ -1,4 +1,4 @@
-"""An ensemble answers with the mean of its members' probabilities."""
+"""An ensemble answers with the mean of its members' probabilities, or of their values."""
 
 import math
 
@@ -11,14 +11,19 @@ from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models import build_model
 from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.models.ensemble import Ensemble
+from dialogue_ser.tasks.base import Task
+from dialogue_ser.tasks.regression import Regression
 
 INPUTS = {"text": InputSpec(kind="vector", dim=3)}
 OPTIONS = {"global_dim": 4, "party_dim": 4, "emotion_dim": 4, "hidden_dim": 4}
 
 
-def _members(name: str, n: int, **options: object) -> list[DialogueSystem]:
+VALUES = Regression(("valence", "arousal", "dominance"), centres=(3.0, 2.5, 1.0), scales=(0.5, 1.0, 2.0))
+
+
+def _members(name: str, n: int, task: Task | None = None, **options: object) -> list[DialogueSystem]:
     torch.manual_seed(1)
-    return [build_model(name, options, INPUTS, n_classes=3).double().eval() for _ in range(n)]
+    return [build_model(name, options, INPUTS, 3, task).double().eval() for _ in range(n)]
 
 
 def _batch(n_turns: int = 4) -> DialogueBatch:
@@ -43,13 +48,21 @@ def test_probabilities_and_attention_are_the_members_mean() -> None:
     batch, ensemble = _batch(), Ensemble(members)
     outputs = [member(batch, return_attention=True) for member in members]
     found = ensemble(batch, return_attention=True)
-    expected = sum(output.log_probs_BTC.exp() for output in outputs) / 3
-    torch.testing.assert_close(found.log_probs_BTC.exp(), expected, rtol=0, atol=1e-15)
-    assert not torch.allclose(outputs[0].log_probs_BTC, outputs[1].log_probs_BTC)
+    expected = sum(output.scores_BTS.softmax(-1) for output in outputs) / 3
+    torch.testing.assert_close(found.scores_BTS.exp(), expected, rtol=0, atol=1e-15)
+    assert not torch.allclose(outputs[0].scores_BTS, outputs[1].scores_BTS)
     assert set(found.attention) == {"forward", "backward"}
     for name, weights in found.attention.items():
         torch.testing.assert_close(weights, sum(output.attention[name] for output in outputs) / 3)
     assert ensemble(batch).attention == {}
+
+
+def test_values_are_the_members_mean_in_the_dimensions_own_units() -> None:
+    members, batch = _members("emotion-rnn", 3, VALUES, **OPTIONS), _batch()
+    values = [VALUES.outputs(member(batch).scores_BTS) for member in members]
+    assert not torch.allclose(values[0], values[1])
+    together = VALUES.outputs(Ensemble(members)(batch).scores_BTS)
+    torch.testing.assert_close(together, sum(values) / 3, rtol=0, atol=1e-12)
 
 
 def test_it_declares_what_its_members_do_and_streams_if_they_can() -> None:
@@ -63,7 +76,7 @@ def test_it_declares_what_its_members_do_and_streams_if_they_can() -> None:
         is_present={"text": whole.is_present["text"][:1]},
         **{name: getattr(whole, name)[:1] for name in ("speaker", "n_turns", "label", "is_real_turn", "utterance_ids")},
     )
-    expected = torch.stack([member.stream()(first).exp() for member in members]).mean(0)
+    expected = torch.stack([member.stream()(first).softmax(-1) for member in members]).mean(0)
     torch.testing.assert_close(ensemble.stream()(first).exp(), expected, rtol=0, atol=1e-15)
     with pytest.raises(ConfigError, match="reads whole dialogues"):
         Ensemble(_members("emotion-rnn", 2, **OPTIONS)).stream()
@@ -75,11 +88,11 @@ def test_probabilities_that_are_almost_nothing_keep_a_finite_logarithm() -> None
         for member, sign in zip(members, (1.0, -1.0), strict=True):
             member.head.weight.zero_()
             member.head.bias.copy_(torch.tensor([sign * 400, -sign * 400, -800.0]))
-    [[found, *_], *_] = Ensemble(members)(_batch()).log_probs_BTC
+    [[found, *_], *_] = Ensemble(members)(_batch()).scores_BTS
     assert found[:2].tolist() == pytest.approx([math.log(0.5)] * 2)
     assert found[2].item() == pytest.approx(-1200, abs=1e-9)
 
 
 def test_one_member_is_itself() -> None:
     [member] = _members("utterance", 1)
-    torch.testing.assert_close(Ensemble([member])(_batch()).log_probs_BTC, member(_batch()).log_probs_BTC)
+    torch.testing.assert_close(Ensemble([member])(_batch()).scores_BTS, member(_batch()).scores_BTS.log_softmax(-1))

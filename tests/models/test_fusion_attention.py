@@ -122,7 +122,7 @@ def test_log_probabilities_and_gradients_are_the_plain_equations(modalities, mod
     system, rows = _system(modalities).train(mode == "train"), _rows()
     batch = _batch({name: rows[name] for name in modalities})
     expected = _by_hand(system, rows)
-    found = system(batch).log_probs_BTC[batch.is_real_turn]
+    found = system(batch).scores_BTS[batch.is_real_turn].log_softmax(-1)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
     parameters = dict(system.named_parameters())
     ours = torch.autograd.grad(found.sin().sum(), list(parameters.values()))
@@ -187,10 +187,9 @@ def test_a_turn_that_lacks_everything_is_scored_all_the_same() -> None:
     nothing = {name: present.clone() for name, present in batch.is_present.items()}
     for present in nothing.values():
         present[0, 1] = False
-    found = system(replace(batch, is_present=nothing)).log_probs_BTC
+    found = system(replace(batch, is_present=nothing)).scores_BTS
     assert found.isfinite().all()
-    torch.testing.assert_close(found[0, 1].exp().sum(), torch.ones((), dtype=torch.float64))
-    torch.testing.assert_close(found[0, 0], system(batch).log_probs_BTC[0, 0])
+    torch.testing.assert_close(found[0, 0], system(batch).scores_BTS[0, 0])
 
 
 def test_audio_asks_unless_told_otherwise() -> None:
@@ -203,9 +202,9 @@ def test_audio_asks_unless_told_otherwise() -> None:
 
 def test_dropout_acts_while_training_only() -> None:
     system, batch = _system(dropout=0.4, recurrent_dropout=0.4), _batch(_rows())
-    assert not torch.equal(system(batch).log_probs_BTC, system(batch).log_probs_BTC)
+    assert not torch.equal(system(batch).scores_BTS, system(batch).scores_BTS)
     system.eval()
-    assert torch.equal(system(batch).log_probs_BTC, system(batch).log_probs_BTC)
+    assert torch.equal(system(batch).scores_BTS, system(batch).scores_BTS)
 
 
 def test_vectors_are_read_as_one_frame() -> None:
@@ -222,7 +221,7 @@ def test_vectors_are_read_as_one_frame() -> None:
     )
     same = _system()
     same.load_state_dict({name.replace("encoders.audio.", ""): v for name, v in system.state_dict().items()})
-    torch.testing.assert_close(system(vectors).log_probs_BTC, same.eval()(framed).log_probs_BTC)
+    torch.testing.assert_close(system(vectors).scores_BTS, same.eval()(framed).scores_BTS)
     assert list(system.attention_readers()) == ["text"]  # one frame has nowhere else to look
 
 
@@ -232,9 +231,9 @@ def test_a_trained_transformers_token_states_are_its_frames(tiny_text_model) -> 
     system = build_model("fusion-attention", SMALL, spec, len(LABELS))
     batch = _batch({"text": _rows()["text"]})
     ids = {"text": torch.where(batch.features["text"][..., 0] > 0, 2 * 7 + 1, 2 * 9 + 1)}
-    log_probs = system(replace(batch, features=ids)).log_probs_BTC
-    assert log_probs.shape == (2, 4, 4)
-    log_probs[batch.is_real_turn][:, 0].sum().backward()
+    scores = system(replace(batch, features=ids)).scores_BTS
+    assert scores.shape == (2, 4, 4)
+    scores[batch.is_real_turn].log_softmax(-1)[:, 0].sum().backward()
     trained = system.encoders["text"].model.get_input_embeddings().weight.grad
     assert trained is not None
     assert trained[[7, 9]].abs().sum(1).gt(0).all()

@@ -1,4 +1,7 @@
-"""EQUATIONS.md B: what every registered system must hold, each where its trait says so, and controls that must fail."""
+"""EQUATIONS.md B: what every registered system must hold, each where its trait says so, and controls that must fail.
+
+Held in both tasks: of log-probabilities of classes, and of values of dimensions.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -15,14 +18,24 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import FeatureTable, InputSpec
 from dialogue_ser.models import MODELS, DialogueSystem, build_model
 from dialogue_ser.nn.losses import masked_nll
+from dialogue_ser.nn.value_losses import masked_mse
+from dialogue_ser.tasks.base import Task
+from dialogue_ser.tasks.classification import Classification
+from dialogue_ser.tasks.regression import Regression
 
 LABELS = LabelSet("emotion", ("neutral", "joy", "anger"))
+DIMENSIONS = ("valence", "arousal", "dominance")
+TASKS: dict[str, Task] = {
+    "classes": Classification(LABELS),
+    "values": Regression(DIMENSIONS, centres=(3.0, 2.0, -1.0), scales=(0.5, 2.0, 1.5)),
+}
 DIMS = {"text": 5, "audio": 3}
 INPUTS = {name: InputSpec(kind="vector", dim=size) for name, size in DIMS.items()}
 FRAMES = {name: InputSpec(kind="frames", dim=size) for name, size in DIMS.items()}
 # systems that read frames are given some: of a single vector they would not use all that they learn
 READ = {"fusion-attention": FRAMES}
-GIVEN = {"inputs": INPUTS}  # what the system under test reads
+# what the system under test reads, and what is said of a turn
+GIVEN: dict[str, Any] = {"inputs": INPUTS, "task": TASKS["classes"]}
 SPEAKERS = ["abacab", "a", "aaaa", "abcda", "abbbba", "ab"]
 
 # every system in each of the settings that change what it computes
@@ -47,11 +60,16 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("fusion-attention", {"units": {"audio": 4, "text": 6}, "fusion_dim": 6, "hidden_dim": 5}),
     ("fusion-attention", {"query": "text", "units": {}, "branch_dim": 4, "bidirectional": True}),
 ]
+# what a recurrence computes does not depend on the task: values are held to it once per system, and where it is causal
+FIRST = dict(reversed(SETTINGS))
+HELD = [("classes", *setting) for setting in SETTINGS]
+HELD += [("values", name, options) for name, options in SETTINGS if FIRST[name] is options or options.get("causal")]
 
 
 def _system(name: str, options: dict[str, Any]) -> DialogueSystem:
     torch.manual_seed(11)
-    system = build_model(name, options, GIVEN["inputs"], len(LABELS)).double().eval()
+    task = GIVEN["task"]
+    system = build_model(name, options, GIVEN["inputs"], task.n_scores, task).double().eval()
     with torch.no_grad():
         for parameter in system.parameters():  # large weights: differences must show
             parameter.mul_(2.0)
@@ -63,7 +81,12 @@ def _dialogues() -> list[Dialogue]:
         Dialogue(
             f"test/dia{d}",
             tuple(
-                Utterance(id=f"test/dia{d}_utt{t}", speaker=speaker, label=LABELS.labels[(d + t) % 3])
+                Utterance(
+                    id=f"test/dia{d}_utt{t}",
+                    speaker=speaker,
+                    label=LABELS.labels[(d + t) % 3],
+                    targets={name: 1.0 + (d + 2 * t + s) % 5 for s, name in enumerate(DIMENSIONS)},
+                )
                 for t, speaker in enumerate(speakers)
             ),
         )
@@ -83,7 +106,7 @@ def _batch(dialogues: list[Dialogue]) -> DialogueBatch:
         for name, spec in GIVEN["inputs"].items()
     }
     del tables["audio"].rows["test/dia0_utt2"]  # type: ignore[attr-defined]
-    return collate(dialogues, tables, LABELS, dtype=torch.float64)
+    return collate(dialogues, tables, GIVEN["task"], dtype=torch.float64)
 
 
 def _real(output: Tensor, batch: DialogueBatch) -> dict[str, Tensor]:
@@ -94,15 +117,29 @@ def _close(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return all(torch.allclose(one[key], other[key], rtol=0, atol=1e-12) for key in other)
 
 
-@pytest.fixture(params=SETTINGS, ids=lambda setting: f"{setting[0]}-{'-'.join(map(str, setting[1].values()))}")
+@pytest.fixture(params=HELD, ids=lambda held: f"{held[0]}-{held[1]}-{'-'.join(map(str, held[2].values()))}")
 def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> DialogueSystem:
-    monkeypatch.setitem(GIVEN, "inputs", READ.get(request.param[0], INPUTS))
-    return _system(*request.param)
+    task, name, options = request.param
+    monkeypatch.setitem(GIVEN, "task", TASKS[task])
+    monkeypatch.setitem(GIVEN, "inputs", READ.get(name, INPUTS))
+    return _system(name, options)
 
 
-def _log_probs(system: DialogueSystem, batch: DialogueBatch) -> dict[str, Tensor]:
+def _outputs(system: DialogueSystem, batch: DialogueBatch) -> Tensor:
+    """Log-probabilities or values of every turn."""
+    found: Tensor = GIVEN["task"].outputs(system(batch).scores_BTS)
+    return found
+
+
+def _said(system: DialogueSystem, batch: DialogueBatch) -> dict[str, Tensor]:
     with torch.no_grad():
-        return _real(system(batch).log_probs_BTC, batch)
+        return _real(_outputs(system, batch), batch)
+
+
+def _loss(outputs_BTS: Tensor, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
+    if batch.value is None:
+        return masked_nll(outputs_BTS, batch.label)
+    return masked_mse(outputs_BTS.flatten(0, 1), batch.value.flatten(0, 1))
 
 
 def _pad(batch: DialogueBatch, extra: int, content: float) -> DialogueBatch:
@@ -127,37 +164,42 @@ def _pad(batch: DialogueBatch, extra: int, content: float) -> DialogueBatch:
         is_present={name: grow(present, False) for name, present in batch.is_present.items()},
         speaker=grow(batch.speaker, -1),
         label=grow(batch.label, -100),
+        value=None if batch.value is None else grow(batch.value, float("nan")),
         is_real_turn=grow(batch.is_real_turn, False),
     )
 
 
 def test_every_registered_system_is_held_to_the_invariants() -> None:
-    assert {name for name, _ in SETTINGS} == set(MODELS)
+    for task in TASKS:
+        assert {name for own, name, _ in HELD if own == task} == set(MODELS)
 
 
 def test_a_single_turn_works(system: DialogueSystem) -> None:
     batch = _batch([_dialogues()[1]])
-    log_probs = system(batch).log_probs_BTC
-    assert log_probs.shape == (1, 1, len(LABELS))
-    torch.testing.assert_close(log_probs.exp().sum(), torch.ones((), dtype=torch.float64))
+    outputs = _outputs(system, batch)
+    assert outputs.shape == (1, 1, 3)
+    assert outputs.isfinite().all()
+    if GIVEN["task"].gives_probabilities:
+        torch.testing.assert_close(outputs.exp().sum(), torch.ones((), dtype=torch.float64))
 
 
 def test_padding_never_changes_real_turns(system: DialogueSystem) -> None:
     batch = _batch(_dialogues())
-    plain = _log_probs(system, batch)
+    plain = _said(system, batch)
     for extra, content in [(0, 7.5), (1, 0.0), (9, -1e6), (3, float("nan"))]:
-        assert _close(_log_probs(system, _pad(batch, extra, content)), plain)
+        assert _close(_said(system, _pad(batch, extra, content)), plain)
 
 
-def test_probabilities_sum_to_one_under_bf16_autocast(system: DialogueSystem) -> None:
+def test_outputs_are_float32_under_bf16_autocast_and_probabilities_sum_to_one(system: DialogueSystem) -> None:
     system = system.float()
     batch = replace(
         _batch(_dialogues()), features={name: v.float() for name, v in _batch(_dialogues()).features.items()}
     )
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        log_probs = system(batch).log_probs_BTC[batch.is_real_turn]
-    assert log_probs.dtype == torch.float32
-    torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(len(log_probs)), atol=1e-5, rtol=0)
+        outputs = _outputs(system, batch)[batch.is_real_turn]
+    assert outputs.dtype == torch.float32
+    if GIVEN["task"].gives_probabilities:
+        torch.testing.assert_close(outputs.exp().sum(-1), torch.ones(len(outputs)), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("party", [0, 5])
@@ -165,15 +207,15 @@ def test_whoever_padding_points_at_neither_speaks_nor_listens(system: DialogueSy
     """PEERS.md, trap 4: elsewhere padded turns belong to speaker 0, whose state they move."""
     batch = _batch(_dialogues())
     pointing = replace(batch, speaker=torch.where(batch.is_real_turn, batch.speaker, party))
-    assert _close(_log_probs(system, pointing), _log_probs(system, batch))
+    assert _close(_said(system, pointing), _said(system, batch))
 
 
 def test_batch_mates_and_their_order_change_nothing(system: DialogueSystem) -> None:
     dialogues = _dialogues()
-    together = _log_probs(system, _batch(dialogues))
-    assert _close(_log_probs(system, _batch(dialogues[::-1])), together)
+    together = _said(system, _batch(dialogues))
+    assert _close(_said(system, _batch(dialogues[::-1])), together)
     for dialogue in dialogues:
-        assert _close(together, _log_probs(system, _batch([dialogue])))
+        assert _close(together, _said(system, _batch([dialogue])))
 
 
 def test_absent_modalities_are_not_read(system: DialogueSystem) -> None:
@@ -181,14 +223,13 @@ def test_absent_modalities_are_not_read(system: DialogueSystem) -> None:
     audio = batch.features["audio"].clone()
     audio[0, 2] = 1e3
     spoiled = replace(batch, features={**batch.features, "audio": audio})
-    assert _close(_log_probs(system, spoiled), _log_probs(system, batch))
+    assert _close(_said(system, spoiled), _said(system, batch))
 
 
 def test_gradients_to_padding_are_exactly_zero(system: DialogueSystem) -> None:
     batch = _pad(_batch(_dialogues()), 2, 0.5)
     features = {name: values.requires_grad_() for name, values in batch.features.items()}
-    log_probs = system(replace(batch, features=features)).log_probs_BTC
-    numerator, denominator = masked_nll(log_probs, batch.label)
+    numerator, denominator = _loss(_outputs(system, replace(batch, features=features)), batch)
     for gradient in torch.autograd.grad(numerator / denominator, list(features.values())):
         assert gradient[~batch.is_real_turn].abs().sum() == 0
         assert gradient[batch.is_real_turn].abs().sum() > 0
@@ -196,15 +237,26 @@ def test_gradients_to_padding_are_exactly_zero(system: DialogueSystem) -> None:
 
 def test_loss_ignores_turns_without_a_label(system: DialogueSystem) -> None:
     batch = _batch(_dialogues())
-    log_probs = system(batch).log_probs_BTC
-    numerator, denominator = masked_nll(log_probs, batch.label)
-    assert denominator == sum(map(len, SPEAKERS))
-    unlabelled = batch.label.clone()
-    unlabelled[3] = -100
-    fewer, smaller = masked_nll(log_probs, unlabelled)
-    assert smaller == denominator - len(SPEAKERS[3])
-    own, _ = masked_nll(log_probs[3:4], batch.label[3:4])
+    outputs = _outputs(system, batch)
+    numerator, denominator = _loss(outputs, batch)
+    per_turn = 1 if batch.value is None else len(DIMENSIONS)
+    assert denominator == per_turn * sum(map(len, SPEAKERS))
+    without, alone = (_labelled(batch, [b for b in range(len(SPEAKERS)) if (b == 3) == chosen]) for chosen in (0, 1))
+    fewer, smaller = _loss(outputs, without)
+    assert smaller == denominator - per_turn * len(SPEAKERS[3])
+    own, _ = _loss(outputs, alone)
     torch.testing.assert_close(numerator - own, fewer)
+
+
+def _labelled(batch: DialogueBatch, dialogues: list[int]) -> DialogueBatch:
+    """Gold of some dialogues only."""
+    label = torch.full_like(batch.label, -100)
+    label[dialogues] = batch.label[dialogues]
+    if batch.value is None:
+        return replace(batch, label=label)
+    value = torch.full_like(batch.value, float("nan"))
+    value[dialogues] = batch.value[dialogues]
+    return replace(batch, label=label, value=value)
 
 
 def _respoken(dialogues: list[Dialogue], names: dict[str, str]) -> list[Dialogue]:
@@ -219,16 +271,16 @@ def test_renaming_speakers_changes_nothing(system: DialogueSystem) -> None:
         pytest.skip("not declared speaker-equivariant")
     dialogues = _dialogues()
     renamed = _batch(_respoken(dialogues, {"a": "zoe", "b": "adam", "c": "mia", "d": "b"}))
-    assert _close(_log_probs(system, renamed), _log_probs(system, _batch(dialogues)))
+    assert _close(_said(system, renamed), _said(system, _batch(dialogues)))
     batch = _batch(dialogues)
     shifted = replace(batch, speaker=torch.where(batch.speaker >= 0, 6 - batch.speaker, -1))
-    assert _close(_log_probs(system, shifted), _log_probs(system, batch))
+    assert _close(_said(system, shifted), _said(system, batch))
 
 
 def test_merging_two_speakers_changes_something_iff_speaker_aware(system: DialogueSystem) -> None:
     dialogues = _dialogues()
-    merged = _log_probs(system, _batch(_respoken(dialogues, {"b": "a"})))
-    assert _close(merged, _log_probs(system, _batch(dialogues))) != system.speaker_aware
+    merged = _said(system, _batch(_respoken(dialogues, {"b": "a"})))
+    assert _close(merged, _said(system, _batch(dialogues))) != system.speaker_aware
 
 
 def _changed_after(batch: DialogueBatch, turn: int) -> DialogueBatch:
@@ -244,15 +296,15 @@ def _changed_after(batch: DialogueBatch, turn: int) -> DialogueBatch:
 def test_the_future_changes_the_past_iff_not_causal(system: DialogueSystem, turn: int) -> None:
     batch = _batch(_dialogues())
     with torch.no_grad():
-        plain = system(batch).log_probs_BTC[:, : turn + 1]
-        changed = system(_changed_after(batch, turn)).log_probs_BTC[:, : turn + 1]
+        plain = system(batch).scores_BTS[:, : turn + 1]
+        changed = system(_changed_after(batch, turn)).scores_BTS[:, : turn + 1]
     assert torch.equal(plain, changed) == system.causal
 
 
 def test_dialogues_cut_short_keep_their_labels_iff_causal(system: DialogueSystem) -> None:
     dialogue = _dialogues()[0]
     start = Dialogue(dialogue.id, dialogue.utterances[:3])
-    assert _close(_log_probs(system, _batch([dialogue])), _log_probs(system, _batch([start]))) == system.causal
+    assert _close(_said(system, _batch([dialogue])), _said(system, _batch([start]))) == system.causal
 
 
 def test_turn_by_turn_gives_the_same_iff_causal(system: DialogueSystem) -> None:
@@ -265,10 +317,12 @@ def test_turn_by_turn_gives_the_same_iff_causal(system: DialogueSystem) -> None:
     read = system.stream()
     with torch.no_grad():
         streamed = {
-            turn.id: read(replace(_batch([Dialogue(dialogue.id, (turn,))]), speaker=whole.speaker[:, t : t + 1]))
+            turn.id: GIVEN["task"].outputs(
+                read(replace(_batch([Dialogue(dialogue.id, (turn,))]), speaker=whole.speaker[:, t : t + 1]))
+            )
             for t, turn in enumerate(dialogue)
         }
-    assert _close(streamed, _log_probs(system, whole))
+    assert _close(streamed, _said(system, whole))
 
 
 def _truly_reversed(batch: DialogueBatch) -> DialogueBatch:
@@ -329,10 +383,10 @@ def test_backward_half_is_the_forward_cell_on_the_truly_reversed_dialogue(system
         pytest.skip("reads one way only")
     batch = _batch(_dialogues())
     twin = _swap_directions(system)
-    plain = _log_probs(system, batch)
-    assert _close(_log_probs(twin, _truly_reversed(batch)), plain)
+    plain = _said(system, batch)
+    assert _close(_said(twin, _truly_reversed(batch)), plain)
     naive = replace(_naively_reversed(batch), utterance_ids=batch.utterance_ids)
-    assert not _close(_log_probs(twin, naive), plain), "control: reversing the padded row must be noticed"
+    assert not _close(_said(twin, naive), plain), "control: reversing the padded row must be noticed"
 
 
 def test_control_a_dropped_mask_is_noticed(system: DialogueSystem) -> None:
@@ -345,14 +399,14 @@ def test_control_a_dropped_mask_is_noticed(system: DialogueSystem) -> None:
         speaker=batch.speaker.clamp_min(0),
         is_real_turn=torch.ones_like(batch.is_real_turn),
     )
-    same = _close(_log_probs(system, unmasked), _log_probs(system, batch))
+    same = _close(_said(system, unmasked), _said(system, batch))
     assert same == system.causal  # a causal system never reads what comes after a turn, padding included
 
 
 def test_training_mode_reaches_every_parameter(system: DialogueSystem) -> None:
     system.train()
     batch = _batch(_dialogues())
-    numerator, denominator = masked_nll(system(batch).log_probs_BTC, batch.label)
+    numerator, denominator = _loss(_outputs(system, batch), batch)
     (numerator / denominator).backward()
     silent = [
         name

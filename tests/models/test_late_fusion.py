@@ -11,6 +11,7 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models import build_model
 from dialogue_ser.models.late_fusion import LateFusion
+from dialogue_ser.tasks.regression import Regression
 
 SIZES = {"text": 4, "audio": 3, "visual": 2}
 N_CLASSES = 5
@@ -60,7 +61,7 @@ def by_hand(model: LateFusion, vectors: dict[str, Tensor]) -> Tensor:
 @pytest.mark.parametrize("modalities", [("text",), ("audio", "text"), ("text", "audio", "visual")])
 def test_it_is_the_documents_sum_of_weighed_probabilities(modalities):
     model, turns = system(*modalities), batch(*modalities)
-    found = model(turns).log_probs_BTC
+    found = model(turns).scores_BTS.log_softmax(-1)
     for b, t in turns.is_real_turn.nonzero().tolist():
         expected = by_hand(model, {name: values[b, t] for name, values in turns.features.items()})
         torch.testing.assert_close(found[b, t], expected, rtol=0, atol=1e-10)
@@ -69,7 +70,7 @@ def test_it_is_the_documents_sum_of_weighed_probabilities(modalities):
 def test_an_absent_modality_adds_nothing_not_even_its_bias():
     model, turns = system("text", "audio"), batch("text", "audio")
     turns.is_present["audio"][0, 1] = False
-    found = model(turns).log_probs_BTC
+    found = model(turns).scores_BTS.log_softmax(-1)
     torch.testing.assert_close(found[0, 1], by_hand(model, {"text": turns.features["text"][0, 1]}), rtol=0, atol=1e-10)
     both = {name: values[0, 0] for name, values in turns.features.items()}
     torch.testing.assert_close(found[0, 0], by_hand(model, both), rtol=0, atol=1e-10)
@@ -79,7 +80,7 @@ def test_an_absent_modality_adds_nothing_not_even_its_bias():
 def test_a_turn_without_any_modality_gets_equal_probabilities():
     model, turns = system("text", "audio"), batch("text", "audio")
     nowhere = {name: present & False for name, present in turns.is_present.items()}
-    found = model(replace(turns, is_present=nowhere)).log_probs_BTC.exp()
+    found = model(replace(turns, is_present=nowhere)).scores_BTS.softmax(-1)
     torch.testing.assert_close(found, torch.full_like(found, 1 / N_CLASSES))
 
 
@@ -90,7 +91,25 @@ def test_before_training_each_modality_has_its_own_say():
     turns = batch("text")
     p_BTC = torch.softmax(model.heads["text"](turns.features["text"]), dim=-1)
     expected = torch.log_softmax(N_CLASSES * p_BTC, dim=-1)[turns.is_real_turn]
-    torch.testing.assert_close(model(turns).log_probs_BTC[turns.is_real_turn], expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        model(turns).scores_BTS.log_softmax(-1)[turns.is_real_turn], expected, rtol=0, atol=1e-12
+    )
+
+
+def test_values_are_weighed_without_a_softmax_and_begin_as_the_modalities_mean():
+    task = Regression(("valence", "arousal"))
+    inputs = {name: InputSpec(kind="vector", dim=SIZES[name]) for name in ("text", "audio")}
+    torch.manual_seed(0)
+    model, turns = build_model("late-fusion", {}, inputs, 2, task).double().eval(), batch("text", "audio")
+    turns.is_present["audio"][0, 1] = False
+    own = {name: model.heads[name](turns.features[name]) for name in inputs}
+    found = model(turns).scores_BTS
+    torch.testing.assert_close(found[0, 0], (own["text"] + own["audio"])[0, 0] / 2, rtol=0, atol=1e-12)
+    torch.testing.assert_close(found[0, 1], own["text"][0, 1] / 2, rtol=0, atol=1e-12)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter)
+    weighed = [model.weighings[name](model.heads[name](turns.features[name][0, 2])) for name in inputs]
+    torch.testing.assert_close(model(turns).scores_BTS[0, 2], sum(weighed), rtol=0, atol=1e-12)
 
 
 def test_a_projection_stands_in_front_of_the_classes():

@@ -1,30 +1,43 @@
 """No registered system waits for its device inside a training step, seen on meta, a device whose values none can read.
 
 Reading a value raises there by itself. Copying to it would not, so a dispatch mode refuses what on a GPU would block: a
-copy that is not ``non_blocking``, and a tensor on the CPU that an operation on the device has to fetch. It cannot see
+copy that is not ``non_blocking``, and a tensor on the CPU that an operation on the device has to fetch; and a function
+mode refuses tensors that are made of numbers on the device, which are copied there too. It cannot see
 an index that is a Python list (``x[:, [0, 1]]``), which on a GPU is copied there as well: nobody may write that.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
+from dialogue_ser.corpus.schema import LabelSet
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.models import MODELS, build_model
+from dialogue_ser.tasks import regression
+from dialogue_ser.tasks.base import Task
+from dialogue_ser.tasks.classification import Classification
+from dialogue_ser.tasks.regression import Regression
+from dialogue_ser.training.config import LossConfig
+from dialogue_ser.training.loss import DialogueLoss
 
 INPUTS = {
     "vector": InputSpec(kind="vector", dim=5),
     "frames": InputSpec(kind="frames", dim=4),
     "tokens": InputSpec(kind="tokens", dim=30, encoder="textcnn", options={"word_dropout": 0.1}),
 }
+CLASSES = Classification(LabelSet("emotion", ("calm", "glad", "cross")))
+VALUES = Regression(("valence", "arousal", "dominance"), centres=(3.0, 2.5, 1.0), scales=(0.5, 1.0, 2.0))
 # torch wants these on the CPU: packed sequences are planned there
 PLANNED_ON_HOST = ("_pack_padded_sequence", "_pad_packed_sequence", "gru", "_thnn_fused_gru_cell")
 
@@ -48,13 +61,37 @@ class NoWaiting(TorchDispatchMode):
         return out
 
 
+class NoNumbersSent(TorchFunctionMode):
+    """Refuses ``torch.tensor(numbers, device=…)``: what it copies is not dispatched as a copy."""
+
+    def __torch_function__(
+        self, function: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        out = function(*args, **(kwargs or {}))
+        if function in (torch.tensor, torch.as_tensor) and out.device.type == "meta" and out is not args[0]:
+            raise AssertionError(f"{function.__name__} on the device would wait for it")
+        return out
+
+
+@contextmanager
+def no_waiting() -> Iterator[None]:
+    with NoNumbersSent(), NoWaiting():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Meta has none, not even to switch it off."""
     monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())
 
 
-def _batch(names: Sequence[str]) -> DialogueBatch:
+@pytest.fixture(autouse=True)
+def _first_step() -> None:
+    """What a task keeps on a device is not there yet."""
+    regression._beside.cache_clear()
+
+
+def _batch(names: Sequence[str], task: Task = CLASSES) -> DialogueBatch:
     generator, n_turns = torch.Generator().manual_seed(3), torch.tensor([3, 6, 1])
     is_real = torch.arange(6) < n_turns[:, None]
     lengths = torch.where(is_real, torch.randint(1, 9, is_real.shape, generator=generator), 0)
@@ -70,27 +107,42 @@ def _batch(names: Sequence[str]) -> DialogueBatch:
         lengths={name: lengths for name in names if name != "vector"},
         speaker=torch.where(is_real, torch.arange(6) % 3, -1),
         n_turns=n_turns,
-        label=torch.where(is_real, 1, -100),
+        label=torch.where(is_real & task.gives_probabilities, 1, -100),
+        value=None if task.gives_probabilities else torch.where(is_real[..., None], torch.ones(3), torch.nan),
         is_real_turn=is_real,
         utterance_ids=tuple(tuple(f"{b}-{t}" for t in range(n)) for b, n in enumerate(n_turns.tolist())),
     )
 
 
-def _train(model: str, options: Mapping[str, Any], names: Sequence[str]) -> tuple[tuple[int, ...], list[str]]:
+def _train(
+    model: str, options: Mapping[str, Any], names: Sequence[str], task: Task = CLASSES, loss: str | None = None
+) -> tuple[tuple[int, ...], list[str]]:
     """Shape of what a step on the meta device gives, and parameters that its backward did not reach."""
-    system = build_model(model, options, {name: INPUTS[name] for name in names}, 3).to("meta").train()
-    batch = _batch(names).to("meta")
-    with NoWaiting():
-        log_probs = system(batch).log_probs_BTC
-        log_probs.sum().backward()
+    system = build_model(model, options, {name: INPUTS[name] for name in names}, 3, task).to("meta").train()
+    batch, judge = _batch(names, task).to("meta"), DialogueLoss(LossConfig(kind=loss), task)
+    with no_waiting():
+        output = system(batch)
+        numerator, denominator = judge(output, batch)
+        (numerator / denominator).backward()
     missed = [name for name, own in system.named_parameters() if own.requires_grad and own.grad is None]
-    return tuple(log_probs.shape), missed
+    return tuple(output.scores_BTS.shape), missed
 
 
 @pytest.mark.parametrize("names", [("vector",), ("tokens",), ("frames",), ("vector", "tokens", "frames")], ids="+".join)
 @pytest.mark.parametrize("model", MODELS)
 def test_forward_and_backward_of_a_training_step_ask_the_device_nothing(model: str, names: tuple[str, ...]) -> None:
     assert _train(model, {}, names) == ((3, 6, 3), [])
+
+
+@pytest.mark.parametrize("loss", ["ccc", "mse", f"{__name__}:own_loss"])
+@pytest.mark.parametrize("model", MODELS)
+def test_neither_does_a_step_that_learns_values(model: str, loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(own_loss=own_loss))  # type: ignore[arg-type]
+    assert _train(model, {}, ["vector", "frames"], VALUES, loss) == ((3, 6, 3), [])
+
+
+def own_loss(value_NS: Tensor, gold_NS: Tensor) -> Tensor:
+    return (value_NS - gold_NS).abs().mean(1)
 
 
 @pytest.mark.parametrize("model", ["emotion-rnn", "dialogue-rnn"])
@@ -116,8 +168,8 @@ def _no_modality(batch: DialogueBatch) -> DialogueBatch:
 
 def test_a_batch_without_any_text_is_noticed_on_the_host() -> None:
     system = build_model("emotion-rnn", {}, {"tokens": INPUTS["tokens"]}, 3).to("meta")
-    with NoWaiting():
-        assert system(_no_modality(_batch(["tokens"])).to("meta")).log_probs_BTC.shape == (3, 6, 3)
+    with no_waiting():
+        assert system(_no_modality(_batch(["tokens"])).to("meta")).scores_BTS.shape == (3, 6, 3)
 
 
 def _read(x: Tensor) -> object:
@@ -128,6 +180,10 @@ def _send_and_wait(x: Tensor) -> object:
     return torch.ones(3).to(x.device)
 
 
+def _make_of_numbers(x: Tensor) -> object:
+    return torch.tensor([1.0, 2.0, 3.0], device=x.device)
+
+
 def _index_from_the_host(x: Tensor) -> object:
     return x[torch.tensor([0, 1])]
 
@@ -136,7 +192,7 @@ def _write_and_wait(x: Tensor) -> object:
     return x[0].copy_(torch.ones(3))
 
 
-@pytest.mark.parametrize("waiting", [_read, _send_and_wait, _index_from_the_host, _write_and_wait])
+@pytest.mark.parametrize("waiting", [_read, _send_and_wait, _make_of_numbers, _index_from_the_host, _write_and_wait])
 def test_what_would_wait_is_refused(waiting: Callable[[Tensor], object]) -> None:
-    with NoWaiting(), pytest.raises((AssertionError, NotImplementedError, RuntimeError), match=r"wait|meta"):
+    with no_waiting(), pytest.raises((AssertionError, NotImplementedError, RuntimeError), match=r"wait|meta"):
         waiting(torch.empty(3, 3, device="meta"))

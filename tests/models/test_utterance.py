@@ -42,7 +42,7 @@ def test_hidden_layers_stand_between_the_fused_vector_and_the_classes():
         is_real_turn=one,
         utterance_ids=(("a",),),
     )
-    torch.testing.assert_close(system.eval()(batch).log_probs_BTC[0, 0], expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(system.eval()(batch).scores_BTS[0, 0].log_softmax(-1), expected, rtol=0, atol=1e-12)
     assert [first.weight.shape, second.weight.shape, system.head.weight.shape] == [(6, 4), (2, 6), (5, 2)]
 
 
@@ -78,7 +78,7 @@ def test_it_is_the_fusion_of_the_alexnet_document():
         is_real_turn=torch.ones(1, 1, dtype=torch.bool),
         utterance_ids=(("a",),),
     )
-    found = system(batch).log_probs_BTC[0, 0]
+    found = system(batch).scores_BTS[0, 0].log_softmax(-1)
     image = alexnet.resized(frames[0], torch.tensor([40]))
     pooled = torch.nn.functional.adaptive_avg_pool2d(alexnet.features(image), 6).flatten()
     first, second = alexnet.classifier[1], alexnet.classifier[4]

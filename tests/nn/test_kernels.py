@@ -1,7 +1,7 @@
-"""Kernels equal torch's operations in Triton's interpreter and compile for GPUs; on a GPU they have never been run.
+"""Kernels equal torch's operations in Triton's interpreter, compile for GPUs, and on a GPU equal them there.
 
-The claims one by one are in interpreted_kernels.py and compiled_kernels.py. They run in processes of their own: Triton
-reads TRITON_INTERPRET once, when it is imported, and cannot read functions that conftest.py wraps in type checks.
+The claims one by one are in executed_kernels.py and compiled_kernels.py. They run in processes of their own: Triton
+reads TRITON_INTERPRET once, when it is imported.
 """
 
 import os
@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 
 pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed (extra dev, Linux only)")
 FOLDER = Path(__file__).parent
@@ -34,8 +35,14 @@ def _run(name: str, cache: Path, **environment: str) -> int:
 
 
 def test_in_the_interpreter_kernels_equal_torchs_operations(tmp_path: Path) -> None:
-    assert _run("interpreted_kernels.py", tmp_path, TRITON_INTERPRET="1") >= 67
+    assert _run("executed_kernels.py", tmp_path, TRITON_INTERPRET="1") >= 67
 
 
 def test_kernels_compile_for_gpus(tmp_path: Path) -> None:
     assert _run("compiled_kernels.py", tmp_path, TRITON_INTERPRET="0") == 16
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA: a CPU cannot run compiled kernels")
+def test_on_a_gpu_compiled_kernels_equal_torchs_operations(tmp_path: Path) -> None:
+    assert _run("executed_kernels.py", tmp_path, TRITON_INTERPRET="0") >= 67

@@ -97,7 +97,7 @@ def test_two_batches_may_wait_for_their_backward_at_once() -> None:
         torch.testing.assert_close(together, apart)
 
 
-def test_torch_compile_leaves_values_and_gradients_alone() -> None:
+def test_torch_compile_leaves_the_recurrence_out_and_its_values_and_gradients_alone() -> None:
     engine = _engine("simple").eval()
     model = torch.nn.Sequential(torch.nn.Linear(4, 4).double())
     x = torch.randn(3, 6, 4, dtype=torch.float64, requires_grad=True)
@@ -106,10 +106,18 @@ def test_torch_compile_leaves_values_and_gradients_alone() -> None:
         return engine(model(x), SPEAKER, N_TURNS)[0].square().sum()
 
     plain = torch.autograd.grad(run(x), x)[0]
+    operations: list[str] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: object) -> torch.fx.GraphModule:
+        operations.extend(str(node.target) for node in graph.graph.nodes if node.op.startswith("call"))
+        return graph
+
     with warnings.catch_warnings():  # dynamo looks at .grad of what is no leaf
         warnings.simplefilter("ignore", UserWarning)
-        compiled = torch.compile(run, backend="eager")(x)
-    torch.testing.assert_close(torch.autograd.grad(compiled, x)[0], plain)
+        compiled = torch.compile(run, backend=backend)
+        for _ in range(2):
+            torch.testing.assert_close(torch.autograd.grad(compiled(x), x)[0], plain)
+    assert operations == [str(torch._C._nn.linear), "square", "sum"], "what stands around the recurrence, once"
 
 
 def test_backward_twice_over_a_retained_graph_gives_the_same_gradients() -> None:

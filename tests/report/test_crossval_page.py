@@ -99,10 +99,12 @@ def test_what_makes_scores_incomparable_is_said(done):
         "folds": same,
     }
     first, second, third, fourth = cautions({**scores, **changed})
-    rare = {**scores["folds"][1], "labels": {"test": {"anger": 7, "disgust": 0}}}
-    assert cautions({**scores, "folds": [scores["folds"][0], rare]}) == [
+    rare = {"anger": 7, "disgust": 0}
+    fold = {**scores["folds"][1], "labels": {"test": rare, "dev": rare}}
+    assert cautions({**scores, "folds": [scores["folds"][0], fold]}) == [
         "In 1 of 2 folds a class has no test turn: it counts as never found, which lowers UA and macro scores there "
-        "and in the mean over folds."
+        "and in the mean over folds.",
+        "In 1 of 2 folds a class has no dev turn: it counts as never found in the scores that choose.",
     ]
     assert "unlabelled recordings" in first
     assert "In 1 of 1 folds speakers of test are in train too" in second

@@ -208,3 +208,30 @@ def test_labels_of_test_and_dev_never_reach_the_weights(tiny, tmp_path, split):
     if split == "test":
         weights = [load_file(run.folder / "model" / "model.safetensors") for run in (same, other)]
         assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
+
+
+def test_a_corpus_that_is_given_is_learnt_from_and_cut(tiny, tmp_path):
+    cut = {"data.cut.protocol": "leave-one-speaker-out", "data.cut.fold": "Bo"}
+    read = train(tiny.tiny_config(**SMALL, **cut), tmp_path / "read")
+    config = tiny.tiny_config(**SMALL, **cut, **{"data.reader": "nowhere:read"})
+    given = train(config, tmp_path / "given", corpus=tiny.read_tiny())
+    frames = [pd.read_parquet(run.folder / "predictions.parquet") for run in (read, given)]
+    pd.testing.assert_frame_equal(*frames)
+    assert set(frames[0].loc[frames[0]["split"] == "test", "speaker"]) == {"Bo"}
+    assert list(dict.fromkeys(frames[0]["split"])) == ["train", "dev", "test"]
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_splits_that_lack_a_class_are_told_before_training_and_kept_in_the_summary(tiny, tmp_path, caplog, members):
+    lacking = {"data.options": {"relabel": {"dev": "calm"}}, "training.ensemble": members}
+    run = train(tiny.tiny_config(**SMALL, **lacking), tmp_path / "run")
+    told = [record.message for record in caplog.records if "has no turn of" in record.message]
+    assert told == [
+        "split dev has no turn of glad, cross: such a class counts as never found, which lowers UA and macro scores"
+    ]
+    assert RunFiles(run.folder).summary["absent"] == {"dev": ["glad", "cross"]}
+    assert rows(run, "summary")[0]["scores"]["dev"]["uar"] <= 1 / 3
+
+
+def test_a_summary_says_nothing_of_classes_where_every_split_has_them_all(finished):
+    assert "absent" not in RunFiles(finished.folder).summary

@@ -348,10 +348,7 @@ def test_a_folder_without_any_clip_is_a_wrong_folder_even_when_masking(tmp_path)
 
 
 def test_sample_corpus_is_read_with_its_speech():
-    try:
-        folder = sample_folder()
-    except MissingDataError:
-        pytest.skip("data/sample is part of a checkout")
+    folder = sample_folder()
     sample = read_corpus("sample")
     assert sample.name == "sample"
     assert sum(map(len, sample.splits.values())) >= 80

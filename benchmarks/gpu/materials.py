@@ -1,0 +1,54 @@
+"""What the parts read: MiniLM and MELD, whole or cut down, from the kit or from this machine."""
+
+import csv
+import os
+from pathlib import Path
+
+from dialogue_ser.corpus.locate import find_data
+from dialogue_ser.features.minilm import minilm_folder
+
+ROOT = Path(__file__).parents[2]
+KIT = ROOT / ".gpu-kit"
+CSVS = ("train_sent_emo.csv", "dev_sent_emo.csv", "test_sent_emo.csv")
+MODEL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+WEIGHTS = "model.safetensors"
+QUICK_DIALOGUES = 12
+
+
+def minilm_place() -> Path:
+    """Folder of MiniLM: the kit's, in half precision, else the packaged one.
+
+    Raises:
+        MissingDataError: neither is here.
+    """
+    own = KIT / "minilm"
+    return own if (own / WEIGHTS).is_file() else minilm_folder()
+
+
+def meld_place(scratch: Path, *, is_quick: bool) -> Path:
+    """Folder of MELD's CSVs: the kit's, else where the library finds it; the first dialogues of each if it is quick.
+
+    Args:
+        scratch: where the shortened files go.
+        is_quick: only some dialogues.
+
+    Raises:
+        MissingDataError: it is not on this machine.
+    """
+    kit = KIT / "data" / "meld"
+    whole = kit if kit.is_dir() and "DIALOGUE_SER_DATA" not in os.environ else find_data("meld")
+    if not is_quick:
+        return whole
+    scratch.mkdir(parents=True, exist_ok=True)
+    for name in CSVS:
+        _shorten(whole / name, scratch / name)
+    return scratch
+
+
+def _shorten(source: Path, target: Path) -> None:
+    with source.open(encoding="utf-8", newline="") as given, target.open("w", encoding="utf-8", newline="") as taken:
+        rows = csv.reader(given)
+        header = next(rows)
+        column = header.index("Dialogue_ID")
+        first = [row for row in rows if int(row[column]) < QUICK_DIALOGUES]
+        csv.writer(taken).writerows([header, *first])

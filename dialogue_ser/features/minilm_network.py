@@ -1,0 +1,87 @@
+"""all-MiniLM-L6-v2 on torch's own layers: what transformers' BertModel computes, without importing transformers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+HIDDEN, HEADS, INTERMEDIATE, LAYERS = 384, 12, 1536, 6
+NORM_EPS = 1e-12
+
+
+class MinilmNetwork(nn.Module):
+    """Token ids → the hidden states of all layers (BERT, Devlin et al. 2019; post-norm, exact GELU, no dropout).
+
+    Its weights are undefined until they are loaded.
+
+    Args:
+        n_words: rows of the word embedding.
+        n_positions: tokens a text may have.
+    """
+
+    def __init__(self, n_words: int, n_positions: int) -> None:
+        super().__init__()
+        self.words = nn.Parameter(torch.empty(n_words, HIDDEN))
+        self.positions = nn.Parameter(torch.empty(n_positions, HIDDEN))
+        self.segment = nn.Parameter(torch.empty(HIDDEN))  # of a first segment; there is never a second one
+        self.norm = nn.LayerNorm(HIDDEN, eps=NORM_EPS)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                HIDDEN, HEADS, INTERMEDIATE, dropout=0.0, activation="gelu", layer_norm_eps=NORM_EPS, batch_first=True
+            )
+            for _ in range(LAYERS)
+        )
+
+    def forward(self, ids_NL: Tensor, is_real_NL: Tensor | None = None) -> list[Tensor]:
+        """Embeddings and the output of every layer ``[N, L, 384]``; values on padding mean nothing.
+
+        Args:
+            ids_NL: token ids with the special ones.
+            is_real_NL: False on padding; None = there is none.
+        """
+        embedded = functional.embedding(ids_NL, self.words) + self.segment + self.positions[: ids_NL.shape[1]]
+        is_padding_NL = None if is_real_NL is None else ~is_real_NL
+        states = [self.norm(embedded)]
+        for layer in self.layers:
+            states.append(layer(states[-1], src_key_padding_mask=is_padding_NL))
+        return states
+
+
+def load_network(weights: Path) -> MinilmNetwork:
+    """The network with the weights of a BERT of MiniLM's size, float32 on the CPU, for inference.
+
+    Raises:
+        KeyError: a weight is missing.
+        RuntimeError: a weight has another shape.
+    """
+    state = renamed(load_file(weights))
+    with torch.device("meta"):  # no time is spent on random weights
+        network = MinilmNetwork(len(state["words"]), len(state["positions"]))
+    network.load_state_dict(state, assign=True)
+    return network.requires_grad_(False).eval()
+
+
+def renamed(bert: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """BERT's weights under the names of torch's layers; query, key and value are one matrix there."""
+    state = {
+        "words": bert["embeddings.word_embeddings.weight"],
+        "positions": bert["embeddings.position_embeddings.weight"],
+        "segment": bert["embeddings.token_type_embeddings.weight"][0],
+    }
+    for part in ("weight", "bias"):
+        state[f"norm.{part}"] = bert[f"embeddings.LayerNorm.{part}"]
+        for i in range(LAYERS):
+            theirs, ours = f"encoder.layer.{i}", f"layers.{i}"
+            attends = [bert[f"{theirs}.attention.self.{name}.{part}"] for name in ("query", "key", "value")]
+            state |= {
+                f"{ours}.self_attn.in_proj_{part}": torch.cat(attends),
+                f"{ours}.self_attn.out_proj.{part}": bert[f"{theirs}.attention.output.dense.{part}"],
+                f"{ours}.norm1.{part}": bert[f"{theirs}.attention.output.LayerNorm.{part}"],
+                f"{ours}.linear1.{part}": bert[f"{theirs}.intermediate.dense.{part}"],
+                f"{ours}.linear2.{part}": bert[f"{theirs}.output.dense.{part}"],
+                f"{ours}.norm2.{part}": bert[f"{theirs}.output.LayerNorm.{part}"],
+            }
+    return state
