@@ -53,8 +53,8 @@ class Classification(Task):
     group_remark = "UA counts classes that a group lacks as never found, so that groups of few turns look worse by it."
     lacking_remarks: ClassVar[Mapping[str, str]] = {
         "test": (
-            "a class has no test turn: it counts as never found, which lowers UA and macro scores there and in the mean "
-            "over folds."
+            "a class has no test turn: it counts as never found, which lowers UA and macro scores there and in the "
+            "mean over folds."
         ),
         "dev": "a class has no dev turn: it counts as never found in the scores that choose.",
     }

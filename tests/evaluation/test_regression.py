@@ -1,6 +1,7 @@
 """Valence, arousal and dominance of a generated IEMOCAP: folds by session, an estimator and a dialogue model."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,7 +109,7 @@ def test_each_folds_model_is_saved_with_its_scale_and_predicts_its_own_numbers(r
 
 
 def test_the_page_shows_dimensions_and_no_class(ridge) -> None:
-    page = write_crossval_report(ridge).read_text()
+    page = re.sub(r"data:image[^\"]*", "", write_crossval_report(ridge).read_text())
     for text in ("Dimension by dimension", "Largest errors", "Pearson r", "valence"):
         assert text in page
     for text in ("UA", "Confusion", "macro"):
