@@ -112,7 +112,7 @@ class PackagedMinilm:
 def minilm(**options: Any) -> HfText:
     """The packaged all-MiniLM-L6-v2 (6 layers, 384-d) with the options of ``hf-text``, but ``model`` and ``revision``.
 
-    Its numbers are those of transformers' BertModel up to their rounding (1e-5 at every layer).
+    Its numbers are those of transformers' BertModel (within 1e-5 at every layer), without importing transformers.
 
     Raises:
         MissingDataError, FeatureError: as :func:`minilm_folder`.
