@@ -67,7 +67,7 @@ def test_what_one_must_know_to_believe_the_scores_stands_beside_them(corpus):
     assert scores["utterances"] == {"all": 12, "tested": 12}
     assert scores["cut_dialogues"] == 3
     assert scores["notes"] == ["odd"]
-    assert scores["pooled"]["wa"] == pytest.approx(6 / 9)
+    assert scores["pooled"]["accuracy"] == pytest.approx(6 / 9)
     whole = scored(corpus, "leave-one-session-out")
     assert (whole["cut_dialogues"], whole["utterances"]["tested"]) == (0, 12)
     assert len(whole["published"]) == 28
@@ -78,7 +78,7 @@ def test_sessions_and_scenarios_have_scores_of_their_own(corpus):
     attributes = scored(corpus, "leave-one-session-out")["attributes"]
     assert attributes.keys() == {"session", "scenario"}
     assert {name: row["n"] for name, row in attributes["scenario"].items()} == {"improvised": 6, "scripted": 3}
-    assert attributes["session"]["2"]["wa"] == pytest.approx(2 / 3)
+    assert attributes["session"]["2"]["accuracy"] == pytest.approx(2 / 3)
 
 
 def test_folds_count_their_classes(corpus):

@@ -10,12 +10,19 @@ import pandas as pd
 import pytest
 import yaml
 
-from dialogue_ser.evaluation.pooling import pooled_scores, scores_by, scores_of
+from dialogue_ser.corpus.schema import LabelSet
+from dialogue_ser.evaluation.pooling import pooled_scores, scores_by
 from dialogue_ser.evaluation.published import rows_beside
-from dialogue_ser.metrics.predictions import prediction_rows
+from dialogue_ser.metrics.predictions import predictions_of
+from dialogue_ser.tasks.base import Task
+from dialogue_ser.tasks.classification import Classification
 
 LABELS = ("anger", "happy", "neutral", "sad")
 SPEAKERS = ("Ses01F", "Ses01M", "Ses02F", "Ses02M")
+
+
+def _task(leave_out: list[str] | None = None) -> Task:
+    return Classification(LabelSet("4-class", LABELS), tuple(leave_out or ()))
 
 
 def _frame(n_each: int = 20) -> pd.DataFrame:
@@ -30,8 +37,8 @@ def _frame(n_each: int = 20) -> pd.DataFrame:
                  "speaker": speaker, "text": "It is <b>fine</b>.", "gold": LABELS[gold]}
                 for i, gold in enumerate(gold_N)
             ]  # fmt: skip
-            frame = prediction_rows(rows, LABELS, p_NC / p_NC.sum(-1, keepdims=True))
-            frames.append(frame.assign(fold=fold))
+            numbers = _task().prediction_columns(p_NC / p_NC.sum(-1, keepdims=True))
+            frames.append(pd.DataFrame(rows).assign(**numbers, fold=fold))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -44,6 +51,7 @@ def _config(leave_out: list[str]) -> dict[str, Any]:
             "labels": "4-class",
             "options": {"scenario": "improvised"},
             "leave_out": leave_out,
+            "cut": {"protocol": "leave-one-speaker-out-partner-dev"},
         },
         "features": {"audio": {"encoder": "opensmile"}},
         "model": {"name": "emotion-rnn"},
@@ -53,13 +61,14 @@ def _config(leave_out: list[str]) -> dict[str, Any]:
 
 
 def _fold(frame: pd.DataFrame, name: str, leave_out: list[str]) -> dict[str, Any]:
-    parts = {split: frame[(frame["fold"] == name) & (frame["split"] == split)] for split in ("test", "dev")}
-    counts = {label: int((parts["test"]["gold"] == label).sum()) for label in LABELS}
+    own = predictions_of(frame[frame["fold"] == name])
+    parts = {split: own.split(split) for split in ("test", "dev")}
+    counts = {label: int((parts["test"].frame["gold"] == label).sum()) for label in LABELS}
     partner = SPEAKERS[SPEAKERS.index(name) ^ 1]
     return {
         "name": name,
-        **scores_of(parts["test"], LABELS, leave_out),
-        "dev": scores_of(parts["dev"], LABELS, leave_out),
+        **_task(leave_out).scores(parts["test"]),
+        "dev": _task(leave_out).scores(parts["dev"]),
         "chosen": {"inverse_regularisation": 0.01},
         "speakers": {"train": sorted({*SPEAKERS} - {name, partner}), "dev": [partner], "test": [name]},
         "utterances": {"train": 40, "dev": 20, "test": 20},
@@ -72,12 +81,12 @@ def _write(folder: Path, leave_out: list[str], folds: tuple[str, ...] = SPEAKERS
     """predictions.parquet, config.yaml and scores.json; ``changed`` fields of the latter replace the usual ones."""
     frame = _frame()
     frame = frame[frame["fold"].isin(folds)].reset_index(drop=True)
-    test = frame[frame["split"] == "test"]
+    task, test = _task(leave_out), predictions_of(frame).split("test")
     folder.mkdir()
     frame.to_parquet(folder / "predictions.parquet")
     (folder / "config.yaml").write_text(yaml.safe_dump(_config(leave_out)))
     scores = {
-        "format": 1,
+        "format": 2,
         "kind": "crossval",
         "name": "demo",
         "protocol": "leave-one-speaker-out-partner-dev",
@@ -87,9 +96,10 @@ def _write(folder: Path, leave_out: list[str], folds: tuple[str, ...] = SPEAKERS
         "utterances": {"all": len(test), "tested": len(test)},
         "cut_dialogues": 0,
         "notes": ["3 turns have no clip & are masked"],
+        "task": task.kind,
         "labels": list(LABELS),
-        **pooled_scores(frame, LABELS, n_resamples=50, leave_out=leave_out),
-        "attributes": {"session": scores_by(test, test["speaker"].str[:5], LABELS)},
+        **pooled_scores(frame, task, n_resamples=50),
+        "attributes": {"session": scores_by(test, test.frame["speaker"].str[:5], task)},
         "published": rows_beside("iemocap", 4, "improvised"),
         "folds": [_fold(frame, name, leave_out) for name in folds],
         "config": _config(leave_out),

@@ -5,8 +5,12 @@ from html import unescape
 import pytest
 
 from dialogue_ser.errors import DialogueSerError, MissingDataError
-from dialogue_ser.report.crossval_page import SECTIONS, write_crossval_report
+from dialogue_ser.report.crossval_page import write_crossval_report
 from dialogue_ser.report.crossval_sections import cautions, verdict
+from dialogue_ser.tasks import task_of_scores
+from dialogue_ser.tasks.classification import Classification
+
+SECTIONS = Classification.crossval_sections
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +50,7 @@ def test_the_page_says_what_scores_json_says(done):
     _, html, scores = done
     text = text_of(html)
     for value in (
-        f"{scores['pooled']['ua']:.3f}",
+        f"{scores['pooled']['uar']:.3f}",
         f"{scores['pooled']['auc']:.3f}",
         f"{scores['fold_mean']['weighted_f05']['mean']:.3f} ± {scores['fold_mean']['weighted_f05']['std']:.3f}",
         f"{scores['pooled']['per_class']['sad']['auc']:.3f}",
@@ -56,7 +60,7 @@ def test_the_page_says_what_scores_json_says(done):
         "linear-svm",
     ):
         assert value in text
-    assert verdict(scores) in text
+    assert verdict(task_of_scores(scores), scores) in text
     assert "emotion-rnn" not in re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL)  # it was not trained
     for row in scores["folds"][0]["labels"]["test"].values():
         assert f'<td class="num">{row}</td>' in html
@@ -74,14 +78,14 @@ def test_published_numbers_are_marked_as_not_measured(done, tmp_path, write_cros
 
 def test_the_verdict_names_chance_and_the_folds(done):
     _, _, scores = done
-    said = verdict(scores)
+    said = verdict(task_of_scores(scores), scores)
     assert "80 labelled test utterances of 4 folds" in said
     assert "guessing gives 0.250" in said
-    assert f"The folds' own UA is {scores['fold_mean']['ua']['mean']:.3f} ± " in said
+    assert f"The folds' own UA (macro recall) is {scores['fold_mean']['uar']['mean']:.3f} ± " in said
     one = {**scores, "folds": scores["folds"][:1], "interval_over": "dialogues"}
-    assert "of 1 fold (" in verdict(one)
-    assert "resampling dialogues" in verdict(one)
-    assert "folds' own" not in verdict(one)
+    assert "of 1 fold (" in verdict(task_of_scores(one), one)
+    assert "resampling dialogues" in verdict(task_of_scores(one), one)
+    assert "folds' own" not in verdict(task_of_scores(one), one)
 
 
 def test_what_makes_scores_incomparable_is_said(done):

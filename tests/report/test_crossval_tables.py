@@ -32,12 +32,16 @@ def test_folds_end_with_their_mean_the_pooled_scores_and_the_intervals(scores):
     ]  # fmt: skip
     first, mean, pooled, spans = rows[0], *rows[-3:]
     assert (first["turns"], first["chosen on dev"]) == (20, "C 0.01")
-    assert first["UA"] == f"{scores['folds'][0]['ua']:.3f}"
-    assert mean["AUC"] == f"{scores['fold_mean']['auc']['mean']:.3f} ± {scores['fold_mean']['auc']['std']:.3f}"
+    assert first["UA (macro recall)"] == f"{scores['folds'][0]['uar']:.3f}"
+    assert (
+        mean["AUC (one against the rest)"]
+        == f"{scores['fold_mean']['auc']['mean']:.3f} ± {scores['fold_mean']['auc']['std']:.3f}"
+    )
     assert (pooled["turns"], pooled["macro F0.5"]) == (80, f"{scores['pooled']['macro_f05']:.3f}")
-    assert pooled["dev UA"] == f"{scores['dev']['ua']:.3f}"
-    assert spans["WA"] == f"[{scores['intervals']['wa']['low']:.3f}, {scores['intervals']['wa']['high']:.3f}]"
-    assert spans["AUC"] == "–"
+    assert pooled["dev UA (macro recall)"] == f"{scores['dev']['uar']:.3f}"
+    wa = scores["intervals"]["accuracy"]
+    assert spans["accuracy (WA)"] == f"[{wa['low']:.3f}, {wa['high']:.3f}]"
+    assert spans["AUC (one against the rest)"] == "–"
 
 
 def test_a_single_fold_has_no_mean(one_fold):
@@ -48,20 +52,19 @@ def test_a_single_fold_has_no_mean(one_fold):
 def test_every_score_has_a_row_and_micro_f1_names_what_it_leaves_out(scores, one_fold):
     rows = {str(row["score"]): row for row in score_rows(scores)}
     assert list(rows) == [
-        "UA (balanced accuracy)", "WA (accuracy)", "macro precision", "weighted precision", "macro recall",
-        "weighted recall", "macro F1", "weighted F1", "macro F0.5", "weighted F0.5", "micro F1 without neutral",
-        "AUC (one against the rest)",
+        "UA (macro recall)", "weighted F1", "accuracy (WA)", "macro F1", "macro precision", "weighted precision",
+        "macro F0.5", "weighted F0.5", "AUC (one against the rest)", "micro F1 without neutral",
     ]  # fmt: skip
-    assert rows["UA (balanced accuracy)"]["pooled"] == rows["macro recall"]["pooled"]
-    assert rows["WA (accuracy)"]["pooled"] == rows["weighted recall"]["pooled"]
+    assert rows["UA (macro recall)"]["pooled"] == f"{scores['pooled']['uar']:.3f}"
+    assert rows["accuracy (WA)"]["pooled"] == f"{scores['pooled']['accuracy']:.3f}"
     assert rows["weighted F0.5"]["dev, which chose"] == f"{scores['dev']['weighted_f05']:.3f}"
     assert "micro F1" not in str(score_rows(one_fold))
 
 
 def test_speakers_and_confusions_have_rows(scores):
-    rows = group_rows(scores["speakers"], "speaker")
+    rows = group_rows(scores, scores["speakers"], "speaker")
     assert [(row["speaker"], row["turns"]) for row in rows] == [(name, 20) for name in scores["speakers"]]
-    assert rows[1]["WA"] == f"{scores['speakers']['Ses01M']['wa']:.3f}"
+    assert rows[1]["accuracy (WA)"] == f"{scores['speakers']['Ses01M']['accuracy']:.3f}"
     assert confusion_rows([[3, 1], [0, 2]], ["a", "b"]) == [
         {"gold": "a", "as a": 3, "as b": 1}, {"gold": "b", "as a": 0, "as b": 2}
     ]  # fmt: skip

@@ -1,7 +1,10 @@
 import numpy as np
+import pandas as pd
 
-from dialogue_ser.metrics.predictions import Predictions, prediction_rows, predictions_of
+from dialogue_ser.corpus.schema import LabelSet
+from dialogue_ser.metrics.predictions import Predictions, predictions_of
 from dialogue_ser.report.highlights import confident_errors, instructive_dialogues
+from dialogue_ser.tasks.classification import Classification
 
 LABELS = ("neutral", "joy")
 
@@ -26,7 +29,8 @@ def _table(dialogues: dict[str, str]) -> Predictions:
                 }
             )
             p.append([1 - confidence, confidence] if predicted_joy else [confidence, 1 - confidence])
-    return predictions_of(prediction_rows(rows, LABELS, np.array(p)))
+    task = Classification(LabelSet("any", LABELS))
+    return predictions_of(pd.DataFrame(rows).assign(**task.prediction_columns(np.array(p))))
 
 
 def test_the_best_followed_the_most_missed_and_a_typical_dialogue_are_chosen() -> None:

@@ -106,7 +106,9 @@ def test_cells_are_escaped_and_the_first_is_a_row_header() -> None:
 
 def test_slice_bars_are_as_long_as_their_score() -> None:
     slices = {"<shifted>": {"n": 1200, "weighted_f1": 0.5, "low": 0.4, "high": 0.65}}
-    html = environment().get_template("macros.html.j2").module.slice_table(slices, "emotion")  # type: ignore[attr-defined]
+    html = (
+        environment().get_template("macros.html.j2").module.slice_table(slices, "emotion", "weighted_f1", "weighted F1")
+    )  # type: ignore[attr-defined]
     assert '<i style="width:50.0%"></i><u style="left:40.0%;width:25.0%"></u>' in html
     assert "<shifted>" not in html
     assert "<shifted>" in unescape(html)

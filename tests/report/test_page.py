@@ -9,7 +9,8 @@ import pytest
 
 from dialogue_ser.errors import DialogueSerError, MissingDataError
 from dialogue_ser.evaluation.run import evaluate_run
-from dialogue_ser.report.page import SECTIONS, headline_split, write_report
+from dialogue_ser.report.page import headline_split, write_report
+from dialogue_ser.tasks.classification import Classification
 
 VOID = {"meta", "br", "img", "source", "link", "hr", "input", "circle", "line"}
 
@@ -64,7 +65,7 @@ def test_the_page_is_well_formed_and_every_link_leads_to_a_part_of_it(html: str)
     page = _Page(html)
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
-    assert {link.removeprefix("#") for link in page.links} == set(SECTIONS) <= set(page.ids)
+    assert {link.removeprefix("#") for link in page.links} == set(Classification.sections) <= set(page.ids)
 
 
 def test_the_page_asks_for_nothing_outside_itself_and_runs_no_script(html: str) -> None:
