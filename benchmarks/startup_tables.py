@@ -16,7 +16,7 @@ def _least(figure: Mapping[str, float]) -> str:
 
 
 @register_renderer("startup-commands")
-def _startup_commands(folder: Path) -> str:
+def commands(folder: Path) -> str:
     """Whole processes, before and after."""
     result = read_result(folder, "startup.json")
     rows = [
@@ -26,18 +26,18 @@ def _startup_commands(folder: Path) -> str:
         }
         for row in result["commands"]
     ]
-    machine, n_runs = result["machine"], len(result["commands"][0]["after"]["cpu"]["all"])
+    machine, versions, revisions = (result[name] for name in ("machine", "versions", "revisions"))
+    n_runs = len(result["commands"][0]["after"]["cpu"]["all"])
     return (
         f"{render_markdown(rows)}\n\nThe least of {n_runs} runs, and their median in brackets; load average "
-        f"{machine['load_average_before']:.1f} at first, {machine['load_average_after']:.1f} in the end. "
-        f"Before is revision {result['revisions']['before']}, after {result['revisions']['after']}. "
-        f"{machine['line']}; torch {result['versions']['torch']}, transformers "
-        f"{result['versions']['transformers']}. `{result['command']}`"
+        f"{machine['load_average_before']:.1f} at first, {machine['load_average_after']:.1f} in the end. Before is "
+        f"revision {revisions['before']}, after {revisions['after']}. {machine['line']}; torch {versions['torch']}, "
+        f"transformers {versions['transformers']}. `{result['command']}`"
     )
 
 
 @register_renderer("startup-encoding")
-def _startup_encoding(folder: Path) -> str:
+def encoding(folder: Path) -> str:
     """MiniLM's utterances per second, before and after."""
     rows = []
     for row in read_result(folder, "startup.json")["encoding"]:

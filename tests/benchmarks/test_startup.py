@@ -3,9 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import startup
+from benchmarks import startup, startup_tables
 from benchmarks.results_files import read_result
-from dialogue_ser.report.readme import RENDERERS
 
 
 def test_a_process_is_timed_by_clock_and_processor_in_its_checkout(tmp_path: Path) -> None:
@@ -43,10 +42,10 @@ def test_tables_are_drawn_from_a_result(tmp_path: Path) -> None:
         "command": "c",
     }
     (tmp_path / "startup.json").write_text(json.dumps(result))
-    commands = RENDERERS["startup-commands"](tmp_path)
+    commands = startup_tables.commands(tmp_path)
     assert "| `predict` | 6.00 (6.50) | 2.00 (2.00) | 8.00 (9.00) | 4.00 (4.00) |" in commands
     assert "least of 1 runs" in commands
-    assert "| 2 | 100 | 17 | 50 | 12 | 25 |" in RENDERERS["startup-encoding"](tmp_path)
+    assert "| 2 | 100 | 17 | 50 | 12 | 25 |" in startup_tables.encoding(tmp_path)
 
 
 def test_the_record_says_which_revisions_were_compared() -> None:
