@@ -145,31 +145,24 @@ def _request(
     if len(sources) != 1:
         said = f"found {' and '.join(f'--{name}' for name in sources)}" if sources else "found none of them"
         raise ConfigError(f"features encode: give one of --encoder, --preset and --config; {said}")
-    if encoder is not None:
-        data: dict[str, Any] = {"reader": "meld", "path": None, "labels": "emotion", "options": {}, "on_bad": "error"}
-        data |= {key: value for key, value in given.items() if value is not None}
-        return _Request(
-            encoders=((_built(encoder, modality, encoder_options, data["on_bad"]), Augmentation()),), **data
-        )
-    if modality is not None or encoder_options:
+    if encoder is None and (modality is not None or encoder_options):
         raise ConfigError("--modality and --encoder_options go with --encoder; a preset or file has its own")
-    run = _run_config(preset, config)
-    data = {key: getattr(run.data, key) for key in ("reader", "path", "labels", "options", "on_bad")}
-    if given["reader"] is not None and given["reader"] != data["reader"]:
-        data |= {"path": None, "options": {}}
-    data |= {key: value for key, value in given.items() if value is not None}
+    run = _run_config(preset, config, {f"data.{key}": value for key, value in given.items() if value is not None})
+    data = {key: getattr(run.data, key) for key in given}
+    if encoder is not None:
+        built = _built(encoder, modality, encoder_options, run.data.on_bad)
+        return _Request(encoders=((built, Augmentation()),), **data)
     train = tuple(run.data.train.split("+"))
-    return _Request(encoders=tuple(_encoders_of(run, data["on_bad"])), train=train, **data)
+    return _Request(encoders=tuple(_encoders_of(run, run.data.on_bad)), train=train, **data)
 
 
-def _run_config(preset: str | None, config: str | None) -> "RunConfig":
-    from dialogue_ser.training.config_io import load_config
+def _run_config(preset: str | None, config: str | None, overrides: Mapping[str, Any]) -> "RunConfig":
+    from dialogue_ser.training.config import RunConfig
+    from dialogue_ser.training.config_io import apply_overrides, load_config
     from dialogue_ser.training.presets import load_preset
 
-    if preset is not None:
-        return load_preset(preset)
-    assert config is not None
-    return load_config(Path(config))
+    run = RunConfig() if config is None else load_config(Path(config))
+    return apply_overrides(run if preset is None else load_preset(preset), overrides)
 
 
 def _encoders_of(run: "RunConfig", on_bad: OnBad) -> Iterator[tuple[CheckedEncoder, Augmentation]]:
