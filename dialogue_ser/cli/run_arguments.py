@@ -236,7 +236,8 @@ def _removed_modalities(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _shape_of(tokens: Sequence[str], base: Mapping[str, Any]) -> dict[str, Any]:
     """The layer of flags that choose a task, a reader, a model and encoders, and so decide what others there are."""
-    shape: dict[str, Any] = {"task": name for name in _values_of(tokens, "--task")}
+    tasks = list(_values_of(tokens, "--task"))
+    shape: dict[str, Any] = {"task": tasks[-1]} if tasks else {}
     for section, chooser in (("model", "name"), ("data", "reader")):
         for name in _values_of(tokens, f"--{section}.{chooser}"):
             shape[section] = {chooser: name}

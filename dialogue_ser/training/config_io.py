@@ -16,7 +16,7 @@ from dialogue_ser.training.upgrade import upgraded
 _BELONGINGS = {
     "name": ("options",),
     "encoder": ("options",),
-    "reader": ("path", "labels", "options", "targets", "leave_out"),
+    "reader": ("path", "labels", "options", "targets", "leave_out", "cut"),
 }
 
 
