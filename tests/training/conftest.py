@@ -26,7 +26,8 @@ def script(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
 
     def run(name: str, *arguments: object, launcher: tuple[str, ...] = (), **environment: str):
         command = [sys.executable, *launcher, str(HERE / name), *map(str, arguments)]
-        fixed = {"OMP_NUM_THREADS": "1", "DIALOGUE_SER_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(HERE)}
+        path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+        fixed = {"OMP_NUM_THREADS": "1", "DIALOGUE_SER_CACHE": str(tmp_path / "cache"), "PYTHONPATH": path}
         return subprocess.run(
             command,
             env={**os.environ, **fixed, **environment},
