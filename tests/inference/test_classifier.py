@@ -8,7 +8,7 @@ import torch
 
 from dialogue_ser.corpus.schema import Dialogue, LabelSet
 from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError
-from dialogue_ser.inference import classifier as room
+from dialogue_ser.inference import loop
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.inference.pipeline import FeaturePipeline
 from dialogue_ser.models import MODELS, build_model
@@ -61,10 +61,14 @@ def test_one_turn_and_five_hundred_turns_are_labelled_in_one_call(classifier, di
 
 
 def test_no_batch_holds_more_padded_turns_than_allowed(classifier, dialogue, monkeypatch):
-    monkeypatch.setattr(room, "MAX_BATCH_TURNS", 20)
+    monkeypatch.setattr(loop, "MAX_BATCH_TURNS", 20)
     shapes = []
     forward = classifier.model.forward
-    monkeypatch.setattr(classifier.model, "forward", lambda batch: shapes.append(batch.speaker.shape) or forward(batch))
+    monkeypatch.setattr(
+        classifier.model,
+        "forward",
+        lambda batch, **asked: shapes.append(batch.speaker.shape) or forward(batch, **asked),
+    )
     classifier.predict_proba([dialogue(f"new/d{i}", n) for i, n in enumerate((3, 9, 9, 30, 4, 2))])
     assert sum(shape[0] for shape in shapes) == 6
     assert all(shape[0] * shape[1] <= 20 or shape[0] == 1 for shape in shapes)
@@ -148,7 +152,7 @@ def test_loading_leaves_the_random_generator_alone(classifier, tmp_path):
 
 
 def test_labels_and_pipelines_that_do_not_fit_the_model_are_refused(classifier):
-    with pytest.raises(ConfigError, match="2 labels for a model of 3 classes") as caught:
+    with pytest.raises(ConfigError, match="2 labels for a model of 3 scores") as caught:
         DialogueClassifier(classifier.model, LabelSet("x", ("a", "b")), {})
     assert "that reads ['text']" in str(caught.value)
 

@@ -97,12 +97,12 @@ def test_dev_chooses_c_by_unweighted_recall_and_the_smallest_wins_a_tie():
     train, dev = talk("train", spread=2.5), talk("dev", 40, 1, spread=2.5)
     settings = EstimatorSettings(inverse_regularisation=(10.0, 1e-7, 1.0, 0.1))
     fitted = fit_estimator(train, dev, LABELS, pipelines(), settings)
-    top = max(fitted.dev_uar.values())
-    assert fitted.inverse_regularisation == min(c for c, value in fitted.dev_uar.items() if value == top)
-    assert list(fitted.dev_uar) == [10.0, 1e-7, 1.0, 0.1]
-    for c, value in fitted.dev_uar.items():
+    top = max(fitted.dev_scores.values())
+    assert fitted.inverse_regularisation == min(c for c, value in fitted.dev_scores.items() if value == top)
+    assert list(fitted.dev_scores) == [10.0, 1e-7, 1.0, 0.1]
+    for c, value in fitted.dev_scores.items():
         alone = fit_estimator(train, dev, LABELS, pipelines(), EstimatorSettings(inverse_regularisation=(c,)))
-        assert alone.dev_uar[c] == value
+        assert alone.dev_scores[c] == value
 
 
 def test_refitting_learns_from_dev_too_and_the_judged_model_does_not():

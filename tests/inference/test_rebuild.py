@@ -6,9 +6,10 @@ import torch
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.inference.model_folder import read_model_folder
-from dialogue_ser.inference.rebuild import model_options, rebuild_label_set, rebuild_model, rebuild_pipeline
+from dialogue_ser.inference.rebuild import model_options, rebuild_model, rebuild_pipeline, rebuild_task
 from dialogue_ser.models import build_model
 from dialogue_ser.models.ensemble import Ensemble
+from dialogue_ser.tasks.classification import Classification
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_a_number_of_members_that_cannot_be_is_refused(saved, n_members):
 
 
 def test_label_order_is_kept(saved, classifier):
-    assert rebuild_label_set(saved) == classifier.label_set
+    assert rebuild_task(saved) == Classification(classifier.label_set)
 
 
 def test_a_pipeline_gives_the_same_rows_after_loading(saved, classifier, dialogue):
