@@ -1,4 +1,7 @@
-"""What a task decides: everything between a system's scores and what people are shown."""
+"""What a task decides: everything between a system's scores and what people are shown.
+
+Long because one class must say what every task decides, and one place must use it.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence

@@ -27,16 +27,11 @@ def script(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
 
     def run(name: str, *arguments: object, launcher: tuple[str, ...] = (), **environment: str):
         command = [sys.executable, *launcher, str(HERE / name), *map(str, arguments)]
-<<<<<<< HEAD
         fixed = {
             "OMP_NUM_THREADS": "1",
             "DIALOGUE_SER_CACHE": str(tmp_path / "cache"),
             "PYTHONPATH": f"{HERE}{os.pathsep}{ROOT}",
         }
-=======
-        path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
-        fixed = {"OMP_NUM_THREADS": "1", "DIALOGUE_SER_CACHE": str(tmp_path / "cache"), "PYTHONPATH": path}
->>>>>>> tests2
         return subprocess.run(
             command,
             env={**os.environ, **fixed, **environment},
