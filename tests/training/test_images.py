@@ -87,6 +87,7 @@ def preset(write_iemocap, tiny_text_model, tmp_path):
             "data.path": str(write_iemocap(tmp_path / "iemocap")),
             "data.train": "all",
             "data.dev": "all",
+            "data.cut.protocol": "none",
             "features.text.options": text,
             "training.device": "cpu",
             "training.epochs": 1,
