@@ -176,6 +176,12 @@ def record_numbers() -> ModuleType:
 
 
 @pytest.fixture
+def value_run_dir(write_run: Callable[..., Path], tmp_path: Path) -> Path:
+    """A made-up finished run of a regression."""
+    return write_run(tmp_path / "values", task="regression", name="values")
+
+
+@pytest.fixture
 def run_dir(write_run: Callable[..., Path], tmp_path: Path) -> Path:
     """A made-up finished run."""
     return write_run(tmp_path / "demo")

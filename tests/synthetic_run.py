@@ -24,6 +24,12 @@ LINES = {
     ),
 }
 SPEAKERS = ("Monica", "Ross", "Chandler", "Phoebe", "Joey", "Rachel")
+#: Mean valence and arousal of every emotion, from 1 to 5.
+VALUES = {
+    "neutral": (3.0, 2.6), "surprise": (3.3, 3.8), "fear": (2.0, 3.6), "sadness": (1.8, 2.2), "joy": (4.2, 3.5),
+    "disgust": (2.1, 3.0), "anger": (1.7, 4.1),
+}  # fmt: skip
+DIMENSIONS = ("valence", "arousal")
 SIZES = {"train": (30, 9), "dev": (10, 9), "test": (14, 10)}
 
 
@@ -71,7 +77,29 @@ def predictions_frame(seed: int, skill: float = 2.2) -> pd.DataFrame:
     return frame
 
 
-def _history(seed: int) -> list[dict]:
+def values_frame(seed: int, skill: float = 2.2) -> pd.DataFrame:
+    """As :func:`predictions_frame`, of values; some turns lack a dimension, the last test turn both."""
+    turns, rng = np.random.default_rng(21), np.random.default_rng(seed)
+    frame = predictions_frame(seed, skill)
+    frame = frame[["split", "dialogue_id", "utterance_id", "turn", "speaker", "text", "gold"]]
+    mean_NS = np.array([VALUES[label] for label in frame["gold"].fillna("neutral")])
+    gold_NS = mean_NS + turns.normal(scale=0.4, size=mean_NS.shape)
+    said_NS = gold_NS + rng.normal(scale=1 / skill, size=gold_NS.shape)
+    gold_NS[turns.random(gold_NS.shape) < 0.05] = np.nan
+    gold_NS[-1] = np.nan
+    columns = {f"gold_{name}": gold_NS[:, i] for i, name in enumerate(DIMENSIONS)}
+    columns |= {f"predicted_{name}": said_NS[:, i] for i, name in enumerate(DIMENSIONS)}
+    return frame.drop(columns="gold").assign(**columns)
+
+
+def _dev_scores(task: str, score: float) -> dict[str, float]:
+    if task == "regression":
+        return {"ccc": score, "pearson_r": score + 0.02, "mae": 1 - score}
+    return {"weighted_f1": score, "macro_f1": score - 0.15, "accuracy": score + 0.03, "uar": score - 0.16}
+
+
+def _history(seed: int, task: str) -> list[dict]:
+    key = "ccc" if task == "regression" else "weighted_f1"
     rng, lines, best, best_epoch = np.random.default_rng(seed + 100), [], 0.0, 0
     for epoch in range(1, 13):
         lines.append(
@@ -80,7 +108,6 @@ def _history(seed: int) -> list[dict]:
         f1 = 0.58 - 0.3 * np.exp(-epoch / 2.5) - 0.0008 * max(0, epoch - 7) ** 2 + rng.normal(scale=0.004)
         is_best = f1 > best
         best, best_epoch = (f1, epoch) if is_best else (best, best_epoch)
-        dev = {"weighted_f1": f1, "macro_f1": f1 - 0.15, "accuracy": f1 + 0.03, "uar": f1 - 0.16}
         lines.append(
             {
                 "kind": "epoch",
@@ -88,9 +115,9 @@ def _history(seed: int) -> list[dict]:
                 "step": epoch * 3,
                 "seconds": 1.2,
                 "train_loss": 0.7 + np.exp(-epoch / 5),
-                "train": {"weighted_f1": 0.8 - 0.5 * np.exp(-epoch / 4)},
+                "train": {key: 0.8 - 0.5 * np.exp(-epoch / 4)},
                 "dev_loss": 1.2 + 0.5 * np.exp(-epoch / 2) + 0.01 * epoch,
-                "dev": dev,
+                "dev": _dev_scores(task, f1),
                 "is_best": bool(is_best),
                 "learning_rate": 1e-3,
             }
@@ -102,7 +129,7 @@ def _history(seed: int) -> list[dict]:
             "n_parameters": 412_345,
             "peak_memory_bytes": 512 * 2**20,
             "seconds": 14.4,
-            "scores": {"dev": {"weighted_f1": best}},
+            "scores": {"dev": {key: best}},
             "masked": {"audio": 3},
         }
     )
@@ -120,7 +147,14 @@ def _attention(frame: pd.DataFrame) -> dict[str, np.ndarray]:
     return tensors
 
 
-def write_run(folder: Path, seed: int = 1, skill: float = 2.2, dev: str = "dev", name: str = "demo") -> Path:
+def write_run(
+    folder: Path,
+    seed: int = 1,
+    skill: float = 2.2,
+    dev: str = "dev",
+    name: str = "demo",
+    task: str = "classification",
+) -> Path:
     """Write the run directory into ``folder`` (created) and return it."""
     folder.mkdir(parents=True)
     config = {
@@ -148,6 +182,10 @@ def write_run(folder: Path, seed: int = 1, skill: float = 2.2, dev: str = "dev",
         "optimizer": {"name": "adamw", "learning_rate": 0.001},
         "training": {"epochs": 12, "batch_size": 32, "select": "weighted_f1"},
     }
+    if task == "regression":
+        config["task"] = task
+        config["data"] |= {"reader": "table", "labels": "", "targets": list(DIMENSIONS)}
+        config["loss"], config["training"]["select"] = {"kind": "ccc"}, "ccc"
     environment = {
         "versions": {"python": "3.11.7", "torch": "2.13.0", "dialogue-ser": "0.1.0"},
         "machine": "2 cores, CPU",
@@ -157,8 +195,10 @@ def write_run(folder: Path, seed: int = 1, skill: float = 2.2, dev: str = "dev",
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     (folder / "environment.json").write_text(json.dumps(environment), encoding="utf-8")
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in _history(seed)), encoding="utf-8")
-    frame = predictions_frame(seed, skill)
+    (folder / "metrics.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in _history(seed, task)), encoding="utf-8"
+    )
+    frame = (values_frame if task == "regression" else predictions_frame)(seed, skill)
     frame.to_parquet(folder / "predictions.parquet", index=False)
     save_file(_attention(frame), folder / "attention.safetensors")
     return folder

@@ -9,7 +9,7 @@ from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.report.page import write_report
 
 
-def evaluate(run: str, split: str | None = None, report: bool = True) -> None:
+def evaluate(run: str, split: str | None = None, report: bool = True, metrics: str | None = None) -> None:
     """Score a run's predictions again: writes scores.json and report.html, prints the table.
 
     Of a cross-validation, whose scores.json is final, it prints the tables and writes the page again.
@@ -18,16 +18,18 @@ def evaluate(run: str, split: str | None = None, report: bool = True) -> None:
         run: run directory, or the directory of a cross-validation.
         split: show only this one, or several separated by commas; all are scored and written.
         report: also write report.html again.
+        metrics: score this further metric too, or several separated by commas: names, or package.module:function of
+            your own. Without it those that the run's configuration names, except code.
     """
     folder = Path(run)
     if RunFiles(folder).scores.get("kind") == "crossval":
-        if split is not None or not report:
-            raise ConfigError(f"{run}: is a cross-validation; give neither --split nor --report")
+        if split is not None or not report or metrics is not None:
+            raise ConfigError(f"{run}: is a cross-validation; give neither --split nor --report nor --metrics")
         from dialogue_ser.cli.crossval import finish
 
         print(f"report: {finish(folder, RunFiles(folder).scores)}")
         return
-    scores = evaluate_run(folder)
+    scores = evaluate_run(folder, metrics=None if metrics is None else metrics.split(","))
     chosen = list(scores["splits"]) if split is None else split.split(",")
     unknown = [unknown_name("split", name, scores["splits"]) for name in chosen if name not in scores["splits"]]
     if unknown:

@@ -133,13 +133,15 @@ def _metrics(run: RunFiles, task: Task, asked: Sequence[str] | None) -> tuple[tu
     if asked is not None:
         task.metrics(asked)
         return tuple(asked), []
-    named = [str(name) for name in run.config.get("metrics") or ()]
-    notes = [
-        f"metric {name} left out: it is code that config.yaml names; ask for it with --metrics {name}"
-        for name in named
-        if ":" in name
-    ]
-    return tuple(name for name in named if ":" not in name), notes
+    found, notes = [], []
+    for name in map(str, run.config.get("metrics") or ()):
+        if ":" in name:
+            notes.append(f"metric {name} left out: it is code that config.yaml names; ask for it with --metrics {name}")
+        elif name in METRICS or METRICS.comes_from_outside(name):
+            found.append(name)
+        else:
+            notes.append(f"metric {name} left out: it is not known here; install or import what registers it")
+    return tuple(found), notes
 
 
 def _score_split(

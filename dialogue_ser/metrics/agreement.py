@@ -85,7 +85,9 @@ def _central(moments: npt.NDArray[Any]) -> tuple[FloatArray, ...]:
     mean_g, mean_p = _quotient(moments[..., 1], n), _quotient(moments[..., 3], n)
     var_g = _variance(_quotient(moments[..., 2], n), mean_g)
     var_p = _variance(_quotient(moments[..., 4], n), mean_p)
-    return mean_g, mean_p, var_g, var_p, _quotient(moments[..., 5], n) - mean_g * mean_p
+    covariance = _quotient(moments[..., 5], n) - mean_g * mean_p
+    # With a constant nothing varies together: what would be left is rounding, and a floor would show CCC −0.0000.
+    return mean_g, mean_p, var_g, var_p, np.where((var_g > 0) & (var_p > 0), covariance, 0.0)
 
 
 def _variance(mean_square: FloatArray, mean: FloatArray) -> FloatArray:

@@ -25,15 +25,15 @@ def test_one_command_writes_scores_and_shows_them(nemo, cli, tmp_path):
     scores = json.loads((out / "scores.json").read_text())
     assert len(scores["folds"]) == 4
     for part in (scores["pooled"], *scores["folds"]):
-        assert 0 <= part["ua"] <= 1
-        assert 0 <= part["wa"] <= 1
+        assert 0 <= part["uar"] <= 1
+        assert 0 <= part["accuracy"] <= 1
     assert scores["extraction"]["audio"]["encoded"] == 24
     assert scores["config"]["features"]["audio"]["options"] == {"feature_set": "eGeMAPSv02", "processes": 1}
     assert len(pd.read_parquet(out / "predictions.parquet")) == 48
     for said in (
         "AA0",
         "pooled",
-        f"{scores['pooled']['ua']:.3f}",
+        f"{scores['pooled']['uar']:.3f}",
         "mean ± std",
         "24 utterances encoded",
         "scores.json",
@@ -65,7 +65,7 @@ def test_flags_reach_the_estimator_and_the_features(nemo, cli, tmp_path):
     assert (status, err) == (0, "")
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert (scores["name"], scores["system"]) == ("probe", "logistic")
-    assert {one["inverse_regularisation"] for one in scores["folds"][0]["chosen"]["dev_ua"]} == {0.1, 1.0}
+    assert {one["inverse_regularisation"] for one in scores["folds"][0]["chosen"]["dev_scores"]} == {0.1, 1.0}
     assert scores["uses_unlabelled_test_recordings"] is False  # rank does not
 
 

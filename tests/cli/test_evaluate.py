@@ -1,4 +1,8 @@
 import json
+import sys
+
+import pytest
+import yaml
 
 
 def test_a_run_is_scored_and_reported_again(run, cli):
@@ -34,3 +38,64 @@ def test_a_folder_that_is_no_run_is_a_clear_error(cli, tmp_path):
     status, _, err = cli("evaluate", tmp_path / "nowhere")
     assert status == 2
     assert "no such run directory" in err
+
+
+OWN = """
+from pathlib import Path
+
+Path("imported").touch()
+
+
+def misses(gold, predicted):
+    return float((gold != predicted).sum())
+
+
+def hits(gold, predicted):
+    return float((gold == predicted).sum())
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A working folder with a module that leaves a trace when it is imported."""
+    (tmp_path / "cli_metrics.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "cli_metrics", raising=False)
+    return tmp_path
+
+
+def test_metrics_of_ones_own_are_scored_and_shown(run, cli, own):
+    status, out, _ = cli("evaluate", run, "--metrics", "cli_metrics:misses,cli_metrics:hits", "--report=false")
+    assert status == 0
+    assert "misses" in out
+    scores = json.loads((run / "scores.json").read_text())["splits"]["test"]["scores"]
+    assert scores["misses"] + scores["hits"] == scores["n"]
+
+
+def test_code_that_the_runs_configuration_names_is_only_imported_when_it_is_asked_for(run, cli, own):
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump({**config, "metrics": ["cli_metrics:misses"]}))
+    status, out, _ = cli("evaluate", run, "--report=false")
+    assert status == 0
+    assert not (own / "imported").exists()
+    (said,) = (line for line in out.splitlines() if line.startswith("note: metric"))
+    assert said.endswith("ask for it with --metrics cli_metrics:misses")
+    status, out, _ = cli("evaluate", run, *said.split()[-2:], "--report=false")
+    assert (status, (own / "imported").exists()) == (0, True)
+    assert json.loads((run / "scores.json").read_text())["splits"]["test"]["scores"]["misses"] >= 0
+
+
+def test_a_metric_that_there_is_not_names_the_nearest_and_changes_nothing(run, cli):
+    before = (run / "scores.json").read_bytes()
+    status, _, err = cli("evaluate", run, "--metrics=weightd_f1")
+    assert status == 2
+    assert "did you mean 'weighted_f1'" in err
+    assert (run / "scores.json").read_bytes() == before
+
+
+def test_a_regression_is_shown_with_its_own_metrics(value_run_dir, cli):
+    status, out, _ = cli("evaluate", value_run_dir, "--report=false")
+    assert status == 0
+    for heading in ("CCC", "Pearson r", "MAE"):
+        assert heading in out
+    assert "F1" not in out

@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from sklearn.metrics import f1_score
 from dialogue_ser.errors import ConfigError, DialogueSerError, MissingDataError
 from dialogue_ser.evaluation.protocols import PeekWarning
 from dialogue_ser.evaluation.run import evaluate_run
+from dialogue_ser.metrics.table import METRICS
 
 
 def test_scores_json_holds_every_labelled_split_as_returned(run_dir: Path) -> None:
@@ -144,3 +146,119 @@ def test_a_split_that_lacks_a_class_has_its_note(run_dir: Path) -> None:
     uar, n = result["splits"]["dev"]["scores"]["uar"], len(result["labels"])
     assert note.startswith("split dev has no turn of disgust: ")
     assert f"(UA {uar:.3f}; {uar * n / (n - 1):.3f} over the classes that occur" in note
+
+
+def test_a_regression_is_scored_per_dimension_with_its_own_floors(value_run_dir: Path) -> None:
+    result = evaluate_run(value_run_dir, n_resamples=200)
+    assert json.loads((value_run_dir / "scores.json").read_text()) == result
+    assert (result["task"], result["dimensions"]) == ("regression", ["valence", "arousal"])
+    assert "labels" not in result
+    assert result["notes"] == []
+    frame = pd.read_parquet(value_run_dir / "predictions.parquet")
+    test = frame[frame["split"] == "test"]
+    value = result["splits"]["test"]
+    for name in result["dimensions"]:
+        gold, said = test[f"gold_{name}"], test[f"predicted_{name}"]
+        own = value["scores"]["per_dimension"][name]
+        assert own["n"] == gold.notna().sum() < len(test)
+        assert own["mae"] == pytest.approx((gold - said).abs().mean())
+        assert own["pearson_r"] == pytest.approx(gold.corr(said))
+    assert value["counts"]["labelled"] == test[["gold_valence", "gold_arousal"]].notna().any(axis=1).sum()
+    headline = value["intervals"]["ccc"]
+    assert headline["low"] < headline["estimate"] < headline["high"]
+    floors = value["floors"]
+    assert list(floors) == ["mean", "tfidf-ridge"]
+    assert (floors["mean"]["ccc"], floors["mean"]["pearson_r"]) == (0.0, 0.0)
+    assert floors["tfidf-ridge"]["ccc"] > 0.1  # words tell the emotion, and that its values
+    lead = floors["tfidf-ridge"]["difference"]
+    assert lead["estimate"] == pytest.approx(value["scores"]["ccc"] - floors["tfidf-ridge"]["ccc"])
+    assert lead["low"] > 0
+    assert result["splits"]["train"]["floors"] == {}
+
+
+def test_a_floor_of_the_other_kind_of_task_is_refused(run_dir: Path, value_run_dir: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown floor 'majority'"):
+        evaluate_run(value_run_dir, floors=["majority"])
+    with pytest.raises(ConfigError, match="unknown floor 'tfidf-ridge'"):
+        evaluate_run(run_dir, floors=["tfidf-ridge"])
+
+
+def test_a_checkpoint_of_a_regression_is_held_to_the_lowest_error_where_that_chose(value_run_dir: Path) -> None:
+    path, config_path = value_run_dir / "metrics.jsonl", value_run_dir / "config.yaml"
+    config = yaml.safe_load(config_path.read_text())
+    config["training"]["select"] = "mae"
+    config_path.write_text(yaml.safe_dump(config))
+    assert evaluate_run(value_run_dir, floors=(), n_resamples=20)["protocol"] == "dev"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    worst = max((line for line in lines if line["kind"] == "epoch"), key=lambda line: line["dev"]["mae"])
+    lines[-1]["best_epoch"] = worst["epoch"]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(DialogueSerError, match=rf"its checkpoint is epoch {worst['epoch']} with dev mae"):
+        evaluate_run(value_run_dir)
+
+
+OWN = """
+from pathlib import Path
+
+Path("imported").touch()
+
+
+def misses(gold, predicted):
+    return float((gold != predicted).sum())
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a module that leaves a trace when it is imported."""
+    (tmp_path / "traced_metrics.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "traced_metrics", raising=False)
+    return tmp_path
+
+
+def _name_metrics(run_dir: Path, *names: str) -> None:
+    config = yaml.safe_load((run_dir / "config.yaml").read_text())
+    (run_dir / "config.yaml").write_text(yaml.safe_dump({**config, "metrics": list(names)}))
+
+
+def test_a_metric_that_is_asked_for_is_scored_with_an_interval(run_dir: Path, own: Path) -> None:
+    result = evaluate_run(run_dir, floors=(), n_resamples=20, metrics=["traced_metrics:misses"])
+    frame = pd.read_parquet(run_dir / "predictions.parquet")
+    for name, split in result["splits"].items():
+        turns = frame[(frame["split"] == name) & frame["gold"].notna()]
+        assert split["scores"]["misses"] == (turns["gold"] != turns["predicted"]).sum()
+        assert split["intervals"]["misses"]["low"] < split["scores"]["misses"] < split["intervals"]["misses"]["high"]
+
+
+def test_code_that_config_yaml_names_is_not_imported_but_said_to_be_left_out(run_dir: Path, own: Path) -> None:
+    _name_metrics(run_dir, "traced_metrics:misses")
+    result = evaluate_run(run_dir, floors=(), n_resamples=20)
+    assert not (own / "imported").exists()
+    assert "misses" not in result["splits"]["test"]["scores"]
+    assert [note for note in result["notes"] if note.startswith("metric")] == [
+        "metric traced_metrics:misses left out: it is code that config.yaml names; ask for it with "
+        "--metrics traced_metrics:misses"
+    ]
+    evaluate_run(run_dir, floors=(), n_resamples=20, metrics=["traced_metrics:misses"])
+    assert (own / "imported").exists()
+
+
+def test_metrics_that_config_yaml_names_by_name_are_scored_where_they_are_known(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(METRICS, "registered", {})
+    METRICS.register("misses")(lambda gold, predicted: float((gold != predicted).sum()))
+    _name_metrics(run_dir, "misses", "defined_in_a_script")
+    result = evaluate_run(run_dir, floors=(), n_resamples=20)
+    assert result["splits"]["test"]["scores"]["misses"] > 0
+    (note,) = (note for note in result["notes"] if note.startswith("metric"))
+    assert note.startswith("metric defined_in_a_script left out: it is not known here")
+
+
+def test_a_metric_that_cannot_be_had_is_refused_where_it_is_asked_for(run_dir: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'weighted_f1'"):
+        evaluate_run(run_dir, metrics=["weightedf1"])
+    with pytest.raises(ConfigError, match="is one of regression, but the task is classification"):
+        evaluate_run(run_dir, metrics=["ccc"])
+    assert not (run_dir / "scores.json").exists()

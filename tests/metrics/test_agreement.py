@@ -73,6 +73,16 @@ def test_constant_predictions_agree_not_at_all_and_have_their_errors(constant: f
     assert found["mae"] == pytest.approx(np.abs(np.array([1.0, 2.0, 3.5, 4.1]) - constant).mean())
 
 
+def test_a_constant_agrees_by_exactly_nothing_in_every_resample() -> None:
+    gold_NS, _, dialogue_N = _turns(8)
+    constant_NS = np.full(gold_NS.shape, 2.9)
+    moments = dialogue_moments(gold_NS, constant_NS, dialogue_N)
+    weights = np.random.default_rng(0).multinomial(20, np.full(20, 1 / 20), size=200)
+    resampled = np.einsum("rn,nsm->rsm", weights, moments)
+    assert (ccc(resampled) == 0).all()
+    assert (pearson_r(resampled) == 0).all()
+
+
 def test_constant_gold_gives_zero_instead_of_a_division_by_nothing() -> None:
     found = _all_at_once([0.3] * 5, [0.1, 0.2, 0.3, 0.4, 0.5])
     assert (found["ccc"], found["pearson_r"]) == (0.0, 0.0)
