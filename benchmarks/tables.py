@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import encoder_tables  # noqa: F401  (registers its tables)
+from benchmarks import encoder_tables, startup_tables  # noqa: F401  (register their tables)
 from benchmarks.results_files import Result, read_result, seeds_score
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.report.readme import register_renderer, render

@@ -162,6 +162,19 @@ def _maker(name: str) -> ModuleType:
     return module
 
 
+@pytest.fixture(scope="session")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A feature store that whole files share, over all processes of the suite: what one encodes the others find."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-feature-store"
+
+
+@pytest.fixture(scope="session")
+def record_numbers() -> ModuleType:
+    """tests/record_numbers.py itself."""
+    return _maker("record_numbers")
+
+
 @pytest.fixture
 def value_run_dir(write_run: Callable[..., Path], tmp_path: Path) -> Path:
     """A made-up finished run of a regression."""

@@ -3,9 +3,11 @@
 On a CPU operations are counted in place of launches.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.gpu.child import Part
@@ -32,31 +34,29 @@ def profiled(model: str, options: Mapping[str, Any], part: Part) -> dict[str, An
         for step in range(STEPS):
             learner.step([batch], step)
     events = profiler.key_averages()
-    launches = sum(event.count for event in events if "LaunchKernel" in event.key)
-    operations = sum(event.count for event in events if event.key.startswith("aten::"))
+    on_host = [event for event in events if event.device_type == DeviceType.CPU]
+    on_device = [event for event in events if event.device_type != DeviceType.CPU]  # kernels, copies, fills
+    launches = sum(event.count for event in on_host if "LaunchKernel" in event.key)  # CUDA's own and Triton's
+    operations = sum(event.count for event in on_host if event.key.startswith("aten::"))
     return {
         "turns": sum(lengths),
         "steps_of_the_recurrence": max(lengths),
         "launches": launches / STEPS if part.is_cuda else None,
         "operations": operations / STEPS,
-        "device_milliseconds": sum(_device_us(event) for event in events) / 1e3 / STEPS,
-        "host_milliseconds": sum(event.self_cpu_time_total for event in events) / 1e3 / STEPS,
-        "by_device_time": _top(events, _device_us),
-        "by_host_time": _top(events, lambda event: float(event.self_cpu_time_total)),
+        "run_on_device": sum(event.count for event in on_device) / STEPS,
+        "device_milliseconds": sum(event.self_device_time_total for event in on_device) / 1e3 / STEPS,
+        "host_milliseconds": sum(event.self_cpu_time_total for event in on_host) / 1e3 / STEPS,
+        "by_device_time": _dearest(on_device, "self_device_time_total"),
+        "by_host_time": _dearest(on_host, "self_cpu_time_total"),
     }
 
 
-def _device_us(event: Any) -> float:
-    return float(getattr(event, "self_device_time_total", 0.0))
-
-
-def _top(events: Any, cost: Any) -> list[dict[str, Any]]:
-    """The dearest operations of a step: name, calls, microseconds."""
-    dearest = sorted(events, key=cost, reverse=True)[:TOP]
+def _dearest(events: Sequence[Any], cost: str) -> list[dict[str, Any]]:
+    """Name, calls and microseconds of a step."""
+    ordered = sorted(events, key=attrgetter(cost), reverse=True)[:TOP]
     return [
-        {"name": event.key[:80], "calls": event.count / STEPS, "microseconds": round(cost(event) / STEPS, 1)}
-        for event in dearest
-        if cost(event) > 0
+        {"name": event.key[:80], "calls": event.count / STEPS, "microseconds": round(getattr(event, cost) / STEPS, 1)}
+        for event in ordered
     ]
 
 

@@ -31,6 +31,8 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "gpu"
 TRIED = ROOT / "runs" / "gpu"
 BAD = ("failed", "timed out")
+ON_CPU = {"OMP_NUM_THREADS": "1"}
+"""Small products on several threads crawl where other programs use the processors too."""
 
 
 def parse(argv: Sequence[str] | None, parts: Sequence[Part]) -> argparse.Namespace:
@@ -92,7 +94,8 @@ def _run(part: Part, device: str, is_quick: bool, record: Record) -> dict[str, A
         result = Path(folder) / "result.json"
         command = [sys.executable, *part.arguments(device, is_quick, result)]
         limit = part.seconds * (CPU_PATIENCE if device == "cpu" else 1)
-        ended = run_limited(command, seconds=limit, log=record.log, cwd=ROOT, environment=part.environment)
+        environment = {**part.environment, **(ON_CPU if device == "cpu" else {})}
+        ended = run_limited(command, seconds=limit, log=record.log, cwd=ROOT, environment=environment)
         found = _read(result)
     status, why = _status(part, device, ended, found, limit)
     row = {
@@ -104,7 +107,7 @@ def _run(part: Part, device: str, is_quick: bool, record: Record) -> dict[str, A
         "seconds": round(ended.seconds, 1),
         "limit_seconds": limit,
         "command": shlex.join(["python", *command[1:]]),
-        "environment": dict(part.environment),
+        "environment": environment,
         "headline": _headline(part, found),
         "result": found,
         "tail": ended.tail if status in BAD else "",

@@ -6,11 +6,12 @@ recurrence round differently as well: on one CPU their losses differed by 4e-9 i
 tenth, relatively. Allowed are 1e-4 and 1e-2.
 """
 
-import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from benchmarks.gpu.child import Part
 from benchmarks.gpu.materials import meld_place, minilm_place
@@ -41,7 +42,7 @@ def config_for(device: str, meld: Path, epochs: int) -> RunConfig:
             "model.options.input_dropout": 0.0,
             "training.epochs": epochs,
             "training.device": device,
-            "training.threads": min(THREADS, os.cpu_count() or 1),
+            "training.threads": min(THREADS, torch.get_num_threads()),
             "save_attention": False,
         },
     )

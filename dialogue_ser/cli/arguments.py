@@ -3,13 +3,16 @@
 import inspect
 import re
 from argparse import ArgumentError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
 
 from dialogue_ser.errors import ConfigError
+
+_SWITCHED = ("true", "false", "yes", "no", "on", "off")
 
 
 def new_parser(prog: str, description: str) -> ArgumentParser:
@@ -21,13 +24,13 @@ def new_parser(prog: str, description: str) -> ArgumentParser:
 
 
 def parse(parser: ArgumentParser, tokens: Sequence[str]) -> Namespace:
-    """Typed values of a command's tokens.
+    """Typed values of a command's tokens; a switch needs no value.
 
     Raises:
         ConfigError: a flag that does not exist (names the nearest), or a value of a wrong type.
     """
     try:
-        return parser.parse_args(list(tokens))
+        return parser.parse_args(_with_switches(parser, tokens))
     except ArgumentError as error:
         raise ConfigError(_explain(parser, str(error))) from error
 
@@ -43,26 +46,71 @@ def call_with_arguments(function: Callable[..., Any], tokens: Sequence[str], pro
     """
     parser = new_parser(prog, (function.__doc__ or "").split("\n", 1)[0])
     parser.add_function_arguments(function, as_positional=True, fail_untyped=True)
-    values = parse(parser, _spelt_out(function, tokens))
+    values = parse(parser, underscored(tokens, get_type_hints(function)))
     status = function(**{key: values[key] for key in inspect.signature(function).parameters})
     return status if isinstance(status, int) else None
 
 
-def _spelt_out(function: Callable[..., Any], tokens: Sequence[str]) -> list[str]:
-    """Tokens as the parser knows them: a switch alone (``--yes``) is true, ``--unused-days`` is ``--unused_days``."""
-    parameters = inspect.signature(function).parameters
+def underscored(tokens: Sequence[str], hints: Mapping[str, Any]) -> list[str]:
+    """Tokens whose flags are spelt with underscores wherever they name a setting or an option.
+
+    What the user names (a modality, a pattern, a key inside an option) and values stay as they are.
+
+    Args:
+        tokens: of a command.
+        hints: name of each flag → its type; of a dataclass, its fields are flags too.
+
+    >>> underscored(["--how-often", "well-done", "--own.my-key=a-b", "--options.max-size=3"],
+    ...             {"how_often": str, "own": dict[str, str], "options": dict[str, int]})
+    ['--how_often', 'well-done', '--own.my-key=a-b', '--options.max_size=3']
+    """
+    spelt = []
+    for token in tokens:
+        name, equals, value = token.partition("=")
+        is_flag = name.startswith("--") and len(name) > 2
+        spelt.append(f"--{_underscored(name[2:], hints)}{equals}{value}" if is_flag else token)
+    return spelt
+
+
+def _underscored(name: str, hints: Mapping[str, Any]) -> str:
+    head, dot, rest = name.partition(".")
+    field = head.replace("-", "_")
+    if field not in hints:
+        return name
+    hint = hints[field]
+    inner = [part for part in get_args(hint) if is_dataclass(part)]
+    key, more_dot, more = rest.partition(".")
+    if is_dataclass(hint):
+        rest = _underscored(rest, get_type_hints(hint))
+    elif field.endswith("options"):  # keyword parameters, which have no hyphens
+        rest = f"{key.replace('-', '_')}{more_dot}{more}"
+    elif inner:
+        rest = f"{key}{more_dot}{_underscored(more, get_type_hints(inner[0]))}"
+    return f"{field}{dot}{rest}"
+
+
+def _with_switches(parser: ArgumentParser, tokens: Sequence[str]) -> list[str]:
+    """Tokens in which a switch alone (``--yes``) is true; so is an option of unknown type that no value follows."""
+    switches = {flag for action in parser._actions if _is_switch(action) for flag in action.option_strings}
     spelt: list[str] = []
     for index, token in enumerate(tokens):
-        flag, equals, value = token.partition("=")
-        name = flag.removeprefix("--").replace("-", "_")
-        if not flag.startswith("--") or name not in parameters:
-            spelt.append(token)
+        spelt.append(token)
+        if not token.startswith("--") or "=" in token:
             continue
-        spelt.append(f"--{name}{equals}{value}")
-        following = tokens[index + 1].lower() if index + 1 < len(tokens) else ""
-        if parameters[name].annotation is bool and not equals and following not in ("true", "false"):
+        following = tokens[index + 1] if index + 1 < len(tokens) else None
+        is_free = "options." in token and token not in flags(parser)
+        if token in switches:
+            is_alone = following is None or following.lower() not in _SWITCHED
+        else:
+            is_alone = is_free and (following is None or following.startswith("--"))
+        if is_alone:
             spelt.append("true")
     return spelt
+
+
+def _is_switch(action: Any) -> bool:
+    hint = getattr(action, "_typehint", None)
+    return hint is bool or set(get_args(hint)) == {bool, type(None)}
 
 
 def flags(parser: ArgumentParser) -> list[str]:

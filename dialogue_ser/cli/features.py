@@ -1,11 +1,10 @@
 """``dialogue-ser features encode``."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dialogue_ser.corpus.cut import CutConfig
 from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.augmentation import Augmentation, variants
@@ -137,31 +136,22 @@ def _request(
     if len(sources) != 1:
         said = f"found {' and '.join(f'--{name}' for name in sources)}" if sources else "found none of them"
         raise ConfigError(f"features encode: give one of --encoder, --preset and --config; {said}")
-    own = {key: value for key, value in given.items() if value is not None}
-    if encoder is not None:
-        from dialogue_ser.training.config import DataConfig
-
-        data = DataConfig(**own)
-        return _Request(
-            data=data, encoders=((_built(encoder, modality, encoder_options, data.on_bad), Augmentation()),)
-        )
-    if modality is not None or encoder_options:
+    if encoder is None and (modality is not None or encoder_options):
         raise ConfigError("--modality and --encoder_options go with --encoder; a preset or file has its own")
-    run = _run_config(preset, config)
-    # Options and cut of the preset's corpus say nothing of another one.
-    is_same = own.get("reader", run.data.reader) == run.data.reader
-    data = replace(run.data, **({} if is_same else {"path": None, "options": {}, "cut": CutConfig()}) | own)
-    return _Request(data=data, encoders=tuple(_encoders_of(run, data.on_bad)))
+    run = _run_config(preset, config, {f"data.{key}": value for key, value in given.items() if value is not None})
+    if encoder is not None:
+        built = _built(encoder, modality, encoder_options, run.data.on_bad)
+        return _Request(data=run.data, encoders=((built, Augmentation()),))
+    return _Request(data=run.data, encoders=tuple(_encoders_of(run, run.data.on_bad)))
 
 
-def _run_config(preset: str | None, config: str | None) -> "RunConfig":
-    from dialogue_ser.training.config_io import load_config
+def _run_config(preset: str | None, config: str | None, overrides: Mapping[str, Any]) -> "RunConfig":
+    from dialogue_ser.training.config import RunConfig
+    from dialogue_ser.training.config_io import apply_overrides, load_config
     from dialogue_ser.training.presets import load_preset
 
-    if preset is not None:
-        return load_preset(preset)
-    assert config is not None
-    return load_config(Path(config))
+    run = RunConfig() if config is None else load_config(Path(config))
+    return apply_overrides(run if preset is None else load_preset(preset), overrides)
 
 
 def _encoders_of(run: "RunConfig", on_bad: OnBad) -> Iterator[tuple[CheckedEncoder, Augmentation]]:

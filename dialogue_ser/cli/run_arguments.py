@@ -3,7 +3,8 @@
 RunConfig's ``features`` and ``model.options`` have no fixed fields, so the parser is built for the run at hand: the
 tokens are first scanned for what decides its shape (preset, config files, model name, modalities); then each modality
 gets one typed group ``features.MODALITY``, and the chosen system's Config gives the flags under ``model.options``.
-Both ``--a.b value`` and ``--a.b=value`` (what W&B sweeps emit) work. Later layers win: preset, then ``--config`` files
+Both ``--a.b value`` and ``--a.b=value`` (what W&B sweeps emit) work, hyphens are as good as underscores, and a switch
+needs no value. Later layers win: preset, then ``--config`` files
 in order, then flags. Choosing another reader, encoder or model drops what the layer below set for the former one;
 ``--features.MODALITY null`` leaves a modality out.
 """
@@ -14,12 +15,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentParser
 
-from dialogue_ser.cli.arguments import new_parser, parse
+from dialogue_ser.cli.arguments import new_parser, parse, underscored
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.options import unknown_options
 from dialogue_ser.training.config import FeatureConfig, ModelConfig, RunConfig
@@ -27,9 +28,13 @@ from dialogue_ser.training.config_io import config_from_dict, config_to_dict, lo
 from dialogue_ser.training.presets import load_preset, preset_names
 from dialogue_ser.training.upgrade import upgraded
 
-_ALIASES = {"--on-bad": "--data.on_bad", "--print_config": "--print-config", "--allow_mismatch": "--allow-mismatch"}
 #: Flags that have moved: old name → new one. Announced in 0.1.0, removed in 0.2.0.
 _MOVED = {"--crossval.protocol": "--data.cut.protocol", "--crossval.seed": "--data.cut.seed"}
+_ALIASES = {"--on_bad": "--data.on_bad", "--print_config": "--print-config", "--allow_mismatch": "--allow-mismatch"}
+#: Flags that are no settings of the run.
+_CONTROL = {
+    "preset": str, "config": str, "resume": str, "out": str, "allow_mismatch": bool, "print_config": bool, "smoke": bool
+}  # fmt: skip
 _USAGE = """dialogue-ser {command} --preset NAME [--a.b VALUE | --a.b=VALUE ...] [--config FILE.yaml] [--out DIR]
                           [--seed N] [--on-bad error|mask] [--resume DIR [--allow-mismatch]] [--smoke]
                           [--print_config]"""
@@ -68,7 +73,7 @@ def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
         ConfigError: unknown flags, presets, models or settings, values of a wrong type, or nothing to start from.
         SystemExit: after ``--help``.
     """
-    tokens = _split_aliases(tokens)
+    tokens = _split_aliases(underscored(tokens, {**get_type_hints(RunConfig), **_CONTROL, "on_bad": str}))
     is_help = any(token in ("-h", "--help") for token in tokens)
     layers = _layers(tokens)
     if not layers and not is_help:
@@ -87,13 +92,12 @@ def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
     filled = config_to_dict(config_from_dict(base, where=where))
     parser = train_parser(filled, where=where, command=command)
     values = parse(parser, tokens).as_dict()
-    control = {
-        name: values.pop(name, None)
-        for name in ("preset", "config", "resume", "out", "allow_mismatch", "print_config", "smoke")
-    }
+    control = {name: values.pop(name, None) for name in _CONTROL}
     if control["out"] == "":
         raise ConfigError("--out: found '', expected a folder; leave it away for runs/NAME")
-    values.setdefault("features", {})
+    # The parser writes hyphens of a modality's name as underscores.
+    own_names = {name.replace("-", "_"): name for name in filled["features"]}
+    values["features"] = {own_names[name]: feature for name, feature in values.get("features", {}).items()}
     options = dict(values["model"].get("options") or {})
     if control["resume"]:  # a run begun from Python may have left options at their defaults: they are no difference
         options = {
@@ -135,13 +139,12 @@ def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str 
     )
     parser.add_argument("--out", type=str | None, help="run directory; runs/NAME if left away")
     parser.add_argument("--resume", type=str | None, help="continue the run in this directory")
-    parser.add_argument("--allow-mismatch", action="store_true", help="resume although config, data or versions differ")
-    parser.add_argument(
-        "--smoke",
-        action="store_true",
-        help="one epoch at reduced size on the bundled sample, and what the run costs at full size",
-    )
-    parser.add_argument("--print-config", action="store_true", help="print the resolved configuration and stop")
+    for name, line in (
+        ("allow-mismatch", "resume although config, data or versions differ"),
+        ("smoke", "one epoch at reduced size on the bundled sample, and what the run costs at full size"),
+        ("print-config", "print the resolved configuration and stop"),
+    ):
+        parser.add_argument(f"--{name}", type=bool, default=False, help=line)
     defaults: dict[str, Any] = {}
     parts = {field.name: type(field.default) for field in dataclasses.fields(RunConfig)}
     groups = {name: kind for name, kind in parts.items() if dataclasses.is_dataclass(kind) and kind is not ModelConfig}
@@ -232,8 +235,9 @@ def _removed_modalities(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _shape_of(tokens: Sequence[str], base: Mapping[str, Any]) -> dict[str, Any]:
-    """The layer of flags that choose a reader, a model and encoders, and so decide which other flags exist."""
-    shape: dict[str, Any] = {}
+    """The layer of flags that choose a task, a reader, a model and encoders, and so decide what others there are."""
+    tasks = list(_values_of(tokens, "--task"))
+    shape: dict[str, Any] = {"task": tasks[-1]} if tasks else {}
     for section, chooser in (("model", "name"), ("data", "reader")):
         for name in _values_of(tokens, f"--{section}.{chooser}"):
             shape[section] = {chooser: name}

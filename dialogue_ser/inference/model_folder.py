@@ -32,6 +32,8 @@ CONFIG, WEIGHTS, TRANSFORMS, CARD = "config.json", "model.safetensors", "transfo
 FILE_SUFFIX = ".json"
 _PATTERNS = [CONFIG, WEIGHTS, TRANSFORMS, CARD, f"*/*{FILE_SUFFIX}"]
 REQUIRED_KEYS = ("format_version", "model", "inputs", "features", "files")
+#: What the scores mean: one of them stands there.
+TASK_KEYS = ("label_set", "task")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +190,8 @@ def _read_config(path: Path) -> Mapping[str, Any]:
             "use the dialogue-ser version that wrote it, or save the model again"
         )
     missing = [key for key in REQUIRED_KEYS if not isinstance(config.get(key), dict) and key != "format_version"]
+    if not any(isinstance(config.get(key), dict) for key in TASK_KEYS):
+        missing.append(" or ".join(TASK_KEYS))
     if missing:
         raise CheckpointError(f"{path}: lacks {', '.join(missing)}; save the model again")
     return config

@@ -1,4 +1,7 @@
-"""The predictions of a run: one row a turn, as ``predictions.parquet`` holds them, of classes or of values."""
+"""The predictions of a run: one row a turn, as ``predictions.parquet`` holds them, of classes or of values.
+
+Long because both kinds of tables stand beside what they share and what is checked of them.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

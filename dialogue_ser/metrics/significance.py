@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.metrics.bootstrap import check_paired
@@ -77,6 +76,8 @@ def mcnemar(gold_N: IntArray, a_N: IntArray, b_N: IntArray) -> TestResult:
     >>> mcnemar(gold, np.zeros(8, dtype=np.int64), np.array([0, 0, 1, 1, 1, 1, 1, 1])).p_value
     0.03125
     """
+    from scipy.stats import binomtest  # scipy takes long to import, and tables of predictions need none of it
+
     labelled = gold_N >= 0
     right_a, right_b = a_N[labelled] == gold_N[labelled], b_N[labelled] == gold_N[labelled]
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())

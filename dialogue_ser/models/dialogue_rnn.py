@@ -294,8 +294,6 @@ def _check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[int
         if name in wanted and (tuple(value.shape) != wanted[name] or not value.is_floating_point())
     ]
     if missing or unknown or unfit:
-        raise CheckpointError(
-            "dialogue-rnn: the published weights do not fit; set listeners, attention, emotion_attention, the sizes "
-            "under model.options and the inputs to what they were trained with:",
-            *(f"  {problem}" for problem in (*missing, *unknown, *unfit)),
-        )
+        what = "dialogue-rnn: the published weights do not fit; set listeners, attention, emotion_attention, the sizes "
+        what += "under model.options and the inputs to what they were trained with:"
+        raise CheckpointError(what, *(f"  {problem}" for problem in (*missing, *unknown, *unfit)))

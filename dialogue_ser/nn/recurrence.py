@@ -44,7 +44,8 @@ def _left_out_of_compile(forward: Callable[Args, Result]) -> Callable[Args, Resu
 
     @wraps(forward)
     def chosen(*args: Args.args, **kwargs: Args.kwargs) -> Result:
-        run = torch.compiler.disable(forward) if torch.compiler.is_compiling() else forward
+        is_compiled = torch.compiler.is_compiling()
+        run = torch.compiler.disable(forward) if is_compiled else forward  # type: ignore[no-untyped-call]
         result: Result = run(*args, **kwargs)
         return result
 

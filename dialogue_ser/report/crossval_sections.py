@@ -47,18 +47,11 @@ def cautions(scores: Mapping[str, Any]) -> list[str]:
         found.append(
             f"In {both} of {len(scores['folds'])} folds speakers of test are in train too: new ones will fare worse."
         )
-    lacking = sum(0 in fold.get("labels", {"test": {}})["test"].values() for fold in scores["folds"])
-    if lacking:
-        found.append(
-            f"In {lacking} of {len(scores['folds'])} folds a class has no test turn: it counts as never found, which "
-            "lowers UA and macro scores there and in the mean over folds."
-        )
-    lacking = sum(0 in fold["labels"]["dev"].values() for fold in scores["folds"])
-    if lacking:
-        found.append(
-            f"In {lacking} of {len(scores['folds'])} folds a class has no dev turn: it counts as never found in the "
-            "scores that choose."
-        )
+    names_key, remarks = task_of_scores(scores).names_key, task_of_scores(scores).lacking_remarks
+    for part, remark in remarks.items():
+        lacking = sum(0 in fold[names_key][part].values() for fold in scores["folds"])
+        if lacking:
+            found.append(f"In {lacking} of {len(scores['folds'])} folds {remark}")
     if scores["cut_dialogues"]:
         found.append(
             f"The folds cut {scores['cut_dialogues']:,} dialogues: their turns are met without those of other parts as "

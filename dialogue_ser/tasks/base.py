@@ -1,4 +1,7 @@
-"""What a task decides: everything between a system's scores and what people are shown."""
+"""What a task decides: everything between a system's scores and what people are shown.
+
+Long because one class must say what every task decides, and one place must use it.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -66,6 +69,8 @@ class Task(ABC):
     #: What a reader of a cross-validation's scores must know, and of its scores per speaker; may be empty.
     score_remark: ClassVar[str]
     group_remark: ClassVar[str]
+    #: Part of a fold → what it means where a class, or dimension, has no turn of this part.
+    lacking_remarks: ClassVar[Mapping[str, str]]
     #: Key in scores.json under which the names stand.
     names_key: ClassVar[str]
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -51,6 +51,13 @@ class Classification(Task):
         "weighted recall is WA. Pooled AUC compares probabilities of different folds' models with each other."
     )
     group_remark = "UA counts classes that a group lacks as never found, so that groups of few turns look worse by it."
+    lacking_remarks: ClassVar[Mapping[str, str]] = {
+        "test": (
+            "a class has no test turn: it counts as never found, which lowers UA and macro scores there and in the "
+            "mean over folds."
+        ),
+        "dev": "a class has no dev turn: it counts as never found in the scores that choose.",
+    }
     names_key = "labels"
 
     label_set: LabelSet

@@ -1,10 +1,10 @@
 """Values of named dimensions per turn, e.g. valence, arousal, dominance: scores are the values."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -46,6 +46,10 @@ class Regression(Task):
         "the annotation."
     )
     group_remark = "CCC and r of a few turns say little: they are 0 where gold does not vary."
+    lacking_remarks: ClassVar[Mapping[str, str]] = {
+        "test": "a dimension has no annotated test turn: its CCC and r count as 0 there.",
+        "dev": "a dimension has no annotated dev turn: its CCC counts as 0 in the scores that choose.",
+    }
     names_key = "dimensions"
 
     dimensions: tuple[str, ...]

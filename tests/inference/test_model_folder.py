@@ -107,7 +107,7 @@ def test_parts_that_the_config_lacks_are_named(folder):
     config = json.loads((folder / "config.json").read_text())
     del config["inputs"], config["label_set"]
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match="lacks label_set, inputs"):
+    with pytest.raises(CheckpointError, match="lacks inputs, label_set or task"):
         read_model_folder(folder)
 
 

@@ -1,14 +1,16 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.inference.model_folder import read_model_folder
-from dialogue_ser.inference.rebuild import model_options, rebuild_label_set, rebuild_model, rebuild_pipeline
+from dialogue_ser.inference.rebuild import model_options, rebuild_model, rebuild_pipeline, rebuild_task
 from dialogue_ser.models import build_model
 from dialogue_ser.models.ensemble import Ensemble
+from dialogue_ser.tasks.classification import Classification
 
 
 @pytest.fixture
@@ -81,7 +83,34 @@ def test_a_number_of_members_that_cannot_be_is_refused(saved, n_members):
 
 
 def test_label_order_is_kept(saved, classifier):
-    assert rebuild_label_set(saved) == classifier.label_set
+    assert rebuild_task(saved) == Classification(classifier.label_set)
+
+
+def test_dimensions_centres_and_scales_are_kept(values, tmp_path):
+    saved = read_model_folder(values.save_pretrained(tmp_path / "model"))
+    assert rebuild_task(saved) == values.task
+    assert rebuild_model(saved).task == values.task
+
+
+def test_a_task_that_this_version_does_not_know_is_refused(values, tmp_path):
+    saved = read_model_folder(values.save_pretrained(tmp_path / "model"))
+    config = {**saved.config, "task": {"kind": "ranking"}}
+    with pytest.raises(ConfigError, match="task 'ranking': is not known here; load it with the version that saved it"):
+        rebuild_task(replace(saved, config=config))
+
+
+def test_an_ensemble_of_values_comes_back_with_its_mean(values, dialogue, tmp_path):
+    torch.manual_seed(8)
+    other = build_model(values.model.name, model_options(values.model), values.model.inputs, 2, values.task).eval()
+    alone = [DialogueClassifier(one, values.task, values.pipelines) for one in (values.model, other)]
+    both = DialogueClassifier(Ensemble([values.model, other]), values.task, values.pipelines)
+    loaded = DialogueClassifier.from_pretrained(both.save_pretrained(tmp_path / "both"))
+    turns, columns = [dialogue("new/d", 3)], ["predicted_valence", "predicted_arousal"]
+    found = loaded.predict(turns)[columns].to_numpy()
+    members = [one.predict(turns)[columns].to_numpy() for one in alone]
+    assert not np.allclose(*members)
+    np.testing.assert_allclose(found, np.mean(members, axis=0), atol=1e-6)
+    assert found.tobytes() == both.predict(turns)[columns].to_numpy().tobytes()
 
 
 def test_a_pipeline_gives_the_same_rows_after_loading(saved, classifier, dialogue):

@@ -9,6 +9,7 @@ from dialogue_ser.features.traits import EncoderTraits
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.inference.pipeline import FeaturePipeline
 from dialogue_ser.models import build_model
+from dialogue_ser.tasks.regression import Regression, _beside
 
 LABELS = LabelSet("emotion", ("calm", "glad", "cross"))
 
@@ -56,6 +57,34 @@ def test_turn_by_turn_says_what_the_whole_dialogue_says(dialogue, encoder, atten
     assert [(row["turn"], row["speaker"], row["text"]) for row in rows] == list(
         table[["turn", "speaker", "text"]].itertuples(index=False, name=None)
     )
+
+
+@pytest.mark.parametrize("model", ["emotion-rnn", "bigru", "late-fusion"])
+def test_values_turn_by_turn_are_those_of_the_whole_dialogue(dialogue, model):
+    task = Regression(("valence", "arousal"), centres=(3.0, 2.5), scales=(0.5, 1.25))
+    train = [dialogue(f"train/d{i}", 4, seed=i) for i in range(5)]
+    pipeline = FeaturePipeline.build("text", "test-letters", transforms=["standardise"]).fit(train)
+    torch.manual_seed(3)
+    options = {} if model == "late-fusion" else {"causal": True}
+    system = build_model(model, options, {"text": pipeline.spec}, task.n_scores, task)
+    sayer, whole = DialogueClassifier(system, task, {"text": pipeline}), dialogue("new/d", 9)
+    stream, columns = sayer.stream(), ["predicted_valence", "predicted_arousal"]
+    rows = [stream.add((turn.speaker, turn.text)) for turn in whole]
+    assert all(set(row) == {"turn", "speaker", "text", *columns} for row in rows)
+    streamed = np.array([[row[column] for column in columns] for row in rows])
+    np.testing.assert_allclose(streamed, sayer.predict([whole])[columns].to_numpy(), atol=1e-5)
+
+
+def test_a_stream_leaves_the_model_fit_to_be_trained(dialogue):
+    """What the task keeps on a device while it is asked must do for training too."""
+    _beside.cache_clear()
+    task = Regression(("valence",), centres=(3.0,), scales=(0.5,))
+    pipeline = FeaturePipeline.build("text", "test-letters").fit([dialogue("train/d", 4)])
+    system = build_model("bigru", {"causal": True}, {"text": pipeline.spec}, 1, task)
+    DialogueClassifier(system, task, {"text": pipeline}).stream().add(("Ann", "fine"))
+    scores = torch.zeros(2, 1, requires_grad=True)
+    task.outputs(scores).sum().backward()
+    assert scores.grad.tolist() == [[0.5], [0.5]]
 
 
 def test_streams_of_one_model_do_not_meet(dialogue):

@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]  # a checkout is tested as it is, whatever is installed beside it
 
 
 @pytest.fixture
@@ -26,7 +27,11 @@ def script(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
 
     def run(name: str, *arguments: object, launcher: tuple[str, ...] = (), **environment: str):
         command = [sys.executable, *launcher, str(HERE / name), *map(str, arguments)]
-        fixed = {"OMP_NUM_THREADS": "1", "DIALOGUE_SER_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(HERE)}
+        fixed = {
+            "OMP_NUM_THREADS": "1",
+            "DIALOGUE_SER_CACHE": str(tmp_path / "cache"),
+            "PYTHONPATH": f"{HERE}{os.pathsep}{ROOT}",
+        }
         return subprocess.run(
             command,
             env={**os.environ, **fixed, **environment},

@@ -15,6 +15,7 @@ from dialogue_ser.batch.collate import collate
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.features.api import FeatureTable, InputSpec
 from dialogue_ser.models import build_model
+from dialogue_ser.tasks.classification import Classification
 from dialogue_ser.training.config import LossConfig, OptimizerConfig, TrainingConfig
 from dialogue_ser.training.devices import make_accelerator
 from dialogue_ser.training.learner import Learner
@@ -30,6 +31,7 @@ import tiny
 def learn(out: Path, batch_size: int, accumulate: int) -> None:
     accelerator = make_accelerator(TrainingConfig(device="cpu"))
     corpus = tiny.read_tiny()
+    task = Classification(corpus.label_set)
     train, dev = corpus.split("train"), corpus.split("dev")
     turns = [turn for turn in utterances([*train, *dev]) if turn.text]
     rows = dict(zip([turn.id for turn in turns], tiny.letters([turn.text for turn in turns]), strict=True))
@@ -38,13 +40,13 @@ def learn(out: Path, batch_size: int, accumulate: int) -> None:
     options = {"hidden_dim": 6, "dropout": 0.0}
     system = build_model("bigru", options, {"text": tables["text"].spec}, 3).double()
     loss_config = LossConfig(class_weights="inverse-frequency")
-    loss = DialogueLoss(loss_config, class_weights(train, corpus.label_set, loss_config))
+    loss = DialogueLoss(loss_config, task, class_weights(train, corpus.label_set, loss_config))
     config = OptimizerConfig(name="sgd", learning_rate=0.5, weight_decay=0.01, momentum=0.9, clip_norm=0.2)
     learner = Learner(
         system, build_optimizer(system, config), loss, config=config, total_steps=9, accelerator=accelerator
     )
     batches = Batches(
-        collate=partial(collate, tables=tables, label_set=corpus.label_set, dtype=torch.float64),
+        collate=partial(collate, tables=tables, task=task, dtype=torch.float64),
         batch_size=batch_size,
         accumulate=accumulate,
         rank=accelerator.process_index,
@@ -56,7 +58,7 @@ def learn(out: Path, batch_size: int, accumulate: int) -> None:
     if accelerator.is_main_process:
         found = {f"model/{name}": value for name, value in system.state_dict().items()}
         found["losses"] = torch.tensor(losses, dtype=torch.float64)
-        found["dev"] = torch.from_numpy(np.ascontiguousarray(dev_predicted.log_probs_NC))
+        found["dev"] = torch.from_numpy(np.ascontiguousarray(dev_predicted.outputs_NS))
         found["n_ranks"] = torch.tensor(accelerator.num_processes)
         save_file(found, out)
 

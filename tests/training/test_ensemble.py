@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dialogue_ser.corpus.schema import utterances
+from dialogue_ser.corpus.schema import LabelSet, utterances
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.evaluation.crossval import cross_validate
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.metrics.scores import score
+from dialogue_ser.tasks.classification import Classification
 from dialogue_ser.training.ensemble import mean_predictions, member_config
 from dialogue_ser.training.prepare import balanced, load_data
 from dialogue_ser.training.run import Run, train
@@ -82,11 +83,12 @@ def test_predictions_are_the_mean_of_the_members_and_scored_as_such(finished, ti
 
 def test_a_mean_by_hand():
     one, other = (
-        pd.DataFrame({"utterance_id": ["u"], "predicted": ["a"], "p_a": [p], "p_b": [1 - p]}) for p in (0.6, 0.2)
+        pd.DataFrame({"utterance_id": ["u"], "gold": ["a"], "predicted": ["a"], "p_a": [p], "p_b": [1 - p]})
+        for p in (0.6, 0.2)
     )
-    together = mean_predictions([one, other], ["a", "b"])
+    together = mean_predictions([one, other], Classification(LabelSet("two", ("a", "b"))))
     assert together.to_dict("records") == [
-        {"utterance_id": "u", "predicted": "b", "p_a": pytest.approx(0.4), "p_b": pytest.approx(0.6)}
+        {"utterance_id": "u", "gold": "a", "predicted": "b", "p_a": pytest.approx(0.4), "p_b": pytest.approx(0.6)}
     ]
     assert one["p_a"].tolist() == [0.6]
 

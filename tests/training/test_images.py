@@ -10,6 +10,7 @@ from dialogue_ser.batch.collate import collate
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.models.api import Output
+from dialogue_ser.tasks.classification import Classification
 from dialogue_ser.training.config_io import apply_overrides
 from dialogue_ser.training.loss import DialogueLoss
 from dialogue_ser.training.prepare import load_data
@@ -86,6 +87,7 @@ def preset(write_iemocap, tiny_text_model, tmp_path):
             "data.path": str(write_iemocap(tmp_path / "iemocap")),
             "data.train": "all",
             "data.dev": "all",
+            "data.cut.protocol": "none",
             "features.text.options": text,
             "training.device": "cpu",
             "training.epochs": 1,
@@ -120,7 +122,7 @@ def test_the_soft_labels_of_document_e2_are_the_annotators_percentages(write_iem
         expected = [wanted[dialogue.id].get(label, 0.0) for label in corpus.label_set]
         assert shares_C == pytest.approx(expected)
     log_probs = torch.log_softmax(torch.randn(4, 1, 5), dim=-1)
-    numerator, denominator = DialogueLoss(config.loss)(Output(log_probs, {}), batch)
+    numerator, denominator = DialogueLoss(config.loss, Classification(corpus.label_set))(Output(log_probs, {}), batch)
     by_hand = -sum(
         float(q * log_p) for q, log_p in zip(batch.label_distribution.flatten(), log_probs.flatten(), strict=True)
     )

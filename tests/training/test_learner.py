@@ -3,6 +3,7 @@ import runpy
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,13 +14,20 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
+from dialogue_ser.corpus.schema import LabelSet
 from dialogue_ser.errors import TrainingError
 from dialogue_ser.models.api import DialogueSystem, Output
+from dialogue_ser.tasks.base import Task
+from dialogue_ser.tasks.classification import Classification
+from dialogue_ser.tasks.regression import Regression
 from dialogue_ser.training.config import LossConfig, OptimizerConfig, TrainingConfig
 from dialogue_ser.training.devices import make_accelerator
 from dialogue_ser.training.learner import Learner
 from dialogue_ser.training.loss import DialogueLoss
 from dialogue_ser.training.optimize import build_optimizer
+
+CLASSES = Classification(LabelSet("mood", ("calm", "cross")))
+VALUES = Regression(("valence", "arousal"), centres=(1.0, 2.0), scales=(0.5, 1.5))
 
 
 class Linear(DialogueSystem):
@@ -30,7 +38,7 @@ class Linear(DialogueSystem):
         self.head = nn.Linear(3, 2)
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
-        return Output(torch.log_softmax(self.head(batch.features["text"]), dim=-1), {})
+        return Output(self.head(batch.features["text"]), {})
 
 
 def batch_of(*dialogues: list[int], fill: float = 1.0) -> DialogueBatch:
@@ -54,7 +62,13 @@ def batch_of(*dialogues: list[int], fill: float = 1.0) -> DialogueBatch:
 
 
 def learner_of(
-    seed: int = 0, ema_decay: float = 0.0, precision: str = "no", fused: bool = False, **settings: object
+    seed: int = 0,
+    ema_decay: float = 0.0,
+    precision: str = "no",
+    fused: bool = False,
+    task: Task = CLASSES,
+    loss: str | None = None,
+    **settings: object,
 ) -> Learner:
     accelerator = make_accelerator(TrainingConfig(device="cpu", precision=precision))
     torch.manual_seed(seed)
@@ -66,7 +80,7 @@ def learner_of(
     return Learner(
         system,
         optimizer,
-        DialogueLoss(LossConfig()),
+        DialogueLoss(LossConfig(kind=loss), task),
         config=config,
         total_steps=10,
         accelerator=accelerator,
@@ -108,6 +122,38 @@ def test_the_mean_is_over_turns_not_over_batches():
     split = learner_of()
     split.step([batch_of([0])], step=0)
     assert not torch.allclose(split.system.head.weight, whole.system.head.weight)
+
+
+def with_values(batch: DialogueBatch) -> DialogueBatch:
+    """Both dimensions follow from the label; a dialogue's first turn lacks the second one."""
+    label = torch.where(batch.label >= 0, batch.label.float(), torch.nan)
+    value = torch.stack([label, 3 * label], dim=-1)
+    value[:, 0, 1] = torch.nan
+    return replace(batch, label=torch.full_like(batch.label, -100), value=value)
+
+
+def largest_error(value_NS: torch.Tensor, gold_NS: torch.Tensor) -> torch.Tensor:
+    return (value_NS - gold_NS).abs().nan_to_num(0.0).amax(1)
+
+
+@pytest.mark.parametrize(("loss", "denominator"), [("mse", 6.0), ("own_losses:largest_error", 4.0)])
+def test_losses_of_values_are_divided_once_over_accumulated_batches(loss, denominator, monkeypatch):
+    monkeypatch.setitem(sys.modules, "own_losses", SimpleNamespace(largest_error=largest_error))
+    accumulated, whole = learner_of(task=VALUES, loss=loss), learner_of(task=VALUES, loss=loss)
+    first = accumulated.step([with_values(batch_of([0])), with_values(batch_of([1, 1, 1]))], step=0)
+    second = whole.step([with_values(batch_of([0], [1, 1, 1]))], step=0)
+    assert first.denominator == second.denominator == denominator
+    assert first.loss == pytest.approx(second.loss, abs=1e-6)
+    torch.testing.assert_close(accumulated.system.head.weight, whole.system.head.weight)
+
+
+def test_a_step_without_any_annotated_turn_changes_nothing():
+    for loss in ("ccc", "mse"):
+        learner = learner_of(task=VALUES, loss=loss)
+        before = learner.system.head.weight.detach().clone()
+        result = learner.step([with_values(batch_of([-100, -100]))], step=0)
+        assert (result.loss, result.grad_norm) == (0.0, 0.0)
+        assert torch.equal(learner.system.head.weight, before)
 
 
 def test_the_gradient_norm_is_clipped_and_the_norm_before_is_reported():

@@ -3,12 +3,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from dialogue_ser.errors import ConfigError
+from dialogue_ser.errors import ConfigError, TrainingError
+from dialogue_ser.metrics.table import METRICS
 from dialogue_ser.training.callbacks import Callback
 from dialogue_ser.training.config import TrainingConfig
 from dialogue_ser.training.interrupt import StopRequest
 from dialogue_ser.training.learner import StepResult
-from dialogue_ser.training.loop import Task, fit
+from dialogue_ser.training.loop import Training, fit
 from dialogue_ser.training.state import TrainState
 
 
@@ -52,18 +53,18 @@ class Recorder(Callback):
         self.seen.append(("end", state.best_epoch))
 
 
-def run(scores, state=None, act=None, config=None, stop=None):
+def run(scores, state=None, act=None, config=None, stop=None, metric=METRICS["uar"]):
     scores = iter(scores)
 
     def evaluate():
-        uar = next(scores)
-        return None if uar is None else {"dev_loss": 1.0, "dev": {"uar": uar}}
+        score = next(scores)
+        return None if score is None else {"dev_loss": 1.0, "dev": {metric.key: score}}
 
-    task = Task(dialogues=[], batches=FakeBatches(), evaluate=evaluate, seed=1)
+    training = Training(dialogues=[], batches=FakeBatches(), evaluate=evaluate, metric=metric, seed=1)
     recorder = Recorder(act)
     state = state or TrainState()
-    config = config or TrainingConfig(epochs=2, select="uar")
-    return fit(FakeLearner(), task, config, state, [recorder], stop or StopRequest()), recorder.seen, state
+    config = config or TrainingConfig(epochs=2)
+    return fit(FakeLearner(), training, config, state, [recorder], stop or StopRequest()), recorder.seen, state
 
 
 def test_every_step_and_epoch_is_told_in_order_and_the_loss_is_one_division():
@@ -84,9 +85,26 @@ def test_every_step_and_epoch_is_told_in_order_and_the_loss_is_one_division():
 
 
 def test_the_last_epoch_can_be_kept_whatever_dev_says():
-    _, _, state = run([0.3, 0.2], config=TrainingConfig(epochs=2, select="uar", keep="last"))
+    _, _, state = run([0.3, 0.2], config=TrainingConfig(epochs=2, keep="last"))
     assert (state.best_epoch, state.best_score) == (2, 0.2)
     assert state.best_checkpoint == "epoch-0002-step-00000006"
+
+
+def test_where_lower_is_better_the_lowest_score_is_kept_and_patience_counts_from_it():
+    config = TrainingConfig(epochs=9, patience=2)
+    done, seen, state = run([0.9, 0.4, 0.4, 0.7], config=config, metric=METRICS["mae"])
+    assert done
+    assert [row[3] for row in seen if row[0] == "epoch"] == [True, True, False, False]
+    assert (state.best_epoch, state.best_score) == (2, 0.4)
+
+
+def test_a_metric_that_dev_does_not_define_cannot_choose():
+    def evaluate():
+        return {"dev_loss": 1.0, "dev": {"auc": None}}
+
+    training = Training(dialogues=[], batches=FakeBatches(), evaluate=evaluate, metric=METRICS["auc"], seed=1)
+    with pytest.raises(TrainingError, match=r"training\.select: auc is not defined on dev, .* select another"):
+        fit(FakeLearner(), training, TrainingConfig(epochs=2), TrainState(), [], StopRequest())
 
 
 def test_patience_is_refused_where_the_last_epoch_is_kept():
@@ -125,6 +143,6 @@ def test_an_evaluation_that_was_stopped_is_done_again_on_resume():
 
 def test_patience_that_has_run_out_stays_run_out_after_a_resume():
     state = TrainState(epoch=4, step=9, best_epoch=1, best_score=0.5)
-    done, seen, _ = run([], state=state, config=TrainingConfig(epochs=9, patience=2, select="uar"))
+    done, seen, _ = run([], state=state, config=TrainingConfig(epochs=9, patience=2))
     assert done
     assert seen == [("end", 1)]

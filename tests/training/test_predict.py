@@ -9,12 +9,13 @@ from dialogue_ser.batch.collate import collate
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.features.api import FeatureTable, InputSpec
 from dialogue_ser.models import build_model
+from dialogue_ser.tasks.classification import Classification
 from dialogue_ser.training.config import LossConfig, TrainingConfig
 from dialogue_ser.training.devices import make_accelerator
 from dialogue_ser.training.interrupt import StopRequest
 from dialogue_ser.training.loss import DialogueLoss
 from dialogue_ser.training.plan import Batches
-from dialogue_ser.training.predict import gold_labels, predict
+from dialogue_ser.training.predict import predict
 
 
 @pytest.fixture
@@ -27,12 +28,13 @@ def ask(tiny):
     tables = {"text": FeatureTable(InputSpec(kind="vector", dim=26), rows)}
     torch.manual_seed(0)
     system = build_model("emotion-rnn", {}, {"text": tables["text"].spec}, 3).double().eval()
-    make = partial(collate, tables=tables, label_set=corpus.label_set, dtype=torch.float64)
+    task = Classification(corpus.label_set)
+    make = partial(collate, tables=tables, task=task, dtype=torch.float64)
     accelerator = make_accelerator(TrainingConfig(device="cpu"))
 
     def run(batch_size: int, **options):
         batches = Batches(collate=make, batch_size=batch_size)
-        return predict(system, dialogues, batches, DialogueLoss(LossConfig()), accelerator, **options)
+        return predict(system, dialogues, batches, DialogueLoss(LossConfig(), task), accelerator, **options)
 
     run.dialogues, run.system, run.make = dialogues, system, make
     return run
@@ -40,16 +42,17 @@ def ask(tiny):
 
 def test_rows_stand_in_the_order_of_the_dialogues_whatever_the_batches(ask):
     one_by_one = [
-        ask.system(ask.make([dialogue])).log_probs_BTC[0].detach().numpy() for dialogue in ask.dialogues
+        ask.system(ask.make([dialogue])).scores_BTS[0].log_softmax(-1).detach().numpy() for dialogue in ask.dialogues
     ]  # fmt: skip
     for batch_size in (1, 4, 100):
-        np.testing.assert_allclose(ask(batch_size).log_probs_NC, np.concatenate(one_by_one), atol=1e-12)
+        np.testing.assert_allclose(ask(batch_size).outputs_NS, np.concatenate(one_by_one), atol=1e-12)
 
 
 def test_the_loss_is_the_mean_over_all_labelled_turns(ask):
     predicted = ask(4)
-    gold = [None if label is None else ("calm", "glad", "cross").index(label) for label in gold_labels(ask.dialogues)]
-    nll = [-row[label] for row, label in zip(predicted.log_probs_NC, gold, strict=True) if label is not None]
+    labels = [turn.label for turn in utterances(ask.dialogues)]
+    gold = [None if label is None else ("calm", "glad", "cross").index(label) for label in labels]
+    nll = [-row[label] for row, label in zip(predicted.outputs_NS, gold, strict=True) if label is not None]
     assert 0 < len(nll) < len(gold)
     assert predicted.loss == pytest.approx(float(np.mean(nll)), abs=1e-12)
     assert ask(100).loss == pytest.approx(predicted.loss, abs=1e-12)

@@ -9,6 +9,7 @@ import pytest
 from dialogue_ser.corpus.schema import Corpus, Dialogue
 from dialogue_ser.errors import ConfigError, CorpusError
 from dialogue_ser.metrics.run_files import RunFiles
+from dialogue_ser.training import corpus as reading
 from dialogue_ser.training import prepare
 from dialogue_ser.training.run import train
 
@@ -30,7 +31,7 @@ def bare(corpus: Corpus, *splits: str, votes: bool = False) -> Corpus:
 
 
 def test_splits_without_labels_are_named_and_nothing_is_written(tiny, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(prepare, "read_corpus", lambda *_, **__: bare(tiny.read_tiny(), "train", "dev"))
+    monkeypatch.setattr(reading, "read_corpus", lambda *_, **__: bare(tiny.read_tiny(), "train", "dev"))
     with pytest.raises(CorpusError) as caught:
         train(tiny.tiny_config(), tmp_path / "run")
     first, second = caught.value.problems
@@ -40,7 +41,7 @@ def test_splits_without_labels_are_named_and_nothing_is_written(tiny, tmp_path: 
 
 
 def test_votes_are_labels_to_learn_from_only_where_labels_are_soft(tiny, monkeypatch) -> None:
-    monkeypatch.setattr(prepare, "read_corpus", lambda *_, **__: bare(tiny.read_tiny(), "train", votes=True))
+    monkeypatch.setattr(reading, "read_corpus", lambda *_, **__: bare(tiny.read_tiny(), "train", votes=True))
     config = tiny.tiny_config(**{"loss.soft_labels": True})
     assert len(prepare.load_data(config).train) == 19
     with pytest.raises(CorpusError, match="split 'train'"):

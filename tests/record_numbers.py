@@ -1,0 +1,201 @@
+"""Numbers that a change of design must leave as they are: ``python -m tests.record_numbers`` writes numbers.json.
+
+Run it from the checkout, and only where a change of numbers is meant; test_numbers.py computes them again by the same
+functions. Each of them runs what users run (``train`` or ``cross_validate``), cut short.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from dialogue_ser.corpus.locate import find_data
+from dialogue_ser.corpus.rows import read_rows
+from dialogue_ser.evaluation.crossval import cross_validate
+from dialogue_ser.features.store import FeatureStore
+from dialogue_ser.metrics.run_files import RunFiles
+from dialogue_ser.training.config import RunConfig
+from dialogue_ser.training.config_io import config_from_dict
+from dialogue_ser.training.environment import describe_environment
+from dialogue_ser.training.learner import Learner, StepResult
+from dialogue_ser.training.presets import load_preset, preset_names
+from dialogue_ser.training.run import train
+from dialogue_ser.training.smoke import smoke_config
+
+NUMBERS = Path(__file__).with_name("numbers.json")
+#: Presets on these are cross-validated, the others trained. Those that fit an estimator take no step: their UA is kept.
+PROTOCOL_READERS = ("nemo", "iemocap")
+#: Presets that need MELD's files and nothing else, one of each kind of input and system.
+MELD_PRESETS = ("meld-audio", "meld-textcnn", "source-emotion-rnn-audio-text-simple", "dialogue-rnn-published")
+SHORT_RUN: Mapping[str, Any] = {
+    "name": "short",
+    "seed": 7,
+    "features": {
+        "audio": {"encoder": "opensmile", "transforms": ["impute", "standardise"]},
+        "text": {"encoder": "textcnn", "options": {"embedding_dim": 12, "n_filters": 8, "out_dim": 12, "dropout": 0.2}},
+    },
+    "model": {
+        "name": "emotion-rnn",
+        "options": {
+            "attention": "matching", "projection": {"audio": 12, "text": 12}, "dropout": 0.2,
+            "global_dim": 12, "party_dim": 12, "emotion_dim": 12, "hidden_dim": 12,
+        },
+    },
+    "loss": {"class_weights": "inverse-frequency", "label_smoothing": 0.1},
+    "optimizer": {"learning_rate": 0.01, "schedule": "cosine"},
+    "training": {"batch_size": 4},
+}  # fmt: skip
+CLIPS_EACH = 2
+_DECIMALS = 8
+
+
+class _EnoughError(Exception):
+    """The first step is done."""
+
+
+@contextmanager
+def _stopping_after_one_step() -> Iterator[list[StepResult]]:
+    """Training ends with its first optimizer step, whose result is put into the list."""
+    steps: list[StepResult] = []
+    step = Learner.step
+
+    def first(self: Learner, *args: Any, **kwargs: Any) -> StepResult:
+        steps.append(step(self, *args, **kwargs))
+        raise _EnoughError
+
+    Learner.step = first  # type: ignore[method-assign]
+    try:
+        yield steps
+    except _EnoughError:
+        pass
+    finally:
+        Learner.step = step  # type: ignore[method-assign]
+
+
+def first_step(config: RunConfig, store: FeatureStore, *, is_cross_validated: bool = False) -> dict[str, float]:
+    """Loss and gradient norm of the first optimizer step of a run, or of a cross-validation's first fold."""
+    with tempfile.TemporaryDirectory() as folder, _stopping_after_one_step() as steps:
+        if is_cross_validated:
+            cross_validate(config, Path(folder) / "run", store=store)
+        else:
+            train(config, Path(folder) / "run", store=store, progress=False)
+    return {"loss": steps[0].loss, "grad_norm": steps[0].grad_norm}
+
+
+def pooled_ua(config: RunConfig, store: FeatureStore) -> dict[str, float]:
+    """UA over the test turns of all folds."""
+    with tempfile.TemporaryDirectory() as folder:
+        return {"ua": cross_validate(config, Path(folder) / "run", store=store)["pooled"]["ua"]}
+
+
+def preset_numbers(name: str, networks: Path, store: FeatureStore, seed: int | None = None) -> dict[str, float]:
+    """A preset at the size of ``--smoke``: its first step, or the UA of its estimator.
+
+    Args:
+        name: of the preset.
+        networks: where the tiny networks are put.
+        store: features.
+        seed: in place of the preset's.
+    """
+    whole = load_preset(name)
+    is_cross_validated = whole.data.reader in PROTOCOL_READERS
+    config = smoke_config(whole, "utterances" if is_cross_validated else "dialogues", networks)
+    config = config if seed is None else replace(config, seed=seed)
+    if config.crossval.estimator != "none":
+        return pooled_ua(config, store)
+    return first_step(config, store, is_cross_validated=is_cross_validated)
+
+
+def short_run(folder: Path, store: FeatureStore, seed: int | None = None) -> dict[str, list[float]]:
+    """Two epochs of EmotionRNN (matching) over text and audio on part of the sample: utterance → probabilities."""
+    config = smoke_config(
+        config_from_dict({**SHORT_RUN, **({} if seed is None else {"seed": seed})}), "dialogues", folder
+    )
+    config = replace(config, training=replace(config.training, epochs=2))
+    train(config, folder / "run", store=store, progress=False)
+    frame = RunFiles(folder / "run").predictions.frame.set_index("utterance_id").filter(regex="^p_")
+    return {
+        str(name): [round(float(p), _DECIMALS) for p in row]
+        for name, row in zip(frame.index, frame.to_numpy(), strict=True)
+    }
+
+
+def few_clips(folder: Path, nemo: Path) -> Path:
+    """nEMO's first clips of every speaker and emotion, in its own layout."""
+    lines = (nemo / "data.tsv").read_text(encoding="utf-8").splitlines()
+    rows = list(read_rows(nemo / "data.tsv"))
+    order = sorted(range(len(rows)), key=lambda i: (rows[i].values["speaker_id"], rows[i].values["emotion"], i))
+    groups = groupby(order, key=lambda i: (rows[i].values["speaker_id"], rows[i].values["emotion"]))
+    kept = [i for _, group in groups for i in list(group)[:CLIPS_EACH]]
+    (folder / "samples").mkdir(parents=True)
+    for i in kept:
+        shutil.copy(nemo / "samples" / rows[i].values["file_id"], folder / "samples")
+    (folder / "data.tsv").write_text("\n".join([lines[0], *(lines[i + 1] for i in kept)]) + "\n", encoding="utf-8")
+    return folder
+
+
+def nemo_svm(path: Path, store: FeatureStore) -> dict[str, float]:
+    """UA of ``nemo-egemaps-svm`` on a corpus in nEMO's layout."""
+    config = load_preset("nemo-egemaps-svm")
+    return pooled_ua(replace(config, data=replace(config.data, path=str(path))), store)
+
+
+def _recorded(folder: Path) -> dict[str, Any]:
+    store = FeatureStore(folder / "store")
+    presets = {name: preset_numbers(name, folder / "networks", store) for name in preset_names()}
+    meld = {name: first_step(load_preset(name), store) for name in MELD_PRESETS}
+    return {
+        "presets": presets,
+        "meld": meld,
+        "short_run": short_run(folder / "short", store),
+        "nemo_few": nemo_svm(few_clips(folder / "nemo", find_data("nemo")), store),
+    }
+
+
+def main() -> None:
+    """Writes numbers.json; needs MELD and nEMO."""
+    import torch
+
+    torch.set_num_threads(1)
+    environment = describe_environment(RunConfig(), "", {}, n_ranks=1)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["DIALOGUE_SER_CACHE"] = f"{folder}/cache"
+        numbers = _recorded(Path(folder))
+    head = {
+        "what": "numbers that a change of design must leave as they are; read by test_numbers.py",
+        "command": "python -m tests.record_numbers",
+        "commit": _package_commit(),
+        "versions": {"python": environment["python"], **environment["packages"]},
+        "machine": {name: environment[name] for name in ("platform", "cpu", "threads")},
+    }
+    text = json.dumps(head | numbers, indent=1)
+    NUMBERS.write_text(_one_line_lists(text) + "\n", encoding="utf-8")
+    print(f"written: {NUMBERS}")
+
+
+def _package_commit() -> str:
+    """The last commit that changed the package."""
+    root = Path(__file__).parents[1]
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments, "dialogue_ser"], cwd=root, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--")
+    return git("log", "-1", "--format=%H", "--") + (" and changes" if changed else "")
+
+
+def _one_line_lists(text: str) -> str:
+    return re.sub(r"\[\s+([^\]]*?)\s+\]", lambda found: "[" + re.sub(r"\s+", " ", found[1]) + "]", text)
+
+
+if __name__ == "__main__":
+    main()
