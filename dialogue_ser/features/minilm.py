@@ -53,9 +53,10 @@ class MinilmTokenizer:
         self._tokenizer.no_padding()  # its file pads and cuts at 128
         self._tokenizer.no_truncation()
         self.longest = int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["max_position_embeddings"])
-        begin, end, unknown = (self._tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]", "[UNK]"))
-        added = self._tokenizer.get_added_tokens_decoder()
-        self.special_ids = frozenset(i for i, token in added.items() if token.special) - {unknown}
+        added = self._tokenizer.get_added_tokens_decoder().items()
+        special = {token.content: id_ for id_, token in added if token.special}
+        begin, end, unknown = (special[token] for token in ("[CLS]", "[SEP]", "[UNK]"))
+        self.special_ids = frozenset(special.values()) - {unknown}
         self.special = SpecialTokens(prefix=(begin,), suffix=(end,), between=(end,))
         self.n_special: int = self._tokenizer.num_special_tokens_to_add(False)
 

@@ -44,8 +44,9 @@ def _left_out_of_compile(forward: Callable[Args, Result]) -> Callable[Args, Resu
 
     @wraps(forward)
     def chosen(*args: Args.args, **kwargs: Args.kwargs) -> Result:
-        run = torch.compiler.disable(forward) if torch.compiler.is_compiling() else forward
-        result: Result = run(*args, **kwargs)
+        if not torch.compiler.is_compiling():
+            return forward(*args, **kwargs)
+        result: Result = torch.compiler.disable(forward)(*args, **kwargs)  # type: ignore[no-untyped-call]
         return result
 
     return chosen
