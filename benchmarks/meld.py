@@ -112,7 +112,8 @@ def floors(out: Path, seed: int) -> list[dict[str, Any]]:
     from dialogue_ser.evaluation.floors import linear_probe, majority, tfidf_logistic
     from dialogue_ser.metrics.predictions import Predictions
     from dialogue_ser.metrics.run_files import RunFiles
-    from dialogue_ser.metrics.scores import METRICS, metric_values
+    from dialogue_ser.metrics.table import METRICS
+    from dialogue_ser.tasks.classification import Classification
     from dialogue_ser.training.prepare import load_data
     from dialogue_ser.training.presets import load_preset
 
@@ -122,10 +123,10 @@ def floors(out: Path, seed: int) -> list[dict[str, Any]]:
         return dict(load_data(load_preset(preset)).tables[modality].rows)
 
     def entry(name: str, features: str, predictions: Predictions) -> dict[str, Any]:
-        scores = {}
-        for split in ("dev", "test"):
-            values = metric_values(predictions.split(split).confusions().sum(0))
-            scores[split] = {metric: float(values[metric]) for metric in METRICS}
+        scores = {
+            split: {key: predictions.split(split).value(METRICS[key]) for key in Classification.headline}
+            for split in ("dev", "test")
+        }
         return {"floor": name, "features": features, **scores}
 
     return [

@@ -13,6 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.results_files import recorded
+from dialogue_ser.metrics.run_files import RunFiles
+
 RESULTS = Path(__file__).parent / "results" / "nemo.json"
 #: Preset → pooled UA that was asked for.
 TARGETS: Mapping[str, float] = {
@@ -30,12 +33,12 @@ def run(preset: str, out: Path, store: Path) -> dict[str, Any]:
     environment = {**os.environ, "DIALOGUE_SER_CACHE": str(store), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "dialogue_ser.cli.main", "crossval", "--preset", preset, "--out", str(out)]
     subprocess.run([*command, "--features.audio.options.processes", "1"], check=True, env=environment)
-    scores: dict[str, Any] = json.loads((out / "scores.json").read_text(encoding="utf-8"))
-    return scores
+    return RunFiles(out).scores
 
 
 def row(scores: Mapping[str, Any]) -> dict[str, Any]:
     """What of one preset's scores is kept."""
+    measured = recorded({name: scores[name] for name in (*KEPT, "folds")})
     features = scores["config"]["features"]["audio"]
     extraction = scores["extraction"]["audio"]
     return {
@@ -44,9 +47,9 @@ def row(scores: Mapping[str, Any]) -> dict[str, Any]:
         "feature_set": features["options"]["feature_set"],
         "transforms": features["transforms"],
         "crossval": scores["config"]["crossval"],
-        **{name: scores[name] for name in KEPT},
+        **{name: measured[name] for name in KEPT},
         "folds": [
-            {name: fold[name] for name in ("name", "ua", "wa", "macro_f1", "n", "chosen")} for fold in scores["folds"]
+            {name: fold[name] for name in ("name", "ua", "wa", "macro_f1", "n", "chosen")} for fold in measured["folds"]
         ],
         # A later preset finds the features of an earlier one in the store.
         "extraction": extraction if extraction["encoded"] else None,

@@ -21,6 +21,8 @@ from typing import Any
 from benchmarks.finetuning import default_precision
 from benchmarks.meld import RESULTS
 from benchmarks.nemo import CORPUS, KEPT
+from benchmarks.results_files import recorded
+from dialogue_ser.metrics.run_files import RunFiles
 
 NAME = "nemo-networks.json"
 #: Sentences are shared by all emotions, so whatever reads them alone must stay near chance (1/6).
@@ -88,8 +90,7 @@ def run(row: Row, out: Path, precision: str) -> dict[str, Any]:
         with (folder.parent / f"{row.key}.log").open("a") as log:
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
             subprocess.run(command, check=True, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    scores: dict[str, Any] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-    return scores
+    return RunFiles(folder).scores
 
 
 def entry(row: Row, scores: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,9 +99,9 @@ def entry(row: Row, scores: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: text alone tells emotions apart, so that something leaks.
     """
-    if row.is_text and scores["pooled"]["ua"] > TEXT_LIMIT:
-        raise ValueError(f"{row.key}: pooled UA {scores['pooled']['ua']:.3f} of text alone is above {TEXT_LIMIT}")
-    config = scores["config"]
+    if row.is_text and scores["pooled"]["uar"] > TEXT_LIMIT:
+        raise ValueError(f"{row.key}: pooled UA {scores['pooled']['uar']:.3f} of text alone is above {TEXT_LIMIT}")
+    config, measured = scores["config"], recorded({name: scores[name] for name in (*KEPT, "folds")})
     return {
         "key": row.key,
         "what": row.what,
@@ -110,8 +111,8 @@ def entry(row: Row, scores: Mapping[str, Any]) -> dict[str, Any]:
         "seed": config["seed"],
         "members": config["training"]["ensemble"],
         "epoch": config["training"]["keep"],
-        **{name: scores[name] for name in KEPT},
-        "folds": [{name: fold[name] for name in ("name", "ua", "wa", "n", "chosen")} for fold in scores["folds"]],
+        **{name: measured[name] for name in KEPT},
+        "folds": [{name: fold[name] for name in ("name", "ua", "wa", "n", "chosen")} for fold in measured["folds"]],
         "seconds": sum(fold["seconds"] for fold in scores["folds"]),
     }
 

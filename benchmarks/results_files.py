@@ -27,3 +27,18 @@ def seeds_score(row: Result, split: str, metric: str) -> str:
     """Mean ± std over seeds of a metric on a split."""
     value = row[split][metric]
     return format_mean_std(value["mean"], value["std"] if value["n"] > 1 else None, digits=3)
+
+
+#: Key of a metric in scores.json → the one under which the published result files of cross-validations have it.
+RECORDED_KEYS: Mapping[str, str] = {"uar": "ua", "accuracy": "wa", "dev_scores": "dev_ua"}
+
+
+def recorded(scores: Any) -> Any:
+    """Scores of a cross-validation in the keys of published result files, so that those stay comparable.
+
+    >>> recorded({"pooled": {"uar": 0.4, "accuracy": 0.5, "n": 9}, "folds": [{"uar": 0.3}]})
+    {'pooled': {'ua': 0.4, 'wa': 0.5, 'n': 9}, 'folds': [{'ua': 0.3}]}
+    """
+    if isinstance(scores, Mapping):
+        return {RECORDED_KEYS.get(key, key): recorded(value) for key, value in scores.items()}
+    return [recorded(value) for value in scores] if isinstance(scores, list) else scores

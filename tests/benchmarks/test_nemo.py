@@ -23,7 +23,7 @@ def test_tables_show_what_a_cross_validation_gave(tmp_path, write_nemo):
     (tmp_path / "nemo.json").write_text(json.dumps(result))
     text = RENDERERS["nemo"](tmp_path)
     assert text == encoder_tables.nemo(json.loads(json.dumps(result)))
-    ua = f"{scores['pooled']['ua']:.3f}"
+    ua = f"{scores['pooled']['uar']:.3f}"
     assert f"| nemo-egemaps-svm | no | {ua} | " in text
     assert f"| nemo-egemaps-svm-speaker-norm | used | {ua} | " in text
     assert "0.369" in text

@@ -47,7 +47,7 @@ def test_rows_run_once_and_stand_beside_the_better_svm_of_their_kind(tmp_path, w
 def test_a_text_that_tells_emotions_apart_is_refused():
     row = next(row for row in nemo_networks.ROWS if row.is_text)
     with pytest.raises(ValueError, match=r"text: pooled UA 0\.210 of text alone is above 0\.2"):
-        nemo_networks.entry(row, {"pooled": {"ua": 0.21}})
+        nemo_networks.entry(row, {"pooled": {"uar": 0.21}})
 
 
 def test_nemos_sentences_alone_tell_nothing(nemo: Path, tmp_path):
@@ -58,4 +58,4 @@ def test_nemos_sentences_alone_tell_nothing(nemo: Path, tmp_path):
     assert main(command) == 0
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert (scores["pooled"]["n"], list(scores["config"]["features"])) == (1057, ["text"])
-    assert scores["pooled"]["ua"] <= nemo_networks.TEXT_LIMIT
+    assert scores["pooled"]["uar"] <= nemo_networks.TEXT_LIMIT

@@ -63,6 +63,32 @@ def test_damaged_attention_names_the_file(tmp_path: Path) -> None:
         RunFiles(tmp_path).attention("test", "d1")
 
 
+def test_a_cross_validation_of_format_1_is_read_in_todays_keys(tmp_path: Path) -> None:
+    part = {"ua": 0.4, "wa": 0.5, "macro_f1": 0.3, "macro_recall": 0.4, "weighted_recall": 0.5}
+    chosen = {"dev_ua": [{"inverse_regularisation": 1.0, "ua": 0.2}]}
+    published = [{"document": "E3", "scores": {"wa": {"value": 0.7, "std": None}, "ua": {"value": 0.6, "std": None}}}]
+    scores = {"format": 1, "kind": "crossval", "pooled": part, "folds": [part | {"chosen": chosen}]}
+    (tmp_path / "scores.json").write_text(json.dumps(scores | {"published": published}))
+    found = RunFiles(tmp_path).scores
+    expected = {"uar": 0.4, "accuracy": 0.5, "macro_f1": 0.3}
+    assert found["pooled"] == expected
+    assert found["folds"] == [expected | {"chosen": {"dev_scores": [{"inverse_regularisation": 1.0, "uar": 0.2}]}}]
+    assert found["published"] == published  # documents' own numbers keep the documents' names
+
+
+def test_other_scores_are_read_as_they_are(tmp_path: Path) -> None:
+    for scores in (
+        {
+            "format": 2,
+            "kind": "crossval",
+            "pooled": {"uar": 0.4, "wa": 3},
+        },  # a metric of somebody's own may be called wa
+        {"format": 1, "run": "x", "splits": {"test": {"scores": {"ua": 1}}}},
+    ):
+        (tmp_path / "scores.json").write_text(json.dumps(scores))
+        assert RunFiles(tmp_path).scores == scores
+
+
 def test_json_text_refuses_nan() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         to_json({"f1": float("nan")})
