@@ -1,4 +1,4 @@
-"""An installed package adds an encoder, a model and a reader, and the command line trains with all three."""
+"""An installed package adds encoder, model, reader, metric, loss and callback; the command line takes them all."""
 
 import importlib
 import json
@@ -11,6 +11,7 @@ from dialogue_ser.cli.main import main
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.features.registry import list_encoders
 from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.models import MODELS, find_model
 from dialogue_ser.registry import installed
 
@@ -23,7 +24,9 @@ from torch import nn
 
 from dialogue_ser import Corpus, Dialogue, DialogueSystem, LabelSet, Utterance
 from dialogue_ser.encoders.turn import TurnEncoder
+from dialogue_ser.metrics.table import Metric
 from dialogue_ser.models.api import Output
+from dialogue_ser.training.callbacks import Callback
 
 
 def read(path, labels, n_dialogues=6):
@@ -61,19 +64,48 @@ class TurnByTurn(DialogueSystem):
     speaker_aware = bidirectional_recurrence = False
     speaker_equivariant = causal = True
 
-    def __init__(self, config, inputs, n_classes):
-        super().__init__(inputs, n_classes)
+    def __init__(self, config, inputs, n_scores):
+        super().__init__(inputs, n_scores)
         self.config = config
         self.turns = TurnEncoder(inputs)
         hidden = nn.Linear(self.turns.out_dim, config.size)
-        self.head = nn.Sequential(hidden, nn.Tanh(), nn.Linear(config.size, n_classes))
+        self.head = nn.Sequential(hidden, nn.Tanh(), nn.Linear(config.size, n_scores))
 
     def forward(self, batch, *, return_attention=False):
-        return Output(torch.log_softmax(self.head(self.turns(batch)), dim=-1), {})
+        return Output(self.head(self.turns(batch)), {})
 
 
 class Nameless(TurnByTurn):
     pass
+
+
+def mistakes(gold, predicted):
+    return float((predicted != gold).mean())
+
+
+mistakes.direction = "min"
+mistakes.task = "classification"
+
+
+def margin(outputs, target):
+    """One number per turn; outputs are log-probabilities."""
+    right = outputs.gather(1, target[:, None])[:, 0]
+    best_other = outputs.scatter(1, target[:, None], -torch.inf).amax(1)
+    return (1 + best_other - right).clamp_min(0)
+
+
+class Diary(Callback):
+    def on_epoch(self, state, row):
+        with open("diary.txt", "a") as file:
+            file.write(f"{row['epoch']} {row['dev']['demo-mistakes']:.3f}\\n")
+
+
+SURE = Metric(
+    key="sure",
+    heading="sureness",
+    function=lambda probabilities, gold, labels: probabilities.max(1).mean(),
+    needs="probabilities",
+)
 '''
 ENTRY_POINTS = """
 [dialogue_ser.encoders]
@@ -86,6 +118,12 @@ demo-missing = demo_plugin:Missing
 bigru = demo_plugin:TurnByTurn
 [dialogue_ser.readers]
 demo-reader = demo_plugin:read
+[dialogue_ser.metrics]
+demo-mistakes = demo_plugin:mistakes
+[dialogue_ser.losses]
+demo-margin = demo_plugin:margin
+[dialogue_ser.callbacks]
+demo-diary = demo_plugin:Diary
 """
 
 
@@ -119,6 +157,44 @@ def test_an_installed_encoder_model_and_reader_train_and_predict_by_the_command_
     assert main(["predict", "run", "new.csv"]) == 0
     rows = [line.split(",") for line in capsys.readouterr().out.splitlines()]
     assert [row[rows[0].index("predicted")] for row in rows[1:]] == ["anger", "calm"]
+
+
+OWN_PARTS = """
+task: classification
+metrics: [{metric}, "demo_plugin:SURE"]
+data: {{reader: demo-reader, options: {{n_dialogues: 8}}}}
+features: {{text: {{encoder: demo-marks}}}}
+model: {{name: demo-turns}}
+loss: {{kind: {loss}}}
+optimizer: {{learning_rate: 0.1}}
+training: {{device: cpu, batch_size: 4, epochs: 8, select: {metric}, callbacks: [{callback}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("metric", "loss", "callback"),
+    [
+        ("demo-mistakes", "demo-margin", "demo-diary"),
+        ("demo_plugin:mistakes", "demo_plugin:margin", "demo_plugin:Diary"),
+    ],
+    ids=["by entry point", "by module"],
+)
+def test_a_metric_a_loss_and_a_callback_from_outside_take_part_in_a_run(package, metric, loss, callback):
+    key = metric.rpartition(":")[2]
+    text = MODULE.replace("demo-mistakes", key)
+    (package / "site" / "demo_plugin.py").write_text(text)
+    (package / "own.yaml").write_text(OWN_PARTS.format(metric=metric, loss=loss, callback=callback))
+    assert main(["train", "--config", "own.yaml", "--out", "run"]) == 0
+    run = RunFiles(package / "run")
+    assert [line.split()[0] for line in Path("diary.txt").read_text().splitlines()] == list("12345678")
+    mistakes = [epoch["dev"][key] for epoch in run.epochs]
+    assert run.summary["best_epoch"] == 1 + mistakes.index(min(mistakes)) > 1  # lower is better
+    assert min(mistakes) == 0.0 < mistakes[0]  # the margin was learnt from
+    test = run.scores["splits"]["test"]
+    assert test["scores"][key] == 1 - test["scores"]["accuracy"] == 0.0
+    assert test["intervals"][key]["high"] == 0.0
+    assert 0.5 < test["scores"]["sure"] <= 1.0
+    assert key in (run.folder / "report.html").read_text()
 
 
 def test_a_model_and_a_reader_by_their_modules_train_and_predict_with_trust(package, capsys):

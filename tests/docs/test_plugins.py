@@ -14,6 +14,9 @@ from dialogue_ser.encoders import build_input
 from dialogue_ser.features.api import InputSpec
 from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.inference.source import build_source
+from dialogue_ser.metrics.table import METRICS
+from dialogue_ser.training.callbacks import own_callbacks
+from dialogue_ser.training.loss import LOSSES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
 
@@ -53,6 +56,21 @@ def test_the_trained_encoder_of_the_page_is_built_and_reads_valid_frames_only(my
     values[0, 1, 2:] = 9.0
     assert out.shape == (1, 2, 32)
     assert torch.equal(encoder(values, lengths, lengths > 0), out)
+
+
+def test_the_metric_loss_and_callback_of_the_page_do_what_it_says(tmp_path, monkeypatch, capsys):
+    (tmp_path / "mine.py").write_text(blocks("python")[-1])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    config = yaml.safe_load(blocks("yaml")[-1])
+    (metric,), loss = config["metrics"], LOSSES.find(config["loss"]["kind"])
+    assert config["training"]["select"] == metric
+    assert METRICS.find(metric).function(["a", "b", "a"], ["a", "b", "b"]) == pytest.approx(0.4)
+    outputs = torch.tensor([[-0.5, -2.0, -3.0], [-1.0, -1.5, -4.0]])
+    assert loss(outputs, torch.tensor([0, 1])).tolist() == [0.0, 1.5]
+    (callback,) = own_callbacks(config["training"]["callbacks"])
+    callback.on_epoch(None, {"epoch": 2, "dev": {"kappa": 0.4}})
+    assert capsys.readouterr().out == "2 {'kappa': 0.4}\n"
 
 
 def test_the_package_of_the_page_is_the_one_that_is_tested():
