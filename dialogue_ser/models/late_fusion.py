@@ -88,7 +88,9 @@ class LateFusion(DialogueSystem):
         for (name, head), x_BTD in zip(self.heads.items(), vectors, strict=True):
             decision_BTS = head(x_BTD)
             if not self._decides_by_values:
-                decision_BTS = decision_BTS.softmax(-1, dtype=torch.promote_types(decision_BTS.dtype, torch.float32))
+                # through the logarithm, so that runs of earlier versions repeat to the last bit
+                precision = torch.promote_types(decision_BTS.dtype, torch.float32)
+                decision_BTS = decision_BTS.log_softmax(-1, dtype=precision).exp()
             is_absent_BT1 = ~batch.is_present[name][..., None]
             sum_BTS = sum_BTS + self.weighings[name](decision_BTS).masked_fill(is_absent_BT1, 0.0)
         assert isinstance(sum_BTS, Tensor)

@@ -44,9 +44,9 @@ def _left_out_of_compile(forward: Callable[Args, Result]) -> Callable[Args, Resu
 
     @wraps(forward)
     def chosen(*args: Args.args, **kwargs: Args.kwargs) -> Result:
-        is_compiled = torch.compiler.is_compiling()
-        run = torch.compiler.disable(forward) if is_compiled else forward  # type: ignore[no-untyped-call]
-        result: Result = run(*args, **kwargs)
+        if not torch.compiler.is_compiling():
+            return forward(*args, **kwargs)
+        result: Result = torch.compiler.disable(forward)(*args, **kwargs)  # type: ignore[no-untyped-call]
         return result
 
     return chosen

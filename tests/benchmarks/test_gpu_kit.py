@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from safetensors.torch import load_file, save_file
 
 from benchmarks.gpu import kit, wheels
-from benchmarks.gpu.materials import CSVS, MODEL_FILES, QUICK_DIALOGUES, WEIGHTS, meld_place
+from benchmarks.gpu.materials import CSVS, MODEL_FILES, PACKED, QUICK_DIALOGUES, WEIGHTS, meld_place, minilm_place
 from dialogue_ser.errors import DialogueSerError, MissingDataError
 
 NEEDS = {
@@ -101,7 +101,7 @@ def test_the_list_of_what_is_there_can_be_read_and_names_what_the_parts_stand_on
     assert not {"jsonargparse", "opensmile", "soundfile", "soxr", "librosa", "pooch"} & provided.keys()
 
 
-def test_minilm_is_halved_and_its_files_lie_beside_it(tmp_path: Path) -> None:
+def test_minilm_is_halved_and_packed_and_its_files_lie_beside_it(tmp_path: Path, monkeypatch) -> None:
     source = tmp_path / "model"
     source.mkdir()
     weights = {"weight": torch.linspace(-3, 3, 7), "position_ids": torch.arange(3)}
@@ -110,7 +110,9 @@ def test_minilm_is_halved_and_its_files_lie_beside_it(tmp_path: Path) -> None:
         (source / name).write_text("{}")
     kit.put_model(tmp_path / "kit", source)
     written = tmp_path / "kit" / "minilm"
-    assert sorted(path.name for path in written.iterdir()) == sorted([WEIGHTS, *MODEL_FILES])
+    assert sorted(path.name for path in written.iterdir()) == sorted([PACKED, *MODEL_FILES])
+    monkeypatch.setattr("benchmarks.gpu.materials.KIT", written.parent)
+    assert minilm_place() == written  # and the weights are unpacked there
     halved = load_file(written / WEIGHTS)
     assert torch.equal(halved["weight"], weights["weight"].half())
     assert torch.equal(halved["position_ids"], weights["position_ids"])

@@ -23,10 +23,13 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "QUICK", sizes)
     monkeypatch.setattr(growth, "AXES", sizes)
     monkeypatch.setattr(memory, "AXES", sizes)
-    monkeypatch.setattr(growth, "LONG", 96)
+    monkeypatch.setattr(growth, "SHORT", 3)
+    monkeypatch.setattr(growth, "LONG", 5)
     monkeypatch.setattr(growth, "CLOCK_TURNS", 1)
     monkeypatch.setattr(growth, "ROUNDS", 1)
-    monkeypatch.setattr(recurrence, "BATCH_SIZE", 3)
+    monkeypatch.setattr(recurrence, "BATCH_SIZE", 1)
+    shaped = growth.shaped  # the dialogues of an axis are long while something else grows
+    monkeypatch.setattr(growth, "shaped", lambda n, turns, *rest, **more: shaped(n, min(turns, 6), *rest, **more))
     # the child processes are tested by themselves
     monkeypatch.setattr(memory, "peaks", lambda system, axis, sizes, *_: (1e8, [2e8 + size for size in sizes]))
 

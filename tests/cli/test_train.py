@@ -1,8 +1,6 @@
 import json
 import re
 import signal
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -106,22 +104,24 @@ def test_resuming_under_other_settings_is_refused_with_the_differences(run, cli)
     assert "--allow-mismatch" in err
 
 
-def test_ctrl_c_saves_exits_130_and_resume_ends_as_the_uninterrupted_run_did(config, trained, tmp_path):
-    # The signal is sent by the run itself, right after its fourth step: no timing, no sleeping.
-    code = (
-        "import os, signal, sys\n"
-        "from dialogue_ser.training.tracking import MetricsFile\n"
-        "from dialogue_ser.cli.main import main\n"
-        "write = MetricsFile.on_step\n"
-        "def on_step(self, state, row):\n"
-        "    write(self, state, row)\n"
-        "    if state.step == 4: os.kill(os.getpid(), signal.SIGINT)\n"
-        "MetricsFile.on_step = on_step\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
-    out = tmp_path / "stopped"
-    command = [sys.executable, "-c", code, "train", "--config", str(config), "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+# The signal is sent by the run itself, right after its fourth step: no timing, no sleeping.
+INTERRUPTED = """
+import os, signal, sys
+from dialogue_ser.training.tracking import MetricsFile
+from dialogue_ser.cli.main import main
+write = MetricsFile.on_step
+def on_step(self, state, row):
+    write(self, state, row)
+    if state.step == 4: os.kill(os.getpid(), signal.SIGINT)
+MetricsFile.on_step = on_step
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_ctrl_c_saves_exits_130_and_resume_ends_as_the_uninterrupted_run_did(config, trained, tmp_path, warm_process):
+    script, out = tmp_path / "interrupted.py", tmp_path / "stopped"
+    script.write_text(INTERRUPTED)
+    done = warm_process.run([script, "train", "--config", config, "--out", out])
     assert done.returncode == 128 + signal.SIGINT, done.stderr
     assert "--resume" in done.stderr
     assert not (out / "report.html").exists()

@@ -1,7 +1,5 @@
 import json
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,9 +87,7 @@ def test_log_probabilities_can_be_had_too_and_nothing_is_trained_again(tiny, con
 
 
 KILLED = """
-import sys
 from pathlib import Path
-sys.path.insert(0, {training!r})
 import tiny
 from dialogue_ser.evaluation.cross_fit import cross_fit
 from dialogue_ser.training.config_io import load_config
@@ -100,15 +96,16 @@ cross_fit(load_config(Path({config!r})), Path({out!r}), n_folds=2, progress=Fals
 """
 
 
-def test_a_killed_fold_is_resumed_to_the_same_bytes(config, tmp_path, tiny):
+def test_a_killed_fold_is_resumed_to_the_same_bytes(config, tmp_path, warm_process):
     from dialogue_ser.training.config_io import apply_overrides, dump_config
 
     config = apply_overrides(config, {"training.epochs": 4, "training.checkpoint_every_steps": 1})
     whole = cross_fit(config, tmp_path / "whole" / "v.parquet", n_folds=2, progress=False)
     (tmp_path / "config.yaml").write_text(dump_config(config))
     out = tmp_path / "killed" / "v.parquet"
-    code = KILLED.format(training=str(TRAINING), config=str(tmp_path / "config.yaml"), out=str(out))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED.format(config=str(tmp_path / "config.yaml"), out=str(out)))
+    done = warm_process.run([script], [TRAINING])
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not out.exists()
     assert (out.parent / "v.folds" / "fold-0" / "checkpoints").is_dir()

@@ -129,6 +129,7 @@ def test_a_hostile_label_speaker_and_run_name_cannot_break_out(tmp_path: Path, f
     assert {path.parent.name for path in run.rglob("*.png")} == {"figures"}
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_peeking_run_says_so_beside_its_headline(tmp_path: Path, full_run: Path) -> None:
     run = tmp_path / "peek"
     shutil.copytree(full_run, run)

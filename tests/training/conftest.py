@@ -1,6 +1,4 @@
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -8,7 +6,6 @@ from types import ModuleType
 import pytest
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]  # a checkout is tested as it is, whatever is installed beside it
 
 
 @pytest.fixture
@@ -22,23 +19,11 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
 
 
 @pytest.fixture
-def script(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+def script(warm_process, tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """Runs a script of this folder in a process of its own."""
 
-    def run(name: str, *arguments: object, launcher: tuple[str, ...] = (), **environment: str):
-        command = [sys.executable, *launcher, str(HERE / name), *map(str, arguments)]
-        fixed = {
-            "OMP_NUM_THREADS": "1",
-            "DIALOGUE_SER_CACHE": str(tmp_path / "cache"),
-            "PYTHONPATH": f"{HERE}{os.pathsep}{ROOT}",
-        }
-        return subprocess.run(
-            command,
-            env={**os.environ, **fixed, **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+    def run(name: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+        environment = {"DIALOGUE_SER_CACHE": str(tmp_path / "cache")}
+        return warm_process.run([HERE / name, *arguments], [HERE], environment)
 
     return run
