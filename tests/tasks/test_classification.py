@@ -86,9 +86,12 @@ def test_outputs_do_not_change_with_a_constant_added_to_the_scores() -> None:
 
 
 def test_systems_together_say_the_mean_of_their_probabilities() -> None:
-    outputs = TASK.outputs(torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64))
-    torch.testing.assert_close(TASK.mean_outputs(outputs), outputs.exp().mean(0).log())
-    torch.testing.assert_close(TASK.mean_outputs(outputs[:1]), outputs[0])
+    scores = torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    probabilities = TASK.outputs(TASK.mean_scores(scores)).exp()
+    torch.testing.assert_close(probabilities, scores.softmax(-1).mean(0))
+    torch.testing.assert_close(TASK.outputs(TASK.mean_scores(scores[:1])), TASK.outputs(scores[0]))
+    sure = torch.tensor([[[0.0, -2000.0, -3000.0]], [[0.0, -2000.0, -3000.0]]])
+    assert TASK.mean_scores(sure)[0, 1] == -2000.0  # too small to be a probability of its own
 
 
 def test_numbers_sum_to_one_although_float32_does_not() -> None:

@@ -94,8 +94,9 @@ def test_scores_of_values_undo_outputs() -> None:
 
 
 def test_systems_together_say_the_mean_of_their_values() -> None:
-    outputs = torch.randn(5, 4, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    torch.testing.assert_close(TASK.mean_outputs(outputs), outputs.mean(0))
+    scores = torch.randn(5, 4, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    for task in (TASK, Regression(("valence", "arousal"), (3.0, -1.0), (2.0, 0.5))):
+        torch.testing.assert_close(task.outputs(task.mean_scores(scores)), task.outputs(scores).mean(0))
 
 
 def test_gold_that_is_missing_stands_as_nan_in_its_column() -> None:
