@@ -5,8 +5,8 @@ import pytest
 
 from dialogue_ser.training.presets import load_preset, preset_names
 
-#: Presets that fit an estimator or name a protocol's corpus are cross-validated, the others trained.
-CROSSVAL = [name for name in preset_names() if load_preset(name).data.reader in ("nemo", "iemocap")]
+#: Presets that name a protocol are cross-validated, the others trained.
+CROSSVAL = [name for name in preset_names() if load_preset(name).data.cut.protocol != "none"]
 
 
 @pytest.fixture(autouse=True)
