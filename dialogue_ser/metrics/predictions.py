@@ -136,7 +136,7 @@ class Predictions(ABC):
         if self.kind != other.kind:
             problems.append(f"a {self.kind} against a {other.kind}")
         elif set(self.names) != set(other.names):
-            problems.append(f"labels {', '.join(self.names)} against {', '.join(other.names)}")
+            problems.append(f"{', '.join(self.names)} against {', '.join(other.names)}")
         if len(mine) != len(theirs) or not mine.isin(theirs).all():
             extra, lacking = mine.difference(theirs), theirs.difference(mine)
             example = [str(row) for row in (*extra[:1], *lacking[:1])]
