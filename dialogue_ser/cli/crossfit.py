@@ -7,12 +7,13 @@ from dialogue_ser.cli.run_arguments import parse_train
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config_io import dump_config
 
-USAGE = """usage: dialogue-ser crossfit --preset NAME --out FILE.parquet [--folds 5] [--content vectors|log-probs|both]
-                             [--work DIR] [flags of dialogue-ser train]
+USAGE = """usage: dialogue-ser crossfit --preset NAME --out FILE.parquet [--folds 5]
+                             [--content vectors|log-probs|values|both] [--work DIR] [flags of dialogue-ser train]
 
 Fine-tunes the preset's model on all folds of the train dialogues but one, k times, and encodes the fold left out;
-other splits are encoded by a model of all of train. The file is read by the encoder precomputed. Run the same command
-again to go on after an interruption."""
+other splits are encoded by a model of all of train. Beside or instead of the encoders' vectors the file may hold what
+the models say: log-probs of classes, or values of a regression. It is read by the encoder precomputed. Run the same
+command again to go on after an interruption."""
 _OWN = ("--folds", "--out", "--content", "--work")
 
 

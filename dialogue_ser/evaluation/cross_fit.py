@@ -6,14 +6,14 @@ dialogues each and encode the fold they have not seen. Dev, test and all other s
 trained on all of train: the one that would be used on new dialogues (own choice; the alternative, the mean of the k
 models, costs k times as much there). Each of the k+1 begins with the same pretrained weights and seed, and chooses its
 epoch on dev, as the later dialogue model does. Their vectors are alike but not in one coordinate system; their
-log-probabilities are, and can be had beside them.
+log-probabilities (of classes) or values (of a regression) are, and can be had beside them.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import ConfigError
+from dialogue_ser.evaluation.fold_run import crossval_task
 from dialogue_ser.features.api import Array
 from dialogue_ser.features.rowfiles import WRITERS, read_rows, write_rows
 from dialogue_ser.features.store import FeatureStore
@@ -31,13 +32,14 @@ from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.inference.loop import answers, by_length
 from dialogue_ser.media.hashing import file_sha256
 from dialogue_ser.metrics.run_files import to_json
+from dialogue_ser.tasks import find_task
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.config_io import config_to_dict
 from dialogue_ser.training.corpus import corpus_of
 from dialogue_ser.training.run import Run, train
 
 FORMAT = 1
-Content = Literal["vectors", "log-probs", "both"]
+VECTORS, BOTH = "vectors", "both"
 _PROTOCOL = "cross-fit"
 _ROWS, _PROOF = "rows.safetensors", "rows.json"
 _BATCH_DIALOGUES = 16
@@ -75,7 +77,8 @@ def cross_fit(
         config: the run that trains the encoder, e.g. preset ``meld-text-minilm-finetuned``.
         out: .parquet or .safetensors, keyed by utterance id; ``NAME.manifest.json`` beside it says how it was made.
         n_folds: over the train dialogues, dealt by ``config.seed``.
-        content: ``vectors`` (what the encoders give the dialogue model), ``log-probs`` of the classes, or ``both``.
+        content: ``vectors`` (what the encoders give the dialogue model), what the model says (``log-probs`` of the
+            classes, or ``values`` of a regression), or ``both``.
         work: folder of the runs; None = ``NAME.folds`` beside ``out``.
         progress: as in :func:`~dialogue_ser.training.run.train`.
 
@@ -106,7 +109,7 @@ def cross_fit(
         "dim": dim,
         "n_folds": n_folds,
         "seed": config.seed,
-        "corpus": {"name": whole.name, "fingerprint": whole.fingerprint()},
+        "corpus": {"name": whole.name, "fingerprint": crossval_task(config, whole).fingerprint(whole)},
         "choice": "train: the model that has not seen the dialogue's fold; other splits: the model of all of train; "
         "every model's epoch is chosen on dev",
         "parts": parts,
@@ -129,10 +132,12 @@ def _check(config: RunConfig, out: Path, n_folds: int, content: str) -> None:
         )
     if out.suffix.lower() not in WRITERS:
         problems.append(f"crossfit: {out} must end in {' or '.join(WRITERS)}")
-    if content not in get_args(Content):
-        problems.append(f"crossfit: content {content!r} is none of {', '.join(get_args(Content))}")
-    if config.training.ensemble > 1 and content != "log-probs":
-        problems.append(f"crossfit: {config.training.ensemble} members have a vector each; ask for --content log-probs")
+    said = find_task(config.task).output_name
+    contents = (VECTORS, said, BOTH)
+    if content not in contents:
+        problems.append(f"crossfit: content {content!r} of a {config.task} is none of {', '.join(contents)}")
+    if config.training.ensemble > 1 and content != said:
+        problems.append(f"crossfit: {config.training.ensemble} members have a vector each; ask for --content {said}")
     if problems:
         raise ConfigError(*problems)
 
@@ -150,12 +155,13 @@ def _runs(config: RunConfig, whole: Corpus, n_folds: int) -> Iterator[tuple[RunC
 
 
 def utterance_features(classifier: DialogueClassifier, dialogues: Sequence[Dialogue], content: str) -> dict[str, Array]:
-    """What a model's encoders (and classes) say of every utterance that it can read, float32 ``[D]``.
+    """What a model's encoders (and the model itself) say of every utterance that it can read, float32 ``[D]``.
 
     Args:
         classifier: trained.
         dialogues: at least one.
-        content: ``vectors``, ``log-probs`` or ``both`` (vectors first).
+        content: ``vectors``, what the task's outputs are called (``log-probs`` or ``values``), or ``both`` (vectors
+            first).
 
     Raises:
         ConfigError: vectors of a model that has no turn encoder.
@@ -164,8 +170,9 @@ def utterance_features(classifier: DialogueClassifier, dialogues: Sequence[Dialo
     store = FeatureStore()
     tables = {name: pipeline.table(dialogues, store) for name, pipeline in classifier.pipelines.items()}
     turn_encoder = next((module for module in model.modules() if isinstance(module, TurnEncoder)), None)
-    if turn_encoder is None and content != "log-probs":
-        raise ConfigError(f"crossfit: model {model.name} has no TurnEncoder to take vectors from; ask for log-probs")
+    said = classifier.task.output_name
+    if turn_encoder is None and content != said:
+        raise ConfigError(f"crossfit: model {model.name} has no TurnEncoder to take vectors from; ask for {said}")
     seen: list[Tensor] = []
     hook = turn_encoder.register_forward_hook(lambda *call: seen.append(call[-1])) if turn_encoder is not None else None
     rows: dict[str, Array] = {}
@@ -173,13 +180,10 @@ def utterance_features(classifier: DialogueClassifier, dialogues: Sequence[Dialo
         (indices, collate([dialogues[index] for index in indices], tables, classifier.task))
         for indices in by_length([len(dialogue) for dialogue in dialogues], _BATCH_DIALOGUES)
     )
-    wanted = ("vectors", "log-probs") if content == "both" else (content,)
+    wanted = (VECTORS, said) if content == BOTH else (content,)
     try:
         for _, batch, output in answers(model, batches, device=next(model.parameters()).device):
-            found = {
-                "log-probs": classifier.task.outputs(output.scores_BTS),
-                **({"vectors": seen.pop()} if seen else {}),
-            }
+            found = {said: classifier.task.outputs(output.scores_BTS), **({VECTORS: seen.pop()} if seen else {})}
             seen.clear()
             x_BTD = torch.cat([found[name].float() for name in wanted], dim=-1).cpu().numpy()
             is_present_BT = torch.stack(list(batch.is_present.values())).any(0).cpu().numpy()

@@ -131,7 +131,8 @@ def _extract(
     encoders = pipelines(config, with_transforms=False)
     extraction = extract(encoders, all_dialogues(corpus), store, report)
     fingerprints = {modality: pipeline.state()[0]["fingerprint"] for modality, pipeline in encoders.items()}
-    return extraction, dict(describe_environment(config, corpus.fingerprint(), fingerprints, n_ranks=1))
+    version = crossval_task(config, corpus).fingerprint(corpus)
+    return extraction, dict(describe_environment(config, version, fingerprints, n_ranks=1))
 
 
 def _run_folds(

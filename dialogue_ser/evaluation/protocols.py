@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dialogue_ser.errors import ConfigError, DialogueSerError
+from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
 from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.metrics.table import METRICS
-from dialogue_ser.tasks import task_of
+from dialogue_ser.tasks import find_task, task_of
+from dialogue_ser.tasks.classification import Classification
 
 Protocol = Literal["dev", "legacy-test-peek"]
 
@@ -106,7 +107,7 @@ def aggregate(runs: Sequence[Path], split: str = "test") -> dict[str, MeanStd]:
 
 def choose(
     candidates: Mapping[str, Sequence[Path]],
-    metric: str = "weighted_f1",
+    metric: str | None = None,
     dev: str = "dev",
     report: str = "test",
     protocol: Protocol = "dev",
@@ -115,14 +116,14 @@ def choose(
 
     Args:
         candidates: name to run directories.
-        metric: a headline metric; the best mean over seeds wins, the first on a tie.
+        metric: a headline metric of the task; the best mean over seeds wins, the first on a tie. None = its default.
         dev: split that chooses under ``dev``.
         report: split that is reported, and that chooses under ``legacy-test-peek``.
         protocol: ``legacy-test-peek`` exists so that the gap to honest selection can be measured; it warns.
 
     Raises:
-        ConfigError: no candidate, dev and report are one split, or under ``dev`` a run whose checkpoint was chosen
-            on the reported split.
+        ConfigError: no candidate, dev and report are one split, a metric that is no headline of the task, or under
+            ``dev`` a run whose checkpoint was chosen on the reported split.
     """
     if not candidates:
         raise ConfigError("no candidate to choose from; give at least one name with its run directories")
@@ -137,6 +138,10 @@ def choose(
             stacklevel=2,
         )
     scores = {split: {name: aggregate(runs, split) for name, runs in candidates.items()} for split in {dev, report}}
+    metric = metric or task_of(RunFiles(next(iter(candidates.values()))[0]).predictions).default_metric
+    shown = set.intersection(*(set(found) for named in scores.values() for found in named.values()))
+    if metric not in shown:
+        raise ConfigError(unknown_name("metric to choose by", metric, sorted(shown)))
     honest, peeked = (
         min(candidates, key=lambda name: -METRICS[metric].sign * scores[split][name][metric].mean)
         for split in (dev, report)
@@ -166,10 +171,11 @@ def check_selection(run: RunFiles) -> None:
         DialogueSerError: another epoch was better on dev.
     """
     best = run.summary.get("best_epoch")
-    select = run.config.get("training", {}).get("select") or "weighted_f1"
-    metric, sign = str(select).rpartition(":")[2], METRICS[select].sign if select in METRICS else None
-    if sign is None:
+    task = find_task(str(run.config.get("task") or Classification.kind))
+    metric = str(run.config.get("training", {}).get("select") or task.default_metric)
+    if metric not in METRICS:
         return  # a metric of the user's: which way is better is in its code, which is not run here
+    sign = METRICS[metric].sign
     scores = {
         entry["epoch"]: float(entry["dev"][metric])
         for entry in run.epochs

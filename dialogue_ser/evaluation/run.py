@@ -10,7 +10,6 @@ from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
 from dialogue_ser.evaluation.compare import compare_predictions
 from dialogue_ser.evaluation.floors import FLOORS
 from dialogue_ser.evaluation.protocols import PeekWarning, check_selection, protocol_of
-from dialogue_ser.metrics.absent import absent_notes
 from dialogue_ser.metrics.predictions import Predictions
 from dialogue_ser.metrics.run_files import RunFiles, to_json
 from dialogue_ser.metrics.table import METRICS
@@ -41,8 +40,8 @@ def evaluate_run(
     Returns:
         what ``scores.json`` holds: ``format``, ``run``, ``task``, ``labels`` or ``dimensions``, ``protocol``,
         ``train_split``, ``dev_split``, ``masked`` (modality → turns of all splits without it: nothing there, or bad and
-        masked), ``leave_out`` (classes that micro F1 leaves out), ``notes`` (floors left out, splits that lack a class)
-        and ``splits`` (name →
+        masked), ``leave_out`` (classes that micro F1 leaves out), ``notes`` (floors left out, splits that lack a
+        class or dimension, metrics that are not defined) and ``splits`` (name →
         :meth:`~dialogue_ser.tasks.base.Task.summary`, plus ``floors``: name → the headline metrics, and ``difference``:
         the run's default metric minus the floor's with its paired interval over dialogues).
 
@@ -90,7 +89,7 @@ def evaluate_run(
         "dev_split": dev,
         "masked": run.summary.get("masked", {}),
         "leave_out": list(map(str, data.get("leave_out") or ())),
-        "notes": [*absent_notes(scored), *notes, *unsaid],
+        "notes": [*task.absent_notes(scored), *notes, *unsaid, *_undefined(scored, extra)],
         "splits": scored,
     }
     write_atomically(run.folder / "scores.json", to_json(result))
@@ -142,6 +141,18 @@ def _metrics(run: RunFiles, task: Task, asked: Sequence[str] | None) -> tuple[tu
         else:
             notes.append(f"metric {name} left out: it is not known here; install or import what registers it")
     return tuple(found), notes
+
+
+def _undefined(scored: Mapping[str, Mapping[str, Any]], extra: Sequence[str]) -> list[str]:
+    """A sentence on every further metric that some split has no value of: tables leave it out there."""
+    found = []
+    for metric in (METRICS.find(name) for name in extra):
+        splits = [split for split, part in scored.items() if part["scores"][metric.key] is None]
+        if splits:
+            found.append(
+                f"metric {metric.key} is not defined on {', '.join(splits)}: its function gave no finite number"
+            )
+    return found
 
 
 def _score_split(

@@ -198,8 +198,8 @@ class _Learnt:
     def classifier(self, weights: LinearWeights) -> DialogueClassifier:
         """The system with the weights, and all that stands in front of it."""
         state = {
-            "head.weight": torch.from_numpy(weights.weight_CD).float(),
-            "head.bias": torch.from_numpy(weights.bias_C).float(),
+            "head.weight": torch.from_numpy(weights.weight_SD).float(),
+            "head.bias": torch.from_numpy(weights.bias_S).float(),
         }
         self.system.load_state_dict(state)
         return DialogueClassifier(self.system, self.task, self.pipelines)

@@ -25,7 +25,7 @@ _NEVER = -1e4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EstimatorSettings:
-    """How a linear classifier is learnt.
+    """How a linear model is learnt.
 
     Args:
         name: of classes linear-svm (one against the rest, squared hinge) or logistic (multinomial), of values ridge
@@ -52,24 +52,24 @@ class EstimatorSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class LinearWeights:
-    """Scores of an utterance vector x are ``weight_CD @ x + bias_C``.
+    """Scores of an utterance vector x are ``weight_SD @ x + bias_S``.
 
     Args:
-        weight_CD: a row per class, or dimension.
-        bias_C: a number per class, or dimension.
+        weight_SD: a row per class, or dimension.
+        bias_S: a number per class, or dimension.
     """
 
-    weight_CD: FloatArray
-    bias_C: FloatArray
+    weight_SD: FloatArray
+    bias_S: FloatArray
 
     def scores(self, x_ND: FloatArray) -> FloatArray:
-        """``[N, C]``; the highest wins."""
-        found: FloatArray = x_ND @ self.weight_CD.T + self.bias_C
+        """``[N, S]``: the highest wins of classes; values of a regression."""
+        found: FloatArray = x_ND @ self.weight_SD.T + self.bias_S
         return found
 
     def scaled(self, factor: float) -> "LinearWeights":
-        """The same decisions with scores that are ``factor`` times as large."""
-        return LinearWeights(weight_CD=self.weight_CD * factor, bias_C=self.bias_C * factor)
+        """The same decisions of classes with scores that are ``factor`` times as large."""
+        return LinearWeights(weight_SD=self.weight_SD * factor, bias_S=self.bias_S * factor)
 
 
 def class_fits(
@@ -121,7 +121,7 @@ def _weights(model: Any, basis_DR: FloatArray | None, n_classes: int) -> LinearW
         coefficients = coefficients @ basis_DR.T
     weight_CD, bias_C = np.zeros((n_classes, coefficients.shape[1])), np.full(n_classes, _NEVER)
     weight_CD[model.classes_], bias_C[model.classes_] = coefficients, intercept
-    return LinearWeights(weight_CD=weight_CD, bias_C=bias_C)
+    return LinearWeights(weight_SD=weight_CD, bias_S=bias_C)
 
 
 def value_fits(
@@ -142,7 +142,7 @@ def value_fits(
             if is_known_N.any():
                 model = Ridge(alpha=1 / c, random_state=settings.seed).fit(x_ND[is_known_N], gold_NS[is_known_N, s])
                 weight_SD[s], bias_S[s] = model.coef_, model.intercept_
-        yield LinearWeights(weight_CD=weight_SD, bias_C=bias_S)
+        yield LinearWeights(weight_SD=weight_SD, bias_S=bias_S)
 
 
 def likeliest_scale(scores_NC: FloatArray, gold_N: FloatArray) -> float:

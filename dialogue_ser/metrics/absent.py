@@ -1,11 +1,10 @@
-"""Classes that a split has no turn of: they count as never found, and whoever reads the scores must know it."""
+"""Classes or dimensions that a split has no turn of: whoever reads its scores must know it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 
-def absent_note(split: str, absent: Sequence[str], n_classes: int, uar: float | None = None) -> str:
-    """One sentence on a split that lacks classes.
+def absent_classes_note(split: str, absent: Sequence[str], n_classes: int, uar: float | None = None) -> str:
+    """One sentence on a split that lacks classes, which count as never found.
 
     Args:
         split: its name.
@@ -13,7 +12,7 @@ def absent_note(split: str, absent: Sequence[str], n_classes: int, uar: float | 
         n_classes: of the label set.
         uar: mean recall over all classes (UA), once it is known.
 
-    >>> print(absent_note("dev", ["fear", "disgust"], 3, uar=1 / 3))
+    >>> print(absent_classes_note("dev", ["fear", "disgust"], 3, uar=1 / 3))
     split dev has no turn of fear, disgust: such a class counts as never found, which lowers UA and macro scores (UA \
 0.333; 1.000 over the classes that occur, which is scikit-learn's balanced accuracy)
     """
@@ -30,16 +29,14 @@ def absent_note(split: str, absent: Sequence[str], n_classes: int, uar: float | 
     )
 
 
-def absent_notes(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """A sentence for every split of ``scores.json`` that lacks classes.
+def absent_dimensions_note(split: str, absent: Sequence[str]) -> str:
+    """One sentence on a split that lacks dimensions, which its scores leave out.
 
     Args:
-        splits: name → what :meth:`~dialogue_ser.tasks.base.Task.summary` gives; without classes there is none.
+        split: its name.
+        absent: dimensions that no turn of it is annotated in, at least one and fewer than all.
+
+    >>> absent_dimensions_note("dev", ["arousal"])
+    'split dev has no value of arousal: its scores are the means over the other dimensions'
     """
-    notes = []
-    for name, part in splits.items():
-        per_class = part["scores"].get("per_class") or {}
-        absent = [label for label, value in per_class.items() if not value["support"]]
-        if absent:
-            notes.append(absent_note(name, absent, len(per_class), part["scores"]["uar"]))
-    return notes
+    return f"split {split} has no value of {', '.join(absent)}: its scores are the means over the other dimensions"

@@ -79,6 +79,22 @@ def mse(moments: npt.NDArray[Any]) -> FloatArray:
     return _quotient(moments[..., 2] + moments[..., 4] - 2 * moments[..., 5], moments[..., 0])
 
 
+def mean_over_known(values: npt.NDArray[Any], n: npt.NDArray[Any]) -> FloatArray:
+    """Mean ``[…]`` of values ``[…, S]`` over the dimensions that are annotated; 0 where none is.
+
+    A dimension without gold has no error: counted as 0 it would make MAE better, and CCC worse.
+
+    Args:
+        values: one per dimension.
+        n: annotated turns per dimension ``[…, S]``.
+
+    >>> float(mean_over_known(np.array([0.5, 0.0]), np.array([8.0, 0.0])))
+    0.5
+    """
+    is_known = n > 0
+    return _quotient(np.where(is_known, values, 0.0).sum(-1), is_known.sum(-1))
+
+
 def _central(moments: npt.NDArray[Any]) -> tuple[FloatArray, ...]:
     """Means, population variances and covariance of gold and predictions."""
     n = moments[..., 0]

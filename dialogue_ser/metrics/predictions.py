@@ -17,7 +17,7 @@ import pandas as pd
 from dialogue_ser.errors import DialogueSerError, MissingDataError, unknown_name
 from dialogue_ser.metrics.agreement import dialogue_moments
 from dialogue_ser.metrics.confusion import FloatArray, IntArray, dialogue_confusions, encode
-from dialogue_ser.metrics.table import Metric, TaskKind
+from dialogue_ser.metrics.table import Metric, TaskKind, function_failed
 
 #: Columns about the turn itself; what was right and what was predicted stand behind them.
 TURN_COLUMNS = ("split", "dialogue_id", "utterance_id", "turn", "speaker", "text")
@@ -116,9 +116,7 @@ class Predictions(ABC):
         except DialogueSerError:
             raise
         except Exception as error:  # the function is somebody's program and may raise anything
-            raise DialogueSerError(
-                f"metric {metric.key}: its function failed: {type(error).__name__}: {error}"
-            ) from error
+            raise function_failed(metric.key, error) from error
         return number if number is not None and np.isfinite(number) else None
 
     def check_metric(self, metric: Metric) -> None:
@@ -138,7 +136,7 @@ class Predictions(ABC):
         if self.kind != other.kind:
             problems.append(f"a {self.kind} against a {other.kind}")
         elif set(self.names) != set(other.names):
-            problems.append(f"labels {', '.join(self.names)} against {', '.join(other.names)}")
+            problems.append(f"{', '.join(self.names)} against {', '.join(other.names)}")
         if len(mine) != len(theirs) or not mine.isin(theirs).all():
             extra, lacking = mine.difference(theirs), theirs.difference(mine)
             example = [str(row) for row in (*extra[:1], *lacking[:1])]

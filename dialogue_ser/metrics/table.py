@@ -3,7 +3,7 @@
 Selection, scores.json, tables, cards, reports, W&B names and comparisons read it; no other place lists metrics.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
@@ -12,9 +12,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
 from dialogue_ser.metrics import averages
-from dialogue_ser.metrics.agreement import N_GOLD_SUMS, ccc, mae, mse, pearson_r
+from dialogue_ser.metrics.agreement import N_GOLD_SUMS, ccc, mae, mean_over_known, mse, pearson_r
 from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.metrics.roc import macro_auc, roc_curves
 from dialogue_ser.registry import Registry, Target
@@ -22,6 +22,11 @@ from dialogue_ser.registry import Registry, Target
 Needs = Literal["confusion", "moments", "probabilities", "turns"]
 TaskKind = Literal["classification", "regression"]
 Direction = Literal["max", "min"]
+
+#: What only one task has.
+_TASK_OF: Mapping[str, TaskKind] = {
+    "confusion": "classification", "probabilities": "classification", "moments": "regression",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +38,16 @@ class Metric:
         heading: its name for people.
         function: computes it; what it is given is said by ``needs``.
         needs: ``confusion``: matrices ``[…, C, C]`` (row = gold) → ``[…]``. ``moments``: sums ``[…, S, 7]`` of
-            :mod:`~dialogue_ser.metrics.agreement` → one value per dimension ``[…, S]``, whose mean is the score.
+            :mod:`~dialogue_ser.metrics.agreement` → one value per dimension ``[…, S]``; the mean over dimensions that
+            are annotated there is the score.
             ``probabilities``: ``(probabilities_NC, gold_N, labels)`` → a number, or None where it is not defined.
             ``turns``: ``(gold, predicted)`` of the labelled turns → a number; names ``[N]``, or values ``[N, S]``.
         direction: ``max`` = higher is better, ``min`` = lower is better.
-        task: classification, regression, or None for metrics of either.
+        task: classification, regression, or None for metrics of either; a metric that needs more than turns is one of
+            the task that has it.
 
     Raises:
-        ConfigError: another value of needs, direction or task.
+        ConfigError: another value of needs, direction or task, or a task that does not have what it needs.
     """
 
     key: str
@@ -57,8 +64,12 @@ class Metric:
             for field, allowed in choices.items()
             if (found := getattr(self, field)) not in allowed
         ]
+        has_it = _TASK_OF.get(self.needs)
+        if has_it and self.task not in (None, has_it):
+            problems.append(f"metric {self.key!r}: needs {self.needs}, which a {self.task} does not have; drop task")
         if problems:
             raise ConfigError(*problems)
+        object.__setattr__(self, "task", has_it or self.task)
 
     @property
     def is_additive(self) -> bool:
@@ -66,10 +77,28 @@ class Metric:
         return self.needs in ("confusion", "moments")
 
     def of_statistic(self, statistic: npt.NDArray[Any]) -> FloatArray:
-        """``[…]`` of confusion matrices ``[…, C, C]`` or moments ``[…, S, 7]``; only of an additive metric."""
+        """``[…]`` of confusion matrices ``[…, C, C]`` or moments ``[…, S, 7]``; only of an additive metric.
+
+        Raises:
+            DialogueSerError: a function of one's own that fails, or gives another shape or something not finite.
+        """
         assert self.is_additive, self.key
-        values: FloatArray = np.asarray(self.function(statistic))
-        return np.asarray(values.mean(-1)) if self.needs == "moments" else values
+        n_kept = 2 if self.needs == "confusion" else 1
+        values = self._checked(statistic, statistic.shape[:-n_kept])
+        return values if self.needs == "confusion" else mean_over_known(values, statistic[..., 0])
+
+    def _checked(self, statistic: npt.NDArray[Any], shape: tuple[int, ...]) -> FloatArray:
+        try:
+            values: FloatArray = np.asarray(self.function(statistic), dtype=np.float64)
+        except Exception as error:  # the function is somebody's program and may raise anything
+            raise function_failed(self.key, error) from error
+        if values.shape != shape or not np.isfinite(values).all():
+            found = f"shape {values.shape}" if values.shape != shape else "something not finite"
+            raise DialogueSerError(
+                f"metric {self.key}: its function gave {found} of statistics {statistic.shape}, expected finite "
+                f"numbers of shape {shape}"
+            )
+        return values
 
     def gold_of(self, statistic: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The part of such a statistic that gold alone decides: equal for every system on the same turns."""
@@ -87,6 +116,11 @@ class Metric:
     def best(self, values: Iterable[float]) -> float:
         """The best of some values."""
         return max(values) if self.direction == "max" else min(values)
+
+
+def function_failed(key: str, error: Exception) -> DialogueSerError:
+    """What to raise where the function of a metric raises."""
+    return DialogueSerError(f"metric {key}: its function failed: {type(error).__name__}: {error}; mend the function")
 
 
 def _auc(probabilities_NC: FloatArray, gold_N: npt.NDArray[np.int64], labels: tuple[str, ...]) -> float | None:
@@ -132,26 +166,30 @@ def as_metric(name: str, found: Any) -> Metric:
     :func:`~dialogue_ser.registry.Registry.register` was told.
 
     Raises:
-        ConfigError: neither of both, or a key that the library's own metric has.
+        ConfigError: neither of both, or a key that the library's own metric has, or scores.json something else under.
 
     >>> as_metric("my.module:cohen_kappa", lambda gold, predicted: 0.5).heading
     'cohen kappa'
     """
     if not isinstance(found, Metric) and not callable(found):
         raise ConfigError(f"metric {name!r}: is no function (gold, predicted) and no Metric; name one that is")
+    key = found.key if isinstance(found, Metric) else key_in(name)
+    if key in vars(BUILT_IN) and found is not vars(BUILT_IN)[key]:
+        raise ConfigError(f"metric {name!r}: {key} is a metric of the library; give the function another name")
+    if key in RESERVED:
+        raise ConfigError(f"metric {name!r}: {key} stands for something else in scores.json; give it another name")
     if isinstance(found, Metric):
         return found
-    key = name.rpartition(":")[2].rpartition(".")[2]
     details = METRICS.registered[name].details if name in METRICS.registered else {}
     said = {field: getattr(found, field) for field in _SAYABLE if hasattr(found, field)} | dict(details)
     unknown = [field for field in said if field not in _SAYABLE]
     if unknown:
         raise ConfigError(*(f"metric {name!r}: {unknown_name('detail', field, _SAYABLE)}" for field in unknown))
-    if key in vars(BUILT_IN):
-        raise ConfigError(f"metric {name!r}: {key} is a metric of the library; give the function another name")
     return Metric(key=key, function=found, **({"heading": key.replace("_", " ")} | said))
 
 
+#: What scores hold beside metrics.
+RESERVED = ("n", "confusion", "per_class", "per_dimension")
 _SAYABLE = ("heading", "needs", "direction", "task")
 
 #: Every metric that can be asked for: the library's own, decorated ones, entry points, ``package.module:function``.
@@ -171,6 +209,15 @@ def register_metric(name: str, **details: Any) -> Callable[[Target], Target]:
         ConfigError: the name holds a colon, or belongs to the library or to another function.
     """
     return METRICS.register(name, **details)
+
+
+def key_in(name: str) -> str:
+    """Key of a metric that a configuration names, without importing it.
+
+    >>> key_in("ccc"), key_in("my.module:Scores.kappa")
+    ('ccc', 'kappa')
+    """
+    return name.rpartition(":")[2].rpartition(".")[2]
 
 
 def heading_of(key: str) -> str:

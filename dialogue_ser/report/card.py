@@ -43,7 +43,7 @@ def model_card(run_dir: Path) -> str:
         render_markdown(split_rows(scores)),
         _floors(scores, split, name),
         _details(split, name),
-        _conversation(split, name),
+        _conversation(split, name, task),
         "## Limits",
         _limits(split, scores),
     ]
@@ -125,11 +125,12 @@ def _details(split: Mapping[str, Any], name: str) -> str:
     return f"Per dimension, {name}:\n\n{render_markdown(dimension_rows(split['scores'], intervals))}"
 
 
-def _conversation(split: Mapping[str, Any], name: str) -> str:
+def _conversation(split: Mapping[str, Any], name: str, task: Task) -> str:
     if "emotion_shift" not in split["slices"]:
         return ""
+    key = task.default_metric
     rows = [
-        {"the speaker's emotion": slice_name, "turns": value["n"], "weighted F1": value["weighted_f1"]}
+        {"the speaker's emotion": slice_name, "turns": value["n"], heading_of(key): value[key]}
         for slice_name, value in split["slices"]["emotion_shift"].items()
     ]
     return f"Where the speaker's emotion shifted or stayed, {name}:\n\n{render_markdown(rows)}"

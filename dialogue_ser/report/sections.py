@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from dialogue_ser.metrics.predictions import ClassPredictions
-from dialogue_ser.metrics.table import METRICS, heading_of
+from dialogue_ser.metrics.table import METRICS, heading_of, key_in
 from dialogue_ser.report.composition import Maker, Section, Subject, Tile, interval_tile
 from dialogue_ser.report.figures import class_bars, confusion_heat_map, reliability_diagram, training_curves
 from dialogue_ser.report.highlights import confident_errors, instructive_dialogues
@@ -103,7 +103,7 @@ def training(subject: Subject) -> Section | None:
         return None
     settings, summary = run.config.get("training") or {}, run.summary
     select, best = str(settings.get("select") or subject.task.default_metric), summary.get("best_epoch")
-    metric = select.rpartition(":")[2]  # of a metric of one's own, its key
+    metric = summary.get("select") or key_in(select)
     reason = "the last" if settings.get("keep") == "last" else f"the best dev {heading_of(metric)}"
     facts: list[tuple[str, object]] = [
         ("epochs", len(run.epochs)),

@@ -48,6 +48,8 @@ class Task(ABC):
     kind: ClassVar[TaskKind]
     #: Whether its outputs are log-probabilities; else they are values.
     gives_probabilities: ClassVar[bool]
+    #: What its outputs are called where they are written as features (``crossfit --content``).
+    output_name: ClassVar[str]
     #: Losses it is trained with; the first is the default.
     losses: ClassVar[tuple[str, ...]]
     #: Chooses the checkpoint, and is the headline of tables and reports.
@@ -121,6 +123,34 @@ class Task(ABC):
     @abstractmethod
     def counts(self, turns: Iterable[Utterance]) -> dict[str, int]:
         """Turns per class, or turns annotated per dimension, in the names' order."""
+
+    def absent(self, turns: Iterable[Utterance]) -> list[str]:
+        """Classes, or dimensions, that none of some turns has."""
+        return [name for name, n in self.counts(turns).items() if not n]
+
+    @abstractmethod
+    def absent_note(self, split: str, absent: Sequence[str], scores: Mapping[str, Any] | None = None) -> str:
+        """One sentence on a split that lacks classes or dimensions: what it does to scores.
+
+        Args:
+            split: its name.
+            absent: what it lacks, at least one and fewer than all.
+            scores: what :meth:`scores` gives, once it is known.
+        """
+
+    @abstractmethod
+    def absent_of_scores(self, scores: Mapping[str, Any]) -> list[str]:
+        """Classes, or dimensions, that the turns behind some scores lack; see :meth:`scores`."""
+
+    def absent_notes(self, splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """A sentence on every split that lacks some; name → what :meth:`summary` gives."""
+        scores = {name: part["scores"] for name, part in splits.items()}
+        found = {name: absent for name in scores if (absent := self.absent_of_scores(scores[name]))}
+        return [self.absent_note(name, absent, scores[name]) for name, absent in found.items()]
+
+    def fingerprint(self, corpus: Corpus) -> str:
+        """SHA-256 over all of a corpus that the task reads: the data version that a run records."""
+        return corpus.fingerprint()
 
     @abstractmethod
     def gold(self, turn: Utterance) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import ConfigError, CorpusError
+from dialogue_ser.metrics.absent import absent_classes_note
 from dialogue_ser.metrics.averages import class_scores, left_out_indices, micro_f1
 from dialogue_ser.metrics.bootstrap import bootstrap, class_f1_values
 from dialogue_ser.metrics.calibration import calibration
@@ -35,6 +36,7 @@ class Classification(Task):
 
     kind = "classification"
     gives_probabilities = True
+    output_name = "log-probs"
     losses = ("nll", "binary")
     default_metric = "weighted_f1"
     headline = ("weighted_f1", "accuracy", "uar", "macro_f1")
@@ -109,6 +111,14 @@ class Classification(Task):
         """Turns per class."""
         counts = Counter(turn.label for turn in turns)
         return {label: counts[label] for label in self.names}
+
+    def absent_note(self, split: str, absent: Sequence[str], scores: Mapping[str, Any] | None = None) -> str:
+        """That they count as never found."""
+        return absent_classes_note(split, absent, self.n_scores, None if scores is None else scores["uar"])
+
+    def absent_of_scores(self, scores: Mapping[str, Any]) -> list[str]:
+        """Classes without a gold turn."""
+        return [label for label, value in scores["per_class"].items() if not value["support"]]
 
     def gold(self, turn: Utterance) -> dict[str, Any]:
         """Column ``gold``."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
 from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
+from dialogue_ser.metrics.absent import absent_dimensions_note
 from dialogue_ser.metrics.bootstrap import bootstrap
 from dialogue_ser.metrics.confusion import UNLABELLED, FloatArray
 from dialogue_ser.metrics.predictions import GOLD_PREFIX, PREDICTED_PREFIX, Predictions
@@ -32,6 +33,7 @@ class Regression(Task):
 
     kind = "regression"
     gives_probabilities = False
+    output_name = "values"
     losses = ("ccc", "mse")
     default_metric = "ccc"
     headline = ("ccc", "pearson_r", "mae")
@@ -42,13 +44,13 @@ class Regression(Task):
     crossval_sections = ("result", "scores", "folds", "dimensions", "speakers", "deviations", "run")
     crossval_tiles = ("pearson_r", "mae", "mse")
     score_remark = (
-        "Pooled: all test turns as one set. Each score is the mean over dimensions. MAE and MSE are in the units of "
-        "the annotation."
+        "Pooled: all test turns as one set. Each score is the mean over the dimensions that are annotated there. MAE "
+        "and MSE are in the units of the annotation."
     )
     group_remark = "CCC and r of a few turns say little: they are 0 where gold does not vary."
     lacking_remarks: ClassVar[Mapping[str, str]] = {
-        "test": "a dimension has no annotated test turn: its CCC and r count as 0 there.",
-        "dev": "a dimension has no annotated dev turn: its CCC counts as 0 in the scores that choose.",
+        "test": "a dimension has no annotated test turn: scores there are the means over the others.",
+        "dev": "a dimension has no annotated dev turn: the scores that choose are the means over the others.",
     }
     names_key = "dimensions"
 
@@ -111,6 +113,18 @@ class Regression(Task):
         counts = Counter(name for turn in turns for name in turn.targets)
         return {name: counts[name] for name in self.dimensions}
 
+    def absent_note(self, split: str, absent: Sequence[str], scores: Mapping[str, Any] | None = None) -> str:
+        """That means are over the others."""
+        return absent_dimensions_note(split, absent)
+
+    def absent_of_scores(self, scores: Mapping[str, Any]) -> list[str]:
+        """Dimensions without a gold value."""
+        return [name for name, value in scores["per_dimension"].items() if not value["n"]]
+
+    def fingerprint(self, corpus: Corpus) -> str:
+        """Its values count too."""
+        return corpus.fingerprint(with_targets=True)
+
     def gold(self, turn: Utterance) -> dict[str, Any]:
         """Columns ``gold_<dimension>``."""
         return {GOLD_PREFIX + name: turn.targets.get(name, float("nan")) for name in self.dimensions}
@@ -154,24 +168,24 @@ class Regression(Task):
         return {name: numbers_NS[:, i] for i, name in enumerate(self.number_columns)}
 
     def score_details(self, predictions: Predictions) -> dict[str, Any]:
-        """``per_dimension``: n and every metric of values."""
+        """``per_dimension``: n and every metric of values, None where nothing is annotated."""
         moments = predictions.statistics().sum(0)
         values = {metric.key: metric.function(moments) for metric in self._own_metrics()}
+        n_S = moments[:, 0].astype(int).tolist()
         return {
             "per_dimension": {
-                name: {"n": int(moments[i, 0]), **{key: float(value[i]) for key, value in values.items()}}
+                name: {"n": n_S[i], **{key: float(value[i]) if n_S[i] else None for key, value in values.items()}}
                 for i, name in enumerate(self.dimensions)
             }
         }
 
     def interval_details(self, statistics_N: FloatArray, n_resamples: int, level: float, seed: int) -> dict[str, Any]:
-        """``dimension_intervals``: dimension → metric → interval."""
+        """``dimension_intervals``: dimension → metric → interval; empty of one that is annotated nowhere."""
+        known = {name: i for i, name in enumerate(self.dimensions) if statistics_N[:, i, 0].any()}
 
         def values(moments: FloatArray) -> dict[str, FloatArray]:
             found = {metric.key: metric.function(moments) for metric in self._own_metrics()}
-            return {
-                f"{name}/{key}": value[..., i] for i, name in enumerate(self.dimensions) for key, value in found.items()
-            }
+            return {f"{name}/{key}": value[..., i] for name, i in known.items() for key, value in found.items()}
 
         found = bootstrap(statistics_N, values, n_resamples, level, seed)
         per_dimension: dict[str, dict[str, Any]] = {name: {} for name in self.dimensions}

@@ -25,9 +25,10 @@ class Callback:
 
 
 def _check_callback(name: str, found: Any) -> Callable[[], Callback]:
-    if not callable(found):
+    if not callable(found) or (isinstance(found, type) and not issubclass(found, Callback)):
         raise ConfigError(
-            f"callback {name!r}: is no class of callbacks and no function that makes one; name one that is"
+            f"callback {name!r}: is no subclass of dialogue_ser.training.callbacks.Callback and no function that makes "
+            "one; name one that is"
         )
     return found  # type: ignore[no-any-return]
 
@@ -45,6 +46,15 @@ def register_callback(name: str) -> Callable[[Target], Target]:
     return CALLBACKS.register(name)
 
 
+def find_callbacks(names: Sequence[str]) -> list[Callable[[], Callback]]:
+    """Classes or functions that ``training.callbacks`` names; none is made.
+
+    Raises:
+        ConfigError: a name that does not exist, or something else than a callback.
+    """
+    return [CALLBACKS.find(name) for name in names]
+
+
 def own_callbacks(names: Sequence[str]) -> list[Callback]:
     """The callbacks that ``training.callbacks`` names, made anew.
 
@@ -52,8 +62,7 @@ def own_callbacks(names: Sequence[str]) -> list[Callback]:
         ConfigError: a name that does not exist, or something else than a callback.
     """
     found = []
-    for name in names:
-        make = CALLBACKS.find(name)
+    for name, make in zip(names, find_callbacks(names), strict=True):
         try:
             callback = make()
         except Exception as error:  # it is somebody's program and may raise anything

@@ -154,7 +154,7 @@ def _without_former(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[
     for chooser, belongings in _BELONGINGS.items():
         if chooser in above and chooser in below and above[chooser] != below[chooser]:
             kept = {key: value for key, value in kept.items() if key not in belongings}
-    if "task" in above and above["task"] != below.get("task", "classification"):
+    if "task" in above and above["task"] != below.get("task", RunConfig().task):
         for section, keys in _OF_A_TASK.items():
             own = kept.get(section)
             if isinstance(own, Mapping):

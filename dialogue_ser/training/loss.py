@@ -121,18 +121,53 @@ def _value_loss(loss: Callable[..., Sums], outputs_BTS: Tensor, batch: DialogueB
 
 
 def _own_loss(name: str, loss: Callable[..., Any], outputs_BTS: Tensor, batch: DialogueBatch) -> Sums:
-    found = loss(*_labelled_rows(outputs_BTS, batch))
-    if isinstance(found, tuple):
-        numerator, denominator = found
-        if not isinstance(denominator, Tensor):
-            denominator = numerator.new_full((), denominator)
-        return numerator, denominator.to(numerator.dtype)
-    if not isinstance(found, Tensor) or found.ndim != 1:
-        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    outputs_NS, target = _labelled_rows(outputs_BTS, batch)
+    if not len(target):  # what the function makes of nothing, often NaN, must not stop the run
+        return outputs_NS.sum(), outputs_NS.new_zeros(())
+    try:
+        found = loss(outputs_NS, target)
+    except Exception as error:  # the function is somebody's program and may raise anything
         raise TrainingError(
-            f"loss {name!r}: gave {shape}, expected one number per turn [N], or a pair (numerator, denominator)"
+            f"loss {name!r}: its function failed: {type(error).__name__}: {error}; mend the function"
+        ) from error
+    sums = _sums_of(name, found, len(outputs_NS))
+    if outputs_NS.requires_grad and not sums[0].requires_grad:
+        raise TrainingError(
+            f"loss {name!r}: does not depend on what the system says, so nothing is learnt; compute it from outputs "
+            "with torch, without detach, item or numpy"
         )
-    return found.sum(), found.new_full((), len(found))
+    return sums
+
+
+def _sums_of(name: str, found: Any, n_turns: int) -> Sums:
+    """What a loss of the user's gave, as numerator and denominator.
+
+    Raises:
+        TrainingError: it is neither one number per turn nor a pair of numbers.
+    """
+    if isinstance(found, Tensor) and found.shape == (n_turns,):
+        return found.sum(), found.new_full((), n_turns)
+    if isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], Tensor) and found[0].ndim == 0:
+        numerator, denominator = found
+        if isinstance(denominator, (int, float)):
+            return numerator, numerator.new_full((), denominator)
+        if isinstance(denominator, Tensor) and denominator.ndim == 0:
+            return numerator, denominator.to(numerator.dtype)
+    raise TrainingError(
+        f"loss {name!r}: gave {_described(found)} of {n_turns} turns, expected one number per turn [{n_turns}], or a "
+        "pair (numerator, denominator) of single numbers, the numerator a tensor"
+    )
+
+
+def _described(found: Any) -> str:
+    """Shape of a tensor, type of anything else.
+
+    >>> _described((torch.zeros(3), 2))
+    '((3,), int)'
+    """
+    if isinstance(found, tuple):
+        return f"({', '.join(map(_described, found))})"
+    return str(tuple(found.shape)) if isinstance(found, Tensor) else type(found).__name__
 
 
 def _labelled_rows(outputs_BTS: Tensor, batch: DialogueBatch) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.augmented import most_copies, refuse_augmentation_unheard, with_variants
 from dialogue_ser.training.balance import downsample
 from dialogue_ser.training.branches import begin_from_branches
-from dialogue_ser.training.callbacks import own_callbacks
+from dialogue_ser.training.callbacks import find_callbacks
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.corpus import corpus_of
 from dialogue_ser.training.interrupt import StopRequest
@@ -68,13 +68,12 @@ class Data:
 
     @property
     def absent(self) -> dict[str, list[str]]:
-        """Classes that no turn of a split has, of every labelled split that is judged and lacks some."""
+        """Classes or dimensions that no turn of a split has, of every labelled split that is judged and lacks some."""
         learnt = {turn.id for turn in utterances(self.train)}
         found = {}
         for split, dialogues in self.corpus.splits.items():
-            there = {turn.label for turn in utterances(dialogues) if turn.label and turn.id not in learnt}
-            absent = [label for label in self.corpus.label_set or () if label not in there]
-            if there and absent:
+            absent = self.task.absent(turn for turn in utterances(dialogues) if turn.id not in learnt)
+            if 0 < len(absent) < self.task.n_scores:
                 found[split] = absent
         return found
 
@@ -114,7 +113,7 @@ def load_data(config: RunConfig, store: FeatureStore | None = None, whole: Corpu
     task = find_task(config.task).of_corpus(corpus, targets=data.targets, leave_out=data.leave_out)
     _check_labelled(config, task, corpus.name, train, dev)
     dev_metrics(config, task)
-    own_callbacks(config.training.callbacks)
+    find_callbacks(config.training.callbacks)
     refuse_leaked_weights(config, corpus.name)
     pipelines = {
         modality: FeaturePipeline.build(

@@ -9,7 +9,6 @@ from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.errors import CheckpointError
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
-from dialogue_ser.metrics.absent import absent_note
 from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.models import resolve_options
 from dialogue_ser.training.config import RunConfig
@@ -32,7 +31,7 @@ class Run:
         folder: the run directory.
         config: what it was made with.
         best_epoch: the epoch dev chose; None of an ensemble, whose members have one each.
-        scores: split → weighted_f1, macro_f1, accuracy, uar.
+        scores: split → metric → value: the task's headline metrics, and those that were asked for.
     """
 
     folder: Path
@@ -101,7 +100,7 @@ def train(
         data = load_data(config, store, corpus)
     if accelerator.is_main_process:
         for split, absent in data.absent.items():
-            logger.warning(absent_note(split, absent, len(data.corpus.label_set or ())))
+            logger.warning(data.task.absent_note(split, absent))
     manner = Manner(
         resume=resume, allow_mismatch=allow_mismatch, progress=progress, started=started, place=directory.folder
     )

@@ -97,7 +97,7 @@ def begin(config: RunConfig, directory: RunDirectory, data: Data, accelerator: A
     """
     environment = describe_environment(
         config,
-        data.corpus.fingerprint(with_targets=not data.task.gives_probabilities),
+        data.task.fingerprint(data.corpus),
         data.feature_fingerprints,
         accelerator.num_processes,
     )
@@ -197,6 +197,7 @@ def _finish(
         {
             "kind": "summary",
             "best_epoch": state.best_epoch,
+            "select": metric_key(str(config.training.select)),
             "n_parameters": outputs.n_parameters(learner),
             "peak_memory_bytes": outputs.peak_memory_bytes(),
             "seconds": round(time.monotonic() - started, 3),

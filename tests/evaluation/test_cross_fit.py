@@ -12,7 +12,12 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.evaluation import cross_fit as module
 from dialogue_ser.evaluation.cross_fit import cross_fit, utterance_features
 from dialogue_ser.features.precomputed import Precomputed
+from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.inference.pipeline import FeaturePipeline
+from dialogue_ser.models import build_model
+from dialogue_ser.tasks.regression import Regression
 from dialogue_ser.training.config import RunConfig
+from dialogue_ser.training.config_io import apply_overrides
 from dialogue_ser.training.run import Run
 
 TRAINING = Path(__file__).parents[1] / "training"
@@ -129,3 +134,28 @@ def test_runs_under_other_settings_are_not_taken_for_its_own(tiny, config, tmp_p
     other = apply_overrides(config, {"optimizer.learning_rate": 0.5})
     with pytest.raises(ConfigError, match=r"optimizer.learning_rate: the run has 0.02, now 0.5"):
         cross_fit(other, tmp_path / "v.parquet", n_folds=2, progress=False)
+
+
+def test_a_regressions_models_say_values_and_no_log_probabilities(config, tmp_path):
+    rated = apply_overrides(config, {"task": "regression", "data.targets": ["valence"]})
+    with pytest.raises(ConfigError, match="content 'log-probs' of a regression is none of vectors, values, both"):
+        cross_fit(rated, tmp_path / "f.parquet", content="log-probs")
+    with pytest.raises(ConfigError, match="content 'values' of a classification is none of vectors, log-probs, both"):
+        cross_fit(config, tmp_path / "f.parquet", content="values")
+    assert not list(tmp_path.iterdir())
+
+
+def test_values_of_a_regression_are_features_in_the_units_of_the_annotation(tiny):
+    task = Regression(("valence", "arousal"), centres=(3.0, 100.0), scales=(1.0, 20.0))
+    corpus = tiny.read_tiny()
+    pipeline = FeaturePipeline.build("text", "minilm", {}).fit(corpus.split("train"))
+    system = build_model("utterance", {}, {"text": pipeline.spec}, task.n_scores, task).eval()
+    classifier = DialogueClassifier(system, task, {"text": pipeline})
+    dialogue = corpus.split("dev")[0]
+    table = classifier.predict([dialogue]).set_index("utterance_id")[["predicted_valence", "predicted_arousal"]]
+    rows = utterance_features(classifier, [dialogue], "values")
+    assert rows
+    for key, row in rows.items():
+        np.testing.assert_allclose(row, table.loc[key].to_numpy(), rtol=1e-5)
+    [wide] = {len(row) for row in utterance_features(classifier, [dialogue], "both").values()}
+    assert wide > 2

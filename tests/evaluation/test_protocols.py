@@ -71,3 +71,9 @@ def test_choosing_and_reporting_on_one_split_is_refused(runs: dict[str, list[Pat
         choose(runs, dev="test")
     with pytest.raises(ConfigError, match="no candidate"):
         choose({})
+
+
+def test_a_metric_that_is_no_headline_cannot_choose_and_none_means_the_tasks_own(runs: dict[str, list[Path]]) -> None:
+    with pytest.raises(ConfigError, match="unknown metric to choose by 'weighted_f2'; did you mean 'weighted_f1'"):
+        choose(runs, metric="weighted_f2")
+    assert choose(runs) == choose(runs, metric="weighted_f1")

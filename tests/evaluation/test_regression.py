@@ -108,7 +108,7 @@ def test_each_folds_model_is_saved_with_its_scale_and_predicts_its_own_numbers(r
         classifier.predict_proba(turns)
 
 
-def test_the_page_shows_dimensions_and_no_class(ridge) -> None:
+def test_the_page_shows_dimensions_and_no_class(ridge, real_pictures) -> None:
     page = re.sub(r"data:image[^\"]*", "", write_crossval_report(ridge).read_text())
     for text in ("Dimension by dimension", "Largest errors", "Pearson r", "valence"):
         assert text in page

@@ -262,3 +262,11 @@ def test_a_metric_that_cannot_be_had_is_refused_where_it_is_asked_for(run_dir: P
     with pytest.raises(ConfigError, match="is one of regression, but the task is classification"):
         evaluate_run(run_dir, metrics=["ccc"])
     assert not (run_dir / "scores.json").exists()
+
+
+def test_a_metric_that_is_not_defined_is_noted(run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "undefined_metric.py").write_text("def never(gold, predicted):\n    return None\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    result = evaluate_run(run_dir, floors=(), n_resamples=20, metrics=["undefined_metric:never"])
+    assert result["splits"]["test"]["scores"]["never"] is None
+    assert any(note.startswith("metric never is not defined on train, dev, test") for note in result["notes"])

@@ -29,8 +29,8 @@ def test_ridge_is_the_solution_of_the_normal_equations(c, dim):
     [fit] = value_fits(x_ND, gold_NS, RIDGE, [c])
     for s in range(2):
         weight, bias = normal_equations(x_ND, gold_NS[:, s], 1 / c)
-        np.testing.assert_allclose(fit.weight_CD[s], weight, rtol=1e-7, atol=1e-9)
-        assert fit.bias_C[s] == pytest.approx(bias, rel=1e-7)
+        np.testing.assert_allclose(fit.weight_SD[s], weight, rtol=1e-7, atol=1e-9)
+        assert fit.bias_S[s] == pytest.approx(bias, rel=1e-7)
 
 
 def test_each_dimension_is_learnt_from_the_turns_that_have_it():
@@ -40,8 +40,8 @@ def test_each_dimension_is_learnt_from_the_turns_that_have_it():
     for s in range(2):
         is_known = np.isfinite(gold_NS[:, s])
         weight, bias = normal_equations(x_ND[is_known], gold_NS[is_known, s], 1.0)
-        np.testing.assert_allclose(fit.weight_CD[s], weight, rtol=1e-7)
-        assert fit.bias_C[s] == pytest.approx(bias, rel=1e-7)
+        np.testing.assert_allclose(fit.weight_SD[s], weight, rtol=1e-7)
+        assert fit.bias_S[s] == pytest.approx(bias, rel=1e-7)
 
 
 def test_a_dimension_without_any_gold_is_always_zero():
@@ -49,7 +49,7 @@ def test_a_dimension_without_any_gold_is_always_zero():
     gold_NS[:, 1] = np.nan
     [fit] = value_fits(x_ND, gold_NS, RIDGE, [1.0])
     assert (fit.scores(x_ND)[:, 1] == 0).all()
-    assert np.abs(fit.weight_CD[0]).min() > 0
+    assert np.abs(fit.weight_SD[0]).min() > 0
 
 
 def test_candidates_come_in_their_order_and_a_larger_c_fits_train_closer():
@@ -62,10 +62,10 @@ def test_candidates_come_in_their_order_and_a_larger_c_fits_train_closer():
 
 def test_scaled_weights_give_scaled_scores():
     x_ND, _ = rows()
-    weights = LinearWeights(weight_CD=np.arange(15.0).reshape(3, 5), bias_C=np.array([1.0, -2.0, 0.5]))
+    weights = LinearWeights(weight_SD=np.arange(15.0).reshape(3, 5), bias_S=np.array([1.0, -2.0, 0.5]))
     np.testing.assert_allclose(weights.scaled(2.5).scores(x_ND), 2.5 * weights.scores(x_ND))
     np.testing.assert_allclose(weights.scores(x_ND)[0], [w @ x_ND[0] + b for w, b in zip(
-        weights.weight_CD, weights.bias_C, strict=True)])  # fmt: skip
+        weights.weight_SD, weights.bias_S, strict=True)])  # fmt: skip
 
 
 def test_no_other_scale_gives_the_labels_a_higher_likelihood():

@@ -1,3 +1,4 @@
+import re
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -9,7 +10,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from dialogue_ser import registry
 from dialogue_ser.corpus.schema import LabelSet
-from dialogue_ser.errors import ConfigError
+from dialogue_ser.errors import ConfigError, DialogueSerError
 from dialogue_ser.metrics.predictions import Predictions, predictions_of
 from dialogue_ser.metrics.table import METRICS, Metric, as_metric, heading_of
 from dialogue_ser.tasks.classification import Classification
@@ -210,3 +211,36 @@ def test_a_direction_that_there_is_not_is_refused(own: str) -> None:
 def test_a_metric_of_both_kinds_of_name_keeps_what_it_is() -> None:
     metric = Metric(key="mine", heading="mine", function=max)
     assert as_metric("any:thing", metric) is metric
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda statistic: 1 / 0, "failed: ZeroDivisionError"),
+        (
+            lambda statistic: statistic[..., 0],
+            "gave shape (3,) of statistics (3, 3), expected finite numbers of shape ()",
+        ),
+        (lambda statistic: np.full(statistic.shape[:-2], np.nan), "something not finite"),
+    ],
+)
+def test_an_additive_metric_of_ones_own_that_does_not_work_is_told_what_to_give(function, said, table) -> None:
+    metric = Metric(key="broken", heading="broken", function=function, needs="confusion", task="classification")
+    with pytest.raises(DialogueSerError, match=f"metric broken: its function .*{re.escape(said)}"):
+        table.value(metric)
+
+
+def test_what_a_metric_needs_says_of_which_task_it_is() -> None:
+    needs = {"confusion": "classification", "probabilities": "classification", "moments": "regression", "turns": None}
+    for need, task in needs.items():
+        assert Metric(key="own", heading="own", function=len, needs=need).task == task
+    with pytest.raises(ConfigError, match="needs moments, which a classification does not have"):
+        Metric(key="own", heading="own", function=len, needs="moments", task="classification")
+
+
+def test_keys_that_stand_for_something_else_are_refused() -> None:
+    with pytest.raises(ConfigError, match="confusion stands for something else"):
+        as_metric("mine:confusion", lambda gold, predicted: 1.0)
+    with pytest.raises(ConfigError, match="uar is a metric of the library"):
+        as_metric("mine:own", Metric(key="uar", heading="own", function=len))
+    assert METRICS.find("uar") is METRICS["uar"]

@@ -1,8 +1,10 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.metrics import f1_score, fbeta_score, roc_auc_score
+from sklearn.metrics import balanced_accuracy_score, f1_score, fbeta_score, roc_auc_score
 
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import ConfigError, CorpusError
@@ -159,3 +161,21 @@ def test_gold_is_the_label_or_nothing() -> None:
     frame = TASK.prediction_frame(DIALOGUES, np.full((4, 3), 1 / 3), split="test")
     assert [None if pd.isna(value) else value for value in frame["gold"]] == ["glad", None, None, "cross"]
     assert TASK.fitted(DIALOGUES) is TASK
+
+
+def test_a_split_that_lacks_classes_is_told_with_both_averages_of_recall() -> None:
+    gold, predicted = ["calm", "glad", "calm"], ["calm", "cross", "cross"]
+    dialogue = Dialogue("d", tuple(_turn(str(i), label) for i, label in enumerate(gold)))
+    p_NC = np.array([[1.0 if label == said else 0.0 for label in LABELS] for said in predicted])
+    scores = TASK.scores(predictions_of(TASK.prediction_frame([dialogue], p_NC, split="dev")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn notices predicted classes that never occur
+        over_those_that_occur = balanced_accuracy_score(gold, predicted)
+    [note] = TASK.absent_notes({"dev": {"scores": scores}})
+    assert note.startswith("split dev has no turn of cross: ")
+    assert f"(UA {0.5 / 3:.3f}; {over_those_that_occur:.3f} over the classes that occur" in note
+    assert TASK.absent(dialogue) == ["cross"]
+
+
+def test_a_split_with_every_class_needs_no_note() -> None:
+    assert TASK.absent_notes({"test": {"scores": TASK.scores(_predictions())}}) == []

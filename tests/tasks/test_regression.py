@@ -174,3 +174,44 @@ def test_its_description_is_plain_json_with_every_digit_of_the_scale() -> None:
 def test_every_metric_of_its_own_follows_from_sums() -> None:
     assert all(metric.needs == "moments" for metric in TASK.metrics().values())
     assert METRICS[TASK.default_metric].heading == "CCC"
+
+
+def test_a_dimension_that_no_turn_is_annotated_in_makes_no_mean_better_or_worse() -> None:
+    rng = np.random.default_rng(3)
+    gold_N, said_NS = rng.normal(3.0, 1.0, size=12), rng.normal(3.0, 1.0, size=(12, 2))
+    turns = [_turn(str(i), valence=value) for i, value in enumerate(gold_N)]
+    dialogues = [Dialogue(f"d{d}", tuple(turns[4 * d : 4 * d + 4])) for d in range(3)]
+    summary = TASK.summary(predictions_of(TASK.prediction_frame(dialogues, said_NS, split="dev")), n_resamples=20)
+    alone = Regression(("valence",))
+    expected = alone.scores(predictions_of(alone.prediction_frame(dialogues, said_NS[:, :1], split="dev")))
+    scores = summary["scores"]
+    assert {key: scores[key] for key in ("ccc", "pearson_r", "mae", "mse")} == pytest.approx(
+        {key: expected[key] for key in ("ccc", "pearson_r", "mae", "mse")}
+    )
+    assert scores["mae"] == pytest.approx(np.abs(gold_N - said_NS[:, 0]).mean())
+    assert scores["per_dimension"]["arousal"] == {"n": 0, "ccc": None, "pearson_r": None, "mae": None, "mse": None}
+    assert summary["dimension_intervals"]["arousal"] == {}
+    json.dumps(summary, allow_nan=False)
+
+
+def test_a_split_that_lacks_a_dimension_is_told() -> None:
+    dialogue = DIALOGUES[1]
+    scores = TASK.scores(predictions_of(TASK.prediction_frame([dialogue], np.ones((1, 2)), split="dev")))
+    assert TASK.absent(dialogue) == ["arousal"]
+    [note] = TASK.absent_notes({"dev": {"scores": scores}})
+    assert note == TASK.absent_note("dev", ["arousal"])
+    assert "dev has no value of arousal" in note
+
+
+def test_values_count_in_the_fingerprint_of_a_corpus_that_they_are_learnt_from() -> None:
+    corpus, other = (
+        Corpus(
+            name="rated",
+            label_set=None,
+            dimensions=("valence",),
+            splits={"train": (Dialogue("train/d", (_turn("train/a", valence=value),)),)},
+        )
+        for value in (1.0, 2.0)
+    )
+    assert corpus.fingerprint() == other.fingerprint()
+    assert TASK.fingerprint(corpus) != TASK.fingerprint(other)

@@ -78,14 +78,14 @@ def test_each_run_and_each_member_makes_its_own(tiny, tmp_path):
 
         settings = {"training.callbacks": ["counting"], "training.epochs": 1, "training.ensemble": 2}
         train(tiny.tiny_config(**settings), tmp_path / "run")
-    assert [one.n_epochs for one in made if one.n_epochs] == [1, 1]
+    assert [one.n_epochs for one in made] == [1, 1]
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("own_callbacks:number", "callback 'own_callbacks:number': is no class of callbacks"),
-        ("own_callbacks:Bare", r"callback 'own_callbacks:Bare': gives Bare; let it be a subclass of \S+\.Callback"),
+        ("own_callbacks:number", r"callback 'own_callbacks:number': is no subclass of \S+ and no function"),
+        ("own_callbacks:Bare", r"callback 'own_callbacks:Bare': is no subclass of \S+\.Callback and no function"),
         ("own_callbacks:Frist", "Frist"),
         ("frist", "unknown callback 'frist'"),
     ],
@@ -96,3 +96,11 @@ def test_what_is_no_callback_is_refused_before_anything_is_written(tiny, tmp_pat
     with pytest.raises(ConfigError, match=message):
         train(tiny.tiny_config(**{"training.callbacks": [name]}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_function_that_makes_something_else_is_refused(monkeypatch):
+    monkeypatch.setattr(sys.modules["own_callbacks"], "make", lambda: 3)
+    with pytest.raises(
+        ConfigError, match=r"callback 'own_callbacks:make': gives int; let it be a subclass of \S+\.Callback"
+    ):
+        own_callbacks(["own_callbacks:make"])

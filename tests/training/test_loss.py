@@ -135,6 +135,12 @@ def own(monkeypatch: pytest.MonkeyPatch) -> None:
         "scalar": lambda *_: torch.ones(()),
         "table": lambda value_NS, _: value_NS,
         "none": lambda *_: 1,
+        "short": lambda value_NS, _: value_NS[:1, 0],
+        "three": lambda value_NS, _: (value_NS.sum(), 1, 2),
+        "floats": lambda *_: (3.0, 2.0),
+        "vectors": lambda value_NS, _: (value_NS.sum(0), 2),
+        "failing": lambda *_: 1 / 0,
+        "detached": lambda value_NS, _: value_NS.detach().sum(1),
     }
     monkeypatch.setitem(sys.modules, "own_losses", SimpleNamespace(**functions, **wrong))
 
@@ -192,12 +198,40 @@ def test_a_decorated_loss_is_found_by_its_name():
 
 
 @pytest.mark.parametrize(
-    ("kind", "gave"), [("scalar", r"\(\)"), ("table", r"\(2, 2\)"), ("none", "int")]
-)  # fmt: skip
+    ("kind", "gave"),
+    [
+        ("scalar", r"\(\)"),
+        ("table", r"\(2, 2\)"),
+        ("none", "int"),
+        ("short", r"\(1,\)"),
+        ("three", r"\(\(\), int, int\)"),
+        ("floats", r"\(float, float\)"),
+        ("vectors", r"\(\(2,\), int\)"),
+    ],
+)
 def test_a_loss_that_gives_something_else_is_told_what_to_give(own, kind, gave):
     loss = DialogueLoss(LossConfig(kind=f"own_losses:{kind}"), VALUES)
-    with pytest.raises(TrainingError, match=rf"loss 'own_losses:{kind}': gave {gave}, expected one number per turn"):
+    with pytest.raises(TrainingError, match=rf"loss 'own_losses:{kind}': gave {gave} of 2 turns, expected one number"):
         loss(Output(SCORES, {}), VALUE_BATCH)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("failing", "its function failed: ZeroDivisionError"), ("detached", "does not depend on what the system says")],
+)
+def test_a_loss_that_fails_or_cannot_teach_is_named(own, kind, message):
+    loss = DialogueLoss(LossConfig(kind=f"own_losses:{kind}"), VALUES)
+    with pytest.raises(TrainingError, match=f"loss 'own_losses:{kind}': {message}"):
+        loss(Output(SCORES.clone().requires_grad_(), {}), VALUE_BATCH)
+
+
+def test_a_loss_of_ones_own_is_not_asked_about_a_batch_without_targets(own):
+    batch = replace(VALUE_BATCH, value=torch.full((1, 3, 2), NAN))
+    scores = SCORES.clone().requires_grad_()
+    numerator, denominator = DialogueLoss(LossConfig(kind="own_losses:failing"), VALUES)(Output(scores, {}), batch)
+    assert (float(numerator.detach()), float(denominator)) == (0.0, 0.0)
+    numerator.backward()
+    assert (scores.grad == 0).all()
 
 
 def test_what_is_no_loss_is_refused(own):
