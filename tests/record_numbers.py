@@ -1,38 +1,42 @@
-"""Numbers that a change of design must leave as they are: ``python -m tests.record_numbers`` writes numbers.json.
+"""Numbers that a change of design must leave as they are: ``python -m tests.record_numbers [--again]``.
 
-Run it from the checkout, and only where a change of numbers is meant; test_numbers.py computes them again by the same
-functions. Each of them runs what users run (``train`` or ``cross_validate``), cut short.
+It adds new presets to numbers.json; ``--again``, for where a change of numbers is meant, records everything anew. Run
+it from the checkout. test_numbers.py computes the numbers by the same functions, each of which runs what users run
+(``train`` or ``cross_validate``), cut short.
 """
 
+import argparse
 import json
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dialogue_ser.corpus.locate import find_data
 from dialogue_ser.corpus.rows import read_rows
+from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.evaluation.crossval import cross_validate
 from dialogue_ser.features.store import FeatureStore
 from dialogue_ser.metrics.run_files import RunFiles
+from dialogue_ser.tasks import find_task
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.config_io import config_from_dict
 from dialogue_ser.training.environment import describe_environment
 from dialogue_ser.training.learner import Learner, StepResult
 from dialogue_ser.training.presets import load_preset, preset_names
 from dialogue_ser.training.run import train
-from dialogue_ser.training.smoke import smoke_config
+from dialogue_ser.training.smoke import smoke_config, smoke_corpus, smoke_dimensions, smoke_view
 
 NUMBERS = Path(__file__).with_name("numbers.json")
-#: Presets on these are cross-validated, the others trained. Those that fit an estimator take no step: their UA is kept.
-PROTOCOL_READERS = ("nemo", "iemocap")
 #: Presets that need MELD's files and nothing else, one of each kind of input and system.
 MELD_PRESETS = ("meld-audio", "meld-textcnn", "source-emotion-rnn-audio-text-simple", "dialogue-rnn-published")
 SHORT_RUN: Mapping[str, Any] = {
@@ -80,24 +84,25 @@ def _stopping_after_one_step() -> Iterator[list[StepResult]]:
         Learner.step = step  # type: ignore[method-assign]
 
 
-def first_step(config: RunConfig, store: FeatureStore, *, is_cross_validated: bool = False) -> dict[str, float]:
+def first_step(config: RunConfig, store: FeatureStore, corpus: Corpus | None = None) -> dict[str, float]:
     """Loss and gradient norm of the first optimizer step of a run, or of a cross-validation's first fold."""
     with tempfile.TemporaryDirectory() as folder, _stopping_after_one_step() as steps:
-        if is_cross_validated:
-            cross_validate(config, Path(folder) / "run", store=store)
+        if config.data.cut.protocol == "none":
+            train(config, Path(folder) / "run", corpus=corpus, store=store, progress=False)
         else:
-            train(config, Path(folder) / "run", store=store, progress=False)
+            cross_validate(config, Path(folder) / "run", corpus=corpus, store=store)
     return {"loss": steps[0].loss, "grad_norm": steps[0].grad_norm}
 
 
-def pooled_ua(config: RunConfig, store: FeatureStore) -> dict[str, float]:
-    """UA over the test turns of all folds."""
+def pooled_score(config: RunConfig, store: FeatureStore, corpus: Corpus | None = None) -> dict[str, float]:
+    """UA, or the CCC of values, over the test turns of all folds."""
+    name = "uar" if find_task(config.task).gives_probabilities else "ccc"
     with tempfile.TemporaryDirectory() as folder:
-        return {"ua": cross_validate(config, Path(folder) / "run", store=store)["pooled"]["ua"]}
+        return {name: cross_validate(config, Path(folder) / "run", corpus=corpus, store=store)["pooled"][name]}
 
 
 def preset_numbers(name: str, networks: Path, store: FeatureStore, seed: int | None = None) -> dict[str, float]:
-    """A preset at the size of ``--smoke``: its first step, or the UA of its estimator.
+    """A preset at the size of ``--smoke``: its first step, or, as an estimator takes none, what it scores.
 
     Args:
         name: of the preset.
@@ -106,12 +111,11 @@ def preset_numbers(name: str, networks: Path, store: FeatureStore, seed: int | N
         seed: in place of the preset's.
     """
     whole = load_preset(name)
-    is_cross_validated = whole.data.reader in PROTOCOL_READERS
-    config = smoke_config(whole, "utterances" if is_cross_validated else "dialogues", networks)
+    view = smoke_view(whole, "dialogues" if whole.data.cut.protocol == "none" else "utterances")
+    config = smoke_config(whole, view, networks)
     config = config if seed is None else replace(config, seed=seed)
-    if config.crossval.estimator != "none":
-        return pooled_ua(config, store)
-    return first_step(config, store, is_cross_validated=is_cross_validated)
+    number = first_step if config.crossval.estimator == "none" else pooled_score
+    return number(config, store, smoke_corpus(view, smoke_dimensions(whole)))
 
 
 def short_run(folder: Path, store: FeatureStore, seed: int | None = None) -> dict[str, list[float]]:
@@ -120,7 +124,7 @@ def short_run(folder: Path, store: FeatureStore, seed: int | None = None) -> dic
         config_from_dict({**SHORT_RUN, **({} if seed is None else {"seed": seed})}), "dialogues", folder
     )
     config = replace(config, training=replace(config.training, epochs=2))
-    train(config, folder / "run", store=store, progress=False)
+    train(config, folder / "run", corpus=smoke_corpus("dialogues"), store=store, progress=False)
     frame = RunFiles(folder / "run").predictions.frame.set_index("utterance_id").filter(regex="^p_")
     return {
         str(name): [round(float(p), _DECIMALS) for p in row]
@@ -145,40 +149,50 @@ def few_clips(folder: Path, nemo: Path) -> Path:
 def nemo_svm(path: Path, store: FeatureStore) -> dict[str, float]:
     """UA of ``nemo-egemaps-svm`` on a corpus in nEMO's layout."""
     config = load_preset("nemo-egemaps-svm")
-    return pooled_ua(replace(config, data=replace(config.data, path=str(path))), store)
+    return pooled_score(replace(config, data=replace(config.data, path=str(path))), store)
 
 
-def _recorded(folder: Path) -> dict[str, Any]:
+def _recorded(folder: Path, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that ``before`` lacks, after what it has."""
     store = FeatureStore(folder / "store")
-    presets = {name: preset_numbers(name, folder / "networks", store) for name in preset_names()}
-    meld = {name: first_step(load_preset(name), store) for name in MELD_PRESETS}
+    presets = {
+        name: before.get("presets", {}).get(name) or preset_numbers(name, folder / "networks", store)
+        for name in preset_names()
+    }
+    if before:
+        return {**before, "presets": presets}
     return {
+        "what": "numbers that a change of design must leave as they are; read by test_numbers.py",
+        "command": "python -m tests.record_numbers",
+        **_made_with(),
         "presets": presets,
-        "meld": meld,
+        "meld": {name: first_step(load_preset(name), store) for name in MELD_PRESETS},
         "short_run": short_run(folder / "short", store),
         "nemo_few": nemo_svm(few_clips(folder / "nemo", find_data("nemo")), store),
     }
 
 
-def main() -> None:
-    """Writes numbers.json; needs MELD and nEMO."""
-    import torch
-
+def main(argv: Sequence[str] | None = None) -> None:
+    """Writes numbers.json; to record everything it needs MELD and nEMO."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--again", action="store_true", help="record everything anew")
+    again = parser.parse_args(argv).again
     torch.set_num_threads(1)
-    environment = describe_environment(RunConfig(), "", {}, n_ranks=1)
+    before = json.loads(NUMBERS.read_text(encoding="utf-8")) if NUMBERS.is_file() and not again else {}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DIALOGUE_SER_CACHE"] = f"{folder}/cache"
-        numbers = _recorded(Path(folder))
-    head = {
-        "what": "numbers that a change of design must leave as they are; read by test_numbers.py",
-        "command": "python -m tests.record_numbers",
+        numbers = _recorded(Path(folder), before)
+    NUMBERS.write_text(_one_line_lists(json.dumps(numbers, indent=1)) + "\n", encoding="utf-8")
+    print(f"written: {NUMBERS}")
+
+
+def _made_with() -> dict[str, Any]:
+    environment = describe_environment(RunConfig(), "", {}, n_ranks=1)
+    return {
         "commit": _package_commit(),
         "versions": {"python": environment["python"], **environment["packages"]},
         "machine": {name: environment[name] for name in ("platform", "cpu", "threads")},
     }
-    text = json.dumps(head | numbers, indent=1)
-    NUMBERS.write_text(_one_line_lists(text) + "\n", encoding="utf-8")
-    print(f"written: {NUMBERS}")
 
 
 def _package_commit() -> str:
