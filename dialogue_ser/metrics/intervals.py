@@ -36,7 +36,9 @@ def intervals(
     seed: int = 0,
     group_N: IntArray | None = None,
 ) -> dict[str, Interval]:
-    """Interval of every metric that has one, by its key; those of probabilities have none (too slow to draw).
+    """Interval of every metric that has one, by its key.
+
+    Metrics of probabilities have none (too slow to draw), nor have functions that are not defined on some resample.
 
     Args:
         predictions: of one split.
@@ -58,7 +60,9 @@ def intervals(
         if estimate is not None:
             draw = _drawn(predictions, metric, groups_N)
             weights_RN = _weights(predictions.is_labelled_N, groups_N, min(n_resamples, MOST_CALLS), seed)
-            found[metric.key] = interval_of(estimate, draw(weights_RN), level)
+            draws = draw(weights_RN)
+            if np.isfinite(draws).all():
+                found[metric.key] = interval_of(estimate, draws, level)
     return {metric.key: found[metric.key] for metric in chosen if metric.key in found}
 
 
@@ -109,11 +113,21 @@ def paired(
 
 def _of_seeds(tables: Sequence[Predictions], metric: Metric) -> Callable[[FloatArray], FloatArray]:
     draws = [_drawn(table, metric, table.dialogue_N) for table in tables]
-    return lambda weights_RN: np.stack([draw(weights_RN) for draw in draws], axis=-1)
+
+    def values(weights_RN: FloatArray) -> FloatArray:
+        found = np.stack([draw(weights_RN) for draw in draws], axis=-1)
+        if not np.isfinite(found).all():
+            raise DialogueSerError(
+                f"{tables[0].origin}: metric {metric.key} is not defined on its turns, or on a resample of their "
+                "dialogues, so it cannot be compared; let its function give a number for every set of turns"
+            )
+        return found
+
+    return values
 
 
 def _drawn(predictions: Predictions, metric: Metric, group_N: IntArray) -> Callable[[FloatArray], FloatArray]:
-    """How often each group was drawn ``[R, group]`` → the metric of the drawn turns ``[R]``."""
+    """How often each group was drawn ``[R, group]`` → the metric of the drawn turns ``[R]``, NaN where undefined."""
     order_N = np.argsort(group_N, kind="stable")
     members = np.split(order_N, np.cumsum(np.bincount(group_N))[:-1])
 
@@ -122,12 +136,7 @@ def _drawn(predictions: Predictions, metric: Metric, group_N: IntArray) -> Calla
         for weights_N in weights_RN.astype(np.int64):
             rows_N = np.concatenate([np.tile(members[g], weights_N[g]) for g in np.flatnonzero(weights_N)])
             value = predictions.rows(rows_N).value(metric)
-            if value is None:
-                raise DialogueSerError(
-                    f"{predictions.origin}: metric {metric.key} is not defined on a resample of its dialogues, so it "
-                    "has no interval; let its function give a number for every set of turns"
-                )
-            found.append(value)
+            found.append(np.nan if value is None else value)
         return np.array(found)
 
     return values

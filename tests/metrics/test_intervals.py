@@ -128,7 +128,7 @@ def test_groups_of_ones_own_are_drawn_instead_of_dialogues() -> None:
     assert found["kappa"] == intervals(grouped, [KAPPA], n_resamples=40, seed=2)["kappa"]
 
 
-def test_a_metric_that_is_undefined_has_no_interval_and_one_undefined_on_a_resample_says_so() -> None:
+def test_a_metric_that_is_undefined_somewhere_has_no_interval_and_cannot_be_compared() -> None:
     table = _classes(1.0)
     never = Metric(key="never", heading="never", function=lambda gold, said: None)
     assert intervals(table, [never], n_resamples=10) == {}
@@ -136,8 +136,10 @@ def test_a_metric_that_is_undefined_has_no_interval_and_one_undefined_on_a_resam
     sometimes = Metric(
         key="sometimes", heading="sometimes", function=lambda gold, said: 1.0 if len(gold) == whole else None
     )
-    with pytest.raises(DialogueSerError, match="sometimes is not defined on a resample"):
-        intervals(table, [sometimes], n_resamples=30)
+    assert table.value(sometimes) == 1.0
+    assert intervals(table, [sometimes], n_resamples=30) == {}
+    with pytest.raises(DialogueSerError, match=r"sometimes is not defined on its turns, or on a resample"):
+        paired([table], [table], sometimes, n_resamples=30)
 
 
 @pytest.mark.parametrize(
