@@ -176,7 +176,7 @@ def test_a_metric_of_the_other_kind_is_refused() -> None:
     with pytest.raises(DialogueSerError, match="holds a classification, but ccc is a metric of regression"):
         predictions_of(_frame()).value(METRICS["ccc"])
     of_probabilities = Metric(key="sure", heading="sure", function=max, needs="probabilities")
-    with pytest.raises(DialogueSerError, match="sure needs probabilities; a regression gives values"):
+    with pytest.raises(DialogueSerError, match="holds a regression, but sure is a metric of classification"):
         predictions_of(_value_frame()).value(of_probabilities)
 
 
