@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.metrics.predictions import predictions_of
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.training import outputs
-from dialogue_ser.training.callbacks import own_callbacks
+from dialogue_ser.training.callbacks import Callback, own_callbacks
 from dialogue_ser.training.checkpointing import Checkpointer, judged_weights, restore
 from dialogue_ser.training.config import RunConfig
 from dialogue_ser.training.environment import describe_environment
@@ -77,12 +78,13 @@ def train_single(
     data = balanced(config, data)
     seed_everything(config.seed)  # how much randomness came before must not matter
     learner = build_learner(config, data, build_system(config, data), accelerator)
-    # The first thing that is written: data, features and model that cannot be had leave no directory behind.
+    own = own_callbacks(config.training.callbacks)
+    # The first thing that is written: data, features, model and callbacks that cannot be had leave no directory behind.
     begin(config, directory, data, accelerator, manner)
     seed_everything(config.seed, rank=accelerator.process_index)
     metrics = MetricsFile(directory.metrics if accelerator.is_main_process else None)
     try:
-        state = _train(config, directory, data, learner, metrics, manner)
+        state = _train(config, directory, data, learner, metrics, own, manner)
     finally:
         metrics.close()
     accelerator.wait_for_everyone()
@@ -123,6 +125,7 @@ def _train(
     data: Data,
     learner: Learner,
     metrics: MetricsFile,
+    own: Sequence[Callback],
     manner: Manner,
 ) -> TrainState:
     """Loop, then everything that comes after it; the main process mirrors, predicts and writes."""
@@ -133,7 +136,6 @@ def _train(
         with StopRequest() as stop:
             checkpointer = Checkpointer(directory.checkpoints, learner, metrics, config.training, learner.accelerator)
             select = metric_key(str(config.training.select))
-            own = own_callbacks(config.training.callbacks)
             bar = ProgressBar(learner.total_steps, select, manner.progress if is_main else False)
             is_done = fit(
                 learner,

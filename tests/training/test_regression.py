@@ -175,6 +175,7 @@ def test_a_metric_of_ones_own_chooses_in_its_direction(tiny, tmp_path):
     assert set(found[0]) == {"ccc", "pearson_r", "mae", "mse", "worst_dimension"}
     errors = [row["worst_dimension"] for row in found]
     assert run.best_epoch == 1 + int(np.argmin(errors))
+    assert RunFiles(run.folder).summary["select"] == "worst_dimension"
     frame = predictions(run, "dev").dropna(subset=GOLD)
     expected = tiny.worst_dimension(frame[GOLD].to_numpy(), frame[PREDICTED].to_numpy())
     assert run.scores["dev"]["worst_dimension"] == pytest.approx(expected) == pytest.approx(min(errors))
