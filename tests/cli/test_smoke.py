@@ -20,10 +20,15 @@ def _no_data(monkeypatch, tmp_path, shared_store):
         monkeypatch.setattr(f"dialogue_ser.report.{writer}", lambda run: run / "report.html")
 
 
+def unexpected(err: str) -> list[str]:
+    """What is said beside the classes that a split of the small corpus lacks, which is true of it."""
+    return [line for line in err.splitlines() if not re.match(r"split (dev|test) has no turn of ", line)]
+
+
 @pytest.mark.parametrize("name", sorted(set(preset_names()) - set(CROSSVAL)))
 def test_every_preset_trains_at_reduced_size_and_says_what_it_costs_in_full(name, cli, tmp_path):
     status, text, err = cli("train", "--preset", name, "--smoke", "--out", tmp_path / "run")
-    assert (status, err) == (0, "")
+    assert (status, unexpected(err)) == (0, [])
     cost = re.search(r"full size: ([\d.]+) M parameters, ([\d.]+) M multiply-adds an utterance, (\d+) MiB", text)
     assert cost is not None
     assert min(float(number) for number in cost.groups()) > 0
@@ -34,7 +39,7 @@ def test_every_preset_trains_at_reduced_size_and_says_what_it_costs_in_full(name
 @pytest.mark.parametrize("name", CROSSVAL)
 def test_every_preset_of_a_protocol_is_cross_validated_at_reduced_size(name, cli, tmp_path):
     status, text, err = cli("crossval", "--preset", name, "--smoke", "--out", tmp_path / "run")
-    assert (status, err) == (0, "")
+    assert (status, unexpected(err)) == (0, [])
     assert ("full size: " in text) == (load_preset(name).crossval.estimator == "none")
     scores = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert scores["pooled"]["n"] > 0
