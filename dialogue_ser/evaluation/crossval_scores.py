@@ -67,6 +67,7 @@ def crossval_scores(
         "notes": list(corpus.warnings),
         "task": task.kind,
         task.names_key: list(task.names),
+        "headings": task.own_headings(asked_metrics(config)),
         **pooled_scores(frame, task, extra=asked_metrics(config)),
         "attributes": _by_attribute(test, dialogues, task),
         "published": rows_beside(config.data.reader, task.n_scores, scenario) if task.gives_probabilities else [],

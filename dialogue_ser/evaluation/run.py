@@ -40,8 +40,9 @@ def evaluate_run(
     Returns:
         what ``scores.json`` holds: ``format``, ``run``, ``task``, ``labels`` or ``dimensions``, ``protocol``,
         ``train_split``, ``dev_split``, ``masked`` (modality → turns of all splits without it: nothing there, or bad and
-        masked), ``leave_out`` (classes that micro F1 leaves out), ``notes`` (floors left out, splits that lack a
-        class or dimension, metrics that are not defined) and ``splits`` (name →
+        masked), ``leave_out`` (classes that micro F1 leaves out), ``headings`` (of metrics of the user's own),
+        ``notes`` (floors left out, splits that lack a class or dimension, metrics that are not defined) and ``splits``
+        (name →
         :meth:`~dialogue_ser.tasks.base.Task.summary`, plus ``floors``: name → the headline metrics, and ``difference``:
         the run's default metric minus the floor's with its paired interval over dialogues).
 
@@ -89,6 +90,7 @@ def evaluate_run(
         "dev_split": dev,
         "masked": run.summary.get("masked", {}),
         "leave_out": list(map(str, data.get("leave_out") or ())),
+        "headings": task.own_headings(extra),
         "notes": [*task.absent_notes(scored), *notes, *unsaid, *_undefined(scored, extra)],
         "splits": scored,
     }

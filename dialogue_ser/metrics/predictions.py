@@ -239,13 +239,7 @@ class ValuePredictions(Predictions):
         return dialogue_moments(self.gold_NS, self.predicted_NS, self.dialogue_N if group_N is None else group_N)
 
     def arguments(self, metric: Metric) -> tuple[Any, ...]:
-        """Gold and predicted values of the turns that are annotated in every dimension.
-
-        Raises:
-            DialogueSerError: the metric needs probabilities, which values have none of.
-        """
-        if metric.needs == "probabilities":
-            raise DialogueSerError(f"{self.origin}: metric {metric.key} needs probabilities; a regression gives values")
+        """Gold and predicted values of the turns that are annotated in every dimension."""
         is_complete_N = np.isfinite(self.gold_NS).all(1)
         return self.gold_NS[is_complete_N], self.predicted_NS[is_complete_N]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dialogue_ser.metrics.table import METRICS, heading_of
-from dialogue_ser.report.tables import format_interval, format_mean_std, format_score
+from dialogue_ser.report.tables import format_interval, format_mean_std, format_score, own_heading
 from dialogue_ser.tasks import task_of_scores
 
 Rows = list[dict[str, object]]
@@ -52,7 +52,7 @@ def score_rows(scores: Mapping[str, Any]) -> Rows:
         several = {"mean ± std of folds": _mean(scores, key)} if len(scores["folds"]) > 1 else {}
         rows.append(
             {
-                "score": library[key].heading if key in library else heading_of(key),
+                "score": library[key].heading if key in library else own_heading(scores, key),
                 "pooled": format_score(scores["pooled"][key], 3),
                 f"95 % over {scores['interval_over']}": _span(scores, key),
                 **several,

@@ -117,7 +117,12 @@ def shown_metrics(scores: Mapping[str, Any], split: Mapping[str, Any]) -> dict[s
     library = task.metrics()
     own = [key for key, value in split["scores"].items() if key not in METRICS and isinstance(value, float)]
     keys = [*task.headline, *(key for key in ("micro_f1",) if key in split["scores"] and key in library), *own]
-    return {key: library[key].heading if key in library else heading_of(key) for key in keys}
+    return {key: library[key].heading if key in library else own_heading(scores, key) for key in keys}
+
+
+def own_heading(scores: Mapping[str, Any], key: str) -> str:
+    """What a metric of the user is called: its heading stands in ``scores.json``, its function may not be here."""
+    return str((scores.get("headings") or {}).get(key, heading_of(key)))
 
 
 def dimension_rows(scores: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[dict[str, object]]:

@@ -269,6 +269,10 @@ class Task(ABC):
             found[metric.key] = metric
         return found
 
+    def own_headings(self, extra: Iterable[str]) -> dict[str, str]:
+        """Key → heading of the metrics that were asked for beside the library's."""
+        return {key: metric.heading for key, metric in self.metrics(extra).items() if key not in METRICS}
+
     def scores(self, predictions: Predictions, extra: Iterable[str] = ()) -> dict[str, Any]:
         """Every metric of some turns, ``n`` (labelled turns) and what the kind of task adds.
 

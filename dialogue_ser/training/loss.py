@@ -11,8 +11,7 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, utterances
 from dialogue_ser.errors import ConfigError, TrainingError
 from dialogue_ser.models.api import Output
-from dialogue_ser.nn.losses import counted_rows, masked_binary, masked_nll
-from dialogue_ser.nn.value_losses import masked_ccc, masked_mse
+from dialogue_ser.nn.losses import counted_rows
 from dialogue_ser.registry import Registry, Target
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config import LossConfig
@@ -52,12 +51,12 @@ class DialogueLoss:
         kind = config.kind or task.losses[0]
         self.task = task
         self._loss: OutputLoss
-        if kind in _CLASS_LOSSES:
-            self._loss = partial(_class_loss, kind, config, class_weights_C)
-        elif kind in _VALUE_LOSSES:
-            self._loss = partial(_value_loss, _VALUE_LOSSES[kind])
-        else:
+        if kind not in LOSSES:
             self._loss = partial(_own_loss, kind, LOSSES.find(kind))
+        elif task.gives_probabilities:
+            self._loss = partial(_class_loss, kind, config, class_weights_C)
+        else:
+            self._loss = partial(_value_loss, LOSSES[kind])
 
     def __call__(self, output: Output, batch: DialogueBatch) -> Sums:
         """Both sums over the batch's labelled turns, in float32 or better also under autocast."""
@@ -69,9 +68,6 @@ def _check_loss(name: str, found: Any) -> Callable[..., Any]:
         raise ConfigError(f"loss {name!r}: is no function (outputs, target) of tensors; name one that is")
     return found  # type: ignore[no-any-return]
 
-
-_CLASS_LOSSES: dict[str, Callable[..., Sums]] = {"nll": masked_nll, "binary": masked_binary}
-_VALUE_LOSSES: dict[str, Callable[..., Sums]] = {"ccc": masked_ccc, "mse": masked_mse}
 
 #: Every loss that can be asked for. One of the user's is a function ``(outputs, target)`` of the turns that have a
 #: target: log-probabilities ``[N, C]`` and class indices ``[N]``, or values ``[N, S]`` and gold ones with NaN where
@@ -105,7 +101,8 @@ def _class_loss(
     # Counted on the host, from what is there: a GPU that is asked how many there are makes the host wait.
     row_N = counted_rows(batch.on_host(batch.label), None if votes is None else batch.on_host(votes))
     focal = {"focal_gamma": config.focal_gamma} if kind == "nll" else {}
-    return _CLASS_LOSSES[kind](
+    loss: Callable[..., Sums] = LOSSES[kind]
+    return loss(
         outputs_BTC,
         batch.label,
         class_weights_C=class_weights_C,
