@@ -69,7 +69,7 @@ def require_roles(table: Rows, columns: Columns, need_annotation: bool) -> None:
         found = ", ".join(table.columns)
         raise CorpusError(
             *(
-                f"{table.path}: no column for {usual_names(roles)}; found: {found}; name it among the reader's options, "
+                f"{table.path}: no column for {usual_names(roles)}; found: {found}; name it in the options, "
                 f"e.g. {{columns: {{{roles[0]}: {table.columns[0]}}}}}{table.delimiter_hint}"
                 for roles in wanted
             )
