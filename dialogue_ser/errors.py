@@ -57,5 +57,5 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     """
     choices: Sequence[str] = sorted(known)
     near = get_close_matches(name, choices, n=1)
-    hint = f" did you mean {near[0]!r}?" if near else ""
-    return f"unknown {what} {name!r};{hint} Known: {', '.join(choices)}"
+    hint = f"did you mean {near[0]!r}? Known" if near else "known"
+    return f"unknown {what} {name!r}; {hint}: {', '.join(choices)}"

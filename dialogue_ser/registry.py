@@ -62,7 +62,7 @@ class Registry(Mapping[str, T]):
     >>> numbers.find("tau")
     Traceback (most recent call last):
     ...
-    dialogue_ser.errors.ConfigError: unknown number 'tau'; Known: e, pi; or package.module:attribute of your own
+    dialogue_ser.errors.ConfigError: unknown number 'tau'; known: e, pi; or package.module:attribute of your own
     """
 
     def __init__(

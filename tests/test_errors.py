@@ -26,4 +26,4 @@ def test_a_near_name_is_suggested_and_a_far_one_is_not():
 
 
 def test_known_names_are_listed_sorted():
-    assert unknown_name("x", "q", ["b", "a"]).endswith("Known: a, b")
+    assert unknown_name("x", "q", ["b", "a"]).endswith("known: a, b")

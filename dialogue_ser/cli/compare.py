@@ -15,7 +15,7 @@ def compare(
         run_b: run directory of B; several seeds separated by commas.
         split: split that both predicted.
         metric: any metric of the task (weighted_f1, uar, ccc, …), or package.module:function of your own; the task's
-            default (weighted_f1, or ccc) if left away.
+            default (weighted_f1, or ccc) if left out.
         n_resamples: draws.
         seed: of the draws.
     """

@@ -1,6 +1,8 @@
 """``dialogue-ser encoders``, ``models``, ``presets`` and ``presets show NAME``: what there is, one line each."""
 
+import re
 from importlib import resources
+from itertools import takewhile
 
 from dialogue_ser.cli.tables import show_list
 from dialogue_ser.training.config_io import dump_config
@@ -68,10 +70,10 @@ def presets_show(name: str) -> None:
 
 
 def preset_summary(name: str) -> str:
-    """The first line of the comment that a preset's file begins with."""
+    """The first sentence of the comment that a preset's file begins with."""
     text = (resources.files("dialogue_ser.presets") / f"{name}.yaml").read_text(encoding="utf-8")
-    line = text.partition("\n")[0]
-    return line.lstrip("# ").strip() if line.startswith("#") else ""
+    comment = " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), text.splitlines()))
+    return re.split(r"(?<=\.)\s+(?=[A-Z(])", comment, maxsplit=1)[0].strip()
 
 
 def _first_line(documented: object) -> str:

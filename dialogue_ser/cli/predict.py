@@ -36,11 +36,11 @@ def predict(
     Args:
         model: run directory, model folder or hub id.
         input: .csv or .jsonl; columns speaker, text, audio (a path), and dialogue where there are several dialogues.
-        out: .csv, .jsonl or .parquet, by its ending; CSV to standard output if left away.
+        out: .csv, .jsonl or .parquet, by its ending; CSV to standard output if left out.
         columns: role → column where the names differ, e.g. --columns.text Utterance.
-        audio_root: folder of the audio paths; the input's own if left away.
+        audio_root: folder of the audio paths; the input's own if left out.
         features: modality → file of precomputed features keyed by utterance id, e.g. --features.audio FILE.
-        on_bad: what to do with audio that cannot be decoded; as in training if left away.
+        on_bad: what to do with audio that cannot be decoded; as in training if left out.
         batch_size: dialogues at a time, at most.
         device: where to run.
         trust_code: allow a model that is your own code, or whose encoder is (its import runs code).

@@ -137,7 +137,7 @@ def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str 
     parser.add_argument(
         "--config", action="append", help="YAML file of settings, laid over the preset (may be repeated)"
     )
-    parser.add_argument("--out", type=str | None, help="run directory; runs/NAME if left away")
+    parser.add_argument("--out", type=str | None, help="run directory; runs/NAME if left out")
     parser.add_argument("--resume", type=str | None, help="continue the run in this directory")
     for name, line in (
         ("allow-mismatch", "resume although config, data or versions differ"),

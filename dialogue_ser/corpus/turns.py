@@ -69,8 +69,8 @@ def require_roles(table: Rows, columns: Columns, need_annotation: bool) -> None:
         found = ", ".join(table.columns)
         raise CorpusError(
             *(
-                f"{table.path}: no column for {usual_names(roles)}; found: {found}; name it with the option columns, "
-                f"e.g. {{{roles[0]}: {table.columns[0]}}}{table.delimiter_hint}"
+                f"{table.path}: no column for {usual_names(roles)}; found: {found}; name it in the options, "
+                f"e.g. {{columns: {{{roles[0]}: {table.columns[0]}}}}}{table.delimiter_hint}"
                 for roles in wanted
             )
         )

@@ -42,8 +42,11 @@ def cautions(scores: Mapping[str, Any]) -> list[str]:
             "Transforms learnt from the test speakers' unlabelled recordings: the scores stand apart from those of "
             "systems that meet each test utterance alone."
         )
+    named = {name for fold in scores["folds"] for part in fold["speakers"].values() for name in part}
     both = sum(bool(set(fold["speakers"]["train"]) & set(fold["speakers"]["test"])) for fold in scores["folds"])
-    if both:
+    if len(named) == 1:
+        found.append("The corpus names one speaker only: how far these scores hold for other speakers cannot be told.")
+    elif both:
         found.append(
             f"In {both} of {len(scores['folds'])} folds speakers of test are in train too: new ones will fare worse."
         )

@@ -42,7 +42,8 @@ def subtitle(config: Mapping[str, Any]) -> str:
         f"{name} ({(v or {}).get('encoder')})" for name, v in (config.get("features") or {}).items()
     )
     data = config.get("data") or {}
-    corpus = f"{data.get('reader', '')} {data.get('labels', '')}".strip()
+    learnt = ", ".join(data.get("targets") or ()) if config.get("task") == "regression" else data.get("labels", "")
+    corpus = f"{data.get('reader', '')} {learnt}".strip()
     parts = [(config.get("model") or {}).get("name"), modalities, corpus, f"seed {config.get('seed')}"]
     return " · ".join(str(part) for part in parts if part)
 

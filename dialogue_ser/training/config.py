@@ -334,7 +334,9 @@ def _unfit_loss(task: TaskKind, loss: LossConfig) -> list[str]:
     kind, own = str(loss.kind), TASKS[task].losses
     others = {name for other in TASKS.values() for name in other.losses} - set(own)
     if kind in others:
-        return [f"loss.kind: {kind} is none of {task}; use {' or '.join(own)}, or package.module:function of your own"]
+        return [
+            f"loss.kind: {kind} is no loss of {task}; use {' or '.join(own)}, or package.module:function of your own"
+        ]
     if kind in TASKS["classification"].losses:
         return []
     default = LossConfig(kind=kind)
@@ -351,7 +353,9 @@ def _unfit_select(task: TaskKind, select: str) -> list[str]:
     if select in METRICS:
         metric = METRICS[select]
         own = [key for key in METRICS if METRICS[key].task == task]
-        return [] if metric.task == task else [f"training.select: {select} is none of {task}; use {', '.join(own)}"]
+        return (
+            [] if metric.task == task else [f"training.select: {select} is no metric of {task}; use {', '.join(own)}"]
+        )
     if METRICS.comes_from_outside(select):
         return []
     return [f"training.select: {unknown_name('metric', select, METRICS)}, or package.module:function of your own"]

@@ -90,7 +90,8 @@ def _train_member(config: RunConfig, directory: RunDirectory, data: Data, manner
     is_begun = (directory.folder / "config.yaml").is_file()
     own = replace(manner, resume=manner.resume and is_begun, started=time.monotonic())
     directory.check(config, resume=own.resume, allow_mismatch=own.allow_mismatch)
-    if not (own.resume and directory.is_finished) or own.allow_mismatch:
+    is_whole = directory.is_finished and directory.has_outputs
+    if not (own.resume and is_whole) or own.allow_mismatch:
         train_single(config, directory, data, make_accelerator(config.training), own)
 
 

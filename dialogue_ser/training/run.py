@@ -74,7 +74,8 @@ def train(
         out: run directory; None = ``runs/NAME``.
         corpus: taken instead of reading the one that ``config.data`` names; ``config.data.cut`` cuts it too. Such a run
             is resumed with the same corpus.
-        resume: continue the run in ``out`` from its newest whole checkpoint; a finished one is only loaded.
+        resume: continue the run in ``out`` from its newest whole checkpoint; a finished one is only loaded,
+            unless its predictions or its model are gone: then they are made again.
         allow_mismatch: resume although settings, data or versions differ.
         progress: show a progress bar; None = only on a terminal.
         store: where frozen features are kept; None = the default one.
@@ -92,7 +93,7 @@ def train(
     )
     directory = RunDirectory(Path(out) if out is not None else Path("runs") / config.name)
     directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
-    if resume and directory.is_finished and not allow_mismatch:
+    if resume and directory.is_finished and directory.has_outputs and not allow_mismatch:
         return Run.load(directory.folder)
     accelerator = make_accelerator(config.training)
     seed_everything(config.seed)

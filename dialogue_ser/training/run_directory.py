@@ -48,6 +48,11 @@ class RunDirectory:
         """Whether its summary was written, which comes last."""
         return self.folder.is_dir() and bool(RunFiles(self.folder).summary)
 
+    @property
+    def has_outputs(self) -> bool:
+        """Whether predictions and model, which a finished run leaves, are still there."""
+        return (self.folder / "predictions.parquet").is_file() and (self.folder / "model" / "config.json").is_file()
+
     def check(self, config: RunConfig, *, resume: bool, allow_mismatch: bool) -> None:
         """Refuses what would overwrite a run, or continue one under other settings.
 
@@ -60,7 +65,7 @@ class RunDirectory:
             if self.is_begun:
                 state = "a finished" if self.is_finished else "an unfinished"
                 raise ConfigError(
-                    f"{self.folder}: holds {state} run; continue it with --resume or choose another --out"
+                    f"{self.folder}: holds {state} run; continue it with --resume, or choose another --out or --name"
                 )
             if (self.folder / "config.yaml").is_file() and not (self.folder / "environment.json").is_file():
                 raise ConfigError(  # a run writes both; perhaps it is the very file given as --config

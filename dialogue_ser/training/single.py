@@ -171,7 +171,7 @@ def _position(directory: RunDirectory, learner: Learner, metrics: MetricsFile, *
 
 def _interrupted(stop: StopRequest, place: Path, state: TrainState) -> Interrupted:
     number = stop.signal_number or 15  # another rank was asked
-    message = f"stopped at step {state.step}; continue with --resume {place}"
+    message = f"stopped at step {state.step}; continue with dialogue-ser train --resume {place}"
     logger.warning(message)
     return Interrupted(number, message)
 

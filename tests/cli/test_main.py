@@ -33,7 +33,7 @@ def test_every_command_explains_itself(cli, name):
     [
         (["trian"], "unknown command 'trian'; did you mean 'train'?"),
         (["data", "descibe"], "unknown command 'data descibe'; did you mean 'data describe'?"),
-        (["data"], "Known: data check, data describe, data download"),
+        (["data"], "known: data check, data describe, data download"),
     ],
 )
 def test_a_wrong_command_names_the_nearest_and_exits_2(cli, tokens, hint):

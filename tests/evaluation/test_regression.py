@@ -149,6 +149,6 @@ def test_settings_of_the_other_task_are_refused_by_name(tree, store, tmp_path) -
     unknown = replace(config_of(tree).data, targets=("valance",))
     with pytest.raises(ConfigError, match=r"data\.targets: unknown dimension 'valance'; did you mean 'valence'\?"):
         cross_validate(config_of(tree, data=unknown), tmp_path / "c", store=store)
-    with pytest.raises(ConfigError, match=r"loss\.kind: nll is none of regression; use ccc or mse"):
+    with pytest.raises(ConfigError, match=r"loss\.kind: nll is no loss of regression; use ccc or mse"):
         config_of(tree, loss=RunConfig().loss)
     assert not list(tmp_path.iterdir())

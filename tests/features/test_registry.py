@@ -106,7 +106,7 @@ def test_unknown_names_and_options_suggest_the_nearest() -> None:
     with pytest.raises(ConfigError, match="option model is required"):
         build_encoder("hf-text", "text")
     register_encoder("plain")(lambda texts: texts)
-    with pytest.raises(ConfigError, match=r"'pooling'.*Known: \(none\)"):
+    with pytest.raises(ConfigError, match=r"'pooling'.*known: \(none\)"):
         build_encoder("plain", "text", {"pooling": "mean"})
     with pytest.raises(ConfigError, match="is taken"):
         register_encoder("minilm")

@@ -109,6 +109,10 @@ def test_what_makes_scores_incomparable_is_said(done):
     assert "unlabelled recordings" in first
     assert "In 1 of 1 folds speakers of test are in train too" in second
     assert "cut 151 dialogues" in third
+    alone = [{**scores["folds"][0], "speakers": {part: ["speaker"] for part in ("train", "dev", "test")}}]
+    assert cautions({**scores, "folds": alone}) == [
+        "The corpus names one speaker only: how far these scores hold for other speakers cannot be told."
+    ]
     assert fourth == "553 of 5,531 utterances were tested."
 
 

@@ -7,6 +7,7 @@ from dialogue_ser.report.composition import Subject
 from dialogue_ser.report.gallery import Gallery
 from dialogue_ser.report.html import render_page
 from dialogue_ser.report.page import write_report
+from dialogue_ser.report.settings import subtitle
 from dialogue_ser.report.value_sections import VALUE_MAKERS
 from dialogue_ser.tasks.regression import Regression
 
@@ -53,6 +54,13 @@ def test_the_page_of_a_run_of_values_has_its_sections_and_none_of_classes(run) -
     for name in ("emotions", "confidence"):
         assert f'id="{name}"' not in page
     assert {"values.png"} <= {file.name for file in (run / "figures").iterdir()}
+
+
+def test_the_line_under_the_title_names_dimensions_and_no_label_set() -> None:
+    data = {"reader": "table", "labels": "emotion", "targets": ["valence", "arousal"]}
+    assert subtitle({"task": "regression", "data": data, "seed": 1}) == "table valence, arousal · seed 1"
+    assert subtitle({"task": "regression", "data": {**data, "targets": []}, "seed": 1}) == "table · seed 1"
+    assert subtitle({"data": data, "seed": 1}) == "table emotion · seed 1"
 
 
 def test_single_utterances_have_no_courses(run) -> None:

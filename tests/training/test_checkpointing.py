@@ -82,7 +82,7 @@ def test_a_signal_checkpoints_at_the_step_boundary_and_the_run_goes_on_equal(tin
     whole = train(tiny.tiny_config(), tmp_path / "whole").folder
     stopped = script("tiny.py", tmp_path / "stopped", "--kill-at", 7, "--kill-with", name)
     assert stopped.returncode == status
-    assert "stopped at step 8; continue with --resume" in stopped.stderr
+    assert "stopped at step 8; continue with dialogue-ser train --resume" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert CheckpointFolder(tmp_path / "stopped/checkpoints").names()[-1] == "epoch-0001-step-00000008"
     train(tiny.tiny_config(), tmp_path / "stopped", resume=True)

@@ -129,7 +129,7 @@ def test_a_signal_says_which_directory_to_resume(tiny, script, tmp_path):
     options = ["--set", *(f"{name}={value}" for name, value in SMALL.items())]
     stopped = script("tiny.py", tmp_path / "run", "--kill-at", 2, "--kill-with", "TERM", *options)
     assert stopped.returncode == 143
-    assert f"stopped at step 3; continue with --resume {tmp_path / 'run'}\n" in stopped.stderr
+    assert f"stopped at step 3; continue with dialogue-ser train --resume {tmp_path / 'run'}\n" in stopped.stderr
     assert train(tiny.tiny_config(**SMALL), tmp_path / "run", resume=True).scores
 
 

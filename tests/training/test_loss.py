@@ -253,5 +253,5 @@ def test_settings_of_the_librarys_losses_of_classes_are_refused_beside_others(ta
 
 @pytest.mark.parametrize(("task", "kind"), [("classification", "ccc"), ("regression", "nll")])
 def test_a_loss_of_the_other_task_is_refused(task, kind):
-    with pytest.raises(ConfigError, match=rf"loss\.kind: {kind} is none of {task}"):
+    with pytest.raises(ConfigError, match=rf"loss\.kind: {kind} is no loss of {task}"):
         RunConfig(task=task, loss=LossConfig(kind=kind))

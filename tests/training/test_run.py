@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,19 @@ def test_resuming_a_finished_run_only_loads_it(finished, tiny):
     before = (finished.folder / "metrics.jsonl").read_bytes()
     assert train(tiny.tiny_config(**SMALL), finished.folder, resume=True).scores == finished.scores
     assert (finished.folder / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("gone", ["predictions.parquet", "model"])
+def test_resuming_a_finished_run_makes_again_what_was_deleted(finished, tiny, gone):
+    before = (finished.folder / "predictions.parquet").read_bytes()
+    place = finished.folder / gone
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    resumed = train(tiny.tiny_config(**SMALL), finished.folder, resume=True)
+    assert resumed.scores == finished.scores
+    assert (finished.folder / "predictions.parquet").read_bytes() == before
+    assert (finished.folder / "model" / "config.json").is_file()
+    assert len(rows(resumed, "summary")) == 1
+    assert [row["epoch"] for row in rows(resumed, "epoch")] == [1, 2], "no epoch is learnt twice"
 
 
 def test_resume_under_other_settings_lists_every_difference(finished, tiny):

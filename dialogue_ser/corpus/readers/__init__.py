@@ -85,6 +85,10 @@ def read_corpus(
     if takes_any or "on_bad" in parameters:
         options["on_bad"] = on_bad
     corpus = function(path, labels, **options)
+    if not isinstance(corpus, Corpus):
+        raise ConfigError(
+            f"reader {reader!r}: gave {type(corpus).__name__}, expected a dialogue_ser.corpus.schema.Corpus"
+        )
     if label_options:
         corpus = relabel(corpus, labels, stated_map(corpus.label_set, **label_options))
     return validate(corpus)

@@ -78,6 +78,13 @@ def test_what_a_reader_returns_is_validated():
             read_corpus("broken")
 
 
+def test_a_reader_that_gives_no_corpus_is_told_so():
+    with mock.patch.dict(READERS.registered):
+        register_reader("counting")(lambda path, labels: 3)
+        with pytest.raises(ConfigError, match=r"reader 'counting': gave int, expected a \S+Corpus"):
+            read_corpus("counting")
+
+
 def test_a_reader_joins_by_decorator_and_is_called_with_its_options():
     with mock.patch.dict(READERS.registered):
         register_reader("decorated")(read_mine)
