@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.results_files import Result, read_result, seeds_score
+from dialogue_ser.metrics.table import heading_of
 from dialogue_ser.report.readme import register_renderer
 from dialogue_ser.report.tables import format_interval, format_mean_std, format_score, render_markdown
 
@@ -16,7 +17,7 @@ def finetuning(result: Result) -> str:
             "encoder": row["features"],
             "system": row["variant"],
             "test weighted F1": seeds_score(row, "test", "weighted_f1"),
-            "accuracy": seeds_score(row, "test", "accuracy"),
+            heading_of("accuracy"): seeds_score(row, "test", "accuracy"),
             "macro F1": seeds_score(row, "test", "macro_f1"),
             "dev weighted F1": seeds_score(row, "dev", "weighted_f1"),
             "seeds": str(len(row["seeds"])),
@@ -88,10 +89,10 @@ def nemo(result: Result) -> str:
             {
                 "preset": row["preset"],
                 "unlabelled test recordings": "used" if row["uses_unlabelled_test_recordings"] else "no",
-                "UA": format_score(pooled["ua"], 3),
+                heading_of("uar"): format_score(pooled["ua"], 3),
                 "95 % over speakers": format_interval(interval["low"], interval["high"]),
                 "asked": format_score(row["target_ua"], 3),
-                "WA": format_score(pooled["wa"], 3),
+                heading_of("accuracy"): format_score(pooled["wa"], 3),
                 "macro F1": format_score(pooled["macro_f1"], 3),
                 "UA, mean ± std of folds": format_mean_std(folds["mean"], folds["std"], digits=3),
             }
@@ -144,10 +145,10 @@ def nemo_networks(result: Result, folder: Path) -> str:
             {
                 "system": f"{row['what']}{members}",
                 "unlabelled test recordings": "used" if row["uses_unlabelled_test_recordings"] else "no",
-                "UA": format_score(pooled["ua"], 3),
+                heading_of("uar"): format_score(pooled["ua"], 3),
                 "95 % over speakers": format_interval(interval["low"], interval["high"]),
                 "against the better SVM": f"{pooled['ua'] - floor:+.3f}",
-                "WA": format_score(pooled["wa"], 3),
+                heading_of("accuracy"): format_score(pooled["wa"], 3),
                 "UA, mean ± std of folds": format_mean_std(folds["mean"], folds["std"], digits=3),
                 "minutes": f"{row['seconds'] / 60:.1f}",
             }

@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks import encoder_tables, startup_tables  # noqa: F401  (register their tables)
 from benchmarks.results_files import Result, read_result, seeds_score
 from dialogue_ser.errors import DialogueSerError
+from dialogue_ser.metrics.table import heading_of
 from dialogue_ser.report.readme import register_renderer, render
 from dialogue_ser.report.tables import (
     format_difference,
@@ -37,7 +38,7 @@ def _row(row: Result) -> dict[str, str]:
         "system": row["variant"],
         "features": row["features"],
         "test weighted F1": seeds_score(row, "test", "weighted_f1"),
-        "accuracy": seeds_score(row, "test", "accuracy"),
+        heading_of("accuracy"): seeds_score(row, "test", "accuracy"),
         "macro F1": seeds_score(row, "test", "macro_f1"),
         "dev weighted F1": seeds_score(row, "dev", "weighted_f1"),
         PUBLISHED: ("–" if published is None else f"{format_score(published[1], 4)} ({format_score(published[0], 4)})"),
@@ -49,7 +50,7 @@ def _floor(row: Result) -> dict[str, str]:
         "system": row["floor"],
         "features": row["features"],
         "test weighted F1": format_score(row["test"]["weighted_f1"], 3),
-        "accuracy": format_score(row["test"]["accuracy"], 3),
+        heading_of("accuracy"): format_score(row["test"]["accuracy"], 3),
         "macro F1": format_score(row["test"]["macro_f1"], 3),
         "dev weighted F1": format_score(row["dev"]["weighted_f1"], 3),
         PUBLISHED: "–",
@@ -89,7 +90,7 @@ def _meld_headline(folder: Path) -> str:
     """The README's short form: EmotionRNN, the speaker-blind model and the floors, one metric."""
     result = read_result(folder, "meld.json")
     rows = [_row(row) for row in result["systems"]] + [_floor(row) for row in result["floors"]]
-    return render_markdown(rows, columns=("system", "features", "test weighted F1", "accuracy", PUBLISHED))
+    return render_markdown(rows, columns=("system", "features", "test weighted F1", heading_of("accuracy"), PUBLISHED))
 
 
 @register_renderer("meld-comparisons")
@@ -248,7 +249,10 @@ for _axis in ("turns", "batch", "parties"):
 def _quickstart(folder: Path) -> str:
     """What make quickstart gave on a fresh clone."""
     result = read_result(folder, "quickstart.json")
-    rows = [{"split": split, **{k: format_score(v, 3) for k, v in s.items()}} for split, s in result["scores"].items()]
+    rows = [
+        {"split": split, **{heading_of(key): format_score(value, 3) for key, value in scores.items()}}
+        for split, scores in result["scores"].items()
+    ]
     note = f"{result['seconds_after_install']:.0f} s from command to report, on {result['machine']['cpu_count']} cores."
     return f"{render_markdown(rows)}\n\n{note}"
 
