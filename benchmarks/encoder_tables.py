@@ -58,8 +58,9 @@ def emobank(result: Result) -> str:
         dev = row["dev"]["mean"]["ccc"]
         cells["dev CCC, mean"] = format_mean_std(dev["mean"], dev["std"] if dev["n"] > 1 else None, 3)
         rows.append({"system": row["system"], **cells, "seeds": str(len(row["seeds"]))})
+    protocol = result["protocol"]
     return (
-        f"{render_markdown(rows)}\n\nTest CCC (Pearson r). {result['protocol'][:1].upper()}{result['protocol'][1:]}; one thread a run, "
+        f"{render_markdown(rows)}\n\nTest CCC (Pearson r). {protocol[:1].upper()}{protocol[1:]}; one thread a run, "
         f"{result['workers']} at a time. `{result['command']}`"
     )
 
