@@ -99,7 +99,9 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, to
     # torchrun, because `accelerate launch` starts several CPU processes through MPI only; Accelerator reads the same.
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += [str(script), str(folder / "ranks"), "8", "1"]
-    subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=120, capture_output=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, check=False, timeout=120, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return {path.name: load_file(path) for path in folder.iterdir()}
 
 
