@@ -165,11 +165,14 @@ def protocol_of(run: RunFiles, reported: Sequence[str]) -> Protocol:
 def check_selection(run: RunFiles) -> None:
     """Hold a run to its word: the epoch it calls best must be the best on dev by the metric its config names.
 
-    Runs without history or configuration are let pass: there is nothing to hold them to.
+    Runs without history or configuration are let pass: there is nothing to hold them to. So are runs that keep the
+    last epoch: they chose none.
 
     Raises:
         DialogueSerError: another epoch was better on dev.
     """
+    if run.keeps_last:
+        return
     best = run.summary.get("best_epoch")
     task = find_task(str(run.config.get("task") or Classification.kind))
     metric = str(run.config.get("training", {}).get("select") or task.default_metric)

@@ -102,6 +102,11 @@ class RunFiles:
         lines = [entry for entry in self.history if entry.get("kind") == "summary"]
         return lines[-1] if lines else {}
 
+    @property
+    def keeps_last(self) -> bool:
+        """Whether the checkpoint is the last epoch whatever dev says (``training.keep: last``)."""
+        return (self.config.get("training") or {}).get("keep") == "last"
+
     @cached_property
     def predictions(self) -> Predictions:
         """``predictions.parquet``.

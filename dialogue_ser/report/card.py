@@ -38,7 +38,7 @@ def model_card(run_dir: Path) -> str:
         "## Use",
         _usage(run),
         "## Results",
-        _protocol(scores, name),
+        _protocol(scores, name, keeps_last=run.keeps_last),
         verdict(task, split, name),
         render_markdown(split_rows(scores)),
         _floors(scores, split, name),
@@ -94,9 +94,11 @@ def _code(lines: list[str]) -> str:
     return "```python\n" + "\n".join(lines) + "\n```"
 
 
-def _protocol(scores: Mapping[str, Any], name: str) -> str:
+def _protocol(scores: Mapping[str, Any], name: str, keeps_last: bool) -> str:
     if scores.get("protocol") == "legacy-test-peek":
         return "**legacy-test-peek**: the checkpoint was chosen on the reported split, so these numbers are too high."
+    if keeps_last:
+        return "The checkpoint is that of the last epoch; no split chose it. Intervals resample whole dialogues."
     if name == scores.get("dev_split"):
         return (
             f"There is no labelled test split: the numbers are of {name}, which chose the checkpoint, so they are high."

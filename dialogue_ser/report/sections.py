@@ -61,7 +61,7 @@ def result(subject: Subject) -> Section:
     warnings = []
     if scores.get("protocol") == "legacy-test-peek":
         warnings.append("legacy-test-peek: the checkpoint was chosen on this split, so the number is too high.")
-    elif name == scores.get("dev_split"):
+    elif name == scores.get("dev_split") and not subject.run.keeps_last:
         warnings.append(
             f"There is no labelled test split: this is {name}, which chose the checkpoint, so it is optimistic."
         )
@@ -104,7 +104,7 @@ def training(subject: Subject) -> Section | None:
     settings, summary = run.config.get("training") or {}, run.summary
     select, best = str(settings.get("select") or subject.task.default_metric), summary.get("best_epoch")
     metric = summary.get("select") or key_in(select)
-    reason = "the last" if settings.get("keep") == "last" else f"the best dev {heading_of(metric)}"
+    reason = "the last" if run.keeps_last else f"the best dev {heading_of(metric)}"
     facts: list[tuple[str, object]] = [
         ("epochs", len(run.epochs)),
         ("training time", _duration(summary.get("seconds"))),

@@ -12,6 +12,7 @@ from dialogue_ser.errors import ConfigError, DialogueSerError, MissingDataError
 from dialogue_ser.evaluation.protocols import PeekWarning
 from dialogue_ser.evaluation.run import evaluate_run
 from dialogue_ser.metrics.table import METRICS
+from dialogue_ser.report.card import model_card
 
 
 def test_scores_json_holds_every_labelled_split_as_returned(run_dir: Path) -> None:
@@ -94,6 +95,19 @@ def test_a_checkpoint_that_was_not_best_on_dev_is_refused_and_nothing_written(ru
     with pytest.raises(DialogueSerError, match="not chosen on dev"):
         evaluate_run(run_dir)
     assert not (run_dir / "scores.json").exists()
+
+
+def test_a_run_that_keeps_its_last_epoch_chose_none_and_is_evaluated(run_dir: Path) -> None:
+    config = yaml.safe_load((run_dir / "config.yaml").read_text())
+    config["training"]["keep"] = "last"
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(config))
+    path = run_dir / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    dev = {line["epoch"]: line["dev"]["weighted_f1"] for line in lines if line["kind"] == "epoch"}
+    lines[-1]["best_epoch"] = min(dev, key=lambda epoch: dev[epoch])
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert set(evaluate_run(run_dir, floors=(), n_resamples=20)["splits"]) == {"train", "dev", "test"}
+    assert "no split chose it" in model_card(run_dir)
 
 
 def test_a_run_that_chose_on_test_is_named_legacy_test_peek_with_a_warning(
