@@ -1,5 +1,5 @@
 """Floors that every dialogue model must clear (EQUATIONS.md E6): majority, TF-IDF, linear probe on frozen features;
-of values their mean, and ridge regressions.
+of values their mean, and a ridge regression on TF-IDF.
 
 Each reads a table of turns (a run's predictions serve, only split, text and gold are looked at), learns from the
 train split, chooses its regularisation on dev and gives a table of the same turns. None of them sees who speaks or
@@ -28,7 +28,6 @@ Kind = TypeVar("Kind", ClassPredictions, ValuePredictions)
 
 TFIDF_INVERSE_REGULARISATION = (0.3, 1.0, 3.0, 10.0)
 PROBE_INVERSE_REGULARISATION = (0.001, 0.01, 0.1, 1.0)
-RIDGE_INVERSE_REGULARISATION = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 
 
 def majority(turns: ClassPredictions, train: str = "train") -> ClassPredictions:
@@ -133,18 +132,6 @@ def tfidf_ridge(
     """
     rows = _tfidf(turns, train)
     return _table(turns, _ridge(turns, rows, train, dev, inverse_regularisation), "tfidf-ridge")
-
-
-def ridge_probe(
-    turns: ValuePredictions,
-    features: Mapping[str, npt.ArrayLike],
-    train: str = "train",
-    dev: str = "dev",
-    inverse_regularisation: Sequence[float] = RIDGE_INVERSE_REGULARISATION,
-) -> ValuePredictions:
-    """Ridge regression on any frozen features of the turns; arguments and errors as :func:`linear_probe`."""
-    rows_ND = _standardised(turns, features, train)
-    return _table(turns, _ridge(turns, rows_ND, train, dev, inverse_regularisation), "ridge-probe")
 
 
 def _tfidf(turns: Predictions, train: str) -> Any:
