@@ -31,9 +31,9 @@ SPLITS = ("dev", "test")
 
 def ridge(out: Path) -> dict[str, Any]:
     """The floor: ridge regression on the same vectors, C chosen on dev, refitted on nothing else."""
-    from dialogue_ser.evaluation.crossval import cross_validate
-    from dialogue_ser.metrics.run_files import RunFiles
-    from dialogue_ser.training.presets import load_preset
+    from dialogue_ser.evaluation.crossval.cross_validate import cross_validate
+    from dialogue_ser.runs.run_files import RunFiles
+    from dialogue_ser.training.config.presets import load_preset
 
     folder = out / "ridge"
     done = (folder / "scores.json").is_file()
@@ -49,8 +49,8 @@ def ridge(out: Path) -> dict[str, Any]:
 
 def summarise(system: System, seeds: Sequence[int], out: Path) -> dict[str, Any]:
     """Mean ± std over seeds of every metric, over dimensions and in each, on dev and test."""
-    from dialogue_ser.evaluation.protocols import mean_std
-    from dialogue_ser.metrics.run_files import RunFiles
+    from dialogue_ser.evaluation.selection import mean_std
+    from dialogue_ser.runs.run_files import RunFiles
     from dialogue_ser.tasks import task_of
 
     runs = [RunFiles(run_folder(out, system, seed)) for seed in seeds]
@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "versions": {package: version(package) for package in PACKAGES},
         "command": f"python -m benchmarks.emobank {' '.join(sys.argv[1:] if argv is None else argv)}".strip(),
     }
-    from benchmarks.encoder_tables import emobank
+    from benchmarks.page_tables.encoder_tables import emobank
 
     target = (RESULTS if args.record else args.out) / "emobank.json"
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

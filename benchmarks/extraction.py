@@ -23,15 +23,15 @@ from typing import Any
 
 import torch
 
-from benchmarks.contest import load_average, machine
 from benchmarks.meld import RESULTS
+from benchmarks.speed.contest import load_average, machine
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Dialogue, utterances
-from dialogue_ser.features.checked import CheckedEncoder
-from dialogue_ser.features.engines import Engine, ProcessPool
+from dialogue_ser.features.core.checked_encoder import CheckedEncoder
 from dialogue_ser.features.registry import build_encoder
-from dialogue_ser.features.store import FeatureStore
-from dialogue_ser.features.units import units
+from dialogue_ser.features.store.engines import Engine, ProcessPool
+from dialogue_ser.features.store.feature_store import FeatureStore
+from dialogue_ser.features.store.work_units import units
 
 PACKAGES = ("dialogue-ser", "torch", "transformers", "opensmile", "ray")
 BATCH = 64
@@ -181,7 +181,7 @@ def engines() -> dict[str, Engine]:
         version("ray")
     except PackageNotFoundError:
         return found
-    from dialogue_ser.features.ray_engine import RayEngine
+    from dialogue_ser.features.store.ray_engine import RayEngine
 
     return {**found, **{f"ray {n}": RayEngine(n) for n in (1, 2)}}
 

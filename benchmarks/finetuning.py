@@ -103,10 +103,10 @@ def features_file(out: Path) -> Path:
 
 def cross_fit_all(out: Path, precision: str) -> float:
     """Fine-tune once per fold and once on all of train, unless done; minutes it took in all, over interruptions."""
-    from dialogue_ser.evaluation.cross_fit import cross_fit
-    from dialogue_ser.metrics.run_files import RunFiles
-    from dialogue_ser.training.config_io import apply_overrides
-    from dialogue_ser.training.presets import load_preset
+    from dialogue_ser.evaluation.out_of_fold import cross_fit
+    from dialogue_ser.runs.run_files import RunFiles
+    from dialogue_ser.training.config.overrides import apply_overrides
+    from dialogue_ser.training.config.presets import load_preset
 
     if not features_file(out).exists():
         overrides = {"training.precision": precision, "training.threads": 1, "save_attention": False}
@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             key=lambda row: keys.index(row["key"]),
         ),
     }
-    from benchmarks.encoder_tables import finetuning
+    from benchmarks.page_tables.encoder_tables import finetuning
 
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"{finetuning(result)}\nwritten: {target}\n{(time.monotonic() - started) / 60:.1f} minutes in all")

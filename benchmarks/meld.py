@@ -39,8 +39,8 @@ def train_one(system: System, seed: int, out: Path) -> tuple[str, float]:
     """Train (or resume, or find finished) one seed on one thread; gives its name and the metric that chose, on test."""
     import torch
 
-    from dialogue_ser.training.config_io import apply_overrides
-    from dialogue_ser.training.presets import load_preset
+    from dialogue_ser.training.config.overrides import apply_overrides
+    from dialogue_ser.training.config.presets import load_preset
     from dialogue_ser.training.run import train
 
     torch.set_num_threads(1)
@@ -56,9 +56,9 @@ def train_one(system: System, seed: int, out: Path) -> tuple[str, float]:
 
 def warm_store(systems: Sequence[System]) -> None:
     """Encode once, before the workers start, so that none waits for another."""
-    from dialogue_ser.training.config_io import apply_overrides
-    from dialogue_ser.training.prepare import load_data
-    from dialogue_ser.training.presets import load_preset
+    from dialogue_ser.training.config.overrides import apply_overrides
+    from dialogue_ser.training.config.presets import load_preset
+    from dialogue_ser.training.data.prepare import load_data
 
     for preset in dict.fromkeys(system.preset for system in systems):
         load_data(apply_overrides(load_preset(preset), {"training.threads": 1}))
@@ -80,9 +80,9 @@ def train_all(systems: Sequence[System], seeds: Sequence[int], out: Path, worker
 
 def summarise(system: System, seeds: Sequence[int], out: Path) -> dict[str, Any]:
     """Mean ± std over seeds of every metric on dev and test, per class F1 on test, cost."""
-    from dialogue_ser.evaluation.protocols import aggregate, mean_std
-    from dialogue_ser.metrics.run_files import RunFiles
+    from dialogue_ser.evaluation.selection import aggregate, mean_std
     from dialogue_ser.metrics.scores import from_confusion
+    from dialogue_ser.runs.run_files import RunFiles
 
     folders = [run_folder(out, system, seed) for seed in seeds]
     runs = [RunFiles(folder) for folder in folders]
@@ -111,11 +111,11 @@ def floors(out: Path, seed: int) -> list[dict[str, Any]]:
     """Majority, TF-IDF and linear probes on the frozen features the presets use (EQUATIONS.md E6)."""
     from dialogue_ser.evaluation.floors import linear_probe, majority, tfidf_logistic
     from dialogue_ser.metrics.predictions import Predictions
-    from dialogue_ser.metrics.run_files import RunFiles
     from dialogue_ser.metrics.table import METRICS
+    from dialogue_ser.runs.run_files import RunFiles
     from dialogue_ser.tasks.classification import Classification
-    from dialogue_ser.training.prepare import load_data
-    from dialogue_ser.training.presets import load_preset
+    from dialogue_ser.training.config.presets import load_preset
+    from dialogue_ser.training.data.prepare import load_data
 
     turns = RunFiles(run_folder(out, next(s for s in SYSTEMS if s.key == "text-matching"), seed)).predictions
 

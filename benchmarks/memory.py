@@ -15,7 +15,7 @@ import psutil
 import torch
 from rich.progress import Progress
 
-from benchmarks.growth import AXES, LOOP, SYSTEMS, build, shaped, sized, sizes_for
+from benchmarks.speed.growth import AXES, LOOP, SYSTEMS, build, shaped, sized, sizes_for
 
 ROOT = Path(__file__).parents[1]
 LONG_DIALOGUE = "500 turns, 64 parties"
@@ -29,8 +29,8 @@ def peaks(
     """Bytes held before the first step, and the peak of one train step per size, those included.
 
     Args:
-        system: of `benchmarks.growth.SYSTEMS`.
-        axis: of `benchmarks.growth.AXES`, or ``LONG_DIALOGUE`` (sizes are then not looked at).
+        system: of `benchmarks.speed.growth.SYSTEMS`.
+        axis: of `benchmarks.speed.growth.AXES`, or ``LONG_DIALOGUE`` (sizes are then not looked at).
         sizes: growing, for memory that was freed is not always given back.
         device: measured here on CUDA, in a new process on the CPU.
         threads: of torch.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results_files import recorded
-from dialogue_ser.metrics.run_files import RunFiles
+from dialogue_ser.runs.run_files import RunFiles
 
 RESULTS = Path(__file__).parent / "results" / "nemo.json"
 #: Preset → pooled UA that was asked for.
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "versions": every[0]["versions"],
         "rows": [row(scores) for scores in every],
     }
-    from benchmarks.encoder_tables import nemo
+    from benchmarks.page_tables.encoder_tables import nemo
 
     print(nemo(result))
     if args.record:

@@ -22,7 +22,7 @@ from benchmarks.finetuning import default_precision
 from benchmarks.meld import RESULTS
 from benchmarks.nemo import CORPUS, KEPT
 from benchmarks.results_files import recorded
-from dialogue_ser.metrics.run_files import RunFiles
+from dialogue_ser.runs.run_files import RunFiles
 
 NAME = "nemo-networks.json"
 #: Sentences are shared by all emotions, so whatever reads them alone must stay near chance (1/6).
@@ -140,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "versions": every[0]["versions"],
         "rows": [entry(row, scores) for row, scores in zip(chosen, every, strict=True)],
     }
-    from benchmarks.encoder_tables import nemo_networks
+    from benchmarks.page_tables.encoder_tables import nemo_networks
 
     target = (RESULTS if args.record else args.out) / NAME
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

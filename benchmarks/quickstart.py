@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from dialogue_ser.metrics.run_files import RunFiles
+from dialogue_ser.runs.run_files import RunFiles
 
 RESULTS = Path(__file__).parent / "results" / "quickstart.json"
 

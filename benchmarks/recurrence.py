@@ -1,10 +1,10 @@
 """Speed of the dialogue recurrences: ``python -m benchmarks.recurrence [--quick] [--json FILE] [--record]``.
 
 Ours (DialogueRNN with and without listeners, EmotionRNN in both engines) against the plain loop every published
-implementation uses (`benchmarks.plain_loop`), and against torch's packed bidirectional GRU of as many multiply-adds.
-Train step = forward, backward and Adam's step over batches whose lengths and speakers are MELD's; inference in
-evaluation mode. Then how time and memory grow with turns, batch and parties (`benchmarks.growth`). All candidates take
-turns in one process; medians and ratios, because absolute times mean nothing on a shared machine.
+implementation uses (`benchmarks.speed.plain_loop`), and against torch's packed bidirectional GRU of as many
+multiply-adds. Train step = forward, backward and Adam's step over batches whose lengths and speakers are MELD's;
+inference in evaluation mode. Then how time and memory grow with turns, batch and parties (`benchmarks.speed.growth`).
+All candidates take turns in one process; medians and ratios, because absolute times mean nothing on a shared machine.
 """
 
 import argparse
@@ -21,16 +21,17 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks import contest, growth, memory
-from benchmarks.contest import INPUT_DIM, WIRINGS, Candidate, Work, typical
-from benchmarks.multiply_adds import average_listeners, average_updates, equal_work_gru, per_turn
+from benchmarks import memory
+from benchmarks.speed import contest, growth
+from benchmarks.speed.contest import INPUT_DIM, WIRINGS, Candidate, Work, typical
+from benchmarks.speed.multiply_adds import average_listeners, average_updates, equal_work_gru, per_turn
 from dialogue_ser import __version__
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.batch.sampler import batches, shuffled
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.errors import MissingDataError
-from dialogue_ser.nn.recurrence import DialogueRecurrence
-from dialogue_ser.report.tables import render_rich
+from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
+from dialogue_ser.report.sections.tables import render_rich
 
 RESULTS = Path(__file__).parent / "results" / "recurrence.json"
 LOOP, LOOP_LISTENERS = "plain loop", "plain loop, listeners"

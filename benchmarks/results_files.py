@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.errors import MissingDataError
-from dialogue_ser.report.tables import format_mean_std
+from dialogue_ser.report.sections.tables import format_mean_std
 
 Result = Mapping[str, Any]
 

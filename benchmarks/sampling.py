@@ -57,11 +57,12 @@ def shapes(lengths: Sequence[int], batch_size: int, sampling: str, seeds: Sequen
 
 def timed_epochs(changes: Mapping[str, Any], threads: int) -> Generator[tuple[str, float], None, None]:
     """Without end, both ways in turn: seconds of an epoch's optimizer steps, collating included."""
-    from dialogue_ser.training.config_io import apply_overrides
-    from dialogue_ser.training.devices import make_accelerator
-    from dialogue_ser.training.prepare import build_learner, build_system, load_data, make_batches
-    from dialogue_ser.training.presets import load_preset
-    from dialogue_ser.training.rng import seed_everything
+    from dialogue_ser.training.config.overrides import apply_overrides
+    from dialogue_ser.training.config.presets import load_preset
+    from dialogue_ser.training.data.prepare import load_data
+    from dialogue_ser.training.loop.devices import make_accelerator
+    from dialogue_ser.training.loop.rng import seed_everything
+    from dialogue_ser.training.loop.setup import build_learner, build_system, make_batches
 
     overrides = {**CHANGES, **changes, "training.threads": threads}
     config = apply_overrides(load_preset(PRESET), overrides)
@@ -102,8 +103,8 @@ def measure(args: argparse.Namespace, changes: Mapping[str, Any], command: str) 
     """Speed first, then the runs."""
     from dialogue_ser.corpus.readers import read_corpus
     from dialogue_ser.evaluation.compare import compare
-    from dialogue_ser.training.config_io import apply_overrides
-    from dialogue_ser.training.presets import load_preset
+    from dialogue_ser.training.config.overrides import apply_overrides
+    from dialogue_ser.training.config.presets import load_preset
 
     seeds = range(1, args.seeds + 1)
     systems = [system_of(sampling, changes) for sampling in SAMPLINGS]

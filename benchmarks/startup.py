@@ -23,8 +23,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.contest import load_average, machine
 from benchmarks.meld import RESULTS
+from benchmarks.speed.contest import load_average, machine
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("dialogue-ser", "torch", "transformers", "tokenizers", "safetensors", "pandas")
@@ -43,7 +43,7 @@ import json, sys, tempfile, time
 import torch
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.features.registry import build_encoder
-from dialogue_ser.features.store import FeatureStore
+from dialogue_ser.features.store.feature_store import FeatureStore
 n_texts, n_threads = map(int, sys.argv[1:])
 torch.set_num_threads(n_threads)
 said = read_corpus("meld").splits["train"]

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import encoder_tables, startup_tables  # noqa: F401  (register their tables)
+from benchmarks.page_tables import encoder_tables, startup_tables  # noqa: F401  (register their tables)
 from benchmarks.results_files import Result, read_result, seeds_score
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.metrics.table import heading_of
 from dialogue_ser.report.readme import register_renderer, render
-from dialogue_ser.report.tables import (
+from dialogue_ser.report.sections.tables import (
     format_difference,
     format_interval,
     format_score,

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from dialogue_ser.models import register_model as register_model
     from dialogue_ser.models.api import DialogueSystem as DialogueSystem
     from dialogue_ser.report.page import write_report as write_report
-    from dialogue_ser.training.callbacks import register_callback as register_callback
-    from dialogue_ser.training.config import FeatureConfig as FeatureConfig
-    from dialogue_ser.training.config import RunConfig as RunConfig
-    from dialogue_ser.training.config_io import apply_overrides as apply_overrides
-    from dialogue_ser.training.loss import register_loss as register_loss
-    from dialogue_ser.training.presets import load_preset as load_preset
+    from dialogue_ser.training.config.overrides import apply_overrides as apply_overrides
+    from dialogue_ser.training.config.presets import load_preset as load_preset
+    from dialogue_ser.training.config.run_config import FeatureConfig as FeatureConfig
+    from dialogue_ser.training.config.run_config import RunConfig as RunConfig
+    from dialogue_ser.training.loop.callbacks import register_callback as register_callback
+    from dialogue_ser.training.loop.loss import register_loss as register_loss
     from dialogue_ser.training.run import train as train
 
 __version__ = "0.1.0"
@@ -45,18 +45,18 @@ _HOMES = {
     "DialogueClassifier": "inference.classifier",
     "DialogueSerError": "errors",
     "DialogueSystem": "models.api",
-    "FeatureConfig": "training.config",
+    "FeatureConfig": "training.config.run_config",
     "LabelSet": "corpus.schema",
-    "RunConfig": "training.config",
+    "RunConfig": "training.config.run_config",
     "Utterance": "corpus.schema",
-    "apply_overrides": "training.config_io",
+    "apply_overrides": "training.config.overrides",
     "evaluate_run": "evaluation.run",
-    "load_preset": "training.presets",
+    "load_preset": "training.config.presets",
     "read_corpus": "corpus.readers",
     "read_dialogues": "corpus.readers.table",
-    "register_callback": "training.callbacks",
+    "register_callback": "training.loop.callbacks",
     "register_encoder": "features.registry",
-    "register_loss": "training.loss",
+    "register_loss": "training.loop.loss",
     "register_metric": "metrics.table",
     "register_model": "models",
     "register_reader": "corpus.readers",

@@ -27,14 +27,15 @@ if TYPE_CHECKING:
 
 # Shapes and types of the torch rooms are checked at run time in the suite; users do not pay for it.
 # Must be installed before anything imports these rooms. Triton cannot read functions that the hook has wrapped, so
-# nn/kernels.py is left out: the modules of its room are named one by one.
+# nn/gru/kernels.py is left out: the modules of its room are named one by one.
 PACKAGE = Path(__file__).parents[1] / "dialogue_ser"
-CHECKED = [f"nn.{path.stem}" for path in sorted((PACKAGE / "nn").glob("*.py")) if path.stem != "kernels"]
+NN_MODULES = sorted(path.relative_to(PACKAGE).with_suffix("") for path in (PACKAGE / "nn").rglob("*.py"))
+CHECKED = [".".join(name.parts) for name in NN_MODULES if name.name not in ("__init__", "kernels")]
 CHECKED += ["tensors", "batch", "encoders", "models"]
 jaxtyping.install_import_hook([f"dialogue_ser.{name}" for name in CHECKED], "beartype.beartype")
 
-# Run by nn/test_kernels.py in processes of their own: Triton reads TRITON_INTERPRET once, when it is imported.
-collect_ignore = ["nn/executed_kernels.py", "nn/compiled_kernels.py", "example_package"]
+# Run by nn/gru/test_kernels.py in processes of their own: Triton reads TRITON_INTERPRET once, when it is imported.
+collect_ignore = ["nn/gru/executed_kernels.py", "nn/gru/compiled_kernels.py", "example_package"]
 #: auto, or cpu: the CPU stands in for the GPU in tests marked ``cuda``, to try them where there is none.
 TEST_DEVICE = "DIALOGUE_SER_TEST_DEVICE"
 
@@ -88,7 +89,7 @@ def gpu() -> "torch.device":
 
 
 def _shared(name: str) -> Path:
-    from dialogue_ser.corpus.locate import find_data
+    from dialogue_ser.corpus.download.locate import find_data
     from dialogue_ser.errors import MissingDataError
 
     try:
@@ -118,48 +119,48 @@ def nemo() -> Path:
 @pytest.fixture(scope="session")
 def sample() -> Path:
     """Folder of the bundled synthetic corpus."""
-    from dialogue_ser.corpus.locate import sample_folder
+    from dialogue_ser.corpus.download.locate import sample_folder
 
     return sample_folder()
 
 
 @pytest.fixture(scope="session")
 def write_run() -> Callable[..., Path]:
-    """Writes a run directory made up by tests/synthetic_run.py."""
-    write: Callable[..., Path] = _maker("synthetic_run").write_run
+    """Writes a run directory made up by tests/support/synthetic_run.py."""
+    write: Callable[..., Path] = _maker("support/synthetic_run").write_run
     return write
 
 
 @pytest.fixture(scope="session")
 def write_nemo() -> Callable[..., Path]:
-    """Writes a corpus in nEMO's layout made up by tests/synthetic_nemo.py."""
-    write: Callable[..., Path] = _maker("synthetic_nemo").write_nemo
+    """Writes a corpus in nEMO's layout made up by tests/support/synthetic_nemo.py."""
+    write: Callable[..., Path] = _maker("support/synthetic_nemo").write_nemo
     return write
 
 
 @pytest.fixture(scope="session")
 def write_iemocap() -> Callable[..., Path]:
-    """Writes a corpus in IEMOCAP's layout made up by tests/synthetic_iemocap.py."""
-    write: Callable[..., Path] = _maker("synthetic_iemocap").write_iemocap
+    """Writes a corpus in IEMOCAP's layout made up by tests/support/synthetic_iemocap.py."""
+    write: Callable[..., Path] = _maker("support/synthetic_iemocap").write_iemocap
     return write
 
 
 @pytest.fixture(scope="session")
 def iemocap_facts() -> ModuleType:
-    """tests/synthetic_iemocap.py itself, for the counts it states."""
-    return _maker("synthetic_iemocap")
+    """tests/support/synthetic_iemocap.py itself, for the counts it states."""
+    return _maker("support/synthetic_iemocap")
 
 
 @pytest.fixture(scope="session")
 def tiny_text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the tiny BERT of tests/text_models.py."""
-    folder: Path = _maker("text_models").save_tiny_bert(tmp_path_factory.mktemp("tiny-bert"))
+    """Folder of the tiny BERT of tests/support/text_models.py."""
+    folder: Path = _maker("support/text_models").save_tiny_bert(tmp_path_factory.mktemp("tiny-bert"))
     return folder
 
 
 def _maker(name: str) -> ModuleType:
     # --import-mode=importlib puts no test folder on sys.path, so a maker is loaded by its path.
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    spec = importlib.util.spec_from_file_location(Path(name).name, Path(__file__).parent / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -169,8 +170,8 @@ def _maker(name: str) -> ModuleType:
 
 @pytest.fixture(scope="session")
 def warm_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Runs scripts in processes of their own that need not import the package: tests/warm_process.py."""
-    process = _maker("warm_process").WarmProcess(tmp_path_factory.mktemp("warm"))
+    """Runs scripts in processes of their own that need not import the package: tests/support/warm_process.py."""
+    process = _maker("support/warm_process").WarmProcess(tmp_path_factory.mktemp("warm"))
     yield process
     process.end()
 
@@ -183,7 +184,7 @@ def real_pictures() -> None:
 @pytest.fixture
 def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages have blank pictures: to draw them takes seconds a page."""
-    from dialogue_ser.report import gallery
+    from dialogue_ser.report.figures import gallery
 
     def draw(self: gallery.Gallery, name: str, figure: object, alt: str) -> gallery.Picture:
         self._pictures.append(gallery.Picture(name=name, light=BLANK_PNG, dark=BLANK_PNG, alt=alt))

@@ -21,20 +21,20 @@ from typing import Any
 
 import torch
 
-from dialogue_ser.corpus.locate import find_data
-from dialogue_ser.corpus.rows import read_rows
+from dialogue_ser.corpus.download.locate import find_data
+from dialogue_ser.corpus.parsing.rows import read_rows
 from dialogue_ser.corpus.schema import Corpus
-from dialogue_ser.evaluation.crossval import cross_validate
-from dialogue_ser.features.store import FeatureStore
-from dialogue_ser.metrics.run_files import RunFiles
+from dialogue_ser.evaluation.crossval.cross_validate import cross_validate
+from dialogue_ser.features.store.feature_store import FeatureStore
+from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.tasks import find_task
-from dialogue_ser.training.config import RunConfig
-from dialogue_ser.training.config_io import config_from_dict
-from dialogue_ser.training.environment import describe_environment
-from dialogue_ser.training.learner import Learner, StepResult
-from dialogue_ser.training.presets import load_preset, preset_names
+from dialogue_ser.training.config.files import config_from_dict
+from dialogue_ser.training.config.presets import load_preset, preset_names
+from dialogue_ser.training.config.run_config import RunConfig
+from dialogue_ser.training.dry_run.smoke import smoke_config, smoke_corpus, smoke_dimensions, smoke_view
+from dialogue_ser.training.loop.learner import Learner, StepResult
+from dialogue_ser.training.record.environment import describe_environment
 from dialogue_ser.training.run import train
-from dialogue_ser.training.smoke import smoke_config, smoke_corpus, smoke_dimensions, smoke_view
 
 NUMBERS = Path(__file__).with_name("numbers.json")
 #: Presets that need MELD's files and nothing else, one of each kind of input and system.

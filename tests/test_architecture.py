@@ -20,51 +20,82 @@ LONG_BECAUSE = "Long because"
 
 # Modules without a test file of their own: the file that holds their claims, and why there.
 TESTED_IN = {
-    "nn/parameters.py": ("nn/test_recurrence.py", "the parameters of what is tested there"),
-    "tensors.py": ("nn/test_recurrence.py", "aliases and constants only; the import hook checks them everywhere"),
+    "nn/recurrence/parameters.py": (
+        "nn/recurrence/test_dialogue_recurrence.py",
+        "the parameters of what is tested there",
+    ),
+    "tensors.py": (
+        "nn/recurrence/test_dialogue_recurrence.py",
+        "aliases and constants only; the import hook checks them everywhere",
+    ),
     "models/api.py": ("models/test_invariants.py", "a base class and a record; every subclass is held to them"),
-    "corpus/columns.py": ("corpus/test_turns.py", "roles are found in order to read turns"),
-    "corpus/sources.py": ("corpus/test_download.py", "a table of addresses and checksums"),
+    "corpus/parsing/columns.py": ("corpus/parsing/test_turns.py", "roles are found in order to read turns"),
+    "corpus/download/catalogue.py": ("corpus/download/test_fetch.py", "a table of addresses and checksums"),
     "encoders/base.py": ("encoders/test_init.py", "a base class; every trained encoder is held to it"),
     "encoders/turn.py": ("models/test_invariants.py", "the front of every system, seen through them"),
-    "evaluation/fold_run.py": ("evaluation/test_crossval.py", "one fold of what is tested there"),
-    "features/api.py": ("features/test_registry.py", "protocol and records; registered encoders are held to them"),
-    "features/audio_input.py": ("features/test_opensmile.py", "what audio encoders share, seen through one"),
-    "features/transform.py": ("features/test_transforms.py", "a base class; every transform is held to it"),
-    "features/checked.py": ("features/test_registry.py", "wraps what the registry builds"),
-    "features/content.py": ("features/test_store.py", "keys of the store"),
-    "features/front_end.py": ("features/test_subwords.py", "a base class; WordIds and SubwordIds are held to it"),
-    "features/functions.py": ("features/test_registry.py", "functions become encoders by registration"),
-    "features/locks.py": ("features/test_upkeep.py", "marks that keep prune away"),
-    "features/progress.py": ("features/test_store.py", "what the store reports"),
-    "features/recipe.py": ("features/test_engines.py", "a record that is sent to workers"),
-    "features/unpickle_child.py": ("features/test_pickles.py", "a script that pickles.py runs"),
-    "features/units.py": ("features/test_store.py", "how the store cuts its work"),
-    "features/pinned.py": ("inference/test_pipeline.py", "compares encoders when a pipeline is loaded"),
-    "features/rowfiles.py": ("features/test_precomputed.py", "reads its files"),
-    "features/shards.py": ("features/test_store.py", "files of the store"),
-    "features/stacked.py": ("features/test_transforms.py", "rows as the matrices that transforms work on"),
-    "features/text_model.py": ("features/test_minilm.py", "transformers' models beside the one that answers like them"),
-    "features/traits.py": ("features/test_store.py", "a record that the store reads"),
-    "inference/tables.py": ("inference/test_classifier.py", "the first half of predict"),
+    "evaluation/crossval/fold_run.py": (
+        "evaluation/crossval/test_cross_validate.py",
+        "one fold of what is tested there",
+    ),
+    "features/core/api.py": ("features/test_registry.py", "protocol and records; registered encoders are held to them"),
+    "features/audio/decoding.py": ("features/audio/test_opensmile.py", "what audio encoders share, seen through one"),
+    "features/transforms/base.py": (
+        "features/transforms/test_rowwise.py",
+        "a base class; every transform is held to it",
+    ),
+    "features/core/checked_encoder.py": ("features/test_registry.py", "wraps what the registry builds"),
+    "features/store/content_keys.py": ("features/store/test_feature_store.py", "keys of the store"),
+    "features/text/front_end.py": (
+        "features/text/test_subword_tokenizer.py",
+        "a base class; WordIds and SubwordIds are held to it",
+    ),
+    "features/function_encoder.py": ("features/test_registry.py", "functions become encoders by registration"),
+    "features/store/locks.py": ("features/store/test_maintenance.py", "marks that keep prune away"),
+    "features/store/progress.py": ("features/store/test_feature_store.py", "what the store reports"),
+    "features/core/bad_clips.py": (
+        "features/audio/test_opensmile.py",
+        "what happens to bad clips, seen through one encoder",
+    ),
+    "features/core/user_code.py": (
+        "features/test_function_encoder.py",
+        "what functions of users give, and where they fail",
+    ),
+    "features/pretrained/packaged.py": ("features/text/test_minilm.py", "where the encoder finds its weights"),
+    "training/loop/setup.py": ("training/test_run.py", "first half of a run"),
+    "features/core/recipe.py": ("features/store/test_engines.py", "a record that is sent to workers"),
+    "features/files/pickle_sandbox.py": ("features/files/test_pickle_reader.py", "a script that pickles.py runs"),
+    "features/store/work_units.py": ("features/store/test_feature_store.py", "how the store cuts its work"),
+    "features/core/fingerprints.py": ("inputs/test_pipeline.py", "compares encoders when a pipeline is loaded"),
+    "features/files/tables.py": ("features/files/test_precomputed.py", "reads its files"),
+    "features/store/shards.py": ("features/store/test_feature_store.py", "files of the store"),
+    "features/transforms/row_matrix.py": (
+        "features/transforms/test_rowwise.py",
+        "rows as the matrices that transforms work on",
+    ),
+    "features/text/text_model.py": (
+        "features/text/test_minilm.py",
+        "transformers' models beside the one that answers like them",
+    ),
+    "features/core/traits.py": ("features/store/test_feature_store.py", "a record that the store reads"),
+    "inference/feature_tables.py": ("inference/test_classifier.py", "the first half of predict"),
     "media/containers.py": ("media/test_decode.py", "seen through decode"),
     "media/hashing.py": ("media/test_decode.py", "seen beside decode"),
     "media/riff.py": ("media/test_truncated.py", "one of the formats tested there"),
-    "nn/history.py": ("nn/test_recurrence.py", "one recurrence in several files"),
+    "nn/recurrence/history.py": ("nn/recurrence/test_dialogue_recurrence.py", "one recurrence in several files"),
     "nn/lora.py": ("encoders/test_transformer.py", "seen through the encoder that offers it"),
-    "nn/turn.py": ("nn/test_recurrence.py", "one recurrence in several files"),
-    "report/crossval_sections.py": ("report/test_crossval_page.py", "pieces of the page"),
-    "report/gallery.py": ("report/test_page.py", "pictures of the page"),
-    "report/sections.py": ("report/test_page.py", "pieces of the page"),
-    "report/settings.py": ("report/test_page.py", "pieces of the page"),
-    "training/callbacks.py": ("training/test_loop.py", "a protocol that the loop calls"),
-    "training/config.py": ("training/test_config_io.py", "records, read and written there"),
-    "training/prepare.py": ("training/test_run.py", "first half of a run"),
+    "nn/recurrence/turn.py": ("nn/recurrence/test_dialogue_recurrence.py", "one recurrence in several files"),
+    "report/sections/crossval_sections.py": ("report/test_crossval_page.py", "pieces of the page"),
+    "report/figures/gallery.py": ("report/test_page.py", "pictures of the page"),
+    "report/sections/run_sections.py": ("report/test_page.py", "pieces of the page"),
+    "report/sections/settings.py": ("report/test_page.py", "pieces of the page"),
+    "training/loop/callbacks.py": ("training/loop/test_epochs.py", "a protocol that the loop calls"),
+    "training/config/run_config.py": ("training/config/test_files.py", "records, read and written there"),
+    "training/data/prepare.py": ("training/test_run.py", "first half of a run"),
     "training/single.py": ("training/test_run.py", "a run of one model"),
-    "training/run_directory.py": ("training/test_run.py", "files of a run"),
+    "training/record/run_directory.py": ("training/test_run.py", "files of a run"),
 }
 # The one file that reads pickles, in a process that can do nothing else; it may import pickle and nothing more.
-READS_PICKLES = PACKAGE / "features" / "unpickle_child.py"
+READS_PICKLES = PACKAGE / "features" / "files" / "pickle_sandbox.py"
 FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal"}
 FORBIDDEN_CALLS = {"eval", "exec", "torch.load", "torch.save", "yaml.load", "yaml.unsafe_load", "yaml.full_load"}
 # joblib may start processes; its files are pickles.
@@ -195,7 +226,7 @@ def test_every_registered_model_has_its_file_and_a_word_in_the_docs():
 def test_every_encoder_and_preset_is_in_the_docs():
     from dialogue_ser.encoders import TRAINED_ENCODERS
     from dialogue_ser.features.registry import ENCODERS
-    from dialogue_ser.training.presets import preset_names
+    from dialogue_ser.training.config.presets import preset_names
 
     docs = "\n".join(path.read_text(encoding="utf-8") for path in [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
     missing = [name for name in (*ENCODERS, *TRAINED_ENCODERS) if f"`{name}`" not in docs]

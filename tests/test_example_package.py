@@ -17,13 +17,13 @@ import pytest
 from dialogue_ser.cli.main import main
 from dialogue_ser.encoders import build_input, find_trained
 from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError, TrainingError
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.features.registry import ENCODERS as NAMED
 from dialogue_ser.features.registry import build_encoder, list_encoders, register_encoder
-from dialogue_ser.features.store import FeatureStore
+from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
-from dialogue_ser.inference.pipeline import FeaturePipeline
-from dialogue_ser.training.config import (
+from dialogue_ser.inputs.pipeline import FeaturePipeline
+from dialogue_ser.training.config.run_config import (
     DataConfig,
     FeatureConfig,
     ModelConfig,

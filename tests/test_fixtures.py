@@ -14,13 +14,13 @@ import pytest
 from dialogue_ser.cli.main import main
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.evaluation.compare import compare
-from dialogue_ser.evaluation.crossval import cross_validate
+from dialogue_ser.evaluation.crossval.cross_validate import cross_validate
 from dialogue_ser.evaluation.run import evaluate_run
 from dialogue_ser.inference.classifier import DialogueClassifier
-from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.report.crossval_page import write_crossval_report
 from dialogue_ser.report.page import write_report
-from dialogue_ser.training.config_io import load_config
+from dialogue_ser.runs.run_files import RunFiles
+from dialogue_ser.training.config.files import load_config
 from dialogue_ser.training.run import Run, train
 
 FIXTURES = Path(__file__).with_name("fixtures")

@@ -10,7 +10,7 @@ from dialogue_ser import RunConfig, apply_overrides, train
 from dialogue_ser.cli.main import main
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.evaluation.run import evaluate_run
-from dialogue_ser.training.config_io import dump_config
+from dialogue_ser.training.config.files import dump_config
 
 MODULE = """
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from torch import nn
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.models.api import DialogueSystem, Output
-from dialogue_ser.training.callbacks import Callback
+from dialogue_ser.training.loop.callbacks import Callback
 
 SEEN = []
 

@@ -14,8 +14,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from dialogue_ser.features.store import FeatureStore
-from dialogue_ser.training.presets import load_preset, preset_names
+from dialogue_ser.features.store.feature_store import FeatureStore
+from dialogue_ser.training.config.presets import load_preset, preset_names
 
 RECORDED = json.loads(Path(__file__).with_name("numbers.json").read_text(encoding="utf-8"))
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "results" / "nemo.json"

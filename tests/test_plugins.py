@@ -11,9 +11,9 @@ from dialogue_ser.cli.main import main
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.features.registry import list_encoders
 from dialogue_ser.inference.classifier import DialogueClassifier
-from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.models import MODELS, find_model
 from dialogue_ser.registry import installed
+from dialogue_ser.runs.run_files import RunFiles
 
 MODULE = '''
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from dialogue_ser import Corpus, Dialogue, DialogueSystem, LabelSet, Utterance
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.metrics.table import Metric
 from dialogue_ser.models.api import Output
-from dialogue_ser.training.callbacks import Callback
+from dialogue_ser.training.loop.callbacks import Callback
 
 
 def read(path, labels, n_dialogues=6):

@@ -9,7 +9,7 @@ import pytest
 
 from dialogue_ser.cli.main import COMMANDS, find_command
 from dialogue_ser.cli.run_arguments import parse_train
-from dialogue_ser.training.presets import preset_names
+from dialogue_ser.training.config.presets import preset_names
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)

@@ -180,7 +180,7 @@ def test_a_systems_module_loads_only_when_it_is_named() -> None:
     assert {f"dialogue_ser.models.{name}" for name in SYSTEMS} & loaded == set()
     loaded = modules_after(
         "from dialogue_ser.models import build_model\n"
-        "from dialogue_ser.features.api import InputSpec\n"
+        "from dialogue_ser.features.core.api import InputSpec\n"
         "build_model('bigru', {}, {'text': InputSpec(kind='vector', dim=3)}, 2)"
     )
     assert {f"dialogue_ser.models.{name}" for name in SYSTEMS} & loaded == {"dialogue_ser.models.bigru"}

@@ -49,7 +49,7 @@ BOTH = """
 import sys
 import dialogue_ser
 from dialogue_ser.cli.main import main
-from dialogue_ser.corpus.locate import sample_folder
+from dialogue_ser.corpus.download.locate import sample_folder
 
 print("package:", dialogue_ser.__file__, "sample:", sample_folder())
 one_split = ["--data.options", "{splits: [test]}", "--data.train", "test", "--data.dev", "test"]  # a sixth of the clips

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.contest import machine, without_tf32
+from benchmarks.speed.contest import machine, without_tf32
 from dialogue_ser import __version__
 from dialogue_ser.durable import write_atomically
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.gpu.materials import CSVS, KIT, MODEL_FILES, PACKED, PACKING, ROOT, WEIGHTS
 from benchmarks.gpu.wheels import PYTHON, gather, own_requirements, read_pins
-from dialogue_ser.corpus.locate import find_data
+from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import DialogueSerError, MissingDataError
 from dialogue_ser.media.hashing import file_sha256
@@ -56,7 +56,7 @@ def put_model(kit: Path, source: Path | None = None) -> None:
     """
     from safetensors.torch import load_file, save
 
-    from dialogue_ser.features.minilm import minilm_folder
+    from dialogue_ser.features.pretrained.packaged import minilm_folder
 
     source, target = source or minilm_folder(), kit / MINILM
     target.mkdir(parents=True, exist_ok=True)

@@ -5,9 +5,9 @@ import lzma
 import os
 from pathlib import Path
 
-from dialogue_ser.corpus.locate import find_data
+from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.durable import write_atomically
-from dialogue_ser.features.minilm import minilm_folder
+from dialogue_ser.features.pretrained.packaged import minilm_folder
 
 ROOT = Path(__file__).parents[2]
 KIT = ROOT / ".gpu-kit"

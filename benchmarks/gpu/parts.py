@@ -38,11 +38,11 @@ class Part:
 
 
 def _module(name: str) -> Callable[[str, bool, Path], list[str]]:
-    """A module of this folder, which takes the options of :mod:`benchmarks.gpu.child`."""
+    """A module of :mod:`benchmarks.gpu.measured`, which takes the options of :mod:`benchmarks.gpu.child`."""
 
     def arguments(device: str, is_quick: bool, result: Path) -> list[str]:
         own = ["--device", device, "--result", str(result)] + ["--quick"] * is_quick
-        return ["-m", f"benchmarks.gpu.{name}", *own]
+        return ["-m", f"benchmarks.gpu.measured.{name}", *own]
 
     return arguments
 

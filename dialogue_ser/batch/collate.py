@@ -11,7 +11,7 @@ from torch import Tensor
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, LabelSet
 from dialogue_ser.errors import FeatureError
-from dialogue_ser.features.api import FeatureTable
+from dialogue_ser.features.core.api import FeatureTable
 from dialogue_ser.tasks import as_task
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.tensors import PAD_SPEAKER

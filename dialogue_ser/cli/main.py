@@ -13,7 +13,7 @@ class Command:
     """One command, imported only when it is asked for.
 
     Args:
-        place: ``module:function`` inside ``dialogue_ser.cli``.
+        place: ``module:function`` inside ``dialogue_ser.cli.commands``.
         summary: one line for ``--help``.
         takes_tokens: the function parses its own tokens; otherwise its typed signature becomes the flags.
     """
@@ -98,7 +98,7 @@ def run(tokens: Sequence[str]) -> int:
     name, rest = find_command(tokens)
     command = COMMANDS[name]
     module, _, function_name = command.place.partition(":")
-    function = getattr(import_module(f"dialogue_ser.cli.{module}"), function_name)
+    function = getattr(import_module(f"dialogue_ser.cli.commands.{module}"), function_name)
     if command.takes_tokens:
         status: int | None = function(rest)
     else:

@@ -23,10 +23,11 @@ from jsonargparse import ArgumentParser
 from dialogue_ser.cli.arguments import new_parser, parse, underscored
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.options import unknown_options
-from dialogue_ser.training.config import FeatureConfig, ModelConfig, RunConfig
-from dialogue_ser.training.config_io import config_from_dict, config_to_dict, load_config, merge, without_modality
-from dialogue_ser.training.presets import load_preset, preset_names
-from dialogue_ser.training.upgrade import upgraded
+from dialogue_ser.training.config.files import config_from_dict, config_to_dict, load_config
+from dialogue_ser.training.config.overrides import merge, without_modality
+from dialogue_ser.training.config.presets import load_preset, preset_names
+from dialogue_ser.training.config.run_config import FeatureConfig, ModelConfig, RunConfig
+from dialogue_ser.training.config.upgrade import upgraded
 
 #: Flags that have moved: old name → new one. Announced in 0.1.0, removed in 0.2.0.
 _MOVED = {"--crossval.protocol": "--data.cut.protocol", "--crossval.seed": "--data.cut.seed"}

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dialogue_ser.report.tables import format_score, shown_metrics
+from dialogue_ser.report.sections.tables import format_score, shown_metrics
 from dialogue_ser.tasks import task_of_scores
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from dialogue_ser.encoders.base import FrontEnd, TrainedEncoder
 from dialogue_ser.encoders.vector import VectorInput
 from dialogue_ser.errors import ConfigError, unknown_name
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.features.registry import ENCODERS, ENTRY_POINT_GROUP
 from dialogue_ser.options import construct, misfits
 from dialogue_ser.registry import Registry, place_of

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from dialogue_ser.encoders.base import TrainedEncoder, is_valid
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.nn.frame_attention import FrameAttention
-from dialogue_ser.nn.frame_norm import FrameBatchNorm
+from dialogue_ser.nn.frames.frame_attention import FrameAttention
+from dialogue_ser.nn.frames.frame_norm import FrameBatchNorm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from dialogue_ser.encoders.base import TrainedEncoder
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.nn.attentive_gru import AttentiveGRU
+from dialogue_ser.nn.frames.attentive_gru import AttentiveGRU
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dialogue_ser.encoders.base import TrainedEncoder, is_valid
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.words import UNKNOWN_ID
+from dialogue_ser.features.text.word_tokenizer import UNKNOWN_ID
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

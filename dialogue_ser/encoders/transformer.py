@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from dialogue_ser.encoders.base import TrainedEncoder, is_valid
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.hf_loading import PACKAGED, HfSource, bare_model
+from dialogue_ser.features.pretrained.loading import PACKAGED, HfSource, bare_model
+from dialogue_ser.nn.frames.token_rows import JoinedRows, Piece, forward_passes
 from dialogue_ser.nn.lora import with_lora
-from dialogue_ser.nn.token_rows import JoinedRows, Piece, forward_passes
 
 # What configurations call dropout on hidden states and on attention weights.
 _HIDDEN_DROPOUTS = ("hidden_dropout_prob", "dropout", "dropout_rate", "hidden_dropout", "mlp_dropout")

@@ -9,7 +9,7 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders import build_input
 from dialogue_ser.encoders.base import TrainedEncoder
 from dialogue_ser.errors import ConfigError, unknown_name
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.nn.fusion import ConcatFusion
 from dialogue_ser.tensors import FeaturesBTD
 

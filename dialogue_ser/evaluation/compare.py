@@ -9,9 +9,9 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.metrics.bootstrap import Difference
 from dialogue_ser.metrics.intervals import paired
 from dialogue_ser.metrics.predictions import Predictions
-from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.metrics.significance import TestResult
 from dialogue_ser.metrics.table import METRICS
+from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.tasks import task_of
 
 

@@ -9,10 +9,10 @@ from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
 from dialogue_ser.evaluation.compare import compare_predictions
 from dialogue_ser.evaluation.floors import FLOORS
-from dialogue_ser.evaluation.protocols import PeekWarning, check_selection, protocol_of
+from dialogue_ser.evaluation.selection import PeekWarning, check_selection, protocol_of
 from dialogue_ser.metrics.predictions import Predictions
-from dialogue_ser.metrics.run_files import RunFiles, to_json
 from dialogue_ser.metrics.table import METRICS
+from dialogue_ser.runs.run_files import RunFiles, to_json
 from dialogue_ser.tasks import task_of
 from dialogue_ser.tasks.base import Task
 

@@ -6,24 +6,24 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dialogue_ser.errors import ConfigError, DialogueSerError
-from dialogue_ser.features.audio_input import OnBad
-from dialogue_ser.features.checked import CheckedEncoder
-from dialogue_ser.features.functions import FunctionEncoder, Source, source_of
-from dialogue_ser.features.recipe import EncoderRecipe
+from dialogue_ser.features.core.bad_clips import OnBad
+from dialogue_ser.features.core.checked_encoder import CheckedEncoder
+from dialogue_ser.features.core.recipe import EncoderRecipe
+from dialogue_ser.features.function_encoder import FunctionEncoder, Source, source_of
 from dialogue_ser.options import misfits
 from dialogue_ser.registry import Entry, Registry
 
 ENTRY_POINT_GROUP = "dialogue_ser.encoders"  # of frozen and trained ones alike
 _BUILT_IN = {
-    "minilm": "dialogue_ser.features.minilm:minilm",
-    "hf-text": "dialogue_ser.features.hf_text:HfText",
-    "hf-audio": "dialogue_ser.features.hf_audio:HfAudio",
-    "opensmile": "dialogue_ser.features.opensmile:OpenSmile",
-    "mfcc39": "dialogue_ser.features.acoustic_mfcc:mfcc39",
-    "logmel": "dialogue_ser.features.acoustic_mel:logmel",
-    "logmel3": "dialogue_ser.features.acoustic_mel:logmel3",
-    "mel-delta": "dialogue_ser.features.acoustic_mel:mel_delta",
-    "precomputed": "dialogue_ser.features.precomputed:Precomputed",
+    "minilm": "dialogue_ser.features.text.minilm:minilm",
+    "hf-text": "dialogue_ser.features.text.hf_text:HfText",
+    "hf-audio": "dialogue_ser.features.audio.hf_audio:HfAudio",
+    "opensmile": "dialogue_ser.features.audio.opensmile:OpenSmile",
+    "mfcc39": "dialogue_ser.features.audio.mfcc:mfcc39",
+    "logmel": "dialogue_ser.features.audio.mel:logmel",
+    "logmel3": "dialogue_ser.features.audio.mel:logmel3",
+    "mel-delta": "dialogue_ser.features.audio.mel:mel_delta",
+    "precomputed": "dialogue_ser.features.files.precomputed:Precomputed",
 }
 ENCODERS: Registry[Any] = Registry("encoder", ENTRY_POINT_GROUP, _BUILT_IN)
 DESCRIPTIONS: dict[str, str] = {

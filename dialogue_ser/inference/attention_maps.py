@@ -11,10 +11,10 @@ from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
 from dialogue_ser.encoders.base import TrainedEncoder
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.api import Array
-from dialogue_ser.features.audio_input import decode_turn
-from dialogue_ser.inference.pipeline import FeaturePipeline
-from dialogue_ser.inference.tables import feature_tables
+from dialogue_ser.features.audio.decoding import decode_turn
+from dialogue_ser.features.core.api import Array
+from dialogue_ser.inference.feature_tables import feature_tables
+from dialogue_ser.inputs.pipeline import FeaturePipeline
 from dialogue_ser.models.api import AttentionReader, DialogueSystem
 
 # Only to ask how long a clip is; any rate would do.

@@ -15,16 +15,16 @@ from dialogue_ser.batch.collate import collate
 from dialogue_ser.corpus.schema import Dialogue, LabelSet
 from dialogue_ser.encoders import as_saved
 from dialogue_ser.errors import CheckpointError, ConfigError
-from dialogue_ser.features.api import FeatureTable
-from dialogue_ser.features.audio_input import OnBad
+from dialogue_ser.features.core.api import FeatureTable
+from dialogue_ser.features.core.bad_clips import OnBad
 from dialogue_ser.inference.attention_maps import AttentionMap, attention_maps
-from dialogue_ser.inference.inputs import Dialogues, as_dialogues
+from dialogue_ser.inference.conversations import Dialogues, as_dialogues
+from dialogue_ser.inference.feature_tables import feature_tables
 from dialogue_ser.inference.loop import TurnTable, answers, by_length
 from dialogue_ser.inference.model_folder import read_model_folder, write_model_folder
-from dialogue_ser.inference.pipeline import FeaturePipeline
 from dialogue_ser.inference.rebuild import describe_model, rebuild_model, rebuild_pipeline, rebuild_task
 from dialogue_ser.inference.stream import DialogueStream
-from dialogue_ser.inference.tables import feature_tables
+from dialogue_ser.inputs.pipeline import FeaturePipeline
 from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.tasks import as_task
 from dialogue_ser.tasks.base import Task

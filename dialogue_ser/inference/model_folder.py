@@ -24,12 +24,11 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from dialogue_ser.errors import CheckpointError, MissingDataError
-from dialogue_ser.features.api import Array
+from dialogue_ser.features.core.api import Array
+from dialogue_ser.inputs.pipeline import FILE_SUFFIX
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, TRANSFORMS, CARD = "config.json", "model.safetensors", "transforms.safetensors", "README.md"
-#: Arrays (uint8) whose name ends so are files of their own, which other programs read too.
-FILE_SUFFIX = ".json"
 _PATTERNS = [CONFIG, WEIGHTS, TRANSFORMS, CARD, f"*/*{FILE_SUFFIX}"]
 REQUIRED_KEYS = ("format_version", "model", "inputs", "features", "files")
 #: What the scores mean: one of them stands there.

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 
 from dialogue_ser.errors import CheckpointError
-from dialogue_ser.features.api import InputSpec
-from dialogue_ser.features.audio_input import OnBad
+from dialogue_ser.features.core.api import InputSpec
+from dialogue_ser.features.core.bad_clips import OnBad
 from dialogue_ser.inference.model_folder import SavedModel
-from dialogue_ser.inference.pipeline import FeaturePipeline, untrusted
+from dialogue_ser.inputs.pipeline import FeaturePipeline, untrusted
 from dialogue_ser.models import build_model
 from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.models.ensemble import Ensemble

@@ -9,8 +9,8 @@ import torch
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.corpus.schema import Dialogue, Utterance
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.inference.inputs import Turn, as_dialogues
-from dialogue_ser.inference.pipeline import FeaturePipeline
+from dialogue_ser.inference.conversations import Turn, as_dialogues
+from dialogue_ser.inputs.pipeline import FeaturePipeline
 from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.tasks.base import Task
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.tensors import ScoresBTS
 

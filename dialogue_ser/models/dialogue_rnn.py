@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import CheckpointError, ConfigError
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output, TurnReader
-from dialogue_ser.nn.parameters import Engine
-from dialogue_ser.nn.recurrence import DialogueRecurrence
+from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
+from dialogue_ser.nn.recurrence.parameters import Engine
+from dialogue_ser.nn.recurrence.stream import RecurrenceStream
+from dialogue_ser.nn.recurrence.wiring import dialogue_rnn
 from dialogue_ser.nn.sequence_attention import SequenceAttention
-from dialogue_ser.nn.stream import RecurrenceStream
-from dialogue_ser.nn.wiring import dialogue_rnn
 from dialogue_ser.options import check_fields
 
 AttentionOption = Literal[

@@ -12,10 +12,10 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders import build_input
 from dialogue_ser.encoders.base import TrainedEncoder
 from dialogue_ser.errors import ConfigError, unknown_name
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output, TurnReader
-from dialogue_ser.nn.attentive_gru import AttentiveGRU, Frames
-from dialogue_ser.nn.frame_norm import FrameBatchNorm
+from dialogue_ser.nn.frames.attentive_gru import AttentiveGRU, Frames
+from dialogue_ser.nn.frames.frame_norm import FrameBatchNorm
 from dialogue_ser.nn.fusion_attention import FusionAttention
 from dialogue_ser.nn.transfer import send
 from dialogue_ser.options import check_fields
@@ -61,7 +61,8 @@ class FusionAttentionSystem(DialogueSystem):
     none``) or from a trained ``transformer``'s token states; what gives vectors is read as one frame each.
 
     A turn that lacks a modality is told in :class:`~dialogue_ser.nn.fusion_attention.FusionAttention`. Own choices:
-    ``fusion_dim``, ``branch_dim``, and what stands there and in :class:`~dialogue_ser.nn.attentive_gru.AttentiveGRU`.
+    ``fusion_dim``, ``branch_dim``, and what stands there and in
+    :class:`~dialogue_ser.nn.frames.attentive_gru.AttentiveGRU`.
 
     Args:
         config: options.

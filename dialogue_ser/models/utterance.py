@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output, TurnReader
 from dialogue_ser.options import check_fields
 

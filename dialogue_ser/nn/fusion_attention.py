@@ -7,8 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dialogue_ser.nn.attention import masked_softmax
-from dialogue_ser.nn.attentive_gru import Frames
-from dialogue_ser.nn.grouped_attention import attend
+from dialogue_ser.nn.frames.attentive_gru import Frames
+from dialogue_ser.nn.frames.grouped_attention import attend
 
 
 class FusionAttention(nn.Module):

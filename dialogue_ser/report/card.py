@@ -6,12 +6,12 @@ from typing import Any
 
 import yaml
 
-from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.metrics.table import heading_of
 from dialogue_ser.report.page import headline_split, scores_of
-from dialogue_ser.report.sections import verdict
-from dialogue_ser.report.settings import summary_pairs
-from dialogue_ser.report.tables import class_rows, dimension_rows, floor_rows, render_markdown, split_rows
+from dialogue_ser.report.sections.run_sections import verdict
+from dialogue_ser.report.sections.settings import summary_pairs
+from dialogue_ser.report.sections.tables import class_rows, dimension_rows, floor_rows, render_markdown, split_rows
+from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.tasks import task_of_scores
 from dialogue_ser.tasks.base import Task
 

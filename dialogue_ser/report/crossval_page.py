@@ -6,11 +6,11 @@ from typing import Any
 
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import DialogueSerError, MissingDataError
-from dialogue_ser.metrics.run_files import RunFiles
-from dialogue_ser.report.composition import Subject, compose
-from dialogue_ser.report.crossval_sections import MAKERS, annotation_of
-from dialogue_ser.report.gallery import Gallery
+from dialogue_ser.report.figures.gallery import Gallery
 from dialogue_ser.report.html import render_page
+from dialogue_ser.report.sections.composition import Subject, compose
+from dialogue_ser.report.sections.crossval_sections import MAKERS, annotation_of
+from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.tasks import task_of_scores
 
 _COUNTED = ("scenario", "utterances", "interval_over", "attributes", "published")

@@ -6,9 +6,9 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from dialogue_ser.report.composition import Section
-from dialogue_ser.report.tables import cell_text, columns_of, format_interval, format_score, numeric_columns
-from dialogue_ser.report.theme import ink_on
+from dialogue_ser.report.figures.theme import ink_on
+from dialogue_ser.report.sections.composition import Section
+from dialogue_ser.report.sections.tables import cell_text, columns_of, format_interval, format_score, numeric_columns
 
 
 def render_page(title: str, subtitle: str, sections: Mapping[str, Section]) -> str:

@@ -6,12 +6,12 @@ from typing import Any
 
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import DialogueSerError
-from dialogue_ser.metrics.run_files import RunFiles
-from dialogue_ser.report.composition import Subject, compose
-from dialogue_ser.report.gallery import Gallery
+from dialogue_ser.report.figures.gallery import Gallery
 from dialogue_ser.report.html import render_page
-from dialogue_ser.report.sections import MAKERS
-from dialogue_ser.report.settings import subtitle
+from dialogue_ser.report.sections.composition import Subject, compose
+from dialogue_ser.report.sections.run_sections import MAKERS
+from dialogue_ser.report.sections.settings import subtitle
+from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.tasks import task_of, task_of_scores
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import DialogueSerError, MissingDataError, unknown_name
-from dialogue_ser.report.tables import Row, render_markdown
+from dialogue_ser.report.sections.tables import Row, render_markdown
 
 Renderer = Callable[[Path], str]
 

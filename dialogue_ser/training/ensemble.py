@@ -25,16 +25,17 @@ from accelerate import Accelerator
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.inference.model_folder import read_model_folder
 from dialogue_ser.inference.rebuild import rebuild_model
-from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.models.ensemble import Ensemble
+from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.tasks.base import Task
-from dialogue_ser.training import outputs
-from dialogue_ser.training.config import MOST_MEMBERS, RunConfig
-from dialogue_ser.training.devices import make_accelerator
-from dialogue_ser.training.prepare import Data, balanced, build_system
-from dialogue_ser.training.run_directory import RunDirectory
+from dialogue_ser.training.config.run_config import MOST_MEMBERS, RunConfig
+from dialogue_ser.training.data.prepare import Data, balanced
+from dialogue_ser.training.loop.devices import make_accelerator
+from dialogue_ser.training.loop.setup import build_system
+from dialogue_ser.training.record import outputs
+from dialogue_ser.training.record.run_directory import RunDirectory
+from dialogue_ser.training.record.tracking import MetricsFile
 from dialogue_ser.training.single import Manner, begin, scores_of, train_single
-from dialogue_ser.training.tracking import MetricsFile
 
 
 def train_ensemble(

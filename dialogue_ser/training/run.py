@@ -7,17 +7,18 @@ from pathlib import Path
 
 from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.errors import CheckpointError
-from dialogue_ser.features.store import FeatureStore
+from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
-from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.models import resolve_options
-from dialogue_ser.training.config import RunConfig
-from dialogue_ser.training.config_io import load_config
-from dialogue_ser.training.devices import make_accelerator
+from dialogue_ser.runs.run_files import RunFiles
+from dialogue_ser.training.config.files import load_config
+from dialogue_ser.training.config.run_config import RunConfig
+from dialogue_ser.training.data.prepare import load_data
 from dialogue_ser.training.ensemble import train_ensemble
-from dialogue_ser.training.prepare import load_data
-from dialogue_ser.training.rng import seed_everything
-from dialogue_ser.training.run_directory import RunDirectory
+from dialogue_ser.training.loop.callbacks import find_callbacks
+from dialogue_ser.training.loop.devices import make_accelerator
+from dialogue_ser.training.loop.rng import seed_everything
+from dialogue_ser.training.record.run_directory import RunDirectory
 from dialogue_ser.training.single import Manner, train_single
 
 logger = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ def train(
         config, model=replace(config.model, options=resolve_options(config.model.name, config.model.options))
     )
     directory = RunDirectory(Path(out) if out is not None else Path("runs") / config.name)
+    find_callbacks(config.training.callbacks)  # before anything is written or encoded
     directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
     if resume and directory.is_finished and directory.has_outputs and not allow_mismatch:
         return Run.load(directory.folder)

@@ -12,31 +12,22 @@ from accelerate import Accelerator
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.metrics.predictions import predictions_of
 from dialogue_ser.tasks.base import Task
-from dialogue_ser.training import outputs
-from dialogue_ser.training.callbacks import Callback, own_callbacks
-from dialogue_ser.training.checkpointing import Checkpointer, judged_weights, restore
-from dialogue_ser.training.config import RunConfig
-from dialogue_ser.training.environment import describe_environment
-from dialogue_ser.training.interrupt import Interrupted, StopRequest
-from dialogue_ser.training.learner import Learner
-from dialogue_ser.training.loop import fit
-from dialogue_ser.training.predict import evaluation_batches
-from dialogue_ser.training.prepare import (
-    Data,
-    balanced,
-    build_learner,
-    build_system,
-    build_training,
-    dev_metrics,
-    make_batches,
-    metric_key,
-    values_of,
-)
-from dialogue_ser.training.progress import ProgressBar
-from dialogue_ser.training.rng import seed_everything
-from dialogue_ser.training.run_directory import RunDirectory
-from dialogue_ser.training.state import TrainState
-from dialogue_ser.training.tracking import MetricsFile, WandbMirror
+from dialogue_ser.training.config.run_config import RunConfig
+from dialogue_ser.training.data.prepare import Data, balanced, dev_metrics, metric_key
+from dialogue_ser.training.loop.callbacks import Callback, own_callbacks
+from dialogue_ser.training.loop.epochs import fit
+from dialogue_ser.training.loop.interrupt import Interrupted, StopRequest
+from dialogue_ser.training.loop.learner import Learner
+from dialogue_ser.training.loop.predict import evaluation_batches
+from dialogue_ser.training.loop.progress import ProgressBar
+from dialogue_ser.training.loop.rng import seed_everything
+from dialogue_ser.training.loop.setup import build_learner, build_system, build_training, make_batches, values_of
+from dialogue_ser.training.loop.state import TrainState
+from dialogue_ser.training.record import outputs
+from dialogue_ser.training.record.checkpointing import Checkpointer, judged_weights, restore
+from dialogue_ser.training.record.environment import describe_environment
+from dialogue_ser.training.record.run_directory import RunDirectory
+from dialogue_ser.training.record.tracking import MetricsFile, WandbMirror
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import torch
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import CorpusError, FeatureError
-from dialogue_ser.features.api import FeatureTable, InputSpec
+from dialogue_ser.features.core.api import FeatureTable, InputSpec
 
 LABELS = LabelSet("emotion", ("neutral", "joy"))
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.encoder_tables import extraction_texts, extraction_workers
 from benchmarks.extraction import batch_shapes, first, multiply_adds, peak_multiply_adds
+from benchmarks.page_tables.encoder_tables import extraction_texts, extraction_workers
 from dialogue_ser.corpus.schema import Dialogue, Utterance
 from dialogue_ser.report.readme import RENDERERS
 

@@ -14,8 +14,8 @@ def finetuning(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setenv("DIALOGUE_SER_CACHE", str(tmp_path / "cache"))
     from benchmarks import finetuning, meld
-    from dialogue_ser.training import presets
-    from dialogue_ser.training.smoke import smoke_config
+    from dialogue_ser.training.config import presets
+    from dialogue_ser.training.dry_run.smoke import smoke_config
 
     load = presets.load_preset
     monkeypatch.setattr(presets, "load_preset", lambda name: smoke_config(load(name), "dialogues", tmp_path / "nets"))
@@ -69,7 +69,7 @@ def test_rows_that_are_not_run_again_stay_as_they_were_recorded(finetuning, monk
 
 
 def test_every_row_names_a_preset_and_its_precision(finetuning):
-    from dialogue_ser.training.presets import preset_names
+    from dialogue_ser.training.config.presets import preset_names
 
     rows = finetuning.systems(Path("runs"), "bf16")
     assert {row.preset for row in rows} <= set(preset_names())

@@ -1,11 +1,12 @@
 import copy
 import json
 
-from benchmarks import encoder_tables, nemo
-from dialogue_ser.evaluation.crossval import cross_validate
+from benchmarks import nemo
+from benchmarks.page_tables import encoder_tables
+from dialogue_ser.evaluation.crossval.cross_validate import cross_validate
 from dialogue_ser.report.readme import RENDERERS
-from dialogue_ser.training.config_io import apply_overrides
-from dialogue_ser.training.presets import load_preset, preset_names
+from dialogue_ser.training.config.overrides import apply_overrides
+from dialogue_ser.training.config.presets import load_preset, preset_names
 
 
 def test_every_svm_of_nemo_has_a_figure_to_reach():

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import encoder_tables, nemo_networks
+from benchmarks import nemo_networks
 from benchmarks.nemo import TARGETS
+from benchmarks.page_tables import encoder_tables
 from dialogue_ser.cli.main import main
 from dialogue_ser.report.readme import RENDERERS
-from dialogue_ser.training.presets import preset_names
+from dialogue_ser.training.config.presets import preset_names
 
 
 def test_every_preset_of_a_network_on_nemo_is_a_row_and_its_folders_are_apart():

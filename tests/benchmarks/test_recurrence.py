@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import growth, memory, recurrence
+from benchmarks import memory, recurrence
+from benchmarks.speed import growth
 from dialogue_ser.report.readme import RENDERERS
 
 RATIOS = {

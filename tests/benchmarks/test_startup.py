@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import startup, startup_tables
+from benchmarks import startup
+from benchmarks.page_tables import startup_tables
 from benchmarks.results_files import read_result
 
 

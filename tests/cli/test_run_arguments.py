@@ -5,8 +5,9 @@ import yaml
 
 from dialogue_ser.cli.run_arguments import parse_train
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.training.config_io import apply_overrides, config_to_dict, dump_config, load_config
-from dialogue_ser.training.presets import preset_names
+from dialogue_ser.training.config.files import config_to_dict, dump_config, load_config
+from dialogue_ser.training.config.overrides import apply_overrides
+from dialogue_ser.training.config.presets import preset_names
 
 
 def resolved(config, *tokens):

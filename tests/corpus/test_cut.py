@@ -11,9 +11,9 @@ from dialogue_ser.corpus.protocols import FOLDS, PARTS, leave_one_speaker_out
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.errors import ConfigError, CorpusError
-from dialogue_ser.features.precomputed import Precomputed
-from dialogue_ser.features.store import FeatureStore
-from dialogue_ser.features.traits import EncoderTraits
+from dialogue_ser.features.core.traits import EncoderTraits
+from dialogue_ser.features.files.precomputed import Precomputed
+from dialogue_ser.features.store.feature_store import FeatureStore
 
 LOSO = "leave-one-speaker-out"
 TALKS = st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4), min_size=3, max_size=12)

@@ -15,9 +15,9 @@ from dialogue_ser.corpus.label_maps import IEMOCAP_MAPS
 from dialogue_ser.corpus.protocols import FOLDS
 from dialogue_ser.corpus.readers import READERS
 from dialogue_ser.corpus.readers.emodb import CLASSES
-from dialogue_ser.training.config import CrossvalConfig
-from dialogue_ser.training.config_io import config_from_dict, config_to_dict
-from dialogue_ser.training.presets import load_preset
+from dialogue_ser.training.config.files import config_from_dict, config_to_dict
+from dialogue_ser.training.config.presets import load_preset
+from dialogue_ser.training.config.run_config import CrossvalConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "crossval.md").read_text(encoding="utf-8")
 

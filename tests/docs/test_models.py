@@ -10,7 +10,7 @@ import torch
 
 from dialogue_ser.cli.main import main
 from dialogue_ser.cli.run_arguments import parse_train
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.dialogue_rnn import DialogueRNN, DialogueRNNConfig
 from dialogue_ser.models.emotion_rnn import EmotionRNNConfig
 from dialogue_ser.models.fusion_attention import FusionAttentionConfig

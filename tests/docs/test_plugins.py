@@ -11,12 +11,12 @@ import yaml
 
 from dialogue_ser.corpus.schema import Dialogue, Utterance
 from dialogue_ser.encoders import build_input
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.features.registry import build_encoder
-from dialogue_ser.inference.source import build_source
+from dialogue_ser.inputs.extractor import build_source
 from dialogue_ser.metrics.table import METRICS
-from dialogue_ser.training.callbacks import own_callbacks
-from dialogue_ser.training.loss import LOSSES
+from dialogue_ser.training.loop.callbacks import own_callbacks
+from dialogue_ser.training.loop.loss import LOSSES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from dialogue_ser.encoders import as_saved, build_input
 from dialogue_ser.encoders.alexnet import AlexNet, AlexNetConfig
 from dialogue_ser.errors import CheckpointError, ConfigError, MissingDataError
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 
 TINY = {"size": 63, "width": 0.02, "dropout": 0.0}
 # torchvision.models.alexnet().state_dict()

@@ -9,7 +9,7 @@ from torch import Tensor
 from dialogue_ser.encoders import build_input
 from dialogue_ser.encoders.conv_attention import ConvAttention, ConvAttentionConfig
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 
 LENGTHS = [7, 1, 4]
 SMALL = {"channels": 4, "kernel_size": 3, "n_heads": 2, "out_dim": 5}

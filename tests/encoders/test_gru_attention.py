@@ -7,7 +7,7 @@ from torch import Tensor
 from dialogue_ser.encoders import build_input
 from dialogue_ser.encoders.gru_attention import GruAttention, GruAttentionConfig
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 
 LENGTHS = torch.tensor([[5, 2, 0], [1, 7, 3]])
 

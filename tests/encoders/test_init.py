@@ -6,7 +6,7 @@ from dialogue_ser.encoders.meanpool import MeanPool
 from dialogue_ser.encoders.textcnn import TextCNN
 from dialogue_ser.encoders.vector import VectorInput
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 
 
 def test_every_kind_of_input_gets_its_module() -> None:

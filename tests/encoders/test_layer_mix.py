@@ -4,7 +4,7 @@ import torch
 from dialogue_ser.encoders import build_input
 from dialogue_ser.encoders.layer_mix import LayerMix, LayerMixConfig
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import torch
 from dialogue_ser.encoders import as_saved, build_input
 from dialogue_ser.encoders.transformer import Transformer, TransformerConfig
 from dialogue_ser.errors import ConfigError, MissingDataError
-from dialogue_ser.features.api import InputSpec
-from dialogue_ser.nn.token_rows import forward_passes
+from dialogue_ser.features.core.api import InputSpec
+from dialogue_ser.nn.frames.token_rows import forward_passes
 
 N_IDS = 15
 ROWS = [[2, 4, 5, 3], [2, 7, 3], [2, 9, 10, 11, 13, 4, 5, 6, 3], [2, 8, 3], [2, 12, 13, 3]]
@@ -243,7 +243,7 @@ def test_without_peft_lora_says_what_to_install(tiny_text_model, monkeypatch):
 
 
 def test_a_saved_model_is_built_from_its_architecture_without_the_folder(tiny_text_model):
-    from dialogue_ser.features.hf_loading import HfSource
+    from dialogue_ser.features.pretrained.loading import HfSource
 
     architecture = HfSource(str(tiny_text_model), who="test").architecture()
     given = spec("nowhere", architecture=architecture, hidden_dropout=0.2)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from dialogue_ser.encoders import build_input
 from dialogue_ser.encoders.vgg import VGG, VGGConfig
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 
 LENGTHS = [[70, 1, 33], [64, 0, 31]]  # as long as the batch, one frame, odd and even at every level, absent
 SMALL = {"widths": [2, 3, 4, 3, 2], "linear_dims": [6, 5], "dropout": 0.0}

@@ -5,7 +5,7 @@ import pytest
 
 from dialogue_ser.errors import ConfigError, DialogueSerError
 from dialogue_ser.evaluation.compare import compare
-from dialogue_ser.evaluation.protocols import aggregate
+from dialogue_ser.evaluation.selection import aggregate
 
 
 @pytest.fixture(scope="module")

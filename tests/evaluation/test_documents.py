@@ -1,7 +1,8 @@
 """Documents E1 to E4: a generated IEMOCAP with everything that is odd goes through their protocols, counted by hand.
 
-The turns stand in tests/synthetic_iemocap.py. On top of them: two turns without sound, a transcript that lacks a line,
-votes for no class, a file with CRLF and trailing blanks. None of that may move a turn to another class, part or fold.
+The turns stand in tests/support/synthetic_iemocap.py. On top of them: two turns without sound, a transcript that
+lacks a line, votes for no class, a file with CRLF and trailing blanks. None of that may move a turn to another
+class, part or fold.
 """
 
 from dataclasses import replace
@@ -15,11 +16,11 @@ from dialogue_ser.corpus.cut import CutConfig
 from dialogue_ser.corpus.protocols import FOLDS, PARTS
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import utterances
-from dialogue_ser.evaluation.crossval import cross_validate
+from dialogue_ser.evaluation.crossval.cross_validate import cross_validate
 from dialogue_ser.features.registry import register_encoder
-from dialogue_ser.features.store import FeatureStore
-from dialogue_ser.training.config import CrossvalConfig, DataConfig, FeatureConfig, RunConfig
-from dialogue_ser.training.presets import load_preset
+from dialogue_ser.features.store.feature_store import FeatureStore
+from dialogue_ser.training.config.presets import load_preset
+from dialogue_ser.training.config.run_config import CrossvalConfig, DataConfig, FeatureConfig, RunConfig
 
 SILENT = ("Ses01F_impro01_F001", "Ses03M_script01_1_M002")  # sad and neutral
 PARTNER, SESSIONS = "leave-one-speaker-out-partner-dev", "leave-one-session-out"

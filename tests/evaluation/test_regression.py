@@ -13,12 +13,12 @@ from dialogue_ser.corpus.cut import CutConfig
 from dialogue_ser.corpus.schema import VAD
 from dialogue_ser.errors import ConfigError, CorpusError
 from dialogue_ser.evaluation.compare import compare
-from dialogue_ser.evaluation.crossval import cross_validate
+from dialogue_ser.evaluation.crossval.cross_validate import cross_validate
 from dialogue_ser.features.registry import register_encoder
-from dialogue_ser.features.store import FeatureStore
+from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.report.crossval_page import write_crossval_report
-from dialogue_ser.training.config import (
+from dialogue_ser.training.config.run_config import (
     CrossvalConfig,
     DataConfig,
     FeatureConfig,

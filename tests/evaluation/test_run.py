@@ -9,8 +9,8 @@ import yaml
 from sklearn.metrics import f1_score
 
 from dialogue_ser.errors import ConfigError, DialogueSerError, MissingDataError
-from dialogue_ser.evaluation.protocols import PeekWarning
 from dialogue_ser.evaluation.run import evaluate_run
+from dialogue_ser.evaluation.selection import PeekWarning
 from dialogue_ser.metrics.table import METRICS
 from dialogue_ser.report.card import model_card
 

@@ -12,7 +12,7 @@ from dialogue_ser.corpus.schema import Dialogue, Utterance
 def speech_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Folder of a tiny speech network by its kind in speech_models.py; each is made once."""
     # --import-mode=importlib puts no test folder on sys.path, so the maker is loaded by its path.
-    spec = importlib.util.spec_from_file_location("speech_models", Path(__file__).with_name("speech_models.py"))
+    spec = importlib.util.spec_from_file_location("speech_models", Path(__file__).parent / "audio" / "speech_models.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

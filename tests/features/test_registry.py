@@ -10,8 +10,8 @@ from dialogue_ser import registry as names
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.errors import ConfigError, FeatureError, MediaError
 from dialogue_ser.features import registry
+from dialogue_ser.features.core.traits import EncoderTraits
 from dialogue_ser.features.registry import ENCODERS, build_encoder, list_encoders, register_encoder
-from dialogue_ser.features.traits import EncoderTraits
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from dialogue_ser.corpus.schema import AudioRef, Dialogue, LabelSet, Utterance, 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.registry import register_encoder
 from dialogue_ser.inference.classifier import DialogueClassifier
-from dialogue_ser.inference.pipeline import FeaturePipeline
+from dialogue_ser.inputs.pipeline import FeaturePipeline
 from dialogue_ser.models import build_model
 from dialogue_ser.models.ensemble import Ensemble
 

@@ -11,7 +11,7 @@ from dialogue_ser.corpus.schema import Dialogue, LabelSet
 from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError
 from dialogue_ser.inference import loop
 from dialogue_ser.inference.classifier import DialogueClassifier
-from dialogue_ser.inference.pipeline import FeaturePipeline
+from dialogue_ser.inputs.pipeline import FeaturePipeline
 from dialogue_ser.models import MODELS, build_model
 
 PAIRS = [("Ann", "fine okay"), ("Bo", "no stop never"), ("Ann", "great lovely yes")]
@@ -37,7 +37,7 @@ def test_pairs_and_mappings_and_dialogues_are_labelled_alike(classifier):
     by_pairs = classifier.predict(PAIRS)
     by_mappings = classifier.predict([{"speaker": s, "text": t} for s, t in PAIRS])
     pd.testing.assert_frame_equal(by_pairs, by_mappings)
-    from dialogue_ser.inference.inputs import as_dialogues
+    from dialogue_ser.inference.conversations import as_dialogues
 
     pd.testing.assert_frame_equal(by_pairs, classifier.predict(as_dialogues(PAIRS)))
 

@@ -6,7 +6,7 @@ import torch
 
 from dialogue_ser.corpus.schema import LabelSet
 from dialogue_ser.inference.classifier import DialogueClassifier
-from dialogue_ser.inference.pipeline import FeaturePipeline
+from dialogue_ser.inputs.pipeline import FeaturePipeline
 from dialogue_ser.models import build_model
 
 pytestmark = pytest.mark.cuda

@@ -4,10 +4,10 @@ import torch
 
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, utterances
 from dialogue_ser.errors import ConfigError, CorpusError, MediaError
+from dialogue_ser.features.core.traits import EncoderTraits
 from dialogue_ser.features.registry import register_encoder
-from dialogue_ser.features.traits import EncoderTraits
 from dialogue_ser.inference.classifier import DialogueClassifier
-from dialogue_ser.inference.pipeline import FeaturePipeline
+from dialogue_ser.inputs.pipeline import FeaturePipeline
 from dialogue_ser.models import build_model
 from dialogue_ser.tasks.regression import Regression, _beside
 

@@ -11,7 +11,7 @@ import torch
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import CheckpointError
 from dialogue_ser.inference.classifier import DialogueClassifier
-from dialogue_ser.inference.pipeline import FeaturePipeline
+from dialogue_ser.inputs.pipeline import FeaturePipeline
 from dialogue_ser.models import build_model
 
 LABELS = LabelSet("emotion", ("calm", "glad", "cross"))

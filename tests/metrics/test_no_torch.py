@@ -4,10 +4,10 @@ import sys
 import pytest
 
 ROOMS = (
-    "dialogue_ser.metrics.intervals, dialogue_ser.metrics.run_files, dialogue_ser.metrics.significance",
+    "dialogue_ser.metrics.intervals, dialogue_ser.runs.run_files, dialogue_ser.metrics.significance",
     "dialogue_ser.report.page, dialogue_ser.report.card, dialogue_ser.report.readme",
     "dialogue_ser.tasks, dialogue_ser.metrics.table, dialogue_ser.metrics.agreement",
-    "dialogue_ser.evaluation.run, dialogue_ser.evaluation.compare, dialogue_ser.evaluation.protocols",
+    "dialogue_ser.evaluation.run, dialogue_ser.evaluation.compare, dialogue_ser.evaluation.selection",
 )
 
 

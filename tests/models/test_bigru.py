@@ -2,7 +2,7 @@
 
 import torch
 
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.bigru import BiGRU, BiGRUConfig
 
 

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import CheckpointError, ConfigError
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models import build_model
 from dialogue_ser.models.dialogue_rnn import DialogueRNN, DialogueRNNConfig
-from dialogue_ser.nn.cells import DropoutMasks
-from dialogue_ser.nn.layout import PackedLayout
-from dialogue_ser.nn.recurrence import DialogueRecurrence
+from dialogue_ser.nn.gru.cells import DropoutMasks
+from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
+from dialogue_ser.nn.recurrence.layout import PackedLayout
 
 
 def _published() -> ModuleType:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models import build_model
 from dialogue_ser.models.emotion_rnn import EmotionRNN, EmotionRNNConfig
 

@@ -7,7 +7,7 @@ import torch
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models import build_model
 from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.models.ensemble import Ensemble

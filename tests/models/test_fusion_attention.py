@@ -13,12 +13,12 @@ from dialogue_ser.batch.collate import collate
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.api import FeatureTable, InputSpec
+from dialogue_ser.features.core.api import FeatureTable, InputSpec
 from dialogue_ser.models import build_model, resolve_options
 from dialogue_ser.models.fusion_attention import Dense, FusionAttentionConfig, FusionAttentionSystem
-from dialogue_ser.nn.attentive_gru import AttentiveGRU
-from dialogue_ser.training.optimize import L2Penalty
-from dialogue_ser.training.presets import load_preset
+from dialogue_ser.nn.frames.attentive_gru import AttentiveGRU
+from dialogue_ser.training.config.presets import load_preset
+from dialogue_ser.training.loop.optimize import L2Penalty
 
 LABELS = LabelSet("emotion", ("angry", "happy", "neutral", "sad"))
 FRAMES = {"audio": InputSpec(kind="frames", dim=3), "text": InputSpec(kind="frames", dim=5, encoder="meanpool")}
@@ -28,7 +28,7 @@ TURNS = [4, 2]
 
 
 def _reference() -> ModuleType:
-    path = Path(__file__).parents[1] / "nn" / "frame_reference.py"
+    path = Path(__file__).parents[1] / "nn" / "frames" / "frame_reference.py"
     spec = importlib.util.spec_from_file_location("frame_reference", path)
     assert spec is not None
     assert spec.loader is not None

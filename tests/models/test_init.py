@@ -5,7 +5,7 @@ from unittest import mock
 import pytest
 
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models import MODELS, build_model, find_model, register_model, resolve_options
 
 TEXT = {"text": InputSpec(kind="vector", dim=4)}

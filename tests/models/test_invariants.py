@@ -15,7 +15,7 @@ from dialogue_ser.batch.collate import collate
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.api import FeatureTable, InputSpec
+from dialogue_ser.features.core.api import FeatureTable, InputSpec
 from dialogue_ser.models import MODELS, DialogueSystem, build_model
 from dialogue_ser.nn.losses import masked_nll
 from dialogue_ser.nn.value_losses import masked_mse

@@ -22,14 +22,14 @@ from torch.utils._pytree import tree_leaves
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import LabelSet
-from dialogue_ser.features.api import InputSpec
+from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models import MODELS, build_model
 from dialogue_ser.tasks import regression
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.tasks.classification import Classification
 from dialogue_ser.tasks.regression import Regression
-from dialogue_ser.training.config import LossConfig
-from dialogue_ser.training.loss import DialogueLoss
+from dialogue_ser.training.config.run_config import LossConfig
+from dialogue_ser.training.loop.loss import DialogueLoss
 
 INPUTS = {
     "vector": InputSpec(kind="vector", dim=5),

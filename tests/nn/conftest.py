@@ -8,7 +8,9 @@ import pytest
 @pytest.fixture(scope="session")
 def plain() -> ModuleType:
     """Systems on frames by plain loops: frame_reference.py."""
-    spec = importlib.util.spec_from_file_location("frame_reference", Path(__file__).with_name("frame_reference.py"))
+    spec = importlib.util.spec_from_file_location(
+        "frame_reference", Path(__file__).parent / "frames" / "frame_reference.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

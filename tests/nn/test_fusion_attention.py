@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dialogue_ser.nn.attentive_gru import Frames
+from dialogue_ser.nn.frames.attentive_gru import Frames
 from dialogue_ser.nn.fusion_attention import FusionAttention, resample
 
 AUDIO, TEXT, FACE = [6, 2, 9, 3], [2, 5, 3, 3], [1, 0, 2, 4]

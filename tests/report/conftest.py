@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from dialogue_ser.corpus.schema import LabelSet
-from dialogue_ser.evaluation.pooling import pooled_scores, scores_by
-from dialogue_ser.evaluation.published import rows_beside
+from dialogue_ser.evaluation.crossval.pooled_scores import pooled_scores, scores_by
+from dialogue_ser.evaluation.crossval.published import rows_beside
 from dialogue_ser.metrics.predictions import predictions_of
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.tasks.classification import Classification

@@ -6,7 +6,7 @@ import pytest
 
 from dialogue_ser.errors import DialogueSerError, MissingDataError
 from dialogue_ser.report.crossval_page import write_crossval_report
-from dialogue_ser.report.crossval_sections import cautions, verdict
+from dialogue_ser.report.sections.crossval_sections import cautions, verdict
 from dialogue_ser.tasks import task_of_scores
 from dialogue_ser.tasks.classification import Classification
 

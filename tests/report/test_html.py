@@ -8,8 +8,8 @@ import pytest
 from jinja2 import UndefinedError
 
 import dialogue_ser.report
-from dialogue_ser.report.composition import Section
 from dialogue_ser.report.html import environment, render_page
+from dialogue_ser.report.sections.composition import Section
 
 ROOM = Path(dialogue_ser.report.__file__).parent
 TEMPLATES = sorted((ROOM / "templates").glob("*.html.j2"))

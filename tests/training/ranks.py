@@ -13,16 +13,16 @@ from safetensors.torch import save_file
 
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.corpus.schema import utterances
-from dialogue_ser.features.api import FeatureTable, InputSpec
+from dialogue_ser.features.core.api import FeatureTable, InputSpec
 from dialogue_ser.models import build_model
 from dialogue_ser.tasks.classification import Classification
-from dialogue_ser.training.config import LossConfig, OptimizerConfig, TrainingConfig
-from dialogue_ser.training.devices import make_accelerator
-from dialogue_ser.training.learner import Learner
-from dialogue_ser.training.loss import DialogueLoss, class_weights
-from dialogue_ser.training.optimize import build_optimizer
-from dialogue_ser.training.plan import Batches
-from dialogue_ser.training.predict import predict
+from dialogue_ser.training.config.run_config import LossConfig, OptimizerConfig, TrainingConfig
+from dialogue_ser.training.data.batches import Batches
+from dialogue_ser.training.loop.devices import make_accelerator
+from dialogue_ser.training.loop.learner import Learner
+from dialogue_ser.training.loop.loss import DialogueLoss, class_weights
+from dialogue_ser.training.loop.optimize import build_optimizer
+from dialogue_ser.training.loop.predict import predict
 
 sys.path.insert(0, str(Path(__file__).parent))
 import tiny

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus
-from dialogue_ser.training.config import RunConfig
-from dialogue_ser.training.config_io import config_from_dict
+from dialogue_ser.training.config.files import config_from_dict
+from dialogue_ser.training.config.run_config import RunConfig
 
 SIZES = {"train": 6, "dev": 2, "test": 2}
 

@@ -10,13 +10,13 @@ import pytest
 
 from dialogue_ser.corpus.schema import LabelSet, utterances
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.evaluation.crossval import cross_validate
+from dialogue_ser.evaluation.crossval.cross_validate import cross_validate
 from dialogue_ser.inference.classifier import DialogueClassifier
-from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.metrics.scores import score
+from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.tasks.classification import Classification
+from dialogue_ser.training.data.prepare import balanced, load_data
 from dialogue_ser.training.ensemble import mean_predictions, member_config
-from dialogue_ser.training.prepare import balanced, load_data
 from dialogue_ser.training.run import Run, train
 
 SMALL = {"training.epochs": 2, "training.ensemble": 3, "training.balance": "downsample", "seed": 5}

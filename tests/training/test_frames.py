@@ -6,9 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dialogue_ser.training.config import RunConfig
-from dialogue_ser.training.config_io import apply_overrides
-from dialogue_ser.training.prepare import build_system, load_data
+from dialogue_ser.training.config.overrides import apply_overrides
+from dialogue_ser.training.config.run_config import RunConfig
+from dialogue_ser.training.data.prepare import load_data
+from dialogue_ser.training.loop.setup import build_system
 from dialogue_ser.training.run import Run, train
 
 SIZES = {"global_dim": 8, "party_dim": 8, "emotion_dim": 8, "hidden_dim": 12, "dropout": 0.0}

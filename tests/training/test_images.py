@@ -11,10 +11,10 @@ from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.models.api import Output
 from dialogue_ser.tasks.classification import Classification
-from dialogue_ser.training.config_io import apply_overrides
-from dialogue_ser.training.loss import DialogueLoss
-from dialogue_ser.training.prepare import load_data
-from dialogue_ser.training.presets import load_preset
+from dialogue_ser.training.config.overrides import apply_overrides
+from dialogue_ser.training.config.presets import load_preset
+from dialogue_ser.training.data.prepare import load_data
+from dialogue_ser.training.loop.loss import DialogueLoss
 from dialogue_ser.training.run import train
 
 COARSE = {"n_mels": 24, "hop_samples": 1024}

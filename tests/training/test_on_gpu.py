@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.gpu.steps import INPUTS, batch_of, learner_of, train_step
-from benchmarks.gpu.waiting import watched
+from benchmarks.gpu.measured.steps import INPUTS, batch_of, learner_of, train_step
+from benchmarks.gpu.measured.waiting import watched
 from dialogue_ser.models import MODELS
 
 pytestmark = pytest.mark.cuda

@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.errors import ConfigError, CorpusError, DialogueSerError
 from dialogue_ser.inference.classifier import DialogueClassifier
-from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.models import MODELS
+from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.tasks.regression import Regression
-from dialogue_ser.training.prepare import load_data
+from dialogue_ser.training.data.prepare import load_data
 from dialogue_ser.training.run import Run, train
 
 PREDICTED, GOLD = ["predicted_valence", "predicted_arousal"], ["gold_valence", "gold_arousal"]

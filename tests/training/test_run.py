@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.errors import ConfigError, CorpusError, TrainingError
-from dialogue_ser.metrics.run_files import RunFiles
 from dialogue_ser.metrics.scores import score
 from dialogue_ser.models import resolve_options
+from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.training.run import Run, train
 
 SMALL = {"training.epochs": 2, "training.ema_decay": 0.0}

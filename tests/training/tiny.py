@@ -13,8 +13,9 @@ import numpy as np
 import yaml
 
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance
-from dialogue_ser.training.config import RunConfig
-from dialogue_ser.training.config_io import apply_overrides, config_from_dict
+from dialogue_ser.training.config.files import config_from_dict
+from dialogue_ser.training.config.overrides import apply_overrides
+from dialogue_ser.training.config.run_config import RunConfig
 
 LABELS = ("calm", "glad", "cross")
 WORDS = {"calm": "fine okay sure", "glad": "great lovely yes", "cross": "no stop never"}
@@ -119,7 +120,7 @@ worst_dimension.direction = "min"  # type: ignore[attr-defined]
 
 def signal_at(step: int, name: str) -> None:
     """Sends this process a signal right after its STEP-th step's line was written, before anything else happens."""
-    from dialogue_ser.training.tracking import MetricsFile
+    from dialogue_ser.training.record.tracking import MetricsFile
 
     write_line, steps = MetricsFile.on_step, count(1)
 

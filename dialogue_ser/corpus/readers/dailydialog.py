@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
-from dialogue_ser.corpus.locate import find_data
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dialogue_ser.corpus.locate import find_data
-from dialogue_ser.corpus.rows import Row, read_rows
+from dialogue_ser.corpus.download.locate import find_data
+from dialogue_ser.corpus.parsing.rows import Row, read_rows
+from dialogue_ser.corpus.parsing.turns import ONLY_SPEAKER
 from dialogue_ser.corpus.schema import VAD, Corpus, Dialogue, Utterance
-from dialogue_ser.corpus.turns import ONLY_SPEAKER
 from dialogue_ser.corpus.validate import problems_of
 from dialogue_ser.errors import CorpusError, MissingDataError, unknown_name
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dialogue_ser.corpus.columns import resolve_columns
+from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
-from dialogue_ser.corpus.locate import find_data
-from dialogue_ser.corpus.rows import read_rows
+from dialogue_ser.corpus.parsing.columns import resolve_columns
+from dialogue_ser.corpus.parsing.rows import read_rows
+from dialogue_ser.corpus.parsing.turns import TurnOptions, in_dialogues, read_turns
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet
-from dialogue_ser.corpus.turns import TurnOptions, in_dialogues, read_turns
 from dialogue_ser.corpus.validate import problems_of
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from dialogue_ser.corpus.emo_evaluation import Evaluation, read_evaluations, read_transcript
+from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.label_maps import IEMOCAP_MAPS, LabelMap
-from dialogue_ser.corpus.locate import find_data
+from dialogue_ser.corpus.parsing.emo_evaluation import Evaluation, read_evaluations, read_transcript
 from dialogue_ser.corpus.schema import VAD, AudioRef, Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.corpus.validate import problems_of
 from dialogue_ser.corpus.votes import Ties, decide

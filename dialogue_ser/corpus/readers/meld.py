@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dialogue_ser.corpus.download.catalogue import SOURCES
+from dialogue_ser.corpus.download.locate import find_data, sample_folder
 from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
-from dialogue_ser.corpus.locate import find_data, sample_folder
-from dialogue_ser.corpus.rows import Row, Rows, read_rows
+from dialogue_ser.corpus.parsing.rows import Row, Rows, read_rows
+from dialogue_ser.corpus.parsing.times import parse_seconds
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
-from dialogue_ser.corpus.sources import SOURCES
-from dialogue_ser.corpus.times import parse_seconds
 from dialogue_ser.corpus.validate import problems_of
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 

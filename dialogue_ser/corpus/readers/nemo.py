@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
-from dialogue_ser.corpus.locate import find_data
-from dialogue_ser.corpus.paths import resolve_inside
-from dialogue_ser.corpus.rows import Row, read_rows
+from dialogue_ser.corpus.parsing.paths import resolve_inside
+from dialogue_ser.corpus.parsing.rows import Row, read_rows
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.corpus.validate import problems_of
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name

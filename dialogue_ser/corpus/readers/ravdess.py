@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
+from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
-from dialogue_ser.corpus.locate import find_data
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 

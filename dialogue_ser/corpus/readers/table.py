@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.corpus import splits as split_rules
-from dialogue_ser.corpus.columns import Columns, resolve_columns
-from dialogue_ser.corpus.rows import Rows, read_rows
+from dialogue_ser.corpus.parsing.columns import Columns, resolve_columns
+from dialogue_ser.corpus.parsing.rows import Rows, read_rows
+from dialogue_ser.corpus.parsing.turns import Turn, TurnOptions, in_dialogues, read_turns, require_roles
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet
-from dialogue_ser.corpus.turns import Turn, TurnOptions, in_dialogues, read_turns, require_roles
 from dialogue_ser.corpus.validate import problems_of
 from dialogue_ser.errors import ConfigError, CorpusError
 

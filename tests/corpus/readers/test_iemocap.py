@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dialogue_ser.corpus.locate import find_data
+from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dialogue_ser.corpus.locate import find_data, sample_folder
+from dialogue_ser.corpus.download.locate import find_data, sample_folder
+from dialogue_ser.corpus.parsing.rows import read_rows
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.readers.meld import KNOWN_BAD_CLIPS, read_meld
-from dialogue_ser.corpus.rows import read_rows
 from dialogue_ser.corpus.schema import Corpus, utterances
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError
 from dialogue_ser.media.decode import decode

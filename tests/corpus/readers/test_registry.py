@@ -104,7 +104,7 @@ def test_on_bad_has_two_values():
 
 
 def test_corpora_and_media_never_import_torch():
-    modules = ["dialogue_ser.media.decode", "dialogue_ser.corpus.download", "dialogue_ser.corpus.readers.meld"]
-    modules += ["dialogue_ser.corpus.readers.table", "dialogue_ser.cli.data"]
+    modules = ["dialogue_ser.media.decode", "dialogue_ser.corpus.download.fetch", "dialogue_ser.corpus.readers.meld"]
+    modules += ["dialogue_ser.corpus.readers.table", "dialogue_ser.cli.commands.data"]
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

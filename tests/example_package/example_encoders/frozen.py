@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dialogue_ser.features.traits import EncoderTraits
+from dialogue_ser.features.core.traits import EncoderTraits
 
 
 def punctuation(texts, *, marks="!?"):

@@ -1,0 +1,236 @@
+"""``dialogue-ser data describe|check|download``."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+from dialogue_ser.cli.tables import show
+from dialogue_ser.corpus.counts import SplitCounts, ValueSpread, count_split, histogram, spread
+from dialogue_ser.corpus.download.fetch import download
+from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.schema import Corpus, utterances
+from dialogue_ser.errors import DialogueSerError, MediaError
+from dialogue_ser.media.decode import decode
+
+_BAR_CELLS = 32
+_MOST_SPEAKERS = 10
+
+
+def data_describe(
+    reader: str = "meld",
+    path: str | None = None,
+    labels: str = "emotion",
+    options: dict[str, Any] | None = None,
+    on_bad: str = "error",
+    cut: dict[str, Any] | None = None,
+) -> int:
+    """Print what a corpus holds: splits, labels, targets, speakers, dialogue and text lengths, audio, warnings.
+
+    Args:
+        reader: meld, sample, table, …
+        path: folder or file; left out: looked for.
+        labels: label set, e.g. emotion or sentiment.
+        options: the reader's own options, as YAML or JSON, e.g. '{splits: [dev]}'.
+        on_bad: error or mask, for missing media.
+        cut: a fold instead of the whole corpus, as YAML or JSON, e.g. '{protocol: leave-one-speaker-out, fold: EB0}'.
+
+    Returns:
+        Exit status 0.
+
+    Raises:
+        DialogueSerError: the corpus cannot be read or cut; every bad row.
+    """
+    from dialogue_ser.training.config.files import config_from_dict
+    from dialogue_ser.training.data.corpus import corpus_of
+
+    data = {"reader": reader, "path": path, "labels": labels, "options": options or {}, "on_bad": on_bad}
+    corpus = corpus_of(config_from_dict({"data": {**data, "cut": cut or {}}}, where="data describe").data)
+    counts = {split: count_split(dialogues) for split, dialogues in corpus.splits.items()}
+    _head(corpus)
+    annotation = [*_labels(corpus, counts), *_targets(corpus, counts)]
+    for table in (_splits(corpus, counts), *annotation, _speakers(counts), *_lengths(counts)):
+        show(table)
+    _warnings(corpus.warnings)
+    return 0
+
+
+def data_check(
+    reader: str = "meld",
+    path: str | None = None,
+    labels: str = "emotion",
+    options: dict[str, Any] | None = None,
+    on_bad: str = "error",
+    media: bool = True,
+) -> int:
+    """Validate a corpus: every row, and every audio file by decoding it; all problems in one error.
+
+    Args:
+        reader: meld, sample, table, …
+        path: folder or file; left out: looked for.
+        labels: label set, e.g. emotion or sentiment.
+        options: the reader's own options, as YAML or JSON.
+        on_bad: with mask, bad media are counted and listed but are no error.
+        media: also decode every audio file.
+
+    Returns:
+        Exit status 0: the corpus can be used.
+
+    Raises:
+        DialogueSerError: every bad row, or every audio file that cannot be decoded.
+    """
+    corpus = read_corpus(reader, path, labels, on_bad=on_bad, **(options or {}))
+    _head(corpus)
+    _warnings(corpus.warnings)
+    n_decoded, bad = _decode_all(corpus) if media else (0, [])
+    if bad and on_bad != "mask":
+        raise MediaError(*bad)
+    n_turns = sum(len(dialogue) for dialogues in corpus.splits.values() for dialogue in dialogues)
+    masked = f", {len(bad)} cannot be decoded and would be masked" if bad else ""
+    for problem in bad:
+        _print(f"  masked: {problem}")
+    _print(f"ok: {n_turns} turns in {len(corpus.splits)} splits; {n_decoded} audio references decoded{masked}")
+    return 0
+
+
+def data_download(name: str, folder: str | None = None, base_url: str | None = None) -> int:
+    """Fetch a public corpus: licence shown, checksum checked, resumed after an interruption.
+
+    Args:
+        name: emobank, meld (the CSVs), meld-clips or meld-clips-hub (10 GB of video clips).
+        folder: that holds corpora; left out: DIALOGUE_SER_DATA or data/.
+        base_url: a mirror with the same files.
+
+    Returns:
+        Exit status 0.
+
+    Raises:
+        DialogueSerError: unknown name, no connection, wrong content.
+    """
+    download(name, folder, base_url)
+    return 0
+
+
+def _print(text: str) -> None:
+    Console(soft_wrap=True).print(escape(text), highlight=False)
+
+
+def _head(corpus: Corpus) -> None:
+    if corpus.label_set is not None:
+        _print(f"{corpus.name} · {corpus.label_set.name}: {', '.join(corpus.label_set)}")
+    if corpus.dimensions:
+        _print(f"{corpus.name} · dimensions: {', '.join(corpus.dimensions)}")
+    _print(f"licence: {corpus.licence}\nfingerprint: {corpus.fingerprint()}")
+    if corpus.dimensions:
+        _print(f"fingerprint with targets: {corpus.fingerprint(with_targets=True)}")
+
+
+def _table(title: str, first: str, splits: Iterable[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table.add_column(first)
+    for split in splits:
+        table.add_column(escape(split), justify="right")
+    return table
+
+
+def _splits(corpus: Corpus, counts: Mapping[str, SplitCounts]) -> Table:
+    table = _table("Splits", "", counts)
+    known = set(counts["train"].speakers) if "train" in counts else set()
+    lines: dict[str, list[str]] = {
+        "dialogues": [str(count.dialogues) for count in counts.values()],
+        "utterances": [str(count.turns) for count in counts.values()],
+        "labelled": [str(sum(count.labels.values())) for count in counts.values()],
+        "with targets": [str(count.with_targets) for count in counts.values()],
+        "speakers": [str(len(count.speakers)) for count in counts.values()],
+        "speakers never in train": [str(len(set(count.speakers) - known)) for count in counts.values()],
+        "most speakers in a dialogue": [str(count.most_speakers) for count in counts.values()],
+        "turns a dialogue (min / median / max)": [spread(count.dialogue_turns) for count in counts.values()],
+        "longest dialogue": [escape(count.longest) for count in counts.values()],
+        "dialogues of one turn": [str(count.dialogue_turns.count(1)) for count in counts.values()],
+        "words a turn (min / median / max)": [spread(count.words) for count in counts.values()],
+        "turns with text": [_share(count.with_text, count.turns) for count in counts.values()],
+        "turns with audio": [_share(count.with_audio, count.turns) for count in counts.values()],
+    }
+    left_out = {"labelled": corpus.label_set is None, "with targets": not corpus.dimensions}
+    left_out |= {"speakers never in train": not known}
+    lines = {name: cells for name, cells in lines.items() if not left_out.get(name)}
+    for name, cells in lines.items():
+        table.add_row(name, *cells)
+    return table
+
+
+def _labels(corpus: Corpus, counts: Mapping[str, SplitCounts]) -> Iterable[Table]:
+    if corpus.label_set is None:
+        return
+    table = _table(f"Labels ({escape(corpus.label_set.name)})", "", counts)
+    for label in corpus.label_set:
+        cells = (_share(count.labels.get(label, 0), sum(count.labels.values())) for count in counts.values())
+        table.add_row(escape(label), *cells)
+    yield table
+
+
+def _targets(corpus: Corpus, counts: Mapping[str, SplitCounts]) -> Iterable[Table]:
+    if not corpus.dimensions:
+        return
+    table = _table("Targets: mean ± standard deviation (min to max), turns", "", counts)
+    for dimension in corpus.dimensions:
+        table.add_row(escape(dimension), *(_spread_cell(count.targets.get(dimension)) for count in counts.values()))
+    yield table
+
+
+def _spread_cell(spread: ValueSpread | None) -> str:
+    if spread is None:
+        return "–"
+    return f"{spread.mean:.3f} ± {spread.std:.3f} ({spread.smallest:g} to {spread.largest:g}), {spread.n}"
+
+
+def _speakers(counts: Mapping[str, SplitCounts]) -> Table:
+    total: dict[str, int] = {}
+    for count in counts.values():
+        for speaker, turns in count.speakers.items():
+            total[speaker] = total.get(speaker, 0) + turns
+    top = sorted(total, key=lambda speaker: (-total[speaker], speaker))[:_MOST_SPEAKERS]
+    table = _table(f"Top {len(top)} of {len(total)} speakers", "", counts)
+    for speaker in top:
+        table.add_row(escape(speaker), *(str(count.speakers.get(speaker, 0)) for count in counts.values()))
+    return table
+
+
+def _lengths(counts: Mapping[str, SplitCounts]) -> Iterable[Table]:
+    for split, count in counts.items():
+        table = Table(title=f"Turns a dialogue, {escape(split)}", title_justify="left", box=SIMPLE_HEAD)
+        for heading in ("turns", "dialogues"):
+            table.add_column(heading, justify="right")
+        table.add_column("")
+        bins = histogram(count.dialogue_turns)
+        most = max(number for _, number in bins)
+        for name, number in bins:
+            table.add_row(name, str(number), "#" * round(_BAR_CELLS * number / most))
+        yield table
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} ({part / whole:.1%})" if whole else "0"
+
+
+def _warnings(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        _print(f"warning: {warning}")
+
+
+def _decode_all(corpus: Corpus) -> tuple[int, list[str]]:
+    """How many audio references could be decoded, and a sentence for each that could not."""
+    turns = [turn for dialogues in corpus.splits.values() for turn in utterances(dialogues) if turn.audio is not None]
+    bad: list[str] = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        for turn in progress.track(turns, description="decoding"):
+            assert turn.audio is not None
+            try:
+                decode(turn.audio.path, turn.audio.start_seconds, turn.audio.end_seconds, sample_rate_hz=None)
+            except DialogueSerError as error:
+                bad.append(f"{turn.origin} ({turn.id}): {error}")
+    return len(turns) - len(bad), bad

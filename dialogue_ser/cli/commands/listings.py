@@ -1,0 +1,80 @@
+"""``dialogue-ser encoders``, ``models``, ``presets`` and ``presets show NAME``: what there is, one line each."""
+
+import re
+from importlib import resources
+from itertools import takewhile
+
+from dialogue_ser.cli.tables import show_list
+from dialogue_ser.training.config.files import dump_config
+from dialogue_ser.training.config.presets import load_preset, preset_names
+
+
+def encoders() -> None:
+    """List the utterance encoders: frozen ones (any modality) and those trained inside the model."""
+    from dialogue_ser.encoders import TRAINED_ENCODERS
+    from dialogue_ser.features.registry import list_encoders
+
+    rows = [(info.name, info.origin, info.description) for info in list_encoders()]
+    rows += [(name, "trained", encoder.description) for name, encoder in TRAINED_ENCODERS.items()]
+    show_list("utterance encoders (--features.MODALITY.encoder NAME)", ("name", "origin", "what it gives"), rows)
+    print("also: package.module:function or package.module:Class of your own")
+
+
+def models() -> None:
+    """List the dialogue models."""
+    from dialogue_ser.models import MODELS
+
+    rows = [
+        (
+            entry.name,
+            f"{entry.origin} {entry.target}" if entry.origin == "entry point" else _first_line(MODELS.find(entry.name)),
+        )
+        for entry in MODELS.entries()
+    ]
+    show_list("dialogue models (--model.name NAME)", ("name", "what it is"), rows)
+    print("also: package.module:Class of your own")
+
+
+def presets() -> None:
+    """List the run presets that ship with the package."""
+    rows = [(name, preset_summary(name)) for name in preset_names()]
+    show_list("run presets (dialogue-ser train --preset NAME)", ("name", "what it runs"), rows)
+
+
+def published() -> None:
+    """List the numbers that the source documents of the single-utterance systems print; none was measured here."""
+    from dialogue_ser.evaluation.crossval.published import SCORES, published_rows
+    from dialogue_ser.report.sections.tables import format_mean_std
+
+    found = published_rows()
+    rows = []
+    for row in found:
+        classes = f"{row.classes} classes" if row.classes else ""
+        conditions = ", ".join(part for part in (row.corpus, classes, row.scenario, row.protocol) if part)
+        scores = ", ".join(f"{SCORES[name]} {format_mean_std(*score)}" for name, score in row.scores.items())
+        by = f"quoted by {row.document}" if row.is_quoted else row.document
+        rows.append((f"published: {by}", row.system, " + ".join(row.modalities), conditions, scores))
+    headings = ("numbers", "system", "modalities", "where they state it: corpus, classes, scenario, protocol", "scores")
+    show_list("what the documents print; nothing here was measured by this package", headings, rows)
+    documents = {row.document: (row.document, row.preset, row.title) for row in found}
+    show_list("documents", ("name", "preset that follows it", "title"), documents.values())
+
+
+def presets_show(name: str) -> None:
+    """Print a preset as YAML, fully resolved.
+
+    Args:
+        name: preset; 'dialogue-ser presets' lists them.
+    """
+    print(dump_config(load_preset(name)), end="")
+
+
+def preset_summary(name: str) -> str:
+    """The first sentence of the comment that a preset's file begins with."""
+    text = (resources.files("dialogue_ser.presets") / f"{name}.yaml").read_text(encoding="utf-8")
+    comment = " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), text.splitlines()))
+    return re.split(r"(?<=\.)\s+(?=[A-Z(])", comment, maxsplit=1)[0].strip()
+
+
+def _first_line(documented: object) -> str:
+    return (documented.__doc__ or "").strip().partition("\n")[0]

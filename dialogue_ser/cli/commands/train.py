@@ -1,0 +1,93 @@
+"""``dialogue-ser train``: configuration → run → evaluation → report → model card."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dialogue_ser.cli.commands.smoke import reduced
+from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
+from dialogue_ser.cli.tables import scores_table, show, show_notes
+from dialogue_ser.errors import ConfigError
+from dialogue_ser.training.config.files import dump_config
+
+if TYPE_CHECKING:
+    from dialogue_ser.corpus.schema import Corpus
+
+
+def train_command(tokens: Sequence[str]) -> int:
+    """Train as the flags say, then score, report and describe the model.
+
+    Args:
+        tokens: what follows ``dialogue-ser train``.
+
+    Returns:
+        exit status: 0, or 128 + signal number of an interrupted run (resume it with --resume).
+
+    Raises:
+        DialogueSerError: whatever the user can mend; nothing is written then.
+    """
+    request = parse_train(tokens)
+    if request.print_config:
+        print(dump_config(request.config), end="")
+        return 0
+    if request.config.crossval.estimator != "none":
+        raise ConfigError(
+            f"train: {request.config.name} fits an estimator in the folds of a protocol (crossval.estimator "
+            f"{request.config.crossval.estimator}); give dialogue-ser crossval the same flags"
+        )
+    return _train(*reduced(request, "dialogues")) if request.smoke else _train(request)
+
+
+def finish(run_dir: Path, metrics: Sequence[str] | None = None) -> Path:
+    """Score a finished run, write its model card and report, print the table.
+
+    Args:
+        run_dir: its directory.
+        metrics: further ones to count, as in :func:`~dialogue_ser.evaluation.run.evaluate_run`.
+
+    Returns:
+        the report's path.
+    """
+    from dialogue_ser.durable import write_atomically
+    from dialogue_ser.evaluation.run import evaluate_run
+    from dialogue_ser.report.card import model_card
+    from dialogue_ser.report.page import write_report
+
+    scores = evaluate_run(run_dir, metrics=metrics)
+    write_atomically(run_dir / "model" / "README.md", model_card(run_dir))
+    report = write_report(run_dir)
+    show(scores_table(scores))
+    show_notes(scores)
+    return report
+
+
+def _train(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
+    from dialogue_ser.runs.run_files import RunFiles
+    from dialogue_ser.training.data.prepare import asked_metrics
+    from dialogue_ser.training.loop.devices import is_main_process
+    from dialogue_ser.training.run import train
+
+    run = train(
+        request.config,
+        out=request.out,
+        corpus=corpus,
+        resume=request.resume,
+        allow_mismatch=request.allow_mismatch,
+    )
+    if not is_main_process():  # under `accelerate launch` and torchrun one process scores, writes and prints
+        return 0
+    report = finish(run.folder, asked_metrics(run.config))
+    if balance := RunFiles(run.folder).summary.get("balance"):
+        print(_balance_line(balance))
+    print(f"run:    {run.folder}\nreport: {report}\nuse it: dialogue-ser predict {run.folder} INPUT.csv")
+    return 0
+
+
+def _balance_line(balance: Mapping[str, Any]) -> str:
+    """What downsampling left.
+
+    >>> _balance_line({"before": {"calm": 5, "cross": 2}, "after": {"calm": 2, "cross": 2}, "dropped_dialogues": 3})
+    'learnt from: calm 2 of 5 turns, cross 2 of 2 turns; 3 dialogues dropped'
+    """
+    kept = (f"{label} {n} of {balance['before'][label]} turns" for label, n in balance["after"].items())
+    return f"learnt from: {', '.join(kept)}; {balance['dropped_dialogues']} dialogues dropped"

@@ -1,0 +1,1 @@
+"""Public corpora: where they lie on this machine, and how they are fetched."""

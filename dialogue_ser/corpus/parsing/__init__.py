@@ -1,0 +1,1 @@
+"""Tables and transcripts of other people, read strictly."""

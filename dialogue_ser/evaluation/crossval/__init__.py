@@ -1,0 +1,1 @@
+"""Cross-validation: folds, their runs, pooled scores."""

@@ -1,0 +1,155 @@
+"""One fold of a cross-validation: fitted, chosen on its dev part, dev and test predicted."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+
+from dialogue_ser.corpus.cut import all_dialogues, folder_name, part_of
+from dialogue_ser.corpus.protocols import PARTS, Fold
+from dialogue_ser.corpus.schema import Corpus
+from dialogue_ser.features.store.feature_store import FeatureStore
+from dialogue_ser.inputs.pipeline import FeaturePipeline
+from dialogue_ser.metrics.predictions import read_predictions
+from dialogue_ser.tasks import find_task
+from dialogue_ser.tasks.base import Task
+from dialogue_ser.training.config.run_config import RunConfig
+from dialogue_ser.training.estimators.fitting import fit_estimator, predict_stored
+from dialogue_ser.training.estimators.linear_fits import EstimatorSettings
+from dialogue_ser.training.run import train
+
+SCORED = ("dev", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldResult:
+    """What one fold gave.
+
+    Args:
+        fold: which.
+        frame: predictions of dev and test in the columns of predictions.parquet, with the corpus's own ids.
+        chosen: how dev chose: C and every candidate's UA, or the best epoch; empty of an ensemble, whose members' runs
+            say it.
+        seconds: wall clock.
+    """
+
+    fold: Fold
+    frame: pd.DataFrame
+    chosen: Mapping[str, Any]
+    seconds: float
+
+
+def run_fold(
+    config: RunConfig,
+    corpus: Corpus,
+    fold: Fold,
+    folder: Path,
+    store: FeatureStore,
+) -> FoldResult:
+    """Fit an estimator, or train a dialogue model as ``train`` does (and resume it where it was begun).
+
+    Args:
+        config: of the whole cross-validation.
+        corpus: the whole.
+        fold: which.
+        folder: gets ``model/`` of an estimator, or a dialogue model's whole run directory.
+        store: where frozen features are kept.
+
+    Raises:
+        DialogueSerError: whatever fitting or training raises.
+    """
+    started = time.perf_counter()
+    if config.crossval.estimator == "none":
+        frame, chosen = _train_fold(config, corpus, fold, folder, store)
+    else:
+        frame, chosen = _fit_fold(config, corpus, fold, folder, store)
+    return FoldResult(fold=fold, frame=frame, chosen=chosen, seconds=time.perf_counter() - started)
+
+
+def pipelines(config: RunConfig, *, with_transforms: bool = True) -> dict[str, FeaturePipeline]:
+    """New, unfitted pipelines of every modality."""
+    return {
+        modality: FeaturePipeline.build(
+            modality,
+            feature.encoder,
+            feature.options,
+            transforms=feature.transforms if with_transforms else (),
+            on_bad=config.data.on_bad,
+        )
+        for modality, feature in config.features.items()
+    }
+
+
+def crossval_task(config: RunConfig, corpus: Corpus) -> Task:
+    """What is said of every turn of the corpus.
+
+    Raises:
+        ConfigError, CorpusError: settings and corpus that do not fit.
+    """
+    return find_task(config.task).of_corpus(corpus, targets=config.data.targets, leave_out=config.data.leave_out)
+
+
+def estimator_settings(config: RunConfig) -> EstimatorSettings:
+    """Those of section ``crossval``, of a run that names an estimator.
+
+    Raises:
+        ConfigError: candidates for C that are none.
+    """
+    return EstimatorSettings(
+        name=cast(Any, config.crossval.estimator),
+        inverse_regularisation=config.crossval.inverse_regularisation,
+        class_weight=config.crossval.class_weight,
+        refit=config.crossval.refit,
+        seed=config.seed,
+    )
+
+
+def _fit_fold(
+    config: RunConfig,
+    corpus: Corpus,
+    fold: Fold,
+    folder: Path,
+    store: FeatureStore,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """An estimator: dev predicted by the model that dev judged, test by the refitted one."""
+    settings, task, dialogues = estimator_settings(config), crossval_task(config, corpus), all_dialogues(corpus)
+    parts = {part: part_of(dialogues, getattr(fold, part)) for part in PARTS}
+    fitted = fit_estimator(parts["train"], parts["dev"], task, lambda: pipelines(config), settings, store)
+    fitted.classifier.save_pretrained(folder / "model")
+    frames = [
+        task.prediction_frame(parts[part], predict_stored(model, parts[part], store), split=part)
+        for part, model in (("dev", fitted.judged), ("test", fitted.classifier))
+    ]
+    chosen = {
+        "inverse_regularisation": fitted.inverse_regularisation,
+        "dev_scores": [{"inverse_regularisation": c, fitted.metric: value} for c, value in fitted.dev_scores.items()],
+        "refit": settings.refit,
+    }
+    return pd.concat(frames, ignore_index=True), chosen
+
+
+def _train_fold(
+    config: RunConfig, corpus: Corpus, fold: Fold, folder: Path, store: FeatureStore
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A dialogue model: a whole run, on the corpus that this fold's cut makes."""
+    data = replace(config.data, cut=replace(config.data.cut, fold=fold.name), train="train", dev="dev")
+    begin_from = {
+        modality: str(Path(place) / "folds" / folder.name) for modality, place in config.training.begin_from.items()
+    }
+    training = replace(config.training, begin_from=begin_from)
+    run = train(
+        replace(config, name=folder_name(fold.name), data=data, training=training),
+        folder,
+        corpus=corpus,
+        resume=(folder / "config.yaml").is_file(),
+        progress=False,
+        store=store,
+    )
+    frame = read_predictions(run.folder / "predictions.parquet").frame
+    frame = frame[frame["split"].isin(SCORED)].copy()
+    for column in ("dialogue_id", "utterance_id"):
+        frame[column] = [name.partition("/")[2] for name in frame[column]]
+    return frame, {} if run.best_epoch is None else {"best_epoch": run.best_epoch}

@@ -1,0 +1,119 @@
+"""What ``scores.json`` of a cross-validation holds: scores, counts, and what one must know to believe them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from dialogue_ser.corpus.cut import all_dialogues, cut_dialogues
+from dialogue_ser.corpus.protocols import PARTS
+from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
+from dialogue_ser.evaluation.crossval.fold_run import SCORED, FoldResult, crossval_task
+from dialogue_ser.evaluation.crossval.pooled_scores import pooled_scores, scores_by
+from dialogue_ser.evaluation.crossval.published import rows_beside
+from dialogue_ser.features.transforms import TRANSFORMS
+from dialogue_ser.metrics.predictions import Predictions, predictions_of
+from dialogue_ser.tasks.base import Task
+from dialogue_ser.training.config.run_config import RunConfig
+from dialogue_ser.training.data.prepare import asked_metrics
+
+#: 2: one set of metric keys for both kinds of scores.json; 1 had ``ua`` and ``wa``.
+FORMAT = 2
+#: Attributes with more values than this are no parts worth a score of their own.
+MOST_VALUES = 12
+
+
+def pooled_frame(results: Sequence[FoldResult], dialogues: Sequence[Dialogue]) -> pd.DataFrame:
+    """Predictions of all folds with the column ``fold``; ``turn`` is the place in the whole dialogue.
+
+    A fold that cuts through a dialogue counts its own turns only.
+    """
+    frame = pd.concat([one.frame.assign(fold=one.fold.name) for one in results], ignore_index=True)
+    place = {turn.id: number for dialogue in dialogues for number, turn in enumerate(dialogue)}
+    frame["turn"] = [place[name] for name in frame["utterance_id"]]
+    return frame
+
+
+def crossval_scores(
+    config: RunConfig, corpus: Corpus, results: Sequence[FoldResult], frame: pd.DataFrame
+) -> dict[str, Any]:
+    """Everything that follows from the predictions and the corpus.
+
+    Args:
+        config: of the whole cross-validation.
+        corpus: the whole.
+        results: of every fold.
+        frame: their predictions, from :func:`pooled_frame`.
+
+    Returns:
+        what :func:`~dialogue_ser.evaluation.crossval.pooled_scores.pooled_scores` gives, and: ``protocol``,
+        ``system``, ``scenario`` (improvised, scripted, mixed, or "" where the corpus knows none), ``utterances``
+        (all, tested), ``cut_dialogues`` (see there), ``notes`` (what the reader noticed), ``attributes`` (session,
+        scenario, … → value → scores), ``published`` (documents' own numbers beside them) and ``folds``.
+    """
+    task, dialogues = crossval_task(config, corpus), all_dialogues(corpus)
+    test = predictions_of(frame).split("test")
+    scenario = scenario_of(utterances(dialogues))
+    return {
+        "format": FORMAT,
+        "kind": "crossval",
+        "name": config.name,
+        "protocol": config.data.cut.protocol,
+        "system": config.model.name if config.crossval.estimator == "none" else config.crossval.estimator,
+        "uses_unlabelled_test_recordings": is_transductive(config),
+        "scenario": scenario,
+        "utterances": {"all": sum(map(len, dialogues)), "tested": len(test)},
+        "cut_dialogues": cut_dialogues(dialogues, [one.fold for one in results]),
+        "notes": list(corpus.warnings),
+        "task": task.kind,
+        task.names_key: list(task.names),
+        "headings": task.own_headings(asked_metrics(config)),
+        **pooled_scores(frame, task, extra=asked_metrics(config)),
+        "attributes": _by_attribute(test, dialogues, task),
+        "published": rows_beside(config.data.reader, task.n_scores, scenario) if task.gives_probabilities else [],
+        "folds": [_fold_entry(one, dialogues, task, asked_metrics(config)) for one in results],
+    }
+
+
+def is_transductive(config: RunConfig) -> bool:
+    """Whether a transform learns from the test speakers' unlabelled recordings, so that scores stand apart."""
+    names = [name for feature in config.features.values() for name in feature.transforms]
+    return any(TRANSFORMS[name].is_transductive for name in names if name in TRANSFORMS)
+
+
+def scenario_of(turns: Iterable[Utterance]) -> str:
+    """``improvised`` or ``scripted`` if all turns are, ``mixed`` if there are several; "" where none says.
+
+    >>> scenario_of([Utterance(id="a", speaker="x", attributes={"scenario": "improvised"})])
+    'improvised'
+    """
+    found = {turn.attributes.get("scenario", "") for turn in turns}
+    return "mixed" if len(found) > 1 else next(iter(found), "")
+
+
+def _by_attribute(test: Predictions, dialogues: Sequence[Dialogue], task: Task) -> dict[str, Any]:
+    """Attribute → value → scores of its test turns, for attributes of few values."""
+    attributes = {turn.id: turn.attributes for turn in utterances(dialogues)}
+    ids = test.frame["utterance_id"]
+    names = dict.fromkeys(name for id_ in ids for name in attributes[id_])
+    values = {name: pd.Series([attributes[id_].get(name) for id_ in ids]) for name in names}
+    return {
+        name: scores_by(test, column, task) for name, column in values.items() if 2 <= column.nunique() <= MOST_VALUES
+    }
+
+
+def _fold_entry(one: FoldResult, dialogues: Sequence[Dialogue], task: Task, extra: Sequence[str]) -> dict[str, Any]:
+    turns = {turn.id: turn for turn in utterances(dialogues)}
+    predictions = predictions_of(one.frame)
+    scores = {split: task.scores(predictions.split(split), extra) for split in SCORED}
+    ids: Mapping[str, tuple[str, ...]] = {part: getattr(one.fold, part) for part in PARTS}
+    return {
+        "name": one.fold.name,
+        **scores["test"],
+        "dev": scores["dev"],
+        "chosen": dict(one.chosen),
+        "speakers": {part: sorted({turns[name].speaker for name in members}) for part, members in ids.items()},
+        "utterances": {part: len(members) for part, members in ids.items()},
+        task.names_key: {part: task.counts(turns[name] for name in members) for part, members in ids.items()},
+        "seconds": one.seconds,
+    }

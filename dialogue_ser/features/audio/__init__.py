@@ -1,0 +1,1 @@
+"""Frozen audio encoders: decoding, acoustic frames, openSMILE, speech networks, augmentation."""

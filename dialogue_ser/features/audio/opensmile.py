@@ -1,0 +1,115 @@
+"""openSMILE functionals or low-level descriptors of every utterance's audio."""
+
+import threading
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from dialogue_ser.corpus.schema import Dialogue, Utterance
+from dialogue_ser.errors import ConfigError, MediaError, unknown_name
+from dialogue_ser.features.audio.decoding import decode_turn, rows_of_clips
+from dialogue_ser.features.core.api import Array, InputKind
+from dialogue_ser.features.core.bad_clips import OnBad
+from dialogue_ser.features.core.traits import EncoderTraits
+from dialogue_ser.media.decode import decoder_versions
+
+FEATURE_SETS = {"eGeMAPSv02": 88, "emobase": 988, "ComParE_2016": 6373}
+LOW_LEVEL_DESCRIPTORS = {"eGeMAPSv02": 25, "emobase": 26, "ComParE_2016": 65}
+LEVELS = {"functionals": "Functionals", "lld": "LowLevelDescriptors"}
+_ONE_AT_A_TIME = threading.Lock()  # openSMILE is not thread-safe, so it takes processes to use several cores
+
+
+class OpenSmile:
+    """One vector of functionals, or frames of low-level descriptors, per utterance that has audio.
+
+    Args:
+        feature_set: eGeMAPSv02, emobase or ComParE_2016.
+        level: functionals = one vector (88, 988 or 6373 values); lld = the low-level descriptors they are taken of, as
+            frames every 10 ms (25, 26 or 65 values); where there is no voice, pitch is 0.
+        sample_rate_hz: every clip is downmixed and resampled to it first; part of the fingerprint.
+        processes: worker processes that whoever asks for many clips starts; 0 = one per CPU core.
+        on_bad: error, or mask clips that cannot be decoded or are too short for openSMILE (below about 0.1 s).
+        modality: name under which the batch carries it.
+
+    Attributes:
+        on_progress: called with the number of clips just finished; may be set.
+        processes: as above; :func:`~dialogue_ser.features.store.engines.engine_for` reads it.
+
+    Raises:
+        ConfigError: unknown feature set or level, or an option out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        feature_set: str = "eGeMAPSv02",
+        level: str = "functionals",
+        sample_rate_hz: int = 16000,
+        processes: int = 0,
+        on_bad: OnBad = "error",
+        modality: str = "audio",
+    ) -> None:
+        if feature_set not in FEATURE_SETS:
+            raise ConfigError(f"opensmile: feature_set {feature_set!r} is none of {', '.join(FEATURE_SETS)}")
+        if level not in LEVELS:
+            raise ConfigError(f"opensmile: {unknown_name('level', level, LEVELS)}")
+        if sample_rate_hz < 8000 or processes < 0:
+            raise ConfigError(
+                f"opensmile: sample_rate_hz {sample_rate_hz} must be at least 8000, processes {processes} at least 0"
+            )
+        self.name = "opensmile"
+        self.kind: InputKind = "frames" if level == "lld" else "vector"
+        self.modality = modality
+        self.traits = EncoderTraits(context=(0, 0), reads=("audio",), may_be_nan=True)
+        self.on_progress: Callable[[int], None] | None = None
+        self._feature_set = feature_set
+        self._level = level
+        self._sample_rate_hz = sample_rate_hz
+        self.processes = processes
+        self._on_bad: OnBad = on_bad
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Feature set, level, rate, versions."""
+        # Models saved before there was a level must find what they were trained with.
+        level = {} if self._level == "functionals" else {"level": self._level}
+        versions = {"opensmile": version("opensmile"), **decoder_versions()}
+        return {"feature_set": self._feature_set, **level, "sample_rate_hz": self._sample_rate_hz, "versions": versions}
+
+    def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
+        """float32 ``[D]``, or ``[L, D]`` at level lld, for every utterance whose audio can be used; in this process.
+
+        Raises:
+            MediaError: ``on_bad`` is ``error`` and clips are broken, missing or too short; names all of them.
+        """
+        return rows_of_clips(dialogues, self._row, self._on_bad, self.on_progress)
+
+    def _row(self, turn: Utterance) -> Array:
+        """Features of one utterance, ``[D]`` or ``[L, D]``.
+
+        Raises:
+            MediaError: its clip cannot be decoded, or is too short.
+        """
+        samples = decode_turn(turn, self._sample_rate_hz)
+        # openSMILE converts to 16 bit without clipping, so a sample of 1.0 would wrap around to −1.0.
+        samples = np.clip(samples, -1.0, 1.0 - 2.0**-15)
+        with _ONE_AT_A_TIME, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Segment too short")
+            smile = _smile(self._feature_set, self._level)
+            values: Array = smile.process_signal(samples, self._sample_rate_hz).to_numpy(dtype=np.float32)
+        if np.isnan(values).all():
+            seconds = len(samples) / self._sample_rate_hz
+            raise MediaError(f"audio of {seconds:.3f} s is too short for {self._feature_set}, which needs about 0.1 s")
+        return values if self._level == "lld" else values[0]
+
+
+@lru_cache(maxsize=len(FEATURE_SETS) * len(LEVELS))
+def _smile(feature_set: str, level: str) -> Any:
+    import opensmile
+
+    return opensmile.Smile(
+        feature_set=opensmile.FeatureSet[feature_set], feature_level=opensmile.FeatureLevel[LEVELS[level]]
+    )

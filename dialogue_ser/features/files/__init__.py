@@ -1,0 +1,1 @@
+"""Features in files of other people: tables, arrays and pickles."""

@@ -1,0 +1,256 @@
+"""Feature files keyed by utterance: CSV, parquet, safetensors, npy (+ index file), npz; nothing in them is executed."""
+
+import csv
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from dialogue_ser.durable import write_atomically
+from dialogue_ser.errors import FeatureError
+from dialogue_ser.features.core.api import Array
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".safetensors", ".npy", ".npz")
+_KEY_NAMES = ("utterance_id", "id", "key", "filename", "file")
+_MISSING = {"", "nan", "na", "n/a", "none", "null", "--undefined--"}
+_LISTED = 10
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    UnicodeDecodeError,
+    BadZipFile,
+    zlib.error,
+    csv.Error,
+    pd.errors.ParserError,
+    pd.errors.EmptyDataError,
+    pa.ArrowException,
+    SafetensorError,
+    MemoryError,  # a header may promise any number of values
+)
+
+
+@dataclass(frozen=True)
+class RowFile:
+    """What a feature file holds.
+
+    Args:
+        keys: as the file writes them, one per row.
+        rows: arrays, one per key.
+        columns: names of the features where the file has them.
+    """
+
+    keys: list[str]
+    rows: Sequence[Array]
+    columns: tuple[str, ...] = ()
+
+
+def read_rows(path: Path, key: str | None, columns: Sequence[str] | None) -> RowFile:
+    """Read one file.
+
+    Args:
+        path: .csv, .tsv, .parquet, .safetensors as :func:`write_rows` makes it (or one array per key), .npy with
+            ``<stem>.index.txt`` beside it (one key a line), .npz holding ``ids`` and ``values`` or one array per key.
+        key: key column; None = the first of utterance_id, id, key, filename, file that exists.
+        columns: feature columns in this order; None = all but the key.
+
+    Raises:
+        FeatureError: the file cannot be read, lacks a column, repeats a key or holds cells that are not numbers.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        mend = "; 'dialogue-ser convert-pickle' makes one of it" if suffix in (".pkl", ".pickle") else ""
+        raise FeatureError(
+            f"{path}: precomputed features come as {', '.join(SUFFIXES)}, not {suffix or 'without a suffix'}{mend}"
+        )
+    try:
+        if suffix == ".npy":
+            found = _read_npy(path)
+        elif suffix == ".npz":
+            found = _read_npz(path)
+        elif suffix == ".safetensors":
+            found = _read_safetensors(path)
+        else:
+            found = _read_table(path, key, columns)
+    except _UNREADABLE as error:
+        raise FeatureError(f"{path}: cannot be read ({error}); save it again, as UTF-8 if it is text") from error
+    first: dict[str, int] = {}
+    repeated = [
+        f"{path} row {i + 1}: key {k!r} stands in row {first[k] + 1} too"
+        for i, k in enumerate(found.keys)
+        if first.setdefault(k, i) != i
+    ]
+    if repeated:
+        raise FeatureError(*repeated[:_LISTED], f"{len(repeated)} repeated key(s) in {path.name}; keep one row each")
+    return found
+
+
+def _read_table(path: Path, key: str | None, columns: Sequence[str] | None) -> RowFile:
+    if path.suffix.lower() == ".parquet":
+        frame = pd.read_parquet(path)
+    else:
+        separator = "\t" if path.suffix.lower() == ".tsv" else ","
+        frame = _read_text(path, separator)
+    names = [str(name) for name in frame.columns]
+    frame.columns = pd.Index(names)
+    key = key or next((name for name in _KEY_NAMES if name in names), None)
+    if key is None or key not in names:
+        raise FeatureError(
+            f"{path}: has no key column {key or ''}; its columns are {', '.join(names)}; name it with option key"
+        )
+    wanted = [name for name in names if name != key] if columns is None else list(columns)
+    missing = [name for name in wanted if name not in names]
+    if missing or not wanted:
+        raise FeatureError(f"{path}: has no column {', '.join(missing)}; its columns are {', '.join(names)}")
+    keys = [str(value) for value in frame[key]]
+    values = np.column_stack([_numbers(path, name, frame[name], keys) for name in wanted])
+    return RowFile(keys, list(values), tuple(wanted))
+
+
+def _read_text(path: Path, separator: str) -> pd.DataFrame:
+    """Cells as they are written, after a look at what pandas passes over: repeated columns, short and long rows."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        records = csv.reader(file, delimiter=separator)
+        names = next(records, [])
+        twice = sorted({name for name in names if names.count(name) > 1})
+        problems = [f"{path} row 1: column {name!r} stands there twice; keep one of each" for name in twice]
+        for number, record in enumerate(records, start=2):
+            if record and len(record) != len(names):
+                problems.append(
+                    f"{path} row {number}: {len(record)} cells, the header has {len(names)}; make them equal"
+                )
+    if problems:
+        hidden = len(problems) - _LISTED
+        raise FeatureError(*problems[:_LISTED], *([f"{path}: {hidden} more such rows"] if hidden > 0 else []))
+    return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8")
+
+
+def _numbers(path: Path, name: str, column: "pd.Series[Any]", keys: Sequence[str]) -> Array:
+    if column.dtype.kind in "mM":  # pandas would count nanoseconds
+        raise FeatureError(f"{path}: column {name} holds times, not numbers; choose others with option columns")
+    cells = column.where(~column.astype(str).str.strip().str.lower().isin(_MISSING), other=np.nan)
+    numbers = pd.to_numeric(cells, errors="coerce")
+    bad = np.flatnonzero((numbers.isna() & cells.notna()).to_numpy())
+    if len(bad):
+        shown = [f"{path} row {i + 2} ({keys[i]}): {name} is {column.iloc[i]!r}, not a number" for i in bad[:_LISTED]]
+        raise FeatureError(
+            *shown, f"{len(bad)} such cell(s) in column {name}; choose feature columns with option columns"
+        )
+    return numbers.to_numpy(dtype=np.float32)
+
+
+def _read_npy(path: Path) -> RowFile:
+    index = path.with_suffix(".index.txt")
+    if not index.is_file():
+        raise FeatureError(f"{path}: needs {index.name} beside it, one utterance id per line in the order of the rows")
+    try:
+        with path.open("rb") as file:  # opened here: numpy leaves a broken file open
+            values = np.load(file, allow_pickle=False)
+    except ValueError as error:
+        raise _refused(path, error) from error
+    keys = index.read_text(encoding="utf-8").splitlines()
+    return _matched(path, keys, values)
+
+
+def _read_npz(path: Path) -> RowFile:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays: dict[str, Array] = {name: archive[name] for name in archive.files}
+    except ValueError as error:
+        raise _refused(path, error) from error
+    if set(arrays) == {"ids", "values"}:
+        return _matched(path, [str(key) for key in arrays["ids"].ravel()], arrays["values"])
+    return RowFile(list(arrays), list(arrays.values()))
+
+
+def _read_safetensors(path: Path) -> RowFile:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays: dict[str, Array] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except (TypeError, AttributeError) as error:
+        raise FeatureError(f"{path}: numpy has no such numbers ({error}); save float32 instead of them") from None
+    if set(arrays) == {"values"} and "ids" in metadata:
+        return _matched(path, _ids(path, metadata["ids"]), arrays["values"])
+    return RowFile(list(arrays), list(arrays.values()))
+
+
+def _ids(path: Path, text: str) -> list[str]:
+    try:
+        ids = json.loads(text)
+    except ValueError:
+        ids = None
+    if not isinstance(ids, list):
+        raise FeatureError(f"{path}: its metadata ids are no JSON list of texts; save it again")
+    return [str(key) for key in ids]
+
+
+def write_rows(path: Path, rows: Mapping[str, Array]) -> None:
+    """Write rows of one size so that :func:`read_rows` reads them; whole or not at all.
+
+    Args:
+        path: .parquet (vectors only: column utterance_id and one per feature) or .safetensors (vectors as one tensor
+            ``values`` and their ids in the metadata, frames as one tensor per id).
+        rows: utterance id → ``[D]`` or ``[L, D]``.
+
+    Raises:
+        FeatureError: frames for parquet.
+        OSError: it cannot be written.
+    """
+    WRITERS[path.suffix.lower()](path, rows)
+
+
+def _write_parquet(path: Path, rows: Mapping[str, Array]) -> None:
+    if any(row.ndim != 1 for row in rows.values()):
+        raise FeatureError(f"{path}: parquet holds one row per utterance, these are frames; write .safetensors")
+    values = np.stack(list(rows.values()))
+    columns = {"utterance_id": list(rows), **{f"f{i}": values[:, i] for i in range(values.shape[1])}}
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    write_atomically(path, sink.getvalue().to_pybytes())
+
+
+def _write_safetensors(path: Path, rows: Mapping[str, Array]) -> None:
+    if all(row.ndim == 1 for row in rows.values()):
+        content = save({"values": np.stack(list(rows.values()))}, {"ids": json.dumps(list(rows))})
+    else:
+        content = save({key: np.ascontiguousarray(row) for key, row in rows.items()})
+    write_atomically(path, content)
+
+
+WRITERS: dict[str, Callable[[Path, Mapping[str, Array]], None]] = {
+    ".parquet": _write_parquet,
+    ".safetensors": _write_safetensors,
+}
+
+
+def _matched(path: Path, keys: list[str], values: Array) -> RowFile:
+    if values.ndim < 2 or len(values) != len(keys):
+        raise FeatureError(f"{path}: has values of shape {values.shape} for {len(keys)} ids; it needs one row per id")
+    return RowFile(keys, list(values))
+
+
+def _refused(path: Path, error: Exception) -> FeatureError:
+    return FeatureError(
+        f"{path}: holds Python objects or is broken ({error}); save plain arrays of numbers and of str ids"
+    )
+
+
+def by_split(path: "str | Mapping[str, str]", split: str) -> str | None:
+    """File of a split, from a ``{split}`` template or a mapping; None where a mapping has no such split.
+
+    >>> by_split("features_{split}.csv", "dev")
+    'features_dev.csv'
+    """
+    if isinstance(path, str):
+        return path.replace("{split}", split)
+    return path.get(split)

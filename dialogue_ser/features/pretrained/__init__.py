@@ -1,0 +1,1 @@
+"""Pretrained transformers models: where they lie, how they are loaded and identified."""

@@ -1,0 +1,1 @@
+"""The feature store: every utterance is encoded once and kept on disk."""

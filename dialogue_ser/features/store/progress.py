@@ -1,0 +1,114 @@
+"""How far encoding has come: a bar with rate and time left on a terminal, or a function of one's own."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from dialogue_ser.features.core.api import UtteranceEncoder
+
+Progress = Callable[[int, int], None]
+
+
+class Tally:
+    """Counts what was encoded, and draws a bar if asked to; use it as a context manager and as a progress function.
+
+    Args:
+        title: stands before the bar.
+        is_shown: draw; None = where standard error is a terminal.
+
+    Attributes:
+        n_done: utterances encoded so far.
+        n_total: utterances to encode; 0 until the store has found some.
+        seconds: since the first report.
+
+    >>> with Tally("text: minilm", is_shown=False) as tally:
+    ...     tally(2, 5)
+    >>> tally.n_done, tally.n_total
+    (2, 5)
+    """
+
+    def __init__(self, title: str, *, is_shown: bool | None = None) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        shown = sys.stderr.isatty() if is_shown is None else is_shown
+        self.n_done = self.n_total = 0
+        self._started = time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not shown,
+        )
+        self._task = self._bar.add_task(title, total=None, rate="")
+
+    @property
+    def seconds(self) -> float:
+        """Since the bar was made."""
+        return time.monotonic() - self._started
+
+    def __enter__(self) -> "Tally":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take note: so many utterances of so many."""
+        self.n_done, self.n_total = done, total
+        task = next(task for task in self._bar.tasks if task.id == self._task)
+        rate = f"{task.speed:.1f}/s" if task.speed else ""  # of the last half minute
+        self._bar.update(self._task, completed=done, total=total, rate=rate)
+
+
+@contextmanager
+def reporting(
+    progress: Progress | bool | None, encoder: UtteranceEncoder, total: int, *, is_here: bool
+) -> Iterator[Callable[[int], None]]:
+    """A function to call with the number of utterances just done.
+
+    Args:
+        progress: a function (done, total); True = a bar, False = nothing, None = a bar on a terminal.
+        encoder: reports by itself where it has ``on_progress`` and runs in this process.
+        total: utterances to encode.
+        is_here: whether the encoder runs in this process.
+    """
+    if progress is False or (progress is None and not sys.stderr.isatty()):
+        yield lambda n: None
+        return
+    if progress is True or progress is None:
+        title = f"{encoder.modality}: {encoder.name}"
+        with Tally(title, is_shown=True) as bar, reporting(bar, encoder, total, is_here=is_here) as inner:
+            yield inner
+        return
+    show = progress
+    done = 0
+
+    def report(n: int) -> None:
+        nonlocal done
+        done = min(done + n, total)
+        show(done, total)
+
+    if not (is_here and getattr(encoder, "reports_progress", False)):
+        yield report
+        return
+    encoder.on_progress = report  # type: ignore[attr-defined]
+    try:
+        yield lambda n: None
+    finally:
+        encoder.on_progress = None  # type: ignore[attr-defined]

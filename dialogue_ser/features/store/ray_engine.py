@@ -1,0 +1,136 @@
+"""Encoding on a Ray cluster (extra ``ray``): one model per actor, the same units and so the same rows."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from dialogue_ser.corpus.schema import Dialogue
+from dialogue_ser.errors import DialogueSerError, FeatureError, MissingDataError
+from dialogue_ser.features.core.api import UtteranceEncoder
+from dialogue_ser.features.store.engines import Outcome, Unit, built, encode_unit, n_workers, recipe_of, thread_limits
+
+
+class RayEngine:
+    """Actors of a Ray cluster, one encoder in each; this process hands out units and writes the store.
+
+    The machines of a cluster need this package, the encoder's files and the media under the same paths.
+
+    Args:
+        workers: actors; 0 = one per CPU core of this machine.
+        address: of a running cluster (``auto`` finds it); None = Ray is started on this machine for as long as needed.
+        gpus: GPUs that each actor reserves, e.g. 1 or 0.5.
+
+    Raises:
+        MissingDataError: ray is not installed.
+        ConfigError: fewer than 0 workers.
+    """
+
+    is_here = False
+
+    def __init__(self, workers: int = 0, address: str | None = None, gpus: float = 0.0) -> None:
+        self.workers = n_workers(workers)
+        self._address = address
+        self._gpus = gpus
+        self._ray = _imported()
+
+    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Iterator[tuple[Unit, Outcome]]:
+        """Every unit with its outcome, as they come.
+
+        Raises:
+            FeatureError: the cluster cannot be reached or is too small, or an actor died.
+        """
+        ray = self._ray
+        is_ours = not ray.is_initialized()
+        if is_ours:
+            self._start()
+        env = thread_limits(self.workers)
+        kind = ray.remote(_Actor).options(num_cpus=1, num_gpus=self._gpus, runtime_env={"env_vars": env})
+        idle: list[Any] = []
+        running: dict[Any, tuple[Any, Unit]] = {}
+
+        def finished() -> Iterator[tuple[Unit, Outcome]]:
+            done, _ = ray.wait(list(running), num_returns=1)
+            for reference in done:
+                actor, unit = running.pop(reference)
+                idle.append(actor)
+                yield unit, ray.get(reference)
+
+        try:
+            self._check_room()
+            idle += [kind.remote(recipe_of(encoder)) for _ in range(self.workers)]
+            for unit in units:
+                actor = idle.pop()
+                running[actor.encode.remote(unit.dialogues)] = (actor, unit)
+                if not idle:
+                    yield from finished()
+            while running:
+                yield from finished()
+        except ray.exceptions.RayActorError as error:
+            raise FeatureError(
+                f"encoder {encoder.name!r}: a Ray actor died ({_last_line(error)}); what was finished is stored: run "
+                "it again, with fewer --workers if memory ran out"
+            ) from error
+        finally:
+            for actor in (*idle, *(busy for busy, _ in running.values())):
+                ray.kill(actor)
+            if is_ours:
+                ray.shutdown()
+
+    def _start(self) -> None:
+        quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+        try:
+            if self._address is None:
+                self._ray.init(num_cpus=self.workers, include_dashboard=False, **quiet)
+            else:
+                self._ray.init(address=self._address, **quiet)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            where = "on this machine" if self._address is None else f"at {self._address}"
+            raise FeatureError(
+                f"engine ray: no cluster {where} ({_last_line(error)}); start one with 'ray start --head', or leave "
+                "--address away to use this machine"
+            ) from error
+
+    def _check_room(self) -> None:
+        """Actors for which there is no room would be waited for without a word.
+
+        Raises:
+            FeatureError: the cluster has too few CPUs or GPUs.
+        """
+        has = self._ray.cluster_resources()
+        needed = {"CPU": float(self.workers), "GPU": self.workers * self._gpus}
+        lacking = [f"{n:g} {kind}s (it has {has.get(kind, 0):g})" for kind, n in needed.items() if n > has.get(kind, 0)]
+        if lacking:
+            raise FeatureError(
+                f"engine ray: {self.workers} actors need {' and '.join(lacking)} of the cluster; give fewer --workers "
+                "or --gpus, or wait until it has grown"
+            )
+
+
+class _Actor:
+    """One encoder, kept."""
+
+    def __init__(self, recipe: Any) -> None:
+        self._recipe = recipe
+        self._encoder: UtteranceEncoder | None = None
+
+    def encode(self, dialogues: Sequence[Dialogue]) -> Outcome:
+        """One unit."""
+        if self._encoder is None:
+            try:
+                self._encoder = built(self._recipe)
+            except DialogueSerError as error:
+                return Outcome({}, error=error)
+        return encode_unit(self._encoder, dialogues)
+
+
+def _imported() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise MissingDataError(
+            "engine ray: ray is not installed; pip install 'dialogue-ser[ray]', or use --engine local"
+        ) from None
+    return ray
+
+
+def _last_line(error: BaseException) -> str:
+    return str(error).strip().rpartition("\n")[2] or type(error).__name__

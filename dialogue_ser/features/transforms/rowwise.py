@@ -1,0 +1,110 @@
+"""Transforms of frozen features that take each vector or frame by itself, and all transforms by name."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dialogue_ser.corpus.schema import Dialogue
+from dialogue_ser.features.core.api import Array
+from dialogue_ser.features.transforms.base import Transform, mean_and_deviation
+from dialogue_ser.features.transforms.row_matrix import Rows
+
+_N_QUANTILES = 1000
+
+
+class Impute(Transform):
+    """Missing values become the train median; a 0/1 column per feature that was ever missing in train is appended.
+
+    A feature that was never missing in train gets no flag; one that was always missing becomes 0.
+    """
+
+    name = "impute"
+
+    def _fit(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> None:
+        super()._fit(x_ND, rows, dialogues)
+        is_missing = np.isnan(x_ND)
+        never_seen = is_missing.all(axis=0)
+        self.arrays["median"] = np.nanmedian(np.where(never_seen, 0.0, x_ND), axis=0)
+        self.arrays["flagged"] = np.flatnonzero(is_missing.any(axis=0)).astype(np.int64)
+
+    def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
+        is_missing = np.isnan(x_ND)
+        filled = np.where(is_missing, self.arrays["median"], x_ND)
+        return np.concatenate([filled, is_missing[:, self.arrays["flagged"]]], axis=1)
+
+
+class Standardise(Transform):
+    """Train mean 0 and deviation 1 per feature; a constant feature becomes 0. Missing values stay missing."""
+
+    name = "standardise"
+
+    def _fit(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> None:
+        super()._fit(x_ND, rows, dialogues)
+        self.arrays["mean"], self.arrays["deviation"] = mean_and_deviation(x_ND)
+
+    def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
+        deviation = self.arrays["deviation"]
+        scaled: Array = (x_ND - self.arrays["mean"]) / np.where(deviation > 0, deviation, 1.0)
+        # A constant feature says nothing; a new value of it must not reach the model unscaled.
+        return np.where(np.isnan(x_ND), np.nan, np.where(deviation > 0, scaled, 0.0))
+
+
+class Rank(Transform):
+    """Share of the training values below, in [−1, 1]: robust to heavy tails. Ties take their middle."""
+
+    name = "rank"
+
+    def _fit(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> None:
+        super()._fit(x_ND, rows, dialogues)
+        n = min(_N_QUANTILES, len(x_ND))
+        columns = [column[~np.isnan(column)] for column in x_ND.T]
+        levels = np.linspace(0.0, 1.0, max(n, 2))
+        self.arrays["quantiles"] = np.stack(
+            [np.quantile(column, levels) if len(column) else np.zeros(len(levels)) for column in columns], axis=1
+        )
+
+    def _share_below(self, x_ND: Array) -> Array:
+        quantiles_QD = self.arrays["quantiles"]
+        levels = np.linspace(0.0, 1.0, len(quantiles_QD))
+        share = np.empty_like(x_ND)
+        for d in range(x_ND.shape[1]):
+            # np.interp takes the upper end of a run of equal quantiles; from the other side it takes the lower.
+            above = np.interp(x_ND[:, d], quantiles_QD[:, d], levels)
+            below = 1.0 - np.interp(-x_ND[:, d], -quantiles_QD[::-1, d], levels)
+            share[:, d] = (above + below) / 2
+        return np.where(np.isnan(x_ND), np.nan, share)
+
+    def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
+        return 2.0 * self._share_below(x_ND) - 1.0
+
+
+class QuantileGaussian(Rank):
+    """Rank mapped through the inverse normal distribution: every feature about standard normal on train."""
+
+    name = "quantile-gaussian"
+
+    def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
+        from scipy.special import ndtri  # here: scipy takes half a second, and other transforms do without it
+
+        tail = 0.5 / max(len(self.arrays["quantiles"]), 2)
+        values: Array = ndtri(np.clip(self._share_below(x_ND), tail, 1.0 - tail))
+        return values
+
+
+class L2(Transform):
+    """Every vector (frame) to length 1; a zero vector stays."""
+
+    name = "l2"
+
+    def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
+        length = np.linalg.norm(x_ND, axis=1, keepdims=True)
+        return np.asarray(x_ND / np.where(length > 0, length, 1.0))
+
+
+class Log(Transform):
+    """sign(x)·log(1 + |x|): tames the heavy tails of energies and spectral moments."""
+
+    name = "log"
+
+    def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
+        return np.asarray(np.sign(x_ND) * np.log1p(np.abs(x_ND)))

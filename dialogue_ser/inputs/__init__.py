@@ -1,0 +1,1 @@
+"""From dialogues to model-ready features: one pipeline per modality."""

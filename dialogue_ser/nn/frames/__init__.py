@@ -1,0 +1,1 @@
+"""Layers that read the frames or tokens of one utterance."""

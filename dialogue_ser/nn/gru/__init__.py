@@ -1,0 +1,1 @@
+"""One step of a GRU cell, and its kernels."""

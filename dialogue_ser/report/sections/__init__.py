@@ -1,0 +1,1 @@
+"""The sections of a page, and the tables in them."""

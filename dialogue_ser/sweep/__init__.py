@@ -1,1 +1,0 @@
-"""W&B-format sweeps."""

@@ -1,0 +1,30 @@
+"""Run presets: YAML files in ``dialogue_ser/presets`` that ship in the wheel."""
+
+from importlib import resources
+from pathlib import Path
+
+from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.training.config.files import load_config
+from dialogue_ser.training.config.run_config import RunConfig
+
+
+def preset_names() -> tuple[str, ...]:
+    """Names of all presets, sorted."""
+    return tuple(sorted(_preset_files()))
+
+
+def load_preset(name: str) -> RunConfig:
+    """The configuration a preset stands for.
+
+    Raises:
+        ConfigError: no such preset (names the nearest one), or its file does not fit RunConfig.
+    """
+    files = _preset_files()
+    if name not in files:
+        raise ConfigError(unknown_name("preset", name, files))
+    return load_config(files[name])
+
+
+def _preset_files() -> dict[str, Path]:
+    with resources.as_file(resources.files("dialogue_ser.presets")) as folder:
+        return {path.stem: path for path in sorted(folder.glob("*.yaml"))}

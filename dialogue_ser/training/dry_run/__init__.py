@@ -1,0 +1,1 @@
+"""A run before it is a run: made-up corpora, memory and time."""

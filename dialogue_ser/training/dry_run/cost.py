@@ -1,0 +1,155 @@
+"""What a run costs at full size: parameters, multiply-adds of an utterance, memory of a training step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from dialogue_ser.batch.collate import collate
+from dialogue_ser.batch.dialogue_batch import DialogueBatch
+from dialogue_ser.corpus.schema import Dialogue, utterances
+from dialogue_ser.features.core.api import FeatureTable, InputSpec
+from dialogue_ser.features.pretrained.loading import HfSource
+from dialogue_ser.models import build_model
+from dialogue_ser.training.config.run_config import OptimizerConfig, RunConfig
+from dialogue_ser.training.data.prepare import Data
+from dialogue_ser.training.dry_run.smoke import SMALLER, View
+
+#: Architectures of hub models that presets name, so that their size is known without the hub: type and what differs
+#: from its defaults in transformers.
+KNOWN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "bert-base-uncased": ("bert", {}),
+    "bert-base-cased": ("bert", {"vocab_size": 28996}),
+    "roberta-base": ("roberta", {"vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1}),
+    "facebook/wav2vec2-base": ("wav2vec2", {}),
+    "facebook/wav2vec2-base-960h": ("wav2vec2", {}),
+    "facebook/hubert-base-ls960": ("hubert", {}),
+}
+# Of a batch so many are computed, the rest is scaled: a batch of pictures would take gigabytes.
+_MOST_DIALOGUES = {"dialogues": 4, "utterances": 8}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Of the trained part of a run; frozen encoders are run once and are not counted.
+
+    Args:
+        n_parameters: of the model.
+        multiply_adds: of the forward pass, per utterance of the sample; training takes about three times as much.
+        training_bytes: weights, gradients, the optimizer's state and what the forward pass of a batch keeps for the
+            backward pass, in float32.
+        batch: (dialogues, utterances) of that batch.
+    """
+
+    n_parameters: int
+    multiply_adds: float
+    training_bytes: int
+    batch: tuple[int, int]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.n_parameters / 1e6:.2f} M parameters, {self.multiply_adds / 1e6:.1f} M multiply-adds an utterance, "
+            f"{self.training_bytes / 2**20:.0f} MiB to train on batches of {self.batch[0]} dialogues "
+            f"({self.batch[1]} utterances)"
+        )
+
+
+def cost_of(config: RunConfig, small: Data, view: View = "dialogues") -> Cost:
+    """Build the model at full size and run one batch of a small corpus through it.
+
+    Args:
+        config: the run at full size.
+        small: data of :func:`~dialogue_ser.training.dry_run.smoke.smoke_config` of it, of which only the shapes matter.
+        view: whether a batch holds dialogues or single utterances.
+
+    Raises:
+        ConfigError: a model or option that does not exist.
+    """
+    tables = {modality: _at_full_size(table, config, modality) for modality, table in small.tables.items()}
+    inputs = {modality: table.spec for modality, table in tables.items()}
+    train = small.train if view == "dialogues" else [Dialogue(turn.id, (turn,)) for turn in utterances(small.train)]
+    n_measured = min(config.training.batch_size, _MOST_DIALOGUES[view])
+    batch = collate(train[:n_measured], tables, small.task)
+    with torch.random.fork_rng():
+        system = build_model(config.model.name, config.model.options, inputs, small.task.n_scores, small.task).train()
+        multiply_adds, kept_bytes = _forward(system, batch)
+    n_parameters = sum(parameter.numel() for parameter in system.parameters())
+    n_trained = sum(parameter.numel() for parameter in system.parameters() if parameter.requires_grad)
+    n_utterances, scale = int(batch.n_turns.sum()), config.training.batch_size / batch.n_dialogues
+    weights_bytes = 4 * (n_parameters + n_trained * (1 + _states_of(config.optimizer)))
+    return Cost(
+        n_parameters=n_parameters,
+        multiply_adds=multiply_adds / n_utterances,
+        training_bytes=weights_bytes + round(kept_bytes * scale),
+        batch=(config.training.batch_size, round(n_utterances * scale)),
+    )
+
+
+def _forward(system: torch.nn.Module, batch: DialogueBatch) -> tuple[float, int]:
+    """Multiply-adds, and bytes that the backward pass would read, parameters left out."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in system.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with FlopCounterMode(display=False) as counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        output = system(batch)
+    del output
+    return counter.get_total_flops() / 2, sum(kept.values())
+
+
+def _states_of(optimizer: OptimizerConfig) -> int:
+    """Numbers that the optimizer keeps per weight."""
+    return 2 if optimizer.name != "sgd" else int(optimizer.momentum > 0)
+
+
+def _at_full_size(table: FeatureTable, config: RunConfig, modality: str) -> FeatureTable:
+    """The table with as many features as the configured network gives, where another stands in for it."""
+    feature = config.features[modality]
+    options = dict(feature.options)
+    name = options.get("frames", feature.encoder)
+    own = options.get("frames_options", options) if "frames" in options else options
+    shrunk = SMALLER.get(feature.encoder, {})
+    if shrunk:
+        kept = {key: value for key, value in table.spec.options.items() if key not in shrunk}
+        kept |= {key: options[key] for key in shrunk if key in options}
+        table = FeatureTable(replace(table.spec, options=kept), table.rows)
+    if name not in ("hf-text", "hf-audio", "transformer"):
+        return table
+    architecture = _architecture(str(own.get("model", "minilm")))
+    if name == "transformer":
+        spec = replace(
+            table.spec,
+            dim=architecture["vocab_size"],
+            options={**table.spec.options, "architecture": architecture, "pretrained": False},
+        )
+        return FeatureTable(spec, table.rows)
+    tiny = 16
+    dim = table.spec.dim // tiny * int(architecture["hidden_size"])
+    rows = {key: row.repeat(dim // table.spec.dim, axis=-1) for key, row in table.rows.items()}
+    return FeatureTable(
+        InputSpec(kind=table.spec.kind, dim=dim, encoder=table.spec.encoder, options=table.spec.options), rows
+    )
+
+
+def _architecture(model: str) -> dict[str, Any]:
+    """From the folder or the package, or as KNOWN says: the hub, which may be far, is asked for other names only.
+
+    Raises:
+        FeatureError: it cannot be had.
+    """
+    from transformers import AutoConfig
+
+    source = HfSource(model, who="cost")
+    if model not in KNOWN or Path(source.place).is_dir():
+        return source.architecture()
+    kind, changes = KNOWN[model]
+    return dict(AutoConfig.for_model(kind, **changes).to_dict())

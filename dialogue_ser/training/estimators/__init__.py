@@ -1,0 +1,1 @@
+"""Linear models of scikit-learn as systems: how they are fitted and saved."""

@@ -1,0 +1,1 @@
+"""The training loop and its parts: epochs, steps, optimizer, loss, callbacks."""

@@ -1,0 +1,98 @@
+"""From a configuration and its data to what the loop needs: system, batches, learner, evaluation on dev."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from accelerate import Accelerator
+
+from dialogue_ser.batch.collate import collate
+from dialogue_ser.features.audio.augmentation import VariantPicker
+from dialogue_ser.metrics.predictions import Predictions, predictions_of
+from dialogue_ser.metrics.table import Metric
+from dialogue_ser.models import build_model
+from dialogue_ser.models.api import DialogueSystem
+from dialogue_ser.training.config.run_config import RunConfig
+from dialogue_ser.training.data.augmented import most_copies
+from dialogue_ser.training.data.batches import Batches
+from dialogue_ser.training.data.prepare import Data, dev_metrics, metric_key
+from dialogue_ser.training.loop.branches import begin_from_branches
+from dialogue_ser.training.loop.epochs import Training
+from dialogue_ser.training.loop.interrupt import StopRequest
+from dialogue_ser.training.loop.learner import Learner
+from dialogue_ser.training.loop.loss import DialogueLoss, class_weights
+from dialogue_ser.training.loop.optimize import build_optimizer
+from dialogue_ser.training.loop.predict import evaluation_batches, predict
+
+
+def build_system(config: RunConfig, data: Data) -> DialogueSystem:
+    """The configured system with random weights, drawn from torch's global generator, or those it is to begin with.
+
+    Raises:
+        ConfigError: a model or option that does not exist, out of range, or too large for this machine; branches to
+            begin from that do not fit.
+        CheckpointError: branches whose weights cannot be read.
+    """
+    inputs = {modality: table.spec for modality, table in data.tables.items()}
+    system = build_model(config.model.name, config.model.options, inputs, data.task.n_scores, data.task)
+    begin_from_branches(system, config)
+    return system
+
+
+def make_batches(config: RunConfig, data: Data, accelerator: Accelerator) -> Batches:
+    """How this process cuts and collates; for a GPU batches are page-locked and made in advance."""
+    is_cuda = accelerator.device.type == "cuda"
+    n_copies = most_copies(config)
+    return Batches(
+        collate=partial(collate, tables=data.tables, task=data.task),
+        batch_size=config.training.batch_size,
+        accumulate=config.training.accumulate,
+        rank=accelerator.process_index,
+        n_ranks=accelerator.num_processes,
+        workers=config.training.workers,
+        sampling=config.training.sampling,
+        vary=VariantPicker(n_copies) if n_copies else None,
+        pin_memory=is_cuda,
+        n_ahead=2 if is_cuda else 0,
+    )
+
+
+def build_learner(config: RunConfig, data: Data, system: DialogueSystem, accelerator: Accelerator) -> Learner:
+    """System on its device, optimizer, loss (class weights from train), moving average."""
+    system.to(accelerator.device)
+    label_set = data.corpus.label_set
+    weights_C = None if label_set is None else class_weights(data.train, label_set, config.loss)
+    batches = make_batches(config, data, accelerator)
+    return Learner(
+        system,
+        build_optimizer(system, config.optimizer),
+        DialogueLoss(config.loss, data.task, None if weights_C is None else weights_C.to(accelerator.device)),
+        config=config.optimizer,
+        total_steps=config.training.epochs * batches.n_steps(len(data.train)),
+        accelerator=accelerator,
+        ema_decay=config.training.ema_decay,
+    )
+
+
+def build_training(config: RunConfig, data: Data, learner: Learner, stop: StopRequest) -> Training:
+    """Train dialogues, their batches, and the evaluation on dev."""
+    batches = make_batches(config, data, learner.accelerator)
+    metrics = dev_metrics(config, data.task)
+
+    def evaluate() -> dict[str, Any] | None:
+        with learner.evaluation_weights() as system:
+            predicted = predict(
+                system, data.dev, evaluation_batches(batches), learner.loss, learner.accelerator, stop=stop
+            )
+        if predicted is None:
+            return None
+        frame = data.task.prediction_frame(data.dev, data.task.numbers(predicted.outputs_NS), split=config.data.dev)
+        return {"dev_loss": predicted.loss, "dev": values_of(predictions_of(frame, "dev"), metrics)}
+
+    metric = metrics[metric_key(str(config.training.select))]
+    return Training(dialogues=data.train, batches=batches, evaluate=evaluate, metric=metric, seed=config.seed)
+
+
+def values_of(predictions: Predictions, metrics: Mapping[str, Metric]) -> dict[str, float | None]:
+    """Key → value of some turns."""
+    return {key: predictions.value(metric) for key, metric in metrics.items()}

@@ -1,0 +1,142 @@
+"""Mirrors a run directory's metrics.jsonl to Weights & Biases; runs as a process of its own beside the training.
+
+``python -m dialogue_ser.training.record.wandb_mirror RUN_DIR`` follows the file until its summary line, until the
+parent is gone, or until SIGTERM. No transcripts, no audio, no code and no command line are uploaded; the token comes
+from W&B's own environment or netrc and is never read or written here.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dialogue_ser.training.config.files import config_to_dict, load_config
+
+POLL_SECONDS = 0.2
+INIT_TIMEOUT_SECONDS = 30.0
+
+
+def follow(path: Path, from_byte: int, parent: int) -> Iterator[dict[str, Any]]:
+    """Lines of a growing metrics.jsonl, up to the summary or until the parent process is gone."""
+    position = from_byte
+    while True:
+        is_parent_gone = os.getppid() != parent  # asked before reading, so that its last lines are still seen
+        with path.open("rb") as file:
+            file.seek(position)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                position += len(line)
+                row: dict[str, Any] = json.loads(line)
+                yield row
+                if row["kind"] == "summary":
+                    return
+        if is_parent_gone:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested metrics with names joined by ``/``.
+
+    >>> flat({"dev": {"uar": 0.5}, "step": 3})
+    {'dev/uar': 0.5, 'step': 3}
+    """
+    values: dict[str, Any] = {}
+    for name, value in row.items():
+        values |= flat(value, f"{prefix}{name}/") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return values
+
+
+def log_row(run: Any, row: dict[str, Any], run_dir: Path) -> None:
+    """One line of metrics.jsonl to W&B; the summary also brings the confusion matrices."""
+    values = flat({name: value for name, value in row.items() if name != "kind"})
+    if row["kind"] == "summary":
+        run.summary.update(values)
+        run.log(confusion_charts(run_dir))
+    else:
+        names = {"step": "step", "epoch": "epoch"}
+        run.log({names.get(name, f"{row['kind']}/{name}"): value for name, value in values.items()})
+
+
+def confusion_charts(run_dir: Path) -> dict[str, Any]:
+    """A confusion matrix per split from predictions.parquet: labels and counts only."""
+    import pandas as pd
+    import wandb
+    from pyarrow import parquet
+
+    path = run_dir / "predictions.parquet"
+    if not {"gold", "predicted"} <= set(parquet.read_schema(path).names):  # values have no confusion matrix
+        return {}
+    frame = pd.read_parquet(path, columns=["split", "gold", "predicted"])
+    charts: dict[str, Any] = {}
+    for split, rows in frame.dropna().groupby("split"):
+        labels = sorted(set(rows["gold"]) | set(rows["predicted"]))
+        number = {label: i for i, label in enumerate(labels)}
+        charts[f"confusion/{split}"] = wandb.plot.confusion_matrix(
+            y_true=[number[label] for label in rows["gold"]],
+            preds=[number[label] for label in rows["predicted"]],
+            class_names=labels,
+            title=f"confusion, {split}",
+        )
+    return charts
+
+
+def mirror(run_dir: Path, from_byte: int, parent: int) -> None:
+    """Starts (or, on resume, continues) the W&B run and logs until the metrics end."""
+    import wandb
+
+    config = load_config(run_dir / "config.yaml")
+    id_file = run_dir / "wandb_id.txt"
+    run_id = os.environ.get("WANDB_RUN_ID") or (id_file.read_text().strip() if id_file.is_file() else None)
+    run = wandb.init(
+        project=config.wandb.project,
+        group=config.wandb.group,
+        tags=list(config.wandb.tags) or None,
+        name=config.name,
+        config=config_to_dict(config),
+        dir=str(run_dir),
+        mode=config.wandb.mode,
+        id=run_id,
+        resume="allow",
+        settings=wandb.Settings(
+            init_timeout=INIT_TIMEOUT_SECONDS,
+            console="off",
+            silent=True,
+            save_code=False,
+            disable_git=True,
+            x_disable_meta=True,
+            x_disable_stats=True,
+        ),
+    )
+    id_file.write_text(run.id)
+    run.define_metric("step")
+    run.define_metric("*", step_metric="step")
+    for row in follow(run_dir / "metrics.jsonl", from_byte, parent):
+        log_row(run, row, run_dir)
+    run.finish()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of the mirror; 0 when everything was passed on."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--from-byte", type=int, default=0)
+    arguments = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    parent = os.getppid()
+    try:
+        mirror(arguments.run_dir, arguments.from_byte, parent)
+    except Exception as error:
+        print(f"W&B: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+from collections import Counter
+
+import pytest
+
+from dialogue_ser.corpus.protocols import FOLDS
+from dialogue_ser.evaluation.crossval.published import SCORES, published_rows, rows_beside
+
+# Per cent as the documents print them, copied by hand. E3: WA, UA in the order of its tables.
+E3 = {
+    "improvised": "72.08 58.53  70.05 63.27  69.56 54.62  72.34 58.31  71.3 61.6  68.8 59.4  63.8 62.85",
+    "scripted": "63.04 52.73  68.56 60.37  67.12 59.02",
+    "mixed": "70.82 55.53  62.03 51.96  65.05 58.39  68.11 63.15",
+}
+E2 = {"ICON": "58.3 50.7 63.8", "bc-LSTM": "73.6 57.1 75.6", "own": "72.4 47.8 76.9"}
+
+
+def of(document):
+    return [row for row in published_rows() if row.document == document]
+
+
+def percent(value):
+    return pytest.approx([float(number) for number in value.split()])
+
+
+def test_e1_prints_four_scores_with_their_spread_for_two_models():
+    quoted, own = of("E1")
+    assert (quoted.is_quoted, own.is_quoted) == (True, False)
+    for row, text in (
+        (quoted, "73.23 4.07 74.26 4.22 73.23 4.07 73.7 4"),
+        (own, "65.56 2.07 66.34 2.52 64.31 2.14 66.23 1.32"),
+    ):
+        assert list(row.scores) == ["wa", "precision", "recall", "f05"]
+        assert [100 * number for pair in row.scores.values() for number in pair] == percent(text)
+        assert (row.classes, row.protocol, row.scenario) == (4, "leave-one-speaker-out-partner-dev", "")
+
+
+def test_e2_prints_accuracy_of_text_audio_and_both_for_three_systems():
+    modalities = [("text",), ("audio",), ("audio", "text")]
+    for system, text in E2.items():
+        rows = [row for row in of("E2") if (row.system == system if row.is_quoted else system == "own")]
+        assert [row.modalities for row in rows] == modalities
+        assert [100 * row.scores["wa"][0] for row in rows] == percent(text)
+        assert {row.classes for row in rows} == {5 if system == "own" else None}
+
+
+def test_e3_prints_wa_and_ua_by_scenario():
+    for scenario, text in E3.items():
+        rows = [row for row in of("E3") if row.scenario == scenario]
+        assert [100 * row.scores[name][0] for row in rows for name in ("wa", "ua")] == percent(text)
+        assert all(row.protocol == "" for row in rows)
+
+
+def test_e4_prints_one_accuracy_for_ten_emotions_and_quotes_two():
+    row, *quoted = of("E4")
+    assert dict(row.scores) == {"wa": (0.35, None)}
+    assert (row.classes, row.is_quoted) == (10, False)
+    assert "200 utterances" in row.system
+    assert [100 * one.scores["wa"][0] for one in quoted] == percent("88.2 91.2")
+    assert {(one.is_quoted, one.classes, one.scenario) for one in quoted} == {(True, None, "")}
+
+
+def test_rows_name_what_the_package_knows():
+    rows = published_rows()
+    assert Counter(row.document for row in rows) == {"E1": 2, "E2": 9, "E3": 14, "E4": 3}
+    assert {row.protocol for row in rows} - {""} <= set(FOLDS)
+    assert all(row.scores.keys() <= SCORES.keys() for row in rows)
+    assert {row.corpus for row in rows} == {"iemocap"}
+
+
+def test_rows_beside_a_run_are_those_of_its_corpus_its_conditions_first():
+    rows = rows_beside("iemocap", 4, "scripted")
+    assert len(rows) == 28
+    assert [row["same_conditions"] for row in rows] == [True] * 5 + [False] * 23  # E1 states no scenario
+    assert {row["scenario"] for row in rows[:5]} == {"", "scripted"}
+    assert rows[0]["scores"]["wa"] == {"value": 0.7323, "std": 0.0407}
+    assert rows_beside("nemo", 6, "") == []

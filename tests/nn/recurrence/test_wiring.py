@@ -1,0 +1,28 @@
+"""Wirings say what EQUATIONS.md A and D say."""
+
+from dialogue_ser.nn.recurrence.wiring import dialogue_rnn, emotion_rnn
+
+
+def test_emotion_rnn_has_four_party_cells_and_feels_the_self_state() -> None:
+    wiring = emotion_rnn("update")
+    assert wiring.cells == {
+        "speaker.self": ("g", "x"),
+        "speaker.inter": ("g", "context"),
+        "listener.self": ("g", "x"),
+        "listener.inter": ("g", "context"),
+    }
+    assert wiring.planes_felt == (0,)
+    assert not wiring.feeds_dropped_emotion
+
+
+def test_dialogue_rnn_listens_to_the_new_state_of_who_speaks() -> None:
+    wiring = dialogue_rnn("update")
+    assert wiring.cells == {"speaker.party": ("x", "context"), "listener.party": ("x", "speaker")}
+    assert wiring.readers("context") == ("speaker.party",)
+    assert wiring.feeds_dropped_emotion
+
+
+def test_holding_listeners_have_no_cells() -> None:
+    for wiring in (emotion_rnn("hold"), dialogue_rnn("hold")):
+        assert not wiring.updates_listeners
+        assert all(name.startswith("speaker.") for name in wiring.cells)

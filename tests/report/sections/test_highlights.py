@@ -1,0 +1,54 @@
+import numpy as np
+import pandas as pd
+
+from dialogue_ser.corpus.schema import LabelSet
+from dialogue_ser.metrics.predictions import Predictions, predictions_of
+from dialogue_ser.report.sections.highlights import confident_errors, instructive_dialogues
+from dialogue_ser.tasks.classification import Classification
+
+LABELS = ("neutral", "joy")
+
+
+def _table(dialogues: dict[str, str]) -> Predictions:
+    """Per dialogue the turns of one speaker: n/j right, N/J gold neutral/joy but predicted the other, ? unlabelled."""
+    rows, p = [], []
+    for name, turns in dialogues.items():
+        for turn, code in enumerate(turns):
+            gold = None if code == "?" else LABELS[code.lower() == "j"]
+            predicted_joy = (code == "j") or (code == "N")
+            confidence = 0.6 + 0.01 * turn
+            rows.append(
+                {
+                    "split": "test",
+                    "dialogue_id": name,
+                    "utterance_id": f"test/{name}_{turn}",
+                    "turn": turn,
+                    "speaker": "a",
+                    "text": f"line {turn}",
+                    "gold": gold,
+                }
+            )
+            p.append([1 - confidence, confidence] if predicted_joy else [confidence, 1 - confidence])
+    task = Classification(LabelSet("any", LABELS))
+    return predictions_of(pd.DataFrame(rows).assign(**task.prediction_columns(np.array(p))))
+
+
+def test_the_best_followed_the_most_missed_and_a_typical_dialogue_are_chosen() -> None:
+    table = _table({"calm": "nnnnN", "followed": "njnjnj", "thrown": "nJNJNj", "short": "jn"})
+    chosen = dict(instructive_dialogues(table))
+    assert list(chosen) == ["followed", "thrown", "calm"]
+    assert "5 of 5 shifts caught" in chosen["followed"]
+    assert "4 of 5 shifts missed" in chosen["thrown"]
+
+
+def test_unlabelled_dialogues_are_not_chosen_and_short_ones_only_where_there_is_no_other() -> None:
+    assert [name for name, _ in instructive_dialogues(_table({"blank": "????", "one": "n"}))] == ["one"]
+
+
+def test_errors_come_most_confident_first_with_the_line_before() -> None:
+    errors = confident_errors(_table({"d1": "nNJ", "d2": "J?"}), most=3)
+    assert [e["utterance"] for e in errors] == ["test/d1_2", "test/d1_1", "test/d2_0"]
+    assert errors[0]["before"] == "a: line 1"
+    assert errors[2]["before"] == ""
+    assert (errors[0]["gold"], errors[0]["predicted"]) == ("joy", "neutral")
+    assert errors[0]["p_predicted"] == 0.62

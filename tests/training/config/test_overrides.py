@@ -1,0 +1,88 @@
+import copy
+import dataclasses
+
+import pytest
+
+from dialogue_ser.errors import ConfigError
+from dialogue_ser.training.config.overrides import apply_overrides, merge
+from dialogue_ser.training.config.run_config import (
+    DataConfig,
+    FeatureConfig,
+    ModelConfig,
+    OptimizerConfig,
+    RunConfig,
+    TrainingConfig,
+    WandbConfig,
+)
+
+FULL = RunConfig(
+    name="full",
+    features={"text": FeatureConfig(encoder="minilm", options={"layers": [1, 2], "k": None}, transforms=("l2",))},
+    model=ModelConfig(options={"hidden": {"global": 3}}),
+    optimizer=OptimizerConfig(schedule="inverse-time", decay=1e-6, l2={"branches.*.gru": 1e-4}),
+    training=TrainingConfig(precision="no"),
+    wandb=WandbConfig(tags=("a", "b"), group="g"),
+)
+
+
+def test_overrides_change_what_they_name_and_nothing_else():
+    changed = apply_overrides(FULL, {"training.epochs": 3, "features.text.options.k": 4, "wandb.tags": ("c",)})
+    assert changed.training == dataclasses.replace(FULL.training, epochs=3)
+    assert changed.features["text"].options == {"layers": [1, 2], "k": 4}
+    assert changed.wandb.tags == ("c",)
+    assert FULL.features["text"].options["k"] is None
+    assert apply_overrides(FULL, {}) == FULL
+
+
+def test_overrides_may_add_a_modality():
+    added = apply_overrides(FULL, {"features.audio": FeatureConfig(encoder="opensmile")})
+    assert list(added.features) == ["text", "audio"]
+    assert apply_overrides(FULL, {"features.audio.encoder": "opensmile"}) == added
+
+
+def test_another_model_encoder_or_reader_drops_what_was_set_for_the_former():
+    own = dataclasses.replace(FULL, data=DataConfig(reader="table", path="a.csv", labels="mood", options={"seed": 1}))
+    changed = apply_overrides(own, {"model.options.x": 1, "model.name": "bigru", "features.text.encoder": "hf-text"})
+    assert changed.model == ModelConfig(name="bigru", options={"x": 1})
+    assert changed.features["text"] == FeatureConfig(encoder="hf-text", transforms=("l2",))
+    assert changed.data == own.data
+    assert apply_overrides(own, {"data.reader": "nemo", "data.path": "b"}).data == DataConfig(reader="nemo", path="b")
+    same = {"model.name": own.model.name, "features.text.encoder": "minilm", "data.reader": "table"}
+    assert apply_overrides(own, same) == own
+
+
+def test_a_section_that_is_given_whole_replaces_the_former_one():
+    changed = apply_overrides(FULL, {"features.text": FeatureConfig(encoder="minilm", options={"k": 1})})
+    assert changed.features["text"] == FeatureConfig(encoder="minilm", options={"k": 1})
+    assert apply_overrides(FULL, {"model.options": {"a": 1}}).model.options == {"a": 1}
+
+
+def test_a_modality_that_is_none_is_left_out_and_its_projection_too():
+    own = apply_overrides(
+        FULL, {"features.audio.encoder": "opensmile", "model.options.projection": {"audio": 3, "text": 4}}
+    )
+    left = apply_overrides(own, {"features.audio": None})
+    assert list(left.features) == ["text"]
+    assert left.model.options["projection"] == {"text": 4}
+    assert list(own.features) == ["text", "audio"]
+
+
+def test_merging_layers_leaves_them_unchanged():
+    below = {"a": {"x": 1, "y": 2}, "model": {"name": "a", "options": {"z": 1}}}
+    above = {"a": {"y": 3}, "model": {"name": "b"}}
+    before = copy.deepcopy((below, above))
+    assert merge(below, above) == {"a": {"x": 1, "y": 3}, "model": {"name": "b"}}
+    assert (below, above) == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"training.epoch": 3}, "did you mean 'epochs'"),
+        ({"seed.x": 1}, "'seed' is a plain value"),
+        ({"training.epochs": "many"}, "expected a whole number"),
+    ],
+)
+def test_overrides_that_do_not_fit_are_refused(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        apply_overrides(FULL, overrides)

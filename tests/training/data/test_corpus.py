@@ -1,0 +1,61 @@
+from dataclasses import replace
+
+import pytest
+
+from dialogue_ser.corpus.cut import CutConfig
+from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.schema import utterances
+from dialogue_ser.errors import ConfigError, CorpusError
+from dialogue_ser.training.config.run_config import DataConfig, RunConfig
+from dialogue_ser.training.data.corpus import corpus_of, for_every_fold
+
+LOSO = "leave-one-speaker-out"
+
+
+@pytest.fixture(scope="module")
+def nemo(tmp_path_factory, write_nemo):
+    return write_nemo(tmp_path_factory.mktemp("nemo"), n_each=1)
+
+
+def test_a_corpus_is_read_with_every_setting_and_then_cut(nemo):
+    data = DataConfig(reader="nemo", path=str(nemo), labels="shared-4", cut=CutConfig(protocol=LOSO, fold="BB0"))
+    corpus = corpus_of(data)
+    assert {turn.speaker for turn in utterances(corpus.split("test"))} == {"BB0"}
+    assert corpus.label_set == read_corpus("nemo", nemo, "shared-4").label_set
+
+
+def test_a_corpus_that_is_given_is_cut_too_and_nothing_is_read(nemo):
+    whole = read_corpus("nemo", nemo)
+    data = DataConfig(reader="nowhere:read", cut=CutConfig(protocol=LOSO, fold="CC0"))
+    found = corpus_of(data, whole)
+    assert found == corpus_of(replace(data, reader="nemo", path=str(nemo)))
+    with pytest.raises(ConfigError, match="nowhere"):
+        corpus_of(data)
+
+
+def test_a_corpus_that_is_given_must_be_whole(nemo):
+    whole = read_corpus("nemo", nemo)
+    one = whole.split("all")[0]
+    with pytest.raises(CorpusError, match="is also that of"):
+        corpus_of(DataConfig(), replace(whole, splits={"all": (one, one)}))
+
+
+def test_who_needs_every_fold_gets_the_whole_corpus_unless_one_is_named(nemo):
+    data = DataConfig(reader="nemo", path=str(nemo), cut=CutConfig(protocol=LOSO))
+    with pytest.raises(ConfigError, match="has 4 folds"):
+        corpus_of(data)
+    assert set(corpus_of(data, every_fold=True).splits) == {"all"}
+    named = replace(data, cut=CutConfig(protocol=LOSO, fold="AA0"))
+    assert corpus_of(named, every_fold=True) == corpus_of(named)
+
+
+def test_cross_validation_fills_the_protocol_in_and_takes_every_fold():
+    def with_cut(**settings):
+        return RunConfig(data=DataConfig(cut=CutConfig(**settings)))
+
+    assert for_every_fold(with_cut(seed=4)) == with_cut(protocol=LOSO, seed=4)
+    assert for_every_fold(with_cut(protocol="session-5")) == with_cut(protocol="session-5")
+    with pytest.raises(ConfigError, match="found 'AA0', but crossval runs every fold"):
+        for_every_fold(with_cut(protocol=LOSO, fold="AA0"))
+    with pytest.raises(ConfigError, match="cross-fit cuts the train split alone, for dialogue-ser crossfit"):
+        for_every_fold(with_cut(protocol="cross-fit"))

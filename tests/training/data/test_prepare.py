@@ -1,0 +1,69 @@
+"""What cannot be trained is told before anything is written."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dialogue_ser.corpus.schema import Corpus, Dialogue
+from dialogue_ser.errors import ConfigError, CorpusError
+from dialogue_ser.runs.run_files import RunFiles
+from dialogue_ser.training.data import corpus as reading
+from dialogue_ser.training.data import prepare
+from dialogue_ser.training.run import train
+
+
+def bare(corpus: Corpus, *splits: str, votes: bool = False) -> Corpus:
+    """The corpus with the labels of some splits taken away, or turned into a tie of votes."""
+
+    def without(dialogue: Dialogue) -> Dialogue:
+        tie = {"calm": 1.0, "glad": 1.0} if votes else None
+        return replace(dialogue, utterances=tuple(replace(turn, label=None, votes=tie) for turn in dialogue))
+
+    return replace(
+        corpus,
+        splits={
+            name: tuple(map(without, dialogues)) if name in splits else dialogues
+            for name, dialogues in corpus.splits.items()
+        },
+    )
+
+
+def test_splits_without_labels_are_named_and_nothing_is_written(tiny, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(reading, "read_corpus", lambda *_, **__: bare(tiny.read_tiny(), "train", "dev"))
+    with pytest.raises(CorpusError) as caught:
+        train(tiny.tiny_config(), tmp_path / "run")
+    first, second = caught.value.problems
+    assert "no turn of split 'train' is labelled" in first
+    assert "no turn of split 'dev' is labelled" in second
+    assert not (tmp_path / "run").exists()
+
+
+def test_votes_are_labels_to_learn_from_only_where_labels_are_soft(tiny, monkeypatch) -> None:
+    monkeypatch.setattr(reading, "read_corpus", lambda *_, **__: bare(tiny.read_tiny(), "train", votes=True))
+    config = tiny.tiny_config(**{"loss.soft_labels": True})
+    assert len(prepare.load_data(config).train) == 19
+    with pytest.raises(CorpusError, match="split 'train'"):
+        prepare.load_data(tiny.tiny_config())
+
+
+def test_micro_f1_without_a_class_may_choose(tiny, tmp_path: Path) -> None:
+    config = tiny.tiny_config(**{"data.leave_out": ["calm"], "training.select": "micro_f1", "training.epochs": 3})
+    run = train(config, tmp_path / "run")
+    epochs = [row["dev"] for row in RunFiles(run.folder).epochs]
+    best = max(row["micro_f1"] for row in epochs)
+    assert [row["micro_f1"] for row in epochs].index(best) + 1 == run.best_epoch
+    frame = pd.read_parquet(run.folder / "predictions.parquet").query("split == 'dev' and gold.notna()")
+    hits = int(((frame.gold == frame.predicted) & (frame.gold != "calm")).sum())
+    found = int((frame.gold != "calm").sum()) + int((frame.predicted != "calm").sum())
+    assert run.scores["dev"]["micro_f1"] == pytest.approx(2 * hits / found) == pytest.approx(best)
+    assert run.scores["dev"]["micro_f1"] != run.scores["dev"]["accuracy"]  # control
+
+
+def test_micro_f1_needs_classes_to_leave_out_and_they_must_be_there(tiny, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"micro_f1 of all classes is accuracy"):
+        tiny.tiny_config(**{"training.select": "micro_f1"})
+    with pytest.raises(ConfigError, match=r"data\.leave_out: unknown label 'clam'; did you mean 'calm'"):
+        train(tiny.tiny_config(**{"data.leave_out": ["clam"]}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

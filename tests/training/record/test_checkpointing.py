@@ -1,0 +1,123 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dialogue_ser.training.record.checkpoint import CheckpointFolder
+from dialogue_ser.training.run import train
+
+EVERY = "training.checkpoint_every_steps"
+
+
+def metrics(folder: Path) -> list[dict]:
+    found = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for row in found:  # time and memory are of the process, everything else must be equal
+        row.pop("seconds", None)
+        row.pop("peak_memory_bytes", None)
+    return found
+
+
+def assert_equal_runs(one: Path, other: Path) -> None:
+    assert metrics(one) == metrics(other)
+    frames = [pd.read_parquet(folder / "predictions.parquet") for folder in (one, other)]
+    pd.testing.assert_frame_equal(*frames, check_exact=True)
+    assert (one / "model/model.safetensors").read_bytes() == (other / "model/model.safetensors").read_bytes()
+    newest = [CheckpointFolder(folder / "checkpoints").load_newest() for folder in (one, other)]
+    assert newest[0].name == newest[1].name
+    # Run-time type checks of the test suite draw from python's generator (beartype); tests/training/loop/test_rng.py
+    # has it.
+    for name, tensor in newest[0].tensors.items():
+        if name.startswith("rng/python"):
+            continue
+        assert tensor.numpy().tobytes() == newest[1].tensors[name].numpy().tobytes(), name
+
+
+@pytest.mark.parametrize("sampling", ["shuffled", "bucketed"])
+def test_a_run_killed_inside_an_epoch_resumes_bitwise_equal(tiny, script, tmp_path, sampling):
+    settings = {EVERY: 3, "training.sampling": sampling}
+    whole = train(tiny.tiny_config(**settings), tmp_path / "whole").folder
+    # Step 8 is the third of epoch 2: after the checkpoint at step 6, with two more lines already in metrics.jsonl.
+    options = ["--set", *(f"{name}={value}" for name, value in settings.items())]
+    killed = script("tiny.py", tmp_path / "killed", "--kill-at", 8, *options)
+    assert killed.returncode == -9
+    assert not (tmp_path / "killed/predictions.parquet").exists()
+    assert len(metrics(tmp_path / "killed")) == 9  # 8 steps and an epoch
+    train(tiny.tiny_config(**settings), tmp_path / "killed", resume=True)
+    assert_equal_runs(whole, tmp_path / "killed")
+
+
+@pytest.mark.parametrize("name", ["fusion-attention", "emotion-rnn"])
+def test_statistics_masks_rates_and_penalties_resume_bitwise_equal_too(tiny, script, tmp_path, name):
+    text = {"encoder": "framed:WordLetters"}
+    if name == "emotion-rnn":
+        options = {"frames": "framed:WordLetters", "units": 4, "recurrent_dropout": 0.4}
+        text = {"encoder": "gru-attention", "options": options}
+    settings = {
+        EVERY: 3,
+        "features": {"text": text},
+        "model": {"name": name, "options": {}},
+        "optimizer": {"name": "sgd", "schedule": "inverse-time", "decay": 0.1, "l2": {"*.gru": 0.01}, "momentum": 0.0},
+        "training.epochs": 2,
+    }
+    whole = train(tiny.tiny_config(**settings), tmp_path / "whole").folder
+    options = ["--set", *(f"{name}={json.dumps(value)}" for name, value in settings.items())]
+    killed = script("tiny.py", tmp_path / "killed", "--kill-at", 8, *options)
+    assert killed.returncode == -9
+    train(tiny.tiny_config(**settings), tmp_path / "killed", resume=True)
+    assert_equal_runs(whole, tmp_path / "killed")
+    tensors = CheckpointFolder(whole / "checkpoints").load_newest().tensors
+    assert [key for key in tensors if key.startswith("model/") and key.endswith("running_mean")]
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_anew(tiny, script, tmp_path, caplog):
+    whole = train(tiny.tiny_config(), tmp_path / "whole").folder
+    assert script("tiny.py", tmp_path / "killed", "--kill-at", 2).returncode == -9
+    train(tiny.tiny_config(), tmp_path / "killed", resume=True)
+    assert "starts from its beginning" in caplog.text
+    assert_equal_runs(whole, tmp_path / "killed")
+
+
+@pytest.mark.parametrize(("name", "status"), [("TERM", 143), ("INT", 130)])
+def test_a_signal_checkpoints_at_the_step_boundary_and_the_run_goes_on_equal(tiny, script, tmp_path, name, status):
+    whole = train(tiny.tiny_config(), tmp_path / "whole").folder
+    stopped = script("tiny.py", tmp_path / "stopped", "--kill-at", 7, "--kill-with", name)
+    assert stopped.returncode == status
+    assert "stopped at step 8; continue with dialogue-ser train --resume" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert CheckpointFolder(tmp_path / "stopped/checkpoints").names()[-1] == "epoch-0001-step-00000008"
+    train(tiny.tiny_config(), tmp_path / "stopped", resume=True)
+    assert_equal_runs(whole, tmp_path / "stopped")
+
+
+def test_a_damaged_newest_checkpoint_falls_back_and_still_ends_equal(tiny, tmp_path, caplog):
+    whole = train(tiny.tiny_config(**{EVERY: 2}), tmp_path / "whole").folder
+    again = train(tiny.tiny_config(**{EVERY: 2}), tmp_path / "again").folder
+    newest = CheckpointFolder(again / "checkpoints").names()[-1]
+    path = again / "checkpoints" / newest / "tensors.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    lines = (again / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (again / "metrics.jsonl").write_text("".join(lines[:-1]))  # no summary: not finished
+    train(tiny.tiny_config(**{EVERY: 2}), again, resume=True)
+    assert "does not match its manifest" in caplog.text
+    assert_equal_runs(whole, again)
+
+
+def test_only_the_newest_and_the_best_checkpoints_are_kept(tiny, tmp_path):
+    settings = {"training.epochs": 5, "optimizer.learning_rate": 0.0, "training.keep_checkpoints": 2}
+    run = train(tiny.tiny_config(**settings), tmp_path / "run")  # nothing is learned, so the first epoch stays the best
+    names = CheckpointFolder(run.folder / "checkpoints").names()
+    assert names == ["epoch-0001-step-00000005", "epoch-0004-step-00000020", "epoch-0005-step-00000025"]
+
+
+def test_a_checkpoint_records_how_long_the_metrics_were(tiny, tmp_path):
+    run = train(tiny.tiny_config(**{EVERY: 3}), tmp_path / "run")
+    folder = CheckpointFolder(run.folder / "checkpoints")
+    content = (run.folder / "metrics.jsonl").read_bytes()
+    for name in folder.names():
+        state = folder.load(name).state
+        cut = content[: state["metrics_bytes"]].decode()
+        assert cut.endswith("\n")
+        assert json.loads(cut.splitlines()[-1])["step"] == state["step"]
