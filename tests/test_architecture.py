@@ -54,11 +54,11 @@ TESTED_IN = {
     "features/store/progress.py": ("features/store/test_feature_store.py", "what the store reports"),
     "features/core/bad_clips.py": (
         "features/audio/test_opensmile.py",
-        "what happens to bad clips, seen through one encoder",
+        "seen through one encoder",
     ),
     "features/core/user_code.py": (
         "features/test_function_encoder.py",
-        "what functions of users give, and where they fail",
+        "what functions give, and where they fail",
     ),
     "features/pretrained/packaged.py": ("features/text/test_minilm.py", "where the encoder finds its weights"),
     "training/loop/setup.py": ("training/test_run.py", "first half of a run"),

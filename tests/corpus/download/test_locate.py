@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import dialogue_ser
-from dialogue_ser.corpus.download.fetch import locate
+from dialogue_ser.corpus.download import locate
 from dialogue_ser.corpus.download.locate import data_folders, find_data, sample_folder
 from dialogue_ser.errors import MissingDataError
 

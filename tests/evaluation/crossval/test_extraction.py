@@ -4,7 +4,8 @@ import sys
 
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.evaluation.crossval.extraction import extract, worker_memory_bytes
-from dialogue_ser.features.store.feature_store import FeatureStore, engines
+from dialogue_ser.features.store import engines
+from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.inputs.pipeline import FeaturePipeline
 
 

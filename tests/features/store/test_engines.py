@@ -12,8 +12,9 @@ import pytest
 from dialogue_ser.errors import ConfigError, FeatureError, MediaError
 from dialogue_ser.features.core.bad_clips import BadClipsError
 from dialogue_ser.features.registry import build_encoder
+from dialogue_ser.features.store import engines
 from dialogue_ser.features.store.engines import InProcess, ProcessPool, engine_for, n_workers, thread_limits
-from dialogue_ser.features.store.feature_store import FeatureStore, engines
+from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.features.store.work_units import encode_all, units
 
 
