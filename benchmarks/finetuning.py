@@ -49,7 +49,7 @@ def systems(out: Path, precision: str) -> tuple[System, ...]:
     path = {"path": str(features_file(out).resolve())}
 
     def branch(key: str, variant: str, **overrides: Any) -> System:
-        """Document E1's text branch: frozen MiniLM's token states through a GRU and self-attention that are trained."""
+        """E1's text branch: frozen MiniLM's token states through a GRU and self-attention that are trained."""
         changes = {"training.precision": precision, **overrides}
         return System(
             key=key,

@@ -1,4 +1,4 @@
-"""MELD test, chosen on dev, several seeds: every EmotionRNN variant, the floors and the source document's settings.
+"""MELD test, chosen on dev, several seeds: every EmotionRNN variant, the floors, the settings of EmotionRNN's report.
 
     python -m benchmarks.meld --seeds 1                                       # the main table's shape, under an hour
     python -m benchmarks.meld --seeds 5 --tables main source ablation --record  # all of it, into benchmarks/results
@@ -108,7 +108,7 @@ def summarise(system: System, seeds: Sequence[int], out: Path) -> dict[str, Any]
 
 
 def floors(out: Path, seed: int) -> list[dict[str, Any]]:
-    """Majority, TF-IDF and linear probes on the frozen features the presets use (EQUATIONS.md E6)."""
+    """Majority, TF-IDF and linear probes on the frozen features the presets use (docs/equations.md)."""
     from dialogue_ser.evaluation.floors import linear_probe, majority, tfidf_logistic
     from dialogue_ser.metrics.predictions import Predictions
     from dialogue_ser.metrics.table import METRICS

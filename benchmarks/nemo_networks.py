@@ -1,4 +1,4 @@
-"""nEMO, leave one speaker out: the audio networks of documents E1–E4 and tuned ones, beside openSMILE with an SVM.
+"""nEMO, leave one speaker out: the audio networks of E1 to E4 and tuned ones, beside openSMILE with an SVM.
 
     python -m benchmarks.nemo_networks --record            # some hours on 2 cores, into benchmarks/results
     python -m benchmarks.nemo_networks --rows conv-attention

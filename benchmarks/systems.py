@@ -1,4 +1,4 @@
-"""The rows of the MELD table: which preset, with which changes, and what the source document printed for it."""
+"""The rows of the MELD table: which preset, with which changes, and what EmotionRNN's report printed for it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ Group = Literal[
     "emotion-rnn", "dialogue-rnn", "speaker-blind", "sentiment", "source", "ablation", "finetuned", "emobank"
 ]
 ATTENTION = ("simple", "matching")
-# Source document 002_904fce5465b0b4ad, Table 2: (accuracy, weighted F1) on MELD test.
+# EmotionRNN's report (Pathak, Anand and Mahtolia 2023), Table 2: (accuracy, weighted F1) on MELD test.
 PUBLISHED = {
     "AudioSimple": (0.2498, 0.2703),
     "AudioMatching": (0.2789, 0.3015),
@@ -30,7 +30,7 @@ class System:
         preset: run preset.
         overrides: dotted changes to the preset.
         group: where it stands in the table.
-        published: (accuracy, weighted F1) the source document printed for this variant.
+        published: (accuracy, weighted F1) EmotionRNN's report printed for this variant.
     """
 
     key: str

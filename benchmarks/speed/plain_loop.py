@@ -1,6 +1,6 @@
 """DialogueRNN as a plain loop over turns: what `benchmarks.recurrence` compares the package's recurrence with.
 
-Written from EQUATIONS.md D in the style every published implementation uses: padded tensors with the turn first, who
+Written from docs/equations.md in the style every published implementation uses: padded tensors with the turn first, who
 speaks as one-hot rows over a fixed number of parties, one GRUCell call per state and turn, every party's state computed
 at every turn and the right one picked with the one-hot afterwards, a history of global states that grows by
 concatenation and is attended to as a whole, the two directions one after the other. Nothing in it is slow on purpose:
@@ -14,7 +14,7 @@ from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
 
 
 class GeneralAttention(nn.Module):
-    """Context of a turn over all earlier global states: softmax((x W) · g_i), EQUATIONS.md C, kind general."""
+    """Context of a turn over all earlier global states: softmax((x W) · g_i), the kind general."""
 
     def __init__(self, memory_dim: int, query_dim: int) -> None:
         super().__init__()

@@ -44,7 +44,7 @@ COMMANDS = {
     "encoders": Command("listings:encoders", "list utterance encoders"),
     "models": Command("listings:models", "list dialogue models"),
     "presets": Command("listings:presets", "list run presets"),
-    "published": Command("listings:published", "list the numbers that the source documents print"),
+    "published": Command("listings:published", "list the numbers that the documents of E1 to E4 print"),
     "presets show": Command("listings:presets_show", "print a preset as YAML"),
 }
 

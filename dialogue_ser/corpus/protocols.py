@@ -12,7 +12,7 @@ from dialogue_ser.corpus.splits import by_fractions
 from dialogue_ser.errors import CorpusError
 
 PARTS = ("train", "dev", "test")
-#: What document E2 states, in the order of its words.
+#: What the document of E2 (docs/equations.md, Sources) states, in the order of its words.
 SHARES: Mapping[str, float] = {"train": 0.7, "dev": 0.2, "test": 0.1}
 #: The session that ``session-5`` tests on.
 LAST_SESSION = "5"
@@ -88,7 +88,7 @@ def leave_one_speaker_out(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
 def leave_one_speaker_out_partner_dev(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
     """One fold per speaker: tests on it, chooses on the other speaker of its session, learns from the other sessions.
 
-    IEMOCAP's ten folds (document E1).
+    IEMOCAP's ten folds, as in E1.
 
     Raises:
         CorpusError: turns without a session, sessions of other than two speakers, speakers in several sessions (they
@@ -132,7 +132,7 @@ def session_5(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
 
 
 def stratified_70_20_10(dialogues: Sequence[Dialogue], seed: int = 0) -> tuple[Fold, ...]:
-    """One fold: 70 % of the utterances to learn from, 20 % to choose on, 10 % to test on (document E2), drawn by seed.
+    """One fold: 70 % of the utterances to learn from, 20 % to choose on, 10 % to test on (E2), drawn by seed.
 
     Every class has its share of every part, to within a turn or two; unlabelled turns count as a class. Speakers and
     sessions are in all parts, so scores are higher than on new speakers.

@@ -61,7 +61,7 @@ class AlexNetConfig:
 
 
 class AlexNet(TrainedEncoder):
-    """Five convolutions and the linear layers of torchvision's AlexNet, under its parameter names (EQUATIONS.md E4).
+    """Five convolutions and the linear layers of torchvision's AlexNet, under its parameter names (docs/equations.md).
 
     The third linear layer is the head of the model above, so that under ``utterance`` this is the document's
     softmax(fc(ReLU(fc(ReLU(fc(features)))))), and its fusion is one linear layer over these features and the text's.

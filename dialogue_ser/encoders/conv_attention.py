@@ -1,4 +1,4 @@
-"""Convolutions and self-attention over frames: the encoder and decoder of system E3."""
+"""Convolutions and self-attention over frames: the encoder and decoder of E3 (docs/equations.md)."""
 
 import math
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ class ConvAttentionConfig:
 
 
 class ConvAttention(TrainedEncoder):
-    """2 × (Conv1d → batch norm → ReLU) = E → C = E + A_MH → mean over frames → dense, ReLU (EQUATIONS.md E3).
+    """2 × (Conv1d → batch norm → ReLU) = E → C = E + A_MH → mean over frames → dense, ReLU (E3).
 
     Of the document's two dense layers the second is the model's head (``utterance``: one linear layer to the classes,
     softmax), so that this part gives a vector under any model; ReLU between the two is own choice. Before each

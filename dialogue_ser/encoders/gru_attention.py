@@ -38,7 +38,7 @@ class GruAttentionConfig:
 
 
 class GruAttention(TrainedEncoder):
-    """Batch norm → GRU → self-attention → mean over frames (source document 000, EQUATIONS.md E1).
+    """Batch norm → GRU → self-attention → mean over frames (docs/equations.md, E1).
 
     One branch of ``fusion-attention``, with the document's global average pooling, as an encoder under any model.
 

@@ -42,7 +42,7 @@ class TextCNNConfig:
 
 
 class TextCNN(TrainedEncoder):
-    """Filters of 3, 4 and 5 words → max-pool → ReLU → concatenated → dense 100 (source document 002, section 3.1.1).
+    """Filters of 3, 4 and 5 words → max-pool → ReLU → concatenated → dense 100 (EmotionRNN's report, section 3.1.1).
 
     A text shorter than a filter is read with zero vectors behind it. Windows of all texts are gathered and multiplied
     at once: no window over padding is computed, so a long text costs its batch mates nothing.

@@ -1,4 +1,4 @@
-"""A VGG-like CNN over log-mel images, trained with the model: the acoustic branch of system E2."""
+"""A VGG-like CNN over log-mel images, trained with the model: the acoustic branch of E2 (docs/equations.md)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -48,7 +48,7 @@ class VGGConfig:
 
 
 class VGG(TrainedEncoder):
-    """5 × (Conv 3×3 → max-pool 2 → LeakyReLU) → mean over time → 2 × (linear → LeakyReLU → dropout) (EQUATIONS.md E2).
+    """5 × (Conv 3×3 → max-pool 2 → LeakyReLU) → mean over time → 2 × (linear → LeakyReLU → dropout) (E2).
 
     The layer to the classes and the softmax are the model's; the preset counts it as the second of the document's two
     linear layers and has one here (``linear_dims: [256]``). Own choices: the sizes; 3×3 filters as VGG has them

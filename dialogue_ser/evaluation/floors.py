@@ -1,4 +1,4 @@
-"""Floors that every dialogue model must clear (EQUATIONS.md E6): majority, TF-IDF, linear probe on frozen features;
+"""Floors that every dialogue model must clear (docs/equations.md): majority, TF-IDF, linear probe on frozen features;
 of values their mean, and a ridge regression on TF-IDF.
 
 Each reads a table of turns (a run's predictions serve, only split, text and gold are looked at), learns from the

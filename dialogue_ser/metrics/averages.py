@@ -13,13 +13,13 @@ import numpy.typing as npt
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.metrics.confusion import FloatArray, class_values, ratio
 
-#: Weight of recall against precision that document E1 takes, so that precision counts for more.
+#: Weight of recall against precision in E1 (docs/equations.md), so that precision counts for more.
 BETA = 0.5
 ClassScoreName = Literal["precision", "recall", "f1", "f05"]
 
 
 def f_beta(precision: npt.ArrayLike, recall: npt.ArrayLike, beta: float) -> FloatArray:
-    """F_β = (1 + β²)·P·R / (β²·P + R), elementwise; 0 where both are 0 (document E1).
+    """F_β = (1 + β²)·P·R / (β²·P + R), elementwise; 0 where both are 0.
 
     >>> float(f_beta(0.5, 1.0, 1.0)), round(float(f_beta(0.5, 1.0, 0.5)), 4)
     (0.6666666666666666, 0.5556)

@@ -65,7 +65,7 @@ class DialogueSystem(nn.Module):
     options) and is built as ``System(config, inputs, n_scores)`` where ``inputs`` maps modality → InputSpec. The task
     turns scores into log-probabilities or values (:mod:`dialogue_ser.tasks`); a system that needs to know their meaning
     overrides :meth:`take_task`.
-    The traits decide which invariants (EQUATIONS.md B) the property tests hold it to.
+    The traits decide which invariants (docs/equations.md) the property tests hold it to.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Speaker-blind GRU over the turns: the floor a model that knows who speaks must clear (EQUATIONS.md E6)."""
+"""Speaker-blind GRU over the turns: the floor a model that knows who speaks must clear (docs/equations.md)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""DialogueRNN (Majumder et al., AAAI 2019; EQUATIONS.md D): a state per party, attention over what was felt."""
+"""DialogueRNN (Majumder et al., AAAI 2019; docs/equations.md): a state per party, attention over what was felt."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class DialogueRNNConfig:
     """Options of DialogueRNN; the defaults are the published settings for MELD.
 
     Args:
-        attention: over past global states (EQUATIONS.md C); what was published as simple is ``simple-linear`` here.
+        attention: over past global states (docs/equations.md); what was published as simple is ``simple-linear`` here.
         global_dim: size of g.
         party_dim: size of the state q of a party.
         emotion_dim: size of e, per direction.

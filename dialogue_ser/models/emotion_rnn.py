@@ -1,4 +1,4 @@
-"""EmotionRNN (source document 002_904fce5465b0b4ad; EQUATIONS.md A): who speaks, who listens, what was felt."""
+"""EmotionRNN (Pathak, Anand and Mahtolia 2023; docs/equations.md): who speaks, who listens, what was felt."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class EmotionRNNConfig:
     """Options of EmotionRNN; sizes are own choices, the source gives none.
 
     Args:
-        attention: simple or matching (= general) over past global states, or another kind of EQUATIONS.md C.
+        attention: simple or matching (= general) over past global states, or another kind (docs/equations.md).
         global_dim: size of g.
         party_dim: size of the self and of the inter state of a party.
         emotion_dim: size of e, per direction.

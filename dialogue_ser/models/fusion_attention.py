@@ -1,4 +1,4 @@
-"""Multi-level multi-head fusion attention over two modalities' frames (source document 000; EQUATIONS.md E1)."""
+"""Multi-level multi-head fusion attention over two modalities' frames (docs/equations.md, E1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -230,7 +230,7 @@ class Dense(nn.Module):
 
 
 def fast_gelu(x: Float[Tensor, "*place"]) -> Float[Tensor, "*place"]:
-    """Fast Gaussian error linear unit x · max(0, min(1, (1.702 x + 1) / 2)), as the source document has it.
+    """Fast Gaussian error linear unit x · max(0, min(1, (1.702 x + 1) / 2)), as the document of E1 has it.
 
     >>> fast_gelu(torch.tensor([-1.0, 0.0, 0.5, 1.0])).tolist()
     [-0.0, 0.0, 0.46275001764297485, 1.0]

@@ -31,7 +31,7 @@ class LateFusionConfig:
 
 
 class LateFusion(DialogueSystem):
-    """Σ_m (W_m softmax(V_m x_m + c_m) + b_m) over the modalities that are there (EQUATIONS.md E2).
+    """Σ_m (W_m softmax(V_m x_m + c_m) + b_m) over the modalities that are there (docs/equations.md, E2).
 
     In a regression each modality decides by its values V_m x_m + c_m, without the softmax, and every W_m begins as the
     identity divided by the number of modalities (own choice): their mean.

@@ -36,7 +36,7 @@ class UtteranceConfig:
 class UtteranceSystem(DialogueSystem):
     """Utterance vectors → dropout → hidden layers, if any → one linear layer; no turn knows of another.
 
-    With a frozen encoder it is the linear probe that dialogue models must clear (EQUATIONS.md E6), with a trained one
+    With a frozen encoder it is the linear probe that dialogue models must clear (docs/equations.md), with a trained one
     the usual fine-tuning on utterances. What an encoder itself reads of the neighbours is its own affair.
 
     Args:

@@ -1,4 +1,4 @@
-"""Attention over past states: simple and matching kinds, masked exactly (EQUATIONS.md C)."""
+"""Attention over past states: simple and matching kinds, masked exactly (docs/equations.md)."""
 
 import math
 from typing import Literal, NamedTuple, get_args
@@ -34,7 +34,7 @@ class Running(NamedTuple):
 
 
 class HistoryAttention(nn.Module):
-    """a_t = Attention(g_1 … g_{t−1} | x_t), for all directions at once; a_1 = 0 (EQUATIONS.md (2) and C).
+    """a_t = Attention(g_1 … g_{t−1} | x_t), for all directions at once; a_1 = 0 (equation (2)).
 
     The work that depends on x alone is done before the loop (`queries`); inside the loop `read` looks at the history
     and `write` appends to it. Simple kinds keep a running sum (O(1) a turn), matching kinds the states themselves.

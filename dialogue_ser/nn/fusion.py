@@ -10,7 +10,7 @@ from torch import Tensor, nn
 class ConcatFusion(nn.Module):
     """x = [m_1; m_2; …], each modality first projected (Linear, tanh) if asked to; absent turns give zeros.
 
-    The source documents concatenate. A projection keeps a small modality from being drowned by a wide one.
+    EmotionRNN and E4 concatenate. A projection keeps a small modality from being drowned by a wide one.
 
     Args:
         dims: modality → D, in the order they are concatenated.

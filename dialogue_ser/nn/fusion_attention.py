@@ -1,4 +1,4 @@
-"""Multi-head attention in which one modality asks and is asked, and others are what is answered (EQUATIONS.md E1)."""
+"""Multi-head attention in which one modality asks and is asked, and others are what is answered (docs/equations.md)."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from dialogue_ser.nn.frames.grouped_attention import attend
 class FusionAttention(nn.Module):
     """mean_t [head_1; …; head_h] W_O with head_i = softmax(Q_i K_iᵀ / √d) V_i: Q, K of the audio, V of the text.
 
-    Source document 000. The values are interpolated linearly to the audio's valid length, row by row, so that there is
+    Source: E1. The values are interpolated linearly to the audio's valid length, row by row, so that there is
     one per key. Sizes are own choices, the document gives none: d = audio's size / h, a value's head = text's size / h;
     no map has a bias, for batch norm behind it takes constants away. Means over time and interpolation exchange places
     with linear maps, so both are done where they cost least.

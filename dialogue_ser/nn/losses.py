@@ -1,4 +1,4 @@
-"""Masked losses with exact denominators: negative log-likelihood (EQUATIONS.md (10)), binary cross-entropy (E4)."""
+"""Masked losses with exact denominators: negative log-likelihood, binary cross-entropy (docs/equations.md, Losses)."""
 
 import torch
 from jaxtyping import Float, Int
@@ -63,7 +63,7 @@ def masked_binary(
 
     numerator = Σ w · mean_c −(q_c log p_c + (1 − q_c) log(1 − p_c)), denominator = Σ w. q, w and what counts are those
     of :func:`masked_nll`; q sums to 1 when smoothed too, so that the loss is least where p is q. The probabilities are
-    those that the softmax gives, not a sigmoid per class, because the document's models end in one (E4).
+    those that the softmax gives, not a sigmoid per class, because the models of E4 end in one.
 
     Args:
         log_probs_BTC: as in :func:`masked_nll`, as the others.

@@ -1,4 +1,4 @@
-"""Every turn looks at all turns of its own dialogue: general2 and general2-tanh, masked exactly (EQUATIONS.md C)."""
+"""Every turn looks at all turns of its own dialogue: general2 and general2-tanh, masked exactly (docs/equations.md)."""
 
 from typing import Literal, NamedTuple, get_args
 

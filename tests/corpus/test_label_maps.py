@@ -58,7 +58,7 @@ def test_iemocap_has_maps_of_four_five_six_ten_and_all_classes():
 
 
 def test_the_merged_classes_of_iemocap_count_as_published():
-    # Counts of the release, improvised / both, as shared/design/DATA.md has them.
+    # Counts of the release, improvised / both, as docs/data.md has them.
     both = {
         "anger": 1103, "excited": 1041, "frustrated": 1849, "happy": 595, "sad": 1084, "neutral": 1708,
         "surprise": 107, "fear": 40, "disgust": 2, "other": 3,

@@ -50,7 +50,7 @@ def _convolved(x: list[Tensor], convolution: torch.nn.Conv1d) -> list[Tensor]:
 
 
 def _reference(encoder: ConvAttention, rows: list[list[Tensor]]) -> list[Tensor]:
-    """EQUATIONS.md E3 by plain loops; in training batch norm takes the frames of all rows together."""
+    """E3 (docs/equations.md) by plain loops; in training batch norm takes the frames of all rows together."""
     for convolution, norm in zip(encoder.convolutions, encoder.norms, strict=True):
         rows = [_convolved(row, convolution) for row in rows]
         frames = torch.stack([frame for row in rows for frame in row])

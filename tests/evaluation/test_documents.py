@@ -1,4 +1,4 @@
-"""Documents E1 to E4: a generated IEMOCAP with everything that is odd goes through their protocols, counted by hand.
+"""E1 to E4 (docs/equations.md): a generated, odd IEMOCAP goes through their protocols, counted by hand.
 
 The turns stand in tests/support/synthetic_iemocap.py. On top of them: two turns without sound, a transcript that
 lacks a line, votes for no class, a file with CRLF and trailing blanks. None of that may move a turn to another
@@ -170,7 +170,7 @@ audio/b.wav,0 days 00:00:01,,
 
 
 def test_what_was_learnt_on_iemocap_is_tested_on_segments_in_audformat(tree, store, tmp_path, iemocap_facts):
-    """Document E4's second corpus, BioS-DB, cut into segments: anger and sadness stand in for high and low arousal."""
+    """E4's second corpus, BioS-DB, cut into segments: anger and sadness stand in for high and low arousal."""
     (tmp_path / "audio").mkdir()
     tones = {"a": ("ang", "sad", "neu"), "b": ("ang", "neu", "neu")}
     for name, codes in tones.items():

@@ -179,4 +179,4 @@ def test_a_pipeline_says_whether_it_looks_ahead() -> None:
     assert FeaturePipeline.build("text", "letters", transforms=("standardise",)).is_causal
     assert not FeaturePipeline.build("text", "letters", transforms=("speaker-zscore",)).is_causal
     assert FeaturePipeline.build("text", "textcnn").is_causal
-    assert not FeaturePipeline.build("audio", "precomputed", {"path": "rows.csv"}).is_causal, "PEERS.md, trap 8"
+    assert not FeaturePipeline.build("audio", "precomputed", {"path": "rows.csv"}).is_causal, "docs/data.md"

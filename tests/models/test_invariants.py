@@ -1,4 +1,4 @@
-"""EQUATIONS.md B: what every registered system must hold, each where its trait says so, and controls that must fail.
+"""Invariants of docs/equations.md that every system holds, each where its trait says so, and controls that must fail.
 
 Held in both tasks: of log-probabilities of classes, and of values of dimensions.
 """
@@ -204,7 +204,7 @@ def test_outputs_are_float32_under_bf16_autocast_and_probabilities_sum_to_one(sy
 
 @pytest.mark.parametrize("party", [0, 5])
 def test_whoever_padding_points_at_neither_speaks_nor_listens(system: DialogueSystem, party: int) -> None:
-    """PEERS.md, trap 4: elsewhere padded turns belong to speaker 0, whose state they move."""
+    """In other implementations padded turns belong to speaker 0, whose state they move."""
     batch = _batch(_dialogues())
     pointing = replace(batch, speaker=torch.where(batch.is_real_turn, batch.speaker, party))
     assert _close(_said(system, pointing), _said(system, batch))

@@ -60,7 +60,7 @@ def test_options_out_of_range_are_refused():
 
 
 def test_it_is_the_fusion_of_the_alexnet_document():
-    """EQUATIONS.md E4: one linear layer over the concatenated features; audio alone, the third of three."""
+    """E4: one linear layer over the concatenated features; audio alone, the third of three."""
     sizes = {"size": 63, "width": 0.02, "dropout": 0.0}
     audio = InputSpec(kind="frames", dim=36, encoder="alexnet", options=sizes)
     inputs = {"audio": audio, "text": InputSpec(kind="vector", dim=5)}

@@ -42,7 +42,7 @@ def presets() -> None:
 
 
 def published() -> None:
-    """List the numbers that the source documents of the single-utterance systems print; none was measured here."""
+    """List the numbers that the documents of the single-utterance systems E1 to E4 print; none was measured here."""
     from dialogue_ser.evaluation.crossval.published import SCORES, published_rows
     from dialogue_ser.report.sections.tables import format_mean_std
 

@@ -1,4 +1,4 @@
-"""The source documents' own numbers, as rows to stand beside measured ones: printed by them, never measured here."""
+"""What the documents of E1 to E4 print, as rows to stand beside measured ones; it was never measured here."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""Log-mel frames, with or without Δ and ΔΔ, as systems E2, E3 and E4 read them (EQUATIONS.md E), by librosa.
+"""Log-mel frames, with or without Δ and ΔΔ, as E2, E3 and E4 read them (docs/equations.md), by librosa.
 
 An image of a sound is carried as frames (L, D): one row per time step, and in it channel behind channel, each with its
 bands from low to high: column ``channel * n_mels + band``. A reader makes an image ``[channels, n_mels, L]`` of it by

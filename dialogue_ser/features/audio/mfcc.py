@@ -1,4 +1,4 @@
-"""MFCC-39 frames as system E1 reads them (EQUATIONS.md E1), by HTK's conventions."""
+"""MFCC-39 frames as system E1 reads them (docs/equations.md, E1: MFCC-39), by HTK's conventions."""
 
 from dataclasses import dataclass
 from functools import lru_cache

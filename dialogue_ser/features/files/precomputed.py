@@ -56,7 +56,7 @@ class Precomputed:
         self.modality = modality
         self.kind: InputKind = kind
         # Nobody can tell from a file what its rows have seen: MELD's well-known pickles are states of a bidirectional
-        # model (PEERS.md, trap 8). So no causal claim may rest on them.
+        # model (docs/data.md). So no causal claim may rest on them.
         self.traits = EncoderTraits(context="dialogue", reads=("id",), is_stored=False, may_be_nan=True, is_data=True)
         self._path = path if isinstance(path, str) else dict(path)
         self._key = key

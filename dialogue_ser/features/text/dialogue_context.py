@@ -101,7 +101,7 @@ def turn_sequences(
 ) -> dict[str, TurnTokens]:
     """``prefix past between turn between future suffix`` for every utterance that has a text.
 
-    Own choices, after EmoBERTa (EQUATIONS.md D): the turn stands between separators, so that a model can see which
+    Own choices, after EmoBERTa (Kim and Vossen 2021): the turn stands between separators, so that a model can see which
     turn is meant, and it is found again by its own tokens, the speaker's name not counted. No marker tokens are
     added: a frozen model would read them as noise, and a vocabulary that grows fits nobody else's weights.
     What exceeds ``max_tokens`` is cut from the far ends, the longer side first; the turn itself is cut last, at its

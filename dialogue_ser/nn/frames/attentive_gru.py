@@ -1,4 +1,4 @@
-"""Batch norm → GRU → multiplicative self-attention over frames: a branch of system E1 (EQUATIONS.md E1)."""
+"""Batch norm → GRU → multiplicative self-attention over frames: a branch of system E1 (docs/equations.md)."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class Frames:
 class AttentiveGRU(nn.Module):
     """l_t = Σ_t' softmax_t'(h_tᵀ W h_t') h_t' over all states h of a GRU that reads the normalised frames.
 
-    Source document 000, whose words have t' before t, but whose sum has no bound: all t' are read. Its scalar b_a in
+    Source: E1, whose words have t' before t, but whose sum has no bound: all t' are read. Its scalar b_a in
     the logits is left out: it is the same for every t', so softmax takes it away and it could not be learned. Batch
     norm counts valid frames alone, where the document pads first and normalises then. Both directions of a GRU are an
     own addition.

@@ -13,7 +13,7 @@ from dialogue_ser.nn.attention import masked_softmax
 class FrameAttention(nn.Module):
     """A_MH = (A_1 ‖ … ‖ A_h) W_E with A_i = softmax(Q_i K_iᵀ / √d_K) V_i; Q = E W_Q, K = E W_K, V = E W_V.
 
-    The equations of source document 003 (EQUATIONS.md E3), without biases, as it writes them. d_K = D / h.
+    E3 of docs/equations.md (Bhosale et al., ICASSP 2020), without biases, as it writes them. d_K = D / h.
 
     Args:
         dim: D of the frames, a multiple of ``n_heads``.

@@ -1,4 +1,4 @@
-"""A GRU over packed dialogues whose inputs are all known: the emotion states, which feed nothing back (EQUATIONS (7)).
+"""A GRU over packed dialogues whose inputs are all known: the emotion states, which feed nothing back (equation (7)).
 
 The same step as in :mod:`dialogue_ser.nn.recurrence.manual`, without parties and attention: one autograd node, both
 directions in one product, slopes of all rows at once. It stands in for two passes of ``torch.nn.GRU`` over packed

@@ -1,4 +1,4 @@
-"""The recurrence under every dialogue RNN: global, party and emotion GRUs over packed dialogues (EQUATIONS.md A and D).
+"""The recurrence under every dialogue RNN: global, party and emotion GRUs over packed dialogues (docs/equations.md).
 
 One engine carries EmotionRNN and DialogueRNN; :mod:`dialogue_ser.nn.recurrence.wiring` says which cell reads what.
 Departures from writing the equations down turn by turn and party by party, all exact:
@@ -65,7 +65,7 @@ class Recurred(NamedTuple):
 
 
 class DialogueRecurrence(RecurrenceParameters):
-    """x, who speaks → emotion states ē (EQUATIONS.md (1)–(8)).
+    """x, who speaks → emotion states ē (equations (1) to (8) of docs/equations.md).
 
     Args: as :class:`RecurrenceParameters`.
     """

@@ -1,4 +1,4 @@
-"""Attention over past global states with a backward written by hand, one turn at a time (EQUATIONS.md C).
+"""Attention over past global states with a backward written by hand, one turn at a time (equation (2)).
 
 Both kinds are driven the same way: ``read`` gives the context of a turn, ``write`` takes in its g; backward goes the
 other way round with ``backward_write`` (what all later reads ask of g_t) and ``backward_read`` (note what a_t asks of

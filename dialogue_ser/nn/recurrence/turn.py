@@ -76,7 +76,7 @@ def turn(
     heard: Tensor,
     masks: TurnMasks = NO_MASKS,
 ) -> After:
-    """One turn of every dialogue that still runs; equations (1)–(6) of EmotionRNN, or DialogueRNN's.
+    """One turn of every dialogue that still runs; equations (1) to (6) of EmotionRNN, or DialogueRNN's.
 
     Args:
         cells: weights.

@@ -1,6 +1,6 @@
 """Which cell of a dialogue recurrence reads what: all that tells EmotionRNN's loop from DialogueRNN's.
 
-Every system of this family walks over the turns of a dialogue with the same bones (EQUATIONS.md A and D): a global
+Every system of this family walks over the turns of a dialogue with the same parts (docs/equations.md): a global
 state g that reads the turn and the speaker's previous states; a context, attention over the earlier g; per party one
 or more states ("planes") that are moved by one cell when the party speaks and by another, if any, when it listens; and
 a chain of emotion states that reads the outcome and feeds nothing back.
@@ -65,7 +65,7 @@ class Wiring:
 
 
 def emotion_rnn(listeners: Listeners = "update") -> Wiring:
-    """EmotionRNN (EQUATIONS.md A): a self state moved by [g; x], an inter-speaker state moved by [g; context].
+    """EmotionRNN, equations (1) to (7): a self state moved by [g; x], an inter-speaker state moved by [g; context].
 
     >>> emotion_rnn("hold").cells
     {'speaker.self': ('g', 'x'), 'speaker.inter': ('g', 'context')}
@@ -81,7 +81,7 @@ def emotion_rnn(listeners: Listeners = "update") -> Wiring:
 
 
 def dialogue_rnn(listeners: Listeners = "hold") -> Wiring:
-    """DialogueRNN (EQUATIONS.md D): one party state moved by [x; context]; listeners hold, or read [x; who speaks].
+    """DialogueRNN (docs/equations.md): one party state moved by [x; context]; listeners hold, or read [x; who speaks].
 
     >>> dialogue_rnn("update").readers("speaker")
     ('listener.party',)

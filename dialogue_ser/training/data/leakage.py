@@ -1,4 +1,4 @@
-"""Public weights that have seen a public corpus's test split: a score on it would mean nothing (PEERS.md, trap 10)."""
+"""Public weights that have seen a public corpus's test split: a score on it would mean nothing (docs/data.md)."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config.run_config import RunConfig
 
 #: Hub name → corpora whose train, dev and test it was trained on together. A copy in a folder cannot be recognised.
-#: PEERS.md reports it of public EmoBERTa weights; for which of the two uploads was not verified, so both are refused.
+#: It is reported of EmoBERTa's weights. For which of the two uploads was not verified, so both are refused.
 SAW_TEST: Mapping[str, tuple[str, ...]] = {
     "tae898/emoberta-base": ("meld", "iemocap"),
     "tae898/emoberta-large": ("meld", "iemocap"),

@@ -1,4 +1,4 @@
-"""A late fusion that begins with branches trained apart, as document E2 has it."""
+"""A late fusion that begins with branches trained apart, as in E2 (docs/equations.md)."""
 
 from pathlib import Path
 

@@ -29,7 +29,7 @@ def is_decayed(name: str, parameter: Tensor) -> bool:
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
-    """AdamW with decoupled decay on matrices only; Adam or SGD with L2 on every parameter, as the source documents.
+    """AdamW with decoupled decay on matrices only; Adam or SGD with L2 on every parameter, as E2 and EmotionRNN.
 
     Torch's fused kernels take the step: many times as fast on a CPU too, and they can be told on the device to leave it
     out (:func:`step_if`). Each group keeps its ``rate_share`` of the configured learning rate (:func:`rate_shares`);

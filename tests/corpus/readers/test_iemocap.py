@@ -1,4 +1,4 @@
-"""IEMOCAP: the facts of shared/design/DATA.md on the real release, every rule and fault on a generated one."""
+"""IEMOCAP: the facts of docs/data.md on the real release, every rule and fault on a generated one."""
 
 import shutil
 from collections import Counter

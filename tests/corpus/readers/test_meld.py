@@ -1,4 +1,4 @@
-"""MELD: every fact of shared/design/DATA.md on the real files, every fault on small ones."""
+"""MELD: every fact of docs/data.md on the real files, every fault on small ones."""
 
 import re
 from collections import Counter

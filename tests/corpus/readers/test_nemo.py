@@ -1,4 +1,4 @@
-"""nEMO: every fact of shared/design/DATA.md on the real files, every fault on small ones."""
+"""nEMO: every fact of docs/data.md on the real files, every fault on small ones."""
 
 from collections import Counter
 from pathlib import Path

@@ -47,7 +47,7 @@ def test_unknown_options_and_wrong_types_are_told(spoken) -> None:
 
 @pytest.fixture
 def bad_talk(spoken, tmp_path) -> Dialogue:
-    """Three good clips, and one for each fault of a medium (RELIABILITY.md)."""
+    """Three good clips, and one for each fault of a medium."""
     good = spoken([0.5, 0.6, 0.7])
     rate, tone = 16000, np.sin(np.arange(16000) * 0.1).astype(np.float32)
     soundfile.write(tmp_path / "truncated.wav", tone, rate)

@@ -1,4 +1,4 @@
-"""Systems on frames by plain loops, one row at a time, following EQUATIONS.md E1 word by word; slow on purpose."""
+"""Systems on frames by plain loops, one row at a time, by the lines of E1 in docs/equations.md; slow on purpose."""
 
 import math
 

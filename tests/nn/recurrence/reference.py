@@ -1,4 +1,4 @@
-"""The dialogue RNNs by plain loops, one dialogue at a time, following EQUATIONS.md line by line; slow on purpose."""
+"""The dialogue RNNs by plain loops, one dialogue at a time, line by line as in docs/equations.md; slow on purpose."""
 
 from collections.abc import Mapping, Sequence
 
@@ -34,7 +34,7 @@ class Direction:
         return gru_cell(x, h, weight_x, weights.hidden, weights.bias_x, weights.bias_h)
 
     def attend(self, past: Sequence[Tensor], x: Tensor) -> Tensor:
-        """(2) and C."""
+        """Equation (2), every kind of attention."""
         attention, k = self.engine.attention, self.k
         if not past:
             return torch.zeros(self.engine.global_dim, dtype=x.dtype)
@@ -63,7 +63,7 @@ class Direction:
         return (self.run_emotion_rnn if len(self.engine.wiring.planes) == 2 else self.run_dialogue_rnn)(turns, speakers)
 
     def run_emotion_rnn(self, turns: Sequence[Tensor], speakers: Sequence[int]) -> list[Tensor]:
-        """EQUATIONS.md A, (1)–(7)."""
+        """Equations (1) to (7)."""
         engine, k = self.engine, self.k
         parties, updates = set(speakers), engine.wiring.updates_listeners
         state_s = dict.fromkeys(parties, engine.initial_party[k, 0, 0])
@@ -87,7 +87,7 @@ class Direction:
         return emotions
 
     def run_dialogue_rnn(self, turns: Sequence[Tensor], speakers: Sequence[int]) -> list[Tensor]:
-        """EQUATIONS.md D, DialogueRNN's recurrence."""
+        """DialogueRNN's recurrence."""
         engine, k = self.engine, self.k
         parties = set(speakers)
         q = dict.fromkeys(parties, engine.initial_party[k, 0, 0])

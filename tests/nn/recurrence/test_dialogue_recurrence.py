@@ -1,4 +1,4 @@
-"""The engine computes EQUATIONS.md A exactly."""
+"""The engine computes the equations of docs/equations.md exactly."""
 
 import importlib.util
 from pathlib import Path

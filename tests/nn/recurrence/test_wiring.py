@@ -1,4 +1,4 @@
-"""Wirings say what EQUATIONS.md A and D say."""
+"""Wirings say what docs/equations.md says of EmotionRNN and DialogueRNN."""
 
 from dialogue_ser.nn.recurrence.wiring import dialogue_rnn, emotion_rnn
 
