@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dialogue_ser.encoders.base import TrainedEncoder, is_valid
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.pretrained.loading import PACKAGED, HfSource, bare_model
+from dialogue_ser.features.pretrained.loading import PACKAGED, PretrainedModel, bare_model
 from dialogue_ser.nn.frames.token_rows import JoinedRows, Piece, forward_passes
 from dialogue_ser.nn.lora import with_lora
 
@@ -235,7 +235,7 @@ class Transformer(TrainedEncoder):
     def _begin(self, dim: int) -> Any:
         """The model it begins with, without its pooler, which nobody reads."""
         config = self.config
-        source = HfSource(config.model, config.revision, who="transformer")
+        source = PretrainedModel(config.model, config.revision, who="transformer")
         architecture = config.architecture or source.architecture()
         settings = _dropouts(config, architecture)
         model = source.load(**settings) if config.pretrained else bare_model(architecture, **settings)

@@ -120,6 +120,6 @@ def _map(
 
 def _step_seconds(turn: Utterance, pipeline: FeaturePipeline, stride: int, n_frames: int) -> float | None:
     """The clip's length shared out among its frames: hops and paddings of all kinds of frames agree with it closely."""
-    if not pipeline.hears or turn.audio is None:
+    if not pipeline.reads_audio or turn.audio is None:
         return None
     return len(decode_turn(turn, _RATE_HZ)) / _RATE_HZ / n_frames * stride

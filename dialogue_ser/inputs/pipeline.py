@@ -117,7 +117,7 @@ class FeaturePipeline:
         return len(self.absent_ids)
 
     @property
-    def hears(self) -> bool:
+    def reads_audio(self) -> bool:
         """True if its encoder decodes the utterances' sound, so that effects on the waveform change what it gives."""
         traits = getattr(self._source, "traits", None)
         return traits is not None and traits.is_stored and "audio" in traits.reads

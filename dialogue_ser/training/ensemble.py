@@ -35,11 +35,11 @@ from dialogue_ser.training.loop.setup import build_system
 from dialogue_ser.training.record import outputs
 from dialogue_ser.training.record.run_directory import RunDirectory
 from dialogue_ser.training.record.tracking import MetricsFile
-from dialogue_ser.training.single import Manner, begin, scores_of, train_single
+from dialogue_ser.training.single import Execution, begin, scores_of, train_single
 
 
 def train_ensemble(
-    config: RunConfig, directory: RunDirectory, data: Data, accelerator: Accelerator, manner: Manner
+    config: RunConfig, directory: RunDirectory, data: Data, accelerator: Accelerator, execution: Execution
 ) -> None:
     """Trains every member that is not finished, then writes what they say together.
 
@@ -48,18 +48,18 @@ def train_ensemble(
         directory: of the run, already checked.
         data: shared by all members.
         accelerator: of the run; each member makes its own.
-        manner: whether to resume, and the like.
+        execution: whether to resume, and the like.
 
     Raises:
         ConfigError, CheckpointError, TrainingError, Interrupted: as :func:`~dialogue_ser.training.run.train`.
     """
     build_system(config, balanced(config, data))  # a model that cannot be had leaves no directory behind
-    begin(config, directory, data, accelerator, manner)
+    begin(config, directory, data, accelerator, execution)
     members = [RunDirectory(directory.members / str(k)) for k in range(1, config.training.ensemble + 1)]
     for number, member in enumerate(members, start=1):
-        _train_member(member_config(config, number), member, data, manner)
+        _train_member(member_config(config, number), member, data, execution)
     if accelerator.is_main_process:
-        _finish(config, directory, data, members, manner)
+        _finish(config, directory, data, members, execution)
     accelerator.wait_for_everyone()
 
 
@@ -86,10 +86,10 @@ def mean_predictions(frames: Sequence[pd.DataFrame], task: Task) -> pd.DataFrame
     )
 
 
-def _train_member(config: RunConfig, directory: RunDirectory, data: Data, manner: Manner) -> None:
+def _train_member(config: RunConfig, directory: RunDirectory, data: Data, execution: Execution) -> None:
     """A run as any other; one that is finished stays as it is."""
     is_begun = (directory.folder / "config.yaml").is_file()
-    own = replace(manner, resume=manner.resume and is_begun, started=time.monotonic())
+    own = replace(execution, resume=execution.resume and is_begun, started=time.monotonic())
     directory.check(config, resume=own.resume, allow_mismatch=own.allow_mismatch)
     is_whole = directory.is_finished and directory.has_outputs
     if not (own.resume and is_whole) or own.allow_mismatch:
@@ -97,7 +97,7 @@ def _train_member(config: RunConfig, directory: RunDirectory, data: Data, manner
 
 
 def _finish(
-    config: RunConfig, directory: RunDirectory, data: Data, members: Sequence[RunDirectory], manner: Manner
+    config: RunConfig, directory: RunDirectory, data: Data, members: Sequence[RunDirectory], execution: Execution
 ) -> None:
     """Averaged predictions, the model of all members, the summary line."""
     frames = [pd.read_parquet(member.folder / "predictions.parquet") for member in members]
@@ -116,7 +116,7 @@ def _finish(
             "best_epoch": None,
             "n_parameters": sum(summary["n_parameters"] for summary in summaries),
             "peak_memory_bytes": outputs.peak_memory_bytes(),
-            "seconds": round(time.monotonic() - manner.started, 3),
+            "seconds": round(time.monotonic() - execution.started, 3),
             "scores": scores_of(config, data.task, frame),
             "masked": data.masked,
             **{name: summaries[0][name] for name in ("absent", "balance") if name in summaries[0]},  # alike in all

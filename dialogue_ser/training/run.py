@@ -19,7 +19,7 @@ from dialogue_ser.training.loop.callbacks import find_callbacks
 from dialogue_ser.training.loop.devices import make_accelerator
 from dialogue_ser.training.loop.rng import seed_everything
 from dialogue_ser.training.record.run_directory import RunDirectory
-from dialogue_ser.training.single import Manner, train_single
+from dialogue_ser.training.single import Execution, train_single
 
 logger = logging.getLogger(__name__)
 
@@ -104,9 +104,9 @@ def train(
     if accelerator.is_main_process:
         for split, absent in data.absent.items():
             logger.warning(data.task.absent_note(split, absent))
-    manner = Manner(
+    execution = Execution(
         resume=resume, allow_mismatch=allow_mismatch, progress=progress, started=started, place=directory.folder
     )
     train_it = train_single if config.training.ensemble == 1 else train_ensemble
-    train_it(config, directory, data, accelerator, manner)
+    train_it(config, directory, data, accelerator, execution)
     return Run.load(directory.folder)

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manner:
+class Execution:
     """How a run is gone about; changes none of its numbers.
 
     Args:
@@ -52,7 +52,7 @@ class Manner:
 
 
 def train_single(
-    config: RunConfig, directory: RunDirectory, data: Data, accelerator: Accelerator, manner: Manner
+    config: RunConfig, directory: RunDirectory, data: Data, accelerator: Accelerator, execution: Execution
 ) -> None:
     """Trains one model, predicts every split with it and fills its run directory.
 
@@ -61,7 +61,7 @@ def train_single(
         directory: its own, already checked.
         data: of the run.
         accelerator: a new one: it carries the scale of fp16.
-        manner: whether to resume, and the like.
+        execution: whether to resume, and the like.
 
     Raises:
         ConfigError, CheckpointError, TrainingError, Interrupted: as :func:`~dialogue_ser.training.run.train`.
@@ -71,18 +71,20 @@ def train_single(
     learner = build_learner(config, data, build_system(config, data), accelerator)
     own = own_callbacks(config.training.callbacks)
     # The first thing that is written: data, features, model and callbacks that cannot be had leave no directory behind.
-    begin(config, directory, data, accelerator, manner)
+    begin(config, directory, data, accelerator, execution)
     seed_everything(config.seed, rank=accelerator.process_index)
     metrics = MetricsFile(directory.metrics if accelerator.is_main_process else None)
     try:
-        state = _train(config, directory, data, learner, metrics, own, manner)
+        state = _train(config, directory, data, learner, metrics, own, execution)
     finally:
         metrics.close()
     accelerator.wait_for_everyone()
     logger.info("run %s finished: best epoch %d", directory.folder, state.best_epoch)
 
 
-def begin(config: RunConfig, directory: RunDirectory, data: Data, accelerator: Accelerator, manner: Manner) -> None:
+def begin(
+    config: RunConfig, directory: RunDirectory, data: Data, accelerator: Accelerator, execution: Execution
+) -> None:
     """Writes what the run is made with, or refuses to continue one that was made with something else.
 
     Raises:
@@ -94,8 +96,8 @@ def begin(config: RunConfig, directory: RunDirectory, data: Data, accelerator: A
         data.feature_fingerprints,
         accelerator.num_processes,
     )
-    if manner.resume:
-        directory.check_environment(environment, allow_mismatch=manner.allow_mismatch)
+    if execution.resume:
+        directory.check_environment(environment, allow_mismatch=execution.allow_mismatch)
     accelerator.wait_for_everyone()  # all have checked before the main process writes
     if accelerator.is_main_process:
         directory.write_config(config)
@@ -117,17 +119,17 @@ def _train(
     learner: Learner,
     metrics: MetricsFile,
     own: Sequence[Callback],
-    manner: Manner,
+    execution: Execution,
 ) -> TrainState:
     """Loop, then everything that comes after it; the main process mirrors, predicts and writes."""
     is_main = learner.accelerator.is_main_process
-    state = _position(directory, learner, metrics, resume=manner.resume)
+    state = _position(directory, learner, metrics, resume=execution.resume)
     mirror = WandbMirror(directory.folder, config.wandb) if is_main else None
     try:
         with StopRequest() as stop:
             checkpointer = Checkpointer(directory.checkpoints, learner, metrics, config.training, learner.accelerator)
             select = metric_key(str(config.training.select))
-            bar = ProgressBar(learner.total_steps, select, manner.progress if is_main else False)
+            bar = ProgressBar(learner.total_steps, select, execution.progress if is_main else False)
             is_done = fit(
                 learner,
                 build_training(config, data, learner, stop),
@@ -137,9 +139,9 @@ def _train(
                 stop,
             )
         if not is_done or stop.signal_number:
-            raise _interrupted(stop, manner.place, state)
+            raise _interrupted(stop, execution.place, state)
         if is_main:
-            _finish(config, directory, data, learner, metrics, state, manner.started)
+            _finish(config, directory, data, learner, metrics, state, execution.started)
         if mirror is not None:
             mirror.finish()
     except BaseException:

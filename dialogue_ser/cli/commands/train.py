@@ -63,7 +63,7 @@ def finish(run_dir: Path, metrics: Sequence[str] | None = None) -> Path:
 
 def _train(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
     from dialogue_ser.runs.run_files import RunFiles
-    from dialogue_ser.training.data.prepare import asked_metrics
+    from dialogue_ser.training.data.prepare import requested_metrics
     from dialogue_ser.training.loop.devices import is_main_process
     from dialogue_ser.training.run import train
 
@@ -76,7 +76,7 @@ def _train(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
     )
     if not is_main_process():  # under `accelerate launch` and torchrun one process scores, writes and prints
         return 0
-    report = finish(run.folder, asked_metrics(run.config))
+    report = finish(run.folder, requested_metrics(run.config))
     if balance := RunFiles(run.folder).summary.get("balance"):
         print(_balance_line(balance))
     print(f"run:    {run.folder}\nreport: {report}\nuse it: dialogue-ser predict {run.folder} INPUT.csv")

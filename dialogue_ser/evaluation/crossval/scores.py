@@ -15,7 +15,7 @@ from dialogue_ser.features.transforms import TRANSFORMS
 from dialogue_ser.metrics.predictions import Predictions, predictions_of
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config.run_config import RunConfig
-from dialogue_ser.training.data.prepare import asked_metrics
+from dialogue_ser.training.data.prepare import requested_metrics
 
 #: 2: one set of metric keys for both kinds of scores.json; 1 had ``ua`` and ``wa``.
 FORMAT = 2
@@ -67,11 +67,11 @@ def crossval_scores(
         "notes": list(corpus.warnings),
         "task": task.kind,
         task.names_key: list(task.names),
-        "headings": task.own_headings(asked_metrics(config)),
-        **pooled_scores(frame, task, extra=asked_metrics(config)),
+        "headings": task.own_headings(requested_metrics(config)),
+        **pooled_scores(frame, task, extra=requested_metrics(config)),
         "attributes": _by_attribute(test, dialogues, task),
         "published": rows_beside(config.data.reader, task.n_scores, scenario) if task.gives_probabilities else [],
-        "folds": [_fold_entry(one, dialogues, task, asked_metrics(config)) for one in results],
+        "folds": [_fold_entry(one, dialogues, task, requested_metrics(config)) for one in results],
     }
 
 

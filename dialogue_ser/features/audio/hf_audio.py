@@ -14,7 +14,7 @@ from dialogue_ser.features.audio.speech_network import SpeechNetwork, load_netwo
 from dialogue_ser.features.core.api import Array, InputKind
 from dialogue_ser.features.core.bad_clips import OnBad, problem_of, raise_if_bad
 from dialogue_ser.features.core.traits import EncoderTraits
-from dialogue_ser.features.pretrained.loading import SPEECH_MODEL, HfSource, library_versions, torch_device
+from dialogue_ser.features.pretrained.loading import SPEECH_MODEL, PretrainedModel, library_versions, torch_device
 from dialogue_ser.media.decode import decoder_versions
 
 Pooling = Literal["mean", "mean+std", "none"]
@@ -93,7 +93,7 @@ class HfAudio:
         self.kind: InputKind = "frames" if pooling == "none" else "vector"
         self.traits = EncoderTraits(context=(0, 0), reads=("audio",))
         self.on_progress: Callable[[int], None] | None = None
-        self._source = HfSource(model, revision, who="hf-audio", kind=SPEECH_MODEL)
+        self._source = PretrainedModel(model, revision, who="hf-audio", kind=SPEECH_MODEL)
         self._layers = None if layers == "all" else tuple(int(layer) for layer in layers)
         self._merge = layer_merge
         self._pooling = pooling

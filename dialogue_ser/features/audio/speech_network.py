@@ -10,7 +10,7 @@ import numpy as np
 
 from dialogue_ser.errors import FeatureError
 from dialogue_ser.features.core.api import Array
-from dialogue_ser.features.pretrained.loading import HfSource
+from dialogue_ser.features.pretrained.loading import PretrainedModel
 
 #: Networks on the raw waveform that share the front end of wav2vec2: convolutions, then a transformer.
 WAVEFORM_NETWORKS = (
@@ -54,7 +54,7 @@ class SpeechNetwork(Protocol):
         ...
 
 
-def load_network(source: HfSource, highest: int | None) -> SpeechNetwork:
+def load_network(source: PretrainedModel, highest: int | None) -> SpeechNetwork:
     """The network of a folder or hub name, on the CPU.
 
     Args:

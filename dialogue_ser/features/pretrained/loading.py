@@ -63,7 +63,7 @@ SPEECH_MODEL = FolderKind(
 )
 
 
-class HfSource:
+class PretrainedModel:
     """Where a transformers model comes from, and its parts; nothing of it is executed, safetensors are preferred.
 
     Args:

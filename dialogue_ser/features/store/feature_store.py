@@ -18,7 +18,7 @@ from dialogue_ser.features.store.engines import Engine, Unit, engine_for, rows_o
 from dialogue_ser.features.store.locks import in_use, index_lock, locked, store_lock
 from dialogue_ser.features.store.maintenance import StoreEntry, delete_leftovers, entries, forget, verify
 from dialogue_ser.features.store.progress import Progress, reporting
-from dialogue_ser.features.store.shards import Place, is_intact, read_index, read_shard, write_index, write_shard
+from dialogue_ser.features.store.shards import RowAddress, is_intact, read_index, read_shard, write_index, write_shard
 from dialogue_ser.features.store.work_units import missing, narrowed, units
 
 __all__ = ["CHUNK_UTTERANCES", "FeatureStore", "Progress", "StoreEntry"]
@@ -136,7 +136,7 @@ class FeatureStore:
         dialogues: Sequence[Dialogue],
         keys: Mapping[str, str | None],
         progress: Progress | bool | None,
-    ) -> tuple[dict[str, Array], dict[str, Place]]:
+    ) -> tuple[dict[str, Array], dict[str, RowAddress]]:
         """Encode what is missing, unit by unit; returns rows that have no key, and the index."""
         index = _Index(folder, self._chunk)
         wanted = missing(keys, index.places)
@@ -229,7 +229,7 @@ class _Index:
         return status.st_ino, status.st_mtime_ns
 
 
-def _distinct(places: Mapping[str, Place], keys: Mapping[str, str | None]) -> list[Place]:
+def _distinct(places: Mapping[str, RowAddress], keys: Mapping[str, str | None]) -> list[RowAddress]:
     used = (places[key] for key in keys.values() if key is not None and key in places)
     return list({place.shard: place for place in used}.values())
 
@@ -237,7 +237,7 @@ def _distinct(places: Mapping[str, Place], keys: Mapping[str, str | None]) -> li
 def _read(
     folder: Path,
     keys: Mapping[str, str | None],
-    places: Mapping[str, Place],
+    places: Mapping[str, RowAddress],
     loose: Mapping[str, Array],
     *,
     is_vector: bool,

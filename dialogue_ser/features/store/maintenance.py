@@ -12,7 +12,7 @@ from typing import Any
 from dialogue_ser.durable import WRITING
 from dialogue_ser.features.store.content_keys import fingerprint_digest
 from dialogue_ser.features.store.locks import index_lock, is_in_use, locked, store_lock
-from dialogue_ser.features.store.shards import Place, is_intact, quarantine, read_index, write_index
+from dialogue_ser.features.store.shards import RowAddress, is_intact, quarantine, read_index, write_index
 
 _ORPHAN_SECONDS = 3600.0
 _GOING = ".pruned-"
@@ -108,7 +108,7 @@ def verify(root: Path) -> Iterator[Verified]:
         had_index = index.exists()
         places = read_index(folder)  # moves an unreadable index aside
         lost_index = [index] if had_index and not index.exists() else []
-        shards: dict[str, Place] = {place.shard: place for place in places.values()}
+        shards: dict[str, RowAddress] = {place.shard: place for place in places.values()}
         broken = {name for name, place in shards.items() if not is_intact(folder, place)}
         if broken:
             forget(folder, broken)

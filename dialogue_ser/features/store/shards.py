@@ -27,7 +27,7 @@ _SHARD = re.compile(r"shard-[0-9a-f]{32}\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RowAddress:
     """Where one row lies, and what its shard must look like.
 
     Args:
@@ -43,7 +43,7 @@ class Place:
     sha256: str
 
 
-def write_shard(folder: Path, rows: Mapping[str, Array]) -> dict[str, Place]:
+def write_shard(folder: Path, rows: Mapping[str, Array]) -> dict[str, RowAddress]:
     """Write rows to one new shard and say where each lies; complete on disk before it returns.
 
     Rows lie behind one another along their first axis (a vector is one row), ``starts`` says where each begins.
@@ -54,10 +54,10 @@ def write_shard(folder: Path, rows: Mapping[str, Array]) -> dict[str, Place]:
     name = f"shard-{uuid.uuid4().hex}.safetensors"
     write_atomically(folder / name, content)
     digest = hashlib.sha256(content).hexdigest()
-    return {key: Place(name, position, len(content), digest) for position, key in enumerate(rows)}
+    return {key: RowAddress(name, position, len(content), digest) for position, key in enumerate(rows)}
 
 
-def is_intact(folder: Path, place: Place) -> bool:
+def is_intact(folder: Path, place: RowAddress) -> bool:
     """Whether a shard has the size and SHA-256 that the index says."""
     path = folder / place.shard
     try:
@@ -90,7 +90,7 @@ def _map_tensors(path: Path) -> dict[str, Array]:
     return tensors
 
 
-def read_index(folder: Path) -> dict[str, Place]:
+def read_index(folder: Path) -> dict[str, RowAddress]:
     """Every key of an encoder's folder; an unreadable index counts as empty and is moved aside."""
     path = folder / "index.parquet"
     if not path.exists():
@@ -98,7 +98,7 @@ def read_index(folder: Path) -> dict[str, Place]:
     try:
         columns = pq.read_table(path, page_checksum_verification=True).to_pydict()
         rows = zip(columns["shard"], columns["position"], columns["n_bytes"], columns["sha256"], strict=True)
-        places = dict(zip(columns["key"], (Place(*row) for row in rows), strict=True))
+        places = dict(zip(columns["key"], (RowAddress(*row) for row in rows), strict=True))
         if not _is_sound(places):
             raise ValueError("rows that no process of ours has written")
         return places
@@ -108,14 +108,14 @@ def read_index(folder: Path) -> dict[str, Place]:
         return {}
 
 
-def _is_sound(places: Mapping[str, Place]) -> bool:
+def _is_sound(places: Mapping[str, RowAddress]) -> bool:
     """Whether names stay inside the folder, and no two keys share a row."""
     rows = {(place.shard, place.position) for place in places.values()}
     is_known = all(_SHARD.fullmatch(place.shard) and place.position >= 0 for place in places.values())
     return is_known and len(rows) == len(places) and all(isinstance(key, str) for key in places)
 
 
-def write_index(folder: Path, places: Mapping[str, Place]) -> None:
+def write_index(folder: Path, places: Mapping[str, RowAddress]) -> None:
     """Replace the index in one step; call it under the folder's lock only."""
     table = pa.table(
         {

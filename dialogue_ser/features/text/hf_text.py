@@ -10,7 +10,7 @@ from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
 from dialogue_ser.errors import ConfigError, FeatureError
 from dialogue_ser.features.core.api import Array, InputKind
 from dialogue_ser.features.core.traits import EncoderTraits
-from dialogue_ser.features.pretrained.loading import HfSource, library_versions, torch_device
+from dialogue_ser.features.pretrained.loading import PretrainedModel, library_versions, torch_device
 from dialogue_ser.features.text.dialogue_context import TurnTokens, TurnWindow, turn_sequences
 from dialogue_ser.features.text.text_model import Network, TextModel, TextTokenizer, TransformersModel
 from dialogue_ser.features.text.word_tokenizer import ascii_quotes
@@ -83,7 +83,7 @@ class HfText:
         self.name = "hf-text"
         self.modality = modality
         self.kind: InputKind = "frames" if pooling == "none" else "vector"
-        self.text_model: TextModel = TransformersModel(HfSource(model, revision, who="hf-text"))
+        self.text_model: TextModel = TransformersModel(PretrainedModel(model, revision, who="hf-text"))
         self._pooling = pooling
         self._layers = tuple(layers)
         self._merge = layer_merge

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.errors import FeatureError
-from dialogue_ser.features.pretrained.loading import HfSource
+from dialogue_ser.features.pretrained.loading import PretrainedModel
 from dialogue_ser.features.pretrained.packaged import REINSTALL, minilm_folder
 from dialogue_ser.features.text.dialogue_context import SpecialTokens
 from dialogue_ser.features.text.hf_text import HfText
@@ -61,7 +61,7 @@ class PackagedMinilm:
 
     def fingerprint(self) -> Mapping[str, Any]:
         """SHA-256 of its files, as of any folder: features that transformers computed stay good."""
-        return HfSource(str(self._folder), who=self.model).fingerprint()
+        return PretrainedModel(str(self._folder), who=self.model).fingerprint()
 
     def tokenizer(self) -> MinilmTokenizer:
         """The tokenizer of its folder.

@@ -10,7 +10,7 @@ from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError
 from dialogue_ser.features.core.api import Array
 from dialogue_ser.features.core.traits import Context
-from dialogue_ser.features.pretrained.loading import PACKAGED, HfSource
+from dialogue_ser.features.pretrained.loading import PACKAGED, PretrainedModel
 from dialogue_ser.features.text.dialogue_context import SpecialTokens, TurnTokens, TurnWindow, turn_sequences
 from dialogue_ser.features.text.front_end import TokenFrontEnd
 from dialogue_ser.features.text.word_tokenizer import ascii_quotes
@@ -103,7 +103,7 @@ class SubwordIds(TokenFrontEnd):
         """
         if not any(turn.text for turn in utterances(dialogues)):
             raise FeatureError("transformer: no utterance of the training split has a text; choose another encoder")
-        source = HfSource(self._options["model"], self._options["revision"], who="transformer")
+        source = PretrainedModel(self._options["model"], self._options["revision"], who="transformer")
         tokenizer, architecture = source.tokenizer(), source.architecture()
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:

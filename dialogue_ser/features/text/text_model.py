@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
-from dialogue_ser.features.pretrained.loading import HfSource
+from dialogue_ser.features.pretrained.loading import PretrainedModel
 from dialogue_ser.features.text.dialogue_context import SpecialTokens
 
 Network = Callable[[Any], Sequence[Any]]
@@ -105,7 +105,7 @@ class TransformersModel:
         source: where it comes from.
     """
 
-    def __init__(self, source: HfSource) -> None:
+    def __init__(self, source: PretrainedModel) -> None:
         self.model = source.model
         self._source = source
 

@@ -26,7 +26,7 @@ def refuse_augmentation_unheard(config: RunConfig, pipelines: Mapping[str, Featu
         f"features.{modality}.augment: encoder {feature.encoder!r} does not decode the utterances' sound, so there is "
         f"nothing to augment; drop it (--features.{modality}.augment.copies 0)"
         for modality, feature in config.features.items()
-        if feature.augment.copies and not pipelines[modality].hears
+        if feature.augment.copies and not pipelines[modality].reads_audio
     ]
     if problems:
         raise ConfigError(*problems)

@@ -142,7 +142,7 @@ def balanced(config: RunConfig, data: Data) -> Data:
     return replace(data, train=fewer.dialogues, balance=fewer.to_dict())
 
 
-def asked_metrics(config: RunConfig) -> tuple[str, ...]:
+def requested_metrics(config: RunConfig) -> tuple[str, ...]:
     """Metrics beside the library's that a run counts: those it names, and one of the user's that chooses."""
     select = str(config.training.select)
     return config.metrics if select in METRICS else tuple(dict.fromkeys((*config.metrics, select)))
@@ -154,8 +154,8 @@ def dev_metrics(config: RunConfig, task: Task) -> dict[str, Metric]:
     Raises:
         ConfigError: a metric that does not exist, or is of the other kind of task.
     """
-    known = task.metrics(asked_metrics(config))
-    asked = [*(metric_key(name) for name in asked_metrics(config)), metric_key(str(config.training.select))]
+    known = task.metrics(requested_metrics(config))
+    asked = [*(metric_key(name) for name in requested_metrics(config)), metric_key(str(config.training.select))]
     keys = [*task.headline, *(("micro_f1",) if "micro_f1" in known else ()), *asked]
     return {key: known[key] for key in dict.fromkeys(keys)}
 

@@ -13,7 +13,7 @@ from dialogue_ser.batch.collate import collate
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.features.core.api import FeatureTable, InputSpec
-from dialogue_ser.features.pretrained.loading import HfSource
+from dialogue_ser.features.pretrained.loading import PretrainedModel
 from dialogue_ser.models import build_model
 from dialogue_ser.training.config.run_config import OptimizerConfig, RunConfig
 from dialogue_ser.training.data.prepare import Data
@@ -148,7 +148,7 @@ def _architecture(model: str) -> dict[str, Any]:
     """
     from transformers import AutoConfig
 
-    source = HfSource(model, who="cost")
+    source = PretrainedModel(model, who="cost")
     if model not in KNOWN or Path(source.place).is_dir():
         return source.architecture()
     kind, changes = KNOWN[model]

@@ -7,11 +7,11 @@ import torch
 
 from dialogue_ser.errors import FeatureError
 from dialogue_ser.features.audio.speech_network import load_network
-from dialogue_ser.features.pretrained.loading import SPEECH_MODEL, HfSource
+from dialogue_ser.features.pretrained.loading import SPEECH_MODEL, PretrainedModel
 
 
 def load(folder, highest=None):
-    return load_network(HfSource(str(folder), who="hf-audio", kind=SPEECH_MODEL), highest)
+    return load_network(PretrainedModel(str(folder), who="hf-audio", kind=SPEECH_MODEL), highest)
 
 
 def noise(n_samples: int) -> np.ndarray:

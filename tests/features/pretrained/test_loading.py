@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dialogue_ser.errors import ConfigError, FeatureError
-from dialogue_ser.features.pretrained.loading import SPEECH_MODEL, HfSource, torch_device
+from dialogue_ser.features.pretrained.loading import SPEECH_MODEL, PretrainedModel, torch_device
 
 
 @pytest.fixture
@@ -16,12 +16,12 @@ def folder(speech_model, tmp_path) -> Path:
     return Path(shutil.copytree(speech_model("wav2vec2-group"), tmp_path / "model"))
 
 
-def speech(model: Path | str) -> HfSource:
-    return HfSource(str(model), who="hf-audio", kind=SPEECH_MODEL)
+def speech(model: Path | str) -> PretrainedModel:
+    return PretrainedModel(str(model), who="hf-audio", kind=SPEECH_MODEL)
 
 
-def text(model: Path | str) -> HfSource:
-    return HfSource(str(model), who="hf-text")
+def text(model: Path | str) -> PretrainedModel:
+    return PretrainedModel(str(model), who="hf-text")
 
 
 def test_a_missing_folder_is_told_without_asking_the_hub(tmp_path):

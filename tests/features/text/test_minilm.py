@@ -12,7 +12,7 @@ import torch
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import LabelSet, utterances
 from dialogue_ser.errors import ConfigError, FeatureError, MissingDataError
-from dialogue_ser.features.pretrained.loading import HfSource
+from dialogue_ser.features.pretrained.loading import PretrainedModel
 from dialogue_ser.features.pretrained.packaged import WEIGHTS_SHA256, minilm_folder
 from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.text.hf_text import HfText
@@ -83,7 +83,7 @@ def test_every_option_gives_what_transformers_gives(options, folder, talks, dial
 
 
 def test_its_tokens_are_those_of_transformers(folder, sample) -> None:
-    ours, theirs = MinilmTokenizer(folder), TransformersTokenizer(HfSource(str(folder), who="test").tokenizer())
+    ours, theirs = MinilmTokenizer(folder), TransformersTokenizer(PretrainedModel(str(folder), who="test").tokenizer())
     for name in ("longest", "n_special", "special_ids", "special"):
         assert getattr(ours, name) == getattr(theirs, name), name
     texts = [turn.text for turn in utterances(read_corpus("sample", sample).splits["train"])] + list(ODD_TEXTS)
