@@ -5,6 +5,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, Literal
 
 from dialogue_ser.corpus.schema import Dialogue, utterances
@@ -122,7 +123,7 @@ def source_digest(function: Callable[..., Any]) -> str | None:
         return hashlib.sha256(Path(file).read_bytes()).hexdigest()
     try:
         return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()
-    except (OSError, TypeError):
+    except (OSError, TypeError, SyntaxError, TokenError):  # the file is absent, or it is no Python code
         return None
 
 
