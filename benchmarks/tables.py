@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.page_tables import encoder_tables, startup_tables  # noqa: F401  (register their tables)
+from benchmarks.page_tables import encoder_tables, room_tables, startup_tables  # noqa: F401  (register their tables)
 from benchmarks.results_files import Result, read_result, seeds_score
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.metrics.table import heading_of
@@ -28,6 +28,7 @@ PAGES = (
     "docs/encoders.md",
     "docs/crossval.md",
     "docs/regression.md",
+    "docs/architecture.md",
 )
 PUBLISHED = "document's weighted F1 (accuracy)"
 

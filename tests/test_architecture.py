@@ -190,7 +190,7 @@ def test_imports_go_downwards_only():
     assert done.returncode == 0, done.stdout
 
 
-ROOMS_WITHOUT_TORCH = ("corpus", "media", "metrics", "report")
+ROOMS_WITHOUT_TORCH = ("corpus", "media", "metrics", "report", "runs", "tasks")
 
 
 @pytest.mark.parametrize("room", ROOMS_WITHOUT_TORCH)
@@ -206,6 +206,7 @@ def test_the_cheap_rooms_do_not_mention_torch_even_in_functions():
     imports = {
         str(path.relative_to(ROOT)): name
         for room in ROOMS_WITHOUT_TORCH
+        if room != "tasks"  # it names torch.Tensor in annotations that only type checkers read
         for path in (PACKAGE / room).rglob("*.py")
         for name in _imported(ast.parse(path.read_text(encoding="utf-8")))
         if name.split(".")[0] in ("torch", "transformers", "accelerate", "safetensors.torch")
