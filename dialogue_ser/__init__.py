@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dialogue_ser.report.page import write_report as write_report
     from dialogue_ser.training.config.overrides import apply_overrides as apply_overrides
     from dialogue_ser.training.config.presets import load_preset as load_preset
+    from dialogue_ser.training.config.run_config import DataConfig as DataConfig
     from dialogue_ser.training.config.run_config import FeatureConfig as FeatureConfig
     from dialogue_ser.training.config.run_config import RunConfig as RunConfig
     from dialogue_ser.training.loop.callbacks import register_callback as register_callback
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AudioRef": "corpus.schema",
     "Corpus": "corpus.schema",
+    "DataConfig": "training.config.run_config",
     "Dialogue": "corpus.schema",
     "DialogueClassifier": "inference.classifier",
     "DialogueSerError": "errors",
