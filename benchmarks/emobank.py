@@ -1,8 +1,8 @@
-"""EmoBank: valence, arousal and dominance by a ridge floor and two systems on frozen MiniLM, all chosen on dev.
+"""EmoBank: valence, arousal and dominance. A ridge floor and two systems on frozen MiniLM, all chosen on dev.
 
     python -m benchmarks.emobank --seeds 3 --record     # into benchmarks/results/emobank.json
 
-Resumable: finished runs are kept under ``--out``, an interrupted one goes on from its checkpoint.
+The benchmark can be resumed. Finished runs stay under ``--out``. An interrupted run continues from its checkpoint.
 """
 
 import argparse
@@ -30,7 +30,7 @@ SPLITS = ("dev", "test")
 
 
 def ridge(out: Path) -> dict[str, Any]:
-    """The floor: ridge regression on the same vectors, C chosen on dev, refitted on nothing else."""
+    """The floor: ridge regression on the same vectors. Dev chooses C; the model is not fitted again."""
     from dialogue_ser.evaluation.crossval.cross_validate import cross_validate
     from dialogue_ser.runs.run_files import RunFiles
     from dialogue_ser.training.config.presets import load_preset
@@ -48,7 +48,7 @@ def ridge(out: Path) -> dict[str, Any]:
 
 
 def summarise(system: System, seeds: Sequence[int], out: Path) -> dict[str, Any]:
-    """Mean ± std over seeds of every metric, over dimensions and in each, on dev and test."""
+    """Mean ± std over seeds of every metric on dev and test: the mean over dimensions, and each dimension."""
     from dialogue_ser.evaluation.selection import mean_std
     from dialogue_ser.runs.run_files import RunFiles
     from dialogue_ser.tasks import task_of
@@ -82,7 +82,7 @@ def _plain(scores: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Fit, train, score, write."""
+    """Fit the floor, train the systems, score them and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1, help="seeds 1 … N")
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="processes, one thread each")

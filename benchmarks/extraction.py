@@ -1,12 +1,13 @@
-"""How fast features are made: MELD texts through MiniLM against the matrix throughput of the machine; 1 and 2 workers.
+"""How fast encoders make features: MELD texts through MiniLM, and encoders with 1 and 2 workers.
 
     python -m benchmarks.extraction --record             # some minutes on 2 quiet cores, into benchmarks/results
     python -m benchmarks.extraction --texts 500 --clips 40    # whether it runs
 
-Only tokens that are really there are counted (texts are batched by equal length, so nothing is padded), with the
-multiply-adds of the linear layers and of attention. The throughput of one large product, measured in the same process
-with as many threads, is what they are held against. The parts say where the time goes: the same products alone, the
-rest of the forward pass, tokenising, the store. Every run of workers has an empty store and includes starting them.
+The benchmark counts the multiply-adds of the linear layers and of attention for real tokens only. Texts of equal length
+form a batch, so there is no padding. The throughput is compared with that of one large matrix product, measured in the
+same process with the same number of threads. The parts show where the time goes: the same products alone, the rest
+of the forward pass, tokenising, the store. Every run of workers starts with an empty store and includes the start of
+the workers.
 """
 
 import argparse
@@ -39,7 +40,7 @@ PEAK_SIZE = 2048
 
 
 def multiply_adds(n_tokens: int, hidden: int, intermediate: int, layers: int) -> int:
-    """Of one text of so many tokens: the linear layers of a transformer encoder, and attention's two products.
+    """Multiply-adds for one text: the linear layers of a transformer encoder and the two products of attention.
 
     >>> multiply_adds(10, 4, 16, 1) == 10 * (4 * 16 + 2 * 64) + 2 * 10 * 10 * 4
     True
@@ -62,7 +63,7 @@ def batch_shapes(lengths: Sequence[int], batch: int = BATCH) -> Counter[tuple[in
 
 
 def seconds_of(work: Callable[[], object], repeats: int = 1) -> float:
-    """The fastest of some runs."""
+    """Seconds of the fastest of several runs."""
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -72,13 +73,13 @@ def seconds_of(work: Callable[[], object], repeats: int = 1) -> float:
 
 
 def peak_multiply_adds(size: int = PEAK_SIZE) -> float:
-    """Multiply-adds a second of a square product in single precision, the best of several."""
+    """Multiply-adds per second of a square product in single precision, the best of several runs."""
     a, b = torch.randn(size, size), torch.randn(size, size)
     return size**3 / seconds_of(lambda: a @ b, repeats=8)
 
 
 def products_alone(shapes: Mapping[tuple[int, int], int], hidden: int, intermediate: int, layers: int) -> float:
-    """Seconds of the linear layers' products of all batches, with nothing between them."""
+    """Seconds for the products of the linear layers of all batches, without anything else."""
     weights = [torch.randn(hidden, hidden) for _ in range(4)] + [torch.randn(intermediate, hidden)]
     back = torch.randn(hidden, intermediate)
     total = 0.0
@@ -95,7 +96,7 @@ def products_alone(shapes: Mapping[tuple[int, int], int], hidden: int, intermedi
 
 
 def texts(dialogues: Sequence[Dialogue], repeats: int) -> dict[str, Any]:
-    """Utterances a second of MiniLM, the fraction of the machine's throughput, and where the rest goes."""
+    """Utterances per second of MiniLM, its share of the machine's throughput, and where the other time goes."""
     encoder = build_encoder("minilm", "text")
     turns = [turn for turn in utterances(dialogues) if turn.text is not None]
     tokenise = seconds_of(lambda: encoder.costs(turns), repeats=2)
@@ -142,14 +143,14 @@ def texts(dialogues: Sequence[Dialogue], repeats: int) -> dict[str, Any]:
 
 
 def multiply_adds_linear(lengths: Sequence[int], hidden: int, intermediate: int, layers: int) -> int:
-    """Of the linear layers only."""
+    """Multiply-adds of the linear layers only."""
     return layers * sum(lengths) * (4 * hidden * hidden + 2 * hidden * intermediate)
 
 
 def workers(
     encoder: CheckedEncoder, dialogues: Sequence[Dialogue], what: str, engines: Mapping[str, Engine]
 ) -> list[Any]:
-    """Seconds of each engine over an empty store."""
+    """Seconds that each engine takes, starting with an empty store."""
     rows = []
     reference: Mapping[str, Any] | None = None
     for name, engine in engines.items():
@@ -175,7 +176,7 @@ def workers(
 
 
 def engines() -> dict[str, Engine]:
-    """Processes, and Ray's actors where it is installed; 1 and 2 of each."""
+    """The engines to measure: 1 and 2 processes, and 1 and 2 actors of Ray if it is installed."""
     found: dict[str, Engine] = {f"processes {n}": ProcessPool(n) for n in (1, 2)}
     try:
         version("ray")
@@ -187,7 +188,7 @@ def engines() -> dict[str, Engine]:
 
 
 def first(dialogues: Sequence[Dialogue], n: int | None) -> list[Dialogue]:
-    """As many dialogues as hold about ``n`` utterances; None = all."""
+    """The first dialogues, with about ``n`` utterances together; None = all."""
     kept: list[Dialogue] = []
     for dialogue in dialogues:
         if n is not None and sum(map(len, kept)) >= n:
@@ -197,7 +198,7 @@ def first(dialogues: Sequence[Dialogue], n: int | None) -> list[Dialogue]:
 
 
 def measure(args: argparse.Namespace, command: str) -> dict[str, Any]:
-    """Everything, the single process first."""
+    """Measure everything, the single process first."""
     corpora = {name: read_corpus(name) for name in ("meld", "nemo")}
     said = {name: [d for some in corpus.splits.values() for d in some] for name, corpus in corpora.items()}
     said = {"meld": first(said["meld"], args.texts), "nemo": first(said["nemo"], args.clips)}
@@ -227,7 +228,7 @@ def _version(name: str) -> str | None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, write."""
+    """Measure, print the result and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", type=int, help="only about so many of MELD's utterances, to try it")
     parser.add_argument("--clips", type=int, help="only about so many of nEMO's clips")

@@ -3,8 +3,9 @@
     python -m benchmarks.finetuning --seeds 3 --record     # some hours on 2 cores, into benchmarks/results
     python -m benchmarks.finetuning --seeds 1 --systems finetuned
 
-Resumable: finished runs are kept under ``--out``, an interrupted one goes on from its checkpoint. Products are computed
-in bf16 where the processor multiplies it by itself (AMX, avx512_bf16), which ``--precision`` overrides.
+The benchmark can be resumed. Finished runs stay under ``--out``. An interrupted run continues from its checkpoint.
+Products are computed in bf16 if the processor multiplies bf16 natively (AMX, avx512_bf16). ``--precision`` overrides
+this.
 """
 
 import argparse
@@ -45,11 +46,11 @@ MOST_SEEDS = {"context": 1, "end-to-end": 2}
 
 
 def systems(out: Path, precision: str) -> tuple[System, ...]:
-    """The rows of the table; ``cross-fitted`` ones read what :func:`cross_fit_all` writes."""
+    """The rows of the table. Rows called ``cross-fitted`` read the files of :func:`cross_fit_all`."""
     path = {"path": str(features_file(out).resolve())}
 
     def branch(key: str, variant: str, **overrides: Any) -> System:
-        """E1's text branch: frozen MiniLM's token states through a GRU and self-attention that are trained."""
+        """The text branch of E1: a trained GRU with self-attention on the token states of frozen MiniLM."""
         changes = {"training.precision": precision, **overrides}
         return System(
             key=key,
@@ -97,12 +98,12 @@ def systems(out: Path, precision: str) -> tuple[System, ...]:
 
 
 def features_file(out: Path) -> Path:
-    """Vectors of every utterance, each of train by a model that has not seen its dialogue."""
+    """File of vectors. A model that has not seen the dialogue of a train utterance encodes it."""
     return out / "finetuned.parquet"
 
 
 def cross_fit_all(out: Path, precision: str) -> float:
-    """Fine-tune once per fold and once on all of train, unless done; minutes it took in all, over interruptions."""
+    """Fine-tune once per fold and once on all of train, unless this is done. Return all minutes of training."""
     from dialogue_ser.evaluation.out_of_fold import cross_fit
     from dialogue_ser.runs.run_files import RunFiles
     from dialogue_ser.training.config.overrides import apply_overrides
@@ -116,14 +117,14 @@ def cross_fit_all(out: Path, precision: str) -> float:
 
 
 def default_precision() -> str:
-    """bf16 where one core multiplies it faster than float32."""
+    """bf16 if one core multiplies it faster than float32."""
     import torch
 
     return "bf16" if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported() else "no"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train, score, write."""
+    """Train the systems, score them and write the result."""
     keys = [system.key for system in systems(Path(), "no")]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1, help=f"seeds 1 … N (fewer: {MOST_SEEDS})")

@@ -1,9 +1,9 @@
-"""MELD test, chosen on dev, several seeds: every EmotionRNN variant, the floors, the settings of EmotionRNN's report.
+"""MELD test, chosen on dev, several seeds: every variant of EmotionRNN, the floors, the settings of its document.
 
     python -m benchmarks.meld --seeds 1                                       # the main table's shape, under an hour
     python -m benchmarks.meld --seeds 5 --tables main source ablation --record  # all of it, into benchmarks/results
 
-Resumable: finished runs are kept under ``--out``, an interrupted one goes on from its checkpoint.
+The benchmark can be resumed. Finished runs stay under ``--out``. An interrupted run continues from its checkpoint.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def run_folder(out: Path, system: System, seed: int) -> Path:
 
 
 def train_one(system: System, seed: int, out: Path) -> tuple[str, float]:
-    """Train (or resume, or find finished) one seed on one thread; gives its name and the metric that chose, on test."""
+    """Train one seed on one thread, unless it is finished. Return its name and the selection metric on test."""
     import torch
 
     from dialogue_ser.training.config.overrides import apply_overrides
@@ -55,7 +55,7 @@ def train_one(system: System, seed: int, out: Path) -> tuple[str, float]:
 
 
 def warm_store(systems: Sequence[System]) -> None:
-    """Encode once, before the workers start, so that none waits for another."""
+    """Encode once before the workers start, so that no worker waits for another one."""
     from dialogue_ser.training.config.overrides import apply_overrides
     from dialogue_ser.training.config.presets import load_preset
     from dialogue_ser.training.data.prepare import load_data
@@ -65,7 +65,7 @@ def warm_store(systems: Sequence[System]) -> None:
 
 
 def train_all(systems: Sequence[System], seeds: Sequence[int], out: Path, workers: int) -> None:
-    """Every seed of every system, the first seed of all before the second; some processes side by side."""
+    """Train every seed of every system in several processes. All first seeds come before all second ones."""
     jobs = [(system, seed) for seed in seeds for system in systems]
     started, done = time.monotonic(), 0
     context = multiprocessing.get_context("spawn")
@@ -79,7 +79,7 @@ def train_all(systems: Sequence[System], seeds: Sequence[int], out: Path, worker
 
 
 def summarise(system: System, seeds: Sequence[int], out: Path) -> dict[str, Any]:
-    """Mean ± std over seeds of every metric on dev and test, per class F1 on test, cost."""
+    """Mean ± std over seeds of every metric on dev and test, F1 of each class on test, and the cost."""
     from dialogue_ser.evaluation.selection import aggregate, mean_std
     from dialogue_ser.metrics.scores import from_confusion
     from dialogue_ser.runs.run_files import RunFiles
@@ -108,7 +108,7 @@ def summarise(system: System, seeds: Sequence[int], out: Path) -> dict[str, Any]
 
 
 def floors(out: Path, seed: int) -> list[dict[str, Any]]:
-    """Majority, TF-IDF and linear probes on the frozen features the presets use (docs/equations.md)."""
+    """The floors: majority, TF-IDF, and linear probes on the frozen features of the presets (docs/equations.md)."""
     from dialogue_ser.evaluation.floors import linear_probe, majority, tfidf_logistic
     from dialogue_ser.metrics.predictions import Predictions
     from dialogue_ser.metrics.table import METRICS
@@ -138,7 +138,7 @@ def floors(out: Path, seed: int) -> list[dict[str, Any]]:
 
 
 def comparisons(out: Path, seeds: Sequence[int]) -> list[dict[str, Any]]:
-    """Paired intervals over dialogues and seeds: audio+text against text, EmotionRNN against the speaker-blind."""
+    """Paired intervals over dialogues and seeds: audio and text against text, EmotionRNN against BiGRU."""
     from dialogue_ser.evaluation.compare import compare
 
     by_key = {system.key: system for system in SYSTEMS}
@@ -160,12 +160,12 @@ def comparisons(out: Path, seeds: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def machine() -> dict[str, Any]:
-    """What it ran on."""
+    """The machine and its load."""
     return {"platform": platform.platform(), "cpu_count": os.cpu_count(), "python": platform.python_version()}
 
 
 def table_of(name: str, seeds: Sequence[int], out: Path, workers: int, command: str) -> dict[str, Any]:
-    """Everything a table is rendered from; all runs are finished."""
+    """The content of one result file. All runs must be finished."""
     rows = [summarise(system, seeds, out) for system in SYSTEMS if system.group in TABLES[name]]
     result = {
         "what": f"MELD test, table {name}: 7 emotions (group sentiment: 3), epoch chosen on dev weighted F1",
@@ -184,7 +184,7 @@ def table_of(name: str, seeds: Sequence[int], out: Path, workers: int, command: 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train, score, compare, write."""
+    """Train the systems, score and compare them, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1, help="seeds 1 … N")
     parser.add_argument("--tables", nargs="+", choices=tuple(TABLES), default=["main"])

@@ -1,4 +1,4 @@
-"""Peak memory of train steps, each system in a process of its own; on CUDA, what the allocator gave out at most.
+"""Peak memory of train steps, each system in a process of its own. On CUDA it is the maximum of the allocator.
 
 python -m benchmarks.memory '{"system": "EmotionRNN", "axis": "turns", "sizes": [64, 128], "threads": 2}'
 """
@@ -26,7 +26,7 @@ LIVES = ("EmotionRNN", "DialogueRNN, listeners", "DialogueRNN")  # systems that 
 def peaks(
     system: str, axis: str, sizes: Sequence[int], device: torch.device, threads: int
 ) -> tuple[float, list[float]] | None:
-    """Bytes held before the first step, and the peak of one train step per size, those included.
+    """Bytes held before the first step, and the peak of one train step for each size, with these bytes included.
 
     Args:
         system: of `benchmarks.speed.growth.SYSTEMS`.
@@ -94,7 +94,7 @@ def _resident_peak() -> float:
 def add_peaks(
     growth: dict[str, dict[str, Any]], device: torch.device, progress: Progress, *, quick: bool, threads: int
 ) -> None:
-    """Peak of every point above what the process held before, into its row; full runs only."""
+    """Add to each row its peak above what the process held before. Full runs only."""
     if quick:
         return
     task = progress.add_task("peak memory", total=len(AXES) * len(SYSTEMS))
@@ -112,7 +112,7 @@ def add_peaks(
 
 
 def long_dialogue(device: torch.device, progress: Progress, *, quick: bool, threads: int) -> dict[str, Any]:
-    """Gigabytes at most of a train step over one dialogue of 500 turns and 64 parties, the whole process counted."""
+    """Peak gigabytes of the whole process for a train step over one dialogue of 500 turns and 64 parties."""
     systems = LIVES[:1] if quick else LIVES
     task = progress.add_task(LONG_DIALOGUE, total=len(systems))
     found: dict[str, float | None] = {}
@@ -128,7 +128,7 @@ def long_dialogue(device: torch.device, progress: Progress, *, quick: bool, thre
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The child's part: peaks as JSON on standard output."""
+    """What the child process does: print the peaks as JSON."""
     task = json.loads((sys.argv[1:] if argv is None else argv)[0])
     torch.set_num_threads(task["threads"])
     print(json.dumps(_peaks_here(task["system"], task["axis"], task["sizes"], torch.device("cpu"))))

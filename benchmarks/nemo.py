@@ -1,6 +1,6 @@
-"""nEMO, leave one speaker out, by the presets of `dialogue-ser crossval`: ``python -m benchmarks.nemo [--record]``.
+"""nEMO, leave one speaker out, with the presets of `dialogue-ser crossval`: ``python -m benchmarks.nemo [--record]``.
 
-Starts with an empty feature store and uses one process; a few minutes.
+It starts with an empty feature store, uses one process and takes a few minutes.
 """
 
 import argparse
@@ -29,7 +29,7 @@ KEPT = ("protocol", "system", "uses_unlabelled_test_recordings", "pooled", "inte
 
 
 def run(preset: str, out: Path, store: Path) -> dict[str, Any]:
-    """One preset in a process of its own; what its scores.json holds."""
+    """Run one preset in a process of its own. Return the content of its scores.json."""
     environment = {**os.environ, "DIALOGUE_SER_CACHE": str(store), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "dialogue_ser.cli.main", "crossval", "--preset", preset, "--out", str(out)]
     subprocess.run([*command, "--features.audio.options.processes", "1"], check=True, env=environment)
@@ -37,7 +37,7 @@ def run(preset: str, out: Path, store: Path) -> dict[str, Any]:
 
 
 def row(scores: Mapping[str, Any]) -> dict[str, Any]:
-    """What of one preset's scores is kept."""
+    """The scores of one preset that the result file keeps."""
     measured = recorded({name: scores[name] for name in (*KEPT, "folds")})
     features = scores["config"]["features"]["audio"]
     extraction = scores["extraction"]["audio"]
@@ -58,7 +58,7 @@ def row(scores: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the presets with an empty feature store, write what they gave."""
+    """Run the presets with an empty feature store and write their scores."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--presets", nargs="+", choices=tuple(TARGETS), default=list(TARGETS))
     parser.add_argument("--record", action="store_true", help=f"write {RESULTS}")

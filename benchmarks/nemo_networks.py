@@ -3,8 +3,8 @@
     python -m benchmarks.nemo_networks --record            # some hours on 2 cores, into benchmarks/results
     python -m benchmarks.nemo_networks --rows conv-attention
 
-Resumable: finished rows are kept under ``--out``, an interrupted one goes on where it stopped. Products are computed in
-bf16 where the processor multiplies it by itself, which ``--precision`` overrides.
+The benchmark can be resumed. Finished rows stay under ``--out``. An interrupted row continues where it stopped.
+Products are computed in bf16 if the processor multiplies bf16 natively. ``--precision`` overrides this.
 """
 
 import argparse
@@ -49,7 +49,7 @@ class Row:
 
 
 def _both(key: str, what: str) -> tuple[Row, Row]:
-    """Frames normalised by train's statistics, and by the speaker's."""
+    """Two rows: frames normalised by the statistics of train, and by those of the speaker."""
     by_speaker = {"features.audio.transforms": "[corpus-speaker-zscore]"}
     return (
         Row(key=key, what=what, preset=f"nemo-{key}"),
@@ -79,7 +79,7 @@ ROWS: tuple[Row, ...] = (
 
 
 def run(row: Row, out: Path, precision: str) -> dict[str, Any]:
-    """One row in a process of its own, unless it is finished; what its scores.json holds."""
+    """Run one row in a process of its own, unless it is finished. Return the content of its scores.json."""
     folder = out / row.key
     if not (folder / "scores.json").is_file():
         training = {} if row.is_text else {"training.threads": "1", "training.precision": precision}
@@ -94,10 +94,10 @@ def run(row: Row, out: Path, precision: str) -> dict[str, Any]:
 
 
 def entry(row: Row, scores: Mapping[str, Any]) -> dict[str, Any]:
-    """What of one row is kept.
+    """The scores of one row that the result file keeps.
 
     Raises:
-        ValueError: text alone tells emotions apart, so that something leaks.
+        ValueError: text alone recognises emotions, so information leaks.
     """
     if row.is_text and scores["pooled"]["uar"] > TEXT_LIMIT:
         raise ValueError(f"{row.key}: pooled UA {scores['pooled']['uar']:.3f} of text alone is above {TEXT_LIMIT}")
@@ -118,7 +118,7 @@ def entry(row: Row, scores: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the rows, write what they gave."""
+    """Run the rows and write their scores."""
     keys = [row.key for row in ROWS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="+", choices=keys, default=keys)

@@ -18,7 +18,7 @@ RESULTS = Path(__file__).parent / "results" / "quickstart.json"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run it in a new process, read its run directory."""
+    """Run the quickstart in a new process and read its run directory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--record", action="store_true", help=f"write {RESULTS}")
     args = parser.parse_args(argv)

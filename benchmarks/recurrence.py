@@ -1,10 +1,11 @@
 """Speed of the dialogue recurrences: ``python -m benchmarks.recurrence [--quick] [--json FILE] [--record]``.
 
-Ours (DialogueRNN with and without listeners, EmotionRNN in both engines) against the plain loop every published
-implementation uses (`benchmarks.speed.plain_loop`), and against torch's packed bidirectional GRU of as many
-multiply-adds. Train step = forward, backward and Adam's step over batches whose lengths and speakers are MELD's;
-inference in evaluation mode. Then how time and memory grow with turns, batch and parties (`benchmarks.speed.growth`).
-All candidates take turns in one process; medians and ratios, because absolute times mean nothing on a shared machine.
+The benchmark compares our recurrences (DialogueRNN with and without listeners, EmotionRNN with both engines) with two
+others: the plain loop that every published implementation uses (`benchmarks.speed.plain_loop`), and a packed
+bidirectional GRU of torch with the same number of multiply-adds. A train step is forward, backward and the step of
+Adam, over batches with the lengths and speakers of MELD. Inference runs in evaluation mode. The benchmark also shows
+how time and memory grow with turns, batch and parties (`benchmarks.speed.growth`). All candidates take turns in one
+process. The results are medians and ratios, because absolute times mean nothing on a shared machine.
 """
 
 import argparse
@@ -43,15 +44,15 @@ Rounds = list[list[float]]
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line and exits with 2."""
+    """A parser that prints an error in one line and exits with status 2."""
 
     def error(self, message: str) -> NoReturn:
-        """One line."""
+        """Print the message in one line."""
         self.exit(2, f"error: {message}; --help lists the options\n")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Options, checked before anything is measured."""
+    """Return the options. They are checked before anything is measured."""
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="under a minute: 2 batches, 3 rounds, few sizes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result, and its picture beside it")
@@ -78,7 +79,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def meld_dialogues(n_batches: int, device: torch.device) -> tuple[str, list[Work]]:
-    """Batches of MELD train as the trainer would draw them (the bundled sample where MELD is absent), and whose."""
+    """Name of the corpus (MELD, or the bundled sample without it) and batches as the trainer draws them."""
     try:
         name, corpus = "MELD", read_corpus("meld")
     except MissingDataError:
@@ -90,12 +91,12 @@ def meld_dialogues(n_batches: int, device: torch.device) -> tuple[str, list[Work
 
 
 def gru_of(system: str) -> str:
-    """Name of the GRU that takes as many multiply-adds as a system."""
+    """Name of the GRU that needs the same number of multiply-adds as a system."""
     return f"nn.GRU as large as {system}"
 
 
 def candidates(works: Sequence[Work], device: torch.device) -> tuple[dict[str, Candidate], dict[str, dict[str, Any]]]:
-    """Everybody who competes, and what work ours take."""
+    """All candidates, and the work of our recurrences."""
     speakers = [row[row >= 0].tolist() for batch in works for row in batch.speaker_BT]
     updates, listeners = average_updates(speakers), average_listeners(speakers)
     found, counts = {}, {}
@@ -119,7 +120,7 @@ def candidates(works: Sequence[Work], device: torch.device) -> tuple[dict[str, C
 def compete(
     found: Mapping[str, Candidate], works: Sequence[Work], args: argparse.Namespace, progress: Progress
 ) -> dict[str, dict[str, Rounds]]:
-    """Seconds of every round: train steps, inference, train steps with a gradient to x (full runs, no loops)."""
+    """Seconds of every round: train steps, inference, train steps with a gradient of x (full runs, no loops)."""
     device = torch.device(args.device)
     with_gradient = [batch.with_gradient() for batch in works]
     contests = {"train": (found, works, Candidate.train), "infer": (found, works, Candidate.infer)}
@@ -137,17 +138,17 @@ def compete(
 
 
 def ratio(rounds: Mapping[str, Rounds], above: str, below: str) -> float:
-    """Of two candidates' seconds."""
+    """Ratio of the seconds of two candidates."""
     return typical(rounds[above]) / typical(rounds[below])
 
 
 def vs_gru(rounds: Mapping[str, Rounds]) -> dict[str, float]:
-    """Ours ÷ the GRU as large, by system."""
+    """Our time divided by the time of the GRU of equal work, for each system."""
     return {system: ratio(rounds, system, gru_of(system)) for system in WIRINGS}
 
 
 def ratios(seconds: Mapping[str, Mapping[str, Rounds]], scaling: float) -> dict[str, float]:
-    """What the goals are stated in."""
+    """The ratios for which there are goals."""
     train, infer = seconds["train"], seconds["infer"]
     return {
         "train_vs_loop": ratio(train, LOOP, "DialogueRNN"),
@@ -160,7 +161,7 @@ def ratios(seconds: Mapping[str, Mapping[str, Rounds]], scaling: float) -> dict[
 
 
 def rows_of(rounds: Mapping[str, Rounds], n_batches: int) -> list[dict[str, Any]]:
-    """One a candidate."""
+    """One row per candidate."""
     return [
         {
             "candidate": name,
@@ -173,7 +174,7 @@ def rows_of(rounds: Mapping[str, Rounds], n_batches: int) -> list[dict[str, Any]
 
 
 def measure(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    """The whole result."""
+    """Measure everything and return the result."""
     device = torch.device(args.device)
     torch.set_num_threads(args.threads)
     contest.without_tf32()
@@ -220,14 +221,14 @@ def measure(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 
 
 def command_line(args: argparse.Namespace) -> str:
-    """What was asked for, paths left out."""
+    """The command line without paths."""
     given = [f"--threads {args.threads}", f"--repeats {args.repeats}", f"--batches {args.batches}"]
     given += [f"--device {args.device}"] + ["--quick"] * args.quick + ["--record"] * args.record
     return f"python -m benchmarks.recurrence {' '.join(given)}"
 
 
 def show(result: Mapping[str, Any], console: Console) -> None:
-    """The ratios and the times behind them."""
+    """Print the ratios and the times."""
     console.print(f"[bold]{result['what']}[/bold]")
     console.print(result["machine"]["line"], highlight=False)
     console.print(render_rich([{"ratio": name, "value": f"{value:.2f}"} for name, value in result["ratios"].items()]))
@@ -245,7 +246,7 @@ def show(result: Mapping[str, Any], console: Console) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, write."""
+    """Measure, print the result and write it."""
     args = parse(argv)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

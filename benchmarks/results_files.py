@@ -12,10 +12,10 @@ Result = Mapping[str, Any]
 
 
 def read_result(folder: Path, name: str) -> Result:
-    """One result file.
+    """Read one result file.
 
     Raises:
-        MissingDataError: it has not been recorded.
+        MissingDataError: the file has not been recorded.
     """
     if not (folder / name).is_file():
         raise MissingDataError(f"{folder / name}: does not exist; run the benchmark that writes it with --record")
@@ -34,7 +34,7 @@ RECORDED_KEYS: Mapping[str, str] = {"uar": "ua", "accuracy": "wa", "dev_scores":
 
 
 def recorded(scores: Any) -> Any:
-    """Scores of a cross-validation in the keys of published result files, so that those stay comparable.
+    """Scores of a cross-validation under the keys of earlier result files, so that these stay comparable.
 
     >>> recorded({"pooled": {"uar": 0.4, "accuracy": 0.5, "n": 9}, "folds": [{"uar": 0.3}]})
     {'pooled': {'ua': 0.4, 'wa': 0.5, 'n': 9}, 'folds': [{'ua': 0.3}]}

@@ -1,10 +1,10 @@
-"""Shuffled or length-bucketed batches: speed, padding and F1 on MELD's text preset (TextMatching).
+"""Shuffled against length-bucketed batches: speed, padding and F1 on MELD's text preset (TextMatching).
 
     python -m benchmarks.sampling --seeds 5 --record      # an hour or less on 2 cores, into benchmarks/results
     python -m benchmarks.sampling --seeds 1 --epochs 1 --repeats 1 --out runs/try    # whether it runs
 
-Seconds are those of the optimizer steps of an epoch, without judging dev: both orders take turns in one process, before
-the runs that give F1 begin. The runs are kept under ``--out`` and resumed.
+Seconds are those of the optimizer steps of one epoch, without the evaluation on dev. Both orders take turns in one
+process. The runs that give F1 begin afterwards. They stay under ``--out`` and can be resumed.
 """
 
 import argparse
@@ -28,7 +28,7 @@ CHANGES: Mapping[str, Any] = {"model.options.attention": "matching"}
 
 
 def system_of(sampling: str, changes: Mapping[str, Any]) -> System:
-    """TextMatching with one way of sampling."""
+    """TextMatching with one kind of sampling."""
     return System(
         key=f"sampling-{sampling}",
         variant=sampling,
@@ -40,7 +40,7 @@ def system_of(sampling: str, changes: Mapping[str, Any]) -> System:
 
 
 def shapes(lengths: Sequence[int], batch_size: int, sampling: str, seeds: Sequence[int], epochs: int) -> dict[str, Any]:
-    """Of all epochs: share of padded cells that no turn stands on, and steps of the recurrence in an epoch."""
+    """Over all epochs: the share of padded cells, and the steps of the recurrence in one epoch."""
     from dialogue_ser.batch.sampler import batches, bucketed, shuffled
 
     cells = longest = 0
@@ -56,7 +56,7 @@ def shapes(lengths: Sequence[int], batch_size: int, sampling: str, seeds: Sequen
 
 
 def timed_epochs(changes: Mapping[str, Any], threads: int) -> Generator[tuple[str, float], None, None]:
-    """Without end, both ways in turn: seconds of an epoch's optimizer steps, collating included."""
+    """Yield, without end, the seconds of the optimizer steps of an epoch, with collating, for both kinds in turn."""
     from dialogue_ser.training.config.overrides import apply_overrides
     from dialogue_ser.training.config.presets import load_preset
     from dialogue_ser.training.data.prepare import load_data
@@ -81,7 +81,7 @@ def timed_epochs(changes: Mapping[str, Any], threads: int) -> Generator[tuple[st
 
 
 def seconds_per_epoch(repeats: int, changes: Mapping[str, Any], threads: int) -> dict[str, Any]:
-    """Medians, all values, and their ratio; the first round warms up."""
+    """Medians, all values, and the ratio of the medians. The first round is only a warm-up."""
     seconds: dict[str, list[float]] = {sampling: [] for sampling in SAMPLINGS}
     rounds = timed_epochs(changes, threads)
     for _ in range(repeats + 1):
@@ -100,7 +100,7 @@ def seconds_per_epoch(repeats: int, changes: Mapping[str, Any], threads: int) ->
 
 
 def measure(args: argparse.Namespace, changes: Mapping[str, Any], command: str) -> dict[str, Any]:
-    """Speed first, then the runs."""
+    """Measure the speed first, then train the runs."""
     from dialogue_ser.corpus.readers import read_corpus
     from dialogue_ser.evaluation.compare import compare
     from dialogue_ser.training.config.overrides import apply_overrides
@@ -135,7 +135,7 @@ def measure(args: argparse.Namespace, changes: Mapping[str, Any], command: str) 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, write."""
+    """Measure, print the result and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5, help="seeds 1 … N")
     parser.add_argument("--epochs", type=int, help="fewer than the preset's, to try it")

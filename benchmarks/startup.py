@@ -1,11 +1,11 @@
-"""How long a command takes from a cold start, and how fast MiniLM encodes: this checkout, and another one beside it.
+"""The time of a command from a cold start, and the speed of MiniLM: this checkout against another one.
 
     python -m benchmarks.startup --against ../before --record    # some minutes, into benchmarks/results
     python -m benchmarks.startup --runs 1 --texts 200            # whether it runs
 
-Every figure is that of a process of its own, from its start to its end as the operating system accounts for it. The
-checkouts take turns, after a run each to warm the disk's cache. The processor's time (user and system) tells more than
-the clock's on a machine that others use; the fastest run counts, and the median stands beside it.
+Every figure is for one process, from its start to its end, as the operating system counts it. One run of each checkout
+warms the disk cache. Then the checkouts take turns. On a shared machine, processor time (user and system) says more
+than clock time. The result is the fastest run, with the median beside it.
 """
 
 import argparse
@@ -62,15 +62,15 @@ with tempfile.TemporaryDirectory() as folder:
 
 
 def child_environment(checkout: Path, threads: int = 1) -> dict[str, str]:
-    """The environment in which a process uses that checkout."""
+    """Environment variables with which a process uses that checkout."""
     return {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
 
 
 def timed(arguments: Sequence[str], checkout: Path, folder: Path) -> dict[str, float]:
-    """Seconds of the clock and of the processor that ``python arguments`` takes.
+    """Clock time and processor time of ``python arguments``, in seconds.
 
     Raises:
-        RuntimeError: it fails.
+        RuntimeError: the command fails.
     """
     started = time.perf_counter()
     process = subprocess.Popen(
@@ -85,7 +85,7 @@ def timed(arguments: Sequence[str], checkout: Path, folder: Path) -> dict[str, f
 
 
 def encoded(n_texts: int, threads: int, checkout: Path, folder: Path) -> dict[str, float]:
-    """Seconds that MELD's first training texts take through ``minilm`` and an empty store, the model loaded before."""
+    """Seconds to encode the first texts of MELD train with ``minilm`` and an empty store, after loading the model."""
     done = subprocess.run(
         [sys.executable, "-c", ENCODE, str(n_texts), str(threads)],
         cwd=folder,
@@ -99,7 +99,7 @@ def encoded(n_texts: int, threads: int, checkout: Path, folder: Path) -> dict[st
 
 
 def summary(runs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """The least and the median of every figure, and all of them.
+    """The minimum and the median of every figure, and all values.
 
     >>> summary([{"wall": 2.0}, {"wall": 1.0}, {"wall": 4.0}])
     {'wall': {'min': 1.0, 'median': 2.0, 'all': [2.0, 1.0, 4.0]}}
@@ -112,7 +112,7 @@ def summary(runs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
 
 
 def measure(checkouts: Mapping[str, Path], args: argparse.Namespace) -> dict[str, Any]:
-    """Every command and every number of threads, the checkouts in turn."""
+    """Measure every command and every number of threads. The checkouts take turns."""
     commands, encoding = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -138,13 +138,13 @@ def measure(checkouts: Mapping[str, Path], args: argparse.Namespace) -> dict[str
 
 
 def revision(checkout: Path) -> str:
-    """Its commit, and whether files differ from it."""
+    """The commit of the checkout, and whether files differ from it."""
     command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=12", "--exclude", "*"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, write."""
+    """Measure, print the result and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against", type=Path, help="another checkout of this repository: 'before' in the tables")
     parser.add_argument("--runs", type=int, default=7, help="counted runs of each command")

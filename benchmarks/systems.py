@@ -1,4 +1,4 @@
-"""The rows of the MELD table: which preset, with which changes, and what EmotionRNN's report printed for it."""
+"""The rows of the MELD table: the preset, the changes to it, and the number that the EmotionRNN document prints."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -73,7 +73,7 @@ def _source(modality: str, features: str) -> list[System]:
 
 
 def _blind(key: str, features: str, preset: str, options: Mapping[str, Any]) -> System:
-    """The tuned preset with the speaker-blind BiGRU in EmotionRNN's place: same features, same optimiser."""
+    """The tuned preset with the speaker-blind BiGRU instead of EmotionRNN: same features, same optimiser."""
     return System(
         key=f"bigru-{key}",
         variant="speaker-blind BiGRU",
@@ -85,12 +85,12 @@ def _blind(key: str, features: str, preset: str, options: Mapping[str, Any]) -> 
 
 
 def _dialogue_rnn(key: str, variant: str, preset: str) -> System:
-    """The tuned text preset with DialogueRNN in EmotionRNN's place: same features, same sizes, same optimiser."""
+    """The tuned text preset with DialogueRNN instead of EmotionRNN: same features, same sizes, same optimiser."""
     return System(key=key, variant=variant, features="MiniLM", preset=preset, group="dialogue-rnn")
 
 
 def _ablation(key: str, change: str, overrides: Mapping[str, Any]) -> System:
-    """The tuned text preset with one thing changed."""
+    """The tuned text preset with one change."""
     return System(
         key=f"ablation-{key}",
         variant=change,

@@ -88,7 +88,7 @@ def _meld_ablation(folder: Path) -> str:
 
 @register_renderer("meld-headline")
 def _meld_headline(folder: Path) -> str:
-    """The README's short form: EmotionRNN, the speaker-blind model and the floors, one metric."""
+    """The short table of the README: all systems and the floors, with the main metrics."""
     result = read_result(folder, "meld.json")
     rows = [_row(row) for row in result["systems"]] + [_floor(row) for row in result["floors"]]
     return render_markdown(rows, columns=("system", "features", "test weighted F1", heading_of("accuracy"), PUBLISHED))
@@ -96,7 +96,7 @@ def _meld_headline(folder: Path) -> str:
 
 @register_renderer("meld-comparisons")
 def _meld_comparisons(folder: Path) -> str:
-    """Paired differences."""
+    """Paired differences between systems."""
     rows = []
     for pair in read_result(folder, "meld.json")["comparisons"]:
         difference, random = pair["difference"], pair["randomisation"]
@@ -174,7 +174,7 @@ def _recurrence(folder: Path) -> Result:
 
 @register_renderer("recurrence-ratios")
 def _recurrence_ratios(folder: Path) -> str:
-    """What was asked for, what was measured, and on what."""
+    """The goals, the measured ratios, and the machine."""
     result = _recurrence(folder)
     rows = [_goal(words, result["ratios"][name], goal) for name, (words, goal) in GOALS.items()]
     memory = result["memory"]["dialogue_500_turns_64_parties_gb"]
@@ -213,7 +213,7 @@ def _recurrence_times(folder: Path) -> str:
 
 @register_renderer("recurrence-work")
 def _recurrence_work(folder: Path) -> str:
-    """Each recurrence against its own nn.GRU."""
+    """Each recurrence against the nn.GRU of equal work."""
     result = _recurrence(folder)
     rows = []
     for system, work in result["work"].items():
@@ -226,7 +226,7 @@ def _recurrence_work(folder: Path) -> str:
 
 
 def _recurrence_growth(folder: Path, axis: str) -> str:
-    """Microseconds per turn and peak memory, a column a system."""
+    """Microseconds per turn and peak memory, one column per system."""
     growth = _recurrence(folder)["growth"][axis]
     systems = dict.fromkeys(row["system"] for row in growth["rows"])
     found = {(row["system"], row["size"]): row for row in growth["rows"]}
@@ -248,7 +248,7 @@ for _axis in ("turns", "batch", "parties"):
 
 @register_renderer("quickstart")
 def _quickstart(folder: Path) -> str:
-    """What make quickstart gave on a fresh clone."""
+    """The result of make quickstart in a fresh clone."""
     result = read_result(folder, "quickstart.json")
     rows = [
         {"split": split, **{heading_of(key): format_score(value, 3) for key, value in scores.items()}}
@@ -259,7 +259,7 @@ def _quickstart(folder: Path) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Rewrite the pages, or with --check say which tables are stale (exit 1)."""
+    """Rewrite the pages. With --check, list the stale tables and exit with 1."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args(argv)

@@ -1,1 +1,1 @@
-"""What a GPU does with this library, in one short run: ``python -m benchmarks.gpu`` (docs/performance.md)."""
+"""Measure and check this library on a GPU in one short run: ``python -m benchmarks.gpu`` (docs/performance.md)."""

@@ -1,4 +1,4 @@
-"""What the parts share: their options, where their findings go, what they say of the machine."""
+"""What the parts share: options, the file of findings, a description of the machine."""
 
 import argparse
 import json
@@ -17,9 +17,9 @@ PACKAGES = ("torch", "triton", "numpy", "transformers", "accelerate", "torch-geo
 
 
 class Part:
-    """A part's options and its findings, which are on disk as soon as they are given.
+    """The options of a part, and its findings. Every finding is written to disk at once.
 
-    Single precision means single precision here: TF32 is off, for cuBLAS and for cuDNN.
+    TF32 is off, for cuBLAS and for cuDNN, so single precision is exact.
 
     Attributes:
         device: where it runs.
@@ -40,18 +40,18 @@ class Part:
 
     @property
     def is_cuda(self) -> bool:
-        """A GPU is there and asked for."""
+        """Whether the part runs on a GPU."""
         return self.device.type == "cuda"
 
     def found(self, **values: Any) -> None:
-        """Adds to the findings, writes them all and prints the new ones: a part that is stopped loses nothing."""
+        """Add findings, write all of them and print the new ones. A part that is stopped loses nothing."""
         self._found |= values
         write_atomically(self._path, json.dumps(self._found, indent=1, ensure_ascii=False))
         print(json.dumps(values, ensure_ascii=False), flush=True)
 
 
 def about(device: torch.device) -> dict[str, Any]:
-    """Versions and machine."""
+    """Versions, and the machine."""
     found = {
         "machine": machine(device)["line"],
         "versions": {

@@ -1,4 +1,4 @@
-"""A part's result in one line."""
+"""The result of a part in one line."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ GOAL = 15.0
 
 
 def told(result: Mapping[str, Any]) -> str:
-    """What the part itself says.
+    """The headline that the part itself gives.
 
     >>> told({"headline": "equal"}), told({})
     ('equal', '')
@@ -17,7 +17,7 @@ def told(result: Mapping[str, Any]) -> str:
 
 
 def of_recurrence(result: Mapping[str, Any]) -> str:
-    """The ratio the goal is stated in.
+    """The ratio for which there is a goal.
 
     >>> of_recurrence({"ratios": {"train_vs_loop": 16.24, "train_vs_loop_listeners": 20.0, "infer_vs_loop": 5.0}})
     'train: plain loop ÷ ours 16.2 (goal on a GPU ≥ 15), with listeners 20.0; inference 5.0'

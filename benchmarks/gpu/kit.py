@@ -1,8 +1,8 @@
-"""Puts together what ``benchmarks.gpu`` needs on a machine without a network: ``python -m benchmarks.gpu.kit``.
+"""Collects what ``benchmarks.gpu`` needs on a machine without a network: ``python -m benchmarks.gpu.kit``.
 
-The folder .gpu-kit in the checkout, which git ignores: MELD's CSVs, MiniLM in half precision, and the wheels that the
-machine lacks (benchmarks/gpu/provided.txt names those it has), with a manifest of all files. Checkout and kit together
-must stay below 62 MiB. A kit that is there already is completed: what is whole is not fetched again.
+The kit is the folder .gpu-kit in the checkout; git ignores it. It has the CSV files of MELD, MiniLM in half precision,
+the wheels that the machine lacks (benchmarks/gpu/provided.txt lists the packages it has), and a manifest of all files.
+Checkout and kit together must stay below 62 MiB. An existing kit is completed: a complete file is not fetched again.
 """
 
 import argparse
@@ -34,7 +34,7 @@ LEFT_OUT: Mapping[str, str] = {
 
 
 def put_data(kit: Path) -> None:
-    """MELD's CSVs.
+    """Copy the CSV files of MELD.
 
     Raises:
         MissingDataError: they are not on this machine.
@@ -48,7 +48,7 @@ def put_data(kit: Path) -> None:
 
 
 def put_model(kit: Path, source: Path | None = None) -> None:
-    """MiniLM: weights in half precision, packed (loading makes single precision of them), configuration, tokenizer.
+    """Write MiniLM: packed weights in half precision (loading converts them), configuration, tokenizer.
 
     Raises:
         MissingDataError: the packaged model is not installed.
@@ -76,7 +76,7 @@ def put_model(kit: Path, source: Path | None = None) -> None:
 
 
 def put_wheels(kit: Path, provided: Path, leave_out: Collection[str]) -> list[str]:
-    """The wheels; gives remarks on versions."""
+    """Fetch the wheels. Return remarks on versions."""
     folder = kit / "wheels"
     folder.mkdir(parents=True, exist_ok=True)
     return gather(
@@ -89,10 +89,10 @@ def put_wheels(kit: Path, provided: Path, leave_out: Collection[str]) -> list[st
 
 
 def put_together(kit: Path, steps: Mapping[str, Callable[[], object]]) -> None:
-    """Every step, also after one that failed.
+    """Do every step, even if an earlier one failed.
 
     Raises:
-        MissingDataError: all that is missing, each with its way to mend it.
+        MissingDataError: everything that is missing, and how to mend it.
     """
     kit.mkdir(parents=True, exist_ok=True)
     (kit / MANIFEST).unlink(missing_ok=True)  # a kit without one is not whole
@@ -107,10 +107,10 @@ def put_together(kit: Path, steps: Mapping[str, Callable[[], object]]) -> None:
 
 
 def bytes_of_checkout(root: Path) -> int:
-    """Of all files that git tracks or would take up.
+    """Bytes of all files that git tracks or would add.
 
     Raises:
-        MissingDataError: it is no git checkout.
+        MissingDataError: the folder is no git checkout.
     """
     command = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, capture_output=True, check=False)
@@ -121,7 +121,7 @@ def bytes_of_checkout(root: Path) -> int:
 
 
 def write_manifest(kit: Path, checkout: int, leave_out: Collection[str], limit: int = LIMIT) -> dict[str, Any]:
-    """manifest.json: every file with its size and SHA-256, and the sums.
+    """Write manifest.json: the size and the SHA-256 of every file, and the sums.
 
     Raises:
         DialogueSerError: checkout and kit are too large together; no manifest is written then.
@@ -150,7 +150,7 @@ def write_manifest(kit: Path, checkout: int, leave_out: Collection[str], limit: 
 
 
 def command_line(kit: Path) -> str:
-    """What is run there, in the checkout."""
+    """The command to run on that machine, in the checkout."""
     name = kit.relative_to(ROOT) if kit.is_relative_to(ROOT) else kit
     return (
         f"python3 -m pip install --quiet --no-index --no-deps --no-compile --target /tmp/site {name}/wheels/*.whl && "
@@ -159,7 +159,7 @@ def command_line(kit: Path) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Put it together, measure it, say how it is used."""
+    """Collect the kit, measure its size and print the command to run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--provided", type=Path, default=PROVIDED, help="what that machine has, in pip's freeze format")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""What the parts read: MiniLM and MELD, whole or cut down, from the kit or from this machine."""
+"""What the parts read: MiniLM and MELD, whole or shortened, from the kit or from this machine."""
 
 import csv
 import lzma
@@ -21,10 +21,10 @@ QUICK_DIALOGUES = 12
 
 
 def minilm_place() -> Path:
-    """Folder of MiniLM: the kit's, in half precision (unpacked here at first), else the packaged one.
+    """Folder of MiniLM: the one of the kit, in half precision (it is unpacked first), else the packaged one.
 
     Raises:
-        MissingDataError: neither is here.
+        MissingDataError: both are absent.
     """
     own = KIT / "minilm"
     if (own / PACKED).is_file() and not (own / WEIGHTS).is_file():
@@ -33,14 +33,15 @@ def minilm_place() -> Path:
 
 
 def meld_place(scratch: Path, *, is_quick: bool) -> Path:
-    """Folder of MELD's CSVs: the kit's, else where the library finds it; the first dialogues of each if it is quick.
+    """Folder of MELD: the one of the kit, else the one that the library finds. A quick run gets the first dialogues
+    only.
 
     Args:
-        scratch: where the shortened files go.
+        scratch: folder for the shortened files.
         is_quick: only some dialogues.
 
     Raises:
-        MissingDataError: it is not on this machine.
+        MissingDataError: MELD is not on this machine.
     """
     kit = KIT / "data" / "meld"
     whole = kit if kit.is_dir() and "DIALOGUE_SER_DATA" not in os.environ else find_data("meld")

@@ -1,4 +1,4 @@
-"""The parts of the run: what each shows, how it is started, how long it may take."""
+"""The parts of the run: what each shows, how it starts, and its time limit."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,13 +19,13 @@ class Part:
     """One child process.
 
     Args:
-        name: on the command line and in the record.
+        name: its name on the command line and in the record.
         what: what it shows, one sentence.
         arguments: device, whether it has to be quick, and the file for its JSON → what follows ``python``.
         seconds: after which it is stopped, on a GPU.
-        environment: variables that are set for it.
+        environment: environment variables for the child process.
         needs_cuda: why nothing is shown without a GPU: its code runs there, but does not count; None = it counts.
-        headline: one line from its JSON.
+        headline: makes one line from its JSON.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A child process that cannot take longer than it may."""
+"""A child process with a time limit."""
 
 import contextlib
 import os
@@ -19,9 +19,9 @@ class Ended:
     """How a child ended.
 
     Args:
-        status: its exit status; None = it was stopped at its limit.
-        seconds: it ran.
-        tail: the end of what it printed.
+        status: exit status. None: it was stopped at its limit.
+        seconds: how long it ran.
+        tail: the end of its output.
     """
 
     status: int | None
@@ -32,14 +32,14 @@ class Ended:
 def run_limited(
     command: Sequence[str], *, seconds: float, log: Path, cwd: Path, environment: Mapping[str, str]
 ) -> Ended:
-    """Run a command in a session of its own; whatever it started ends with it.
+    """Run a command in its own session. All processes that it started end with it.
 
-    A Python child at its limit gets SIGABRT first, so that it prints where every thread stands (faulthandler).
+    At its limit a Python child first gets SIGABRT, so faulthandler prints the position of every thread.
 
     Args:
         command: program and arguments.
         seconds: its limit.
-        log: what it prints is added to this file while it prints it.
+        log: its output is added to this file at once.
         cwd: where it runs.
         environment: set for it beside this process's own variables.
     """
@@ -63,7 +63,7 @@ def run_limited(
 def _child(
     command: Sequence[str], output: int, cwd: Path, environment: Mapping[str, str]
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Started, and ended with all it started, also where this process is asked to stop meanwhile."""
+    """Start the child. End it with all processes that it started, even if this process is asked to stop."""
     child = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The record of a run: one JSON object a line, on disk before the next part begins."""
+"""The record of a run: one JSON object per line, on disk before the next part begins."""
 
 import json
 import os
@@ -11,10 +11,10 @@ RECORD, LOG = "gpu.jsonl", "gpu.log"
 
 
 class Record:
-    """Lines of :data:`RECORD`; a run begins a new one.
+    """The lines of :data:`RECORD`. A run begins a new file.
 
     Args:
-        folder: made if absent.
+        folder: it is created if it is absent.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -24,7 +24,7 @@ class Record:
         self.log.write_bytes(b"")
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Written, and waited for until it is on disk."""
+        """Write a line and wait until it is on disk."""
         with self.path.open("ab") as file:
             file.write(json.dumps(line, ensure_ascii=False, default=str).encode() + b"\n")
             file.flush()
@@ -32,6 +32,6 @@ class Record:
 
 
 def read_record(path: Path) -> list[dict[str, Any]]:
-    """All whole lines; a last one that a cut run left unfinished is dropped."""
+    """All complete lines. An unfinished last line of an interrupted run is dropped."""
     lines = path.read_bytes().split(b"\n")[:-1]
     return [json.loads(line) for line in lines]

@@ -1,12 +1,12 @@
-"""The whole run: parts one after the other, each in a process of its own with a limit of its own.
+"""The whole run: the parts one after the other, each in its own process with its own time limit.
 
     python -m benchmarks.gpu                          # on a machine with a GPU: at most 8 minutes
     python -m benchmarks.gpu --device cpu --quick     # whether everything runs: some minutes, no GPU
     python -m benchmarks.gpu --parts kernels waiting  # only these
 
-Writes gpu.jsonl (a line for each part as soon as it ends) and gpu.log (what the parts print) into --out. A part that
-fails or takes too long is recorded, and the next one begins. Exit status: 0, or 1 if a part failed.
-This process imports neither torch nor the library: it goes on whatever they do.
+The run writes gpu.jsonl (one line when a part ends) and gpu.log (the output of the parts) into --out. A part that fails
+or takes too long is recorded, and the next part begins. The exit status is 0, or 1 if a part failed. This process
+imports neither torch nor the library, so it continues if they fail.
 """
 
 import argparse
@@ -36,7 +36,7 @@ ON_CPU = {"OMP_NUM_THREADS": "1"}
 
 
 def parse(argv: Sequence[str] | None, parts: Sequence[Part]) -> argparse.Namespace:
-    """Options."""
+    """Return the options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [part.name for part in parts]
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
@@ -56,7 +56,7 @@ def parse(argv: Sequence[str] | None, parts: Sequence[Part]) -> argparse.Namespa
 
 
 def main(argv: Sequence[str] | None = None, parts: Sequence[Part] = PARTS) -> int:
-    """Run the parts, write, print; see the module's text."""
+    """Run the parts, write the record and print it; see the docstring of the module."""
     args = parse(argv, parts)
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     record, started = Record(args.out.resolve()), time.monotonic()
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None, parts: Sequence[Part] = PARTS) -> in
 
 
 def _run(part: Part, device: str, is_quick: bool, record: Record) -> dict[str, Any]:
-    """One part's row, which is on disk when this returns."""
+    """Run one part and return its row. The row is then on disk."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
         command = [sys.executable, *part.arguments(device, is_quick, result)]
@@ -117,7 +117,7 @@ def _run(part: Part, device: str, is_quick: bool, record: Record) -> dict[str, A
 
 
 def _status(part: Part, device: str, ended: Ended, found: dict[str, Any] | None, limit: float) -> tuple[str, str]:
-    """ok, failed, timed out or skipped, and why."""
+    """Status (ok, failed, timed out, skipped) and the reason."""
     if ended.status is None:
         return "timed out", f"stopped after {limit:g} s"
     if ended.status:
@@ -145,7 +145,7 @@ def _headline(part: Part, found: dict[str, Any] | None) -> str:
 
 
 def _line(row: dict[str, Any]) -> str:
-    """What is printed when a part ends; the end of its output too where it failed."""
+    """The lines to print when a part ends. If it failed, they have the end of its output."""
     told = "; ".join(text for text in (row["why"], row["headline"]) if text)
     shown = f"{row['name']:<16} {row['status']:<9} {row['seconds']:>6.1f} s  {told}"
     return shown + (f"\n{row['tail'].rstrip()}\n" if row["status"] in BAD else "")

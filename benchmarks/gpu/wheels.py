@@ -1,4 +1,4 @@
-"""The wheels that a machine without a network lacks: which they are, and fetching them."""
+"""Finds and fetches the wheels that a machine without a network lacks."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ Fetch = Callable[[str, Path], Path]
 
 
 def read_pins(path: Path) -> dict[str, str]:
-    """Name → version (empty where none is stated) of a file in pip's freeze format.
+    """Name → version (empty if the line has none) of a file in the format of pip freeze.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
@@ -50,7 +50,7 @@ def read_pins(path: Path) -> dict[str, str]:
 
 
 def own_requirements(pyproject: Path) -> list[Requirement]:
-    """The package's dependencies, and what its tests need."""
+    """The dependencies of the package, and those of its tests."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
     return [Requirement(text) for text in (*project["dependencies"], *FOR_TESTS)]
 
@@ -64,7 +64,7 @@ def gather(
     leave_out: Collection[str],
     fetch: Fetch | None = None,
 ) -> list[str]:
-    """Put every wheel that is missing there into a folder, and remove others from it.
+    """Put every wheel that the other machine lacks into a folder, and remove all other wheels.
 
     Args:
         requirements: to begin with; what they need in turn is read from the wheels.
@@ -110,7 +110,7 @@ def fetch_with_pip(requirement: str, folder: Path) -> Path:
     """``pip download`` for :data:`PYTHON` on Linux, x86_64.
 
     Raises:
-        MissingDataError: pip found none, or reached nothing.
+        MissingDataError: pip found no wheel, or there is no network.
     """
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--python-version", PYTHON, "--implementation", "cp", "--dest", str(folder)]
@@ -127,7 +127,7 @@ def fetch_with_pip(requirement: str, folder: Path) -> Path:
 
 
 def _wheel(name: str, version: str | None, folder: Path, fetch: Fetch) -> Path:
-    """The wheel in the folder, fetched unless it is there; it gets there whole or not at all."""
+    """Path of the wheel in the folder. It is fetched if it is absent, completely or not at all."""
     for path in sorted(folder.glob("*.whl")):
         own_name, own_version, *_ = parse_wheel_filename(path.name)
         if own_name == name and version in (None, str(own_version)) and zipfile.is_zipfile(path):
@@ -138,7 +138,7 @@ def _wheel(name: str, version: str | None, folder: Path, fetch: Fetch) -> Path:
 
 
 def _needs(wheel: Path, extras: Collection[str]) -> list[Requirement]:
-    """What a wheel's METADATA requires there, for these extras."""
+    """Requirements in the METADATA of a wheel for that machine, with these extras."""
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         metadata = Parser().parsestr(archive.read(name).decode("utf-8"))

@@ -1,4 +1,4 @@
-"""Tables of what encoders do, rendered by ``benchmarks.tables``: fine-tuning, extraction, nEMO."""
+"""Tables about encoders, rendered by ``benchmarks.tables``: fine-tuning, extraction, nEMO, EmoBank."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +11,7 @@ from dialogue_ser.report.sections.tables import format_interval, format_mean_std
 
 
 def finetuning(result: Result) -> str:
-    """Text encoders trained on MELD, each way."""
+    """Text encoders trained on MELD in different ways."""
     rows = [
         {
             "encoder": row["features"],
@@ -66,7 +66,7 @@ def emobank(result: Result) -> str:
 
 
 def _agreement(value: Result) -> str:
-    """CCC and r; with their spread where they are of several seeds."""
+    """CCC and r, with their spread if there are several seeds."""
     parts = [
         format_score(value[key], 3)
         if isinstance(value[key], float)
@@ -82,7 +82,7 @@ def _emobank(folder: Path) -> str:
 
 
 def nemo(result: Result) -> str:
-    """Pooled scores of every nEMO preset beside what was asked for, and what the features took."""
+    """Scores of every nEMO preset over all folds, the goals, and the cost of the features."""
     rows, costs = [], []
     for row in result["rows"]:
         pooled, folds, interval = row["pooled"], row["fold_mean"]["ua"], row["intervals"]["ua"]
@@ -118,7 +118,7 @@ def _nemo(folder: Path) -> str:
 
 @register_renderer("nemo-speakers")
 def _nemo_speakers(folder: Path) -> str:
-    """UA of every speaker, a column a preset."""
+    """UA of every speaker, one column per preset."""
     if not (folder / "nemo.json").is_file():
         return NEMO_ABSENT
     result = read_result(folder, "nemo.json")
@@ -134,7 +134,7 @@ def _nemo_speakers(folder: Path) -> str:
 
 
 def nemo_networks(result: Result, folder: Path) -> str:
-    """Networks on nEMO, each beside the better SVM of its kind as benchmarks.nemo measured it."""
+    """Networks on nEMO, each beside the better SVM of its kind in the result of benchmarks.nemo."""
     floors = best_floors(read_result(folder, "nemo.json"))
     rows = []
     for row in result["rows"]:
@@ -162,7 +162,7 @@ def nemo_networks(result: Result, folder: Path) -> str:
 
 
 def best_floors(result: Result) -> dict[bool, float]:
-    """Uses unlabelled test recordings → the best pooled UA of such a preset."""
+    """Best UA over all folds of the presets, by whether they use unlabelled test recordings."""
     best: dict[bool, float] = {}
     for row in result["rows"]:
         kind = row["uses_unlabelled_test_recordings"]
@@ -178,7 +178,7 @@ def _nemo_networks(folder: Path) -> str:
 
 
 def extraction_texts(result: Result) -> str:
-    """MiniLM on MELD's texts, against the machine's matrix throughput, and where the time goes."""
+    """MiniLM on the texts of MELD, against the matrix throughput of the machine, and where the time goes."""
     texts = result["texts"]
     rows = [
         {"part": part, "seconds": f"{seconds:.2f}", "share": f"{seconds / texts['seconds']:.0%}"}

@@ -1,4 +1,4 @@
-"""Tables of what a cold start costs, rendered by ``benchmarks.tables``: processes and encoding, before and after."""
+"""Tables of cold starts, rendered by ``benchmarks.tables``: processes and encoding, before and after."""
 
 from collections.abc import Mapping
 from pathlib import Path

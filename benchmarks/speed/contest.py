@@ -1,4 +1,4 @@
-"""Candidates that read the same dialogues, and how they are timed: by turns in one process, medians, ratios."""
+"""Candidates that read the same dialogues, and their timing: in turn, in one process, medians and ratios."""
 
 import os
 import platform
@@ -30,7 +30,7 @@ WIRINGS: Mapping[str, Wiring] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One batch as each candidate wants it; who speaks and the lengths stay on the host.
+    """One batch in the form that each candidate needs. Speakers and lengths stay on the CPU.
 
     Args:
         x_BTD: inputs on the device, padded.
@@ -52,7 +52,7 @@ class Work:
         return int(self.n_turns_B.sum())
 
     def with_gradient(self) -> "Work":
-        """The same batch with inputs that want a gradient, for candidates other than the plain loop."""
+        """The same batch with inputs that need a gradient. It is not for the plain loop."""
         return replace(self, x_BTD=self.x_BTD.clone().requires_grad_())
 
 
@@ -64,13 +64,13 @@ def work(
     loop_parties: int | None = N_LOOP_PARTIES,
     seed: int = 0,
 ) -> Work:
-    """Random inputs for dialogues of which only the shape matters.
+    """Random inputs for dialogues of a given shape.
 
     Args:
         speaker_BT: party ids, −1 on padding.
         n_turns_B: real turns.
         device: where the inputs go.
-        loop_parties: columns of the plain loop's one-hot; None = nothing is made for the loop.
+        loop_parties: columns of the plain loop's one-hot. None: the batch has no inputs for the loop.
         seed: of the inputs.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -83,7 +83,7 @@ def work(
 
 
 class Candidate:
-    """A recurrence that can be trained and asked.
+    """A recurrence that can be trained and run.
 
     Args:
         module: its weights.
@@ -96,19 +96,19 @@ class Candidate:
         self.optimizer = torch.optim.Adam(module.parameters(), lr=LEARNING_RATE, fused=True)
 
     def backward(self, batch: Work) -> None:
-        """Forward and backward."""
+        """Run forward and backward."""
         self.module.train()
         self.optimizer.zero_grad(set_to_none=True)
         batch.x_BTD.grad = None
         torch.autograd.backward(self.read(batch).square().mean())
 
     def train(self, batch: Work) -> None:
-        """Forward, backward, optimizer step."""
+        """Run forward, backward and the optimizer step."""
         self.backward(batch)
         self.optimizer.step()
 
     def infer(self, batch: Work) -> None:
-        """Forward in evaluation mode, without gradients."""
+        """Run forward in evaluation mode, without gradients."""
         self.module.eval()
         with torch.no_grad():
             self.read(batch)
@@ -117,7 +117,7 @@ class Candidate:
 def ours(
     system: str, device: torch.device, *, attention: str = "general", engine: str = "auto", dropout: float = DROPOUT
 ) -> Candidate:
-    """The package's recurrence, wired as one of the systems."""
+    """The recurrence of the package with the wiring of one system."""
     recurrence = DialogueRecurrence(
         INPUT_DIM,
         WIRINGS[system],
@@ -135,7 +135,7 @@ def plain(listeners: bool, device: torch.device) -> Candidate:
 
 
 def packed(gru: nn.GRU, device: torch.device) -> Candidate:
-    """GRU of torch over the real turns."""
+    """GRU of torch over packed turns."""
 
     def read(batch: Work) -> Tensor:
         rows = pack_padded_sequence(batch.x_BTD, batch.n_turns_B, batch_first=True, enforce_sorted=False)
@@ -151,7 +151,7 @@ def interleaved(
     device: torch.device,
     advance: Callable[[], object] = lambda: None,
 ) -> dict[str, list[list[float]]]:
-    """Seconds of every run ``[round][step]``, round after round, every other one backwards. Candidates are to be warm.
+    """Seconds of every run ``[round][step]``. Every second round is in reverse order. Candidates must be warm.
 
     Args:
         contest: name → steps, timed one by one: what disturbs the machine then spoils a step, not a round.
@@ -169,7 +169,7 @@ def interleaved(
 
 
 def typical(rounds: Sequence[Sequence[float]]) -> float:
-    """Seconds of all steps: of each the median over the rounds.
+    """Seconds of all steps together, each step with its median over the rounds.
 
     >>> typical([[1, 5], [1, 2], [9, 2]])
     3.0
@@ -178,7 +178,7 @@ def typical(rounds: Sequence[Sequence[float]]) -> float:
 
 
 def stopwatch(run: Callable[[], None], device: torch.device) -> float:
-    """Seconds of a run, what it queued on the device included."""
+    """Seconds of a run, with everything that it queued on the device."""
     synchronize(device)
     started = time.perf_counter()
     run()
@@ -187,19 +187,19 @@ def stopwatch(run: Callable[[], None], device: torch.device) -> float:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for the device; the CPU is never behind."""
+    """Wait until the device has finished. On the CPU there is nothing to wait for."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def without_tf32() -> None:
-    """Products of single-precision matrices in single precision, also inside cuDNN, which rounds them by default."""
+    """Switch TF32 off: products of single-precision matrices stay exact, in cuDNN too."""
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """What it runs on; the load average tells whether it was alone."""
+    """The machine, with its load average, which shows whether other work was running."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
@@ -221,5 +221,5 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def load_average() -> float | None:
-    """Of the last minute: how busy the machine was, with us and with others."""
+    """Load average of the last minute: how busy the machine was, with this and other work."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None

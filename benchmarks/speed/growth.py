@@ -41,7 +41,7 @@ HELD: Mapping[str, str] = {
 
 
 def build(system: str, device: torch.device) -> Candidate:
-    """One of `SYSTEMS`."""
+    """Build one of `SYSTEMS`."""
     if system == LOOP:
         return contest.plain(True, device)
     name, _, simple = system.partition(", simple")
@@ -49,14 +49,14 @@ def build(system: str, device: torch.device) -> Candidate:
 
 
 def shaped(n_dialogues: int, n_turns: int, n_parties: int, *, device: torch.device, for_loop: bool = False) -> Work:
-    """Dialogues of one length whose parties speak one after the other."""
+    """A batch of dialogues of one length whose parties speak in turn."""
     speaker_BT = (torch.arange(n_turns) % n_parties).expand(n_dialogues, -1).contiguous()
     n_turns_B = torch.full((n_dialogues,), n_turns)
     return contest.work(speaker_BT, n_turns_B, device=device, loop_parties=n_parties if for_loop else None)
 
 
 def sized(axis: str, size: int, *, device: torch.device, for_loop: bool = False) -> Work:
-    """The batch at one point of an axis; what is held is in `HELD`."""
+    """The batch at one point of an axis. `HELD` has the sizes that do not change."""
     n_dialogues, n_turns, n_parties = {
         "turns": (1, size, 2),
         "batch": (size, 16, 3),
@@ -66,23 +66,23 @@ def sized(axis: str, size: int, *, device: torch.device, for_loop: bool = False)
 
 
 def sizes_for(system: str, axis: str, *, quick: bool) -> tuple[int, ...]:
-    """Where a system is measured."""
+    """The sizes at which a system is measured."""
     sizes = (QUICK if quick else AXES)[axis]
     return tuple(size for size in sizes if system != LOOP or size <= LARGEST_LOOP[axis])
 
 
 def repeated(run: Callable[[Work], None], batch: Work) -> list[Callable[[], None]]:
-    """Steps enough for the clock."""
+    """Number of steps that is large enough for the clock."""
     return [partial(run, batch)] * max(1, CLOCK_TURNS // batch.n_turns)
 
 
 def per_turn(rounds: Sequence[Sequence[float]], n_turns: int) -> float:
-    """Microseconds: median over all steps of all rounds, for all of them are the same."""
+    """Microseconds per turn: the median over all steps of all rounds, because all steps are equal."""
     return 1e6 * statistics.median(chain.from_iterable(rounds)) / n_turns
 
 
 def curve(axis: str, device: torch.device, progress: Progress, *, quick: bool) -> list[dict[str, Any]]:
-    """Microseconds per turn of a train step, all systems at all sizes by turns."""
+    """Microseconds per turn of a train step, for all systems at all sizes. The systems take turns."""
     found = {system: build(system, device) for system in SYSTEMS}
     runs, turns = {}, {}
     for system, candidate in found.items():
@@ -101,7 +101,7 @@ def curve(axis: str, device: torch.device, progress: Progress, *, quick: bool) -
 
 
 def scaling(device: torch.device, repeats: int, progress: Progress, *, quick: bool) -> dict[str, float]:
-    """Time per turn of a `LONG` dialogue over that of a `SHORT` one: EmotionRNN, simple attention, 2 parties."""
+    """Time per turn of a `LONG` dialogue divided by that of a `SHORT` one: EmotionRNN, simple attention, 2 parties."""
     candidate = build("EmotionRNN, simple attention", device)
     methods = {"train_step": candidate.train} | ({} if quick else {"without_adam": candidate.backward})
     runs = {}
@@ -118,7 +118,7 @@ def scaling(device: torch.device, repeats: int, progress: Progress, *, quick: bo
 
 
 def curves(device: torch.device, progress: Progress, *, quick: bool) -> dict[str, dict[str, Any]]:
-    """Per axis, what is held and a row a point."""
+    """For each axis: the sizes that do not change, and one row per point."""
     return {axis: {"held": HELD[axis], "rows": curve(axis, device, progress, quick=quick)} for axis in AXES}
 
 
@@ -146,7 +146,7 @@ def figure(result: Mapping[str, Any]) -> Figure:
 
 
 def _lines(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str) -> None:
-    """One line a system; points without a value are left out."""
+    """Draw one line per system. Points without a value are left out."""
     for system in SYSTEMS:
         points = [(row["size"], row[key]) for row in rows if row["system"] == system and row.get(key) is not None]
         if points:

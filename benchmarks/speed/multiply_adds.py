@@ -1,4 +1,4 @@
-"""How much arithmetic a recurrence takes, and torch's GRU that takes as much: what `benchmarks.recurrence` compares."""
+"""The multiply-adds of a recurrence, and the GRU of torch with the same number, for `benchmarks.recurrence`."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
 
 
 def listener_updates(speakers: Sequence[int]) -> int:
-    """Updates of listening parties that anybody will read, over one dialogue in one reading direction.
+    """Updates of listeners that are used later, in one dialogue and one direction.
 
-    A party that has spoken and will speak again, and one bystander for all who are still to speak for the first time.
+    A party that has spoken and will speak again counts. All parties that have not spoken yet count as one.
 
     >>> listener_updates([0, 1, 0]), listener_updates([0, 0, 0]), listener_updates([0, 1, 2])
     (2, 0, 2)
@@ -28,7 +28,7 @@ def listener_updates(speakers: Sequence[int]) -> int:
 
 
 def per_turn(recurrence: DialogueRecurrence, updates: float) -> float:
-    """Multiply-adds of one turn in one direction; pointwise work and the sums of attention left out.
+    """Multiply-adds of one turn in one direction, without pointwise work and the sums of attention.
 
     Args:
         recurrence: its cells are counted as they are: what listeners hear is multiplied once for all of them.
@@ -50,13 +50,13 @@ def average_updates(dialogues: Sequence[Sequence[int]]) -> float:
 
 
 def average_listeners(dialogues: Sequence[Sequence[int]]) -> float:
-    """Parties that do not speak, per turn: the listener updates of the equations taken word for word."""
+    """Parties that do not speak, per turn: the listener updates of the equations as they are written."""
     turns = sum(map(len, dialogues))
     return sum(len(speakers) * (len(set(speakers)) - 1) for speakers in dialogues) / turns
 
 
 def equal_work_gru(multiply_adds: float, input_dim: int) -> nn.GRU:
-    """The bidirectional GRU whose multiply-adds per turn and direction come nearest.
+    """The bidirectional GRU with the nearest number of multiply-adds per turn and direction.
 
     >>> equal_work_gru(3 * 32 * (10 + 32), input_dim=10).hidden_size
     32

@@ -1,10 +1,11 @@
 """DialogueRNN as a plain loop over turns: what `benchmarks.recurrence` compares the package's recurrence with.
 
-Written from docs/equations.md in the style every published implementation uses: padded tensors with the turn first, who
-speaks as one-hot rows over a fixed number of parties, one GRUCell call per state and turn, every party's state computed
-at every turn and the right one picked with the one-hot afterwards, a history of global states that grows by
-concatenation and is attended to as a whole, the two directions one after the other. Nothing in it is slow on purpose:
-picking the speaker's state is one product with the one-hot, where some implementations loop over the dialogues.
+We wrote it from docs/equations.md in the style of every published implementation. Tensors are padded, with the turn as
+first axis. Speakers are one-hot rows over a fixed number of parties. Each state has one call of a GRUCell per turn. The
+state of every party is computed at every turn, and the one-hot picks the right one. The history of global states
+grows by concatenation, and attention reads all of it. The directions run one after the other. Nothing in it is slow
+on purpose: one product with the one-hot picks the state of the speaker, where some implementations loop over the
+dialogues.
 """
 
 import torch
@@ -14,21 +15,21 @@ from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
 
 
 class GeneralAttention(nn.Module):
-    """Context of a turn over all earlier global states: softmax((x W) · g_i), the kind general."""
+    """Context of a turn over all earlier global states, with general attention: softmax((x W) · g_i)."""
 
     def __init__(self, memory_dim: int, query_dim: int) -> None:
         super().__init__()
         self.transform = nn.Linear(query_dim, memory_dim, bias=False)
 
     def forward(self, history_TBG: Tensor, x_BD: Tensor) -> Tensor:
-        """``[B, G]``."""
+        """Return the context ``[B, G]``."""
         logits_BT = torch.bmm(history_TBG.permute(1, 0, 2), self.transform(x_BD)[:, :, None])[:, :, 0]
         weights_BT = torch.softmax(logits_BT, dim=1)
         return torch.bmm(weights_BT[:, None], history_TBG.transpose(0, 1))[:, 0]
 
 
 class PlainCell(nn.Module):
-    """One turn of all dialogues."""
+    """Compute one turn of all dialogues."""
 
     def __init__(
         self, input_dim: int, *, global_dim: int, party_dim: int, emotion_dim: int, listeners: bool, dropout: float
@@ -44,7 +45,7 @@ class PlainCell(nn.Module):
     def forward(
         self, x_BD: Tensor, speaks_BP: Tensor, history_TBG: Tensor | None, q_BPH: Tensor, e_BE: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """New global, party and emotion states."""
+        """Return the new global, party and emotion states."""
         n_dialogues, n_parties, _ = q_BPH.shape
         zeros_BG = x_BD.new_zeros(n_dialogues, self.g_cell.hidden_size)
         of_speaker_B1P = speaks_BP[:, None]
@@ -71,7 +72,7 @@ class PlainCell(nn.Module):
 
 
 class PlainDialogueRNN(nn.Module):
-    """DialogueRNN's recurrence, both directions, one after the other; all states start at zero.
+    """The recurrence of DialogueRNN, both directions one after the other. All states start at zero.
 
     Args:
         input_dim: D of x.
@@ -106,7 +107,7 @@ class PlainDialogueRNN(nn.Module):
         )
 
     def forward(self, x_TBD: Tensor, speaks_TBP: Tensor, n_turns_B: Tensor) -> Tensor:
-        """Emotion states of both directions ``[T, B, 2E]``; what stands on padding means nothing.
+        """Return the emotion states of both directions ``[T, B, 2E]``. Values on padding have no meaning.
 
         Args:
             x_TBD: inputs, padded.
@@ -132,7 +133,7 @@ class PlainDialogueRNN(nn.Module):
         return torch.stack(emotions)
 
     def load_into(self, ours: DialogueRecurrence) -> None:
-        """Give the package's recurrence these weights, so that both compute the same.
+        """Copy these weights into the recurrence of the package, so that both compute the same.
 
         Args:
             ours: of the same sizes, general attention, wired as DialogueRNN with or without listeners as here, built
@@ -161,7 +162,7 @@ def _load(ours: DialogueRecurrence, direction: int, name: str, cell: nn.GRUCell,
 
 
 def reversed_dialogues(sequence_TBX: Tensor, lengths: list[int]) -> Tensor:
-    """Every dialogue backwards by its own length, padded with zeros to what it was."""
+    """Reverse every dialogue within its own length. Padding is zero."""
     rows = [sequence_TBX[:n, b].flip(0) for b, n in enumerate(lengths)]
     padded = nn.utils.rnn.pad_sequence(rows)
     missing = sequence_TBX.shape[0] - padded.shape[0]
@@ -169,7 +170,7 @@ def reversed_dialogues(sequence_TBX: Tensor, lengths: list[int]) -> Tensor:
 
 
 def one_hot_speakers(speaker_BT: Tensor, n_turns_B: Tensor, n_parties: int, dtype: torch.dtype) -> Tensor:
-    """Who speaks as the loop wants it ``[T, B, P]``, 0 on padding."""
+    """One-hot speakers for the loop ``[T, B, P]``, 0 on padding."""
     is_real_BT = torch.arange(speaker_BT.shape[1]) < n_turns_B[:, None]
     one_hot = nn.functional.one_hot(speaker_BT.clamp_min(0), n_parties).to(dtype)
     return (one_hot * is_real_BT[..., None]).transpose(0, 1).contiguous()
