@@ -9,8 +9,8 @@ from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.errors import ConfigError, FeatureError, unknown_name
 from dialogue_ser.features.core.api import Array
 from dialogue_ser.features.files.pickle_alignment import aligned, named_by_pattern
-from dialogue_ser.features.files.pickle_layouts import LegacyTurn, read_layout
-from dialogue_ser.features.files.pickle_reader import read_pickle
+from dialogue_ser.features.files.pickle_layouts import PickledTurn, read_layout
+from dialogue_ser.features.files.pickle_reading import read_pickle
 from dialogue_ser.features.files.tables import WRITERS, write_rows
 
 _LISTED = 20
@@ -92,7 +92,7 @@ def _of_one_size(rows: Mapping[str, Array], modality: str, source: Path) -> Mapp
     return rows
 
 
-def _chosen(turns: Sequence[LegacyTurn], modality: str | None, out: str) -> list[str]:
+def _chosen(turns: Sequence[PickledTurn], modality: str | None, out: str) -> list[str]:
     known = list(turns[0].rows)
     if modality is not None:
         if modality not in known:

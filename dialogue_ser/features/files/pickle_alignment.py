@@ -8,13 +8,13 @@ from difflib import SequenceMatcher
 
 from dialogue_ser.corpus.schema import Corpus, Dialogue
 from dialogue_ser.errors import ConfigError, FeatureError
-from dialogue_ser.features.files.pickle_layouts import LegacyTurn
+from dialogue_ser.features.files.pickle_layouts import PickledTurn
 from dialogue_ser.features.text.word_tokenizer import ascii_quotes
 
 _FIELDS = ("key", "split", "dialogue", "utterance")
 
 
-def named_by_pattern(turns: Sequence[LegacyTurn], pattern: str | None) -> tuple[dict[str, LegacyTurn], list[str]]:
+def named_by_pattern(turns: Sequence[PickledTurn], pattern: str | None) -> tuple[dict[str, PickledTurn], list[str]]:
     """Turns by utterance id, and a sentence for each that has none.
 
     Args:
@@ -35,7 +35,7 @@ def named_by_pattern(turns: Sequence[LegacyTurn], pattern: str | None) -> tuple[
     fields = _fields_of(pattern)
     if not fields <= set(_FIELDS) or not fields:
         raise ConfigError(f"--id-pattern {pattern!r}: use {', '.join(f'{{{name}}}' for name in _FIELDS)}")
-    placed: dict[str, LegacyTurn] = {}
+    placed: dict[str, PickledTurn] = {}
     problems = []
     for turn in turns:
         assert turn.key is not None
@@ -60,19 +60,19 @@ def _fields_of(pattern: str) -> set[str]:
     return {name if not (spec or conversion) else pattern for _, name, spec, conversion in parts if name is not None}
 
 
-def aligned(turns: Sequence[LegacyTurn], corpus: Corpus) -> tuple[dict[str, LegacyTurn], list[str]]:
+def aligned(turns: Sequence[PickledTurn], corpus: Corpus) -> tuple[dict[str, PickledTurn], list[str]]:
     """Turns by the corpus's utterance ids, and a sentence for each that fits nowhere.
 
     Dialogues with texts are laid beside the corpus's dialogue that shares most of them, in order; without texts a
     dialogue must have the corpus's id and as many rows as the corpus has turns; single utterances need the corpus's id.
     """
-    placed: dict[str, LegacyTurn] = {}
+    placed: dict[str, PickledTurn] = {}
     problems: list[str] = []
     everything = {dialogue.id: dialogue for dialogues in corpus.splits.values() for dialogue in dialogues}
     known = {turn.id for dialogue in everything.values() for turn in dialogue}
     ends = Counter(name.partition("/")[2] or name for name in known)
     by_text = _dialogues_by_text(everything)
-    grouped: dict[tuple[str | None, str], list[LegacyTurn]] = defaultdict(list)
+    grouped: dict[tuple[str | None, str], list[PickledTurn]] = defaultdict(list)
     for turn in turns:
         if turn.dialogue is None:
             _place_alone(turn, known, ends, corpus, placed, problems)
@@ -104,11 +104,11 @@ def aligned(turns: Sequence[LegacyTurn], corpus: Corpus) -> tuple[dict[str, Lega
 
 
 def _place_alone(
-    turn: LegacyTurn,
+    turn: PickledTurn,
     known: set[str],
     ends: Mapping[str, int],
     corpus: Corpus,
-    placed: dict[str, LegacyTurn],
+    placed: dict[str, PickledTurn],
     problems: list[str],
 ) -> None:
     """An utterance by its own id, with or without the split before it."""
@@ -132,7 +132,7 @@ def _dialogues_by_text(everything: Mapping[str, Dialogue]) -> dict[str, set[str]
 
 
 def _most_alike(
-    rows: Sequence[LegacyTurn], by_text: Mapping[str, set[str]], everything: Mapping[str, Dialogue], used: set[str]
+    rows: Sequence[PickledTurn], by_text: Mapping[str, set[str]], everything: Mapping[str, Dialogue], used: set[str]
 ) -> Dialogue | None:
     """The corpus's dialogue, not taken yet, with which the rows share most texts; rare ones count more."""
     votes: Counter[str] = Counter()
@@ -146,14 +146,14 @@ def _most_alike(
     return everything[best]
 
 
-def _matched(rows: Sequence[LegacyTurn], dialogue: Dialogue) -> dict[int, str]:
+def _matched(rows: Sequence[PickledTurn], dialogue: Dialogue) -> dict[int, str]:
     """Index of a row → utterance id; both in order, equal words only."""
     left, right = [_plain(row.text) for row in rows], [_plain(turn.text) for turn in dialogue]
     blocks = SequenceMatcher(a=left, b=right, autojunk=False).get_matching_blocks()
     return {b.a + i: dialogue.utterances[b.b + i].id for b in blocks for i in range(b.size)}
 
 
-def _by_id(rows: Sequence[LegacyTurn], everything: Mapping[str, Dialogue]) -> tuple[Dialogue | None, str]:
+def _by_id(rows: Sequence[PickledTurn], everything: Mapping[str, Dialogue]) -> tuple[Dialogue | None, str]:
     name, split = rows[0].dialogue, rows[0].split
     candidates = [name, f"{split}/{name}", f"{split}/dia{name}"] if split else [name]
     dialogue = next((everything[str(key)] for key in candidates if str(key) in everything), None)

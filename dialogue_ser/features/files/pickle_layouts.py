@@ -34,7 +34,7 @@ _FITS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LegacyTurn:
+class PickledTurn:
     """One row of a pickle.
 
     Args:
@@ -58,7 +58,7 @@ class LegacyTurn:
         return f"{where}{self.key}" if self.dialogue is None else f"{where}dialogue {self.dialogue} row {self.position}"
 
 
-def read_layout(value: Any, layout: str | None = None, keys: Keys = "auto") -> tuple[str, list[LegacyTurn]]:
+def read_layout(value: Any, layout: str | None = None, keys: Keys = "auto") -> tuple[str, list[PickledTurn]]:
     """Name of the layout, and the turns.
 
     Args:
@@ -128,7 +128,7 @@ def _kind(part: Any) -> str:
     return "numbers" if isinstance(first, (int, float)) else "vectors"
 
 
-def _of_tuple(value: Sequence[Any], roles: Sequence[str]) -> Iterator[LegacyTurn]:
+def _of_tuple(value: Sequence[Any], roles: Sequence[str]) -> Iterator[PickledTurn]:
     parts = {role: part for role, part in zip(roles, value, strict=True) if role != "-"}
     lists = [role for role in ("train", "dev", "test") if not isinstance(parts.get(role, ()), (list, tuple, set))]
     if lists:
@@ -157,7 +157,7 @@ def _of_tuple(value: Sequence[Any], roles: Sequence[str]) -> Iterator[LegacyTurn
             continue
         for position in range(lengths[modalities[0]]):
             key, text = (columns[role][position] if role in columns else None for role in ("ids", "sentences"))
-            yield LegacyTurn(
+            yield PickledTurn(
                 key=None if key is None else str(key),
                 dialogue=str(dialogue),
                 position=position,
@@ -169,12 +169,12 @@ def _of_tuple(value: Sequence[Any], roles: Sequence[str]) -> Iterator[LegacyTurn
         raise FeatureError(*problems[:10])
 
 
-def _plain(part: Mapping[Any, Any], keys: Keys, split: str | None) -> Iterator[LegacyTurn]:
+def _plain(part: Mapping[Any, Any], keys: Keys, split: str | None) -> Iterator[PickledTurn]:
     """Turns of utterance → array, or dialogue → arrays."""
     for key, value in part.items():
         is_vector = value.ndim == 1 if isinstance(value, np.ndarray) else _is_numbers(value)
         if keys == "utterance" or (keys == "auto" and is_vector):
-            yield LegacyTurn(
+            yield PickledTurn(
                 key=str(key), dialogue=None, position=0, text=None, split=split, rows={"features": _row(value)}
             )
             continue
@@ -182,7 +182,7 @@ def _plain(part: Mapping[Any, Any], keys: Keys, split: str | None) -> Iterator[L
             raise FeatureError(f"{key}: {type(value).__name__} where an array or a list of arrays belongs")
         for position, one in enumerate(value):
             rows = {"features": _row(one)}
-            yield LegacyTurn(key=None, dialogue=str(key), position=position, text=None, split=split, rows=rows)
+            yield PickledTurn(key=None, dialogue=str(key), position=position, text=None, split=split, rows=rows)
 
 
 def _is_numbers(value: Any) -> bool:

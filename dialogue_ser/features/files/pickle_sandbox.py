@@ -1,6 +1,6 @@
 """The only place where a pickle is read: a script for a process that can do nothing else. Never import it to use it.
 
-:mod:`dialogue_ser.features.files.pickle_reader` starts it isolated (``python -I -S``, no environment), the pickle as
+:mod:`dialogue_ser.features.files.pickle_reading` starts it isolated (``python -I -S``, no environment), the pickle as
 its standard input. It gives up the right to open files, sockets and processes, then reads. What a pickle may name
 are the stand-ins below, which only collect data: not even numpy is there. Any other name ends the reading before
 anything is called. Standard output gets 8 bytes (length), a JSON header and the arrays' bytes; the header is a list
@@ -256,7 +256,7 @@ def _node(value: Any, parts: list[int]) -> list[Any]:
     return ["o", type(value).__name__]
 
 
-def lock_up(memory_bytes: int, cpu_seconds: int) -> None:
+def restrict_process(memory_bytes: int, cpu_seconds: int) -> None:
     """Give up everything but thinking: no new files, sockets or processes, so much memory, so much time."""
     import resource
 
@@ -275,7 +275,7 @@ def lock_up(memory_bytes: int, cpu_seconds: int) -> None:
 
 def main() -> int:
     """Read standard input, write standard output."""
-    lock_up(int(sys.argv[1]), int(sys.argv[2]))
+    restrict_process(int(sys.argv[1]), int(sys.argv[2]))
     blobs: list[bytes] = []
     header: dict[str, Any] = {}
     try:

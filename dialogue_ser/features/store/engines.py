@@ -20,7 +20,7 @@ from dialogue_ser.features.core.bad_clips import BadClipsError
 from dialogue_ser.features.core.recipe import EncoderRecipe
 
 # Utterances for which starting one more worker process pays.
-_LEAST_EACH = 64
+_MIN_UTTERANCES_PER_WORKER = 64
 # Units a worker has in its queue, so that it never waits for the process that hands them out.
 _QUEUED = 2
 _WATCH_SECONDS = 0.5
@@ -58,10 +58,10 @@ class Engine(Protocol):
     """Encodes units somewhere.
 
     Attributes:
-        is_here: in this process, so that an encoder may report its own progress.
+        runs_in_process: in this process, so that an encoder may report its own progress.
     """
 
-    is_here: bool
+    runs_in_process: bool
 
     def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Iterator[tuple[Unit, Outcome]]:
         """Every unit with its outcome, in any order; asks for the next unit only when somebody can work on it.
@@ -75,7 +75,7 @@ class Engine(Protocol):
 class InProcess:
     """One unit after the other, in this process."""
 
-    is_here = True
+    runs_in_process = True
 
     def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Iterator[tuple[Unit, Outcome]]:
         """Every unit with its outcome, in order."""
@@ -83,7 +83,7 @@ class InProcess:
             yield unit, encode_unit(encoder, unit.dialogues)
 
 
-class ProcessPool:
+class WorkerProcesses:
     """Worker processes of this machine, each with an encoder of its own: for encoders that keep one core busy.
 
     They are fresh interpreters (nothing is forked), leave Ctrl-C to this process, and end when it does, killed or not.
@@ -95,10 +95,10 @@ class ProcessPool:
         ConfigError: fewer than 0.
     """
 
-    is_here = False
+    runs_in_process = False
 
     def __init__(self, workers: int = 0) -> None:
-        self.workers = n_workers(workers)
+        self.workers = count_workers(workers)
 
     def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Iterator[tuple[Unit, Outcome]]:
         """Every unit with its outcome, as they come.
@@ -146,8 +146,8 @@ def engine_for(encoder: UtteranceEncoder, n_utterances: int) -> Engine:
     >>> type(engine_for(object(), 5000)).__name__
     'InProcess'
     """
-    workers = min(n_workers(getattr(encoder, "processes", 1)), n_utterances // _LEAST_EACH)
-    return ProcessPool(workers) if workers > 1 else InProcess()
+    workers = min(count_workers(getattr(encoder, "processes", 1)), n_utterances // _MIN_UTTERANCES_PER_WORKER)
+    return WorkerProcesses(workers) if workers > 1 else InProcess()
 
 
 def rows_of(outcomes: Iterable[tuple[Unit, Outcome]]) -> Iterator[tuple[Unit, Mapping[str, Array]]]:
@@ -194,13 +194,13 @@ def built(recipe: "EncoderRecipe | UtteranceEncoder") -> UtteranceEncoder:
     return build_in_worker(recipe)
 
 
-def n_workers(asked: int) -> int:
+def count_workers(asked: int) -> int:
     """Workers for ``--workers N``; 0 = one per core this process may use.
 
     Raises:
         ConfigError: fewer than 0.
 
-    >>> n_workers(3)
+    >>> count_workers(3)
     3
     """
     if asked < 0:

@@ -157,7 +157,7 @@ class FeatureStore:
                     yield narrowed(encoder, unit, still)
 
         with (
-            reporting(progress, encoder, len(wanted), is_here=engine.is_here) as report,
+            reporting(progress, encoder, len(wanted), runs_in_process=engine.runs_in_process) as report,
             index,
             closing(engine.outcomes(encoder, open_units())) as outcomes,  # type: ignore[type-var]
         ):

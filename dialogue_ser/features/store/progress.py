@@ -78,7 +78,7 @@ class Tally:
 
 @contextmanager
 def reporting(
-    progress: Progress | bool | None, encoder: UtteranceEncoder, total: int, *, is_here: bool
+    progress: Progress | bool | None, encoder: UtteranceEncoder, total: int, *, runs_in_process: bool
 ) -> Iterator[Callable[[int], None]]:
     """A function to call with the number of utterances just done.
 
@@ -86,14 +86,17 @@ def reporting(
         progress: a function (done, total); True = a bar, False = nothing, None = a bar on a terminal.
         encoder: reports by itself where it has ``on_progress`` and runs in this process.
         total: utterances to encode.
-        is_here: whether the encoder runs in this process.
+        runs_in_process: whether the encoder runs in this process.
     """
     if progress is False or (progress is None and not sys.stderr.isatty()):
         yield lambda n: None
         return
     if progress is True or progress is None:
         title = f"{encoder.modality}: {encoder.name}"
-        with Tally(title, is_shown=True) as bar, reporting(bar, encoder, total, is_here=is_here) as inner:
+        with (
+            Tally(title, is_shown=True) as bar,
+            reporting(bar, encoder, total, runs_in_process=runs_in_process) as inner,
+        ):
             yield inner
         return
     show = progress
@@ -104,7 +107,7 @@ def reporting(
         done = min(done + n, total)
         show(done, total)
 
-    if not (is_here and getattr(encoder, "reports_progress", False)):
+    if not (runs_in_process and getattr(encoder, "reports_progress", False)):
         yield report
         return
     encoder.on_progress = report  # type: ignore[attr-defined]

@@ -6,7 +6,15 @@ from typing import Any
 from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.errors import DialogueSerError, FeatureError, MissingDataError
 from dialogue_ser.features.core.api import UtteranceEncoder
-from dialogue_ser.features.store.engines import Outcome, Unit, built, encode_unit, n_workers, recipe_of, thread_limits
+from dialogue_ser.features.store.engines import (
+    Outcome,
+    Unit,
+    built,
+    count_workers,
+    encode_unit,
+    recipe_of,
+    thread_limits,
+)
 
 
 class RayEngine:
@@ -24,10 +32,10 @@ class RayEngine:
         ConfigError: fewer than 0 workers.
     """
 
-    is_here = False
+    runs_in_process = False
 
     def __init__(self, workers: int = 0, address: str | None = None, gpus: float = 0.0) -> None:
-        self.workers = n_workers(workers)
+        self.workers = count_workers(workers)
         self._address = address
         self._gpus = gpus
         self._ray = _imported()

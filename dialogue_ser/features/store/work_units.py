@@ -39,7 +39,7 @@ def encode_all(encoder: UtteranceEncoder, dialogues: Sequence[Dialogue]) -> Mapp
     """
     ids = [turn.id for turn in utterances(dialogues)]
     engine = engine_for(encoder, len(ids))
-    if engine.is_here:
+    if engine.runs_in_process:
         return encoder.encode(dialogues)
     found: dict[str, Array] = {}
     for _, rows in rows_of(engine.outcomes(encoder, units(encoder, dialogues, set(ids)))):

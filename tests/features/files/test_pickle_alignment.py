@@ -4,12 +4,12 @@ import pytest
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import ConfigError, FeatureError
 from dialogue_ser.features.files.pickle_alignment import aligned, named_by_pattern
-from dialogue_ser.features.files.pickle_layouts import LegacyTurn
+from dialogue_ser.features.files.pickle_layouts import PickledTurn
 
 
 def turn(key=None, dialogue=None, position=0, text=None, split=None, value=0.0):
     rows = {"text": np.array([value], np.float32)}
-    return LegacyTurn(key=key, dialogue=dialogue, position=position, text=text, split=split, rows=rows)
+    return PickledTurn(key=key, dialogue=dialogue, position=position, text=text, split=split, rows=rows)
 
 
 def corpus(**splits):
@@ -120,6 +120,6 @@ def test_single_utterances_need_an_id_of_the_corpus_that_only_one_split_has():
     "pattern", ["{key", "{key}}", "{}", "{key:d}", "{key!x}", "{key.__class__}", "{key:{utterance}}"]
 )
 def test_a_pattern_is_plain_names_in_braces(pattern):
-    turn = LegacyTurn(key="a_1", dialogue=None, position=0, text=None, split=None, rows={})
+    turn = PickledTurn(key="a_1", dialogue=None, position=0, text=None, split=None, rows={})
     with pytest.raises(ConfigError, match=r"--id-pattern .*use \{key\}"):
         named_by_pattern([turn], pattern)

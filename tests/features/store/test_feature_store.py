@@ -316,7 +316,7 @@ class Resized(Counting):
 
 def test_rows_of_different_sizes_are_refused_whichever_process_made_them(store, dialogue):
     class Engine:
-        is_here = False
+        runs_in_process = False
 
         def outcomes(self, encoder, units):
             for unit in units:

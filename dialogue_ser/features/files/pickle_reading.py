@@ -10,7 +10,7 @@ import numpy as np
 
 from dialogue_ser.errors import FeatureError, MissingDataError
 
-_CHILD = Path(__file__).with_name("pickle_sandbox.py")
+_SANDBOX_SCRIPT = Path(__file__).with_name("pickle_sandbox.py")
 _GIGABYTE = 1 << 30
 # Numbers in lists take about ten times the memory that they take in the file.
 _BYTES_PER_BYTE = 16
@@ -32,7 +32,7 @@ def read_pickle(path: Path, *, memory_bytes: int | None = None, seconds: int = 6
     if not path.is_file():
         raise MissingDataError(f"{path}: no such file; give a pickle of features")
     memory = memory_bytes or _GIGABYTE + _BYTES_PER_BYTE * path.stat().st_size
-    command = [sys.executable, "-I", "-S", "-B", str(_CHILD), str(memory), str(seconds)]
+    command = [sys.executable, "-I", "-S", "-B", str(_SANDBOX_SCRIPT), str(memory), str(seconds)]
     try:
         with path.open("rb") as file:
             # The script reads nothing but its standard input; no name from the user is part of the command.
