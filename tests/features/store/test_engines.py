@@ -26,12 +26,12 @@ def table(tmp_path, encoder, dialogues, engine=None):
     return FeatureStore(tmp_path, engine=engine, chunk_utterances=4).table(encoder, dialogues, progress=False)
 
 
-def test_a_pool_gives_the_same_bits_as_one_process(tmp_path, dialogue, tiny_text_model):
+def test_worker_processes_give_the_same_bits_as_one_process(tmp_path, dialogue, tiny_text_model):
     talks = [dialogue(["oh my god", f"no {'really ' * n}", "yes", None], name=f"d{n}") for n in range(9)]
     encoder = build_encoder("hf-text", "text", {"model": str(tiny_text_model)})
     alone = table(tmp_path / "alone", encoder, talks)
     assert len(alone) == 27
-    assert same(table(tmp_path / "pool", encoder, talks, WorkerProcesses(2)), alone)
+    assert same(table(tmp_path / "workers", encoder, talks, WorkerProcesses(2)), alone)
 
 
 def workers_of(engine) -> int:
@@ -51,9 +51,7 @@ def test_opensmile_gets_a_process_per_core_where_there_is_enough_to_do(monkeypat
 
 
 @pytest.mark.parametrize("stored", [True, False])
-def test_who_asks_for_many_clips_gets_the_same_from_workers_without_asking_for_them(
-    tmp_path, spoken, monkeypatch, stored
-):
+def test_opensmile_gives_the_same_rows_from_worker_processes(tmp_path, spoken, monkeypatch, stored):
     talks = [spoken([0.3 + 0.01 * n, 0.25], volume=0.1 * (n + 1), name=f"d{n}") for n in range(3)]
     alone = dict(build_encoder("opensmile", "audio", {"processes": 1}).encode(talks))
     encoder = build_encoder("opensmile", "audio", {"processes": 2})
@@ -67,20 +65,20 @@ def test_who_asks_for_many_clips_gets_the_same_from_workers_without_asking_for_t
         encode_all(encoder, talks)
 
 
-def test_a_pool_reports_bad_clips_as_one_process_does(tmp_path, spoken):
+def test_worker_processes_report_bad_clips_as_one_process_does(tmp_path, spoken):
     talk = spoken([0.3, 0.4, 0.5, 0.02, 0.6, 0.7])
     talk.utterances[1].audio.path.unlink()
     encoder = build_encoder("opensmile", "audio", {"processes": 1})
     with pytest.raises(MediaError) as alone:
         table(tmp_path / "alone", encoder, [talk])
-    with pytest.raises(MediaError) as pool:
-        table(tmp_path / "pool", encoder, [talk], WorkerProcesses(2))
+    with pytest.raises(MediaError) as workers:
+        table(tmp_path / "workers", encoder, [talk], WorkerProcesses(2))
     assert len(alone.value.problems) == 3
-    assert sorted(pool.value.problems[:2]) == sorted(alone.value.problems[:2])
-    assert pool.value.problems[2] == alone.value.problems[2], "how to mend it comes last"
+    assert sorted(workers.value.problems[:2]) == sorted(alone.value.problems[:2])
+    assert workers.value.problems[2] == alone.value.problems[2], "how to mend it comes last"
     masked = build_encoder("opensmile", "audio", {"processes": 1}, on_bad="mask")
     asked: list[tuple[int, int]] = []
-    store = FeatureStore(tmp_path / "pool", engine=WorkerProcesses(2))
+    store = FeatureStore(tmp_path / "workers", engine=WorkerProcesses(2))
     rows = store.table(masked, [talk], progress=lambda done, total: asked.append((done, total)))
     assert len(rows) == 4
     assert asked[-1] == (2, 2), "the good clips were stored although others were bad"

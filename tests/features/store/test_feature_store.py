@@ -180,12 +180,12 @@ def test_a_flipped_bit_anywhere_in_the_index_never_gives_a_wrong_row(store, dial
     store.table(Counting(), [dialogue(["a", "b b", "c", "d", "e"])])
     (folder,) = (path.parent for path in store.root.glob("*/index.parquet"))
     index = folder / "index.parquet"
-    whole, places = index.read_bytes(), read_index(folder)
+    whole, addresses = index.read_bytes(), read_index(folder)
     for at in range(0, len(whole), 5):
         broken = bytearray(whole)
         broken[at] ^= 1 << at % 8
         index.write_bytes(broken)
-        assert read_index(folder) in ({}, places), f"bit {at % 8} of byte {at}"
+        assert read_index(folder) in ({}, addresses), f"bit {at % 8} of byte {at}"
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ class Costly(Counting):
         return [len((turn.text or "").split()) for turn in turns]
 
 
-def test_utterances_of_like_cost_are_encoded_together_the_dearest_first(store, dialogue) -> None:
+def test_utterances_of_similar_cost_are_encoded_together_the_most_expensive_first(store, dialogue) -> None:
     talks = [dialogue(["a", "b c", "d", "e f"], name="x"), dialogue(["g h i", None, "j"], name="y")]
     encoder = Costly()
     rows = store.table(encoder, talks)
@@ -285,7 +285,7 @@ def test_progress_counts_what_is_really_encoded(store, dialogue) -> None:
     assert seen == []
 
 
-def test_audio_is_keyed_by_content_and_all_bad_clips_are_told_at_once(store, spoken) -> None:
+def test_audio_is_keyed_by_content_and_one_error_names_all_bad_clips(store, spoken) -> None:
     talk = spoken([0.3, 0.4, 0.5, 0.6, 0.7])
     for i in (0, 4):
         talk.utterances[i].audio.path.unlink()
