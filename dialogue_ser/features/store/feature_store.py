@@ -50,7 +50,7 @@ class FeatureStore:
         engine: Engine | None = None,
     ) -> None:
         if root == "":  # e.g. a shell variable that is not set; the default folder would be a surprise
-            raise ConfigError("feature store: its folder is ''; name a folder, or omit --store")
+            raise ConfigError("feature store: found '' as its folder; name a folder, or omit --store")
         chosen = root or os.environ.get("DIALOGUE_SER_CACHE") or Path.home() / ".cache" / "dialogue_ser"
         self.root = Path(chosen).expanduser() / "features"
         self._chunk = chunk_utterances
