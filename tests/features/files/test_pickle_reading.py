@@ -148,7 +148,7 @@ def test_the_payloads_are_real(saved, tmp_path):
         (b"not a pickle at all", "cannot be read"),
     ],
 )
-def test_pickles_made_to_trick_the_reader_are_refused(saved, attack, found):
+def test_pickles_made_to_trick_the_sandbox_are_refused(saved, attack, found):
     with pytest.raises(FeatureError, match=found):
         read_pickle(saved(attack, raw=True))
 
@@ -236,7 +236,7 @@ def test_arrays_whose_bytes_do_not_fit_their_shape_are_refused(saved):
         read_pickle(saved(np.zeros(2, "M8[s]")))
 
 
-def test_a_truncated_pickle_and_a_missing_one_are_told(saved, tmp_path):
+def test_a_truncated_pickle_and_a_missing_one_are_errors(saved, tmp_path):
     whole = pickle.dumps({"a": np.ones(1000)})
     with pytest.raises(FeatureError, match="is it whole"):
         read_pickle(saved(whole[:500], raw=True))
