@@ -148,11 +148,11 @@ def _most_similar(
     used: set[str],
 ) -> Dialogue | None:
     """Return the unused corpus dialogue that shares most texts with the rows. Rare texts count more in a tie."""
-    votes: Counter[str] = Counter()
+    votes: dict[str, float] = defaultdict(float)
     for row in rows:
         names = by_text.get(_letters_and_digits(row.text), set()) - used
         for name in names:
-            votes[name] += 1 / len(names)  # type: ignore[assignment]
+            votes[name] += 1 / len(names)
     if not votes:
         return None
     best = max(votes, key=lambda name: (len(_ids_by_text(rows, corpus_dialogues[name])), votes[name]))

@@ -177,9 +177,11 @@ def flatten(root: Any, memory_bytes: int) -> tuple[list[list[Any]], list[bytes]]
     nodes: list[list[Any]] = []
     blobs: list[bytes] = []
     n_bytes = 0
-    numbers, cost, begins = dict[int, int](), dict[int, int](), dict[int, int]()
+    numbers: dict[int, int] = {}  # id() of an object → number of its node
+    cost: dict[int, int] = {}  # id() of an object → bytes of the object and its parts
+    begins: dict[int, int] = {}  # id() of an array's bytes → where they begin
     unfinished: set[int] = set()
-    kept_alive: list[Any] = []  # keeps the ids of objects made here valid
+    kept_alive: list[Any] = []  # so that no other object gets the same id()
     stack: list[Any] = [root]
     while stack:
         value = stack[-1]

@@ -252,6 +252,7 @@ WRITERS: dict[str, Callable[[Path, Mapping[str, Array]], None]] = {
 
 
 def _row_file(path: Path, keys: list[str], values: Array) -> RowFile:
+    """Check that every key has one row, and return both."""
     if values.ndim < 2 or len(values) != len(keys):
         raise FeatureError(f"{path}: has values of shape {values.shape} for {len(keys)} ids; save one row per id")
     return RowFile(keys, list(values))
@@ -263,7 +264,7 @@ def _numpy_error(path: Path, error: Exception) -> FeatureError:
     )
 
 
-def file_of_split(path: "str | Mapping[str, str]", split: str) -> str | None:
+def file_of_split(path: str | Mapping[str, str], split: str) -> str | None:
     """Return the file of a split from a name with ``{split}`` or a mapping; None if the mapping lacks the split.
 
     >>> file_of_split("features_{split}.csv", "dev")

@@ -9,9 +9,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.errors import ConfigError, DialogueSerError, FeatureError, MediaError
@@ -54,6 +54,10 @@ class Outcome:
     error: DialogueSerError | None = None
 
 
+# A generator, because the store closes it after an error; this ends the workers.
+Outcomes = Generator[tuple[Unit, Outcome], None, None]
+
+
 class Engine(Protocol):
     """The interface of engines.
 
@@ -63,7 +67,7 @@ class Engine(Protocol):
 
     runs_in_process: bool
 
-    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Iterator[tuple[Unit, Outcome]]:
+    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Outcomes:
         """Yield every unit with its outcome in any order. The next unit is taken only when a worker has time for it.
 
         Raises:
@@ -77,7 +81,7 @@ class InProcess:
 
     runs_in_process = True
 
-    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Iterator[tuple[Unit, Outcome]]:
+    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Outcomes:
         """Yield every unit with its outcome, in the order of the units."""
         for unit in units:
             yield unit, encode_unit(encoder, unit.dialogues)
@@ -101,7 +105,7 @@ class WorkerProcesses:
     def __init__(self, workers: int = 0) -> None:
         self.workers = count_workers(workers)
 
-    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Iterator[tuple[Unit, Outcome]]:
+    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Outcomes:
         """Yield every unit with its outcome as soon as it is finished.
 
         Raises:
@@ -135,7 +139,7 @@ class WorkerProcesses:
         except TerminatedWorkerError as error:
             raise FeatureError(
                 f"encoder {encoder.name!r}: a worker process died ({_first_line(error)}); finished rows are stored; "
-                "run the command again, with fewer --workers if the memory was too small"
+                "run the command again, with fewer --workers if the memory was not enough"
             ) from error
         finally:
             executor.shutdown(wait=True, kill_workers=True)
@@ -180,19 +184,34 @@ def encode_unit(encoder: UtteranceEncoder, dialogues: Sequence[Dialogue]) -> Out
         return Outcome({}, error=error)
 
 
-def recipe_of(encoder: UtteranceEncoder) -> "EncoderRecipe | UtteranceEncoder":
+def recipe_of(encoder: UtteranceEncoder) -> EncoderRecipe | UtteranceEncoder:
     """Return what a worker gets: the recipe to build the encoder, or the encoder itself if it has no recipe."""
     recipe = getattr(encoder, "recipe", None)
     return recipe if isinstance(recipe, EncoderRecipe) else encoder
 
 
-def build_from(recipe: "EncoderRecipe | UtteranceEncoder") -> UtteranceEncoder:
-    """Build the encoder of a recipe, in a worker. An encoder without a recipe is returned unchanged."""
-    if not isinstance(recipe, EncoderRecipe):
-        return recipe
-    from dialogue_ser.features.registry import build_in_worker
+class WorkerEncoder:
+    """The encoder of one worker. It is built for the first unit, so that an error becomes the outcome of this unit.
 
-    return build_in_worker(recipe)
+    Args:
+        recipe: how to build the encoder, or the encoder itself.
+    """
+
+    def __init__(self, recipe: EncoderRecipe | UtteranceEncoder) -> None:
+        self._recipe = recipe
+        self._encoder: UtteranceEncoder | None = None
+
+    def encode(self, dialogues: Sequence[Dialogue]) -> Outcome:
+        """Encode one unit."""
+        from dialogue_ser.features.registry import build_in_worker
+
+        if self._encoder is None:
+            try:
+                recipe = self._recipe
+                self._encoder = build_in_worker(recipe) if isinstance(recipe, EncoderRecipe) else recipe
+            except DialogueSerError as error:
+                return Outcome({}, error=error)
+        return encode_unit(self._encoder, dialogues)
 
 
 def count_workers(requested: int) -> int:
@@ -226,14 +245,13 @@ def _cpu_count() -> int:
 class _WorkerState:
     """The state of a worker process."""
 
-    recipe: Any = None
-    encoder: UtteranceEncoder | None = None
+    encoder: WorkerEncoder
 
 
-def _start_worker(recipe: Any, parent: int) -> None:
+def _start_worker(recipe: EncoderRecipe | UtteranceEncoder, parent: int) -> None:
     """Prepare a worker process: it ignores Ctrl-C, and a thread ends it as soon as its parent process is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _WorkerState.recipe = recipe
+    _WorkerState.encoder = WorkerEncoder(recipe)
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -244,13 +262,8 @@ def _start_worker(recipe: Any, parent: int) -> None:
 
 
 def _encode_in_worker(dialogues: Sequence[Dialogue]) -> Outcome:
-    """Encode one unit in a worker process. The encoder is built for the first unit."""
-    if _WorkerState.encoder is None:
-        try:
-            _WorkerState.encoder = build_from(_WorkerState.recipe)
-        except DialogueSerError as error:
-            return Outcome({}, error=error)
-    return encode_unit(_WorkerState.encoder, dialogues)
+    """Encode one unit in a worker process."""
+    return _WorkerState.encoder.encode(dialogues)
 
 
 def _first_line(error: BaseException) -> str:

@@ -171,7 +171,7 @@ class FeatureStore:
         with (
             reporting(progress, encoder, len(wanted), runs_in_process=engine.runs_in_process) as report,
             index,
-            closing(engine.outcomes(encoder, remaining_units())) as outcomes,  # type: ignore[type-var]
+            closing(engine.outcomes(encoder, remaining_units())) as outcomes,
         ):
             for unit, found in rows_of(outcomes):
                 rows = {key: found[key] for key in sorted(unit.wanted) if key in found}

@@ -74,7 +74,8 @@ def entries(root: Path) -> tuple[StoreEntry, ...]:
 def _read_entry(folder: Path) -> StoreEntry:
     description_file = folder / "encoder.json"
     name, _, digest = folder.name.rpartition("-")
-    kind, fingerprint = "?", dict[str, Any]()
+    kind = "?"
+    fingerprint: dict[str, Any] = {}
     try:
         description = json.loads(description_file.read_text(encoding="utf-8"))
         found = description["name"], description["kind"], description["fingerprint"]

@@ -1,17 +1,16 @@
 """The engine that encodes on a Ray cluster (extra ``ray``). Its rows are the same as those of the other engines."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dialogue_ser.corpus.schema import Dialogue
-from dialogue_ser.errors import DialogueSerError, FeatureError, MissingDataError
+from dialogue_ser.errors import FeatureError, MissingDataError
 from dialogue_ser.features.core.api import UtteranceEncoder
 from dialogue_ser.features.store.engines import (
     Outcome,
+    Outcomes,
     Unit,
-    build_from,
+    WorkerEncoder,
     count_workers,
-    encode_unit,
     recipe_of,
     thread_limits,
 )
@@ -40,7 +39,7 @@ class RayEngine:
         self._gpus = gpus
         self._ray = _import_ray()
 
-    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Iterator[tuple[Unit, Outcome]]:
+    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Outcomes:
         """Yield every unit with its outcome as soon as it is finished.
 
         Raises:
@@ -51,7 +50,7 @@ class RayEngine:
         if is_started_here:
             self._start()
         env = thread_limits(self.workers)
-        actor_class = ray.remote(_Actor).options(num_cpus=1, num_gpus=self._gpus, runtime_env={"env_vars": env})
+        actor_class = ray.remote(WorkerEncoder).options(num_cpus=1, num_gpus=self._gpus, runtime_env={"env_vars": env})
         idle: list[Any] = []
         running: dict[Any, tuple[Any, Unit]] = {}
 
@@ -75,7 +74,7 @@ class RayEngine:
         except ray.exceptions.RayActorError as error:
             raise FeatureError(
                 f"encoder {encoder.name!r}: a Ray actor died ({_last_line(error)}); finished rows are stored; run the "
-                "command again, with fewer --workers if the memory was too small"
+                "command again, with fewer --workers if the memory was not enough"
             ) from error
         finally:
             for actor in (*idle, *(busy for busy, _ in running.values())):
@@ -111,23 +110,6 @@ class RayEngine:
                 f"engine ray: {self.workers} actors need {' and '.join(lacking)} of the cluster; use fewer --workers "
                 "or --gpus, or use a larger cluster"
             )
-
-
-class _Actor:
-    """A Ray actor that keeps one encoder."""
-
-    def __init__(self, recipe: Any) -> None:
-        self._recipe = recipe
-        self._encoder: UtteranceEncoder | None = None
-
-    def encode(self, dialogues: Sequence[Dialogue]) -> Outcome:
-        """Encode one unit. The encoder is built for the first unit."""
-        if self._encoder is None:
-            try:
-                self._encoder = build_from(self._recipe)
-            except DialogueSerError as error:
-                return Outcome({}, error=error)
-        return encode_unit(self._encoder, dialogues)
 
 
 def _import_ray() -> Any:

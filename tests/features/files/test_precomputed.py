@@ -84,6 +84,8 @@ def test_the_error_for_a_missing_file_names_the_utterances_that_need_it(tmp_path
         MissingDataError, match=r"3 utterance\(s\) of split 'new' \(first: new/0_utt0\).*new\.csv does not exist"
     ):
         encoder.encode([dialogue(["a", "b", "c"], name="new/0")])
+    with pytest.raises(MissingDataError, match=r"split 'new' .* but option path has no file for this split"):
+        Precomputed(path={"train": "a.csv"}).encode([dialogue(["a"], name="new/0")])
 
 
 @pytest.mark.parametrize(
