@@ -116,7 +116,7 @@ def build_in_worker(recipe: EncoderRecipe) -> CheckedEncoder:
 
 
 def _build(target: Any, recipe: EncoderRecipe) -> Any:
-    """Return the encoder for a target: an object as it is, a class or factory called, a function wrapped."""
+    """Return the encoder: call a class or a factory, wrap a function; any other object is the encoder itself."""
     name, modality, options, on_bad = recipe.name, recipe.modality, recipe.options, recipe.on_bad
     details: Mapping[str, Any] = {"modality": None, "version": "1"}
     if recipe.registered:
@@ -152,7 +152,7 @@ def _description(entry: Entry) -> str:
 
 
 def _is_factory(function: Callable[..., Any]) -> bool:
-    """Whether a function builds an encoder: it has no required positional parameter. Otherwise it is an encoder."""
+    """Whether a function builds an encoder. A function with a required parameter, e.g. texts, is an encoder itself."""
     parameters = inspect.signature(function).parameters.values()
     return not any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)
 

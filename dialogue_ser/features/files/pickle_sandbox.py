@@ -99,37 +99,43 @@ class Array:
             n *= size
         expected = n if self.dtype.code == "O" else n * self.dtype.item_bytes
         if not isinstance(self.data, (bytes, bytearray, list)) or len(self.data) != expected:
-            raise UnsupportedError("an array has not as many values as its shape needs")
+            raise UnsupportedError("an array has not as many values as its shape says")
 
 
 def _new_array(data: Any, dtype: Any, shape: Any, order: Any = "C") -> Array:
+    """Stand-in of numpy's functions that make an array or a scalar from bytes."""
     array = Array()
     array.__setstate__((1, tuple(shape), dtype, order == "F", bytes(data) if isinstance(data, bytearray) else data))
     return array
 
 
 def _latin1(text: Any, encoding: Any = "latin1") -> bytes:
+    """Stand-in of _codecs.encode, which Python 3 uses to write bytes as a text."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise UnsupportedError(f"it encodes something as {str(encoding)[:20]!r}, not latin1")
     return text.encode("latin1")
 
 
 def _bytes(data: Any = b"", encoding: Any = "latin1") -> bytes:
+    """Stand-in of bytes and bytearray."""
     return bytes(data) if isinstance(data, (bytes, bytearray)) else _latin1(data, encoding)
 
 
 def _sequence(value: Any = ()) -> Any:
+    """Return the argument of list, tuple, set or frozenset, if it is plain data."""
     if not isinstance(value, (list, tuple, set, frozenset, bytes, str)):
         raise UnsupportedError(f"it makes a collection of {type(value).__name__}")
     return value
 
 
 def _pairs(*args: Any) -> dict[Any, Any]:
+    """Stand-in of dict, OrderedDict and defaultdict; the default of a defaultdict is ignored."""
     found = args[-1] if args and not isinstance(args[-1], StandIn) else ()
     return dict(found if isinstance(found, dict) else _sequence(found))
 
 
 def _allowed() -> dict[tuple[str, str], StandIn]:
+    """Return the stand-in for every module and name that a pickle may contain."""
     reconstruct = StandIn(lambda *_: Array())
     scalar = StandIn(lambda dtype, data=b"": _new_array(_latin1(data) if isinstance(data, str) else data, dtype, ()))
     names = {("numpy", "ndarray"): StandIn(), ("numpy", "dtype"): StandIn(Dtype)}

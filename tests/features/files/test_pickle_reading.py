@@ -120,9 +120,9 @@ def test_what_is_not_data_is_named_and_never_called(saved, tmp_path, number, pro
         read_pickle(path)
     shown = str(caught.value)
     function = name.rpartition(".")[2]
-    asked = shown.partition("asks for ")[2].partition(",")[0]  # Python 2 names of modules in protocols 0 to 2
-    assert asked.rpartition(".")[2] == function
-    assert protocol < 3 or asked == name
+    refused_name = shown.partition("asks for ")[2].partition(",")[0]  # Python 2 names of modules in protocols 0 to 2
+    assert refused_name.rpartition(".")[2] == function
+    assert protocol < 3 or refused_name == name
     assert "refused before anything was called" in shown
     assert not mark.exists()
 

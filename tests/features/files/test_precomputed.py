@@ -68,7 +68,7 @@ def test_splits_come_from_a_placeholder_or_a_mapping_and_keys_from_a_pattern(tmp
         assert {key: float(row[0]) for key, row in rows.items()} == {"train/dia0_utt0": 1, "dev/dia0_utt0": 2}
 
 
-def test_utterances_without_a_row_are_absent_but_none_at_all_is_an_error(tmp_path, dialogue) -> None:
+def test_utterances_without_a_row_are_absent_but_a_file_without_any_of_them_is_an_error(tmp_path, dialogue) -> None:
     encoder = Precomputed(path=str(write(tmp_path / "rows.csv")))
     assert set(encoder.encode([dialogue(["a", "b", "c"])])) == set(IDS)
     with pytest.raises(

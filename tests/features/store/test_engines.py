@@ -77,11 +77,11 @@ def test_worker_processes_report_bad_clips_as_one_process_does(tmp_path, spoken)
     assert sorted(workers.value.problems[:2]) == sorted(alone.value.problems[:2])
     assert workers.value.problems[2] == alone.value.problems[2], "how to mend it comes last"
     masked = build_encoder("opensmile", "audio", {"processes": 1}, on_bad="mask")
-    asked: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     store = FeatureStore(tmp_path / "workers", engine=WorkerProcesses(2))
-    rows = store.table(masked, [talk], progress=lambda done, total: asked.append((done, total)))
+    rows = store.table(masked, [talk], progress=lambda done, total: calls.append((done, total)))
     assert len(rows) == 4
-    assert asked[-1] == (2, 2), "the good clips were stored although others were bad"
+    assert calls[-1] == (2, 2), "the good clips were stored although others were bad"
 
 
 def test_an_error_in_a_worker_is_the_error_of_the_call(tmp_path, dialogue, tiny_text_model):
@@ -134,7 +134,7 @@ def test_a_worker_that_dies_is_one_clear_error_and_what_was_finished_stays(tmp_p
 
 MAIN = """
 import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the suite was started with
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also if the test suite ignores this signal
 from dialogue_ser.corpus.schema import Dialogue, Utterance
 from dialogue_ser.features.store.engines import WorkerProcesses
 from dialogue_ser.features.registry import build_encoder

@@ -55,7 +55,7 @@ def test_ray_actors_give_the_same_bits_and_the_same_errors(tmp_path, tiny_text_m
 def test_a_cluster_without_room_for_all_actors_is_an_error_and_not_waited_for(monkeypatch, workers, gpus, complaint):
     """No ray is needed: a stand-in of the few calls that come before the first actor."""
     ended: list[bool] = []
-    options = SimpleNamespace(remote=lambda recipe: pytest.fail("an actor was asked for"))
+    options = SimpleNamespace(remote=lambda recipe: pytest.fail("an actor was started"))
     ray = SimpleNamespace(
         is_initialized=lambda: False,
         init=lambda **settings: None,
