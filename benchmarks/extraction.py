@@ -30,7 +30,7 @@ from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.features.core.checked_encoder import CheckedEncoder
 from dialogue_ser.features.registry import build_encoder
-from dialogue_ser.features.store.engines import Engine, ProcessPool
+from dialogue_ser.features.store.engines import Engine, WorkerProcesses
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.features.store.work_units import units
 
@@ -177,7 +177,7 @@ def workers(
 
 def engines() -> dict[str, Engine]:
     """The engines to measure: 1 and 2 processes, and 1 and 2 actors of Ray if it is installed."""
-    found: dict[str, Engine] = {f"processes {n}": ProcessPool(n) for n in (1, 2)}
+    found: dict[str, Engine] = {f"processes {n}": WorkerProcesses(n) for n in (1, 2)}
     try:
         version("ray")
     except PackageNotFoundError:

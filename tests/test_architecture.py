@@ -63,7 +63,10 @@ TESTED_IN = {
     "features/pretrained/packaged.py": ("features/text/test_minilm.py", "where the encoder finds its weights"),
     "training/loop/setup.py": ("training/test_run.py", "first half of a run"),
     "features/core/recipe.py": ("features/store/test_engines.py", "a record that is sent to workers"),
-    "features/files/pickle_sandbox.py": ("features/files/test_pickle_reader.py", "a script that pickles.py runs"),
+    "features/files/pickle_sandbox.py": (
+        "features/files/test_pickle_reading.py",
+        "a script that pickle_reading.py runs",
+    ),
     "features/store/work_units.py": ("features/store/test_feature_store.py", "how the store cuts its work"),
     "features/core/fingerprints.py": ("inputs/test_pipeline.py", "compares encoders when a pipeline is loaded"),
     "features/files/tables.py": ("features/files/test_precomputed.py", "reads its files"),

@@ -168,8 +168,8 @@ def test_a_fingerprint_that_changes_between_fit_and_use_is_refused(table, tmp_pa
 @pytest.mark.parametrize(
     ("rows", "complaint"),
     [
-        (lambda n: np.zeros((n, 2, 2)), r"gave an array of shape \(2, 2, 2\); it must give one row per utterance"),
-        (lambda n: np.zeros((n - 1, 2)), r"was given 2 utterances and gave an array of shape \(1, 2\)"),
+        (lambda n: np.zeros((n, 2, 2)), r"returned an array of shape \(2, 2, 2\); return one row per utterance"),
+        (lambda n: np.zeros((n - 1, 2)), r"got 2 utterances and returned an array of shape \(1, 2\)"),
         (lambda n: np.full((n, 2), np.nan), r"'bad', train/\S+: has 2 of 2 values that are NaN or infinite"),
         (lambda n: np.full((n, 2), -np.inf), r"'bad', train/\S+: has 2 of 2 values that are NaN or infinite"),
     ],

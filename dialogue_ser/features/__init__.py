@@ -1,1 +1,1 @@
-"""Frozen utterance features."""
+"""Features of utterances: frozen encoders, files with features, transforms, and the store on disk."""

@@ -1,4 +1,4 @@
-"""Frozen encoders by name: the library's own, decorated ones, entry points, and ``package.module:function``."""
+"""Frozen encoders by name: built-in and registered names, entry points, and ``package.module:function``."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -9,11 +9,11 @@ from dialogue_ser.errors import ConfigError, DialogueSerError
 from dialogue_ser.features.core.bad_clips import OnBad
 from dialogue_ser.features.core.checked_encoder import CheckedEncoder
 from dialogue_ser.features.core.recipe import EncoderRecipe
-from dialogue_ser.features.function_encoder import FunctionEncoder, Source, source_of
+from dialogue_ser.features.function_encoder import FunctionEncoder, function_input
 from dialogue_ser.options import misfits
 from dialogue_ser.registry import Entry, Registry
 
-ENTRY_POINT_GROUP = "dialogue_ser.encoders"  # of frozen and trained ones alike
+ENTRY_POINT_GROUP = "dialogue_ser.encoders"  # for frozen and for trained encoders
 _BUILT_IN = {
     "minilm": "dialogue_ser.features.text.minilm:minilm",
     "hf-text": "dialogue_ser.features.text.hf_text:HfText",
@@ -27,15 +27,15 @@ _BUILT_IN = {
 }
 ENCODERS: Registry[Any] = Registry("encoder", ENTRY_POINT_GROUP, _BUILT_IN)
 DESCRIPTIONS: dict[str, str] = {
-    "minilm": "all-MiniLM-L6-v2, 384-d sentence vectors, comes with the package: works offline",
-    "hf-text": "any transformers text model by hub name or folder; pooling and layers to choose",
-    "hf-audio": "wav2vec2, HuBERT, WavLM or Whisper's encoder by hub name or folder; layers and pooling to choose",
-    "opensmile": "openSMILE functionals of the audio: eGeMAPSv02 (88), emobase (988) or ComParE_2016 (6373); or frames",
-    "mfcc39": "frames of the audio: log-energy and 12 MFCC, their Δ and ΔΔ (HTK's conventions, 100 ms every 50 ms)",
+    "minilm": "all-MiniLM-L6-v2, 384-d sentence vectors; part of the package, works offline",
+    "hf-text": "any transformers text model, by hub name or folder; with choice of pooling and layers",
+    "hf-audio": "wav2vec2, HuBERT, WavLM or Whisper's encoder by hub name or folder; with choice of layers and pooling",
+    "opensmile": "openSMILE functionals of the audio: eGeMAPSv02 (88), emobase (988) or ComParE_2016 (6373), or frames",
+    "mfcc39": "frames of the audio: log-energy and 12 MFCC with Δ and ΔΔ (HTK's conventions, 100 ms every 50 ms)",
     "logmel": "frames of the audio: 128 log-mel bands at 22 kHz",
-    "logmel3": "frames of the audio: log-mel, Δ and ΔΔ as an image of three channels at 22 kHz",
+    "logmel3": "frames of the audio: log-mel, Δ and ΔΔ as the three channels of an image, at 22 kHz",
     "mel-delta": "frames of the audio: 128 log-mel bands with Δ and ΔΔ, 25 ms at 16 kHz",
-    "precomputed": "rows of a CSV, parquet, npy or npz file keyed by utterance id",
+    "precomputed": "rows of a CSV, parquet, npy or npz file, found by utterance id",
 }
 
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -43,12 +43,12 @@ Target = TypeVar("Target", bound=Callable[..., Any])
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderInfo:
-    """One line of ``dialogue-ser encoders``.
+    """One line in the output of ``dialogue-ser encoders``.
 
     Args:
-        name: registry name.
+        name: name in the registry.
         origin: ``built in``, ``registered`` or ``entry point``.
-        description: one line.
+        description: what the encoder is, in one line.
     """
 
     name: str
@@ -57,15 +57,17 @@ class EncoderInfo:
 
 
 def register_encoder(name: str, *, modality: str | None = None, version: str = "1") -> Callable[[Target], Target]:
-    """Register an encoder class, or a function ``texts -> [N,D]`` / ``waveforms, sample_rate_hz -> [N,D]``.
+    """Return a decorator that registers an encoder class or function under a name.
+
+    A function is ``texts -> [N, D]`` or ``waveforms, sample_rate_hz -> [N, D]``.
 
     Args:
-        name: the name to use in configurations.
-        modality: what a function reads, text or audio; None = by its first parameter's name (texts, waveforms).
-        version: of a function; part of its fingerprint.
+        name: name to use in configurations.
+        modality: what a function reads, text or audio; None = its first parameter decides: texts or waveforms.
+        version: version of a function; part of its fingerprint.
 
     Raises:
-        ConfigError: the name belongs to another encoder, or holds a colon.
+        ConfigError: the name belongs to another encoder, or contains a colon.
 
     >>> import numpy as np
     >>> @register_encoder("text-length", modality="text")
@@ -85,35 +87,36 @@ def build_encoder(
     *,
     also_known: Iterable[str] = (),
 ) -> CheckedEncoder:
-    """An encoder by name, with its outputs checked.
+    """Build an encoder by its name. Its outputs are checked.
 
     Args:
         name: registry name, entry point, or ``package.module:function``.
-        modality: name under which the batch carries it.
-        options: the encoder's own keyword options.
-        on_bad: what to do with media that cannot be decoded.
-        also_known: further names to suggest for an unknown one.
+        modality: name of the modality in the batch.
+        options: keyword options of the encoder.
+        on_bad: what happens if media cannot be decoded.
+        also_known: more names that the error for an unknown name may suggest.
 
     Raises:
-        ConfigError: unknown name (with the nearest match), unknown option (with the known ones), import that fails.
+        ConfigError: the name is unknown (the message suggests the nearest one), an option is unknown (the message lists
+            the known ones), or an import fails.
 
     >>> build_encoder("opensmile", "audio", {"feature_set": "emobase"}).fingerprint()["feature_set"]
     'emobase'
     """
     options = dict(options or {})
     recipe = EncoderRecipe(name, modality, options, on_bad, ENCODERS.registered.get(name))
-    return CheckedEncoder(_instance(ENCODERS.find(name, also_known=also_known), recipe), name, modality, recipe)
+    return CheckedEncoder(_build(ENCODERS.find(name, also_known=also_known), recipe), name, modality, recipe)
 
 
 def build_in_worker(recipe: EncoderRecipe) -> CheckedEncoder:
-    """The same encoder in another process."""
-    if recipe.registered is not None:  # by a decorator in a script that this process has not run
+    """Build the encoder of a recipe in a worker process."""
+    if recipe.registered is not None:  # a decorator registered it in a script that this process has not run
         ENCODERS.registered.setdefault(recipe.name, recipe.registered)
     return build_encoder(recipe.name, recipe.modality, recipe.options, recipe.on_bad)
 
 
-def _instance(target: Any, recipe: EncoderRecipe) -> Any:
-    """The encoder that a target is, makes, or wraps."""
+def _build(target: Any, recipe: EncoderRecipe) -> Any:
+    """Return the encoder: call a class or a factory, wrap a function; any other object is the encoder itself."""
     name, modality, options, on_bad = recipe.name, recipe.modality, recipe.options, recipe.on_bad
     details: Mapping[str, Any] = {"modality": None, "version": "1"}
     if recipe.registered:
@@ -122,41 +125,44 @@ def _instance(target: Any, recipe: EncoderRecipe) -> Any:
         return target
     if isinstance(target, type) or _is_factory(target):
         return _construct(target, name, modality, options, on_bad)
-    source: Source = source_of(target, name, details["modality"], modality)
-    further = () if source == "text" else ("sample_rate_hz",)
+    reads = function_input(target, name, details["modality"], modality)
+    further = () if reads == "text" else ("sample_rate_hz",)
     given = [*inspect.signature(target).parameters][: 1 + len(further)]
     problems = misfits(f"encoder {name!r}", target, options, given=given, further=further)
     if problems:
         raise ConfigError(*problems)
-    return FunctionEncoder(target, name, modality, source, options, on_bad, details["version"])
+    return FunctionEncoder(target, name, modality, reads, options, on_bad, details["version"])
 
 
 def list_encoders() -> list[EncoderInfo]:
-    """Every frozen encoder that has a name, with one line on what it is; imports none of them."""
+    """List every frozen encoder that has a name, with a description. No encoder is imported."""
     return [
-        EncoderInfo(name=entry.name, origin=entry.origin, description=DESCRIPTIONS.get(entry.name) or _described(entry))
+        EncoderInfo(
+            name=entry.name, origin=entry.origin, description=DESCRIPTIONS.get(entry.name) or _description(entry)
+        )
         for entry in ENCODERS.entries()
     ]
 
 
-def _described(entry: Entry) -> str:
-    """First line of a registered one's docstring; what is not imported shows where it lies."""
+def _description(entry: Entry) -> str:
+    """Return the first line of a registered encoder's docstring; otherwise, where the encoder is defined."""
     registered = ENCODERS.registered.get(entry.name)
     line = (inspect.getdoc(registered.target) or "").partition("\n")[0] if registered else ""
     return line or entry.target
 
 
 def _is_factory(function: Callable[..., Any]) -> bool:
-    """A function without required positional parameters builds an encoder; one that needs texts is an encoder."""
+    """Whether a function builds an encoder. A function with a required parameter, e.g. texts, is an encoder itself."""
     parameters = inspect.signature(function).parameters.values()
     return not any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)
 
 
 def _construct(target: Callable[..., Any], name: str, modality: str, options: Mapping[str, Any], on_bad: OnBad) -> Any:
+    """Call a class or a factory with its options, and with modality and on_bad if it has such parameters."""
     if hasattr(target, "encode_rows"):
         raise ConfigError(
-            f"encoder {name!r} is trained with the model; name it as the modality's encoder itself, and a frozen one "
-            "that gives it frames in its option frames"
+            f"encoder {name!r} is trained with the model, but a frozen encoder is needed here; set it as the encoder "
+            "of the modality, and set its option frames to a frozen encoder"
         )
     parameters = inspect.signature(target).parameters
     context = {key: value for key, value in {"modality": modality, "on_bad": on_bad}.items() if key in parameters}
@@ -169,5 +175,7 @@ def _construct(target: Callable[..., Any], name: str, modality: str, options: Ma
         raise
     except Exception as error:
         if name in ENCODERS and not isinstance(error, TypeError | AttributeError):
-            raise  # a text where a number belongs is the user's, the rest is ours
-        raise ConfigError(f"encoder {name!r}: options {dict(options)} do not fit it: {error}; correct them") from error
+            raise  # a wrong type is the user's mistake; any other error is a fault of the library
+        raise ConfigError(
+            f"encoder {name!r}: cannot be made with the options {dict(options)}: {error}; correct them"
+        ) from error

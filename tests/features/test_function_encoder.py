@@ -32,19 +32,19 @@ def test_one_bad_clip_does_not_cost_the_store_the_good_ones(spoken, tmp_path) ->
     store = FeatureStore(tmp_path)
     with pytest.raises(MediaError, match=r"row 3 \(train/dia0_utt1\): .*no such file(.|\n)*on_bad mask"):
         store.table(FunctionEncoder(seconds, "own", "audio", "audio", {}), [talk], progress=False)
-    asked: list[int] = []
+    totals: list[int] = []
     masking = FunctionEncoder(seconds, "own", "audio", "audio", {}, on_bad="mask")
-    rows = store.table(masking, [talk], progress=lambda done, total: asked.append(total))
+    rows = store.table(masking, [talk], progress=lambda done, total: totals.append(total))
     assert {key: row.tolist() for key, row in rows.items()} == {"train/dia0_utt0": [0.5], "train/dia0_utt2": [1.0]}
-    assert set(asked) == {1}, "only the bad clip was tried again"
+    assert set(totals) == {1}, "only the bad clip was tried again"
 
 
-def test_what_decodes_the_sound_is_in_the_fingerprint_of_those_who_hear_it() -> None:
+def test_the_fingerprint_of_an_audio_function_holds_the_decoder_versions() -> None:
     assert FunctionEncoder(seconds, "own", "audio", "audio", {}).fingerprint()["versions"] == decoder_versions()
     assert "versions" not in FunctionEncoder(lengths, "own", "text", "text", {}).fingerprint()
 
 
 @pytest.mark.parametrize("rate", ["fast", 0, -8000, 16000.5, None])
-def test_a_sample_rate_that_is_none_is_told(rate) -> None:
+def test_a_sample_rate_that_is_not_a_positive_whole_number_is_refused(rate) -> None:
     with pytest.raises(ConfigError, match=r"'own': sample_rate_hz .* must be a whole number above 0"):
         FunctionEncoder(seconds, "own", "audio", "audio", {"sample_rate_hz": rate})

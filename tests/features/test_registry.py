@@ -141,7 +141,9 @@ def test_bad_rows_of_a_class_are_all_named(dialogue) -> None:
             return {"train/dia0_utt0": np.zeros(2), "train/dia0_utt1": np.zeros(3), "elsewhere": np.zeros(2)}
 
     register_encoder("uneven")(Uneven)
-    with pytest.raises(FeatureError, match=r"utt1: has 3 features, others have 2\n.*elsewhere: is not an utterance"):
+    with pytest.raises(
+        FeatureError, match=r"utt1: has 3 features, others have 2\n.*elsewhere: is not the id of an utterance"
+    ):
         build_encoder("uneven", "text").encode([dialogue(["a", "b"])])
 
 
@@ -160,11 +162,11 @@ class Bare:
 @pytest.mark.parametrize(
     ("fingerprint", "complaint"),
     [
-        (None, "is not JSON-able"),
-        ([1], "is not JSON-able"),
-        ({1: "a", "b": 2}, "is not JSON-able"),
-        ({"a": float("nan")}, "is not JSON-able"),
-        ({"a": {1}}, "is not JSON-able"),
+        (None, "cannot be written as JSON"),
+        ([1], "cannot be written as JSON"),
+        ({1: "a", "b": 2}, "cannot be written as JSON"),
+        ({"a": float("nan")}, "cannot be written as JSON"),
+        ({"a": {1}}, "cannot be written as JSON"),
     ],
 )
 def test_a_fingerprint_is_a_mapping_of_plain_values(fingerprint, complaint) -> None:
@@ -218,14 +220,14 @@ def test_tensors_of_any_precision_are_rows(dialogue) -> None:
 def test_tokens_are_whole_numbers_from_0_upwards(dialogue, row) -> None:
     encode = lambda self, some: {turn.id: np.array(row) for d in some for turn in d}  # noqa: E731
     register_encoder("tokens")(type("Tokens", (Bare,), {"kind": "tokens", "encode": encode}))
-    with pytest.raises(FeatureError, match="holds tokens that are no whole numbers"):
+    with pytest.raises(FeatureError, match="holds tokens that are not whole numbers"):
         build_encoder("tokens", "text").encode([dialogue(["a"])])
 
 
 def test_ragged_rows_of_a_class_are_named(dialogue) -> None:
     encode = lambda self, some: {turn.id: [[1.0, 2.0], [3.0]] for d in some for turn in d}  # noqa: E731
     register_encoder("ragged")(type("Ragged", (Bare,), {"kind": "frames", "encode": encode}))
-    with pytest.raises(FeatureError, match=r"dia0_utt0: is no array \(.*inhomogeneous"):
+    with pytest.raises(FeatureError, match=r"dia0_utt0: is not an array \(.*inhomogeneous"):
         build_encoder("ragged", "text").encode([dialogue(["a"])])
 
 
@@ -237,7 +239,7 @@ def test_traits_are_turns_and_fields_of_an_utterance(wrong) -> None:
         EncoderTraits(**wrong)
 
 
-def test_a_class_without_the_protocol_is_refused_with_all_it_lacks() -> None:
+def test_a_class_without_the_interface_is_refused_and_all_missing_parts_are_named() -> None:
     register_encoder("empty")(type("Empty", (), {}))
     with pytest.raises(FeatureError, match="no encode, no fingerprint, no kind"):
         build_encoder("empty", "text")

@@ -8,9 +8,9 @@ from typing import Any, Literal
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.errors import ConfigError, FeatureError, unknown_name
 from dialogue_ser.features.core.api import Array
-from dialogue_ser.features.files.pickle_alignment import aligned, named_by_pattern
-from dialogue_ser.features.files.pickle_layouts import LegacyTurn, read_layout
-from dialogue_ser.features.files.pickle_reader import read_pickle
+from dialogue_ser.features.files.pickle_alignment import align_with_corpus, name_by_pattern
+from dialogue_ser.features.files.pickle_layouts import PickledTurn, read_layout
+from dialogue_ser.features.files.pickle_reading import read_pickle
 from dialogue_ser.features.files.tables import WRITERS, write_rows
 
 _LISTED = 20
@@ -67,9 +67,11 @@ def convert_pickle(
             raise FeatureError("holds no rows; is it the right file?")
         chosen = _chosen(turns, modality, out)
         if reader is None:
-            placed, problems = named_by_pattern(turns, id_pattern)
+            placed, problems = name_by_pattern(turns, id_pattern)
         else:
-            placed, problems = aligned(turns, read_corpus(reader, path, labels, on_bad="mask", **(options or {})))
+            placed, problems = align_with_corpus(
+                turns, read_corpus(reader, path, labels, on_bad="mask", **(options or {}))
+            )
     except FeatureError as error:
         raise FeatureError(*(p if p.startswith(str(source)) else f"{source}: {p}" for p in error.problems)) from None
     _tell(problems, len(turns), on_bad, source)
@@ -92,7 +94,7 @@ def _of_one_size(rows: Mapping[str, Array], modality: str, source: Path) -> Mapp
     return rows
 
 
-def _chosen(turns: Sequence[LegacyTurn], modality: str | None, out: str) -> list[str]:
+def _chosen(turns: Sequence[PickledTurn], modality: str | None, out: str) -> list[str]:
     known = list(turns[0].rows)
     if modality is not None:
         if modality not in known:

@@ -11,7 +11,7 @@ from dialogue_ser.features.audio.augmentation import Augmentation, variants
 from dialogue_ser.features.core.checked_encoder import CheckedEncoder
 from dialogue_ser.features.registry import ENCODERS, build_encoder
 from dialogue_ser.features.store.content_keys import fingerprint_digest
-from dialogue_ser.features.store.engines import Engine, ProcessPool
+from dialogue_ser.features.store.engines import Engine, WorkerProcesses
 from dialogue_ser.features.store.feature_store import CHUNK_UTTERANCES, FeatureStore
 from dialogue_ser.features.store.progress import Tally
 
@@ -120,7 +120,7 @@ def _engine(name: str, workers: int | None, address: str | None, gpus: float) ->
         return RayEngine(workers or 0, address, gpus)
     if address is not None or gpus:
         raise ConfigError("--address and --gpus belong to --engine ray; add it or leave them away")
-    return None if workers is None else ProcessPool(workers)
+    return None if workers is None else WorkerProcesses(workers)
 
 
 def _request(

@@ -1,1 +1,1 @@
-"""The contract of frozen encoders: what they give, how they are identified, what happens to bad clips."""
+"""The interface of frozen encoders: what they return, how they are identified, what happens to bad clips."""

@@ -1,4 +1,4 @@
-"""What a frozen utterance encoder is, what it delivers, and where encoders are registered."""
+"""The interface of frozen encoders, and the records in which features reach a model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ Array = NDArray[Any]
 
 @runtime_checkable
 class UtteranceEncoder(Protocol):
-    """A frozen encoder: dialogues in, one array per utterance out. Nothing in it is trained with the dialogue model.
+    """The interface of a frozen encoder. It turns dialogues into one array per utterance and is never trained.
 
     Attributes:
         name: registry name, e.g. ``minilm``.
-        modality: ``text``, ``audio`` or any other name; the batch carries it under this name.
+        modality: ``text``, ``audio`` or any other name; the batch uses this name for the features.
         kind: ``vector`` (D,) float32 per utterance, ``frames`` (L, D) float32, or ``tokens`` (L,) int64.
     """
 
@@ -27,26 +27,28 @@ class UtteranceEncoder(Protocol):
     kind: InputKind
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """JSON-able description of everything that changes the output (weights' hash, options, versions, context)."""
+        """Return everything that changes the output as JSON values: hash of the weights, options, versions, context."""
         ...
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
-        """Arrays keyed by utterance id; an utterance it cannot encode (no text, no audio) is left out.
+        """Return arrays by utterance id, without the utterances that have nothing to encode (no text, no audio).
 
-        Single values may be NaN where a measurement does not exist (unvoiced pitch); transforms impute them.
+        Single values may be NaN if a measurement does not exist, e.g. the pitch of an unvoiced sound. Transforms fill
+        these values in.
         """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputSpec:
-    """The shape in which a modality reaches the model, known once its pipeline is fitted.
+    """The shape in which a modality reaches the model. It is known as soon as the pipeline is fitted.
 
     Args:
         kind: ``vector`` → ``[B,T,D]``; ``frames`` → ``[B,T,L,D]``; ``tokens`` → ids ``[B,T,L]``.
-        dim: D of vectors and frames; the vocabulary's size (with padding id 0 and unknown id 1) of tokens.
-        encoder: None for frozen vectors; otherwise the name of the trained encoder (room ``encoders``) that reads them.
-        options: that trained encoder's own options.
+        dim: number of features D of vectors and frames; for tokens, the size of the vocabulary, which includes id 0
+            (padding) and id 1 (unknown).
+        encoder: name of the trained encoder (room ``encoders``) that reads the rows; None for frozen vectors.
+        options: options of that trained encoder.
     """
 
     kind: InputKind
@@ -57,7 +59,7 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """One modality's model-ready arrays, keyed by utterance id; absent ids are absent turns (``is_present`` False).
+    """The arrays of one modality by utterance id, ready for the model. A turn without an array is absent.
 
     Args:
         spec: shape of the arrays.

@@ -1,4 +1,4 @@
-"""What happens to clips that cannot be used: one error names all of them, or they are marked absent."""
+"""Clips that cannot be used: one error names all of them, or they are marked as absent."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -11,7 +11,7 @@ OnBad = Literal["error", "mask"]
 
 
 class BadClipsError(MediaError):
-    """Some clips cannot be used.
+    """Raised if some clips cannot be used.
 
     Args:
         rows: features of the good clips, so that the store can keep them.
@@ -27,20 +27,20 @@ class BadClipsError(MediaError):
 
 
 def problem_of(turn: Utterance, problem: str) -> str:
-    """One line that names the utterance and its row."""
+    """Return the problem as one line that begins with the utterance and the row of its table."""
     where = f"{turn.origin} ({turn.id})" if turn.origin else turn.id
     return f"{where}: {problem}"
 
 
 def raise_if_bad(problems: Sequence[str], on_bad: OnBad, rows: Mapping[str, Array] | None = None) -> None:
-    """Stop on bad clips unless they are to be masked.
+    """Raise an error for bad clips, unless the user wants them to be masked.
 
     Raises:
-        BadClipsError: ``on_bad`` is ``error`` and there are problems; carries the rows of the good clips.
+        BadClipsError: ``on_bad`` is ``error`` and there are problems. The error holds the rows of the good clips.
     """
     if problems and on_bad == "error":
         raise BadClipsError(
             rows or {},
             *problems,
-            "these clips cannot be used; --data.on_bad mask marks them absent (in 'features encode' --on_bad mask)",
+            "these clips cannot be used; --data.on_bad mask marks them as absent ('features encode': --on_bad mask)",
         )

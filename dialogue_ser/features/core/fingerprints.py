@@ -1,4 +1,4 @@
-"""Whether an encoder is still the one a model was trained with."""
+"""Checks that an encoder is still the one with which a model was trained."""
 
 import logging
 from collections.abc import Mapping
@@ -13,24 +13,24 @@ _CODE_OR_VERSIONS = ("versions", "code", "function")
 
 
 def compare_fingerprints(encoder: CheckedEncoder, saved: Mapping[str, Any] | None) -> None:
-    """Compare an encoder with the fingerprint saved beside a model.
+    """Compare an encoder with the fingerprint that was saved with a model.
 
-    Other versions of libraries, or an edited source file of a function, are logged; anything else would feed the
-    model features it has never seen. Encoders that only look rows up (``is_data``) are not compared.
+    Other library versions, or a changed source file of a function, are only logged. Any other difference would give
+    the model features that it has never seen. Encoders that only look up rows (``is_data``) are not compared.
 
     Raises:
-        FeatureError: weights or settings differ; names them.
+        FeatureError: weights or settings differ. The message names them.
     """
     if saved is None or encoder.traits.is_data:
         return
     current = dict(encoder.fingerprint())
     differing = sorted(key for key in {*current, *saved} if current.get(key) != saved.get(key))
-    serious = [key for key in differing if key not in _CODE_OR_VERSIONS]
-    if serious:
+    forbidden = [key for key in differing if key not in _CODE_OR_VERSIONS]
+    if forbidden:
         raise FeatureError(
             f"encoder {encoder.name!r} is not the one the model was trained with: "
-            + "; ".join(f"{key} was {saved.get(key)!r} and is {current.get(key)!r}" for key in serious)
-            + "; install or point to the encoder of the training run"
+            + "; ".join(f"{key} was {saved.get(key)!r} and is {current.get(key)!r}" for key in forbidden)
+            + "; install the encoder of the training run, or set its path"
         )
     for key in differing:
         logger.warning(

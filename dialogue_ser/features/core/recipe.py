@@ -1,4 +1,4 @@
-"""How to build an encoder again in another process, where the model itself should not be sent."""
+"""What another process needs to build the same encoder, so that no weights are sent to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from dialogue_ser.registry import Registered
 
 @dataclass(frozen=True, slots=True)
 class EncoderRecipe:
-    """The arguments of ``build_encoder``, and what a decorator registered under the name.
+    """The arguments of ``build_encoder``, and the registered class or function if a decorator gave the name.
 
     Args:
         name: registry name, entry point, or ``package.module:function``.
-        modality: name under which the batch carries it.
-        options: the encoder's own options.
+        modality: name of the modality in the batch.
+        options: options of the encoder.
         on_bad: what to do with media that cannot be decoded.
-        registered: the registry's entry of a decorated class or function, else None.
+        registered: entry of the registry for a decorated class or function; None for all other encoders.
     """
 
     name: str

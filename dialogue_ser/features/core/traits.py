@@ -1,4 +1,4 @@
-"""Optional attributes of an encoder: what it reads, how far it looks, whether its output is worth storing."""
+"""Optional declarations of an encoder: which fields it reads, how many turns it sees, whether its rows are stored."""
 
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -11,18 +11,19 @@ Context = tuple[int, int] | Literal["dialogue"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EncoderTraits:
-    """What the store and the checks need to know beyond the protocol.
+    """What the store and the checks must know about an encoder, beyond its interface.
 
     Args:
-        context: (past, future) turns the encoder sees around a turn; ``"dialogue"`` = all of them, assumed of a class
-            that does not say, because a key that ignores neighbours an encoder reads would return wrong features.
-        reads: fields of an utterance that decide its output: ``text``, ``audio``, ``speaker``, ``id``.
-        is_stored: False for encoders that only look rows up; the feature store passes them through.
-        may_be_nan: single values may be NaN (a measurement that does not exist); infinities are never allowed.
-        is_data: rows belong to one corpus, so another fingerprint later is not another encoder.
+        context: how many (past, future) turns the encoder sees around a turn; ``"dialogue"`` = all turns. This is the
+            default, because the store would return wrong features if its key ignored turns that the encoder reads.
+        reads: fields of an utterance that change the output: ``text``, ``audio``, ``speaker``, ``id``.
+        is_stored: False if the feature store should not keep the rows, e.g. because the encoder only looks them up.
+        may_be_nan: True if single values may be NaN (a measurement that does not exist). Infinities are never allowed.
+        is_data: True if the encoder looks up rows of one corpus. Its fingerprint then may change after training.
 
     Raises:
-        ConfigError: a context that is no number of turns, fields that an utterance does not have; names all of them.
+        ConfigError: the context is not a pair of turn counts, or an utterance has no such field. The message names all
+            problems.
     """
 
     context: Context = "dialogue"
@@ -46,7 +47,7 @@ class EncoderTraits:
 
 
 def traits_of(encoder: object, modality: str) -> EncoderTraits:
-    """The ``traits`` an encoder declares, or careful defaults.
+    """Return the ``traits`` that an encoder declares, or else defaults that are always safe.
 
     >>> traits_of(object(), "text")
     EncoderTraits(context='dialogue', reads=('text', 'speaker'), is_stored=True, may_be_nan=False, is_data=False)

@@ -1,4 +1,4 @@
-"""What the code of users returns, as a numpy array, and where it failed, as a sentence."""
+"""Helpers for code that users write: results become numpy arrays, exceptions become sentences."""
 
 import traceback
 from typing import Any
@@ -9,19 +9,19 @@ from dialogue_ser.features.core.api import Array
 
 
 def as_array(value: Any) -> Array:
-    """A numpy array of what a user's code gives: array, list, tensor of any device and precision.
+    """Return an array, a list, or a tensor (any device, any precision) as a numpy array.
 
     Raises:
-        ValueError: rows of different lengths.
+        ValueError: the rows have different lengths.
     """
     if not hasattr(value, "detach"):
         return np.asarray(value)
     tensor = value.detach().cpu()
-    array: Array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()  # numpy has no bfloat16
+    array: Array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()  # numpy has no type bfloat16
     return array
 
 
-def failure(error: Exception) -> str:
-    """The exception, and the innermost line it comes from."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+def describe_exception(error: Exception) -> str:
+    """Return the exception as text, with the innermost line of code that raised it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"

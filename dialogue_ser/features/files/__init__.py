@@ -1,1 +1,1 @@
-"""Features in files of other people: tables, arrays and pickles."""
+"""Files with features that another program has computed: tables, arrays and pickles."""

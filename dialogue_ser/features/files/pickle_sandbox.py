@@ -1,10 +1,13 @@
-"""The only place where a pickle is read: a script for a process that can do nothing else. Never import it to use it.
+"""Reads a pickle in a process that can do nothing else. It is a script: start it, do not import it.
 
-:mod:`dialogue_ser.features.files.pickle_reader` starts it isolated (``python -I -S``, no environment), the pickle as
-its standard input. It gives up the right to open files, sockets and processes, then reads. What a pickle may name
-are the stand-ins below, which only collect data: not even numpy is there. Any other name ends the reading before
-anything is called. Standard output gets 8 bytes (length), a JSON header and the arrays' bytes; the header is a list
-of nodes, each naming earlier ones, so that shared parts are written once and nothing is nested.
+The library reads pickles nowhere else. :mod:`dialogue_ser.features.files.pickle_reading` starts the script isolated
+(``python -I -S``, no environment) with the pickle as standard input. The script first gives up the right to open files,
+sockets and processes, then reads. A pickle may name only the stand-ins below, which collect data; not even numpy is
+imported. Any other name stops the reading before anything is called. Standard output gets 8 bytes (length), a JSON
+header and the bytes of the arrays. The header is a list of nodes that refer to earlier nodes: shared parts are written
+once, and nothing is nested.
+
+Long because an isolated script cannot import other modules of the package.
 """
 
 import codecs
@@ -14,20 +17,20 @@ import sys
 from typing import Any
 
 _SCALARS = (str, int, float, bool, type(None))
-_SIZES = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8, 16)}  # of S and U: any but 0
+_SIZES = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8, 16)}  # of types S and U: any size but 0
 _FORBIDDEN_EVENTS = ("os.", "socket.", "subprocess.", "shutil.", "ctypes.", "import", "open", "exec", "compile", "sys.")
 
 
 class RefusedError(Exception):
-    """The pickle names something that is not on the list."""
+    """Raised if the pickle names something that is not in :data:`ALLOWED`."""
 
 
 class UnsupportedError(Exception):
-    """Data that no feature file needs."""
+    """Raised for data that no feature file needs."""
 
 
 class StandIn:
-    """What the pickle gets instead of a class or function; without an action it can only be passed on."""
+    """An object that the pickle gets instead of a class or function. Without an action it cannot be called."""
 
     __slots__ = ("_action",)
 
@@ -35,7 +38,7 @@ class StandIn:
         self._action = action
 
     def __call__(self, *args: Any) -> Any:
-        """Do the harmless thing that stands for the call."""
+        """Do the harmless action instead of the call."""
         if self._action is None:
             raise UnsupportedError("it calls a type that it may only mention")
         return self._action(*args)
@@ -45,7 +48,7 @@ class StandIn:
 
 
 class Dtype:
-    """numpy.dtype: its letters and byte order."""
+    """The data of a numpy.dtype: its letters and its byte order."""
 
     def __init__(self, letters: Any, *_: Any) -> None:
         self.letters = str(letters)
@@ -58,7 +61,7 @@ class Dtype:
 
     @property
     def code(self) -> str:
-        """As numpy reads it, e.g. ``<f4``."""
+        """The dtype as numpy reads it, e.g. ``<f4``."""
         kind = "S" if self.letters[:1] == "a" else self.letters[:1]
         size = self.letters[1:]
         if kind == "O":
@@ -70,12 +73,12 @@ class Dtype:
 
     @property
     def item_bytes(self) -> int:
-        """Bytes of one value."""
+        """The number of bytes of one value."""
         return int(self.code[2:]) * (4 if self.code[1] == "U" else 1)
 
 
 class Array:
-    """numpy.ndarray, or a numpy scalar: type, shape and bytes."""
+    """The data of a numpy.ndarray or a numpy scalar: type, shape and bytes."""
 
     def __init__(self) -> None:
         self.dtype: Any = None
@@ -99,41 +102,47 @@ class Array:
             raise UnsupportedError("an array has not as many values as its shape says")
 
 
-def _made(data: Any, dtype: Any, shape: Any, order: Any = "C") -> Array:
+def _new_array(data: Any, dtype: Any, shape: Any, order: Any = "C") -> Array:
+    """Stand-in of numpy's functions that make an array or a scalar from bytes."""
     array = Array()
     array.__setstate__((1, tuple(shape), dtype, order == "F", bytes(data) if isinstance(data, bytearray) else data))
     return array
 
 
 def _latin1(text: Any, encoding: Any = "latin1") -> bytes:
+    """Stand-in of _codecs.encode, which Python 3 uses to write bytes as a text."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise UnsupportedError(f"it encodes something as {str(encoding)[:20]!r}, not latin1")
     return text.encode("latin1")
 
 
 def _bytes(data: Any = b"", encoding: Any = "latin1") -> bytes:
+    """Stand-in of bytes and bytearray."""
     return bytes(data) if isinstance(data, (bytes, bytearray)) else _latin1(data, encoding)
 
 
 def _sequence(value: Any = ()) -> Any:
+    """Return the argument of list, tuple, set or frozenset, if it is plain data."""
     if not isinstance(value, (list, tuple, set, frozenset, bytes, str)):
         raise UnsupportedError(f"it makes a collection of {type(value).__name__}")
     return value
 
 
 def _pairs(*args: Any) -> dict[Any, Any]:
+    """Stand-in of dict, OrderedDict and defaultdict; the default of a defaultdict is ignored."""
     found = args[-1] if args and not isinstance(args[-1], StandIn) else ()
     return dict(found if isinstance(found, dict) else _sequence(found))
 
 
 def _allowed() -> dict[tuple[str, str], StandIn]:
+    """Return the stand-in for every module and name that a pickle may contain."""
     reconstruct = StandIn(lambda *_: Array())
-    scalar = StandIn(lambda dtype, data=b"": _made(_latin1(data) if isinstance(data, str) else data, dtype, ()))
+    scalar = StandIn(lambda dtype, data=b"": _new_array(_latin1(data) if isinstance(data, str) else data, dtype, ()))
     names = {("numpy", "ndarray"): StandIn(), ("numpy", "dtype"): StandIn(Dtype)}
     for package in ("numpy.core", "numpy._core"):
         names[f"{package}.multiarray", "_reconstruct"] = reconstruct
         names[f"{package}.multiarray", "scalar"] = scalar
-        names[f"{package}.numeric", "_frombuffer"] = StandIn(_made)
+        names[f"{package}.numeric", "_frombuffer"] = StandIn(_new_array)
     names["collections", "OrderedDict"] = names["collections", "defaultdict"] = StandIn(_pairs)
     names["_codecs", "encode"] = StandIn(_latin1)
     for builtins in ("builtins", "__builtin__"):
@@ -141,7 +150,7 @@ def _allowed() -> dict[tuple[str, str], StandIn]:
             names[builtins, name] = StandIn(lambda value=(), kind=kind: kind(_sequence(value)))
         names[builtins, "dict"] = StandIn(_pairs)
         names[builtins, "bytes"] = names[builtins, "bytearray"] = StandIn(_bytes)
-        for name in ("int", "float", "str", "bool"):  # defaults of a defaultdict
+        for name in ("int", "float", "str", "bool"):  # these can be the default of a defaultdict
             names[builtins, name] = StandIn()
     return names
 
@@ -149,14 +158,14 @@ def _allowed() -> dict[tuple[str, str], StandIn]:
 ALLOWED = _allowed()
 
 
-class Reader(pickle.Unpickler):
-    """Knows exactly the names on the list."""
+class SandboxUnpickler(pickle.Unpickler):
+    """An unpickler that knows only the names in :data:`ALLOWED`."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """The stand-in of a listed name.
+        """Return the stand-in of an allowed name.
 
         Raises:
-            RefusedError: any other name.
+            RefusedError: the name is not allowed.
         """
         try:
             return ALLOWED[module, name]
@@ -165,54 +174,56 @@ class Reader(pickle.Unpickler):
 
 
 def flatten(root: Any, memory_bytes: int) -> tuple[list[list[Any]], list[bytes]]:
-    """Nodes in an order in which parts come before wholes, and the arrays' bytes, each once.
+    """Return nodes, in which parts come before the objects that contain them, and the bytes of the arrays.
 
     Raises:
-        UnsupportedError: it contains itself, or has keys that are none.
-        MemoryError: with every shared part as often as it is named it would be larger than ``memory_bytes``.
+        UnsupportedError: an object contains itself, or a dictionary has keys that features never have.
+        MemoryError: the data is larger than ``memory_bytes``, if a shared part counts as often as it is named.
     """
     nodes: list[list[Any]] = []
     blobs: list[bytes] = []
     n_bytes = 0
-    done, cost, begins = dict[int, int](), dict[int, int](), dict[int, int]()
-    open_now: set[int] = set()
-    alive: list[Any] = []  # parts made here must keep their identity
+    numbers: dict[int, int] = {}  # id() of an object → number of its node
+    cost: dict[int, int] = {}  # id() of an object → bytes of the object and its parts
+    begins: dict[int, int] = {}  # id() of an array's bytes → where they begin
+    unfinished: set[int] = set()
+    kept_alive: list[Any] = []  # so that no other object gets the same id()
     stack: list[Any] = [root]
     while stack:
         value = stack[-1]
-        if id(value) in done:
+        if id(value) in numbers:
             stack.pop()
             continue
         parts = _parts(value)
-        missing = [part for part in parts if id(part) not in done]
+        missing = [part for part in parts if id(part) not in numbers]
         if missing:
-            if id(value) in open_now:
+            if id(value) in unfinished:
                 raise UnsupportedError("it contains itself")
-            open_now.add(id(value))
-            alive.append(parts)
+            unfinished.add(id(value))
+            kept_alive.append(parts)
             stack.extend(missing)
             continue
         if isinstance(value, Array) and value.dtype.code != "O":
-            if id(value.data) not in begins:  # many arrays may share what a small file holds once
+            if id(value.data) not in begins:  # many arrays may share the same bytes
                 begins[id(value.data)] = n_bytes
                 blobs.append(bytes(value.data))
                 n_bytes += len(value.data)
-            at = begins[id(value.data)], len(value.data)
-            nodes.append(["a", value.dtype.code, list(value.shape), value.is_fortran, *at])
+            location = begins[id(value.data)], len(value.data)
+            nodes.append(["a", value.dtype.code, list(value.shape), value.is_fortran, *location])
         else:
-            nodes.append(_node(value, [done[id(part)] for part in parts]))
-        done[id(value)] = len(nodes) - 1
+            nodes.append(_node(value, [numbers[id(part)] for part in parts]))
+        numbers[id(value)] = len(nodes) - 1
         cost[id(value)] = _cost(value) + sum(cost[id(part)] for part in parts)
         if cost[id(value)] > memory_bytes:
             raise MemoryError
-        open_now.discard(id(value))
-        alive.append(value)
+        unfinished.discard(id(value))
+        kept_alive.append(value)
         stack.pop()
     return nodes, blobs
 
 
 def _cost(value: Any) -> int:
-    """Bytes that a value takes as float32 features, without its parts."""
+    """Return the bytes that a value needs as float32 features, without its parts."""
     if isinstance(value, Array) and value.dtype.code != "O":
         return 64 + 4 * int(len(value.data) // value.dtype.item_bytes)
     value = value.data if isinstance(value, Array) else value
@@ -220,6 +231,7 @@ def _cost(value: Any) -> int:
 
 
 def _parts(value: Any) -> list[Any]:
+    """Return the objects inside a value that become nodes of their own."""
     if isinstance(value, dict):
         if not all(map(_is_key, value)):
             raise UnsupportedError("it has keys that are neither texts nor numbers")
@@ -242,6 +254,7 @@ def _is_key(key: Any) -> bool:
 
 
 def _node(value: Any, parts: list[int]) -> list[Any]:
+    """Return a value as a node: a letter for its type, then its content or the numbers of its parts."""
     if type(value) in _SCALARS:
         return ["v", value]
     if isinstance(value, dict):
@@ -256,12 +269,12 @@ def _node(value: Any, parts: list[int]) -> list[Any]:
     return ["o", type(value).__name__]
 
 
-def lock_up(memory_bytes: int, cpu_seconds: int) -> None:
-    """Give up everything but thinking: no new files, sockets or processes, so much memory, so much time."""
+def restrict_process(memory_bytes: int, cpu_seconds: int) -> None:
+    """Give up the right to open files, sockets and processes, and limit memory and time."""
     import resource
 
     for codec in ("latin1", "ascii", "utf-8", "unicode_escape", "raw_unicode_escape"):
-        codecs.lookup(codec)  # a codec is a module, and later nothing can be imported
+        codecs.lookup(codec)  # load the codecs now, because nothing can be imported later
     limits = {"AS": memory_bytes, "CPU": cpu_seconds, "FSIZE": 0, "CORE": 0, "NPROC": 0, "NOFILE": 3}
     for name, value in limits.items():
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
@@ -274,18 +287,18 @@ def lock_up(memory_bytes: int, cpu_seconds: int) -> None:
 
 
 def main() -> int:
-    """Read standard input, write standard output."""
-    lock_up(int(sys.argv[1]), int(sys.argv[2]))
+    """Read the pickle from standard input, and write its data to standard output."""
+    restrict_process(int(sys.argv[1]), int(sys.argv[2]))
     blobs: list[bytes] = []
     header: dict[str, Any] = {}
     try:
-        nodes, blobs = flatten(Reader(sys.stdin.buffer, encoding="latin1").load(), int(sys.argv[1]))
-        text = json.dumps({"nodes": nodes}, ensure_ascii=False).encode()  # half characters have no UTF-8
+        nodes, blobs = flatten(SandboxUnpickler(sys.stdin.buffer, encoding="latin1").load(), int(sys.argv[1]))
+        text = json.dumps({"nodes": nodes}, ensure_ascii=False).encode()  # half characters (surrogates) fail here
     except RefusedError as error:
         header = {"refused": str(error)}
     except MemoryError:
         header = {"limit": "memory"}
-    except Exception as error:  # whatever a broken pickle may cause
+    except Exception as error:  # a broken pickle can cause any error
         header = {"broken": f"{type(error).__name__}: {error}"[:300]}
     if header:
         text, blobs = json.dumps(header).encode(), []

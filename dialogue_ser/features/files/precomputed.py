@@ -1,4 +1,4 @@
-"""Features somebody else extracted, keyed by utterance id."""
+"""The encoder that looks up features in files which another program has made."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,26 +12,27 @@ from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import ConfigError, FeatureError, MissingDataError
 from dialogue_ser.features.core.api import Array, InputKind
 from dialogue_ser.features.core.traits import EncoderTraits
-from dialogue_ser.features.files.tables import RowFile, by_split, read_rows
+from dialogue_ser.features.files.tables import RowFile, file_of_split, read_rows
 from dialogue_ser.media.hashing import file_sha256
 
 
 class Precomputed:
-    """Rows of feature files; utterances without a row are absent turns, missing values stay NaN for ``impute``.
+    """Looks up the rows of utterances in feature files. A turn without a row is absent; missing values stay NaN.
 
     Args:
-        path: CSV, TSV, parquet, safetensors, npy or npz (see :func:`~dialogue_ser.features.files.tables.read_rows`);
-            may hold ``{split}``, or be a mapping from split to file. ``NAME:rest`` stands for ``rest`` inside the data
-            folder NAME (``meld:praat/meld_{split}_audio_features.csv``).
-        key: key column; None = utterance_id, id, key, filename or file.
-        columns: feature columns; None = all others.
-        key_pattern: how a key becomes an utterance id: ``{key}`` is the cell, ``{stem}`` the cell without folder and
-            suffix, ``{split}`` the file's split. ``{split}/{stem}`` makes ``train/dia12_utt3`` of ``dia12_utt3.wav``.
-        kind: vector, or frames where an npz holds one array ``[L, D]`` per id.
-        modality: name under which the batch carries it.
+        path: a CSV, TSV, parquet, safetensors, npy or npz file (:func:`~dialogue_ser.features.files.tables.read_rows`).
+            The name may contain ``{split}``; or give a mapping from split to file. ``NAME:rest`` means ``rest`` in the
+            data folder NAME, e.g. ``meld:praat/meld_{split}_audio_features.csv``.
+        key: name of the key column; None = utterance_id, id, key, filename or file.
+        columns: names of the feature columns; None = all but the key.
+        key_pattern: pattern that makes an utterance id from a key. ``{key}`` is the cell, ``{stem}`` the cell without
+            folder and suffix, ``{split}`` the split of the file. With ``{split}/{stem}``, the key ``dia12_utt3.wav`` of
+            train becomes ``train/dia12_utt3``.
+        kind: vector; or frames, if the file has one array ``[L, D]`` per id.
+        modality: name of the modality in the batch.
 
     Raises:
-        ConfigError: kind or pattern that does not exist.
+        ConfigError: the kind does not exist, or path or key_pattern is not as described.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Precomputed:
         modality: str = "audio",
     ) -> None:
         if kind not in ("vector", "frames"):
-            raise ConfigError(f"precomputed: kind {kind!r} is none of vector, frames")
+            raise ConfigError(f"precomputed: kind {kind!r} does not exist; choose vector or frames")
         if not isinstance(path, str) and not all(isinstance(file, str) for file in dict(path).values()):
             raise ConfigError(f"precomputed: path {path!r} must be a file, or a mapping from split to file")
         if "{key}" not in key_pattern and "{stem}" not in key_pattern:
@@ -55,8 +56,8 @@ class Precomputed:
         self.name = "precomputed"
         self.modality = modality
         self.kind: InputKind = kind
-        # Nobody can tell from a file what its rows have seen: MELD's well-known pickles are states of a bidirectional
-        # model (docs/data.md). So no causal claim may rest on them.
+        # A file does not say which turns its rows depend on: MELD's well-known pickles are states of a bidirectional
+        # model (docs/data.md). So the rows count as if they had seen the whole dialogue.
         self.traits = EncoderTraits(context="dialogue", reads=("id",), is_stored=False, may_be_nan=True, is_data=True)
         self._path = path if isinstance(path, str) else dict(path)
         self._key = key
@@ -66,7 +67,7 @@ class Precomputed:
         self._rows: dict[tuple[Path, str], dict[str, Array]] = {}
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """The options, and the SHA-256 of every file read so far by its split."""
+        """Return the options, and the SHA-256 of every file that was read, by split."""
         return {
             "path": self._path,
             "key": self._key,
@@ -76,35 +77,37 @@ class Precomputed:
         }
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
-        """float32 ``[D]`` (``[L, D]``) of every utterance that has a row.
+        """Return float32 ``[D]`` (``[L, D]`` for frames) by utterance id, for every utterance that has a row.
 
         Raises:
             MissingDataError: a split has no file.
-            FeatureError: a file is unreadable, or not one utterance has a row.
+            FeatureError: a file cannot be read, or no utterance has a row.
         """
-        name_of = {turn.id: turn.attributes.get(ID_IN_CORPUS, turn.id) for turn in utterances(dialogues)}
-        ids = list(name_of.values())
+        corpus_ids = {turn.id: turn.attributes.get(ID_IN_CORPUS, turn.id) for turn in utterances(dialogues)}
+        ids = list(corpus_ids.values())
         splits = Counter(map(split_of, ids))
-        tables = {split: self._table(split, n, ids) for split, n in splits.items()}
-        rows = {key: tables[split_of(name)][name] for key, name in name_of.items() if name in tables[split_of(name)]}
+        tables = {split: self._rows_of_split(split, n, ids) for split, n in splits.items()}
+        rows = {key: tables[split_of(name)][name] for key, name in corpus_ids.items() if name in tables[split_of(name)]}
         if ids and not rows:
             files = ", ".join(str(self._files[split]) for split in splits)
             example = next(iter(next(iter(tables.values()))), "none")
             raise FeatureError(
                 f"precomputed: {files} has no row for any of the {len(ids)} utterances (first: {ids[0]}; the file's "
-                f"ids look like {example}); set key and key_pattern, or give new dialogues their own file, or use an "
+                f"ids look like {example}); set key and key_pattern, or use another file for new dialogues, or use an "
                 "encoder that computes features from the dialogues, e.g. opensmile"
             )
         return rows
 
-    def _table(self, split: str, n_turns: int, ids: Sequence[str]) -> Mapping[str, Array]:
-        path = self._locate(split, n_turns, ids)
+    def _rows_of_split(self, split: str, n_turns: int, ids: Sequence[str]) -> Mapping[str, Array]:
+        """Return all rows of a split by utterance id. Its file is read only once."""
+        path = self._find_file(split, n_turns, ids)
         self._files[split] = path
         if (path, split) not in self._rows:
-            self._rows[path, split] = self._named(read_rows(path, self._key, self._columns), path, split)
+            self._rows[path, split] = self._rows_by_id(read_rows(path, self._key, self._columns), path, split)
         return self._rows[path, split]
 
-    def _named(self, found: RowFile, path: Path, split: str) -> dict[str, Array]:
+    def _rows_by_id(self, found: RowFile, path: Path, split: str) -> dict[str, Array]:
+        """Check the rows of a file and return them by utterance id."""
         n_dimensions = 2 if self.kind == "frames" else 1
         rows: dict[str, Array] = {}
         problems: list[str] = []
@@ -118,29 +121,32 @@ class Precomputed:
             stem = PurePosixPath(key.replace("\\", "/")).stem
             name = self._key_pattern.replace("{split}", split).replace("{stem}", stem).replace("{key}", key)
             if name in rows:
-                problems.append(f"{path} ({key}): key_pattern {self._key_pattern!r} gives {name!r} twice")
+                problems.append(
+                    f"{path} ({key}): key_pattern {self._key_pattern!r} gives the id {name!r} twice; correct it"
+                )
             rows[name] = row.astype(np.float32, copy=False)
         if problems:
             raise FeatureError(*problems[:10])
         return rows
 
-    def _locate(self, split: str, n_turns: int, ids: Sequence[str]) -> Path:
-        name = by_split(self._path, split)
-        tried = name if name is not None else f"no file for split {split!r}"
+    def _find_file(self, split: str, n_turns: int, ids: Sequence[str]) -> Path:
+        """Return the file of a split, or raise an error that says which utterances need it."""
+        name = file_of_split(self._path, split)
+        problem = "option path has no file for this split"
         if name is not None:
-            path = _resolve(name)
+            path = _resolve_path(name)
             if path.is_file():
                 return path
-            tried = str(path)
+            problem = f"{path} does not exist"
         first = next(key for key in ids if split_of(key) == split)
         raise MissingDataError(
-            f"precomputed: {n_turns} utterance(s) of split {split!r} (first: {first}) need a feature file: {tried} "
-            "does not exist; set option path, or use an encoder that computes features itself, e.g. opensmile"
+            f"precomputed: {n_turns} utterance(s) of split {split!r} (first: {first}) need a feature file, but "
+            f"{problem}; set option path, or use an encoder that computes features, e.g. opensmile"
         )
 
 
 def split_of(utterance_id: str) -> str:
-    """Split that an utterance id carries.
+    """Return the split at the beginning of an utterance id.
 
     >>> split_of("train/dia12_utt3")
     'train'
@@ -148,7 +154,8 @@ def split_of(utterance_id: str) -> str:
     return utterance_id.partition("/")[0]
 
 
-def _resolve(name: str) -> Path:
+def _resolve_path(name: str) -> Path:
+    """Return the path for a name. ``NAME:rest`` is in the data folder NAME, unless a file has the whole name."""
     prefix, colon, rest = name.partition(":")
     path = Path(name).expanduser()
     if not colon or path.exists() or len(prefix) < 2:

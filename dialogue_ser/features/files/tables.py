@@ -1,4 +1,4 @@
-"""Feature files keyed by utterance: CSV, parquet, safetensors, npy (+ index file), npz; nothing in them is executed."""
+"""Tables of features by utterance id: CSV, parquet, safetensors, npy (with an index file), npz. No code is executed."""
 
 import csv
 import json
@@ -22,9 +22,9 @@ from dialogue_ser.features.core.api import Array
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".safetensors", ".npy", ".npz")
 _KEY_NAMES = ("utterance_id", "id", "key", "filename", "file")
-_MISSING = {"", "nan", "na", "n/a", "none", "null", "--undefined--"}
-_LISTED = 10
-_UNREADABLE = (
+_MISSING_CELLS = {"", "nan", "na", "n/a", "none", "null", "--undefined--"}
+_MAX_LISTED = 10
+_READ_ERRORS = (
     OSError,
     EOFError,
     UnicodeDecodeError,
@@ -35,18 +35,18 @@ _UNREADABLE = (
     pd.errors.EmptyDataError,
     pa.ArrowException,
     SafetensorError,
-    MemoryError,  # a header may promise any number of values
+    MemoryError,  # the header of a broken file may announce any number of values
 )
 
 
 @dataclass(frozen=True)
 class RowFile:
-    """What a feature file holds.
+    """The content of a feature file.
 
     Args:
-        keys: as the file writes them, one per row.
-        rows: arrays, one per key.
-        columns: names of the features where the file has them.
+        keys: one key per row, as the file writes it.
+        rows: one array per key.
+        columns: names of the features; empty if the file has none.
     """
 
     keys: list[str]
@@ -55,22 +55,23 @@ class RowFile:
 
 
 def read_rows(path: Path, key: str | None, columns: Sequence[str] | None) -> RowFile:
-    """Read one file.
+    """Read one feature file.
 
     Args:
-        path: .csv, .tsv, .parquet, .safetensors as :func:`write_rows` makes it (or one array per key), .npy with
-            ``<stem>.index.txt`` beside it (one key a line), .npz holding ``ids`` and ``values`` or one array per key.
-        key: key column; None = the first of utterance_id, id, key, filename, file that exists.
-        columns: feature columns in this order; None = all but the key.
+        path: a .csv, .tsv or .parquet file; a .safetensors file of :func:`write_rows` or with one array per key; a .npy
+            file with a file ``<stem>.index.txt`` (one key per line) in the same folder; a .npz file with ``ids`` and
+            ``values``, or with one array per key.
+        key: name of the key column; None = the first that exists of utterance_id, id, key, filename, file.
+        columns: names of the feature columns, in order; None = all columns but the key.
 
     Raises:
-        FeatureError: the file cannot be read, lacks a column, repeats a key or holds cells that are not numbers.
+        FeatureError: the file cannot be read, lacks a column, repeats a key, or has cells that are not numbers.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        mend = "; 'dialogue-ser convert-pickle' makes one of it" if suffix in (".pkl", ".pickle") else ""
+        hint = "; convert it with 'dialogue-ser convert-pickle'" if suffix in (".pkl", ".pickle") else ""
         raise FeatureError(
-            f"{path}: precomputed features come as {', '.join(SUFFIXES)}, not {suffix or 'without a suffix'}{mend}"
+            f"{path}: files of precomputed features are {', '.join(SUFFIXES)}, not {suffix or 'without a suffix'}{hint}"
         )
     try:
         if suffix == ".npy":
@@ -81,20 +82,23 @@ def read_rows(path: Path, key: str | None, columns: Sequence[str] | None) -> Row
             found = _read_safetensors(path)
         else:
             found = _read_table(path, key, columns)
-    except _UNREADABLE as error:
+    except _READ_ERRORS as error:
         raise FeatureError(f"{path}: cannot be read ({error}); save it again, as UTF-8 if it is text") from error
     first: dict[str, int] = {}
     repeated = [
-        f"{path} row {i + 1}: key {k!r} stands in row {first[k] + 1} too"
+        f"{path} row {i + 1}: key {k!r} is already in row {first[k] + 1}"
         for i, k in enumerate(found.keys)
         if first.setdefault(k, i) != i
     ]
     if repeated:
-        raise FeatureError(*repeated[:_LISTED], f"{len(repeated)} repeated key(s) in {path.name}; keep one row each")
+        raise FeatureError(
+            *repeated[:_MAX_LISTED], f"{len(repeated)} repeated key(s) in {path.name}; keep one row of each key"
+        )
     return found
 
 
 def _read_table(path: Path, key: str | None, columns: Sequence[str] | None) -> RowFile:
+    """Read a CSV, TSV or parquet file."""
     if path.suffix.lower() == ".parquet":
         frame = pd.read_parquet(path)
     else:
@@ -105,45 +109,53 @@ def _read_table(path: Path, key: str | None, columns: Sequence[str] | None) -> R
     key = key or next((name for name in _KEY_NAMES if name in names), None)
     if key is None or key not in names:
         raise FeatureError(
-            f"{path}: has no key column {key or ''}; its columns are {', '.join(names)}; name it with option key"
+            f"{path}: has no key column {key or ''}; its columns are {', '.join(names)}; set option key to one of them"
         )
     wanted = [name for name in names if name != key] if columns is None else list(columns)
     missing = [name for name in wanted if name not in names]
     if missing or not wanted:
-        raise FeatureError(f"{path}: has no column {', '.join(missing)}; its columns are {', '.join(names)}")
+        raise FeatureError(
+            f"{path}: has no column {', '.join(missing)}; its columns are {', '.join(names)}; correct option columns"
+        )
     keys = [str(value) for value in frame[key]]
-    values = np.column_stack([_numbers(path, name, frame[name], keys) for name in wanted])
+    values = np.column_stack([_to_numbers(path, name, frame[name], keys) for name in wanted])
     return RowFile(keys, list(values), tuple(wanted))
 
 
 def _read_text(path: Path, separator: str) -> pd.DataFrame:
-    """Cells as they are written, after a look at what pandas passes over: repeated columns, short and long rows."""
+    """Return the cells as texts. Repeated columns and rows of a wrong length are errors; pandas would accept them."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         records = csv.reader(file, delimiter=separator)
         names = next(records, [])
         twice = sorted({name for name in names if names.count(name) > 1})
-        problems = [f"{path} row 1: column {name!r} stands there twice; keep one of each" for name in twice]
+        problems = [f"{path} row 1: column {name!r} is repeated; keep one column of each name" for name in twice]
         for number, record in enumerate(records, start=2):
             if record and len(record) != len(names):
                 problems.append(
-                    f"{path} row {number}: {len(record)} cells, the header has {len(names)}; make them equal"
+                    f"{path} row {number}: {len(record)} cells, but the header has {len(names)}; make them equal"
                 )
     if problems:
-        hidden = len(problems) - _LISTED
-        raise FeatureError(*problems[:_LISTED], *([f"{path}: {hidden} more such rows"] if hidden > 0 else []))
+        n_hidden = len(problems) - _MAX_LISTED
+        raise FeatureError(
+            *problems[:_MAX_LISTED], *([f"{path}: {n_hidden} more such rows are not listed"] if n_hidden > 0 else [])
+        )
     return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8")
 
 
-def _numbers(path: Path, name: str, column: "pd.Series[Any]", keys: Sequence[str]) -> Array:
-    if column.dtype.kind in "mM":  # pandas would count nanoseconds
-        raise FeatureError(f"{path}: column {name} holds times, not numbers; choose others with option columns")
-    cells = column.where(~column.astype(str).str.strip().str.lower().isin(_MISSING), other=np.nan)
+def _to_numbers(path: Path, name: str, column: "pd.Series[Any]", keys: Sequence[str]) -> Array:
+    """Return a column as float32; missing cells become NaN."""
+    if column.dtype.kind in "mM":  # pandas would return nanoseconds
+        raise FeatureError(f"{path}: column {name} holds times, not numbers; leave it out with option columns")
+    cells = column.where(~column.astype(str).str.strip().str.lower().isin(_MISSING_CELLS), other=np.nan)
     numbers = pd.to_numeric(cells, errors="coerce")
     bad = np.flatnonzero((numbers.isna() & cells.notna()).to_numpy())
     if len(bad):
-        shown = [f"{path} row {i + 2} ({keys[i]}): {name} is {column.iloc[i]!r}, not a number" for i in bad[:_LISTED]]
+        shown = [
+            f"{path} row {i + 2} ({keys[i]}): {name} is {column.iloc[i]!r}, not a number" for i in bad[:_MAX_LISTED]
+        ]
         raise FeatureError(
-            *shown, f"{len(bad)} such cell(s) in column {name}; choose feature columns with option columns"
+            *shown,
+            f"{len(bad)} such cell(s) in column {name}; correct them, or leave the column out with option columns",
         )
     return numbers.to_numpy(dtype=np.float32)
 
@@ -151,14 +163,16 @@ def _numbers(path: Path, name: str, column: "pd.Series[Any]", keys: Sequence[str
 def _read_npy(path: Path) -> RowFile:
     index = path.with_suffix(".index.txt")
     if not index.is_file():
-        raise FeatureError(f"{path}: needs {index.name} beside it, one utterance id per line in the order of the rows")
+        raise FeatureError(
+            f"{path}: needs {index.name} in the same folder, with one utterance id per line in the order of the rows"
+        )
     try:
-        with path.open("rb") as file:  # opened here: numpy leaves a broken file open
+        with path.open("rb") as file:  # numpy itself would not close a broken file
             values = np.load(file, allow_pickle=False)
     except ValueError as error:
-        raise _refused(path, error) from error
+        raise _numpy_error(path, error) from error
     keys = index.read_text(encoding="utf-8").splitlines()
-    return _matched(path, keys, values)
+    return _row_file(path, keys, values)
 
 
 def _read_npz(path: Path) -> RowFile:
@@ -166,9 +180,9 @@ def _read_npz(path: Path) -> RowFile:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays: dict[str, Array] = {name: archive[name] for name in archive.files}
     except ValueError as error:
-        raise _refused(path, error) from error
+        raise _numpy_error(path, error) from error
     if set(arrays) == {"ids", "values"}:
-        return _matched(path, [str(key) for key in arrays["ids"].ravel()], arrays["values"])
+        return _row_file(path, [str(key) for key in arrays["ids"].ravel()], arrays["values"])
     return RowFile(list(arrays), list(arrays.values()))
 
 
@@ -178,40 +192,44 @@ def _read_safetensors(path: Path) -> RowFile:
             arrays: dict[str, Array] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
     except (TypeError, AttributeError) as error:
-        raise FeatureError(f"{path}: numpy has no such numbers ({error}); save float32 instead of them") from None
+        raise FeatureError(
+            f"{path}: numpy does not have this type of numbers ({error}); save float32 instead"
+        ) from None
     if set(arrays) == {"values"} and "ids" in metadata:
-        return _matched(path, _ids(path, metadata["ids"]), arrays["values"])
+        return _row_file(path, _ids_from_json(path, metadata["ids"]), arrays["values"])
     return RowFile(list(arrays), list(arrays.values()))
 
 
-def _ids(path: Path, text: str) -> list[str]:
+def _ids_from_json(path: Path, text: str) -> list[str]:
     try:
         ids = json.loads(text)
     except ValueError:
         ids = None
     if not isinstance(ids, list):
-        raise FeatureError(f"{path}: its metadata ids are no JSON list of texts; save it again")
+        raise FeatureError(f"{path}: its metadata ids are not a JSON list of texts; save them as such a list")
     return [str(key) for key in ids]
 
 
 def write_rows(path: Path, rows: Mapping[str, Array]) -> None:
-    """Write rows of one size so that :func:`read_rows` reads them; whole or not at all.
+    """Write rows of one size to a file for :func:`read_rows`. If this fails, no part of the file is written.
 
     Args:
-        path: .parquet (vectors only: column utterance_id and one per feature) or .safetensors (vectors as one tensor
-            ``values`` and their ids in the metadata, frames as one tensor per id).
+        path: a .parquet file (only for vectors; a column utterance_id, and one column per feature) or a .safetensors
+            file (vectors: one tensor ``values`` with the ids in the metadata; frames: one tensor per id).
         rows: utterance id → ``[D]`` or ``[L, D]``.
 
     Raises:
-        FeatureError: frames for parquet.
-        OSError: it cannot be written.
+        FeatureError: the rows are frames and the file is .parquet.
+        OSError: the file cannot be written.
     """
     WRITERS[path.suffix.lower()](path, rows)
 
 
 def _write_parquet(path: Path, rows: Mapping[str, Array]) -> None:
     if any(row.ndim != 1 for row in rows.values()):
-        raise FeatureError(f"{path}: parquet holds one row per utterance, these are frames; write .safetensors")
+        raise FeatureError(
+            f"{path}: parquet holds one vector per utterance, but these rows are frames; write .safetensors"
+        )
     values = np.stack(list(rows.values()))
     columns = {"utterance_id": list(rows), **{f"f{i}": values[:, i] for i in range(values.shape[1])}}
     sink = pa.BufferOutputStream()
@@ -233,22 +251,23 @@ WRITERS: dict[str, Callable[[Path, Mapping[str, Array]], None]] = {
 }
 
 
-def _matched(path: Path, keys: list[str], values: Array) -> RowFile:
+def _row_file(path: Path, keys: list[str], values: Array) -> RowFile:
+    """Check that every key has one row, and return both."""
     if values.ndim < 2 or len(values) != len(keys):
-        raise FeatureError(f"{path}: has values of shape {values.shape} for {len(keys)} ids; it needs one row per id")
+        raise FeatureError(f"{path}: has values of shape {values.shape} for {len(keys)} ids; save one row per id")
     return RowFile(keys, list(values))
 
 
-def _refused(path: Path, error: Exception) -> FeatureError:
+def _numpy_error(path: Path, error: Exception) -> FeatureError:
     return FeatureError(
         f"{path}: holds Python objects or is broken ({error}); save plain arrays of numbers and of str ids"
     )
 
 
-def by_split(path: "str | Mapping[str, str]", split: str) -> str | None:
-    """File of a split, from a ``{split}`` template or a mapping; None where a mapping has no such split.
+def file_of_split(path: str | Mapping[str, str], split: str) -> str | None:
+    """Return the file of a split from a name with ``{split}`` or a mapping; None if the mapping lacks the split.
 
-    >>> by_split("features_{split}.csv", "dev")
+    >>> file_of_split("features_{split}.csv", "dev")
     'features_dev.csv'
     """
     if isinstance(path, str):

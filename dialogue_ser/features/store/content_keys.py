@@ -1,4 +1,4 @@
-"""What an utterance's features depend on, as the key under which the store keeps them."""
+"""The key of an utterance in the store: a hash of everything that its features depend on."""
 
 import hashlib
 import json
@@ -13,19 +13,20 @@ from dialogue_ser.media.hashing import file_sha256
 
 
 def fingerprint_digest(name: str, kind: str, fingerprint: Mapping[str, Any]) -> str:
-    """16 hex digits that name an encoder's folder in the store."""
+    """Return 16 hex digits. They end the name of the encoder's folder in the store."""
     text = json.dumps([name, kind, fingerprint], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def content_keys(dialogues: Sequence[Dialogue], traits: EncoderTraits) -> dict[str, str | None]:
-    """Key of every utterance, by id; None where the audio cannot be read, so that nothing may be stored for it.
+    """Return the key of every utterance by its id; None if the audio cannot be read, so that nothing can be stored.
 
-    The key covers the fields the encoder reads of every turn in its context window and the turn's place in it.
+    The key covers the fields that the encoder reads, for every turn in its context window, and the position of the
+    turn in this window.
     """
     keys: dict[str, str | None] = {}
     for dialogue in dialogues:
-        contents = [_content(turn, traits) for turn in dialogue]
+        contents = [_content_of(turn, traits) for turn in dialogue]
         for position, turn in enumerate(dialogue):
             if contents[position] is None:
                 keys[turn.id] = None
@@ -38,7 +39,8 @@ def content_keys(dialogues: Sequence[Dialogue], traits: EncoderTraits) -> dict[s
     return keys
 
 
-def _content(turn: Utterance, traits: EncoderTraits) -> list[Any] | None:
+def _content_of(turn: Utterance, traits: EncoderTraits) -> list[Any] | None:
+    """Return the fields of one turn that the encoder reads, or None if the audio file cannot be read."""
     values: list[Any] = []
     for field in traits.reads:
         if field == "audio" and turn.audio is not None:
@@ -53,12 +55,12 @@ def _content(turn: Utterance, traits: EncoderTraits) -> list[Any] | None:
     return values
 
 
-def parts(
+def dialogues_in_pieces(
     dialogues: Sequence[Dialogue], wanted: set[str], *, needs_context: bool, n_utterances: int
 ) -> Iterator[list[Dialogue]]:
-    """Dialogues that hold the wanted utterances, in pieces of about ``n_utterances``.
+    """Yield lists of dialogues with about ``n_utterances`` each; together they contain the wanted utterances.
 
-    Where the encoder sees neighbours whole dialogues are kept, otherwise only the wanted turns of them.
+    If the encoder needs context, the dialogues stay whole. Otherwise they contain only the wanted turns.
     """
     piece: list[Dialogue] = []
     n = 0

@@ -1,17 +1,17 @@
-"""Where encoding happens: in this process, in worker processes of this machine, or (``ray_engine``) on a cluster.
+"""Engines decide where encoding happens: in this process, in worker processes, or (``ray_engine``) on a cluster.
 
-An engine is given units of work and gives back their rows, in any order. Units are cut by the store, not by the engine,
-so every engine multiplies the same matrices: results are the same bit for bit, as long as a worker has as many threads
-as the process it is compared with.
+An engine takes units of work and yields their rows in any order. The store makes the units, so every engine multiplies
+the same matrices. Results are therefore equal bit for bit, if a worker process has as many threads as the process with
+which it is compared.
 """
 
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.errors import ConfigError, DialogueSerError, FeatureError, MediaError
@@ -19,20 +19,20 @@ from dialogue_ser.features.core.api import Array, UtteranceEncoder
 from dialogue_ser.features.core.bad_clips import BadClipsError
 from dialogue_ser.features.core.recipe import EncoderRecipe
 
-# Utterances for which starting one more worker process pays.
-_LEAST_EACH = 64
-# Units a worker has in its queue, so that it never waits for the process that hands them out.
-_QUEUED = 2
+# One more worker process saves time only if it gets at least this many utterances.
+_MIN_UTTERANCES_PER_WORKER = 64
+# Every worker process has this many units in its queue, so that it never waits for the next one.
+_QUEUED_UNITS_PER_WORKER = 2
 _WATCH_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What is encoded in one call.
+    """The utterances that are encoded in one call.
 
     Args:
-        dialogues: with the turns that the encoder must see.
-        wanted: ids of the utterances whose rows are asked for.
+        dialogues: dialogues with all turns that the encoder must see.
+        wanted: ids of the utterances whose rows are needed.
     """
 
     dialogues: Sequence[Dialogue]
@@ -41,12 +41,12 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a unit.
+    """The result of encoding a unit.
 
     Args:
         rows: arrays by utterance id.
-        bad_clips: one sentence per clip that cannot be used; the others' rows are there.
-        error: why there are no rows at all, or None.
+        bad_clips: one sentence per clip that cannot be used. The rows of the other clips are present.
+        error: the error because of which there are no rows at all, or None.
     """
 
     rows: Mapping[str, Array]
@@ -54,17 +54,21 @@ class Outcome:
     error: DialogueSerError | None = None
 
 
+# A generator, because the store closes it after an error; this ends the workers.
+Outcomes = Generator[tuple[Unit, Outcome], None, None]
+
+
 class Engine(Protocol):
-    """Encodes units somewhere.
+    """The interface of engines.
 
     Attributes:
-        is_here: in this process, so that an encoder may report its own progress.
+        runs_in_process: True if units are encoded in this process. An encoder can then report its own progress.
     """
 
-    is_here: bool
+    runs_in_process: bool
 
-    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Iterator[tuple[Unit, Outcome]]:
-        """Every unit with its outcome, in any order; asks for the next unit only when somebody can work on it.
+    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Outcomes:
+        """Yield every unit with its outcome in any order. The next unit is taken only when a worker has time for it.
 
         Raises:
             FeatureError: a worker died, or cannot be started.
@@ -73,48 +77,49 @@ class Engine(Protocol):
 
 
 class InProcess:
-    """One unit after the other, in this process."""
+    """Encodes one unit after the other in this process."""
 
-    is_here = True
+    runs_in_process = True
 
-    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Iterator[tuple[Unit, Outcome]]:
-        """Every unit with its outcome, in order."""
+    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Outcomes:
+        """Yield every unit with its outcome, in the order of the units."""
         for unit in units:
             yield unit, encode_unit(encoder, unit.dialogues)
 
 
-class ProcessPool:
-    """Worker processes of this machine, each with an encoder of its own: for encoders that keep one core busy.
+class WorkerProcesses:
+    """Encodes in worker processes of this machine. Useful for encoders that use only one core.
 
-    They are fresh interpreters (nothing is forked), leave Ctrl-C to this process, and end when it does, killed or not.
+    Every worker process is a new Python interpreter (nothing is forked) with its own encoder. It ignores Ctrl-C. It
+    ends when this process ends, also if this process is killed.
 
     Args:
-        workers: processes; 0 = one per CPU core.
+        workers: number of worker processes; 0 = one per CPU core.
 
     Raises:
-        ConfigError: fewer than 0.
+        ConfigError: the number of workers is negative.
     """
 
-    is_here = False
+    runs_in_process = False
 
     def __init__(self, workers: int = 0) -> None:
-        self.workers = n_workers(workers)
+        self.workers = count_workers(workers)
 
-    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Iterator[tuple[Unit, Outcome]]:
-        """Every unit with its outcome, as they come.
+    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Outcomes:
+        """Yield every unit with its outcome as soon as it is finished.
 
         Raises:
             FeatureError: a worker process died.
         """
         from concurrent.futures import FIRST_COMPLETED, Future, wait
 
-        # loky, unlike multiprocessing's spawn, does not run the user's script again: it needs no __main__ guard.
+        # Unlike multiprocessing's spawn, loky does not run the user's script again. The script needs no __main__ guard.
         from joblib.externals.loky import ProcessPoolExecutor  # type: ignore[import-untyped]
         from joblib.externals.loky.process_executor import TerminatedWorkerError  # type: ignore[import-untyped]
 
-        pool = ProcessPoolExecutor(
+        executor = ProcessPoolExecutor(
             max_workers=self.workers,
-            initializer=_begin,
+            initializer=_start_worker,
             initargs=(recipe_of(encoder), os.getpid()),
             env=thread_limits(self.workers),
         )
@@ -126,43 +131,43 @@ class ProcessPool:
 
         try:
             for unit in units:
-                running[pool.submit(_encode, unit.dialogues)] = unit
-                if len(running) >= _QUEUED * self.workers:
+                running[executor.submit(_encode_in_worker, unit.dialogues)] = unit
+                if len(running) >= _QUEUED_UNITS_PER_WORKER * self.workers:
                     yield from finished()
             while running:
                 yield from finished()
         except TerminatedWorkerError as error:
             raise FeatureError(
-                f"encoder {encoder.name!r}: a worker process died ({_first_line(error)}); what was finished is stored: "
-                "run it again, with fewer --workers if memory ran out"
+                f"encoder {encoder.name!r}: a worker process died ({_first_line(error)}); finished rows are stored; "
+                "run the command again, with fewer --workers if the memory was not enough"
             ) from error
         finally:
-            pool.shutdown(wait=True, kill_workers=True)
+            executor.shutdown(wait=True, kill_workers=True)
 
 
 def engine_for(encoder: UtteranceEncoder, n_utterances: int) -> Engine:
-    """Where it is best encoded: an encoder that asks for ``processes`` gets workers where there is enough to do.
+    """Return the best engine for a number of utterances. Only an encoder with ``processes`` gets worker processes.
 
     >>> type(engine_for(object(), 5000)).__name__
     'InProcess'
     """
-    workers = min(n_workers(getattr(encoder, "processes", 1)), n_utterances // _LEAST_EACH)
-    return ProcessPool(workers) if workers > 1 else InProcess()
+    workers = min(count_workers(getattr(encoder, "processes", 1)), n_utterances // _MIN_UTTERANCES_PER_WORKER)
+    return WorkerProcesses(workers) if workers > 1 else InProcess()
 
 
 def rows_of(outcomes: Iterable[tuple[Unit, Outcome]]) -> Iterator[tuple[Unit, Mapping[str, Array]]]:
-    """Every unit with its rows, as they come.
+    """Yield every unit with its rows as soon as they arrive.
 
     Raises:
         DialogueSerError: a unit has no rows at all.
-        MediaError: after the last unit, one error for the bad clips of all.
+        MediaError: raised after the last unit, for the bad clips of all units together.
     """
     problems: dict[str, None] = {}
     for unit, outcome in outcomes:
         if outcome.error is not None:
             raise outcome.error
         for problem in outcome.bad_clips:
-            problems.pop(problem, None)  # what all of them say (how to mend it) ends up last
+            problems.pop(problem, None)  # the last sentence of all (how to fix it) then stays the last
             problems[problem] = None
         yield unit, outcome.rows
     if problems:
@@ -170,7 +175,7 @@ def rows_of(outcomes: Iterable[tuple[Unit, Outcome]]) -> Iterator[tuple[Unit, Ma
 
 
 def encode_unit(encoder: UtteranceEncoder, dialogues: Sequence[Dialogue]) -> Outcome:
-    """Encode, and put what a user can mend into the outcome instead of raising it."""
+    """Encode dialogues. An error that a user can fix becomes a part of the outcome and is not raised."""
     try:
         return Outcome(dict(encoder.encode(dialogues)))
     except MediaError as error:
@@ -179,40 +184,55 @@ def encode_unit(encoder: UtteranceEncoder, dialogues: Sequence[Dialogue]) -> Out
         return Outcome({}, error=error)
 
 
-def recipe_of(encoder: UtteranceEncoder) -> "EncoderRecipe | UtteranceEncoder":
-    """What to send to a worker: how to build the encoder, or the encoder itself where nobody knows that."""
+def recipe_of(encoder: UtteranceEncoder) -> EncoderRecipe | UtteranceEncoder:
+    """Return what a worker gets: the recipe to build the encoder, or the encoder itself if it has no recipe."""
     recipe = getattr(encoder, "recipe", None)
     return recipe if isinstance(recipe, EncoderRecipe) else encoder
 
 
-def built(recipe: "EncoderRecipe | UtteranceEncoder") -> UtteranceEncoder:
-    """The encoder in a worker."""
-    if not isinstance(recipe, EncoderRecipe):
-        return recipe
-    from dialogue_ser.features.registry import build_in_worker
+class WorkerEncoder:
+    """The encoder of one worker. It is built for the first unit, so that an error becomes the outcome of this unit.
 
-    return build_in_worker(recipe)
+    Args:
+        recipe: how to build the encoder, or the encoder itself.
+    """
+
+    def __init__(self, recipe: EncoderRecipe | UtteranceEncoder) -> None:
+        self._recipe = recipe
+        self._encoder: UtteranceEncoder | None = None
+
+    def encode(self, dialogues: Sequence[Dialogue]) -> Outcome:
+        """Encode one unit."""
+        from dialogue_ser.features.registry import build_in_worker
+
+        if self._encoder is None:
+            try:
+                recipe = self._recipe
+                self._encoder = build_in_worker(recipe) if isinstance(recipe, EncoderRecipe) else recipe
+            except DialogueSerError as error:
+                return Outcome({}, error=error)
+        return encode_unit(self._encoder, dialogues)
 
 
-def n_workers(asked: int) -> int:
-    """Workers for ``--workers N``; 0 = one per core this process may use.
+def count_workers(requested: int) -> int:
+    """Return the number of workers for ``--workers N``; for 0, one per core that this process may use.
 
     Raises:
-        ConfigError: fewer than 0.
+        ConfigError: the number is negative.
 
-    >>> n_workers(3)
+    >>> count_workers(3)
     3
     """
-    if asked < 0:
-        raise ConfigError(f"--workers {asked}: must be at least 0 (0 = one per CPU core)")
-    return asked or _cpu_count()
+    if requested < 0:
+        raise ConfigError(f"--workers {requested}: must be at least 0 (0 = one per CPU core)")
+    return requested or _cpu_count()
 
 
 def thread_limits(workers: int) -> dict[str, str]:
-    """Environment of a worker: its share of the cores, or less where the environment already says so."""
+    """Return environment variables that give a worker its share of the cores, or fewer if the user set fewer."""
     share = max(1, _cpu_count() // workers)
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    threads = str(min(share, int(said)) if said.isdigit() and int(said) > 0 else share)
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    threads = str(min(share, int(limit)) if limit.isdigit() and int(limit) > 0 else share)
     return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
 
 
@@ -222,17 +242,16 @@ def _cpu_count() -> int:
     return int(joblib.cpu_count())
 
 
-class _Worker:
-    """State of a worker process."""
+class _WorkerState:
+    """The state of a worker process."""
 
-    recipe: Any = None
-    encoder: UtteranceEncoder | None = None
+    encoder: WorkerEncoder
 
 
-def _begin(recipe: Any, parent: int) -> None:
-    """First thing in a worker: Ctrl-C is the parent's business, and without a parent there is nothing to do."""
+def _start_worker(recipe: EncoderRecipe | UtteranceEncoder, parent: int) -> None:
+    """Prepare a worker process: it ignores Ctrl-C, and a thread ends it as soon as its parent process is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _Worker.recipe = recipe
+    _WorkerState.encoder = WorkerEncoder(recipe)
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -242,14 +261,9 @@ def _begin(recipe: Any, parent: int) -> None:
     threading.Thread(target=watch, daemon=True, name="watch-parent").start()
 
 
-def _encode(dialogues: Sequence[Dialogue]) -> Outcome:
-    """One unit in a worker; the encoder is built with the first."""
-    if _Worker.encoder is None:
-        try:
-            _Worker.encoder = built(_Worker.recipe)
-        except DialogueSerError as error:
-            return Outcome({}, error=error)
-    return encode_unit(_Worker.encoder, dialogues)
+def _encode_in_worker(dialogues: Sequence[Dialogue]) -> Outcome:
+    """Encode one unit in a worker process."""
+    return _WorkerState.encoder.encode(dialogues)
 
 
 def _first_line(error: BaseException) -> str:

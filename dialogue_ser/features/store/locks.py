@@ -1,4 +1,4 @@
-"""Who may touch a folder of the store: one writer of its index at a time, and nobody deletes what is in use."""
+"""Locks of the store: only one process writes an index at a time, and no process deletes a folder that is in use."""
 
 import os
 import uuid
@@ -11,16 +11,16 @@ from filelock import FileLock, Timeout
 from dialogue_ser.errors import FeatureError
 
 LOCK_SECONDS = 120.0
-_USING = "using-"
+_MARK_PREFIX = "using-"
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file; the operating system lets go of it when the process dies.
+    """Hold the lock of a file. The operating system releases it if the process dies.
 
     Raises:
-        FeatureError: somebody has held it for two minutes.
-        OSError: it cannot be made.
+        FeatureError: another process has held the lock for two minutes.
+        OSError: the lock file cannot be made.
     """
     lock = FileLock(path, timeout=LOCK_SECONDS)
     try:
@@ -28,7 +28,7 @@ def locked(path: Path) -> Iterator[None]:
     except Timeout:
         raise FeatureError(
             f"feature store {path.parent}: another process has held {path.name} for {LOCK_SECONDS:.0f} s; "
-            "end it, then try again"
+            "end that process, then try again"
         ) from None
     try:
         yield
@@ -37,22 +37,22 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def index_lock(folder: Path) -> Path:
-    """Held while an encoder's index is replaced."""
+    """Return the lock file that a process holds while it replaces the index of an encoder."""
     return folder / "index.lock"
 
 
 def store_lock(root: Path) -> Path:
-    """Held while an encoder's folder is entered or removed."""
+    """Return the lock file that a process holds while it marks or deletes the folder of an encoder."""
     return root / "store.lock"
 
 
 @contextmanager
 def in_use(folder: Path) -> Iterator[None]:
-    """Mark a folder as used by this process; enter it under the store's lock.
+    """Mark a folder as used by this process. Hold the store's lock while this begins.
 
-    A store that cannot be written is used without a mark: what lies in it can still be read.
+    If the store cannot be written, there is no mark, but its features can still be read.
     """
-    mark = folder / f"{_USING}{os.getpid()}-{uuid.uuid4().hex[:8]}.lock"
+    mark = folder / f"{_MARK_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}.lock"
     lock = FileLock(mark, timeout=0)
     try:
         lock.acquire()
@@ -67,8 +67,8 @@ def in_use(folder: Path) -> Iterator[None]:
 
 
 def is_in_use(folder: Path) -> bool:
-    """Whether a living process uses a folder; marks of dead ones are removed."""
-    for mark in folder.glob(f"{_USING}*.lock"):
+    """Whether a living process uses a folder. Marks of dead processes are deleted."""
+    for mark in folder.glob(f"{_MARK_PREFIX}*.lock"):
         try:
             with FileLock(mark, timeout=0):
                 mark.unlink(missing_ok=True)

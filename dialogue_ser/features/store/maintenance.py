@@ -1,4 +1,4 @@
-"""Looking after the feature store: what lies in it, whether it is intact, what may go."""
+"""Maintenance of the feature store: list what it holds, verify it, and delete what is not needed."""
 
 import json
 import shutil
@@ -15,26 +15,26 @@ from dialogue_ser.features.store.locks import index_lock, is_in_use, locked, sto
 from dialogue_ser.features.store.shards import RowAddress, is_intact, quarantine, read_index, write_index
 
 _ORPHAN_SECONDS = 3600.0
-_GOING = ".pruned-"
-#: Parts of a fingerprint that change when software does, not when the user asks for something else.
+_DELETED_PREFIX = ".pruned-"
+#: Parts of a fingerprint that change with the software, not with the user's settings.
 _SOFTWARE = ("versions", "code", "version")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoreEntry:
-    """One encoder's folder in the store.
+    """The folder of one encoder in the store.
 
     Args:
-        encoder: its name.
+        encoder: name of the encoder.
         kind: vector, frames or tokens.
-        digest: 16 digits of the fingerprint's hash, the end of the folder's name.
-        folder: where it lies.
-        fingerprint: everything that decides the rows.
-        n_utterances: distinct contents stored.
-        n_bytes: size of its shards.
-        n_broken: shards that are missing or have another size than the index says; ``verify`` looks closer.
-        written: when a row was last added, seconds since the epoch.
-        used: when it was last asked for.
+        digest: 16 digits of the fingerprint's hash; the name of the folder ends with them.
+        folder: path of the folder.
+        fingerprint: everything that changes the rows.
+        n_utterances: number of different contents that are stored.
+        n_bytes: size of the shards in bytes.
+        n_broken: number of shards that are missing or have another size than in the index; only ``verify`` reads them.
+        written: time at which a row was last added, in seconds since the epoch.
+        used: time at which the features were last used, in seconds since the epoch.
     """
 
     encoder: str
@@ -51,13 +51,13 @@ class StoreEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
-    """What ``verify`` found in one folder.
+    """The findings of ``verify`` in one folder.
 
     Args:
-        folder: an encoder's.
-        n_shards: shards that were listed.
-        broken: files that were broken or missing, now set aside.
-        n_lost: utterances they held (of a broken index: unknown, 0).
+        folder: folder of an encoder.
+        n_shards: number of shards in the index.
+        broken: files that were broken or missing; they are set aside now.
+        n_lost: number of utterances in the broken files (0 for a broken index, because the number is unknown).
     """
 
     folder: Path
@@ -67,24 +67,25 @@ class Verified:
 
 
 def entries(root: Path) -> tuple[StoreEntry, ...]:
-    """Every encoder's folder, by name; one whose description is damaged counts as a broken file more."""
-    return tuple(_entry(path.parent) for path in sorted(root.glob("[!.]*/encoder.json")))
+    """Return the folders of all encoders, sorted by name. A damaged description counts as one more broken file."""
+    return tuple(_read_entry(path.parent) for path in sorted(root.glob("[!.]*/encoder.json")))
 
 
-def _entry(folder: Path) -> StoreEntry:
-    described = folder / "encoder.json"
+def _read_entry(folder: Path) -> StoreEntry:
+    description_file = folder / "encoder.json"
     name, _, digest = folder.name.rpartition("-")
-    kind, fingerprint = "?", dict[str, Any]()
+    kind = "?"
+    fingerprint: dict[str, Any] = {}
     try:
-        description = json.loads(described.read_text(encoding="utf-8"))
+        description = json.loads(description_file.read_text(encoding="utf-8"))
         found = description["name"], description["kind"], description["fingerprint"]
         is_damaged = fingerprint_digest(*found) != digest
     except (OSError, ValueError, KeyError, TypeError):
         is_damaged = True
     if not is_damaged:
         name, kind, fingerprint = found
-    places = read_index(folder)
-    shards = {place.shard: place for place in places.values()}
+    addresses = read_index(folder)
+    shards = {address.shard: address for address in addresses.values()}
     index = folder / "index.parquet"
     return StoreEntry(
         encoder=name,
@@ -92,77 +93,81 @@ def _entry(folder: Path) -> StoreEntry:
         digest=digest,
         folder=folder,
         fingerprint=fingerprint,
-        n_utterances=len(places),
-        n_bytes=sum(place.n_bytes for place in shards.values()),
-        n_broken=sum(_size(folder / name) != place.n_bytes for name, place in shards.items()) + is_damaged,
-        written=(index if index.exists() else described).stat().st_mtime,
-        used=described.stat().st_mtime,
+        n_utterances=len(addresses),
+        n_bytes=sum(address.n_bytes for address in shards.values()),
+        n_broken=sum(_size_of(folder / name) != address.n_bytes for name, address in shards.items()) + is_damaged,
+        written=(index if index.exists() else description_file).stat().st_mtime,
+        used=description_file.stat().st_mtime,
     )
 
 
 def verify(root: Path) -> Iterator[Verified]:
-    """Read every shard of every encoder and compare its hash; what is broken is set aside and counted."""
+    """Read every shard of every encoder and compare its hash. Broken files are set aside and counted."""
     for path in sorted(root.glob("[!.]*/encoder.json")):
         folder = path.parent
         index = folder / "index.parquet"
         had_index = index.exists()
-        places = read_index(folder)  # moves an unreadable index aside
+        addresses = read_index(folder)  # this call moves an unreadable index aside
         lost_index = [index] if had_index and not index.exists() else []
-        shards: dict[str, RowAddress] = {place.shard: place for place in places.values()}
-        broken = {name for name, place in shards.items() if not is_intact(folder, place)}
+        shards: dict[str, RowAddress] = {address.shard: address for address in addresses.values()}
+        broken = {name for name, address in shards.items() if not is_intact(folder, address)}
         if broken:
-            forget(folder, broken)
+            set_shards_aside(folder, broken)
         yield Verified(
             folder=folder,
             n_shards=len(shards),
             broken=(*lost_index, *(folder / name for name in sorted(broken))),
-            n_lost=sum(place.shard in broken for place in places.values()),
+            n_lost=sum(address.shard in broken for address in addresses.values()),
         )
 
 
-def forget(folder: Path, shards: set[str]) -> None:
-    """Set shards aside and take them off the index."""
+def set_shards_aside(folder: Path, shards: set[str]) -> None:
+    """Move shards to the quarantine and remove their rows from the index."""
     with locked(index_lock(folder)):
-        places = {key: place for key, place in read_index(folder).items() if place.shard not in shards}
+        addresses = {key: address for key, address in read_index(folder).items() if address.shard not in shards}
         quarantine(folder, sorted(shards))
-        write_index(folder, places)
+        write_index(folder, addresses)
 
 
 def superseded(found: Sequence[StoreEntry]) -> dict[str, StoreEntry]:
-    """Entries (by folder name) that differ from a newer one only in software: versions, or a function's source.
+    """Find entries that differ from a newer one only in the software: library versions, or the code of a function.
 
     Returns:
-        folder name → the entry that has taken its place.
+        folder name → the newer entry that replaces it.
     """
     newest: dict[str, StoreEntry] = {}
-    asked = {entry.folder.name: _asked(entry) for entry in found}
+    keys = {entry.folder.name: _key_without_software(entry) for entry in found}
     for entry in sorted(found, key=lambda entry: entry.written):
-        newest[asked[entry.folder.name]] = entry
-    return {name: newest[key] for name, key in asked.items() if newest[key].folder.name != name}
+        newest[keys[entry.folder.name]] = entry
+    return {name: newest[key] for name, key in keys.items() if newest[key].folder.name != name}
 
 
-def _asked(entry: StoreEntry) -> str:
+def _key_without_software(entry: StoreEntry) -> str:
+    """Return a text that is equal for entries that differ only in the software."""
     options = {key: value for key, value in entry.fingerprint.items() if key not in _SOFTWARE}
     return json.dumps([entry.encoder, entry.kind, options], sort_keys=True)
 
 
 def fingerprints_of_runs(folders: Iterable[Path]) -> list[Mapping[str, Any]]:
-    """Fingerprints of the encoders that runs under some folders were made with (their environment.json)."""
+    """Return the fingerprints of all encoders in the runs under some folders, from their environment.json."""
     found: list[Mapping[str, Any]] = []
     for path in sorted(path for folder in folders for path in folder.rglob("environment.json")):
         try:
             features = json.loads(path.read_text(encoding="utf-8"))["feature_fingerprints"]
             found += [feature["encoder"] for feature in features.values() if feature["encoder"] is not None]
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue  # somebody else's file of that name
+            continue  # a file with this name that is not from a run
     return found
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """What was set aside, and what killed processes left over an hour ago; nothing while the folder is in use."""
+    """List files that were set aside, and files that killed processes left more than an hour ago.
+
+    The list is empty while the folder is in use.
+    """
     if is_in_use(folder):
         return []
-    listed = {place.shard for place in read_index(folder).values()}
+    listed = {address.shard for address in read_index(folder).values()}
     old = [
         path
         for path in (*folder.glob("shard-*"), *folder.glob(f"{WRITING}*"))
@@ -172,33 +177,34 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def delete_leftovers(folder: Path) -> int:
-    """Delete them; bytes freed."""
+    """Delete the :func:`leftovers` of a folder and return the number of bytes that are free again."""
     freed = 0
-    with locked(store_lock(folder.parent)), locked(index_lock(folder)):  # nobody enters meanwhile
+    # With both locks, no process starts to use the folder meanwhile.
+    with locked(store_lock(folder.parent)), locked(index_lock(folder)):
         for path in leftovers(folder):
-            freed += _size(path) or 0
+            freed += _size_of(path) or 0
             path.unlink(missing_ok=True)
     return freed
 
 
 def delete(entry: StoreEntry) -> bool:
-    """Delete an encoder's folder; False if a process is using it."""
-    going = entry.folder.with_name(f"{_GOING}{uuid.uuid4().hex}")
+    """Delete the folder of an encoder. Return False, and delete nothing, if a process is using it."""
+    renamed = entry.folder.with_name(f"{_DELETED_PREFIX}{uuid.uuid4().hex}")
     with locked(store_lock(entry.folder.parent)):
         if is_in_use(entry.folder):
             return False
-        entry.folder.replace(going)
-    shutil.rmtree(going)
+        entry.folder.replace(renamed)
+    shutil.rmtree(renamed)
     return True
 
 
 def delete_half_deleted(root: Path) -> None:
-    """Finish what a killed ``prune`` began."""
-    for folder in root.glob(f"{_GOING}*"):
+    """Delete the folders that a killed ``prune`` had begun to delete."""
+    for folder in root.glob(f"{_DELETED_PREFIX}*"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _size(path: Path) -> int | None:
+def _size_of(path: Path) -> int | None:
     try:
         return path.stat().st_size
     except OSError:

@@ -1,4 +1,4 @@
-"""How far encoding has come: a bar with rate and time left on a terminal, or a function of one's own."""
+"""The progress of encoding: a bar with rate and remaining time on a terminal, or a function of the user."""
 
 import sys
 import time
@@ -11,16 +11,15 @@ Progress = Callable[[int, int], None]
 
 
 class Tally:
-    """Counts what was encoded, and draws a bar if asked to; use it as a context manager and as a progress function.
+    """A progress function that counts utterances and can draw a bar. It is a context manager.
 
     Args:
-        title: stands before the bar.
-        is_shown: draw; None = where standard error is a terminal.
+        title: text before the bar.
+        is_shown: whether the bar is drawn; None = if standard error is a terminal.
 
     Attributes:
-        n_done: utterances encoded so far.
-        n_total: utterances to encode; 0 until the store has found some.
-        seconds: since the first report.
+        n_done: number of utterances encoded so far.
+        n_total: number of utterances to encode; 0 until the store has found some.
 
     >>> with Tally("text: minilm", is_shown=False) as tally:
     ...     tally(2, 5)
@@ -58,7 +57,7 @@ class Tally:
 
     @property
     def seconds(self) -> float:
-        """Since the bar was made."""
+        """The time since this object was made, in seconds."""
         return time.monotonic() - self._started
 
     def __enter__(self) -> "Tally":
@@ -69,31 +68,36 @@ class Tally:
         self._bar.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        """Take note: so many utterances of so many."""
+        """Note that ``done`` of ``total`` utterances are encoded, and draw the bar again."""
         self.n_done, self.n_total = done, total
         task = next(task for task in self._bar.tasks if task.id == self._task)
-        rate = f"{task.speed:.1f}/s" if task.speed else ""  # of the last half minute
+        rate = f"{task.speed:.1f}/s" if task.speed else ""  # the mean of the last half minute
         self._bar.update(self._task, completed=done, total=total, rate=rate)
 
 
 @contextmanager
 def reporting(
-    progress: Progress | bool | None, encoder: UtteranceEncoder, total: int, *, is_here: bool
+    progress: Progress | bool | None, encoder: UtteranceEncoder, total: int, *, runs_in_process: bool
 ) -> Iterator[Callable[[int], None]]:
-    """A function to call with the number of utterances just done.
+    """Yield a function. Call it with the number of utterances that have just been encoded.
+
+    An encoder with ``on_progress`` that runs in this process reports by itself; the yielded function then does nothing.
 
     Args:
-        progress: a function (done, total); True = a bar, False = nothing, None = a bar on a terminal.
-        encoder: reports by itself where it has ``on_progress`` and runs in this process.
-        total: utterances to encode.
-        is_here: whether the encoder runs in this process.
+        progress: function of (done, total); True = a bar, False = nothing, None = a bar if stderr is a terminal.
+        encoder: the encoder whose progress is shown.
+        total: number of utterances to encode.
+        runs_in_process: whether the encoder runs in this process.
     """
     if progress is False or (progress is None and not sys.stderr.isatty()):
         yield lambda n: None
         return
     if progress is True or progress is None:
         title = f"{encoder.modality}: {encoder.name}"
-        with Tally(title, is_shown=True) as bar, reporting(bar, encoder, total, is_here=is_here) as inner:
+        with (
+            Tally(title, is_shown=True) as bar,
+            reporting(bar, encoder, total, runs_in_process=runs_in_process) as inner,
+        ):
             yield inner
         return
     show = progress
@@ -104,7 +108,7 @@ def reporting(
         done = min(done + n, total)
         show(done, total)
 
-    if not (is_here and getattr(encoder, "reports_progress", False)):
+    if not (runs_in_process and getattr(encoder, "reports_progress", False)):
         yield report
         return
     encoder.on_progress = report  # type: ignore[attr-defined]

@@ -1,49 +1,56 @@
-"""Encoding on a Ray cluster (extra ``ray``): one model per actor, the same units and so the same rows."""
+"""The engine that encodes on a Ray cluster (extra ``ray``). Its rows are the same as those of the other engines."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dialogue_ser.corpus.schema import Dialogue
-from dialogue_ser.errors import DialogueSerError, FeatureError, MissingDataError
+from dialogue_ser.errors import FeatureError, MissingDataError
 from dialogue_ser.features.core.api import UtteranceEncoder
-from dialogue_ser.features.store.engines import Outcome, Unit, built, encode_unit, n_workers, recipe_of, thread_limits
+from dialogue_ser.features.store.engines import (
+    Outcome,
+    Outcomes,
+    Unit,
+    WorkerEncoder,
+    count_workers,
+    recipe_of,
+    thread_limits,
+)
 
 
 class RayEngine:
-    """Actors of a Ray cluster, one encoder in each; this process hands out units and writes the store.
+    """Encodes in actors of a Ray cluster. Every actor has its own encoder; this process writes the store.
 
-    The machines of a cluster need this package, the encoder's files and the media under the same paths.
+    All machines of the cluster need this package, the encoder's files and the media under the same paths.
 
     Args:
-        workers: actors; 0 = one per CPU core of this machine.
-        address: of a running cluster (``auto`` finds it); None = Ray is started on this machine for as long as needed.
-        gpus: GPUs that each actor reserves, e.g. 1 or 0.5.
+        workers: number of actors; 0 = one per CPU core of this machine.
+        address: address of a running cluster (``auto`` finds it); None = Ray runs on this machine during encoding.
+        gpus: number of GPUs that each actor reserves, e.g. 1 or 0.5.
 
     Raises:
         MissingDataError: ray is not installed.
-        ConfigError: fewer than 0 workers.
+        ConfigError: the number of workers is negative.
     """
 
-    is_here = False
+    runs_in_process = False
 
     def __init__(self, workers: int = 0, address: str | None = None, gpus: float = 0.0) -> None:
-        self.workers = n_workers(workers)
+        self.workers = count_workers(workers)
         self._address = address
         self._gpus = gpus
-        self._ray = _imported()
+        self._ray = _import_ray()
 
-    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Iterator[tuple[Unit, Outcome]]:
-        """Every unit with its outcome, as they come.
+    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Outcomes:
+        """Yield every unit with its outcome as soon as it is finished.
 
         Raises:
             FeatureError: the cluster cannot be reached or is too small, or an actor died.
         """
         ray = self._ray
-        is_ours = not ray.is_initialized()
-        if is_ours:
+        is_started_here = not ray.is_initialized()
+        if is_started_here:
             self._start()
         env = thread_limits(self.workers)
-        kind = ray.remote(_Actor).options(num_cpus=1, num_gpus=self._gpus, runtime_env={"env_vars": env})
+        actor_class = ray.remote(WorkerEncoder).options(num_cpus=1, num_gpus=self._gpus, runtime_env={"env_vars": env})
         idle: list[Any] = []
         running: dict[Any, tuple[Any, Unit]] = {}
 
@@ -55,8 +62,8 @@ class RayEngine:
                 yield unit, ray.get(reference)
 
         try:
-            self._check_room()
-            idle += [kind.remote(recipe_of(encoder)) for _ in range(self.workers)]
+            self._check_capacity()
+            idle += [actor_class.remote(recipe_of(encoder)) for _ in range(self.workers)]
             for unit in units:
                 actor = idle.pop()
                 running[actor.encode.remote(unit.dialogues)] = (actor, unit)
@@ -66,13 +73,13 @@ class RayEngine:
                 yield from finished()
         except ray.exceptions.RayActorError as error:
             raise FeatureError(
-                f"encoder {encoder.name!r}: a Ray actor died ({_last_line(error)}); what was finished is stored: run "
-                "it again, with fewer --workers if memory ran out"
+                f"encoder {encoder.name!r}: a Ray actor died ({_last_line(error)}); finished rows are stored; run the "
+                "command again, with fewer --workers if the memory was not enough"
             ) from error
         finally:
             for actor in (*idle, *(busy for busy, _ in running.values())):
                 ray.kill(actor)
-            if is_ours:
+            if is_started_here:
                 ray.shutdown()
 
     def _start(self) -> None:
@@ -85,12 +92,12 @@ class RayEngine:
         except (ConnectionError, RuntimeError, ValueError) as error:
             where = "on this machine" if self._address is None else f"at {self._address}"
             raise FeatureError(
-                f"engine ray: no cluster {where} ({_last_line(error)}); start one with 'ray start --head', or leave "
-                "--address away to use this machine"
+                f"engine ray: no cluster {where} ({_last_line(error)}); start one with 'ray start --head', or omit "
+                "--address to use this machine"
             ) from error
 
-    def _check_room(self) -> None:
-        """Actors for which there is no room would be waited for without a word.
+    def _check_capacity(self) -> None:
+        """Check that the cluster is large enough. Ray would otherwise wait for ever, without a message.
 
         Raises:
             FeatureError: the cluster has too few CPUs or GPUs.
@@ -100,29 +107,12 @@ class RayEngine:
         lacking = [f"{n:g} {kind}s (it has {has.get(kind, 0):g})" for kind, n in needed.items() if n > has.get(kind, 0)]
         if lacking:
             raise FeatureError(
-                f"engine ray: {self.workers} actors need {' and '.join(lacking)} of the cluster; give fewer --workers "
-                "or --gpus, or wait until it has grown"
+                f"engine ray: {self.workers} actors need {' and '.join(lacking)} of the cluster; use fewer --workers "
+                "or --gpus, or use a larger cluster"
             )
 
 
-class _Actor:
-    """One encoder, kept."""
-
-    def __init__(self, recipe: Any) -> None:
-        self._recipe = recipe
-        self._encoder: UtteranceEncoder | None = None
-
-    def encode(self, dialogues: Sequence[Dialogue]) -> Outcome:
-        """One unit."""
-        if self._encoder is None:
-            try:
-                self._encoder = built(self._recipe)
-            except DialogueSerError as error:
-                return Outcome({}, error=error)
-        return encode_unit(self._encoder, dialogues)
-
-
-def _imported() -> Any:
+def _import_ray() -> Any:
     try:
         import ray
     except ImportError:

@@ -1,4 +1,4 @@
-"""The feature store's files: safetensors shards that are memory-mapped, and a parquet index that lists them."""
+"""The files of the feature store: memory-mapped safetensors shards, and a parquet index that lists their rows."""
 
 import hashlib
 import json
@@ -28,13 +28,13 @@ _SHARD = re.compile(r"shard-[0-9a-f]{32}\.safetensors")
 
 @dataclass(frozen=True, slots=True)
 class RowAddress:
-    """Where one row lies, and what its shard must look like.
+    """The place of one row, with the size and hash that its shard must have.
 
     Args:
-        shard: file name.
-        position: row in the shard.
-        n_bytes: size of the shard.
-        sha256: of the shard.
+        shard: file name of the shard.
+        position: number of the row in the shard, from 0.
+        n_bytes: size of the shard in bytes.
+        sha256: SHA-256 of the shard.
     """
 
     shard: str
@@ -44,9 +44,10 @@ class RowAddress:
 
 
 def write_shard(folder: Path, rows: Mapping[str, Array]) -> dict[str, RowAddress]:
-    """Write rows to one new shard and say where each lies; complete on disk before it returns.
+    """Write rows to one new shard and return their addresses. The file is complete on disk when this returns.
 
-    Rows lie behind one another along their first axis (a vector is one row), ``starts`` says where each begins.
+    The shard concatenates the rows along their first axis (a vector counts as ``[1, D]``). ``starts`` holds the index
+    at which each row begins.
     """
     arrays = [np.atleast_2d(row) if row.dtype == np.float32 else row for row in rows.values()]
     starts = np.cumsum([0, *(len(array) for array in arrays)], dtype=np.int64)
@@ -57,17 +58,20 @@ def write_shard(folder: Path, rows: Mapping[str, Array]) -> dict[str, RowAddress
     return {key: RowAddress(name, position, len(content), digest) for position, key in enumerate(rows)}
 
 
-def is_intact(folder: Path, place: RowAddress) -> bool:
+def is_intact(folder: Path, address: RowAddress) -> bool:
     """Whether a shard has the size and SHA-256 that the index says."""
-    path = folder / place.shard
+    path = folder / address.shard
     try:
-        return path.stat().st_size == place.n_bytes and file_sha256(path) == place.sha256
+        return path.stat().st_size == address.n_bytes and file_sha256(path) == address.sha256
     except OSError:
         return False
 
 
 def read_shard(path: Path, *, is_vector: bool) -> list[Array]:
-    """Memory-mapped rows of a shard that :func:`is_intact` has vouched for (copy on write: the file never changes)."""
+    """Return the memory-mapped rows of a shard. Check it with :func:`is_intact` before.
+
+    The rows are mapped with copy on write: a change of a row never changes the file.
+    """
     tensors = _map_tensors(path)
     values, starts = tensors["values"], tensors["starts"]
     if is_vector:
@@ -76,7 +80,8 @@ def read_shard(path: Path, *, is_vector: bool) -> list[Array]:
 
 
 def _map_tensors(path: Path) -> dict[str, Array]:
-    # safetensors' numpy reader copies; the format (length, JSON header, raw little-endian data) maps directly.
+    """Return the tensors of a safetensors file as memory-mapped arrays."""
+    # safetensors' own function copies the data. Its format can be mapped: length, JSON header, little-endian data.
     with path.open("rb") as stream:
         (header_bytes,) = struct.unpack("<Q", stream.read(8))
         header = json.loads(stream.read(header_bytes))
@@ -91,39 +96,39 @@ def _map_tensors(path: Path) -> dict[str, Array]:
 
 
 def read_index(folder: Path) -> dict[str, RowAddress]:
-    """Every key of an encoder's folder; an unreadable index counts as empty and is moved aside."""
+    """Return the address of every key in an encoder's folder. An unreadable index is moved aside; it is then empty."""
     path = folder / "index.parquet"
     if not path.exists():
         return {}
     try:
         columns = pq.read_table(path, page_checksum_verification=True).to_pydict()
         rows = zip(columns["shard"], columns["position"], columns["n_bytes"], columns["sha256"], strict=True)
-        places = dict(zip(columns["key"], (RowAddress(*row) for row in rows), strict=True))
-        if not _is_sound(places):
-            raise ValueError("rows that no process of ours has written")
-        return places
+        addresses = dict(zip(columns["key"], (RowAddress(*row) for row in rows), strict=True))
+        if not _is_valid_index(addresses):
+            raise ValueError("it has rows that the store has not written")
+        return addresses
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        logger.warning("feature store: index %s is unreadable (%s); its features are computed again", path, error)
+        logger.warning("feature store: index %s is unreadable (%s); its features will be computed again", path, error)
         quarantine(folder, [path.name])
         return {}
 
 
-def _is_sound(places: Mapping[str, RowAddress]) -> bool:
-    """Whether names stay inside the folder, and no two keys share a row."""
-    rows = {(place.shard, place.position) for place in places.values()}
-    is_known = all(_SHARD.fullmatch(place.shard) and place.position >= 0 for place in places.values())
-    return is_known and len(rows) == len(places) and all(isinstance(key, str) for key in places)
+def _is_valid_index(addresses: Mapping[str, RowAddress]) -> bool:
+    """Whether all shards have names of the store (no other folder) and no two keys have the same row."""
+    rows = {(address.shard, address.position) for address in addresses.values()}
+    is_known = all(_SHARD.fullmatch(address.shard) and address.position >= 0 for address in addresses.values())
+    return is_known and len(rows) == len(addresses) and all(isinstance(key, str) for key in addresses)
 
 
-def write_index(folder: Path, places: Mapping[str, RowAddress]) -> None:
-    """Replace the index in one step; call it under the folder's lock only."""
+def write_index(folder: Path, addresses: Mapping[str, RowAddress]) -> None:
+    """Replace the index in one step. Call it only while holding the lock of the folder."""
     table = pa.table(
         {
-            "key": pa.array(list(places), pa.string()),
-            "shard": pa.array([place.shard for place in places.values()], pa.string()),
-            "position": pa.array([place.position for place in places.values()], pa.int64()),
-            "n_bytes": pa.array([place.n_bytes for place in places.values()], pa.int64()),
-            "sha256": pa.array([place.sha256 for place in places.values()], pa.string()),
+            "key": pa.array(list(addresses), pa.string()),
+            "shard": pa.array([address.shard for address in addresses.values()], pa.string()),
+            "position": pa.array([address.position for address in addresses.values()], pa.int64()),
+            "n_bytes": pa.array([address.n_bytes for address in addresses.values()], pa.int64()),
+            "sha256": pa.array([address.sha256 for address in addresses.values()], pa.string()),
         }
     )
     sink = pa.BufferOutputStream()
@@ -132,7 +137,7 @@ def write_index(folder: Path, places: Mapping[str, RowAddress]) -> None:
 
 
 def quarantine(folder: Path, names: Sequence[str]) -> None:
-    """Move files out of the way, kept for inspection."""
+    """Move files to the folder ``quarantine``, where a user can look at them."""
     aside = folder / "quarantine"
     aside.mkdir(exist_ok=True)
     for name in names:

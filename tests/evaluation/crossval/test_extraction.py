@@ -29,7 +29,7 @@ def test_features_are_made_once_and_counted(tmp_path, write_nemo):
 
 
 def test_memory_of_workers_that_have_ended_since_is_counted(tmp_path, write_nemo, monkeypatch):
-    monkeypatch.setattr(engines, "_LEAST_EACH", 12)
+    monkeypatch.setattr(engines, "_MIN_UTTERANCES_PER_WORKER", 12)
     dialogues = read_corpus("nemo", write_nemo(tmp_path / "nemo", n_each=1)).split("all")
     pipelines = {"audio": FeaturePipeline.build("audio", "opensmile", {"processes": 2})}
     found = extract(pipelines, dialogues, FeatureStore(tmp_path / "store"))["audio"]

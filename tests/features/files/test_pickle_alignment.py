@@ -3,13 +3,13 @@ import pytest
 
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import ConfigError, FeatureError
-from dialogue_ser.features.files.pickle_alignment import aligned, named_by_pattern
-from dialogue_ser.features.files.pickle_layouts import LegacyTurn
+from dialogue_ser.features.files.pickle_alignment import align_with_corpus, name_by_pattern
+from dialogue_ser.features.files.pickle_layouts import PickledTurn
 
 
 def turn(key=None, dialogue=None, position=0, text=None, split=None, value=0.0):
     rows = {"text": np.array([value], np.float32)}
-    return LegacyTurn(key=key, dialogue=dialogue, position=position, text=text, split=split, rows=rows)
+    return PickledTurn(key=key, dialogue=dialogue, position=position, text=text, split=split, rows=rows)
 
 
 def corpus(**splits):
@@ -27,8 +27,8 @@ def corpus(**splits):
     return Corpus(name="c", label_set=LabelSet("emotion", ("a",)), splits=made)
 
 
-def values(placed):
-    return {key: float(found.rows["text"][0]) for key, found in placed.items()}
+def values(aligned):
+    return {key: float(found.rows["text"][0]) for key, found in aligned.items()}
 
 
 GAPPY = corpus(
@@ -39,25 +39,27 @@ GAPPY = corpus(
 
 def test_ids_are_those_of_the_pickle_not_positions():
     turns = [turn("0_0", "0", 0, split="train"), turn("0_2", "0", 1, split="train", value=2)]
-    assert values(named_by_pattern(turns, None)[0]) == {"0_0": 0, "0_2": 2}
+    assert values(name_by_pattern(turns, None)[0]) == {"0_0": 0, "0_2": 2}
     single = [turn("12_3", split="dev", value=5)]
-    placed, problems = named_by_pattern(single, "{split}/dia{dialogue}_utt{utterance}")
-    assert (values(placed), problems) == ({"dev/dia12_utt3": 5}, [])
+    aligned, problems = name_by_pattern(single, "{split}/dia{dialogue}_utt{utterance}")
+    assert (values(aligned), problems) == ({"dev/dia12_utt3": 5}, [])
     with pytest.raises(ConfigError, match=r"use \{key\}, \{split\}, \{dialogue\}, \{utterance\}"):
-        named_by_pattern(single, "{position}")
+        name_by_pattern(single, "{position}")
 
 
 def test_an_order_without_ids_asks_for_a_corpus():
     with pytest.raises(FeatureError, match=r"an order is no id .*--reader meld"):
-        named_by_pattern([turn(dialogue="0")], None)
+        name_by_pattern([turn(dialogue="0")], None)
 
 
 def test_ids_that_collide_or_lack_their_split_are_named():
     turns = [turn("0", "0"), turn("0", "1")]
-    placed, problems = named_by_pattern(turns, None)
-    assert len(placed) == 1
-    assert problems == ["dialogue 1 row 0: its id '0' is taken by dialogue 0 row 0; set --id-pattern, or --reader"]
-    assert "does not say its split" in named_by_pattern(turns[:1], "{split}/{key}")[1][0]
+    aligned, problems = name_by_pattern(turns, None)
+    assert len(aligned) == 1
+    assert problems == [
+        "dialogue 1 row 0: its id '0' is already used by dialogue 0 row 0; set --id-pattern or --reader"
+    ]
+    assert "does not say its split" in name_by_pattern(turns[:1], "{split}/{key}")[1][0]
 
 
 def test_dialogues_are_aligned_by_their_words_and_gaps_are_respected():
@@ -70,9 +72,9 @@ def test_dialogues_are_aligned_by_their_words_and_gaps_are_respected():
         turn(dialogue="9", position=0, text="Hello there", value=6),
         turn(dialogue="9", position=1, text="never", value=7),
     ]
-    placed, problems = aligned(turns, GAPPY)
+    aligned, problems = align_with_corpus(turns, GAPPY)
     assert problems == []
-    assert values(placed) == {
+    assert values(aligned) == {
         "train/dia0_utt0": 1,
         "train/dia0_utt3": 2,
         "dev/dia0_utt0": 3,
@@ -90,36 +92,36 @@ def test_rows_that_fit_nowhere_are_named():
         turn(dialogue="1", position=2, text="never", value=3),
         turn(dialogue="2", position=0, text="a stranger", value=4),
     ]
-    placed, problems = aligned(turns, GAPPY)
-    assert values(placed) == {"train/dia1_utt0": 1, "train/dia1_utt1": 3}
+    aligned, problems = align_with_corpus(turns, GAPPY)
+    assert values(aligned) == {"train/dia1_utt0": 1, "train/dia1_utt1": 3}
     assert problems == [
-        "dialogue 1 row 1 'something else': not in train/dia1, or other words",
-        "dialogue 2 row 0 'a stranger': no dialogue of the corpus shares its words",
+        "dialogue 1 row 1 'something else': not in train/dia1, or it has other words there",
+        "dialogue 2 row 0 'a stranger': no dialogue of the corpus has its words",
     ]
 
 
 def test_without_texts_only_a_whole_dialogue_of_that_id_fits():
     whole = [turn(dialogue="0", position=i, split="dev", value=i) for i in range(3)]
-    assert values(aligned(whole, GAPPY)[0]) == {"dev/dia0_utt0": 0, "dev/dia0_utt1": 1, "dev/dia0_utt2": 2}
-    placed, problems = aligned(whole[:2], GAPPY)
-    assert placed == {}
+    assert values(align_with_corpus(whole, GAPPY)[0]) == {"dev/dia0_utt0": 0, "dev/dia0_utt1": 1, "dev/dia0_utt2": 2}
+    aligned, problems = align_with_corpus(whole[:2], GAPPY)
+    assert aligned == {}
     assert len(problems) == 2
     assert "2 rows, but dev/dia0 has 3 turns" in problems[0]
-    assert "no dialogue of that id" in aligned([turn(dialogue="44")], GAPPY)[1][0]
+    assert "no dialogue of that id" in align_with_corpus([turn(dialogue="44")], GAPPY)[1][0]
 
 
 def test_single_utterances_need_an_id_of_the_corpus_that_only_one_split_has():
-    assert list(aligned([turn("dev/dia0_utt1")], GAPPY)[0]) == ["dev/dia0_utt1"]
-    assert list(aligned([turn("dia1_utt1")], GAPPY)[0]) == ["train/dia1_utt1"]
-    assert list(aligned([turn("dia0_utt0", split="dev")], GAPPY)[0]) == ["dev/dia0_utt0"]
-    assert "several splits have it" in aligned([turn("dia0_utt0")], GAPPY)[1][0]
-    assert "no such utterance" in aligned([turn("dia0_utt9")], GAPPY)[1][0]
+    assert list(align_with_corpus([turn("dev/dia0_utt1")], GAPPY)[0]) == ["dev/dia0_utt1"]
+    assert list(align_with_corpus([turn("dia1_utt1")], GAPPY)[0]) == ["train/dia1_utt1"]
+    assert list(align_with_corpus([turn("dia0_utt0", split="dev")], GAPPY)[0]) == ["dev/dia0_utt0"]
+    assert "several splits have it" in align_with_corpus([turn("dia0_utt0")], GAPPY)[1][0]
+    assert "no such utterance" in align_with_corpus([turn("dia0_utt9")], GAPPY)[1][0]
 
 
 @pytest.mark.parametrize(
     "pattern", ["{key", "{key}}", "{}", "{key:d}", "{key!x}", "{key.__class__}", "{key:{utterance}}"]
 )
 def test_a_pattern_is_plain_names_in_braces(pattern):
-    turn = LegacyTurn(key="a_1", dialogue=None, position=0, text=None, split=None, rows={})
+    turn = PickledTurn(key="a_1", dialogue=None, position=0, text=None, split=None, rows={})
     with pytest.raises(ConfigError, match=r"--id-pattern .*use \{key\}"):
-        named_by_pattern([turn], pattern)
+        name_by_pattern([turn], pattern)

@@ -37,7 +37,7 @@ def test_conv_emotion_meld_is_recognised():
     assert turns[0].rows["text"].dtype == np.float32
 
 
-def test_iemocap_mmgcn_and_cosmic_are_told_apart_by_what_their_parts_hold():
+def test_iemocap_mmgcn_and_cosmic_are_recognised_by_the_content_of_their_parts():
     name, turns = read_layout(iemocap())
     assert name == "conv-emotion or MMGCN IEMOCAP"
     assert list(turns[0].rows) == ["text", "audio", "visual"]
@@ -58,7 +58,7 @@ def test_rows_of_a_dialogue_may_be_one_array():
     assert turns[1].rows["text"].tolist() == [1] * 4
 
 
-def test_an_own_layout_is_named_part_by_part():
+def test_a_layout_of_the_user_names_every_part():
     ids, _, labels, _, audio, *_ = meld_raw()
     with pytest.raises(
         FeatureError, match=r"no known layout fits the pickle's 4 parts: 0 texts, 1 vectors, .*--layout"
@@ -105,14 +105,14 @@ def test_what_holds_no_features_is_an_error(value):
 @pytest.mark.parametrize(
     "value", [5, None, "x", [1], {0: 5}, {0: None}, {0: {}}, {0: np.float32(1)}, {0: [10**400, 1]}]
 )
-def test_parts_that_are_not_what_the_layout_says_are_told(part, value):
+def test_parts_that_do_not_fit_the_layout_raise_a_feature_error(part, value):
     parts = list(meld_raw())
     parts[part] = value
     for layout in (None, "ids,speakers,labels,text,audio,sentences,train,test,-"):
-        with suppress(FeatureError):  # whatever else is raised fails
+        with suppress(FeatureError):  # any other exception is a failure of this test
             read_layout(tuple(parts), layout)
 
 
-def test_a_number_too_large_for_any_feature_is_told():
+def test_a_number_that_is_too_large_for_a_feature_is_refused():
     with pytest.raises(FeatureError, match="too large"):
         read_layout({"a": [10**400, 1]})

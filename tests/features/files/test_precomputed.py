@@ -68,7 +68,7 @@ def test_splits_come_from_a_placeholder_or_a_mapping_and_keys_from_a_pattern(tmp
         assert {key: float(row[0]) for key, row in rows.items()} == {"train/dia0_utt0": 1, "dev/dia0_utt0": 2}
 
 
-def test_utterances_without_a_row_are_absent_but_none_at_all_is_an_error(tmp_path, dialogue) -> None:
+def test_utterances_without_a_row_are_absent_but_a_file_without_any_of_them_is_an_error(tmp_path, dialogue) -> None:
     encoder = Precomputed(path=str(write(tmp_path / "rows.csv")))
     assert set(encoder.encode([dialogue(["a", "b", "c"])])) == set(IDS)
     with pytest.raises(
@@ -78,18 +78,20 @@ def test_utterances_without_a_row_are_absent_but_none_at_all_is_an_error(tmp_pat
     assert IDS[0] in str(caught.value)
 
 
-def test_a_missing_file_says_who_needs_it(tmp_path, dialogue) -> None:
+def test_the_error_for_a_missing_file_names_the_utterances_that_need_it(tmp_path, dialogue) -> None:
     encoder = Precomputed(path=str(tmp_path / "{split}.csv"))
     with pytest.raises(
         MissingDataError, match=r"3 utterance\(s\) of split 'new' \(first: new/0_utt0\).*new\.csv does not exist"
     ):
         encoder.encode([dialogue(["a", "b", "c"], name="new/0")])
+    with pytest.raises(MissingDataError, match=r"split 'new' .* but option path has no file for this split"):
+        Precomputed(path={"train": "a.csv"}).encode([dialogue(["a"], name="new/0")])
 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("utterance_id,x\na,1\nb,2\na,3\n", "row 3: key 'a' stands in row 1 too"),
+        ("utterance_id,x\na,1\nb,2\na,3\n", "row 3: key 'a' is already in row 1"),
         ("utterance_id,x,y\na,1,loud\n", r"row 2 \(a\): y is 'loud', not a number"),
         ("name,x\na,1\n", "no key column"),
         ("", "cannot be read"),
@@ -106,8 +108,8 @@ def test_bad_tables_are_refused_with_the_row(tmp_path, talk, content, complaint)
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("utterance_id,x,x\ntrain/dia0_utt0,1,2\n", r"row 1: column 'x' stands there twice"),
-        ("utterance_id,x,y\ntrain/dia0_utt0,1\ntrain/dia0_utt1,1,2\n", r"row 2: 2 cells, the header has 3"),
+        ("utterance_id,x,x\ntrain/dia0_utt0,1,2\n", r"row 1: column 'x' is repeated"),
+        ("utterance_id,x,y\ntrain/dia0_utt0,1\ntrain/dia0_utt1,1,2\n", r"row 2: 2 cells, but the header has 3"),
         ("utterance_id,x\ntrain/dia0_utt0,1,2\ntrain/dia0_utt1,1,2\n", "row 3: 3 cells"),
     ],
 )
@@ -138,7 +140,7 @@ def test_a_header_that_promises_more_than_fits_into_memory_is_refused(tmp_path, 
         Precomputed(path=str(tmp_path / "rows.npz")).encode([talk])
 
 
-def test_rows_that_are_no_numbers_are_named(tmp_path, talk) -> None:
+def test_rows_that_are_not_numbers_are_named(tmp_path, talk) -> None:
     np.savez(tmp_path / "texts.npz", **{key: np.array(["a"]) for key in IDS})
     np.savez(tmp_path / "complex.npz", **{key: np.array([1j]) for key in IDS})
     for name in ("texts", "complex"):
@@ -152,12 +154,12 @@ def test_rows_that_are_no_numbers_are_named(tmp_path, talk) -> None:
 @pytest.mark.parametrize("ids", ["5", "null", "{}", "not json"])
 def test_ids_of_a_safetensors_file_are_a_list(tmp_path, talk, ids) -> None:
     save_file({"values": np.ones((2, 3), np.float32)}, tmp_path / "rows.safetensors", {"ids": ids})
-    with pytest.raises(FeatureError, match=r"its metadata ids are no JSON list"):
+    with pytest.raises(FeatureError, match=r"its metadata ids are not a JSON list"):
         Precomputed(path=str(tmp_path / "rows.safetensors")).encode([talk])
 
 
 @pytest.mark.parametrize("kind", ["BF16", "F8_E4M3"])
-def test_numbers_that_numpy_has_not_are_refused(tmp_path, talk, kind) -> None:
+def test_types_of_numbers_that_numpy_does_not_have_are_refused(tmp_path, talk, kind) -> None:
     header = json.dumps({IDS[0]: {"dtype": kind, "shape": [2], "data_offsets": [0, 4 if kind == "BF16" else 2]}})
     content = len(header).to_bytes(8, "little") + header.encode() + bytes(4 if kind == "BF16" else 2)
     (tmp_path / "rows.safetensors").write_bytes(content)
@@ -200,7 +202,7 @@ def test_the_fingerprint_is_that_of_the_files(tmp_path, talk) -> None:
     assert fingerprint() != first
 
 
-def test_nobody_knows_what_the_rows_have_seen_so_they_count_as_reading_the_whole_dialogue(tmp_path) -> None:
+def test_rows_count_as_if_they_had_seen_the_whole_dialogue(tmp_path) -> None:
     assert Precomputed(path=str(tmp_path / "a.csv")).traits.context == "dialogue"
 
 

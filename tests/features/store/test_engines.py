@@ -13,7 +13,7 @@ from dialogue_ser.errors import ConfigError, FeatureError, MediaError
 from dialogue_ser.features.core.bad_clips import BadClipsError
 from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.store import engines
-from dialogue_ser.features.store.engines import InProcess, ProcessPool, engine_for, n_workers, thread_limits
+from dialogue_ser.features.store.engines import InProcess, WorkerProcesses, count_workers, engine_for, thread_limits
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.features.store.work_units import encode_all, units
 
@@ -26,16 +26,16 @@ def table(tmp_path, encoder, dialogues, engine=None):
     return FeatureStore(tmp_path, engine=engine, chunk_utterances=4).table(encoder, dialogues, progress=False)
 
 
-def test_a_pool_gives_the_same_bits_as_one_process(tmp_path, dialogue, tiny_text_model):
+def test_worker_processes_give_the_same_bits_as_one_process(tmp_path, dialogue, tiny_text_model):
     talks = [dialogue(["oh my god", f"no {'really ' * n}", "yes", None], name=f"d{n}") for n in range(9)]
     encoder = build_encoder("hf-text", "text", {"model": str(tiny_text_model)})
     alone = table(tmp_path / "alone", encoder, talks)
     assert len(alone) == 27
-    assert same(table(tmp_path / "pool", encoder, talks, ProcessPool(2)), alone)
+    assert same(table(tmp_path / "workers", encoder, talks, WorkerProcesses(2)), alone)
 
 
 def workers_of(engine) -> int:
-    return engine.workers if isinstance(engine, ProcessPool) else 0
+    return engine.workers if isinstance(engine, WorkerProcesses) else 0
 
 
 def test_opensmile_gets_a_process_per_core_where_there_is_enough_to_do(monkeypatch, dialogue, spoken):
@@ -51,14 +51,12 @@ def test_opensmile_gets_a_process_per_core_where_there_is_enough_to_do(monkeypat
 
 
 @pytest.mark.parametrize("stored", [True, False])
-def test_who_asks_for_many_clips_gets_the_same_from_workers_without_asking_for_them(
-    tmp_path, spoken, monkeypatch, stored
-):
+def test_opensmile_gives_the_same_rows_from_worker_processes(tmp_path, spoken, monkeypatch, stored):
     talks = [spoken([0.3 + 0.01 * n, 0.25], volume=0.1 * (n + 1), name=f"d{n}") for n in range(3)]
     alone = dict(build_encoder("opensmile", "audio", {"processes": 1}).encode(talks))
     encoder = build_encoder("opensmile", "audio", {"processes": 2})
     monkeypatch.setattr(encoder.inner, "encode", lambda dialogues: pytest.fail("encoded in this process"))
-    monkeypatch.setattr(engines, "_LEAST_EACH", 3)
+    monkeypatch.setattr(engines, "_MIN_UTTERANCES_PER_WORKER", 3)
     rows = table(tmp_path, encoder, talks) if stored else encode_all(encoder, talks)
     assert list(rows) == list(alone)
     assert same(rows, alone)
@@ -67,29 +65,29 @@ def test_who_asks_for_many_clips_gets_the_same_from_workers_without_asking_for_t
         encode_all(encoder, talks)
 
 
-def test_a_pool_reports_bad_clips_as_one_process_does(tmp_path, spoken):
+def test_worker_processes_report_bad_clips_as_one_process_does(tmp_path, spoken):
     talk = spoken([0.3, 0.4, 0.5, 0.02, 0.6, 0.7])
     talk.utterances[1].audio.path.unlink()
     encoder = build_encoder("opensmile", "audio", {"processes": 1})
     with pytest.raises(MediaError) as alone:
         table(tmp_path / "alone", encoder, [talk])
-    with pytest.raises(MediaError) as pool:
-        table(tmp_path / "pool", encoder, [talk], ProcessPool(2))
+    with pytest.raises(MediaError) as workers:
+        table(tmp_path / "workers", encoder, [talk], WorkerProcesses(2))
     assert len(alone.value.problems) == 3
-    assert sorted(pool.value.problems[:2]) == sorted(alone.value.problems[:2])
-    assert pool.value.problems[2] == alone.value.problems[2], "how to mend it comes last"
+    assert sorted(workers.value.problems[:2]) == sorted(alone.value.problems[:2])
+    assert workers.value.problems[2] == alone.value.problems[2], "how to mend it comes last"
     masked = build_encoder("opensmile", "audio", {"processes": 1}, on_bad="mask")
-    asked: list[tuple[int, int]] = []
-    store = FeatureStore(tmp_path / "pool", engine=ProcessPool(2))
-    rows = store.table(masked, [talk], progress=lambda done, total: asked.append((done, total)))
+    calls: list[tuple[int, int]] = []
+    store = FeatureStore(tmp_path / "workers", engine=WorkerProcesses(2))
+    rows = store.table(masked, [talk], progress=lambda done, total: calls.append((done, total)))
     assert len(rows) == 4
-    assert asked[-1] == (2, 2), "the good clips were stored although others were bad"
+    assert calls[-1] == (2, 2), "the good clips were stored although others were bad"
 
 
 def test_an_error_in_a_worker_is_the_error_of_the_call(tmp_path, dialogue, tiny_text_model):
     encoder = build_encoder("hf-text", "text", {"model": str(tiny_text_model), "layers": [7]})
     with pytest.raises(FeatureError, match="not \\[7\\]; choose among them"):
-        table(tmp_path, encoder, [dialogue(["oh my"])], ProcessPool(2))
+        table(tmp_path, encoder, [dialogue(["oh my"])], WorkerProcesses(2))
 
 
 def test_errors_survive_the_way_between_processes():
@@ -104,9 +102,9 @@ def test_workers_share_the_cores(monkeypatch):
     assert thread_limits(2)["OMP_NUM_THREADS"] == "1"
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert thread_limits(10_000)["MKL_NUM_THREADS"] == "1"
-    assert n_workers(0) >= 1
+    assert count_workers(0) >= 1
     with pytest.raises(ConfigError, match="at least 0"):
-        n_workers(-1)
+        count_workers(-1)
 
 
 DYING = r"""
@@ -128,7 +126,7 @@ def test_a_worker_that_dies_is_one_clear_error_and_what_was_finished_stays(tmp_p
     (tmp_path / "dying_encoder.py").write_text(DYING)
     monkeypatch.chdir(tmp_path)
     encoder = build_encoder("dying_encoder:dying", "text")
-    store = FeatureStore(tmp_path / "s", engine=ProcessPool(1), chunk_utterances=1)
+    store = FeatureStore(tmp_path / "s", engine=WorkerProcesses(1), chunk_utterances=1)
     with pytest.raises(FeatureError, match="worker process died"):
         store.table(encoder, [dialogue([text], name=text) for text in ("a", "b", "c", "d", "die")], progress=False)
     assert sum(entry.n_utterances for entry in store.entries()) >= 1
@@ -136,14 +134,14 @@ def test_a_worker_that_dies_is_one_clear_error_and_what_was_finished_stays(tmp_p
 
 MAIN = """
 import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the suite was started with
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also if the test suite ignores this signal
 from dialogue_ser.corpus.schema import Dialogue, Utterance
-from dialogue_ser.features.store.engines import ProcessPool
+from dialogue_ser.features.store.engines import WorkerProcesses
 from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.features.store.work_units import encode_all, units
 talks = [Dialogue(f"d{i}", (Utterance(id=f"d{i}", speaker="s", text=str(i)),)) for i in range(4)]
-store = FeatureStore("store", engine=ProcessPool(2), chunk_utterances=1)
+store = FeatureStore("store", engine=WorkerProcesses(2), chunk_utterances=1)
 store.table(build_encoder("waiting_encoder:waiting", "text"), talks, progress=False)
 """
 

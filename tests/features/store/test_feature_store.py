@@ -20,21 +20,21 @@ from dialogue_ser.features.store.shards import read_index
 
 
 class Counting:
-    """Encodes a text as (length, words) and remembers what it was asked for."""
+    """Encodes a text as (length, words) and remembers the ids it has encoded."""
 
     name, modality, kind = "counting", "text", "vector"
     traits = EncoderTraits(context=(0, 0), reads=("text",))
 
     def __init__(self, version: int = 1) -> None:
         self.version = version
-        self.asked: list[str] = []
+        self.encoded: list[str] = []
 
     def fingerprint(self):
         return {"version": self.version}
 
     def encode(self, dialogues):
         turns = [turn for turn in utterances(dialogues) if turn.text is not None]
-        self.asked += [turn.id for turn in turns]
+        self.encoded += [turn.id for turn in turns]
         return {t.id: np.array([len(t.text), len(t.text.split()) * self.version], np.float32) for t in turns}
 
 
@@ -42,7 +42,7 @@ class Frames(Counting):
     kind = "frames"
 
     def encode(self, dialogues):
-        self.asked += [turn.id for turn in utterances(dialogues)]
+        self.encoded += [turn.id for turn in utterances(dialogues)]
         return {t.id: np.arange(2 * len(t.text), dtype=np.float32).reshape(-1, 2) for t in utterances(dialogues)}
 
 
@@ -55,7 +55,7 @@ class WithPast(Counting):
         rows = {}
         for dialogue in dialogues:
             for past, turn in zip((None, *dialogue.utterances), dialogue, strict=False):
-                self.asked.append(turn.id)
+                self.encoded.append(turn.id)
                 rows[turn.id] = np.array([len(turn.text), len(past.text) if past else -1], np.float32)
         return rows
 
@@ -79,18 +79,18 @@ def test_second_run_skips_encoding_also_under_other_ids(store, dialogue, tmp_pat
     first, second = Counting(), Counting()
     rows = store.table(first, [talk])
     assert same(rows, Counting().encode([talk]))
-    assert len(first.asked) == 2, "equal texts are encoded once"
+    assert len(first.encoded) == 2, "equal texts are encoded once"
     renamed = dialogue(["no", "oh my"], name="test/other")
     assert same(FeatureStore(tmp_path).table(second, [talk]), rows)
     assert same(store.table(second, [renamed]), Counting().encode([renamed]))
-    assert second.asked == []
+    assert second.encoded == []
 
 
 def test_only_what_is_new_is_encoded(store, dialogue) -> None:
     store.table(Counting(), [dialogue(["a", "b"])])
     encoder = Counting()
     rows = store.table(encoder, [dialogue(["a", "c", "b"], name="d")])
-    assert encoder.asked == ["d_utt1"]
+    assert encoder.encoded == ["d_utt1"]
     assert rows["d_utt1"].tolist() == [1, 1]
 
 
@@ -138,14 +138,14 @@ def test_an_encoder_with_context_is_keyed_by_its_window(store, dialogue) -> None
     assert same(first, WithPast().encode([talk]))
     again = WithPast()
     assert same(store.table(again, [talk]), first)
-    assert again.asked == []
+    assert again.encoded == []
     changed = dialogue(["aaa", "bb", "a", "bb"])
     rows = store.table(again, [changed])
     assert same(rows, WithPast().encode([changed]))
     other_speakers = dialogue(["a", "bb"], speakers=["Ross", "Ross"], name="x")
-    before = len(again.asked)
+    before = len(again.encoded)
     store.table(again, [other_speakers])
-    assert len(again.asked) > before
+    assert len(again.encoded) > before
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete"])
@@ -160,11 +160,11 @@ def test_a_broken_shard_is_set_aside_and_computed_again(store, dialogue, damage,
         path.write_bytes(content if damage == "flip" else content[:-3])
     encoder = Counting()
     assert same(FeatureStore(store.root.parent).table(encoder, [talk]), rows)
-    assert len(encoder.asked) == 2
+    assert len(encoder.encoded) == 2
     assert "set aside" in caplog.text
     assert len(list(path.parent.glob("quarantine/*"))) == (0 if damage == "delete" else 1)
     assert same(store.table(encoder, [talk]), rows)
-    assert len(encoder.asked) == 2
+    assert len(encoder.encoded) == 2
 
 
 def test_a_broken_index_is_set_aside_and_computed_again(store, dialogue, caplog) -> None:
@@ -180,12 +180,12 @@ def test_a_flipped_bit_anywhere_in_the_index_never_gives_a_wrong_row(store, dial
     store.table(Counting(), [dialogue(["a", "b b", "c", "d", "e"])])
     (folder,) = (path.parent for path in store.root.glob("*/index.parquet"))
     index = folder / "index.parquet"
-    whole, places = index.read_bytes(), read_index(folder)
+    whole, addresses = index.read_bytes(), read_index(folder)
     for at in range(0, len(whole), 5):
         broken = bytearray(whole)
         broken[at] ^= 1 << at % 8
         index.write_bytes(broken)
-        assert read_index(folder) in ({}, places), f"bit {at % 8} of byte {at}"
+        assert read_index(folder) in ({}, addresses), f"bit {at % 8} of byte {at}"
 
 
 @pytest.mark.parametrize(
@@ -200,14 +200,14 @@ def test_a_flipped_bit_anywhere_in_the_index_never_gives_a_wrong_row(store, dial
         ("position", None),
     ],
 )
-def test_an_index_that_no_process_of_ours_wrote_is_set_aside(store, dialogue, column, value):
+def test_an_index_with_rows_that_the_store_did_not_write_is_set_aside(store, dialogue, column, value):
     talk = dialogue(["a", "b b", "c"])
     expected = store.table(Counting(), [talk])
     (index,) = store.root.glob("*/index.parquet")
     columns = pq.read_table(index).to_pydict()
     pq.write_table(pa.table({**columns, column: [value] * len(columns["key"])}), index)
     outside = store.root / "outside.safetensors"
-    outside.write_bytes(b"somebody else's")
+    outside.write_bytes(b"other data")
     assert same(store.table(Counting(), [talk]), expected)
     assert outside.exists()
     assert list(index.parent.glob("quarantine/*index.parquet"))
@@ -226,7 +226,7 @@ def test_a_damaged_description_is_written_again(store, dialogue):
     assert store.entries()[0].n_broken == 0
 
 
-def test_verify_names_broken_shards_and_prune_frees_what_nobody_lists(store, dialogue) -> None:
+def test_verify_names_broken_shards_and_prune_deletes_files_that_no_index_lists(store, dialogue) -> None:
     store.table(Counting(), [dialogue(["a", "b"])])
     assert store.verify() == ()
     path = only_shard(store)
@@ -251,27 +251,27 @@ class Costly(Counting):
         return [len((turn.text or "").split()) for turn in turns]
 
 
-def test_utterances_of_like_cost_are_encoded_together_the_dearest_first(store, dialogue) -> None:
+def test_utterances_of_similar_cost_are_encoded_together_the_most_expensive_first(store, dialogue) -> None:
     talks = [dialogue(["a", "b c", "d", "e f"], name="x"), dialogue(["g h i", None, "j"], name="y")]
     encoder = Costly()
     rows = store.table(encoder, talks)
-    assert encoder.asked == ["y_utt0", "x_utt1", "x_utt3", "x_utt0", "x_utt2", "y_utt2"]
+    assert encoder.encoded == ["y_utt0", "x_utt1", "x_utt3", "x_utt0", "x_utt2", "y_utt2"]
     assert same(rows, Counting().encode(talks))
 
 
-def test_what_another_process_stored_meanwhile_is_not_encoded_again(store, dialogue) -> None:
+def test_rows_that_another_process_has_just_stored_are_not_encoded_again(store, dialogue) -> None:
     talk = [dialogue([text], name=text) for text in "abcdef"]
 
     class Overtaken(Counting):
         def encode(self, dialogues):
-            if not self.asked:
+            if not self.encoded:
                 FeatureStore(store.root.parent).table(Counting(), talk[2:4])
             return super().encode(dialogues)
 
     encoder = Overtaken()
     seen: list[tuple[int, int]] = []
     assert len(store.table(encoder, talk, progress=lambda *now: seen.append(now))) == 6
-    assert encoder.asked == ["a_utt0", "b_utt0", "e_utt0", "f_utt0"]
+    assert encoder.encoded == ["a_utt0", "b_utt0", "e_utt0", "f_utt0"]
     assert seen[-1] == (6, 6)
 
 
@@ -285,7 +285,7 @@ def test_progress_counts_what_is_really_encoded(store, dialogue) -> None:
     assert seen == []
 
 
-def test_audio_is_keyed_by_content_and_all_bad_clips_are_told_at_once(store, spoken) -> None:
+def test_audio_is_keyed_by_content_and_one_error_names_all_bad_clips(store, spoken) -> None:
     talk = spoken([0.3, 0.4, 0.5, 0.6, 0.7])
     for i in (0, 4):
         talk.utterances[i].audio.path.unlink()
@@ -316,7 +316,7 @@ class Resized(Counting):
 
 def test_rows_of_different_sizes_are_refused_whichever_process_made_them(store, dialogue):
     class Engine:
-        is_here = False
+        runs_in_process = False
 
         def outcomes(self, encoder, units):
             for unit in units:
@@ -388,7 +388,7 @@ def test_several_processes_fill_one_store_and_every_key_is_valid(tmp_path) -> No
 def test_a_killed_process_leaves_a_store_that_works(tmp_path, dialogue) -> None:
     class Killed(Counting):
         def encode(self, dialogues):
-            if self.asked:
+            if self.encoded:
                 raise KeyboardInterrupt
             return super().encode(dialogues)
 
@@ -398,4 +398,4 @@ def test_a_killed_process_leaves_a_store_that_works(tmp_path, dialogue) -> None:
         store.table(Killed(), talks)
     encoder = Counting()
     assert len(store.table(encoder, talks)) == 3
-    assert encoder.asked == ["b_utt0", "c_utt0"]
+    assert encoder.encoded == ["b_utt0", "c_utt0"]

@@ -52,10 +52,10 @@ def test_ray_actors_give_the_same_bits_and_the_same_errors(tmp_path, tiny_text_m
     ("workers", "gpus", "complaint"),
     [(8, 0.0, r"8 CPUs \(it has 4\) of"), (4, 0.5, r"2 GPUs \(it has 1\) of"), (5, 1.0, r"5 CPUs .* and 5 GPUs")],
 )
-def test_a_cluster_without_room_for_all_actors_is_told_instead_of_waited_for(monkeypatch, workers, gpus, complaint):
+def test_a_cluster_without_room_for_all_actors_is_an_error_and_not_waited_for(monkeypatch, workers, gpus, complaint):
     """No ray is needed: a stand-in of the few calls that come before the first actor."""
     ended: list[bool] = []
-    options = SimpleNamespace(remote=lambda recipe: pytest.fail("an actor was asked for"))
+    options = SimpleNamespace(remote=lambda recipe: pytest.fail("an actor was started"))
     ray = SimpleNamespace(
         is_initialized=lambda: False,
         init=lambda **settings: None,

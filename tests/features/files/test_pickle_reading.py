@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from dialogue_ser.errors import FeatureError, MissingDataError
-from dialogue_ser.features.files import pickle_reader as pickles
-from dialogue_ser.features.files.pickle_reader import read_pickle
+from dialogue_ser.features.files import pickle_reading as pickles
+from dialogue_ser.features.files.pickle_reading import read_pickle
 
 
 class Payload:
@@ -120,9 +120,9 @@ def test_what_is_not_data_is_named_and_never_called(saved, tmp_path, number, pro
         read_pickle(path)
     shown = str(caught.value)
     function = name.rpartition(".")[2]
-    asked = shown.partition("asks for ")[2].partition(",")[0]  # Python 2 names of modules in protocols 0 to 2
-    assert asked.rpartition(".")[2] == function
-    assert protocol < 3 or asked == name
+    refused_name = shown.partition("asks for ")[2].partition(",")[0]  # Python 2 names of modules in protocols 0 to 2
+    assert refused_name.rpartition(".")[2] == function
+    assert protocol < 3 or refused_name == name
     assert "refused before anything was called" in shown
     assert not mark.exists()
 
@@ -148,7 +148,7 @@ def test_the_payloads_are_real(saved, tmp_path):
         (b"not a pickle at all", "cannot be read"),
     ],
 )
-def test_pickles_made_to_trick_the_reader_are_refused(saved, attack, found):
+def test_pickles_made_to_trick_the_sandbox_are_refused(saved, attack, found):
     with pytest.raises(FeatureError, match=found):
         read_pickle(saved(attack, raw=True))
 
@@ -198,7 +198,7 @@ def test_bytes_that_many_arrays_share_are_sent_once(saved):
     # 300 MB if each array were written out, in 1 MB; 4 bytes a value as features
     with pytest.raises(FeatureError, match="more memory"):
         read_pickle(path)
-    command = [sys.executable, "-I", "-S", str(pickles._CHILD), str(4 << 30), "60"]
+    command = [sys.executable, "-I", "-S", str(pickles._SANDBOX_SCRIPT), str(4 << 30), "60"]
     with path.open("rb") as file:
         done = subprocess.run(command, stdin=file, capture_output=True, check=True)
     assert len(done.stdout) < 2 << 20
@@ -236,7 +236,7 @@ def test_arrays_whose_bytes_do_not_fit_their_shape_are_refused(saved):
         read_pickle(saved(np.zeros(2, "M8[s]")))
 
 
-def test_a_truncated_pickle_and_a_missing_one_are_told(saved, tmp_path):
+def test_a_truncated_pickle_and_a_missing_one_are_errors(saved, tmp_path):
     whole = pickle.dumps({"a": np.ones(1000)})
     with pytest.raises(FeatureError, match="is it whole"):
         read_pickle(saved(whole[:500], raw=True))
@@ -249,7 +249,7 @@ import sys
 sys.path.insert(0, sys.argv.pop(1))
 import os, socket
 import pickle_sandbox
-pickle_sandbox.lock_up(1 << 30, 10)
+pickle_sandbox.restrict_process(1 << 30, 10)
 for attempt in (lambda: open("/tmp/x", "w"), lambda: socket.socket(), lambda: os.fork(), lambda: os.system("true"),
                 lambda: __import__("xmlrpc"), lambda: os.dup(0)):
     try:
@@ -263,7 +263,7 @@ for attempt in (lambda: open("/tmp/x", "w"), lambda: socket.socket(), lambda: os
 
 def test_the_reading_process_could_not_do_harm_if_it_wanted():
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", LOCKED, str(pickles._CHILD.parent)],
+        [sys.executable, "-I", "-S", "-c", LOCKED, str(pickles._SANDBOX_SCRIPT.parent)],
         capture_output=True,
         text=True,
         check=True,
