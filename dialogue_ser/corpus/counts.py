@@ -1,4 +1,4 @@
-"""What there is in a split: the numbers `dialogue-ser data describe` prints."""
+"""Counts over a split: the numbers that `dialogue-ser data describe` prints."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from dialogue_ser.corpus.schema import Dialogue, utterances
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueSpread:
-    """How the values of one dimension are spread over a split.
+    """Mean, deviation and range of the values that one dimension has in a split.
 
     Args:
-        n: turns that have a value.
-        mean: of them, on the corpus's own scale.
+        n: number of turns that have a value.
+        mean: mean of the values, on the corpus's own scale.
         std: standard deviation around that mean (divided by n).
-        smallest: value.
-        largest: value.
+        smallest: smallest value.
+        largest: largest value.
 
     >>> found = ValueSpread.of([1.0, 3.0])
     >>> found.n, found.mean, found.std, found.smallest, found.largest
@@ -32,7 +32,7 @@ class ValueSpread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "ValueSpread":
-        """The spread of some values (not empty)."""
+        """Compute the spread of some values (at least one)."""
         return cls(n=len(values), mean=fmean(values), std=pstdev(values), smallest=min(values), largest=max(values))
 
 
@@ -43,15 +43,15 @@ class SplitCounts:
     Args:
         dialogues: number of dialogues.
         turns: number of utterances.
-        labels: class → turns; unlabelled turns are missing here.
-        targets: dimension → spread of its values; a dimension without any is missing here.
-        with_targets: turns with at least one value.
-        speakers: speaker → turns, most frequent first.
-        dialogue_turns: turns per dialogue, ascending.
+        labels: class → number of turns; unlabelled turns are not counted here.
+        targets: dimension → spread of its values; a dimension without values is missing here.
+        with_targets: number of turns with at least one target.
+        speakers: speaker → number of turns, most frequent first.
+        dialogue_turns: number of turns of each dialogue, ascending.
         longest: id of the longest dialogue.
-        words: words per turn that has a text, ascending (split at blanks).
-        with_text: turns with a text.
-        with_audio: turns with an audio reference.
+        words: number of words (separated by blanks) of each turn that has a text, ascending.
+        with_text: number of turns with a text.
+        with_audio: number of turns with an audio reference.
         most_speakers: largest number of speakers in a dialogue.
     """
 
@@ -70,7 +70,7 @@ class SplitCounts:
 
 
 def count_split(dialogues: Sequence[Dialogue]) -> SplitCounts:
-    """Count one split (not empty)."""
+    """Count what one split (at least one dialogue) holds."""
     turns = list(utterances(dialogues))
     speakers = Counter(turn.speaker for turn in turns)
     values: dict[str, list[float]] = {}
@@ -94,17 +94,17 @@ def count_split(dialogues: Sequence[Dialogue]) -> SplitCounts:
     )
 
 
-def spread(values: Sequence[int]) -> str:
-    """Smallest, median and largest of some numbers.
+def min_median_max(values: Sequence[int]) -> str:
+    """Return the smallest, the median and the largest of some numbers as one text.
 
-    >>> spread([1, 2, 2, 9]), spread([])
+    >>> min_median_max([1, 2, 2, 9]), min_median_max([])
     ('1 / 2 / 9', '–')
     """
     return f"{min(values)} / {median(values):g} / {max(values)}" if values else "–"
 
 
 def histogram(values: Sequence[int], bins: int = 8) -> list[tuple[str, int]]:
-    """How many values lie in equally wide ranges of whole numbers from 1 to the largest.
+    """Count how many values lie in each of some equally wide ranges of whole numbers, from 1 to the largest value.
 
     >>> histogram([1, 1, 2, 3, 6], bins=3)
     [('1–2', 3), ('3–4', 1), ('5–6', 1)]

@@ -1,4 +1,4 @@
-"""A cut of a corpus is data: a protocol, the fold that is wanted, and the corpus of that fold."""
+"""Cut a corpus: the settings name a protocol and one of its folds, and the result is the corpus of that fold."""
 
 import re
 from collections import Counter
@@ -9,24 +9,26 @@ from dialogue_ser.corpus.protocols import FOLDS, PARTS, Fold
 from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
 from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
 
-#: Attribute that keeps the corpus's own id of an utterance where a cut gives it another one.
+#: A cut gives an utterance a new id. This attribute keeps the id that the corpus gave it.
 ID_IN_CORPUS = "id_in_corpus"
-#: As many names of folds as an error lists.
-_MOST_NAMED = 12
+#: An error message lists at most this many names of folds.
+_MAX_NAMED_FOLDS = 12
 
 
-@dataclass(frozen=True, kw_only=True)  # no slots: jsonargparse asks the vars() of a nested default
+@dataclass(frozen=True, kw_only=True)  # no slots: jsonargparse calls vars() on a nested default
 class CutConfig:
     """How a corpus is cut after it has been read.
 
     Args:
-        protocol: none = the corpus's own splits; or a name in FOLDS, e.g. leave-one-speaker-out.
-        fold: name of one fold, e.g. the speaker that is left out; a protocol with a single fold needs none.
-        seed: of protocols that draw; apart from the run's, so that runs of several seeds share one cut.
-        n_folds: of protocols that let you choose: k-fold-speakers, cross-fit.
+        protocol: none = use the corpus's own splits; otherwise a name in FOLDS, e.g. leave-one-speaker-out.
+        fold: name of one fold, e.g. the speaker that is left out. Leave it empty if the protocol has only one fold.
+        seed: seed of the protocols that draw at random. It is not the seed of the run, so that runs with several seeds
+            can share one cut.
+        n_folds: number of folds of the protocols that let you choose it: k-fold-speakers and cross-fit.
 
     Raises:
-        ConfigError: no such protocol, a fold without a protocol, or numbers out of range; names all of them.
+        ConfigError: the protocol does not exist, a fold is given without a protocol, or a number is out of range. The
+            error names all of these.
     """
 
     protocol: str = "none"
@@ -40,8 +42,8 @@ class CutConfig:
             problems.append(f"data.cut.protocol: {unknown_name('protocol', self.protocol, ['none', *FOLDS])}")
         if self.protocol == "none" and self.fold:
             problems.append(
-                f"data.cut.fold: found {self.fold!r} without a protocol; name one with data.cut.protocol, or leave it "
-                "away"
+                f"data.cut.fold: found {self.fold!r} without a protocol; name a protocol with data.cut.protocol, or "
+                "leave the fold out"
             )
         for name, least in (("seed", 0), ("n_folds", 2)):
             if getattr(self, name) < least:
@@ -51,70 +53,75 @@ class CutConfig:
 
 
 def cut(corpus: Corpus, config: CutConfig, *, train: str = "train", dev: str = "dev") -> Corpus:
-    """The corpus that one run learns from and is judged on.
+    """Return the corpus on which one run is trained and evaluated.
 
-    Without a protocol it is the corpus as it is. Otherwise it has the splits train, dev and test of one fold, where ids
-    become ``train/<id>``, ``dev/<id>`` and ``test/<id>``; feature files keep those of the corpus. ``cross-fit`` keeps
-    the corpus's own ids: it leaves the train split(s) without the fold, the dev split, and nothing else.
+    Without a protocol this is the corpus itself. With a protocol it has the splits train, dev and test of one fold. The
+    ids become ``train/<id>``, ``dev/<id>`` and ``test/<id>``; feature files keep the ids of the corpus.
+
+    The protocol ``cross-fit`` keeps the corpus's own ids. Its result holds the train split(s) without the test part of
+    the fold, and the dev split. It has no test split.
 
     Args:
-        corpus: the whole.
+        corpus: the whole corpus.
         config: protocol and fold.
-        train: of ``cross-fit``: the train split(s), joined by ``+``.
-        dev: of ``cross-fit``: the dev split.
+        train: name(s) of the train split(s), joined by ``+``; only ``cross-fit`` uses it.
+        dev: name of the dev split; only ``cross-fit`` uses it.
 
     Raises:
-        ConfigError: no such fold, or none is named and there are several.
-        CorpusError: the corpus does not allow the protocol.
+        ConfigError: the fold does not exist, or no fold is named although the protocol has several.
+        CorpusError: the protocol cannot be used on this corpus.
     """
     if config.protocol == "none":
         return corpus
     if FOLDS[config.protocol].cuts == "train":
-        learnt = {name: corpus.split(name) for name in train.split("+")}
-        fold = _wanted([one for some in learnt.values() for one in some], config)
-        kept = {name: part_of(some, fold.train) for name, some in learnt.items()}
+        train_splits = {name: corpus.split(name) for name in train.split("+")}
+        fold = _find_fold([one for dialogues in train_splits.values() for one in dialogues], config)
+        kept = {name: select_turns(dialogues, fold.train) for name, dialogues in train_splits.items()}
         return replace(corpus, splits={**kept, dev: corpus.split(dev)})
     dialogues = all_dialogues(corpus)
-    fold = _wanted(dialogues, config)
-    return replace(corpus, splits={part: _renamed(part_of(dialogues, getattr(fold, part)), part) for part in PARTS})
+    fold = _find_fold(dialogues, config)
+    parts = {part: select_turns(dialogues, getattr(fold, part)) for part in PARTS}
+    return replace(corpus, splits={part: _with_part_in_ids(kept, part) for part, kept in parts.items()})
 
 
 def make_folds(protocol: str, dialogues: Sequence[Dialogue], seed: int = 0, n_folds: int = 5) -> tuple[Fold, ...]:
-    """The folds of a protocol, checked.
+    """Make the folds of a protocol and check them.
 
     Args:
         protocol: name in FOLDS.
-        dialogues: of the whole corpus; of ``cross-fit`` those of the train split(s).
-        seed: of protocols that draw.
-        n_folds: of protocols that let you choose.
+        dialogues: all dialogues of the corpus; for ``cross-fit`` only those of the train split(s).
+        seed: seed of the protocols that draw at random.
+        n_folds: number of folds of the protocols that let you choose it.
 
     Raises:
-        ConfigError: no such protocol, or a number out of range.
-        CorpusError: the corpus does not allow it.
+        ConfigError: the protocol does not exist, or a number is out of range.
+        CorpusError: the protocol cannot be used on this corpus.
     """
     if protocol not in FOLDS:
         raise ConfigError(unknown_name("protocol", protocol, FOLDS))
     config = CutConfig(protocol=protocol, seed=seed, n_folds=n_folds)
-    how = FOLDS[protocol]
-    folds = how.make(dialogues, **{name: getattr(config, name) for name in how.takes})
-    parts = PARTS if how.cuts == "corpus" else ("train", "test")
-    check_folds(folds, [turn.id for turn in utterances(dialogues)], tests_all=how.tests_all, parts=parts)
+    rules = FOLDS[protocol]
+    folds = rules.make(dialogues, **{name: getattr(config, name) for name in rules.takes})
+    parts = PARTS if rules.cuts == "corpus" else ("train", "test")
+    check_folds(folds, [turn.id for turn in utterances(dialogues)], tests_all=rules.tests_all, parts=parts)
     return folds
 
 
 def check_folds(
     folds: Sequence[Fold], ids: Sequence[str], *, tests_all: bool = True, parts: Sequence[str] = PARTS
 ) -> None:
-    """What every protocol must keep: parts that do not overlap and are not empty, and no utterance tested twice.
+    """Check what must hold of every protocol.
+
+    The parts of a fold must not overlap and must not be empty. No utterance may be tested twice.
 
     Args:
-        folds: of one protocol.
-        ids: of every utterance of the corpus.
-        tests_all: every utterance must be tested by exactly one fold; otherwise by one at most.
-        parts: that may not be empty.
+        folds: the folds of one protocol.
+        ids: the ids of all utterances of the corpus.
+        tests_all: True = every utterance must be tested by exactly one fold; False = by at most one.
+        parts: the parts that must not be empty.
 
     Raises:
-        CorpusError: it does not; one sentence per fold and reason.
+        CorpusError: a fold breaks a rule; one sentence for each fold and reason.
     """
     known = set(ids)
     problems = []
@@ -124,10 +131,13 @@ def check_folds(
         foreign = [name for name in counts if name not in known]
         if twice:
             problems.append(
-                f"fold {fold.name}: {len(twice)} utterances lie in two parts, e.g. {twice[0]}; give one each"
+                f"fold {fold.name}: {len(twice)} utterances lie in two parts, e.g. {twice[0]}; put each utterance into "
+                "one part"
             )
         if foreign:
-            problems.append(f"fold {fold.name}: {len(foreign)} ids are not of the corpus, e.g. {foreign[0]}")
+            problems.append(
+                f"fold {fold.name}: {len(foreign)} ids are not in the corpus, e.g. {foreign[0]}; remove them"
+            )
         problems += [
             f"fold {fold.name}: {part} is empty; give it utterances" for part in parts if not getattr(fold, part)
         ]
@@ -143,13 +153,17 @@ def check_folds(
             f"{len(wrong)} utterances are not tested {often}, e.g. {wrong[0]} ({tested[wrong[0]]} times); {mend}"
         )
     folders = Counter(folder_name(fold.name) for fold in folds)
-    problems += [f"folds: {count} of them share the folder {name!r}" for name, count in folders.items() if count > 1]
+    problems += [
+        f"folds: {count} of them would share the folder {name!r}; give them names that differ in letters or numbers"
+        for name, count in folders.items()
+        if count > 1
+    ]
     if problems:
         raise CorpusError(*problems)
 
 
 def folder_name(fold: str) -> str:
-    r"""A fold's name as that of a folder: whatever a speaker is called, it leads nowhere else.
+    r"""Return a folder name for a fold. Signs that could lead to another folder become ``_``.
 
     >>> folder_name("Ses01F"), folder_name("Ann/Bo"), folder_name("..")
     ('Ses01F', 'Ann_Bo', '__')
@@ -158,42 +172,43 @@ def folder_name(fold: str) -> str:
     return text if text.strip(". ") else "_" * len(text)
 
 
-def part_of(dialogues: Sequence[Dialogue], ids: Collection[str]) -> tuple[Dialogue, ...]:
-    """The dialogues with only the turns whose id is wanted; dialogues without any are left out.
+def select_turns(dialogues: Sequence[Dialogue], ids: Collection[str]) -> tuple[Dialogue, ...]:
+    """Return the dialogues with only those turns whose id is in ``ids``. Dialogues without such a turn are left out.
 
-    Where a fold cuts through a dialogue, nothing sees the turns of its other parts: neither context models nor encoders
-    that read neighbours.
+    If a fold cuts through a dialogue, the other turns are really gone: neither a context model nor an encoder that
+    reads neighbouring turns can see them.
     """
     wanted = set(ids)
     kept = ((dialogue, tuple(turn for turn in dialogue if turn.id in wanted)) for dialogue in dialogues)
     return tuple(Dialogue(dialogue.id, turns) for dialogue, turns in kept if turns)
 
 
-def cut_dialogues(dialogues: Sequence[Dialogue], folds: Sequence[Fold]) -> int:
-    """Dialogues whose turns lie in several parts of some fold: they are met without part of their context."""
-    cut: set[str] = set()
+def count_cut_dialogues(dialogues: Sequence[Dialogue], folds: Sequence[Fold]) -> int:
+    """Count the dialogues that a fold cuts: their turns lie in several parts and have lost some of their context."""
+    cut_ids: set[str] = set()
     for fold in folds:
-        part = {name: number for number, place in enumerate(PARTS) for name in getattr(fold, place)}
-        cut |= {dialogue.id for dialogue in dialogues if len({part.get(turn.id) for turn in dialogue}) > 1}
-    return len(cut)
+        part_of_turn = {turn_id: part for part in PARTS for turn_id in getattr(fold, part)}
+        cut_ids |= {dialogue.id for dialogue in dialogues if len({part_of_turn.get(turn.id) for turn in dialogue}) > 1}
+    return len(cut_ids)
 
 
 def all_dialogues(corpus: Corpus) -> tuple[Dialogue, ...]:
-    """Dialogues of every split, in order."""
+    """Return the dialogues of all splits, in order."""
     return tuple(dialogue for dialogues in corpus.splits.values() for dialogue in dialogues)
 
 
-def _wanted(dialogues: Sequence[Dialogue], config: CutConfig) -> Fold:
-    """The fold that is named, or the only one."""
+def _find_fold(dialogues: Sequence[Dialogue], config: CutConfig) -> Fold:
+    """Return the fold that the settings name, or the only fold of the protocol."""
     folds = {one.name: one for one in make_folds(config.protocol, dialogues, config.seed, config.n_folds)}
     if not config.fold and len(folds) == 1:
         return next(iter(folds.values()))
     if not config.fold:
         names = list(folds)
         command = "crossval" if FOLDS[config.protocol].cuts == "corpus" else "crossfit"
-        more = f", … ({len(names)} in all)" if len(names) > _MOST_NAMED else ""
+        more = f", … ({len(names)} in all)" if len(names) > _MAX_NAMED_FOLDS else ""
+        shown = ", ".join(names[:_MAX_NAMED_FOLDS])
         raise ConfigError(
-            f"data.cut.fold: {config.protocol} has {len(names)} folds ({', '.join(names[:_MOST_NAMED])}{more}); name "
+            f"data.cut.fold: {config.protocol} has {len(names)} folds ({shown}{more}); name "
             f"one with --data.cut.fold, or run them all with dialogue-ser {command}"
         )
     if config.fold not in folds:
@@ -201,8 +216,8 @@ def _wanted(dialogues: Sequence[Dialogue], config: CutConfig) -> Fold:
     return folds[config.fold]
 
 
-def _renamed(dialogues: Sequence[Dialogue], part: str) -> tuple[Dialogue, ...]:
-    def renamed(turn: Utterance) -> Utterance:
+def _with_part_in_ids(dialogues: Sequence[Dialogue], part: str) -> tuple[Dialogue, ...]:
+    def with_part(turn: Utterance) -> Utterance:
         return replace(turn, id=f"{part}/{turn.id}", attributes={**turn.attributes, ID_IN_CORPUS: turn.id})
 
-    return tuple(Dialogue(f"{part}/{dialogue.id}", tuple(map(renamed, dialogue))) for dialogue in dialogues)
+    return tuple(Dialogue(f"{part}/{dialogue.id}", tuple(map(with_part, dialogue))) for dialogue in dialogues)

@@ -1,4 +1,4 @@
-"""Label maps as data: which classes of a corpus become which classes of a label set."""
+"""Label maps: which class of a corpus becomes which class of a label set."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,40 +10,40 @@ from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelMap:
-    """From the classes of a corpus to those of a label set.
+    """Map the classes of a corpus to the classes of a label set.
 
     Args:
-        classes: of the label set, in order.
-        merge: class of the corpus → class of the set, or None; classes that are not named keep their own name. What
-            comes out outside ``classes`` is unlabelled.
+        classes: the classes of the label set, in order.
+        merge: class of the corpus → class of the label set, or None = unlabelled. A class that is not named here keeps
+            its own name. A class whose name is then not in ``classes`` becomes unlabelled.
 
-    >>> LabelMap(classes=("happy", "sad"), merge={"excited": "happy"}).of("excited")
+    >>> LabelMap(classes=("happy", "sad"), merge={"excited": "happy"}).class_of("excited")
     'happy'
     """
 
     classes: tuple[str, ...]
     merge: Mapping[str, str | None] = field(default_factory=dict)
 
-    def of(self, label: str | None) -> str | None:
-        """The class a class of the corpus becomes; None = unlabelled."""
+    def class_of(self, label: str | None) -> str | None:
+        """Return the class of the label set for a class of the corpus; None = unlabelled."""
         mapped = None if label is None else self.merge.get(label, label)
         return mapped if mapped in self.classes else None
 
 
-#: All classes of IEMOCAP's release: the six that dialogue models use, then the rare ones.
+#: All classes of IEMOCAP's release: first the six that dialogue models use, then the rare ones.
 IEMOCAP_CLASSES = (
     "happy", "sad", "neutral", "anger", "excited", "frustrated", "surprise", "fear", "disgust", "other"
 )  # fmt: skip
-#: What IEMOCAP's turns without a majority (``xxx``) are called in the label set ``all``.
+#: In the label set ``all``, the class of IEMOCAP's turns without a majority (``xxx``).
 UNDECIDED = "undecided"
-#: Classes that several corpora have, for training on one and testing on another.
+#: Label sets whose classes several corpora have. With them a model can be trained on one corpus and tested on another.
 SHARED_CLASSES: Mapping[str, tuple[str, ...]] = {
     "shared-4": ("anger", "happiness", "neutral", "sadness"),
     "shared-5": ("anger", "fear", "happiness", "neutral", "sadness"),
     "shared-7": ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"),
 }
-# Corpus → its classes that have another name among the shared ones. Classes without a counterpart (boredom, frustrated,
-# peaceful, powerful, other) are left out. Own choice: RAVDESS's calm, its second baseline, is neutral.
+# Corpus → its classes whose name differs from the name of the shared class. Classes without a shared class (boredom,
+# frustrated, peaceful, powerful, other) are left out. Own choice: RAVDESS's calm, its second baseline, is neutral.
 _SHARED_NAMES: Mapping[str, Mapping[str, str | None]] = {
     "dailydialog": {"none": "neutral"},
     "emodb": {},
@@ -59,11 +59,11 @@ _SHARED_NAMES: Mapping[str, Mapping[str, str | None]] = {
 
 
 def shared_maps(corpus: str) -> dict[str, LabelMap]:
-    """A corpus's label maps to SHARED_CLASSES, by the name of the label set."""
+    """Return a corpus's label maps to SHARED_CLASSES, by the name of the label set."""
     return {name: LabelMap(classes=classes, merge=_SHARED_NAMES[corpus]) for name, classes in SHARED_CLASSES.items()}
 
 
-#: IEMOCAP's label sets (``data.labels``). Merged classes keep the name of the one that gives it: happy.
+#: IEMOCAP's label sets (``data.labels``). Where happy and excited are merged, the class is called happy.
 IEMOCAP_MAPS: Mapping[str, LabelMap] = {
     "emotion": LabelMap(classes=IEMOCAP_CLASSES),
     "4-class": LabelMap(classes=("happy", "sad", "neutral", "anger"), merge={"excited": "happy"}),
@@ -75,27 +75,29 @@ IEMOCAP_MAPS: Mapping[str, LabelMap] = {
 }
 
 
-def stated_map(
+def label_map_from_options(
     label_set: LabelSet | None,
     label_map: Mapping[str, str | None] | None = None,
     label_order: Sequence[str] | None = None,
 ) -> LabelMap:
-    """The map a user states with ``data.options.label_map`` and ``data.options.label_order``.
+    """Make the label map that a user states with ``data.options.label_map`` and ``data.options.label_order``.
 
     Args:
-        label_set: of the corpus as its reader gives it; None = it has no classes.
-        label_map: class → class, null = unlabelled; classes that are not named stay.
-        label_order: the classes that result, in order; None = in the order of the corpus's own.
+        label_set: the label set of the corpus that the reader returned; None = it has no classes.
+        label_map: class → new class, null = unlabelled. Classes that are not named stay as they are.
+        label_order: the new classes, in order; None = in the order of the corpus's own classes.
 
     Raises:
-        ConfigError: a corpus without classes, a class it does not have, or one that label_order forgets.
+        ConfigError: the corpus has no classes, the map names a class that the corpus does not have, or label_order
+            lacks a class.
 
-    >>> stated_map(LabelSet("emotion", ("joy", "calm", "fear")), {"calm": "joy", "fear": None}).classes
+    >>> stated = label_map_from_options(LabelSet("emotion", ("joy", "calm", "fear")), {"calm": "joy", "fear": None})
+    >>> stated.classes
     ('joy',)
     """
     if label_set is None:
         raise ConfigError("label_map and label_order: the corpus has no classes, only dimensions; leave both out")
-    merge = {str(label): None if to is None else str(to) for label, to in (label_map or {}).items()}
+    merge = {str(label): None if new is None else str(new) for label, new in (label_map or {}).items()}
     problems = [
         f"label_map: {unknown_name(f'{label_set.name} label', label, label_set)}"
         for label in merge
@@ -103,11 +105,11 @@ def stated_map(
     ]
     found = dict.fromkeys(merge.get(label, label) for label in label_set)
     order = tuple(map(str, label_order)) if label_order else tuple(label for label in found if label is not None)
-    forgotten = [label for label in found if label is not None and label not in order]
-    if forgotten:
+    not_ordered = [label for label in found if label is not None and label not in order]
+    if not_ordered:
         problems.append(
-            f"label_order: {', '.join(forgotten)} is not in it; add it, or leave it out with label_map "
-            f"({{{forgotten[0]}: null}})"
+            f"label_order: {', '.join(not_ordered)} is not in it; add it, or leave the class out with label_map "
+            f"({{{not_ordered[0]}: null}})"
         )
     if not order:
         problems.append("label_map: no class is left; keep at least one")
@@ -117,19 +119,19 @@ def stated_map(
 
 
 def relabel(corpus: Corpus, name: str, label_map: LabelMap) -> Corpus:
-    """The corpus in another label set; votes are mapped and added up like labels.
+    """Return the corpus with another label set. Votes are mapped like labels; the votes of merged classes are added.
 
-    A turn whose class has no counterpart is unlabelled and loses its votes; it stays as context. A dialogue that had
-    labels and keeps none (of single utterances: that utterance) is left out, whatever its targets. Both are counted in
-    the warnings. Targets and dimensions stay as they are.
+    A turn whose class has no new class becomes unlabelled and loses its votes. It stays as context. A dialogue that had
+    labels and keeps none is left out, even if it has targets. (In a corpus of single utterances this is the utterance.)
+    The warnings count both. Targets and dimensions stay as they are.
 
     Args:
-        corpus: as its reader gives it.
-        name: of the new label set.
-        label_map: its classes, and what becomes them.
+        corpus: the corpus that the reader returned.
+        name: name of the new label set.
+        label_map: map to the classes of the new label set.
 
     Raises:
-        CorpusError: every bad row of the corpus, or a split of which nothing is left.
+        CorpusError: the corpus has bad rows (the error lists all), or nothing is left of a split.
     """
     problems = problems_of(corpus)
     if problems:
@@ -137,7 +139,7 @@ def relabel(corpus: Corpus, name: str, label_map: LabelMap) -> Corpus:
     splits: dict[str, tuple[Dialogue, ...]] = {}
     warnings = list(corpus.warnings)
     for split, dialogues in corpus.splits.items():
-        mapped = [Dialogue(one.id, tuple(_relabelled(turn, label_map) for turn in one)) for one in dialogues]
+        mapped = [Dialogue(one.id, tuple(_relabel_turn(turn, label_map) for turn in one)) for one in dialogues]
         splits[split] = tuple(
             new for old, new in zip(dialogues, mapped, strict=True) if _is_labelled(new) or not _is_labelled(old)
         )
@@ -148,20 +150,20 @@ def relabel(corpus: Corpus, name: str, label_map: LabelMap) -> Corpus:
             problems.append(f"split {split!r}: no turn has a class of {name} ({', '.join(label_map.classes)})")
         elif lost:
             n_out = len(dialogues) - len(splits[split])
-            gone = f"; {n_out} dialogues without any other are left out" if n_out else ""
-            warnings.append(f"{split}: {lost} turns have no class of {name} and count as unlabelled{gone}")
+            left_out = f"; {n_out} dialogues without any other label are left out" if n_out else ""
+            warnings.append(f"{split}: {lost} turns have no class of {name} and count as unlabelled{left_out}")
     if problems:
         raise CorpusError(*(f"{problem}; correct the label map" for problem in problems))
     return replace(corpus, label_set=LabelSet(name, label_map.classes), splits=splits, warnings=tuple(warnings))
 
 
-def _relabelled(turn: Utterance, label_map: LabelMap) -> Utterance:
-    label = label_map.of(turn.label)
+def _relabel_turn(turn: Utterance, label_map: LabelMap) -> Utterance:
+    label = label_map.class_of(turn.label)
     if turn.label is not None and label is None:
         return replace(turn, label=None, votes=None)
     votes: dict[str, float] = {}
     for name, count in (turn.votes or {}).items():
-        mapped = label_map.of(name)
+        mapped = label_map.class_of(name)
         if mapped is not None:
             votes[mapped] = votes.get(mapped, 0.0) + count
     return replace(turn, label=label, votes=votes if sum(votes.values()) > 0 else None)

@@ -1,4 +1,4 @@
-"""How corpora are cut into folds: every protocol that ``data.cut`` knows, as pure functions of the dialogues."""
+"""The protocols that ``data.cut`` knows. Each is a pure function that cuts dialogues into folds."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,12 +12,12 @@ from dialogue_ser.corpus.splits import by_fractions
 from dialogue_ser.errors import CorpusError
 
 PARTS = ("train", "dev", "test")
-#: What the document of E2 (docs/equations.md, Sources) states, in the order of its words.
+#: The shares that the document of E2 states (docs/equations.md, Sources), in its order.
 SHARES: Mapping[str, float] = {"train": 0.7, "dev": 0.2, "test": 0.1}
 #: The session that ``session-5`` tests on.
 LAST_SESSION = "5"
-#: Orders of the speakers that ``k-fold-speakers`` draws, to keep the one with the most equal groups.
-_DRAWS = 50
+#: ``k-fold-speakers`` draws this many orders of the speakers and keeps the one whose groups have the most equal sizes.
+_N_ORDERS = 50
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,10 +25,10 @@ class Fold:
     """One fold.
 
     Args:
-        name: unique inside the protocol, e.g. the speaker left out.
-        train: ids of the utterances it learns from.
-        dev: ids that choose.
-        test: ids it is tested on.
+        name: unique in the protocol, e.g. the speaker that is left out.
+        train: ids of the utterances on which a model is trained.
+        dev: ids of the utterances that choose the epoch and the settings.
+        test: ids of the utterances on which the model is tested.
     """
 
     name: str
@@ -42,11 +42,12 @@ class FoldProtocol:
     """A way to cut a corpus.
 
     Args:
-        make: dialogues, and the settings in ``takes`` by name → folds.
-        tests_all: every utterance is tested by exactly one fold; otherwise by one at most, and some by none.
-        takes: settings of the cut that ``make`` asks for: ``seed``, ``n_folds``.
-        cuts: ``corpus`` = all of it, into train, dev and test; ``train`` = its train split(s), of which a run learns
-            from everything but the fold's test part and keeps the corpus's own dev split (such folds have no dev).
+        make: function that makes the folds. It gets the dialogues, and the settings in ``takes`` by name.
+        tests_all: True = exactly one fold tests each utterance; False = some utterances may be tested by no fold.
+        takes: settings of the cut that ``make`` needs: ``seed``, ``n_folds``.
+        cuts: ``corpus`` = the folds divide the whole corpus into train, dev and test. ``train`` = the folds divide only
+            the train split(s), and have no dev part. A run then trains on everything in them except the fold's test
+            part, and keeps the corpus's own dev split.
     """
 
     make: Callable[..., tuple[Fold, ...]]
@@ -56,15 +57,15 @@ class FoldProtocol:
 
 
 def leave_one_group_out(groups: Mapping[str, str]) -> tuple[Fold, ...]:
-    """One fold per group (speaker, session, …): it is the test set, the next group in sorted order the dev set.
+    """Make one fold per group (speaker, session, …): the group is test, and the next group in sorted order is dev.
 
-    After the last group comes the first. What speaks for the next group: it needs no seed, and every group is dev once.
+    For the last group the first group is dev. This rule needs no seed, and every group is dev once.
 
     Args:
         groups: utterance id → group.
 
     Raises:
-        CorpusError: fewer than three groups, so that nothing is left to learn from.
+        CorpusError: there are fewer than three groups, so nothing is left for training.
 
     >>> [(fold.name, fold.dev, fold.train) for fold in leave_one_group_out({"u1": "b", "u2": "a", "u3": "c"})]
     [('a', ('u1',), ('u3',)), ('b', ('u3',), ('u2',)), ('c', ('u2',), ('u1',))]
@@ -76,46 +77,47 @@ def leave_one_group_out(groups: Mapping[str, str]) -> tuple[Fold, ...]:
             "use a corpus with at least three"
         )
     return tuple(
-        _fold(name, groups, {name: "test", names[(place + 1) % len(names)]: "dev"}) for place, name in enumerate(names)
+        _fold(name, groups, {name: "test", names[(number + 1) % len(names)]: "dev"})
+        for number, name in enumerate(names)
     )
 
 
 def leave_one_speaker_out(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
-    """Leave one speaker out (LOSO): see :func:`leave_one_group_out`."""
-    return leave_one_group_out(_speakers(dialogues))
+    """Leave one speaker out (LOSO): one fold per speaker, see :func:`leave_one_group_out`."""
+    return leave_one_group_out(_speaker_by_turn(dialogues))
 
 
 def leave_one_speaker_out_partner_dev(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
-    """One fold per speaker: tests on it, chooses on the other speaker of its session, learns from the other sessions.
+    """Make one fold per speaker: the speaker is test, the other speaker of the session is dev, and the rest is train.
 
-    IEMOCAP's ten folds, as in E1.
+    On IEMOCAP these are the ten folds of E1.
 
     Raises:
-        CorpusError: turns without a session, sessions of other than two speakers, speakers in several sessions (they
-            would be learnt from and tested on), or a single session: all of them.
+        CorpusError: a turn has no session, a session does not have exactly two speakers, a speaker is in several
+            sessions (and would be both in train and in test), or there is only one session. The error lists all cases.
     """
     protocol = "leave-one-speaker-out-partner-dev"
-    session, speaker = _attribute(dialogues, "session", protocol), _speakers(dialogues)
-    members: dict[str, set[str]] = {}
-    for turn, place in session.items():
-        members.setdefault(place, set()).add(speaker[turn])
-    _check_pairs(members, protocol)
+    session_by_turn, speaker_by_turn = _attribute_by_turn(dialogues, "session", protocol), _speaker_by_turn(dialogues)
+    speakers_by_session: dict[str, set[str]] = {}
+    for turn, session in session_by_turn.items():
+        speakers_by_session.setdefault(session, set()).add(speaker_by_turn[turn])
+    _check_pairs(speakers_by_session, protocol)
     folds = []
-    for _, pair in sorted(members.items()):
+    for _, pair in sorted(speakers_by_session.items()):
         first, second = sorted(pair)
         for test, dev in ((first, second), (second, first)):
-            # Pairs share no speaker, so all turns of both lie in this session.
-            folds.append(_fold(test, speaker, {test: "test", dev: "dev"}))
+            # A speaker belongs to one session only, so these two parts are exactly the session.
+            folds.append(_fold(test, speaker_by_turn, {test: "test", dev: "dev"}))
     return tuple(folds)
 
 
 def leave_one_session_out(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
-    """One fold per session, dev is the next one: see :func:`leave_one_group_out`. It cuts no dialogue.
+    """Make one fold per session; dev is the next session, see :func:`leave_one_group_out`. No dialogue is cut.
 
     Raises:
-        CorpusError: turns without a session, or fewer than three sessions.
+        CorpusError: a turn has no session, or there are fewer than three sessions.
     """
-    return leave_one_group_out(_attribute(dialogues, "session", "leave-one-session-out"))
+    return leave_one_group_out(_attribute_by_turn(dialogues, "session", "leave-one-session-out"))
 
 
 def session_5(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
@@ -124,7 +126,7 @@ def session_5(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
     Raises:
         CorpusError: turns without a session, fewer than three sessions, or none called 5.
     """
-    folds = leave_one_group_out(_attribute(dialogues, "session", "session-5"))
+    folds = leave_one_group_out(_attribute_by_turn(dialogues, "session", "session-5"))
     if LAST_SESSION not in {fold.name for fold in folds}:
         found = ", ".join(fold.name for fold in folds)
         raise CorpusError(f"session-5: the corpus has no session 5 (it has {found}); use leave-one-session-out")
@@ -132,54 +134,55 @@ def session_5(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
 
 
 def stratified_70_20_10(dialogues: Sequence[Dialogue], seed: int = 0) -> tuple[Fold, ...]:
-    """One fold: 70 % of the utterances to learn from, 20 % to choose on, 10 % to test on (E2), drawn by seed.
+    """Make one fold: 70 % of the utterances are train, 20 % dev and 10 % test (E2), drawn by seed.
 
-    Every class has its share of every part, to within a turn or two; unlabelled turns count as a class. Speakers and
-    sessions are in all parts, so scores are higher than on new speakers.
+    Every class has these shares, to within a turn or two; unlabelled turns count as a class. All speakers and sessions
+    are in all parts, so the scores are higher than they would be on new speakers.
 
     Raises:
-        CorpusError: so few utterances that a part would be empty.
+        CorpusError: there are so few utterances that a part would be empty.
     """
-    label = {turn.id: turn.label or "" for turn in utterances(dialogues)}
-    part = by_fractions(list(label), SHARES, seed, strata=label)
-    return (_fold("70-20-10", part, {name: name for name in PARTS}),)
+    label_by_turn = {turn.id: turn.label or "" for turn in utterances(dialogues)}
+    part_by_turn = by_fractions(list(label_by_turn), SHARES, seed, strata=label_by_turn)
+    return (_fold("70-20-10", part_by_turn, {name: name for name in PARTS}),)
 
 
 def own_splits(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
-    """One fold: the corpus's own splits train, dev and test; others are left out.
+    """Make one fold from the corpus's own splits train, dev and test. Other splits are left out.
 
     Raises:
-        CorpusError: a corpus without one of them.
+        CorpusError: the corpus lacks one of these splits.
     """
-    split = {turn.id: turn.id.partition("/")[0] for turn in utterances(dialogues)}
-    missing = [part for part in PARTS if part not in split.values()]
+    split_by_turn = {turn.id: turn.id.partition("/")[0] for turn in utterances(dialogues)}
+    missing = [part for part in PARTS if part not in split_by_turn.values()]
     if missing:
-        found = ", ".join(dict.fromkeys(split.values()))
+        found = ", ".join(dict.fromkeys(split_by_turn.values()))
         raise CorpusError(
             f"own-splits: the corpus has no split {' and no split '.join(missing)} (it has {found}); choose a protocol "
             "that cuts it, e.g. leave-one-speaker-out"
         )
-    kept = {turn: part for turn, part in split.items() if part in PARTS}
+    kept = {turn: split for turn, split in split_by_turn.items() if split in PARTS}
     return (_fold("own-splits", kept, {name: name for name in PARTS}),)
 
 
 def k_fold_speakers(dialogues: Sequence[Dialogue], seed: int, n_folds: int) -> tuple[Fold, ...]:
-    """One fold per group of speakers: the group is the test set, the next group the dev set, the others teach.
+    """Make one fold per group of speakers: the group is test, the next group is dev, and the others are train.
 
     The seed draws some orders of the speakers. In each order every speaker joins the group that has the fewest
-    utterances so far; the order with the most equal groups is kept. Groups so differ by no more utterances than one
-    speaker has. scikit-learn's group folds either pass over these numbers or, for unequal speakers, over the seed.
+    utterances so far. The order whose groups have the most equal sizes is kept. The sizes of two groups differ at most
+    by the number of utterances of one speaker. scikit-learn's group folds are not used: some ignore how many utterances
+    a speaker has, the others ignore the seed if the speakers differ in this.
 
     Args:
-        dialogues: of the whole corpus.
-        seed: of the orders.
-        n_folds: groups, at least three.
+        dialogues: all dialogues of the corpus.
+        seed: seed of the orders.
+        n_folds: number of groups, at least three.
 
     Raises:
-        CorpusError: fewer than three folds, or fewer speakers than folds.
+        CorpusError: there are fewer than three folds, or fewer speakers than folds.
     """
-    speaker = _speakers(dialogues)
-    n_utterances = Counter(speaker.values())
+    speaker_by_turn = _speaker_by_turn(dialogues)
+    n_utterances = Counter(speaker_by_turn.values())
     if n_folds < 3:
         raise CorpusError(
             f"k-fold-speakers: found {n_folds} folds, but train, dev and test need a group each; set data.cut.n_folds "
@@ -188,27 +191,30 @@ def k_fold_speakers(dialogues: Sequence[Dialogue], seed: int, n_folds: int) -> t
     if len(n_utterances) < n_folds:
         raise CorpusError(
             f"k-fold-speakers: {len(n_utterances)} speaker(s) cannot make {n_folds} groups; set data.cut.n_folds to "
-            f"{len(n_utterances)} or less, but to 3 at least"
+            f"at least 3 and at most {len(n_utterances)}, or use a corpus with more speakers"
         )
-    draw = np.random.default_rng(seed)
-    deals = [_dealt(draw.permutation(sorted(n_utterances)).tolist(), n_utterances, n_folds) for _ in range(_DRAWS)]
-    group_of, _ = min(deals, key=lambda deal: deal[1])
+    generator = np.random.default_rng(seed)
+    orders = [generator.permutation(sorted(n_utterances)).tolist() for _ in range(_N_ORDERS)]
+    groupings = [_group_speakers(order, n_utterances, n_folds) for order in orders]
+    group_of, _ = min(groupings, key=lambda grouping: grouping[1])
     digits = len(str(n_folds))
-    return leave_one_group_out({turn: f"group-{group_of[who] + 1:0{digits}d}" for turn, who in speaker.items()})
+    return leave_one_group_out(
+        {turn: f"group-{group_of[speaker] + 1:0{digits}d}" for turn, speaker in speaker_by_turn.items()}
+    )
 
 
 def k_fold_dialogues(dialogues: Sequence[Dialogue], seed: int, n_folds: int) -> tuple[Fold, ...]:
-    """Folds of whole dialogues, dealt by seed: one is the test part, all others teach; there is no dev.
+    """Divide whole dialogues into folds at random. One fold after the other is test; the others are train. There is no dev.
 
-    The same ids, seed and number of folds give the same folds anywhere.
+    The same ids, seed and number of folds give the same folds on every machine.
 
     Args:
-        dialogues: of the train split(s).
-        seed: of the deal.
-        n_folds: at least two.
+        dialogues: the dialogues of the train split(s).
+        seed: seed of the random division.
+        n_folds: number of folds, at least two.
 
     Raises:
-        CorpusError: fewer dialogues than folds.
+        CorpusError: there are fewer dialogues than folds.
     """
     names = [f"fold-{number}" for number in range(n_folds)]
     fold_of = by_fractions([one.id for one in dialogues], dict.fromkeys(names, 1 / n_folds), seed)
@@ -216,7 +222,7 @@ def k_fold_dialogues(dialogues: Sequence[Dialogue], seed: int, n_folds: int) -> 
     return tuple(_fold(name, groups, {name: "test"}) for name in names)
 
 
-#: protocol → how it cuts; what ``data.cut.protocol`` knows beside ``none``.
+#: Name of a protocol → how it cuts. ``data.cut.protocol`` takes these names, and ``none``.
 FOLDS: Mapping[str, FoldProtocol] = {
     "leave-one-speaker-out": FoldProtocol(make=leave_one_speaker_out, tests_all=True),
     "leave-one-speaker-out-partner-dev": FoldProtocol(make=leave_one_speaker_out_partner_dev, tests_all=True),
@@ -230,15 +236,19 @@ FOLDS: Mapping[str, FoldProtocol] = {
 
 
 def _fold(name: str, groups: Mapping[str, str], part_of_group: Mapping[str, str]) -> Fold:
-    """The fold whose dev and test are the named groups and whose train is every other one."""
+    """Make the fold whose groups go to the parts in ``part_of_group``; all other groups go to train."""
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
     for turn, group in groups.items():
         parts[part_of_group.get(group, "train")].append(turn)
     return Fold(name=name, **{part: tuple(ids) for part, ids in parts.items()})
 
 
-def _dealt(order: Sequence[str], n_utterances: Mapping[str, int], n_groups: int) -> tuple[dict[str, int], int]:
-    """Speaker → group, each speaker in turn to the smallest group; and by how many utterances groups differ."""
+def _group_speakers(order: Sequence[str], n_utterances: Mapping[str, int], n_groups: int) -> tuple[dict[str, int], int]:
+    """Put each speaker, in order, into the group that is smallest so far.
+
+    Returns:
+        Speaker → group, and by how many utterances the largest and the smallest group differ.
+    """
     sizes = [0] * n_groups
     group_of = {}
     for speaker in order:
@@ -247,15 +257,15 @@ def _dealt(order: Sequence[str], n_utterances: Mapping[str, int], n_groups: int)
     return group_of, max(sizes) - min(sizes)
 
 
-def _speakers(dialogues: Sequence[Dialogue]) -> dict[str, str]:
+def _speaker_by_turn(dialogues: Sequence[Dialogue]) -> dict[str, str]:
     return {turn.id: turn.speaker for turn in utterances(dialogues)}
 
 
-def _attribute(dialogues: Sequence[Dialogue], name: str, protocol: str) -> dict[str, str]:
-    """Value of an attribute by utterance id.
+def _attribute_by_turn(dialogues: Sequence[Dialogue], name: str, protocol: str) -> dict[str, str]:
+    """Return utterance id → value of an attribute.
 
     Raises:
-        CorpusError: turns without it.
+        CorpusError: some turns do not have the attribute.
     """
     turns = list(utterances(dialogues))
     without = [turn.id for turn in turns if not turn.attributes.get(name)]
@@ -267,21 +277,24 @@ def _attribute(dialogues: Sequence[Dialogue], name: str, protocol: str) -> dict[
     return {turn.id: turn.attributes[name] for turn in turns}
 
 
-def _check_pairs(members: Mapping[str, set[str]], protocol: str) -> None:
+def _check_pairs(speakers_by_session: Mapping[str, set[str]], protocol: str) -> None:
     problems = [
-        f"{protocol}: session {session} has {len(found)} speaker(s) ({', '.join(sorted(found))}), but one tests and "
-        "the other chooses; give it two, or use leave-one-session-out"
-        for session, found in sorted(members.items())
+        f"{protocol}: session {session} has {len(found)} speaker(s) ({', '.join(sorted(found))}), but it needs one for "
+        "test and one for dev; give it two speakers, or use leave-one-session-out"
+        for session, found in sorted(speakers_by_session.items())
         if len(found) != 2
     ]
-    for speaker in sorted({speaker for found in members.values() for speaker in found}):
-        places = sorted(session for session, found in members.items() if speaker in found)
-        if len(places) > 1:
+    for speaker in sorted({speaker for found in speakers_by_session.values() for speaker in found}):
+        sessions = sorted(session for session, found in speakers_by_session.items() if speaker in found)
+        if len(sessions) > 1:
             problems.append(
-                f"{protocol}: {speaker} speaks in the sessions {', '.join(places)}, so it would be learnt from and "
-                "tested on; use leave-one-speaker-out"
+                f"{protocol}: {speaker} speaks in the sessions {', '.join(sessions)}, so this speaker would be in "
+                "train and in test; use leave-one-speaker-out"
             )
-    if len(members) < 2:
-        problems.append(f"{protocol}: found {len(members)} session(s), but one is tested and others teach; give two")
+    if len(speakers_by_session) < 2:
+        problems.append(
+            f"{protocol}: found {len(speakers_by_session)} session(s), but one is tested and the others are train; use "
+            "a corpus with at least two sessions"
+        )
     if problems:
         raise CorpusError(*problems)

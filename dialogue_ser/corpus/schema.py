@@ -1,4 +1,4 @@
-"""What a corpus is: frozen utterances in dialogues, a label set or continuous dimensions, and splits as data."""
+"""The data types of a corpus: utterances, dialogues, label sets, and the corpus with its splits. All are frozen."""
 
 import hashlib
 import json
@@ -9,19 +9,21 @@ from pathlib import Path
 from dialogue_ser.errors import CorpusError, unknown_name
 from dialogue_ser.media.effects import Effects
 
-#: The dimensions of emotion that several corpora are annotated in, in their usual order: valence, arousal, dominance.
+#: The dimensions of emotion that several corpora have, in their usual order.
 VAD = ("valence", "arousal", "dominance")
 
 
 @dataclass(frozen=True, slots=True)
 class AudioRef:
-    """Where an utterance can be heard; decoded lazily by :mod:`dialogue_ser.media`.
+    """The file, and the span in it, that holds the sound of an utterance.
+
+    :mod:`dialogue_ser.media` decodes it later, when the sound is needed.
 
     Args:
         path: audio or video file.
-        start_seconds: first second of the utterance inside the file; None = from its beginning.
-        end_seconds: end of the utterance inside the file; None = to its end.
-        effects: what is done to the sound after decoding (augmentation of training data); None = nothing.
+        start_seconds: second at which the utterance begins inside the file; None = the beginning of the file.
+        end_seconds: second at which the utterance ends inside the file; None = the end of the file.
+        effects: changes of the sound after decoding, to augment training data; None = no change.
     """
 
     path: Path
@@ -35,18 +37,19 @@ class Utterance:
     """One turn of a dialogue.
 
     Args:
-        id: unique inside the corpus and carrying the split, e.g. ``train/dia12_utt3``.
-        speaker: who speaks, as the corpus names them.
+        id: unique in the corpus; it begins with the split, e.g. ``train/dia12_utt3``.
+        speaker: name of the speaker, as the corpus writes it.
         text: transcript, or None.
         audio: reference to the sound, or None.
-        label: gold class, one of the corpus's LabelSet, or None where unlabelled.
-        votes: annotators' counts per class, for soft labels, or None.
-        targets: gold value per dimension of the corpus, on the corpus's own scale, e.g. ``{"valence": 3.2, "arousal":
-            2.5}``; a dimension that was not annotated is missing.
-        start_seconds: start inside the recording, as the corpus says, or None.
-        end_seconds: end inside the recording, as the corpus says, or None.
-        origin: where it was read (``train_sent_emo.csv row 214``), for error messages.
-        attributes: what else the corpus says of it, by name (``session``, ``scenario``, …): what protocols cut by.
+        label: gold class, one of the corpus's LabelSet; None = unlabelled.
+        votes: class → number of annotators who chose it, for soft labels; None = no votes are known.
+        targets: dimension → gold value, on the corpus's own scale, e.g. ``{"valence": 3.2, "arousal": 2.5}``. A
+            dimension that was not annotated is missing.
+        start_seconds: start inside the recording, as the corpus states it, or None.
+        end_seconds: end inside the recording, as the corpus states it, or None.
+        origin: file and row it comes from (``train_sent_emo.csv row 214``), for error messages.
+        attributes: other facts that the corpus states, by name (``session``, ``scenario``, …). Protocols can cut by
+            them.
     """
 
     id: str
@@ -64,10 +67,10 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """A sequence of utterances in the order they were spoken (never empty).
+    """A sequence of utterances in the order in which they were spoken.
 
     Raises:
-        CorpusError: no utterance.
+        CorpusError: there is no utterance.
     """
 
     id: str
@@ -75,7 +78,7 @@ class Dialogue:
 
     def __post_init__(self) -> None:
         if not self.utterances:
-            raise CorpusError(f"dialogue {self.id}: has no utterance; drop it or give it at least one turn")
+            raise CorpusError(f"dialogue {self.id}: has no utterance; leave it out or give it at least one turn")
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -85,7 +88,7 @@ class Dialogue:
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """Speakers in order of first appearance.
+        """The speakers, in order of first appearance.
 
         >>> turns = [Utterance(id=f"new/{i}", speaker=s) for i, s in enumerate(["Ross", "Joey", "Ross"])]
         >>> Dialogue("new", tuple(turns)).speakers
@@ -96,10 +99,10 @@ class Dialogue:
 
 @dataclass(frozen=True, slots=True)
 class LabelSet:
-    """A named, ordered set of classes; the order fixes the columns of every model and table.
+    """A named, ordered set of classes. Models and tables have their columns in this order.
 
     Raises:
-        CorpusError: no class, or the same class twice.
+        CorpusError: there is no class, or a class is named twice.
 
     >>> LabelSet("sentiment", ("neutral", "positive", "negative")).index("positive")
     1
@@ -113,7 +116,7 @@ class LabelSet:
             raise CorpusError(f"label set {self.name}: has no class; name at least one")
         twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
         if twice:
-            raise CorpusError(f"label set {self.name}: {', '.join(twice)} stands there twice; name every class once")
+            raise CorpusError(f"label set {self.name}: {', '.join(twice)} is named twice; name every class once")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -122,10 +125,10 @@ class LabelSet:
         return iter(self.labels)
 
     def index(self, label: str) -> int:
-        """Column of a label.
+        """Return the column of a label.
 
         Raises:
-            CorpusError: the label is not in the set; names the nearest one.
+            CorpusError: the label is not in the set. The error names the most similar label.
         """
         if label not in self.labels:
             raise CorpusError(unknown_name(f"{self.name} label", label, self.labels))
@@ -134,19 +137,19 @@ class LabelSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """Dialogues by split, with the classes or the continuous dimensions (or both) they are annotated in.
+    """Dialogues by split. They are annotated with classes, with continuous dimensions, or with both.
 
     Args:
-        name: e.g. ``meld``.
-        label_set: the annotation that ``Utterance.label`` holds; None = the corpus has no classes.
-        dimensions: what ``Utterance.targets`` may hold, in order, e.g. valence, arousal, dominance; empty = the corpus
-            has no continuous annotation.
-        splits: dialogues per split, e.g. train, dev, test (names are free).
-        licence: under which the corpus may be used, shown by ``dialogue-ser data describe``.
-        warnings: what a reader noticed and kept (id gaps, odd times), one sentence each.
+        name: name of the corpus, e.g. ``meld``.
+        label_set: the classes that ``Utterance.label`` may have; None = the corpus has no classes.
+        dimensions: the names that ``Utterance.targets`` may have, in order, e.g. valence, arousal, dominance; empty =
+            the corpus has no continuous annotation.
+        splits: split → its dialogues, e.g. train, dev, test. Any names are possible.
+        licence: licence of the corpus, shown by ``dialogue-ser data describe``.
+        warnings: facts that the reader found odd but accepted (gaps in ids, odd times), one sentence each.
 
     Raises:
-        CorpusError: neither classes nor dimensions, or a dimension without a name or named twice.
+        CorpusError: there are neither classes nor dimensions, or a dimension has no name or is named twice.
     """
 
     name: str
@@ -160,16 +163,18 @@ class Corpus:
         if self.label_set is None and not self.dimensions:
             raise CorpusError(f"corpus {self.name}: has neither classes nor dimensions; give a label_set or dimensions")
         if not all(dimension.strip() for dimension in self.dimensions):
-            raise CorpusError(f"corpus {self.name}: dimensions {self.dimensions}: one has no name; name each of them")
+            raise CorpusError(
+                f"corpus {self.name}: dimensions {self.dimensions}: one of them has no name; name each of them"
+            )
         twice = sorted({dimension for dimension in self.dimensions if self.dimensions.count(dimension) > 1})
         if twice:
-            raise CorpusError(f"corpus {self.name}: dimensions: {', '.join(twice)} stands there twice; name each once")
+            raise CorpusError(f"corpus {self.name}: dimensions: {', '.join(twice)} is named twice; name each once")
 
     def split(self, name: str) -> tuple[Dialogue, ...]:
-        """Dialogues of one split.
+        """Return the dialogues of one split.
 
         Raises:
-            CorpusError: no such split, or it is empty.
+            CorpusError: the split does not exist, or it is empty.
         """
         if name not in self.splits:
             raise CorpusError(f"corpus {self.name}: {unknown_name('split', name, self.splits)}")
@@ -178,13 +183,14 @@ class Corpus:
         return self.splits[name]
 
     def fingerprint(self, with_targets: bool = False) -> str:
-        """SHA-256 over every utterance of every split: the data version a run records.
+        """Return a SHA-256 over all utterances of all splits. A run records it as the version of its data.
 
-        Audio counts by path name and span, not by content (the feature store checks contents).
+        For audio the hash covers the file name and the span, not the content. The feature store checks the content.
 
         Args:
-            with_targets: dimensions and targets count too, where there are some; runs that learn or score them ask for
-                this. Without it a corpus keeps its fingerprint when a reader starts to read targets.
+            with_targets: whether the hash also covers the dimensions and targets, if there are some. Runs that are
+                trained on targets or score them set this. Without it a corpus keeps its fingerprint when its reader
+                begins to read targets.
         """
         classes = (None, ()) if self.label_set is None else (self.label_set.name, self.label_set.labels)
         head: list[object] = [self.name, *classes]
@@ -209,6 +215,6 @@ class Corpus:
 
 
 def utterances(dialogues: Sequence[Dialogue]) -> Iterator[Utterance]:
-    """Every utterance of some dialogues, in order."""
+    """Yield all utterances of some dialogues, in order."""
     for dialogue in dialogues:
         yield from dialogue

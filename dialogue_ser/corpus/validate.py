@@ -1,4 +1,4 @@
-"""What must hold of every corpus before anything is computed from it; all bad rows in one error."""
+"""Check a corpus before anything is computed from it. One error lists all bad rows."""
 
 import math
 import re
@@ -9,33 +9,33 @@ from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, ut
 from dialogue_ser.errors import CorpusError, unknown_name
 
 _NUMBERED = re.compile(r"(.*?)(\d+)")
-#: Spans longer than this are noticed: no turn of a conversation takes a minute.
+#: A turn of a conversation rarely takes longer than this. Longer spans give a warning.
 LONG_SPAN_SECONDS = 60.0
 
 
 def validate(corpus: Corpus) -> Corpus:
-    """Check a corpus and add to its warnings what is odd but usable.
+    """Check a corpus, and add a warning for everything that is odd but usable.
 
     Errors: an empty split, a duplicate utterance or dialogue id, an id that does not begin with its split, a label or
-    vote outside the label set, a target outside the dimensions or without a finite value, a turn without a speaker,
-    senseless votes or times. Warnings: gaps in numbered ids, turns with neither text nor audio, zero-length or very
-    long spans, splits without any label or without any value of a dimension.
+    vote that is not in the label set, a target that is not in the dimensions or has no finite value, a turn without a
+    speaker, impossible votes or times. Warnings: gaps in numbered ids, turns with neither text nor audio, spans that
+    are very long or have no length, splits without any label or without any value of a dimension.
 
     Returns:
         The same corpus with the warnings added.
 
     Raises:
-        CorpusError: one sentence for every bad row.
+        CorpusError: something is wrong; one sentence for each bad row.
     """
     problems = problems_of(corpus)
     if problems:
         raise CorpusError(*problems)
-    noticed = [*_id_gaps(corpus), *_odd_spans(corpus), *_odd_turns(corpus)]
-    return replace(corpus, warnings=(*corpus.warnings, *noticed))
+    warnings = [*_id_gaps(corpus), *_odd_spans(corpus), *_odd_turns(corpus)]
+    return replace(corpus, warnings=(*corpus.warnings, *warnings))
 
 
 def problems_of(corpus: Corpus) -> list[str]:
-    """Every reason for which :func:`validate` refuses a corpus; readers add them to their own bad rows."""
+    """Return all reasons why :func:`validate` refuses a corpus. Readers add them to the bad rows that they found."""
     return [
         *_empty_splits(corpus),
         *_duplicate_ids(corpus),
@@ -65,13 +65,15 @@ def _duplicate_ids(corpus: Corpus) -> Iterator[str]:
     first: dict[str, Utterance] = {}
     for turn in _turns(corpus):
         if turn.id in first:
-            yield f"{_where(turn)}: id {turn.id!r} is also that of {_where(first[turn.id])}; give each turn its own id"
+            yield (
+                f"{_where(turn)}: id {turn.id!r} is also the id of {_where(first[turn.id])}; give each turn its own id"
+            )
         first.setdefault(turn.id, turn)
     seen: dict[str, Dialogue] = {}
     for dialogue in (dialogue for dialogues in corpus.splits.values() for dialogue in dialogues):
         if dialogue.id in seen:
             here, there = _where(dialogue.utterances[0]), _where(seen[dialogue.id].utterances[0])
-            yield f"{here}: dialogue id {dialogue.id!r} is also that of {there}; give each dialogue its own id"
+            yield f"{here}: dialogue id {dialogue.id!r} is also the id of {there}; give each dialogue its own id"
         seen.setdefault(dialogue.id, dialogue)
 
 
@@ -79,16 +81,16 @@ def _wrong_prefixes(corpus: Corpus) -> Iterator[str]:
     for split, dialogues in corpus.splits.items():
         for dialogue in dialogues:
             if not dialogue.id.startswith(f"{split}/"):
-                yield f"dialogue {dialogue.id}: stands in split {split!r}; its id must begin with '{split}/'"
+                yield f"dialogue {dialogue.id}: is in split {split!r}; its id must begin with '{split}/'"
             for turn in dialogue:
                 if not turn.id.startswith(f"{split}/"):
-                    yield f"{_where(turn)}: stands in split {split!r}; its id must begin with '{split}/'"
+                    yield f"{_where(turn)}: is in split {split!r}; its id must begin with '{split}/'"
 
 
 def _turn_problems(corpus: Corpus, turn: Utterance) -> Iterator[str]:
     where = _where(turn)
     if not turn.speaker.strip():
-        yield f"{where}: has no speaker; name one, or map no speaker column so that all turns share one"
+        yield f"{where}: has no speaker; name one, or map no column to speaker so that all turns share one speaker"
     yield from (f"{where}: {problem}" for problem in _label_problems(corpus.label_set, turn))
     yield from (f"{where}: {problem}" for problem in _target_problems(corpus.dimensions, turn))
     spans = [("times", turn.start_seconds, turn.end_seconds)]
@@ -96,9 +98,9 @@ def _turn_problems(corpus: Corpus, turn: Utterance) -> Iterator[str]:
         spans.append(("audio span", turn.audio.start_seconds, turn.audio.end_seconds))
     for name, start, end in spans:
         if any(value is not None and not (math.isfinite(value) and value >= 0) for value in (start, end)):
-            yield f"{where}: {name} {start}–{end} s; seconds must be numbers from 0 upwards"
+            yield f"{where}: {name} {start}–{end} s; seconds must be finite numbers and at least 0"
         elif start is not None and end is not None and end < start:
-            yield f"{where}: {name} {start}–{end} s; the end lies before the start: correct one of them"
+            yield f"{where}: {name} {start}–{end} s; the end is before the start: correct one of them"
 
 
 def _label_problems(label_set: LabelSet | None, turn: Utterance) -> Iterator[str]:
@@ -115,7 +117,7 @@ def _label_problems(label_set: LabelSet | None, turn: Utterance) -> Iterator[str
                 yield f"votes: {unknown_name(what, name, labels)}"
         counts = list(turn.votes.values())
         if not all(math.isfinite(count) and count >= 0 for count in counts) or sum(counts) <= 0:
-            yield f"votes {dict(turn.votes)} must be finite, not negative, and not all zero"
+            yield f"votes {dict(turn.votes)}: every number must be finite and at least 0, and one must be above 0"
 
 
 def _target_problems(dimensions: Sequence[str], turn: Utterance) -> Iterator[str]:
@@ -126,11 +128,11 @@ def _target_problems(dimensions: Sequence[str], turn: Utterance) -> Iterator[str
         if name not in dimensions:
             yield f"targets: {unknown_name('dimension', name, dimensions)}"
         elif not _is_finite(value):
-            yield f"targets: {name} {value!r} is no finite number; leave {name} out where it was not annotated"
+            yield f"targets: {name} {value!r} is not a finite number; leave {name} out where it was not annotated"
 
 
 def _is_finite(value: object) -> bool:
-    """Is it a finite number at all? A reader of one's own may give anything."""
+    # A user's own reader can return values of any type.
     try:
         return math.isfinite(value)  # type: ignore[arg-type]
     except TypeError:
@@ -143,18 +145,22 @@ def _id_gaps(corpus: Corpus) -> Iterator[str]:
         origin = min((numbers[0] for numbers in numbered.values()), default=0)
         gaps = [name for name, numbers in numbered.items() if numbers != list(range(origin, origin + len(numbers)))]
         if gaps:
-            yield f"{split}: utterance ids have gaps in {len(gaps)} dialogues ({_some(gaps)}); no turn is invented"
+            yield (
+                f"{split}: utterance ids have gaps in {len(gaps)} dialogues ({_first_few(gaps)}); "
+                "the reader adds no turn there"
+            )
         backwards = [name for name, numbers in numbered.items() if numbers != sorted(numbers)]
         if backwards:
-            yield f"{split}: utterance ids do not rise in {len(backwards)} dialogues ({_some(backwards)}); order kept"
+            yield (
+                f"{split}: utterance ids do not rise in {len(backwards)} dialogues ({_first_few(backwards)}); "
+                "the turns keep the order of the file"
+            )
 
 
 def _numbers(dialogue: Dialogue) -> list[int]:
-    """The numbers that end the utterance ids, or [] where the ids are not numbered in one way."""
-    if (
-        dialogue.utterances[0].id == dialogue.id
-    ):  # a corpus of single utterances: the number is the clip's, not a turn's
-        return []
+    """Return the numbers at the end of the utterance ids, or [] if the ids are not all numbered in the same way."""
+    if dialogue.utterances[0].id == dialogue.id:
+        return []  # In a corpus of single utterances the number belongs to the clip. It does not count turns.
     matches = [_NUMBERED.fullmatch(turn.id) for turn in dialogue]
     found = [match for match in matches if match is not None]
     if len(found) < len(matches) or len({match[1] for match in found}) > 1:
@@ -174,23 +180,26 @@ def _odd_spans(corpus: Corpus) -> Iterator[str]:
             elif length > LONG_SPAN_SECONDS:
                 long.append(f"{turn.id}: {length:.0f} s")
         if zero:
-            yield f"{split}: {len(zero)} turns have zero length by their times ({_some(zero)})"
+            yield f"{split}: {len(zero)} turns have zero length by their times ({_first_few(zero)})"
         if long:
-            yield f"{split}: {len(long)} turns are longer than {LONG_SPAN_SECONDS:.0f} s by their times ({_some(long)})"
+            yield (
+                f"{split}: {len(long)} turns are longer than {LONG_SPAN_SECONDS:.0f} s by their times "
+                f"({_first_few(long)})"
+            )
 
 
 def _odd_turns(corpus: Corpus) -> Iterator[str]:
     for split, dialogues in corpus.splits.items():
         bare = [turn.id for turn in utterances(dialogues) if not (turn.text or "").strip() and turn.audio is None]
         if bare:
-            yield f"{split}: {len(bare)} turns have neither text nor audio ({_some(bare)})"
+            yield f"{split}: {len(bare)} turns have neither text nor audio ({_first_few(bare)})"
         if corpus.label_set is not None and all(turn.label is None for turn in utterances(dialogues)):
-            yield f"{split}: no turn is labelled; it can be predicted but not scored"
+            yield f"{split}: no turn is labelled; the split can be predicted but not scored"
         annotated = {name for turn in utterances(dialogues) for name in turn.targets}
         missing = [name for name in corpus.dimensions if name not in annotated]
         if missing:
-            yield f"{split}: no turn has a value of {', '.join(missing)}; it can be predicted but not scored"
+            yield f"{split}: no turn has a value of {', '.join(missing)}; the split can be predicted but not scored"
 
 
-def _some(names: list[str], limit: int = 5) -> str:
+def _first_few(names: list[str], limit: int = 5) -> str:
     return ", ".join(names[:limit]) + (f", … {len(names) - limit} more" if len(names) > limit else "")

@@ -1,4 +1,4 @@
-"""From what annotators chose to a turn's label and votes: the policies for ties."""
+"""Turn the choices of annotators into the label and the votes of a turn, with several policies for ties."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,19 +6,19 @@ from typing import Literal
 
 from dialogue_ser.corpus.label_maps import UNDECIDED, LabelMap
 
-#: What becomes of a turn without a majority.
-#: ``unlabelled``: no label, as those do who count 5,531 turns of four classes in IEMOCAP.
-#: ``recount``: the class with most votes once the label set has merged classes (happy, excited, neutral → happy); no
-#: label where there still is a tie.
-#: ``first``: as recount, and a tie goes to the tied class that was named first, in the order of the annotators.
-#: ``soft``: no label, so it is never scored, but the votes stay for training on soft labels (``loss.soft_labels``).
+#: What happens to a turn without a majority.
+#: ``unlabelled``: it gets no label. Publications that count 5,531 turns of four classes in IEMOCAP do the same.
+#: ``recount``: the votes are counted again after the label set has merged classes (one vote each for happy, excited and
+#: neutral: happy gets two). The class with most votes is the label. If there still is a tie, there is no label.
+#: ``first``: like recount, but a tie goes to the tied class that an annotator named first.
+#: ``soft``: it gets no label and is never scored. Its votes stay, to train on soft labels (``loss.soft_labels``).
 Ties = Literal["unlabelled", "recount", "first", "soft"]
 
 
 def count_votes(choices: Sequence[Sequence[str]], label_map: LabelMap) -> dict[str, float]:
-    """Annotators per class, after the label map; classes outside the set keep their own name.
+    """Count the annotators who chose each class, after the label map. Classes outside the set keep their own name.
 
-    Who names several classes votes for each of them once, as in IEMOCAP's own majority.
+    An annotator who names several classes votes once for each of them. IEMOCAP counts its own majority like this.
 
     >>> merged = LabelMap(classes=("happy", "sad"), merge={"excited": "happy"})
     >>> count_votes([["happy", "excited"], ["anger"], ["excited", "sad"]], merged)
@@ -26,35 +26,36 @@ def count_votes(choices: Sequence[Sequence[str]], label_map: LabelMap) -> dict[s
     """
     votes: Counter[str] = Counter()
     for named in choices:
-        votes.update(dict.fromkeys((label_map.of(label) or label for label in named), 1))
+        votes.update(dict.fromkeys((label_map.class_of(label) or label for label in named), 1))
     return {label: float(count) for label, count in votes.items()}
 
 
-def decide(
+def decide_label(
     majority: str | None, choices: Sequence[Sequence[str]], label_map: LabelMap, ties: Ties
 ) -> tuple[str | None, dict[str, float] | None]:
-    """Label and votes of a turn; both None where it has no place in the label set.
+    """Return the label and the votes of a turn. Both are None if no class of the label set fits the turn.
 
     Args:
-        majority: the class the corpus states, which stands; None = it states that there is none.
-        choices: the classes each annotator named, in the corpus's own classes.
-        label_map: to the label set.
+        majority: the class that the corpus states, which is never changed; None = the corpus states that there is no
+            majority.
+        choices: the classes that each annotator named, as the corpus calls them.
+        label_map: the map from the corpus's classes to the label set.
         ties: policy for turns without a majority.
 
     Returns:
-        The label, or None; and the votes for classes of the set, or None where there are none, or none to be used. In a
-        set that has the class UNDECIDED, turns that stay without a label belong to it.
+        The label, or None. Then the votes for the classes of the set, or None if there are no votes or they must not be
+        used. If the set has the class UNDECIDED, a turn without a majority that gets no label has this class.
     """
     counts = count_votes(choices, label_map)
     votes = {label: count for label, count in counts.items() if label in label_map.classes}
-    label = label_map.of(majority)
+    label = label_map.class_of(majority)
     if majority is None:
-        # Counts keep the order in which classes were named.
+        # The first class is the one that was named first, because a Counter keeps that order.
         best = [name for name, count in counts.items() if count == max(counts.values())]
         if best and (ties == "first" or (ties == "recount" and len(best) == 1)):
             label = best[0] if best[0] in label_map.classes else None
         if label is None and UNDECIDED in label_map.classes:
             return UNDECIDED, None
-        if ties == "soft":  # a tie with a class outside the set would leave one that nobody agreed on
+        if ties == "soft":  # if a tied class is outside the set, the votes that remain would look like a majority
             return None, votes if best and set(best) <= set(label_map.classes) else None
     return label, votes if label is not None and votes else None

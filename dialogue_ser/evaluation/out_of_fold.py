@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from dialogue_ser.batch.collate import collate
-from dialogue_ser.corpus.cut import CutConfig, make_folds, part_of
+from dialogue_ser.corpus.cut import CutConfig, make_folds, select_turns
 from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.encoders.turn import TurnEncoder
@@ -149,7 +149,7 @@ def _runs(config: RunConfig, whole: Corpus, n_folds: int) -> Iterator[tuple[RunC
     for fold in make_folds(_PROTOCOL, dialogues, config.seed, n_folds):
         own = CutConfig(protocol=_PROTOCOL, fold=fold.name, seed=config.seed, n_folds=n_folds)
         one = replace(config, name=fold.name, data=replace(config.data, cut=own))
-        yield one, list(part_of(dialogues, fold.test))
+        yield one, list(select_turns(dialogues, fold.test))
     others = [dialogue for split, some in whole.splits.items() if split not in learnt for dialogue in some]
     yield replace(config, name="all"), others
 

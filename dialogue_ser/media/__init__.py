@@ -1,1 +1,1 @@
-"""Media references to waveforms."""
+"""Decode audio and video files to waveforms."""

@@ -1,4 +1,4 @@
-"""Any audio or video file to one channel of float32 samples, or a clear refusal."""
+"""Decode any audio or video file to one channel of float32 samples. An error says what is wrong with a bad file."""
 
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,17 +13,17 @@ from dialogue_ser.errors import MediaError
 from dialogue_ser.media.containers import decode_container
 from dialogue_ser.media.truncated import truncation
 
-#: How far a span may reach beyond the end of the recording; annotations are often rounded to a tenth of a second.
+#: A span may end this long after the end of the recording, because annotations are often rounded to 0.1 s.
 SPAN_TOLERANCE_SECONDS = 0.1
-#: Raised when decoding gives other samples than before: features kept in a store are then computed again.
+#: Increase this number when decoding gives different samples. Features in a store are then computed again.
 DECODER_REVISION = 2
-# An MP3 or Opus frame leans on those before it; libsndfile decodes the first ones after a jump wrongly.
+# An MP3 or Opus frame needs the frames before it. So libsndfile decodes the first frames after a jump wrongly.
 _LEAD_IN_SECONDS = {"MP3": 0.3, "OGG": 0.3, "MPEG": 0.3}
-# Full scale of 32-bit integers: some programs write those as floats. What is louder is no sound, and its squares are
-# infinite.
-_LOUDEST = 2.0**31
-# Three years; later ones are beyond what FFmpeg counts in.
-_LATEST_SECONDS = 1e8
+# This is the full scale of 32-bit integers, which some programs write as floats. A larger value is not sound, and its
+# square can be infinite.
+_MAX_AMPLITUDE = 2.0**31
+# This is three years. FFmpeg cannot represent much later times.
+_MAX_SECONDS = 1e8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +32,15 @@ class Waveform:
 
     Args:
         samples: (n,) float32, finite, n ≥ 1; full scale is ±1.
-        sample_rate_hz: of ``samples``.
-        source_sample_rate_hz: of the file, before resampling.
-        source_channels: of the file, before the downmix (their mean).
+        sample_rate_hz: sample rate of ``samples``.
+        file_sample_rate_hz: sample rate of the file, before resampling.
+        file_channels: number of channels of the file. ``samples`` are the mean of its channels.
     """
 
     samples: NDArray[np.float32]
     sample_rate_hz: int
-    source_sample_rate_hz: int
-    source_channels: int
+    file_sample_rate_hz: int
+    file_channels: int
 
     @property
     def duration_seconds(self) -> float:
@@ -54,18 +54,19 @@ def decode(
     end_seconds: float | None = None,
     sample_rate_hz: int | None = 16000,
 ) -> Waveform:
-    """Decode a file or a span of it: wav, flac, ogg (Vorbis, Opus), mp3; the sound of mp4, mkv, m4a, ….
+    """Decode a file, or a span of it: wav, flac, ogg (Vorbis, Opus), mp3, or the sound of mp4, mkv, m4a, ….
 
     Args:
         path: audio or video file.
-        start_seconds: first second to decode, counted from the first sample; None = the beginning. Exact to the sample,
-            in Matroska (mkv, webm) to its unit of time, a millisecond.
-        end_seconds: where to stop; None = the end. Up to 0.1 s beyond the end of the file is tolerated.
-        sample_rate_hz: rate to resample to (soxr HQ); None = keep the file's.
+        start_seconds: second at which the span begins, counted from the first sample; None = the beginning. It is exact
+            to the sample; in Matroska files (mkv, webm) it is exact to a millisecond, their unit of time.
+        end_seconds: second at which the span ends; None = the end. It may be up to 0.1 s after the end of the file.
+        sample_rate_hz: sample rate of the result (resampled with soxr HQ); None = the sample rate of the file.
 
     Raises:
-        MediaError: missing, empty, truncated or unreadable file, video without sound, a span that is empty or lies
-            beyond the end, no samples, or samples that are NaN, infinite or beyond 2³¹ (full scale is 1).
+        MediaError: the file is missing, empty, truncated or unreadable, or is a video without sound; the span is empty
+            or lies beyond the end; there are no samples, or samples that are NaN, infinite or above 2³¹ (full scale is
+            1).
     """
     path = Path(path)
     _check_file(path)
@@ -73,29 +74,32 @@ def decode(
     channels_NC, rate = _read(path, start_seconds, end_seconds)
     if not len(channels_NC):
         raise MediaError(f"{path}: holds no samples; record or export it again, or mask it (--data.on_bad mask)")
-    is_bad_NC = ~(np.abs(channels_NC) <= _LOUDEST)  # NaN is neither more nor less
+    is_bad_NC = ~(np.abs(channels_NC) <= _MAX_AMPLITUDE)  # the comparison is false for NaN, so NaN is bad too
     if is_bad_NC.any():
         first = int(np.argmax(is_bad_NC.any(axis=1)))
         raise MediaError(
             f"{path}: {int(is_bad_NC.sum())} samples are NaN, infinite or far too large, the first "
-            f"at {first / rate:.3f} s of what was read; export it again, or mask it (--data.on_bad mask)"
+            f"at {first / rate:.3f} s of the span; export it again, or mask it (--data.on_bad mask)"
         )
     samples = channels_NC.mean(axis=1, dtype=np.float32)
     target = rate if sample_rate_hz is None else sample_rate_hz
     if target != rate:
         samples = soxr.resample(samples, rate, target, quality="HQ").astype(np.float32, copy=False)
         if not len(samples):
-            raise MediaError(f"{path}: {len(channels_NC)} samples at {rate} Hz are too few to resample to {target} Hz")
+            raise MediaError(
+                f"{path}: {len(channels_NC)} samples at {rate} Hz are too few to resample to {target} Hz; use a longer "
+                "clip, or mask it (--data.on_bad mask)"
+            )
     return Waveform(
         samples=np.ascontiguousarray(samples),
         sample_rate_hz=target,
-        source_sample_rate_hz=rate,
-        source_channels=channels_NC.shape[1],
+        file_sample_rate_hz=rate,
+        file_channels=channels_NC.shape[1],
     )
 
 
 def decoder_versions() -> dict[str, str]:
-    """What decides the samples that :func:`decode` gives, beside the file: part of every audio encoder's fingerprint.
+    """Return the versions that, besides the file, decide the samples. Every audio encoder's fingerprint holds them.
 
     >>> sorted(decoder_versions())
     ['av', 'decoder', 'soundfile', 'soxr']
@@ -111,32 +115,32 @@ def _check_file(path: Path) -> None:
             raise MediaError(f"{path}: is not a file; give the audio or video file itself")
         if path.stat().st_size == 0:
             raise MediaError(f"{path}: is empty (0 bytes); copy or export it again")
-        lost = truncation(path)
+        truncated = truncation(path)
     except OSError as error:
         raise MediaError(
             f"{path}: cannot be read ({error.strerror or error}); check its permissions, or mask it "
             "(--data.on_bad mask)"
         ) from error
-    if lost is not None:
-        raise MediaError(f"{path}: truncated {lost}; copy or export it again, or mask it (--data.on_bad mask)")
+    if truncated is not None:
+        raise MediaError(f"{path}: truncated {truncated}; copy or export it again, or mask it (--data.on_bad mask)")
 
 
 def _check_span(path: Path, start_seconds: float | None, end_seconds: float | None) -> None:
     start = 0.0 if start_seconds is None else start_seconds
     given = [seconds for seconds in (start_seconds, end_seconds) if seconds is not None]
-    if not all(0 <= seconds <= _LATEST_SECONDS for seconds in given):
+    if not all(0 <= seconds <= _MAX_SECONDS for seconds in given):
         raise MediaError(
-            f"{path}: span {start_seconds}–{end_seconds} s; seconds must be numbers from 0 to {_LATEST_SECONDS:.0f}"
+            f"{path}: span {start_seconds}–{end_seconds} s; seconds must be numbers from 0 to {_MAX_SECONDS:.0f}"
         )
     if end_seconds is not None and end_seconds <= start:
-        raise MediaError(f"{path}: span {start_seconds}–{end_seconds} s is empty; its end must lie after its start")
+        raise MediaError(f"{path}: span {start_seconds}–{end_seconds} s is empty; its end must be after its start")
 
 
 def _read(path: Path, start_seconds: float | None, end_seconds: float | None) -> tuple[NDArray[np.float32], int]:
-    """Samples (frames, channels) of the span, and their rate: by libsndfile, else by FFmpeg."""
+    """Return the samples (frames, channels) of the span and their rate, from libsndfile or otherwise from FFmpeg."""
     try:
         file = soundfile.SoundFile(path)
-    except soundfile.LibsndfileError:  # not one of its formats
+    except soundfile.LibsndfileError:  # libsndfile does not know the format
         return decode_container(path, start_seconds, end_seconds, SPAN_TOLERANCE_SECONDS)
     try:
         with file:
@@ -152,8 +156,8 @@ def _read(path: Path, start_seconds: float | None, end_seconds: float | None) ->
         ) from error
     if len(samples_NC) < last - first:
         raise MediaError(
-            f"{path}: truncated: {last - first} samples expected, {len(samples_NC)} found; copy or export it again, "
-            "or mask it (--data.on_bad mask)"
+            f"{path}: truncated: expected {last - first} samples, but found {len(samples_NC)}; copy or export it "
+            "again, or mask it (--data.on_bad mask)"
         )
     return samples_NC, rate
 
@@ -161,15 +165,15 @@ def _read(path: Path, start_seconds: float | None, end_seconds: float | None) ->
 def span_in_samples(
     path: Path, start_seconds: float | None, end_seconds: float | None, rate: int, total: int
 ) -> tuple[int, int]:
-    """First sample and the one after the last of a span in a recording of ``total`` samples.
+    """Return where a span begins and ends in a recording of ``total`` samples; the end is one after its last sample.
 
     Raises:
-        MediaError: the span starts at or after the end, or ends more than 0.1 s after it.
+        MediaError: the span begins at the end of the recording or later, or ends more than 0.1 s after it.
     """
     first = 0 if start_seconds is None else round(start_seconds * rate)
     last = total if end_seconds is None else round(end_seconds * rate)
-    beyond = last - total > SPAN_TOLERANCE_SECONDS * rate
-    if total and (first >= total or beyond):
+    is_beyond = last - total > SPAN_TOLERANCE_SECONDS * rate
+    if total and (first >= total or is_beyond):
         raise MediaError(
             f"{path}: span {start_seconds}–{end_seconds} s lies beyond the end of the recording "
             f"({total / rate:.3f} s); correct the start and end columns"

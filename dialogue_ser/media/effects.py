@@ -1,4 +1,4 @@
-"""Changes to a waveform that leave its emotion: stretch, pitch, shift, noise. Used to augment training data."""
+"""Change a waveform without changing its emotion: stretch, pitch, shift, noise. This augments training data."""
 
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -10,23 +10,24 @@ from numpy.typing import NDArray
 
 from dialogue_ser.errors import MediaError
 
-#: Raised when the same effects give other samples than before.
+#: Increase this number when the same effects give different samples. Features in a store are then computed again.
 EFFECTS_REVISION = 1
-_FEWEST_SAMPLES = 64
+_MIN_SAMPLES = 64
 _N_FFT = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effects:
-    """What is done to one waveform, in this order; the defaults do nothing.
+    """The changes of one waveform, applied in this order. The defaults change nothing.
 
     Args:
-        stretch: how much faster it becomes at the same pitch: 1.25 makes 4 s of 5 s.
-        pitch_semitones: how much higher it becomes at the same tempo.
-        shift_seconds: how much later it begins; silence comes before, and as much is lost at its end. Negative:
-            earlier. By a quarter of the clip at most.
-        noise_snr_db: white Gaussian noise this far below the signal's mean power; None = none. Silence gets none.
-        noise_seed: of the noise.
+        stretch: factor by which the sound becomes faster, at the same pitch: with 1.25, 5 s become 4 s.
+        pitch_semitones: number of semitones by which the pitch rises, at the same tempo.
+        shift_seconds: time by which the sound begins later. Silence comes before it, and the same time is lost at the
+            end. A negative number moves the sound earlier. The shift is at most a quarter of the clip.
+        noise_snr_db: the power of white Gaussian noise is this many dB below the mean power of the sound; None = no
+            noise. Silence gets no noise.
+        noise_seed: seed of the noise.
     """
 
     stretch: float = 1.0
@@ -37,7 +38,7 @@ class Effects:
 
 
 def describe_effects(effects: Effects) -> dict[str, Any]:
-    """What decides the changed samples, JSON-able: part of the feature store's key.
+    """Return all that decides the changed samples, as a JSON value. It is part of the key in the feature store.
 
     >>> describe_effects(Effects(stretch=1.1))["stretch"]
     1.1
@@ -47,19 +48,19 @@ def describe_effects(effects: Effects) -> dict[str, Any]:
 
 @cache
 def _librosa_version() -> str:
-    return version("librosa")  # searches the installed packages: too slow to ask for every utterance
+    return version("librosa")  # this searches the installed packages, which is too slow for every utterance
 
 
 def apply_effects(samples: NDArray[np.float32], sample_rate_hz: int, effects: Effects) -> NDArray[np.float32]:
-    """The changed waveform, float32; the same on every call. Peaks may exceed ±1.
+    """Return the changed waveform as float32. Every call gives the same result. Peaks may exceed ±1.
 
     Args:
-        samples: (n,) at ``sample_rate_hz``, finite.
-        sample_rate_hz: of the samples.
-        effects: what to do.
+        samples: (n,), finite.
+        sample_rate_hz: sample rate of the samples.
+        effects: the changes to make.
 
     Raises:
-        MediaError: too few samples to stretch or to change the pitch of.
+        MediaError: there are too few samples to stretch them or to change their pitch.
 
     >>> apply_effects(np.array([1, 2, 3, 4], np.float32), 1, Effects(shift_seconds=1)).tolist()
     [0.0, 1.0, 2.0, 3.0]
@@ -77,9 +78,11 @@ def apply_effects(samples: NDArray[np.float32], sample_rate_hz: int, effects: Ef
 def _stretched(samples: NDArray[np.float32], sample_rate_hz: int, effects: Effects) -> NDArray[np.float32]:
     import librosa  # heavy, and only training with augmentation needs it
 
-    if len(samples) < _FEWEST_SAMPLES:
-        raise MediaError(f"{len(samples)} samples are too few to stretch or change the pitch of; mask or drop the clip")
-    # librosa warns where the FFT is longer than the clip.
+    if len(samples) < _MIN_SAMPLES:
+        raise MediaError(
+            f"{len(samples)} samples are too few to stretch or to change in pitch; mask the clip or leave it out"
+        )
+    # librosa warns if the FFT is longer than the clip.
     n_fft = min(_N_FFT, 1 << (len(samples).bit_length() - 1))
     if effects.stretch != 1.0:
         samples = librosa.effects.time_stretch(samples, rate=effects.stretch, n_fft=n_fft)

@@ -1,4 +1,4 @@
-"""Content hashes of files, read in pieces so that a ten-gigabyte archive fits into memory."""
+"""Content hashes of files. Files are read in pieces, so that an archive of ten gigabytes needs little memory."""
 
 import hashlib
 import stat
@@ -11,13 +11,14 @@ _PIECE_BYTES = 1 << 20
 
 
 def content_hash(path: Path | str) -> str:
-    """SHA-256 of a file's bytes as 64 lower-case hexadecimal digits.
+    """Return the SHA-256 of a file's bytes as 64 lower-case hexadecimal digits.
 
     Raises:
-        MediaError: the file is missing, cannot be read, or is none: a pipe would be waited for, a device never ends.
+        MediaError: the file is missing, cannot be read, or is not an ordinary file.
     """
     digest = hashlib.sha256()
     try:
+        # Reading a pipe could wait for ever, and a device may have no end.
         if not stat.S_ISREG(Path(path).stat().st_mode):
             raise MediaError(f"{path}: is not a file; give the file itself")
         with Path(path).open("rb") as file:
@@ -31,16 +32,16 @@ def content_hash(path: Path | str) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """As :func:`content_hash`, but read once per process as long as the file's size and time stay the same.
+    """Return the :func:`content_hash` of a file, but read the file again only if its size or its time has changed.
 
     Raises:
-        OSError: no such file.
-        MediaError: it cannot be read.
+        OSError: the file does not exist.
+        MediaError: the file cannot be read.
     """
     status = path.stat()
-    return _remembered(path, status.st_size, status.st_mtime_ns)
+    return _cached_hash(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=65536)
-def _remembered(path: Path, size_bytes: int, modified_ns: int) -> str:
+def _cached_hash(path: Path, size_bytes: int, modified_ns: int) -> str:
     return content_hash(path)

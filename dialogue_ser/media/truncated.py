@@ -1,4 +1,4 @@
-"""Is a file as long as its own headers say? Decoders do not tell: they silently return fewer samples."""
+"""Check that a file is as long as its headers state. Decoders do not: they return fewer samples without an error."""
 
 import struct
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import BinaryIO
 from dialogue_ser.media.riff import riff_truncation
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+# Types of the boxes with which an MP4 or MOV file can begin.
 _FIRST_BOXES = (b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide")
 _W64, _W64_HEADER = b"riff\x2e\x91\xcf\x11", 24
 _AU_UNKNOWN = 0xFFFFFFFF
@@ -14,15 +15,16 @@ _OGG_PAGE_HEADER, _LARGEST_OGG_PAGE = 27, 65307
 
 
 def truncation(path: Path) -> str | None:
-    """Compare the sizes in a file's headers with the size of the file: WAV, W64, AIFF, AU, CAF, AVI,
-    MP4/MOV/M4A, MKV/WebM, Ogg.
+    """Compare the sizes in a file's headers with the size of the file.
+
+    It knows WAV, W64, AIFF, AU, CAF, AVI, MP4/MOV/M4A, MKV/WebM and Ogg.
 
     Args:
         path: any existing file.
 
     Returns:
-        None for a file that is complete or of a kind that does not say how long it is; otherwise its kind, what was
-        expected and what was found, in bytes.
+        None if the file is complete, or if its format does not state a length; otherwise a text with the format and the
+        sizes that were expected and found, in bytes.
 
     Raises:
         OSError: the file cannot be read.
@@ -33,19 +35,19 @@ def truncation(path: Path) -> str | None:
         if start[:4] in (b"RIFF", b"RIFX", b"RF64"):
             return riff_truncation(file, size)
         if start[:4] == _EBML:
-            return _matroska(file, size)
+            return _matroska_truncation(file, size)
         if start[:4] == b"OggS":
-            return _ogg(file, size)
+            return _ogg_truncation(file, size)
         if start[4:8] in _FIRST_BOXES:
-            return _boxes(file, size)
+            return _mp4_truncation(file, size)
         if start[:4] == b"caff":
-            return _caf(file, size)
-    kind, expected = _promised(start)
-    return f"{kind}: the header promises {expected} bytes, the file has {size}" if expected > size else None
+            return _caf_truncation(file, size)
+    kind, expected = _stated_size(start)
+    return f"{kind}: the header states {expected} bytes, but the file has {size}" if expected > size else None
 
 
-def _promised(start: bytes) -> tuple[str, int]:
-    """Kind and size that the first bytes of an AIFF, AU or W64 file state; 0 where they do not."""
+def _stated_size(start: bytes) -> tuple[str, int]:
+    """Return the format and the size that the first bytes of an AIFF, AU or W64 file state; 0 = no size is stated."""
     if start[:4] == b"FORM" and start[8:12] in (b"AIFF", b"AIFC"):
         return "AIFF", int.from_bytes(start[4:8], "big") + 8
     if start[:4] == b".snd" and len(start) >= 12:
@@ -56,8 +58,8 @@ def _promised(start: bytes) -> tuple[str, int]:
     return "", 0
 
 
-def _caf(file: BinaryIO, size: int) -> str | None:
-    """Core Audio: chunks behind one another, each with its size; −1 = the samples go on to the end of the file."""
+def _caf_truncation(file: BinaryIO, size: int) -> str | None:
+    """Check a Core Audio file: a sequence of chunks with sizes. The size −1 means up to the end of the file."""
     position = 8
     while position + 12 <= size:
         file.seek(position)
@@ -66,14 +68,14 @@ def _caf(file: BinaryIO, size: int) -> str | None:
         if n_bytes < 0:
             return None
         if position + n_bytes > size:
-            what = name.decode("ascii", errors="replace")
-            return f"CAF: chunk {what!r} promises {n_bytes} bytes, the file holds {size - position} of them"
+            shown = name.decode("ascii", errors="replace")
+            return f"CAF: chunk {shown!r} states {n_bytes} bytes, but the file holds {size - position} of them"
         position += n_bytes
     return None
 
 
-def _boxes(file: BinaryIO, size: int) -> str | None:
-    """ISO base media: boxes behind one another, each with its size."""
+def _mp4_truncation(file: BinaryIO, size: int) -> str | None:
+    """Check an ISO base media file: a sequence of boxes with sizes."""
     position = 0
     while position + 8 <= size:
         file.seek(position)
@@ -81,17 +83,17 @@ def _boxes(file: BinaryIO, size: int) -> str | None:
         n_bytes, name = struct.unpack(">I4s", header[:8])
         if n_bytes == 1 and len(header) == 16:
             (n_bytes,) = struct.unpack(">Q", header[8:])
-        if n_bytes < 8:  # 0 = to the end of the file; anything else is no box
+        if n_bytes < 8:  # 0 means up to the end of the file; no box has fewer than 8 bytes
             return None
         if position + n_bytes > size:
-            what = name.decode("ascii", errors="replace")
-            return f"MP4: box {what!r} promises {n_bytes} bytes, the file holds {size - position} of them"
+            shown = name.decode("ascii", errors="replace")
+            return f"MP4: box {shown!r} states {n_bytes} bytes, but the file holds {size - position} of them"
         position += n_bytes
     return None
 
 
-def _matroska(file: BinaryIO, size: int) -> str | None:
-    """Matroska: an EBML header, then one segment with its size (unknown where it was streamed)."""
+def _matroska_truncation(file: BinaryIO, size: int) -> str | None:
+    """Check a Matroska file: an EBML header, then one segment with its size (unknown if the file was streamed)."""
     file.seek(len(_EBML))
     header_bytes = _variable_size(file)
     if header_bytes is None:
@@ -103,11 +105,15 @@ def _matroska(file: BinaryIO, size: int) -> str | None:
     found = size - file.tell()
     if segment_bytes is None or segment_bytes <= found:
         return None
-    return f"Matroska: the header promises {segment_bytes} bytes, the file holds {found} of them"
+    return f"Matroska: the header states {segment_bytes} bytes, but the file holds {found} of them"
 
 
 def _variable_size(file: BinaryIO) -> int | None:
-    """EBML size: as many bytes as the first has leading zeros, and one; None where unknown (all bits set)."""
+    """Read a size in EBML's form. It has one byte more than its first byte has leading zero bits.
+
+    Returns:
+        The size; None = it is unknown (all bits are set), or these bytes are not a size.
+    """
     first = file.read(1)
     if not first or not first[0]:
         return None
@@ -116,8 +122,8 @@ def _variable_size(file: BinaryIO) -> int | None:
     return None if value == (1 << 7 * (n_more + 1)) - 1 else value
 
 
-def _ogg(file: BinaryIO, size: int) -> str | None:
-    """Ogg: the last page must be whole. Where the file ends exactly between two pages nothing can be told."""
+def _ogg_truncation(file: BinaryIO, size: int) -> str | None:
+    """Check an Ogg file: its last page must be complete. A file that ends exactly after a page looks complete."""
     start = max(0, size - _LARGEST_OGG_PAGE)
     file.seek(start)
     tail = file.read()
@@ -130,4 +136,4 @@ def _ogg(file: BinaryIO, size: int) -> str | None:
     expected = _OGG_PAGE_HEADER + n_segments + sum(table)
     if len(page) >= expected:
         return None
-    return f"Ogg: its last page needs at least {expected} bytes, the file holds {len(page)} of them"
+    return f"Ogg: its last page needs at least {expected} bytes, but the file holds {len(page)} of them"

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialogue_ser.corpus.cut import CutConfig, check_folds, cut, cut_dialogues, folder_name, make_folds, part_of
+from dialogue_ser.corpus.cut import (
+    CutConfig,
+    check_folds,
+    count_cut_dialogues,
+    cut,
+    folder_name,
+    make_folds,
+    select_turns,
+)
 from dialogue_ser.corpus.protocols import FOLDS, PARTS, leave_one_speaker_out
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
@@ -113,13 +121,13 @@ def test_no_name_of_a_speaker_leads_out_of_its_folder():
 
 def test_dialogues_that_a_fold_cuts_are_counted():
     dialogues = dialogues_of([["a", "b"], ["a"], ["c", "c"], ["b", "c"]])
-    assert cut_dialogues(dialogues, leave_one_speaker_out(dialogues)) == 2
-    assert cut_dialogues(dialogues[1:3], leave_one_speaker_out(dialogues)) == 0
+    assert count_cut_dialogues(dialogues, leave_one_speaker_out(dialogues)) == 2
+    assert count_cut_dialogues(dialogues[1:3], leave_one_speaker_out(dialogues)) == 0
 
 
 def test_parts_of_dialogues_keep_order_and_drop_empty_ones():
     dialogues = dialogues_of([["a", "b", "a"], ["b"]])
-    (kept,) = part_of(dialogues, {"all/d0_2", "all/d0_0"})
+    (kept,) = select_turns(dialogues, {"all/d0_2", "all/d0_0"})
     assert [turn.id for turn in kept] == ["all/d0_0", "all/d0_2"]
 
 
@@ -144,7 +152,7 @@ def test_an_encoder_that_reads_neighbours_sees_those_of_its_own_part_only(tmp_pa
         "all/d0_0": 3, "all/d0_1": 3, "all/d0_2": 3, "all/d1_0": 1
     }  # fmt: skip
     fold = leave_one_speaker_out(dialogues)[0]
-    seen = store.table(SeesItsDialogue(), part_of(dialogues, fold.test))
+    seen = store.table(SeesItsDialogue(), select_turns(dialogues, fold.test))
     assert {name: row.item() for name, row in seen.items()} == {"all/d0_0": 2, "all/d0_2": 2}
 
 
@@ -212,7 +220,7 @@ def test_whole_dialogues_are_cut_by_speakers_and_kept_by_sessions(tree):
     corpus = read_corpus("iemocap", tree, "4-class", view="dialogue")
     dialogues = corpus.split("all")
     names = [name for name in FOLDS if name not in ("own-splits", "cross-fit")]
-    found = {name: cut_dialogues(dialogues, make_folds(name, dialogues)) for name in names}
+    found = {name: count_cut_dialogues(dialogues, make_folds(name, dialogues)) for name in names}
     shuffled, grouped = found.pop("stratified-70-20-10"), found.pop("k-fold-speakers")
     assert found == {"leave-one-speaker-out": 11, PARTNER: 11, "leave-one-session-out": 0, "session-5": 0}
     assert 0 < grouped <= 11  # a group may hold both speakers of a session

@@ -9,9 +9,9 @@ from dialogue_ser.corpus.label_maps import (
     IEMOCAP_MAPS,
     SHARED_CLASSES,
     LabelMap,
+    label_map_from_options,
     relabel,
     shared_maps,
-    stated_map,
 )
 from dialogue_ser.corpus.readers import emodb, nemo, ravdess
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance
@@ -46,7 +46,9 @@ def labels_in(corpus: Corpus) -> dict[str, str]:
 
 def test_iemocap_has_maps_of_four_five_six_ten_and_all_classes():
     def becomes(name):
-        return {label: IEMOCAP_MAPS[name].of(label) for label in IEMOCAP_CLASSES if IEMOCAP_MAPS[name].of(label)}
+        return {
+            label: IEMOCAP_MAPS[name].class_of(label) for label in IEMOCAP_CLASSES if IEMOCAP_MAPS[name].class_of(label)
+        }
 
     same = {label: label for label in ("happy", "sad", "neutral", "anger")}
     assert becomes("4-class") == {**same, "excited": "happy"}
@@ -67,8 +69,8 @@ def test_the_merged_classes_of_iemocap_count_as_published():
     def counts(name):
         found = dict.fromkeys(IEMOCAP_MAPS[name].classes, 0)
         for label, count in both.items():
-            if IEMOCAP_MAPS[name].of(label):
-                found[IEMOCAP_MAPS[name].of(label)] += count
+            if IEMOCAP_MAPS[name].class_of(label):
+                found[IEMOCAP_MAPS[name].class_of(label)] += count
         return found
 
     assert counts("4-class") == {"happy": 1636, "sad": 1084, "neutral": 1708, "anger": 1103}
@@ -91,9 +93,11 @@ def test_acted_corpora_meet_in_shared_classes():
     for corpus, expected in words.items():
         shared = shared_maps(corpus)["shared-5"]
         assert shared.classes == five
-        assert {label: shared.of(label) for label in classes[corpus] if shared.of(label)} == expected
-    assert shared_maps("meld")["shared-7"].of("joy") == "happiness"
-    assert shared_maps("ravdess")["shared-7"].of("surprised") == shared_maps("nemo")["shared-7"].of("surprised")
+        assert {label: shared.class_of(label) for label in classes[corpus] if shared.class_of(label)} == expected
+    assert shared_maps("meld")["shared-7"].class_of("joy") == "happiness"
+    assert shared_maps("ravdess")["shared-7"].class_of("surprised") == shared_maps("nemo")["shared-7"].class_of(
+        "surprised"
+    )
     assert set(SHARED_CLASSES["shared-4"]) < set(SHARED_CLASSES["shared-5"]) < set(SHARED_CLASSES["shared-7"])
 
 
@@ -101,27 +105,27 @@ def test_acted_corpora_meet_in_shared_classes():
 
 
 def test_a_stated_map_merges_leaves_out_and_orders():
-    stated = stated_map(EMOTION, {"bliss": "joy", "calm": None}, ["fear", "joy"])
+    stated = label_map_from_options(EMOTION, {"bliss": "joy", "calm": None}, ["fear", "joy"])
     assert stated.classes == ("fear", "joy")
-    assert [stated.of(label) for label in EMOTION] == ["joy", "joy", "fear", None]
-    assert stated_map(EMOTION, {"joy": "calm"}).classes == ("calm", "bliss", "fear")
-    assert stated_map(EMOTION, None, ["calm", "fear", "bliss", "joy", "new"]).classes[-1] == "new"
+    assert [stated.class_of(label) for label in EMOTION] == ["joy", "joy", "fear", None]
+    assert label_map_from_options(EMOTION, {"joy": "calm"}).classes == ("calm", "bliss", "fear")
+    assert label_map_from_options(EMOTION, None, ["calm", "fear", "bliss", "joy", "new"]).classes[-1] == "new"
 
 
 def test_a_stated_map_must_know_its_classes():
     with pytest.raises(ConfigError) as caught:
-        stated_map(EMOTION, {"blis": "joy"}, ["joy", "fear", "bliss"])
+        label_map_from_options(EMOTION, {"blis": "joy"}, ["joy", "fear", "bliss"])
     assert caught.value.problems == (
         "label_map: unknown emotion label 'blis'; did you mean 'bliss'? Known: bliss, calm, fear, joy",
         "label_order: calm is not in it; add it, or leave it out with label_map ({calm: null})",
     )
     with pytest.raises(ConfigError, match="no class is left"):
-        stated_map(EMOTION, dict.fromkeys(EMOTION))
+        label_map_from_options(EMOTION, dict.fromkeys(EMOTION))
 
 
 def test_a_corpus_without_classes_has_none_to_map():
     with pytest.raises(ConfigError, match="label_map and label_order: the corpus has no classes, only dimensions"):
-        stated_map(None, {"joy": "bliss"})
+        label_map_from_options(None, {"joy": "bliss"})
 
 
 # --- relabelling ------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import pytest
 
 from dialogue_ser.corpus.label_maps import IEMOCAP_MAPS
-from dialogue_ser.corpus.votes import count_votes, decide
+from dialogue_ser.corpus.votes import count_votes, decide_label
 
 FOUR, TEN, ALL = (IEMOCAP_MAPS[name] for name in ("4-class", "10-class", "all"))
 NOBODY_AGREES = [("neutral",), ("anger",), ("frustrated",)]
@@ -21,40 +21,44 @@ def test_who_names_two_classes_votes_for_both_and_once_for_what_they_merge_into(
 @pytest.mark.parametrize("ties", ["unlabelled", "recount", "first", "soft"])
 def test_a_stated_majority_stands_whatever_the_policy(ties):
     choices = [("neutral",), ("anger",), ("anger",), ("frustrated",)]
-    assert decide("anger", choices, FOUR, ties) == ("anger", {"neutral": 1, "anger": 2})
-    assert decide("excited", [("excited",), ("happy",)], FOUR, ties) == ("happy", {"happy": 2})
-    assert decide("frustrated", choices, FOUR, ties) == (None, None)
-    assert decide("sad", [], FOUR, ties) == ("sad", None)
+    assert decide_label("anger", choices, FOUR, ties) == ("anger", {"neutral": 1, "anger": 2})
+    assert decide_label("excited", [("excited",), ("happy",)], FOUR, ties) == ("happy", {"happy": 2})
+    assert decide_label("frustrated", choices, FOUR, ties) == (None, None)
+    assert decide_label("sad", [], FOUR, ties) == ("sad", None)
 
 
 @pytest.mark.parametrize("choices", [NOBODY_AGREES, MERGING_DECIDES, TWO_AGAINST_TWO, []])
 def test_ties_are_unlabelled_unless_asked(choices):
-    assert decide(None, choices, FOUR, "unlabelled") == decide(None, choices, TEN, "unlabelled") == (None, None)
+    assert (
+        decide_label(None, choices, FOUR, "unlabelled")
+        == decide_label(None, choices, TEN, "unlabelled")
+        == (None, None)
+    )
 
 
 def test_recounting_labels_what_merging_decides_and_nothing_else():
-    assert decide(None, MERGING_DECIDES, FOUR, "recount") == ("happy", {"neutral": 1, "happy": 2})
-    assert decide(None, MERGING_DECIDES, TEN, "recount") == (None, None)
-    assert decide(None, NOBODY_AGREES, FOUR, "recount") == (None, None)
-    assert decide(None, [], FOUR, "recount") == (None, None)
+    assert decide_label(None, MERGING_DECIDES, FOUR, "recount") == ("happy", {"neutral": 1, "happy": 2})
+    assert decide_label(None, MERGING_DECIDES, TEN, "recount") == (None, None)
+    assert decide_label(None, NOBODY_AGREES, FOUR, "recount") == (None, None)
+    assert decide_label(None, [], FOUR, "recount") == (None, None)
 
 
 def test_the_first_named_of_the_tied_classes_wins_if_it_is_in_the_set():
-    assert decide(None, MERGING_DECIDES, FOUR, "first")[0] == "happy"
-    assert decide(None, NOBODY_AGREES, FOUR, "first") == ("neutral", {"neutral": 1, "anger": 1})
-    assert decide(None, TWO_AGAINST_TWO, TEN, "first")[0] == "frustrated"
-    assert decide(None, TWO_AGAINST_TWO, FOUR, "first") == (None, None)
-    assert decide(None, [], FOUR, "first") == (None, None)
+    assert decide_label(None, MERGING_DECIDES, FOUR, "first")[0] == "happy"
+    assert decide_label(None, NOBODY_AGREES, FOUR, "first") == ("neutral", {"neutral": 1, "anger": 1})
+    assert decide_label(None, TWO_AGAINST_TWO, TEN, "first")[0] == "frustrated"
+    assert decide_label(None, TWO_AGAINST_TWO, FOUR, "first") == (None, None)
+    assert decide_label(None, [], FOUR, "first") == (None, None)
 
 
 def test_soft_ties_keep_votes_only_where_the_tied_classes_are_all_in_the_set():
-    assert decide(None, TWO_AGAINST_TWO, TEN, "soft") == (None, {"frustrated": 2, "anger": 2})
-    assert decide(None, TWO_AGAINST_TWO, FOUR, "soft") == (None, None)
-    assert decide(None, [("sad",), ("anger",)], FOUR, "soft") == (None, {"sad": 1, "anger": 1})
-    assert decide(None, [], FOUR, "soft") == (None, None)
+    assert decide_label(None, TWO_AGAINST_TWO, TEN, "soft") == (None, {"frustrated": 2, "anger": 2})
+    assert decide_label(None, TWO_AGAINST_TWO, FOUR, "soft") == (None, None)
+    assert decide_label(None, [("sad",), ("anger",)], FOUR, "soft") == (None, {"sad": 1, "anger": 1})
+    assert decide_label(None, [], FOUR, "soft") == (None, None)
 
 
 def test_all_has_a_class_for_turns_that_stay_undecided():
-    assert decide(None, NOBODY_AGREES, ALL, "unlabelled") == ("undecided", None)
-    assert decide(None, NOBODY_AGREES, ALL, "soft") == ("undecided", None)
-    assert decide(None, NOBODY_AGREES, ALL, "first")[0] == "neutral"
+    assert decide_label(None, NOBODY_AGREES, ALL, "unlabelled") == ("undecided", None)
+    assert decide_label(None, NOBODY_AGREES, ALL, "soft") == ("undecided", None)
+    assert decide_label(None, NOBODY_AGREES, ALL, "first")[0] == "neutral"

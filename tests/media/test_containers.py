@@ -112,7 +112,7 @@ def test_any_number_of_channels_becomes_their_mean(tmp_path, channels, name, cod
     else:
         soundfile.write(tmp_path / name, sound_NC, 16000, subtype="FLOAT")
     waveform = decode(tmp_path / name)
-    assert waveform.source_channels == channels
+    assert waveform.file_channels == channels
     if codec != "aac":
         np.testing.assert_allclose(waveform.samples, sound_NC.mean(1), atol=2**-14)
 

@@ -68,7 +68,7 @@ def test_stereo_is_averaged_and_the_rate_converted(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.stack([left, np.zeros_like(left)], axis=1), 44100, subtype="FLOAT")
     waveform = decode(tmp_path / "a.wav", sample_rate_hz=16000)
     assert len(waveform.samples) == 16000
-    assert (waveform.source_sample_rate_hz, waveform.source_channels) == (44100, 2)
+    assert (waveform.file_sample_rate_hz, waveform.file_channels) == (44100, 2)
     np.testing.assert_allclose(waveform.samples[2000:14000], tone()[2000:14000] / 2, atol=1e-3)
 
 

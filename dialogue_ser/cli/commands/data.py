@@ -10,7 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from dialogue_ser.cli.tables import show
-from dialogue_ser.corpus.counts import SplitCounts, ValueSpread, count_split, histogram, spread
+from dialogue_ser.corpus.counts import SplitCounts, ValueSpread, count_split, histogram, min_median_max
 from dialogue_ser.corpus.download.fetch import download
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus, utterances
@@ -148,10 +148,10 @@ def _splits(corpus: Corpus, counts: Mapping[str, SplitCounts]) -> Table:
         "speakers": [str(len(count.speakers)) for count in counts.values()],
         "speakers never in train": [str(len(set(count.speakers) - known)) for count in counts.values()],
         "most speakers in a dialogue": [str(count.most_speakers) for count in counts.values()],
-        "turns a dialogue (min / median / max)": [spread(count.dialogue_turns) for count in counts.values()],
+        "turns a dialogue (min / median / max)": [min_median_max(count.dialogue_turns) for count in counts.values()],
         "longest dialogue": [escape(count.longest) for count in counts.values()],
         "dialogues of one turn": [str(count.dialogue_turns.count(1)) for count in counts.values()],
-        "words a turn (min / median / max)": [spread(count.words) for count in counts.values()],
+        "words a turn (min / median / max)": [min_median_max(count.words) for count in counts.values()],
         "turns with text": [_share(count.with_text, count.turns) for count in counts.values()],
         "turns with audio": [_share(count.with_audio, count.turns) for count in counts.values()],
     }

@@ -1,1 +1,1 @@
-"""Public corpora: where they lie on this machine, and how they are fetched."""
+"""Find public corpora on this machine, and download them."""

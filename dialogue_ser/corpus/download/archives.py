@@ -1,4 +1,4 @@
-"""Unpacking of archives that nobody has vouched for: checked whole before the first byte is written."""
+"""Unpack archives that may be harmful. An archive is checked completely before the first byte is written."""
 
 import shutil
 import tarfile
@@ -7,50 +7,52 @@ from pathlib import Path, PurePosixPath
 
 from dialogue_ser.errors import CorpusError
 
-#: An archive that claims to hold more is refused as a bomb; MELD.Raw holds 11 GB in 14,000 files.
-MOST_BYTES = 60 * 10**9
-MOST_FILES = 200_000
-#: Compression beyond this is no media; checked from 100 MB upwards, small archives may well hold long runs of zeros.
-MOST_RATIO = 200
+#: An archive with more bytes or files than this is refused as a bomb. MELD.Raw holds 11 GB in 14,000 files.
+MAX_BYTES = 60 * 10**9
+MAX_FILES = 200_000
+#: Media cannot be compressed more than this. It is checked for at least 100 MB of content, because a small archive can
+#: hold long runs of zeros.
+MAX_RATIO = 200
 _RATIO_FROM_BYTES = 100 * 10**6
 
 
-def unpack(archive: Path, folder: Path, *, most_bytes: int = MOST_BYTES, most_files: int = MOST_FILES) -> None:
-    """Unpack a tar archive, and the tar archives inside it, into a new folder; all of it or nothing.
+def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES) -> None:
+    """Unpack a tar archive, and the tar archives inside it, into a new folder.
 
-    A single top folder is left out. Everything is unpacked beside ``folder`` first and renamed when complete.
+    The result is complete, or there is none: everything is first unpacked beside ``folder`` and renamed at the end. If
+    the archive has a single top folder, ``folder`` takes its place.
 
     Args:
         archive: ``.tar``, ``.tar.gz``, ….
-        folder: that will be made; must not exist.
-        most_bytes: the content may have.
-        most_files: the archive may list.
+        folder: the folder to make; it must not exist.
+        max_bytes: largest size of the content.
+        max_files: largest number of files and folders in the archive.
 
     Raises:
-        CorpusError: no tar archive, damaged, or one with absolute paths, ``..``, links, devices, duplicate names or
-            senseless sizes: refused whole, before anything is written; all offending members are named.
+        CorpusError: the archive is damaged or is not a tar archive, or it has absolute paths, ``..``, links, devices,
+            duplicate names or impossible sizes. Then nothing is written, and the error names all such members.
     """
     if folder.exists():
-        raise CorpusError(f"{folder}: exists already; move it away to unpack {archive.name} again")
+        raise CorpusError(f"{folder}: exists already; move it away if you want to unpack {archive.name} again")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
         staging = Path(name) / "content"
-        _unpack_one(archive, staging, most_bytes, most_files)
+        _unpack_one(archive, staging, max_bytes, max_files)
         entries = list(staging.iterdir())
         top = entries[0] if len(entries) == 1 and entries[0].is_dir() else staging
-        # Names with a leading dot are what macOS puts beside a file, no archives.
+        # A name with a leading dot is a file that macOS adds. It is not an archive.
         for inner in sorted(path for path in top.rglob("*.tar*") if not path.name.startswith(".")):
-            # The CRCs of gzip were checked while reading, so what is inside is what was packed; trust stops there.
-            _unpack_one(inner, inner.parent / f".{inner.name}.content", most_bytes, most_files)
+            # gzip's checksums prove that the inner archive arrived undamaged, but not that it is harmless.
+            _unpack_one(inner, inner.parent / f".{inner.name}.content", max_bytes, max_files)
             inner.unlink()
-            _merge(inner.parent / f".{inner.name}.content", inner.parent)
+            _move_entries(inner.parent / f".{inner.name}.content", inner.parent)
         top.rename(folder)
 
 
-def _unpack_one(archive: Path, folder: Path, most_bytes: int, most_files: int) -> None:
+def _unpack_one(archive: Path, folder: Path, max_bytes: int, max_files: int) -> None:
     try:
         with tarfile.open(archive, "r:*") as opened:
-            _check(archive, opened, most_bytes, most_files)
+            _check_members(archive, opened, max_bytes, max_files)
         with tarfile.open(archive, "r:*") as opened:
             folder.mkdir(parents=True)
             for member in opened:
@@ -59,18 +61,19 @@ def _unpack_one(archive: Path, folder: Path, most_bytes: int, most_files: int) -
                     target.mkdir(parents=True, exist_ok=True)
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)
-                source = opened.extractfile(member)
-                assert source is not None  # _check let only files and folders pass
-                with source, target.open("xb") as file:
-                    shutil.copyfileobj(source, file, 1 << 20)
+                content = opened.extractfile(member)
+                assert content is not None  # _check_members accepts only files and folders
+                with content, target.open("xb") as file:
+                    shutil.copyfileobj(content, file, 1 << 20)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise CorpusError(
-            f"{archive}: cannot be unpacked ({error}); it is damaged or no tar archive: delete it and download it again"
+            f"{archive}: cannot be unpacked ({error}); it is damaged or is not a tar archive: delete it and download "
+            "it again"
         ) from error
 
 
-def _check(archive: Path, opened: tarfile.TarFile, most_bytes: int, most_files: int) -> None:
-    """Read every header; refuse before anything is written."""
+def _check_members(archive: Path, opened: tarfile.TarFile, max_bytes: int, max_files: int) -> None:
+    """Read the headers of all members, and refuse an archive that is not safe."""
     problems: list[str] = []
     seen: set[PurePosixPath] = set()
     total = 0
@@ -82,23 +85,27 @@ def _check(archive: Path, opened: tarfile.TarFile, most_bytes: int, most_files: 
         elif member.issym() or member.islnk():
             problems.append(f"{archive}: member {member.name!r} is a link to {member.linkname!r}")
         elif not (member.isfile() or member.isdir()) or member.issparse():
-            problems.append(f"{archive}: member {member.name!r} is neither a plain file nor a folder")
+            problems.append(f"{archive}: member {member.name!r} is neither an ordinary file nor a folder")
         elif member.isfile() and path in seen:
-            problems.append(f"{archive}: member {member.name!r} stands there twice")
+            problems.append(f"{archive}: member {member.name!r} is in it twice")
         seen.add(path)
         total += member.size
-        is_bomb = total > _RATIO_FROM_BYTES and total > MOST_RATIO * packed
-        if total > most_bytes or count > most_files or is_bomb:
-            problems.append(f"{archive}: holds at least {total} bytes in {count} members, packed in {packed}: a bomb")
+        is_bomb = total > _RATIO_FROM_BYTES and total > MAX_RATIO * packed
+        if total > max_bytes or count > max_files or is_bomb:
+            problems.append(
+                f"{archive}: holds at least {total} bytes in {count} members, but is itself {packed} bytes long: a bomb"
+            )
             break
     if problems:
-        raise CorpusError(*problems, f"{archive}: refused, nothing was unpacked; get the archive from its publisher")
+        raise CorpusError(
+            *problems, f"{archive}: is refused, and nothing was unpacked; get the archive from its publisher"
+        )
 
 
-def _merge(source: Path, target: Path) -> None:
-    """Move a folder's entries into another; nothing may be overwritten."""
-    for entry in source.iterdir():
+def _move_entries(folder: Path, target: Path) -> None:
+    """Move all entries of a folder into another folder, and remove the empty folder. Nothing is overwritten."""
+    for entry in folder.iterdir():
         if (target / entry.name).exists():
-            raise CorpusError(f"{target / entry.name}: two archives hold it; get the archive from its publisher")
+            raise CorpusError(f"{target / entry.name}: is in two archives; get the archive from its publisher")
         entry.rename(target / entry.name)
-    source.rmdir()
+    folder.rmdir()

@@ -1,18 +1,18 @@
-"""Public corpora that `dialogue-ser data download` can fetch: addresses, checksums and licences as data."""
+"""The public corpora that `dialogue-ser data download` can fetch, with their addresses, checksums and licences."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFile:
-    """One file of a corpus.
+class PublishedFile:
+    """One file of a published corpus.
 
     Args:
-        url: its address, relative to the source's ``base_url``.
-        name: under which it is stored.
-        sha256: of its content; None = not known, then what was found is printed.
-        unpack_to: folder, beside the file, that receives an archive's content; None = no archive.
+        url: address, relative to the ``base_url`` of the corpus.
+        name: name of the file on this machine.
+        sha256: SHA-256 of the content; None = it is not known, and the one that was found is printed.
+        unpack_to: folder for the content of an archive, beside the file; None = the file is not an archive.
     """
 
     url: str
@@ -22,21 +22,21 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where a corpus can be had.
+class PublishedCorpus:
+    """A corpus that its publishers offer for download.
 
     Args:
-        folder: name of its folder, which ``find_data`` finds.
-        base_url: beginning of every file's address.
-        files: what to fetch.
-        licence: shown before anything is fetched.
-        size: of the whole, in words.
-        afterwards: what to do next.
+        folder: name of the folder on this machine; ``find_data`` finds it.
+        base_url: beginning of the addresses of all files.
+        files: the files to download.
+        licence: licence of the corpus. It is shown before the download begins.
+        size: size of all files together, in words.
+        afterwards: command that is shown after the download as the next step.
     """
 
     folder: str
     base_url: str
-    files: tuple[SourceFile, ...]
+    files: tuple[PublishedFile, ...]
     licence: str
     size: str
     afterwards: str
@@ -44,12 +44,13 @@ class Source:
 
 _MELD_LICENCE = "GPL-3.0, https://github.com/declare-lab/MELD; cite Poria et al., ACL 2019"
 
-SOURCES: Mapping[str, Source] = {
-    "emobank": Source(
+#: Name for ``dialogue-ser data download`` → what it downloads.
+PUBLISHED_CORPORA: Mapping[str, PublishedCorpus] = {
+    "emobank": PublishedCorpus(
         folder="emobank",
         base_url="https://raw.githubusercontent.com/JULIELab/EmoBank/6d272ffd01ea31ee8f528c012431dc16f2a5f589/corpus/",
         files=(
-            SourceFile(
+            PublishedFile(
                 url="emobank.csv",
                 name="emobank.csv",
                 sha256="1ade4a4a453e880c0f39d0536d2b355e8a716e0cf88236c64cdb4d438cf9605b",
@@ -59,21 +60,21 @@ SOURCES: Mapping[str, Source] = {
         size="1.3 MB",
         afterwards="dialogue-ser data describe --reader emobank",
     ),
-    "meld": Source(
+    "meld": PublishedCorpus(
         folder="meld",
         base_url="https://raw.githubusercontent.com/declare-lab/MELD/master/data/MELD/",
         files=(
-            SourceFile(
+            PublishedFile(
                 url="train_sent_emo.csv",
                 name="train_sent_emo.csv",
                 sha256="d2fa2d6529cf03cac2989efec05c9b27d8fd2f4c8fc5974c7ae88aa537fa02db",
             ),
-            SourceFile(
+            PublishedFile(
                 url="dev_sent_emo.csv",
                 name="dev_sent_emo.csv",
                 sha256="2e89c6f8aa182d6f62f8c6331aece905ac7273ca4999660bfb5213e1d0370c1c",
             ),
-            SourceFile(
+            PublishedFile(
                 url="test_sent_emo.csv",
                 name="test_sent_emo.csv",
                 sha256="8d37103938f7067600839fe29d5a114a6cd1bcdafb75bec101e06464c5006888",
@@ -83,18 +84,18 @@ SOURCES: Mapping[str, Source] = {
         size="1.5 MB",
         afterwards="dialogue-ser data describe --reader meld",
     ),
-    "meld-clips": Source(
+    "meld-clips": PublishedCorpus(
         folder="meld",
         base_url="https://web.eecs.umich.edu/~mihalcea/downloads/",
-        files=(SourceFile(url="MELD.Raw.tar.gz", name="MELD.Raw.tar.gz", unpack_to="clips"),),
+        files=(PublishedFile(url="MELD.Raw.tar.gz", name="MELD.Raw.tar.gz", unpack_to="clips"),),
         licence=_MELD_LICENCE,
         size="about 10 GB, twice that while it is unpacked",
         afterwards="dialogue-ser data check --reader meld --options '{audio: clips}' --on_bad mask",
     ),
-    "meld-clips-hub": Source(
+    "meld-clips-hub": PublishedCorpus(
         folder="meld",
         base_url="https://huggingface.co/datasets/declare-lab/MELD/resolve/main/",
-        files=(SourceFile(url="MELD.Raw.tar.gz", name="MELD.Raw.tar.gz", unpack_to="clips"),),
+        files=(PublishedFile(url="MELD.Raw.tar.gz", name="MELD.Raw.tar.gz", unpack_to="clips"),),
         licence=_MELD_LICENCE,
         size="about 10 GB, twice that while it is unpacked",
         afterwards="dialogue-ser data check --reader meld --options '{audio: clips}' --on_bad mask",

@@ -1,4 +1,8 @@
-"""Fetch public corpora: licence shown, progress shown, checksum checked, resumed after an interruption, atomic."""
+"""Download public corpora.
+
+The licence and the progress are shown, checksums are checked, and an interrupted download goes on where it stopped. A
+file gets its name only when it is complete.
+"""
 
 import logging
 import shutil
@@ -12,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from dialogue_ser.corpus.download.archives import unpack
-from dialogue_ser.corpus.download.catalogue import SOURCES, SourceFile
+from dialogue_ser.corpus.download.catalogue import PUBLISHED_CORPORA, PublishedFile
 from dialogue_ser.corpus.download.locate import download_folder
 from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
 from dialogue_ser.media.hashing import content_hash
@@ -22,11 +26,11 @@ _TIMEOUT_SECONDS = 30.0
 
 
 class ResumingDownloader:
-    """A pooch downloader that keeps what it has got and asks the server for the rest next time.
+    """A pooch downloader that keeps an incomplete file and asks the server only for the rest next time.
 
     Args:
-        part: file that holds the beginning between attempts.
-        console: where the progress bar goes.
+        part: file for the bytes that have arrived so far.
+        console: console that shows the progress bar.
     """
 
     def __init__(self, part: Path, console: Console) -> None:
@@ -34,40 +38,43 @@ class ResumingDownloader:
         self.console = console
 
     def __call__(self, url: str, output_file: str | Path, pooch_object: Any, check_only: bool = False) -> bool | None:
-        """Fetch ``url`` and move it to ``output_file`` when complete (signature as pooch wants it)."""
+        """Download ``url``, and move it to ``output_file`` when it is complete. pooch prescribes the signature."""
         self.part.parent.mkdir(parents=True, exist_ok=True)
-        mark = self.part.with_name(self.part.name + ".etag")  # the version the beginning belongs to
-        have = self.part.stat().st_size if self.part.exists() and mark.exists() else 0
+        # The ETag names the version of the file to which the bytes in self.part belong.
+        etag_file = self.part.with_name(self.part.name + ".etag")
+        n_before = self.part.stat().st_size if self.part.exists() and etag_file.exists() else 0
         headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers |= {"Range": f"bytes={have}-", "If-Range": mark.read_text()}
+        if n_before:
+            headers |= {"Range": f"bytes={n_before}-", "If-Range": etag_file.read_text()}
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS) as answer:
             if answer.status_code == requests.codes.requested_range_not_satisfiable:
-                self.part.unlink()  # the beginning is as long as the whole: it cannot be one
-                raise requests.ConnectionError("the server has less than was fetched before")
+                self.part.unlink()  # it is as long as the whole file or longer, so it is not a beginning of it
+                raise requests.ConnectionError("the file on the server is shorter than the part that is here already")
             answer.raise_for_status()
-            resumed = answer.status_code == requests.codes.partial_content
+            is_resumed = answer.status_code == requests.codes.partial_content
             etag = answer.headers.get("ETag", "")
             if etag and not etag.startswith("W/"):
-                mark.write_text(etag)
+                etag_file.write_text(etag)
             else:
-                mark.unlink(missing_ok=True)
+                etag_file.unlink(missing_ok=True)
             length = answer.headers.get("Content-Length")
-            total = None if length is None else int(length) + (have if resumed else 0)
-            got = self._store(answer, url, have if resumed else 0, total)
-        if total is not None and got != total:
-            raise requests.ConnectionError(f"{total} bytes were promised, {got} came")
-        mark.unlink(missing_ok=True)
+            n_kept = n_before if is_resumed else 0
+            total = None if length is None else int(length) + n_kept
+            n_bytes = self._append(answer, url, n_kept, total)
+        if total is not None and n_bytes != total:
+            raise requests.ConnectionError(f"the server announced {total} bytes, but {n_bytes} arrived")
+        etag_file.unlink(missing_ok=True)
         shutil.move(self.part, output_file)
         return None
 
-    def _store(self, answer: requests.Response, url: str, have: int, total: int | None) -> int:
+    def _append(self, answer: requests.Response, url: str, n_kept: int, total: int | None) -> int:
+        """Write the answer behind the first ``n_kept`` bytes of the part file, and return the new size of the file."""
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with (
             Progress(*columns, TimeRemainingColumn(), console=self.console) as progress,
-            self.part.open("ab" if have else "wb") as file,
+            self.part.open("ab" if n_kept else "wb") as file,
         ):
-            task = progress.add_task(url.rpartition("/")[2], total=total, completed=have)
+            task = progress.add_task(url.rpartition("/")[2], total=total, completed=n_kept)
             for piece in answer.iter_content(_PIECE_BYTES):
                 file.write(piece)
                 progress.update(task, advance=len(piece))
@@ -77,47 +84,47 @@ class ResumingDownloader:
 def download(
     name: str, folder: Path | str | None = None, base_url: str | None = None, console: Console | None = None
 ) -> Path:
-    """Fetch a public corpus; files that are there and whole are not fetched again.
+    """Download a public corpus. Files that are already there and complete are not downloaded again.
 
     Args:
-        name: key of ``SOURCES``.
-        folder: that holds corpora; None = DIALOGUE_SER_DATA or ``data/``. The corpus becomes a folder in it.
-        base_url: another server with the same files, e.g. a mirror; None = the publisher's.
-        console: for licence and progress; None = standard error.
+        name: name in ``PUBLISHED_CORPORA``.
+        folder: folder that gets the folder of the corpus; None = the first folder of DIALOGUE_SER_DATA, or ``data/``.
+        base_url: another server with the same files, e.g. a mirror; None = the publisher's server.
+        console: console for the licence and the progress; None = standard error.
 
     Returns:
-        The corpus's folder.
+        The folder of the corpus.
 
     Raises:
-        ConfigError: unknown name.
-        CorpusError: the server cannot be reached, breaks off, or sends another content than expected; an archive that
-            is not safe to unpack. What was complete before stays as it was.
+        ConfigError: the name is unknown.
+        CorpusError: the server cannot be reached, stops sending, or sends another content than expected, or an archive
+            is not safe to unpack. Files that were complete before stay as they were.
     """
-    if name not in SOURCES:
-        mend = "; the sample corpus needs no download, it is part of the repository" if name == "sample" else ""
-        raise ConfigError(unknown_name("corpus to download", name, SOURCES) + mend)
-    source = SOURCES[name]
+    if name not in PUBLISHED_CORPORA:
+        mend = "; the sample corpus needs no download, it is a part of the package" if name == "sample" else ""
+        raise ConfigError(unknown_name("corpus to download", name, PUBLISHED_CORPORA) + mend)
+    corpus = PUBLISHED_CORPORA[name]
     console = console or Console(stderr=True)
-    target = (download_folder() if folder is None else Path(folder)) / source.folder
-    base = (source.base_url if base_url is None else base_url).rstrip("/") + "/"
-    console.print(f"{name}: {source.size}, from {base}\nlicence: {source.licence}", highlight=False, soft_wrap=True)
-    for file in source.files:
+    target = (download_folder() if folder is None else Path(folder)) / corpus.folder
+    base = (corpus.base_url if base_url is None else base_url).rstrip("/") + "/"
+    console.print(f"{name}: {corpus.size}, from {base}\nlicence: {corpus.licence}", highlight=False, soft_wrap=True)
+    for file in corpus.files:
         if file.unpack_to is not None and (target / file.unpack_to).is_dir():
             console.print(f"{target / file.unpack_to} is already there", highlight=False, soft_wrap=True)
             continue
         _fetch(file, base, target, console)
         if file.unpack_to is not None:
             unpack(target / file.name, target / file.unpack_to)
-    console.print(f"{name} is in {target}; next: {source.afterwards}", highlight=False, soft_wrap=True)
+    console.print(f"{name} is in {target}; next: {corpus.afterwards}", highlight=False, soft_wrap=True)
     return target
 
 
-def _fetch(file: SourceFile, base: str, target: Path, console: Console) -> None:
-    """One file, by pooch: into a temporary file, checked, then renamed."""
-    there = target / file.name
-    if file.sha256 is not None and there.exists() and content_hash(there) != file.sha256:
+def _fetch(file: PublishedFile, base: str, target: Path, console: Console) -> None:
+    """Download one file with pooch, which writes a temporary file, checks it and renames it."""
+    path = target / file.name
+    if file.sha256 is not None and path.exists() and content_hash(path) != file.sha256:
         raise CorpusError(
-            f"{there}: exists and is not the published file (sha256 {file.sha256} expected); it is not overwritten: "
+            f"{path}: exists, but is not the published file (sha256 {file.sha256} expected), and is not overwritten; "
             "move it away and run the same command again"
         )
     downloader: Callable[..., Any] = ResumingDownloader(target / ".partial" / file.name, console)
@@ -132,16 +139,20 @@ def _fetch(file: SourceFile, base: str, target: Path, console: Console) -> None:
         )
     except requests.RequestException as error:
         raise CorpusError(
-            f"{base + file.url}: cannot be fetched ({error}); check the connection and run the same command again, it "
-            f"goes on where it stopped; or fetch the file by other means and put it to {target / file.name}"
+            f"{base + file.url}: cannot be fetched ({error}); check the connection and run the same command again: it "
+            f"continues where it stopped. Or get the file in another way and save it as {path}"
         ) from error
-    except ValueError as error:  # pooch's word for a wrong checksum
+    except ValueError as error:  # pooch raises it for a wrong checksum
         raise CorpusError(
-            f"{base + file.url}: is not the published {file.name} (sha256 {file.sha256} expected); it was not kept. "
-            "Try again later, or use another server (--base_url)"
+            f"{base + file.url}: is not the published {file.name} (sha256 {file.sha256} expected) and was not kept; "
+            "try again later, or use another server (--base_url)"
         ) from error
     except OSError as error:
-        raise CorpusError(f"{target}: cannot be written ({error}); make room or choose another folder") from error
+        raise CorpusError(
+            f"{target}: cannot be written ({error}); free some disk space or choose another folder"
+        ) from error
     if file.sha256 is None:
-        found = content_hash(target / file.name)
-        console.print(f"{file.name}: sha256 {found} (none is published to compare with)", highlight=False)
+        console.print(
+            f"{file.name}: sha256 {content_hash(path)} (no published checksum is known to compare with)",
+            highlight=False,
+        )

@@ -1,27 +1,27 @@
-"""Where corpora lie on this machine."""
+"""Find the folders of corpora on this machine."""
 
 import os
 from importlib.resources import files
 from pathlib import Path
 
-from dialogue_ser.corpus.download.catalogue import SOURCES
+from dialogue_ser.corpus.download.catalogue import PUBLISHED_CORPORA
 from dialogue_ser.errors import MissingDataError
 
-#: Folder, or several joined by the path separator, that hold corpora: DIALOGUE_SER_DATA/meld, ….
+#: Names the folder that holds the folders of the corpora (meld, …), or several such folders with the path separator.
 ENVIRONMENT_VARIABLE = "DIALOGUE_SER_DATA"
 
 
 def _checkout() -> Path | None:
-    """The repository checkout that this package is run from; None in an installed wheel."""
+    """Return the checkout of the repository that this package runs from; None in an installed wheel."""
     folder = Path(__file__).resolve().parents[3]
     return folder if (folder / "pyproject.toml").is_file() else None
 
 
 def data_folders() -> tuple[Path, ...]:
-    """Folders that are searched for corpora, first match wins.
+    """Return the folders in which corpora are looked for, in this order.
 
-    DIALOGUE_SER_DATA, where it is set, is the only place: what was said explicitly is not second-guessed. Otherwise
-    ``data/`` in the current directory and then in the repository checkout, if the package is run from one.
+    If DIALOGUE_SER_DATA is set, only its folders are used. Otherwise this is ``data/`` in the current directory, and
+    then ``data/`` in the checkout of the repository, if the package runs from one.
     """
     stated = os.environ.get(ENVIRONMENT_VARIABLE)
     if stated:
@@ -31,42 +31,42 @@ def data_folders() -> tuple[Path, ...]:
 
 
 def find_data(name: str) -> Path:
-    """Folder of a corpus, e.g. ``find_data("meld")``.
+    """Return the folder of a corpus, e.g. ``find_data("meld")``.
 
     Raises:
-        MissingDataError: it is in none of the places; names them and the command that downloads it.
+        MissingDataError: the corpus is in none of the folders. The error names them, and the command for the download.
     """
     folders = data_folders()
     for folder in folders:
         if (folder / name).is_dir():
             return (folder / name).resolve()
-    places = ", ".join(str(folder / name) for folder in folders)
-    fetch = f"get it with `dialogue-ser data download {name}`, " if name in SOURCES else ""
+    tried = ", ".join(str(folder / name) for folder in folders)
+    mend = f"get it with `dialogue-ser data download {name}`, " if name in PUBLISHED_CORPORA else ""
     raise MissingDataError(
-        f"{name}: no such folder in {places}; {fetch}give its path "
+        f"{name}: found no folder {tried}; {mend}give its path "
         f"(--data.path), or set {ENVIRONMENT_VARIABLE} to the folder that holds {name}/"
     )
 
 
 def download_folder() -> Path:
-    """Where downloads land: the first of :func:`data_folders`."""
+    """Return the folder for downloads: the first of :func:`data_folders`."""
     return data_folders()[0]
 
 
 def sample_folder() -> Path:
-    """Folder of the bundled synthetic corpus: in the installed package, or ``data/sample`` of the checkout.
+    """Return the folder of the bundled synthetic corpus: in the installed package, or ``data/sample`` of the checkout.
 
-    Neither the current directory nor DIALOGUE_SER_DATA matters to it.
+    It does not depend on the current directory or on DIALOGUE_SER_DATA.
 
     Raises:
-        MissingDataError: it was deleted.
+        MissingDataError: the folder was deleted.
     """
     shipped = Path(str(files("dialogue_ser").joinpath("sample_corpus")))
     checkout = _checkout()
     folder = shipped if checkout is None else checkout / "data" / "sample"
     if not folder.is_dir():
         raise MissingDataError(
-            f"sample: {folder} is missing, which comes with the package; install the package again, or give the "
-            "corpus's path (--data.path)"
+            f"sample: {folder} is missing, although it is a part of the package; install the package again, or give "
+            "the path of the corpus (--data.path)"
         )
     return folder

@@ -1,4 +1,4 @@
-"""Which column of a user's table plays which role."""
+"""Find out which column of a user's table has which role."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from typing import Any
 from dialogue_ser.corpus.parsing.rows import Row, Rows
 from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
 
-#: Role → column names that are taken for it (whatever their case) where the mapping does not say; the first one wins.
+#: Role → names of columns that have this role if the user names no column for it. Case does not matter. The first name
+#: that is in the table counts.
 USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "text": ("text", "utterance", "sentence", "transcript"),
     "speaker": ("speaker", "speaker_id"),
@@ -20,19 +21,19 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "end": ("end", "end_seconds"),
     "votes": (),
     "attributes": (),
-    # Never by name: a column that is called valence may be anything, and a target is what a model is trained for.
+    # Targets have no usual names. A model is trained on them, and a column called valence can mean anything.
     "targets": (),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Resolved roles of one file's columns.
+    """The roles of the columns of one file.
 
     Args:
-        single: role → column, for the roles that have one.
-        dialogue: columns whose values together name the dialogue; () = no dialogue column.
-        votes: class → column with its count.
+        single: role → column, for the roles that have exactly one column.
+        dialogue: columns whose values together name the dialogue; () = no column names it.
+        votes: class → column with the number of votes for it.
         attributes: name of an attribute → its column.
         targets: dimension → its column.
     """
@@ -45,32 +46,32 @@ class Columns:
 
     @property
     def has_classes(self) -> bool:
-        """Does a column say which class a turn has?"""
+        """Whether a column says which class a turn has."""
         return "label" in self.single or bool(self.votes)
 
     def get(self, row: Row, role: str) -> str:
-        """The row's cell for a role, "" where no column has it."""
+        """Return the cell of a row for a role; "" if no column has this role."""
         column = self.single.get(role)
         return "" if column is None else row.values[column]
 
     def dialogue_of(self, row: Row) -> str:
-        """The row's dialogue, parts joined by ``-``; "" where no column names it."""
+        """Return the dialogue of a row, with ``-`` between the parts of its name; "" if no column names it."""
         return "-".join(row.values[column].strip() for column in self.dialogue)
 
 
 def resolve_columns(table: Rows, columns: Mapping[str, Any] | None) -> Columns:
-    """Find each role's column: as mapped, else by its usual name.
+    """Find the column of each role: the column that the user names, otherwise the one with a usual name.
 
     Args:
-        table: the file's records.
-        columns: role → column; ``dialogue`` may be a list of columns; ``votes`` is {class: column} or the prefix that
-            the count columns share, e.g. ``votes_``; ``attributes`` is {name: column}, or a list of columns that keep
-            their names, and so is ``targets`` by dimension, in order. None = usual names only: these three have none.
-            A role mapped to null has no column.
+        table: the rows of the file.
+        columns: role → column. ``dialogue`` may be a list of columns. ``votes`` is {class: column}, or the prefix that
+            all columns with votes share, e.g. ``votes_``. ``attributes`` is {name: column}, or a list of columns that
+            keep their names. ``targets`` is {dimension: column} or a list of columns, in the order of the dimensions.
+            These three roles have no usual names. A role mapped to null has no column. None = only usual names.
 
     Raises:
-        ConfigError: unknown role.
-        CorpusError: columns that do not exist: all of them.
+        ConfigError: a role is unknown.
+        CorpusError: a column does not exist. The error lists all such columns.
     """
     stated = dict(columns or {})
     unknown = [f"columns: {unknown_name('role', role, USUAL_NAMES)}" for role in stated if role not in USUAL_NAMES]
@@ -110,13 +111,14 @@ def _vote_columns(table: Rows, stated: Any) -> dict[str, str]:
     found = {name.removeprefix(stated): name for name in table.columns if name.startswith(stated) and name != stated}
     if not found:
         raise CorpusError(
-            f"{table.path}: no column begins with {stated!r} (option columns.votes); found: {', '.join(table.columns)}"
+            f"{table.path}: no column begins with {stated!r} (option columns.votes), found {', '.join(table.columns)}; "
+            "correct the prefix"
         )
     return found
 
 
 def _named_columns(stated: Any) -> dict[str, str]:
-    """Name → column; columns of a list keep their names."""
+    """Return name → column. The columns of a list keep their names."""
     if isinstance(stated, Mapping):
         return {str(name): str(column) for name, column in stated.items()}
     columns = [stated] if isinstance(stated, str) else stated or []
@@ -124,7 +126,7 @@ def _named_columns(stated: Any) -> dict[str, str]:
 
 
 def usual_names(roles: Sequence[str]) -> str:
-    """What a missing role's column could be called.
+    """Return the names that the column of a missing role could have.
 
     >>> usual_names(["label", "targets"])
     'label (label, emotion) or targets'

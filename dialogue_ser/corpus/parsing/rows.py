@@ -1,4 +1,4 @@
-"""Strict reading of CSV, TSV and JSONL: every cell stays the text it is, every bad row is named in one error."""
+"""Read CSV, TSV and JSONL strictly: no cell is converted or guessed, and one error names all bad rows."""
 
 import csv
 import io
@@ -12,17 +12,17 @@ from dialogue_ser.errors import CorpusError, unknown_name
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _JSON_LINES = (".jsonl", ".ndjson")
-# A transcript longer than this is a missing quote, not a transcript.
-_LONGEST_CELL = 1 << 20
+# No transcript is this long. A longer cell means that a closing quote is missing.
+_MAX_CELL_LENGTH = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record.
+    """One record of a file.
 
     Args:
-        number: as a spreadsheet counts: the header is row 1, the first record row 2 (JSONL: the line number).
-        values: column → cell, exactly as written; "NA", "None" and "null" are texts. A JSON null is "".
+        number: number of the row as a spreadsheet counts: the header is row 1. In JSONL it is the number of the line.
+        values: column → cell, exactly as the file writes it. "NA", "None" and "null" are texts. A JSON null is "".
         file: name of the file, for messages.
     """
 
@@ -32,13 +32,13 @@ class Row:
 
     @property
     def origin(self) -> str:
-        """Where it stands, e.g. ``train_sent_emo.csv row 214``."""
+        """File and row, e.g. ``train_sent_emo.csv row 214``."""
         return f"{self.file} row {self.number}"
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A file's records under named columns."""
+    """The records of a file, with the names of its columns."""
 
     path: Path
     columns: tuple[str, ...]
@@ -49,16 +49,16 @@ class Rows:
 
     @property
     def delimiter_hint(self) -> str:
-        """How a sentence about columns that were not found ends, where cells seem to be cut at the wrong character."""
+        """Text to add to an error about missing columns. It is "" unless the file seems to have another delimiter."""
         if len(self.columns) == 1 and any(mark in self.columns[0] for mark in ";\t|"):
-            return "; the file seems to be separated by another character, say so with the option delimiter"
+            return "; the file seems to have another character between its cells, name it with the option delimiter"
         return ""
 
     def require(self, names: Sequence[str]) -> None:
         """Check that columns exist.
 
         Raises:
-            CorpusError: some do not; names all of them with the nearest match.
+            CorpusError: some are missing. The error names all of them, each with the most similar column.
         """
         missing = [name for name in names if name not in self.columns]
         if not missing:
@@ -68,27 +68,28 @@ class Rows:
 
 
 def read_rows(path: Path | str, encoding: str = "utf-8", delimiter: str | None = None) -> Rows:
-    """Read a CSV (``.csv``), TSV (``.tsv``) or JSON-lines (``.jsonl``) file; a byte-order mark is skipped.
+    """Read a CSV (``.csv``), TSV (``.tsv``) or JSON-lines (``.jsonl``) file. A byte-order mark is skipped.
 
     Args:
         path: the file.
-        encoding: of its text; bytes that do not fit are an error, never replaced.
-        delimiter: one character between cells; None = by the file's suffix.
+        encoding: encoding of its text. Bytes that do not fit are an error and are never replaced.
+        delimiter: the character between two cells; None = the suffix of the file decides.
 
     Raises:
-        CorpusError: missing or empty file, bytes outside the encoding, no header, duplicate or unnamed columns, rows
-            longer or shorter than the header, unclosed quotes, invalid JSON; every bad row is named.
+        CorpusError: the file is missing or empty, bytes do not fit the encoding, the header is missing, a column has no
+            name or the name of another column, a row is longer or shorter than the header, a quote is not closed, or a
+            line is not valid JSON. The error names all bad rows.
     """
     path = Path(path)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise CorpusError(f"{path}: delimiter {delimiter!r}; expected one character such as ',' or ';'")
-    text = _text(path, encoding)
+    text = _read_text(path, encoding)
     if path.suffix.lower() in _JSON_LINES:
-        return _json_lines(path, text)
-    return _cells(path, text, delimiter or _DELIMITERS.get(path.suffix.lower(), ","))
+        return _parse_json_lines(path, text)
+    return _parse_cells(path, text, delimiter or _DELIMITERS.get(path.suffix.lower(), ","))
 
 
-def _text(path: Path, encoding: str) -> str:
+def _read_text(path: Path, encoding: str) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
@@ -100,10 +101,10 @@ def _text(path: Path, encoding: str) -> str:
     is_utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
     if is_utf8 and data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise CorpusError(
-            f"{path}: is UTF-16, not UTF-8; save it as UTF-8 or read it with the option encoding='utf-16'"
+            f"{path}: is UTF-16, not UTF-8; save it as UTF-8, or read it with the option encoding='utf-16'"
         )
     if not is_utf8 and not data.isascii() and _decodes(data, "utf-8"):
-        # Read as cp1252 it would decode too, into mojibake that nobody notices.
+        # As cp1252 it could be decoded too, but into wrong letters that nobody notices.
         raise CorpusError(f"{path}: is UTF-8, not {encoding}; leave out the option encoding={encoding!r}")
     try:
         return data.decode("utf-8-sig" if is_utf8 else encoding)
@@ -122,8 +123,8 @@ def _decodes(data: bytes, encoding: str) -> bool:
 
 
 def _bad_bytes(path: Path, data: bytes, encoding: str) -> Iterator[str]:
-    """One sentence per record with bytes outside the encoding."""
-    # surrogateescape turns every bad byte into one lone surrogate U+DC80…U+DCFF, so records can still be counted.
+    """Yield one sentence for each record with bytes that do not fit the encoding."""
+    # surrogateescape turns every bad byte into one lone surrogate U+DC80…U+DCFF, so the records can still be counted.
     try:
         text = data.decode(encoding, errors="surrogateescape")
         lines = io.StringIO(text, newline="")
@@ -144,8 +145,8 @@ def _bad_bytes(path: Path, data: bytes, encoding: str) -> Iterator[str]:
             )
 
 
-def _cells(path: Path, text: str, delimiter: str) -> Rows:
-    csv.field_size_limit(_LONGEST_CELL)
+def _parse_cells(path: Path, text: str, delimiter: str) -> Rows:
+    csv.field_size_limit(_MAX_CELL_LENGTH)
     records: list[list[str]] = []
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
@@ -162,8 +163,12 @@ def _cells(path: Path, text: str, delimiter: str) -> Rows:
         if not record:  # a blank line
             continue
         if len(record) != len(header):
-            what = "too many: quote texts that hold the delimiter" if len(record) > len(header) else "too few"
-            problems.append(f"{path.name} row {number}: {len(record)} cells, the header has {len(header)} ({what})")
+            mend = (
+                "put texts that hold the delimiter into quotes"
+                if len(record) > len(header)
+                else "add the cells that are missing"
+            )
+            problems.append(f"{path.name} row {number}: {len(record)} cells, but the header has {len(header)}; {mend}")
             continue
         rows.append(Row(number, dict(zip(header, record, strict=True)), path.name))
     if not rows and not problems:
@@ -177,12 +182,12 @@ def _header_problems(path: Path, header: tuple[str, ...]) -> Iterator[str]:
     if not header:
         yield f"{path.name} row 1: is blank; the first row must name the columns"
     for name in sorted({name for name in header if header.count(name) > 1}):
-        where = ", ".join(str(place) for place, other in enumerate(header, start=1) if other == name)
-        shown = f"column {name!r}" if name else "the empty name"
-        yield f"{path.name} row 1: {shown} stands in columns {where}; rename or remove all but one"
+        numbers = ", ".join(str(number) for number, other in enumerate(header, start=1) if other == name)
+        shown = repr(name) if name else "empty"
+        yield f"{path.name} row 1: the columns {numbers} have the same name ({shown}); rename or remove all but one"
 
 
-def _json_lines(path: Path, text: str) -> Rows:
+def _parse_json_lines(path: Path, text: str) -> Rows:
     problems: list[str] = []
     rows: list[Row] = []
     columns: dict[str, None] = {}
@@ -190,19 +195,19 @@ def _json_lines(path: Path, text: str) -> Rows:
         if not line.strip():
             continue
         try:
-            record = json.loads(line, object_pairs_hook=_object, parse_constant=_constant)
+            record = json.loads(line, object_pairs_hook=_unique_object, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
-            problems.append(f"{path.name} row {number}: no valid JSON ({error}); write one object a line")
+            problems.append(f"{path.name} row {number}: is not valid JSON ({error}); write one object per line")
             continue
         if not isinstance(record, dict):
             found = type(record).__name__
-            problems.append(f"{path.name} row {number}: a JSON {found}, an object is expected; write one object a line")
+            problems.append(f"{path.name} row {number}: is a JSON {found}, not an object; write one object per line")
             continue
         cells = {name: _cell(value) for name, value in record.items()}
         if not _is_text("".join([*cells, *cells.values()])):
             problems.append(
-                f"{path.name} row {number}: holds half a character (a lone surrogate such as \\ud800), which no UTF-8 "
-                "file can; remove it or write the whole character"
+                f"{path.name} row {number}: holds half a character (a lone surrogate such as \\ud800), which UTF-8 "
+                "cannot represent; remove it or write the whole character"
             )
             continue
         columns.update(dict.fromkeys(record))
@@ -215,24 +220,24 @@ def _json_lines(path: Path, text: str) -> Rows:
 
 
 def _is_text(text: str) -> bool:
-    """Whether it can be written as UTF-8: JSON escapes can spell one half of a surrogate pair."""
+    """Whether the text can be written as UTF-8. An escape in JSON can write one half of a surrogate pair alone."""
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"{', '.join(twice)} stands there twice")
+        raise ValueError(f"{', '.join(twice)} is in it twice")
     return dict(pairs)
 
 
-def _constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _cell(value: Any) -> str:
-    """A JSON value as a cell: texts as they are, null as "", lists and objects as JSON."""
+    """Return a JSON value as a cell: a text stays as it is, null becomes "", and all others become JSON."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Rows of a user's table to turns, before they have a split."""
+"""Turn the rows of a user's table into turns, and group turns into dialogues."""
 
 import ast
 import json
@@ -16,20 +16,20 @@ from dialogue_ser.corpus.parsing.times import parse_seconds
 from dialogue_ser.corpus.schema import AudioRef, Dialogue, Utterance
 from dialogue_ser.errors import CorpusError
 
-#: Speaker of every turn of a corpus without speakers.
+#: Speaker of all turns in a corpus that names no speakers.
 ONLY_SPEAKER = "speaker"
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One row, read.
+    """One row of a table as a turn that has no split yet.
 
     Args:
-        dialogue: its dialogue as the table names it, without split.
-        number: its utterance id as the table writes it, "" where no column says so.
-        split: what the split column says, "" without one.
-        written_label: label before the label map.
-        utterance: everything else; its id is still empty.
+        dialogue: name of the dialogue as the table writes it, without the split.
+        number: utterance id as the table writes it; "" = no column has it.
+        split: content of the split column; "" = there is no such column.
+        written_label: label as the table writes it, before the label map.
+        utterance: everything else. Its id is still empty.
     """
 
     dialogue: str
@@ -41,13 +41,14 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnOptions:
-    """How rows are understood.
+    """Settings for the conversion of rows into turns.
 
     Args:
-        label_map: label as written → class, None = unlabelled.
-        audio_root: folder of the audio paths; None = the table's own.
-        on_bad: error or mask, for missing audio files.
-        one_dialogue: dialogue of all rows where no column names it; None = every row is its own.
+        label_map: label as the table writes it → class; None = unlabelled.
+        audio_root: folder of the audio paths; None = the folder of the table.
+        on_bad: ``error`` or ``mask``, for missing audio files.
+        one_dialogue: name of the one dialogue of all rows if no column names dialogues; None = every row is a dialogue
+            of its own.
     """
 
     label_map: Mapping[str, str | None] = field(default_factory=dict)
@@ -57,10 +58,11 @@ class TurnOptions:
 
 
 def require_roles(table: Rows, columns: Columns, need_annotation: bool) -> None:
-    """Check that the table says something, and annotates it where it must.
+    """Check that a table has the columns that are needed.
 
     Raises:
-        CorpusError: neither a text nor an audio column, or neither a label nor targets where one is needed.
+        CorpusError: there is neither a text nor an audio column; or ``need_annotation`` is set and there is neither a
+            label nor a target column.
     """
     wanted: list[tuple[str, ...]] = [] if {"text", "audio"} & set(columns.single) else [("text", "audio")]
     if need_annotation and not columns.has_classes and not columns.targets:
@@ -69,7 +71,7 @@ def require_roles(table: Rows, columns: Columns, need_annotation: bool) -> None:
         found = ", ".join(table.columns)
         raise CorpusError(
             *(
-                f"{table.path}: no column for {usual_names(roles)}; found: {found}; name it in the options, "
+                f"{table.path}: has no column for {usual_names(roles)}; found: {found}; name a column in the options, "
                 f"e.g. {{columns: {{{roles[0]}: {table.columns[0]}}}}}{table.delimiter_hint}"
                 for roles in wanted
             )
@@ -79,13 +81,13 @@ def require_roles(table: Rows, columns: Columns, need_annotation: bool) -> None:
 def read_turns(
     table: Rows, columns: Columns, options: TurnOptions, problems: list[str], warnings: list[str]
 ) -> list[Turn]:
-    """Every row as a turn; sentences about bad rows are appended to ``problems``, odd ones to ``warnings``."""
+    """Convert every row into a turn. ``problems`` gets a sentence about each bad row, ``warnings`` about odd ones."""
     turns: list[Turn] = []
     masked: list[str] = []
     for row in table:
         dialogue = columns.dialogue_of(row) if columns.dialogue else options.one_dialogue or f"row{row.number}"
         if not dialogue.strip("-"):
-            problems.append(f"{row.origin}: has no dialogue in {', '.join(columns.dialogue)}; name one")
+            problems.append(f"{row.origin}: names no dialogue in {', '.join(columns.dialogue)}; name one")
         try:
             span = _span(row, columns)
             votes = _votes(row, columns, options)
@@ -97,12 +99,11 @@ def read_turns(
         label = options.label_map.get(written, written) or None
         if not columns.single.get("label") and votes:
             label = _majority(votes)
+        has_speaker = "speaker" in columns.single
         utterance = Utterance(
             id="",
-            speaker=_joined(columns.get(row, "speaker"), " and ").strip()
-            if "speaker" in columns.single
-            else ONLY_SPEAKER,
-            text=_joined(columns.get(row, "text"), " ") or None,
+            speaker=_join_list(columns.get(row, "speaker"), " and ").strip() if has_speaker else ONLY_SPEAKER,
+            text=_join_list(columns.get(row, "text"), " ") or None,
             audio=_audio(row, columns, table.path.parent, span, options, problems, masked),
             label=label,
             votes=votes,
@@ -126,18 +127,19 @@ def read_turns(
     return turns
 
 
-def in_dialogues(turns: Sequence[Turn], split: str) -> tuple[Dialogue, ...]:
-    """Turns as dialogues of a split, in order of first appearance.
+def group_into_dialogues(turns: Sequence[Turn], split: str) -> tuple[Dialogue, ...]:
+    """Group the turns of a split into dialogues, in order of first appearance.
 
-    Ids: ``split/dialogue`` and ``split/dialogue_utt<number>``, where the number is the table's or else the place in
-    the dialogue; an utterance id that is no number stands for itself: ``split/id``.
+    The id of a dialogue is ``split/dialogue``, the id of a turn is ``split/dialogue_utt<number>``. The number is
+    the table's utterance id; without one it is the position in the dialogue, from 0. If the table's utterance id is not
+    a number, the id of the turn is ``split/<utterance id>``.
     """
     members: dict[str, list[Utterance]] = {}
     for turn in turns:
-        there = members.setdefault(turn.dialogue, [])
-        number = turn.number or str(len(there))
+        own = members.setdefault(turn.dialogue, [])
+        number = turn.number or str(len(own))
         name = f"{turn.dialogue}_utt{number}" if number.isdigit() else number
-        there.append(replace(turn.utterance, id=f"{split}/{name}"))
+        own.append(replace(turn.utterance, id=f"{split}/{name}"))
     return tuple(Dialogue(f"{split}/{dialogue}", tuple(own)) for dialogue, own in members.items())
 
 
@@ -147,7 +149,7 @@ def _span(row: Row, columns: Columns) -> tuple[float | None, float | None]:
 
 
 def _seconds(text: str) -> float | None:
-    """None for no time, which pandas (and audformat) also writes as NaT."""
+    # pandas, and so audformat, writes a missing time as NaT.
     return None if text in ("", "NaT") else parse_seconds(text)
 
 
@@ -157,13 +159,13 @@ def _attributes(row: Row, columns: Columns) -> dict[str, str]:
 
 
 def _votes(row: Row, columns: Columns, options: TurnOptions) -> dict[str, float] | None:
-    """Counts per class after the label map, or None where nobody voted."""
+    """Return class → number of votes, after the label map; None = nobody voted."""
     votes: dict[str, float] = {}
     for name, column in columns.votes.items():
         count = _decimal(row.values[column], empty=0.0)
         if count is None or count < 0:
             text = row.values[column].strip()
-            raise ValueError(f"{column}: {text!r} is no number of votes; write 0 or more")
+            raise ValueError(f"{column}: {text!r} is not a number of votes; write a number of at least 0")
         label = options.label_map.get(name, name)
         if label and count:
             votes[label] = votes.get(label, 0.0) + count
@@ -171,18 +173,18 @@ def _votes(row: Row, columns: Columns, options: TurnOptions) -> dict[str, float]
 
 
 def _targets(row: Row, columns: Columns) -> dict[str, float]:
-    """Value per dimension; an empty cell was not annotated."""
+    """Return dimension → value. An empty cell means that the turn was not annotated in this dimension."""
     written = {name: (column, row.values[column].strip()) for name, column in columns.targets.items()}
     values = {name: _decimal(text) for name, (_, text) in written.items() if text}
     bad = [f"{column}: {text!r}" for name, (column, text) in written.items() if text and values[name] is None]
     if bad:
-        is_are = "is no number" if len(bad) == 1 else "are no numbers"
-        raise ValueError(f"{', '.join(bad)} {is_are}; write a decimal such as 3.2, or nothing where none was annotated")
+        is_are = "is not a number" if len(bad) == 1 else "are not numbers"
+        raise ValueError(f"{', '.join(bad)} {is_are}; write a decimal such as 3.2, or leave the cell empty")
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _decimal(text: str, empty: float | None = None) -> float | None:
-    """A finite number that may be written with a comma, or None where the text is none.
+    """Return the finite number that a text states, with a dot or a comma; None = the text is not such a number.
 
     >>> _decimal(" 3,25 "), _decimal("1e-2"), _decimal("nan"), _decimal("", empty=0.0)
     (3.25, 0.01, None, 0.0)
@@ -195,7 +197,7 @@ def _decimal(text: str, empty: float | None = None) -> float | None:
 
 
 def _majority(votes: Mapping[str, float]) -> str | None:
-    """The class with most votes; None on a tie, which no rule can break fairly."""
+    """Return the class with most votes; None on a tie, because no rule could choose fairly."""
     best = [label for label, count in votes.items() if count == max(votes.values())]
     return best[0] if len(best) == 1 else None
 
@@ -222,14 +224,16 @@ def _audio(
     if options.on_bad == "mask":
         masked.append(row.origin)
     else:
-        problems.append(f"{row.origin}: no such file {path}; correct the path, or mask it (--data.on_bad mask)")
+        problems.append(
+            f"{row.origin}: the file {path} does not exist; correct the path, or mask it (--data.on_bad mask)"
+        )
     return None
 
 
-def _joined(text: str, joint: str) -> str:
-    """A cell that is written as a list of texts (``['Joey', 'Ross']``), joined; any other cell as it is.
+def _join_list(text: str, separator: str) -> str:
+    """Join the texts of a cell that is written as a list (``['Joey', 'Ross']``). Any other cell stays as it is.
 
-    >>> _joined("['Joey', 'Ross']", " and "), _joined("[laughs] Hi.", " "), _joined("[1]", " ")
+    >>> _join_list("['Joey', 'Ross']", " and "), _join_list("[laughs] Hi.", " "), _join_list("[1]", " ")
     ('Joey and Ross', '[laughs] Hi.', '[1]')
     """
     if not (text.startswith("[") and text.endswith("]")):
@@ -238,10 +242,10 @@ def _joined(text: str, joint: str) -> str:
         value = json.loads(text)
     except (ValueError, RecursionError):
         try:
-            with python_warnings.catch_warnings(action="ignore"):  # a stray backslash in a transcript is no concern
+            with python_warnings.catch_warnings(action="ignore"):  # Python warns of a single backslash in a transcript
                 value = ast.literal_eval(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             return text
     if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
-        return joint.join(value)
+        return separator.join(value)
     return text

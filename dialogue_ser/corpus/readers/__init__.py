@@ -1,11 +1,11 @@
-"""One corpus format per file; a reader is a function that returns a Corpus, found by name."""
+"""The corpus readers: one format per file. A reader is a function that returns a Corpus; READERS finds it by name."""
 
 import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dialogue_ser.corpus.label_maps import relabel, stated_map
+from dialogue_ser.corpus.label_maps import label_map_from_options, relabel
 from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.corpus.validate import validate
 from dialogue_ser.errors import ConfigError
@@ -18,7 +18,7 @@ _LABEL_OPTIONS = ("label_map", "label_order")
 
 def _check(name: str, reader: Any) -> Reader:
     if not callable(reader):
-        raise ConfigError(f"reader {name!r}: {reader!r} is no function; name one that returns a Corpus")
+        raise ConfigError(f"reader {name!r}: {reader!r} is not a function; name a function that returns a Corpus")
     return reader  # type: ignore[no-any-return]
 
 
@@ -43,10 +43,10 @@ READERS: Registry[Reader] = Registry(
 
 
 def register_reader(name: str) -> Callable[[Target], Target]:
-    """A decorator that registers a reader, ``(path, labels, **options) -> Corpus``, under a name.
+    """Return a decorator that registers a reader, ``(path, labels, **options) -> Corpus``, under a name.
 
     Raises:
-        ConfigError: the name holds a colon, or belongs to the library or to another reader.
+        ConfigError: the name holds a colon, or a reader of the library or another reader already has it.
     """
     return READERS.register(name)
 
@@ -57,16 +57,18 @@ def read_corpus(
     """Read and validate a corpus.
 
     Args:
-        reader: name in READERS, registered, of an installed package, or ``package.module:function``.
-        path: folder or file; None = the reader looks for it.
+        reader: name of a reader in READERS (of the library, registered, or of an installed package), or
+            ``package.module:function``.
+        path: folder or file of the corpus; None = the reader looks for it.
         labels: label set, e.g. emotion or sentiment.
-        on_bad: ``error`` or ``mask`` for media that are missing; passed to readers that have this option.
-        options: the reader's own options, and for every reader ``label_map`` (class → class, null = unlabelled) and
-            ``label_order`` (the classes that result), see :mod:`~dialogue_ser.corpus.label_maps`.
+        on_bad: ``error`` or ``mask``, for missing media. Only readers that have this option get it.
+        options: the reader's own options. Every reader also has ``label_map`` (class → class, null = unlabelled) and
+            ``label_order`` (the new classes in order), see :mod:`~dialogue_ser.corpus.label_maps`.
 
     Raises:
-        ConfigError: unknown reader or option, with the nearest match, or an option of a wrong type.
-        CorpusError: every bad row.
+        ConfigError: the reader or an option is unknown (the error names the most similar one), or an option has a wrong
+            type.
+        CorpusError: the corpus has bad rows. The error lists all of them.
         MissingDataError: the corpus is not on this machine.
     """
     if on_bad not in ("error", "mask"):
@@ -74,12 +76,12 @@ def read_corpus(
     function = READERS.find(reader)
     parameters = inspect.signature(function).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    # Readers that map labels themselves (table, by the words it reads) are left to it.
+    # A reader with its own option label_map does this itself. The reader table maps the words that it reads.
     maps_labels = takes_any or "label_map" in parameters
     label_options = {} if maps_labels else {name: options.pop(name) for name in _LABEL_OPTIONS if name in options}
     who, further = f"reader {reader}", () if maps_labels else _LABEL_OPTIONS
     problems = misfits(who, function, options, given=("path", "labels", "on_bad"), further=further)
-    problems += misfits(who, stated_map, label_options, given=["label_set"])
+    problems += misfits(who, label_map_from_options, label_options, given=["label_set"])
     if problems:
         raise ConfigError(*problems)
     if takes_any or "on_bad" in parameters:
@@ -87,8 +89,8 @@ def read_corpus(
     corpus = function(path, labels, **options)
     if not isinstance(corpus, Corpus):
         raise ConfigError(
-            f"reader {reader!r}: gave {type(corpus).__name__}, expected a dialogue_ser.corpus.schema.Corpus"
+            f"reader {reader!r}: returned {type(corpus).__name__}; let it return a dialogue_ser.corpus.schema.Corpus"
         )
     if label_options:
-        corpus = relabel(corpus, labels, stated_map(corpus.label_set, **label_options))
+        corpus = relabel(corpus, labels, label_map_from_options(corpus.label_set, **label_options))
     return validate(corpus)

@@ -8,7 +8,8 @@ from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 
-#: In the order of their numbers, 0 to 6. The corpus's score is micro F1 without none: --data.leave_out '[none]'.
+#: The classes in the order of their numbers, 0 to 6. Publications state the micro F1 without the class none
+#: (--data.leave_out '[none]').
 CLASSES = ("none", "anger", "disgust", "fear", "happiness", "sadness", "surprise")
 LABEL_MAPS: Mapping[str, LabelMap] = {"emotion": LabelMap(classes=CLASSES), **shared_maps("dailydialog")}
 #: Split → its folder.
@@ -24,20 +25,21 @@ def read_dailydialog(
 ) -> Corpus:
     """Read the texts and emotions in ``train/``, ``validation/`` and ``test/``.
 
-    Dialogue n of a split is line n of its files: ids are ``train/dia12_utt3``, counted from 0. The two speakers are
-    ``A`` and ``B``, by turns.
+    One line of the files is one dialogue. Ids are ``train/dia12_utt3``; dialogues and utterances are counted from 0.
+    The two speakers are ``A`` and ``B``, and they take turns.
 
     Args:
-        path: folder of the three; each holds ``dialogues_train.txt`` and ``dialogues_emotion_train.txt`` as published
-            (or ``dialogues_text.txt`` and ``dialogues_emotion.txt``); None = ``find_data("dailydialog")``.
-        labels: emotion (7 classes), or shared-4, shared-5 or shared-7 (none is neutral there).
-        splits: which of train, dev and test to read.
-        encoding: of the texts.
+        path: folder of ``train/``, ``validation/`` and ``test/``. Each holds ``dialogues_train.txt`` and
+            ``dialogues_emotion_train.txt`` as published (or ``dialogues_text.txt`` and ``dialogues_emotion.txt``);
+            None = ``find_data("dailydialog")``.
+        labels: emotion (7 classes), or shared-4, shared-5 or shared-7 (there the class none is neutral).
+        splits: the splits to read, of train, dev and test.
+        encoding: encoding of the texts.
 
     Raises:
-        MissingDataError: no such folder, or not all files in it.
-        ConfigError: unknown label set or split.
-        CorpusError: lines that do not fit each other: all of them.
+        MissingDataError: the folder or one of the files does not exist.
+        ConfigError: the label set or a split is unknown.
+        CorpusError: lines of texts and emotions do not match. The error lists all of them.
     """
     unknown = [] if labels in LABEL_MAPS else [unknown_name("label set", labels, LABEL_MAPS)]
     unknown += [unknown_name("split", split, FOLDERS) for split in splits if split not in FOLDERS]
@@ -59,54 +61,57 @@ def read_dailydialog(
 
 
 def _files(folder: Path, name: str) -> tuple[Path, Path]:
-    # The published archives hold an archive per split, which some unpack into a folder of its own.
-    for place in (folder, folder / name):
+    # The published archive holds one archive for each split. Unpacked, it may be in one more folder: train/train/.
+    for parent in (folder, folder / name):
         for texts, emotions in (("text", "emotion"), (name, f"emotion_{name}")):
-            both = (place / f"dialogues_{texts}.txt", place / f"dialogues_{emotions}.txt")
+            both = (parent / f"dialogues_{texts}.txt", parent / f"dialogues_{emotions}.txt")
             if all(file.is_file() for file in both):
                 return both
     raise MissingDataError(
-        f"{folder}: dialogues_{name}.txt and dialogues_emotion_{name}.txt missing; give the folder of DailyDialog's "
-        "train, validation and test (--data.path)"
+        f"{folder}: dialogues_{name}.txt and dialogues_emotion_{name}.txt are missing; give the folder that holds "
+        "DailyDialog's train, validation and test (--data.path)"
     )
 
 
 def _dialogues(split: str, texts: Path, emotions: Path, encoding: str, problems: list[str]) -> Iterator[Dialogue]:
-    said, felt = _lines(texts, encoding, problems), _lines(emotions, encoding, problems)
-    if said is None or felt is None:
+    text_lines, emotion_lines = _read_lines(texts, encoding, problems), _read_lines(emotions, encoding, problems)
+    if text_lines is None or emotion_lines is None:
         return
-    if len(said) != len(felt):
+    if len(text_lines) != len(emotion_lines):
         problems.append(
-            f"{split}: {texts.name} has {len(said)} dialogues, {emotions.name} {len(felt)}; give files of one release"
+            f"{split}: {texts.name} has {len(text_lines)} dialogues, but {emotions.name} has {len(emotion_lines)}; use "
+            "files of one release"
         )
         return
-    for number, (line, codes) in enumerate(zip(said, map(str.split, felt), strict=True)):
+    for number, (line, codes) in enumerate(zip(text_lines, map(str.split, emotion_lines), strict=True)):
         turns = [turn.strip() for turn in line.split(END_OF_UTTERANCE)]
-        turns = turns[:-1] if not turns[-1] else turns  # the mark also ends the line
+        turns = turns[:-1] if not turns[-1] else turns  # the last utterance ends with the mark too
         where = f"{split}: {texts.name} row {number + 1}"
         bad = [code for code in codes if code not in map(str, range(len(CLASSES)))]
         if bad:
-            problems.append(f"{where}: {emotions.name} says {', '.join(bad)}; expected numbers from 0 to 6")
+            problems.append(f"{where}: {emotions.name} holds {', '.join(bad)}; write numbers from 0 to 6")
         elif len(codes) != len(turns) or not turns:
-            problems.append(f"{where}: {len(turns)} turns, but {len(codes)} numbers in {emotions.name}; correct one")
+            problems.append(
+                f"{where}: has {len(turns)} turns, but {emotions.name} has {len(codes)} numbers; correct one of them"
+            )
         else:
             yield Dialogue(
                 f"{split}/dia{number}",
                 tuple(
                     Utterance(
-                        id=f"{split}/dia{number}_utt{place}",
-                        speaker="AB"[place % 2],
+                        id=f"{split}/dia{number}_utt{position}",
+                        speaker="AB"[position % 2],
                         text=turn or None,
                         label=CLASSES[int(code)],
                         origin=f"{texts.name} row {number + 1}",
                     )
-                    for place, (turn, code) in enumerate(zip(turns, codes, strict=True))
+                    for position, (turn, code) in enumerate(zip(turns, codes, strict=True))
                 ),
             )
 
 
-def _lines(path: Path, encoding: str, problems: list[str]) -> list[str] | None:
-    """Every line of a file, without blank ones at its end; None, and a sentence, where it cannot be decoded."""
+def _read_lines(path: Path, encoding: str, problems: list[str]) -> list[str] | None:
+    """Read the lines of a file, without blank lines at its end. If it cannot be decoded: add a problem, return None."""
     try:
         return path.read_text(encoding=encoding).rstrip().split("\n")
     except UnicodeDecodeError as error:

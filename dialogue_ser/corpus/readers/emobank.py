@@ -12,30 +12,30 @@ from dialogue_ser.corpus.validate import problems_of
 from dialogue_ser.errors import CorpusError, MissingDataError, unknown_name
 
 TABLE = "emobank.csv"
-#: The authors' own, in this order.
+#: The authors' own splits.
 SPLITS = ("train", "dev", "test")
 #: Dimension → its column.
 COLUMNS: Mapping[str, str] = dict(zip(VAD, "VAD", strict=True))
-#: Smallest and largest value; 3 is neutral.
+#: Smallest and largest value of a dimension; 3 is neutral.
 SCALE = (1.0, 5.0)
 
 
 def read_emobank(path: str | Path | None = None, labels: str = "emotion") -> Corpus:
-    """Read ``emobank.csv``: columns id, split, V, A, D and text.
+    """Read ``emobank.csv`` with the columns id, split, V, A, D and text.
 
-    Every sentence is a dialogue of one turn, with id ``train/110CYL068_1036_1079`` after its split and its own id, in
-    the authors' train, dev and test. Targets are valence, arousal and dominance, from 1 to 5, the mean of readers' and
-    writers' perspectives. There are no speakers: all turns share one. Some sentences ("Sincerely,") stand in several
-    splits, word for word; they stay and are counted in the warnings.
+    Every sentence is a dialogue of one turn, in the authors' splits. Its id is the split and the sentence's own id:
+    ``train/110CYL068_1036_1079``. Targets are valence, arousal and dominance, from 1 to 5: the mean of the readers' and
+    the writers' perspective. The corpus names no speakers, so all turns have the same speaker. Some sentences
+    ("Sincerely,") are in several splits, word for word. They stay, and the warnings count them.
 
     Args:
         path: folder of the file; None = ``find_data("emobank")``.
-        labels: does not matter: the corpus has no classes.
+        labels: is ignored, because the corpus has no classes.
 
     Raises:
-        MissingDataError: no such folder, or no emobank.csv in it.
-        CorpusError: missing columns, texts that are not UTF-8, rows with an unknown split, without an id or with one
-            that stands there twice, values that are no numbers from 1 to 5: all of them.
+        MissingDataError: the folder or emobank.csv does not exist.
+        CorpusError: a column is missing, a text is not UTF-8, a row has an unknown split, no id or the id of another
+            row, or a value is not a number from 1 to 5. The error lists all of these.
     """
     folder = find_data("emobank") if path is None else Path(path)
     if not (folder / TABLE).is_file():
@@ -43,12 +43,12 @@ def read_emobank(path: str | Path | None = None, labels: str = "emotion") -> Cor
     rows = read_rows(folder / TABLE)
     rows.require(["id", "split", *COLUMNS.values(), "text"])
     problems: list[str] = []
-    first: dict[str, str] = {}
+    first_origins: dict[str, str] = {}
     found: dict[str, list[Dialogue]] = {split: [] for split in SPLITS}
     for row in rows:
-        wrong = list(_row_problems(row, first))
-        problems += [f"{row.origin}: {problem}" for problem in wrong]
-        if not wrong:
+        row_problems = list(_row_problems(row, first_origins))
+        problems += [f"{row.origin}: {problem}" for problem in row_problems]
+        if not row_problems:
             turn = _utterance(row)
             found[row.values["split"].strip()].append(Dialogue(turn.id, (turn,)))
     corpus = Corpus(
@@ -56,29 +56,30 @@ def read_emobank(path: str | Path | None = None, labels: str = "emotion") -> Cor
         dimensions=VAD,
         splits={split: tuple(dialogues) for split, dialogues in found.items() if dialogues},
         licence="CC BY-SA 4.0 (EmoBank, Buechel & Hahn, EACL 2017); language: English",
-        warnings=tuple(_repeated(found)),
+        warnings=tuple(_repeated_sentences(found)),
     )
     if problems:
         raise CorpusError(*problems, *(problems_of(corpus) if corpus.splits else []))
     return corpus
 
 
-def _row_problems(row: Row, first: dict[str, str]) -> Iterator[str]:
-    """What is wrong with a row; ``first`` remembers where each id stood first."""
+def _row_problems(row: Row, first_origins: dict[str, str]) -> Iterator[str]:
+    """Yield what is wrong with a row. ``first_origins`` gets id → origin of the first row with this id."""
     name, split = row.values["id"].strip(), row.values["split"].strip()
     if not name:
         yield "has no id; give the sentence one"
-    elif first.setdefault(name, row.origin) != row.origin:
-        yield f"id {name!r} is also that of {first[name]}; give each sentence its own id"
+    elif first_origins.setdefault(name, row.origin) != row.origin:
+        yield f"id {name!r} is also the id of {first_origins[name]}; give each sentence its own id"
     if split not in SPLITS:
         yield f"{unknown_name('split', split, SPLITS)}; correct it"
     for column in COLUMNS.values():
         if _value(row, column) is None:
-            yield f"{column} {row.values[column].strip()!r} is no number from {SCALE[0]:g} to {SCALE[1]:g}; correct it"
+            found = row.values[column].strip()
+            yield f"{column} {found!r} is not a number from {SCALE[0]:g} to {SCALE[1]:g}; correct it"
 
 
 def _value(row: Row, column: str) -> float | None:
-    """The cell as a number on the scale, or None."""
+    """Return the number in a cell; None = it is not a number on the scale."""
     try:
         value = float(row.values[column])
     except ValueError:
@@ -97,10 +98,10 @@ def _utterance(row: Row) -> Utterance:
     )
 
 
-def _repeated(found: Mapping[str, list[Dialogue]]) -> Iterator[str]:
-    """Sentences of dev and test that a model has already seen in train."""
+def _repeated_sentences(found: Mapping[str, list[Dialogue]]) -> Iterator[str]:
+    """Yield a warning about the sentences of dev, and of test, that are in train too."""
     known = {one.utterances[0].text for one in found["train"]} - {None}
     for split in SPLITS[1:]:
         again = [one.id for one in found[split] if one.utterances[0].text in known]
         if again:
-            yield f"{split}: {len(again)} sentences also stand in train, word for word ({again[0]}, …)"
+            yield f"{split}: {len(again)} sentences are also in train, word for word ({again[0]}, …)"

@@ -9,17 +9,17 @@ from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 
-#: In alphabetical order (the corpus states none).
+#: In alphabetical order, because the corpus states no order.
 CLASSES = ("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness")
-#: Letter of the file name (of the German word) → class.
+#: Letter in the file name → class. The letter is the first letter of the German word.
 LETTERS: Mapping[str, str] = {
     "W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "happiness", "T": "sadness", "N": "neutral"
 }  # fmt: skip
 LABEL_MAPS: Mapping[str, LabelMap] = {"emotion": LabelMap(classes=CLASSES), **shared_maps("emodb")}
-#: The corpus comes without splits: protocols (`dialogue-ser crossval`) cut it.
+#: The corpus is published without splits. Protocols cut it (`dialogue-ser crossval`).
 SPLIT = "all"
 MEN = ("03", "10", "11", "12", "15")
-#: Code of the sentence → what is said, as the corpus's documentation has it.
+#: Code of the sentence → text, as the documentation of the corpus states it.
 SENTENCES: Mapping[str, str] = {
     "a01": "Der Lappen liegt auf dem Eisschrank.",
     "a02": "Das will sie am Mittwoch abgeben.",
@@ -37,19 +37,19 @@ _NAME = re.compile(r"(?P<speaker>\d\d)(?P<sentence>[ab]\d\d)(?P<emotion>[A-Z])(?
 
 
 def read_emodb(path: str | Path | None = None, labels: str = "emotion") -> Corpus:
-    """Read EMO-DB's ``wav/``, or a subset of it; the file names say everything.
+    """Read EMO-DB's ``wav/``, or a subset of it. All annotations are in the file names.
 
-    Every utterance is a dialogue of one turn in the split ``all``, with id ``all/03a01Fa`` after its file; speakers are
-    ``03`` to ``16``. Attributes: ``gender`` (``female``, ``male``), ``sentence`` (``a01``, …).
+    Every utterance is a dialogue of one turn in the split ``all``. Its id comes from its file: ``all/03a01Fa``.
+    Speakers are ``03`` to ``16``. Attributes: ``gender`` (``female``, ``male``), ``sentence`` (``a01``, …).
 
     Args:
-        path: folder of ``wav/``, or of the wav files; None = ``find_data("emodb")``.
+        path: folder that holds ``wav/``, or the folder of the wav files; None = ``find_data("emodb")``.
         labels: emotion (7 classes), or shared-4, shared-5 or shared-7.
 
     Raises:
-        MissingDataError: no such folder, or no wav file in it.
-        ConfigError: unknown label set.
-        CorpusError: files whose names say nothing: all of them.
+        MissingDataError: the folder does not exist or holds no wav file.
+        ConfigError: the label set is unknown.
+        CorpusError: file names do not have the form of the corpus. The error lists all of them.
     """
     if labels not in LABEL_MAPS:
         raise ConfigError(f"reader emodb: {unknown_name('label set', labels, LABEL_MAPS)}")
@@ -68,16 +68,16 @@ def read_emodb(path: str | Path | None = None, labels: str = "emotion") -> Corpu
 
 def _utterances(folder: Path, problems: list[str]) -> Iterator[Utterance]:
     clips = folder / "wav" if (folder / "wav").is_dir() else folder
-    # Macs leave ._ files beside those they copy.
+    # macOS adds files that begin with ._ to the files that it copies.
     files = sorted(file for file in clips.glob("*.wav") if not file.name.startswith("."))
     if not files:
-        raise MissingDataError(f"{folder}: no wav/*.wav; give the folder that holds EMO-DB's wav/ (--data.path)")
+        raise MissingDataError(f"{folder}: holds no wav/*.wav; give the folder that holds EMO-DB's wav/ (--data.path)")
     for file in files:
         parts = _NAME.fullmatch(file.stem)
         if parts is None or parts["emotion"] not in LETTERS:
             problems.append(
-                f"{file}: is not named like 03a01Fa.wav (speaker, sentence, one of {', '.join(LETTERS)}, version); "
-                "rename it, or move it elsewhere"
+                f"{file}: the name does not have the form 03a01Fa.wav (speaker, sentence, one of "
+                f"{', '.join(LETTERS)}, version); rename it, or move it out of the folder"
             )
             continue
         yield Utterance(

@@ -7,12 +7,12 @@ from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
 from dialogue_ser.corpus.parsing.columns import resolve_columns
 from dialogue_ser.corpus.parsing.rows import read_rows
-from dialogue_ser.corpus.parsing.turns import TurnOptions, in_dialogues, read_turns
+from dialogue_ser.corpus.parsing.turns import TurnOptions, group_into_dialogues, read_turns
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet
 from dialogue_ser.corpus.validate import problems_of
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 
-#: In the order used by those who publish on it.
+#: The classes in the order in which publications on the corpus give them.
 CLASSES = ("joyful", "mad", "peaceful", "neutral", "sad", "powerful", "scared")
 LABEL_MAPS: Mapping[str, LabelMap] = {"emotion": LabelMap(classes=CLASSES), **shared_maps("emorynlp")}
 SPLITS = ("train", "dev", "test")
@@ -24,7 +24,7 @@ _COLUMNS = {
     "label": "Emotion",
     "utterance": "Utterance_ID",
 }
-# The files write Joyful.
+# The files write the classes with a capital letter: Joyful.
 _OPTIONS = TurnOptions(label_map={label.capitalize(): label for label in CLASSES})
 
 
@@ -36,42 +36,28 @@ def read_emorynlp(
 ) -> Corpus:
     """Read ``emorynlp_{train,dev,test}_final.csv``.
 
-    A scene is a dialogue; ids are ``train/4-7-1_utt3`` after Season, Episode, Scene_ID and Utterance_ID. Sentences and
-    speakers that are written as lists are joined.
+    A scene is a dialogue. Ids are made of Season, Episode, Scene_ID and Utterance_ID: ``train/4-7-1_utt3``. Sentences
+    and speakers that the files write as lists are joined.
 
     Args:
         path: folder of the CSVs; None = ``find_data("emorynlp")``.
         labels: emotion (7 classes), or shared-4, shared-5 or shared-7.
-        splits: which files to read.
-        encoding: of the files.
+        splits: the splits to read.
+        encoding: encoding of the files.
 
     Raises:
-        MissingDataError: no such folder, or not all CSVs in it.
-        ConfigError: unknown label set or split.
-        CorpusError: every bad row of every file.
+        MissingDataError: the folder or one of the CSVs does not exist.
+        ConfigError: the label set or a split is unknown.
+        CorpusError: the files have bad rows. The error lists all of them.
     """
     unknown = [] if labels in LABEL_MAPS else [unknown_name("label set", labels, LABEL_MAPS)]
     unknown += [unknown_name("split", split, SPLITS) for split in splits if split not in SPLITS]
     if unknown:
         raise ConfigError(*(f"reader emorynlp: {problem}" for problem in unknown))
-    folder = find_data("emorynlp") if path is None else Path(path)
-    files = {split: folder / f"emorynlp_{split}_final.csv" for split in splits}
-    missing = [file.name for file in files.values() if not file.is_file()]
-    if missing:
-        raise MissingDataError(
-            f"{folder}: {', '.join(missing)} missing; they lie in data/emorynlp of github.com/declare-lab/MELD"
-        )
+    files = _find_files(find_data("emorynlp") if path is None else Path(path), splits)
     problems: list[str] = []
     warnings: list[str] = []
-    read: dict[str, tuple[Dialogue, ...]] = {}
-    for split, file in files.items():
-        try:
-            rows = read_rows(file, encoding=encoding)
-            rows.require([*_COLUMNS["dialogue"], *(name for name in _COLUMNS.values() if isinstance(name, str))])
-            turns = read_turns(rows, resolve_columns(rows, _COLUMNS), _OPTIONS, problems, warnings)
-            read[split] = in_dialogues(turns, split)
-        except CorpusError as error:  # go on: the other files' problems belong into the same message
-            problems.extend(error.problems)
+    read = _read_files(files, encoding, problems, warnings)
     corpus = Corpus(
         name="emorynlp",
         label_set=LabelSet("emotion", CLASSES),
@@ -79,6 +65,32 @@ def read_emorynlp(
         licence="as github.com/emorynlp/emotion-detection states (Zahiri and Choi, 2018)",
         warnings=tuple(warnings),
     )
-    if problems:
+    if problems:  # the error also names what is wrong with the rows that could be read
         raise CorpusError(*problems, *(problems_of(corpus) if read else []))
     return corpus if labels == "emotion" else relabel(corpus, labels, LABEL_MAPS[labels])
+
+
+def _find_files(folder: Path, splits: Sequence[str]) -> dict[str, Path]:
+    files = {split: folder / f"emorynlp_{split}_final.csv" for split in splits}
+    missing = [file.name for file in files.values() if not file.is_file()]
+    if missing:
+        raise MissingDataError(
+            f"{folder}: {', '.join(missing)} missing; get them from data/emorynlp of github.com/declare-lab/MELD"
+        )
+    return files
+
+
+def _read_files(
+    files: Mapping[str, Path], encoding: str, problems: list[str], warnings: list[str]
+) -> dict[str, tuple[Dialogue, ...]]:
+    """Return split → its dialogues, for the files that can be read."""
+    read: dict[str, tuple[Dialogue, ...]] = {}
+    for split, file in files.items():
+        try:
+            rows = read_rows(file, encoding=encoding)
+            rows.require([*_COLUMNS["dialogue"], *(name for name in _COLUMNS.values() if isinstance(name, str))])
+            turns = read_turns(rows, resolve_columns(rows, _COLUMNS), _OPTIONS, problems, warnings)
+            read[split] = group_into_dialogues(turns, split)
+        except CorpusError as error:  # do not stop, because one error lists the problems of all files
+            problems.extend(error.problems)
+    return read

@@ -1,10 +1,10 @@
-"""MELD (Poria et al., ACL 2019): the official CSVs, optionally with clips; and the bundled sample in its schema."""
+"""MELD (Poria et al., ACL 2019): the published CSVs, with or without clips. The bundled sample has the same form."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dialogue_ser.corpus.download.catalogue import SOURCES
+from dialogue_ser.corpus.download.catalogue import PUBLISHED_CORPORA
 from dialogue_ser.corpus.download.locate import find_data, sample_folder
 from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
 from dialogue_ser.corpus.parsing.rows import Row, Rows, read_rows
@@ -13,24 +13,25 @@ from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utt
 from dialogue_ser.corpus.validate import problems_of
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 
-#: Label order used by everyone who publishes on MELD.
+#: The label sets, in the order in which publications on MELD give the classes.
 LABEL_SETS: Mapping[str, LabelSet] = {
     "emotion": LabelSet("emotion", ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")),
     "sentiment": LabelSet("sentiment", ("neutral", "positive", "negative")),
 }
-#: Further label sets, whose classes other corpora have too.
+#: More label sets. Other corpora have their classes too.
 LABEL_MAPS: Mapping[str, LabelMap] = shared_maps("meld")
 SPLITS = ("train", "dev", "test")
-#: Clips that are broken or absent in the published archive, so that nobody searches for them on his own disk.
+#: Clips that are broken or absent in the published archive. The error says so, and nobody searches for them in vain.
 KNOWN_BAD_CLIPS: Mapping[str, str] = {
     "train/dia125_utt3": "broken in the published archive",
     "dev/dia110_utt7": "absent from the published archive",
 }
+#: Formats of clips, the least compressed first.
 CLIP_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".mp4")
 
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID", "StartTime", "EndTime")
 _LABEL_COLUMNS = {"emotion": "Emotion", "sentiment": "Sentiment"}
-# Folders of a split: ours, and those inside MELD.Raw.tar.gz.
+# Split → names that its folder of clips can have: the name of the split, and the name in MELD.Raw.tar.gz.
 _CLIP_FOLDERS = {
     "train": ("train", "train_splits"),
     "dev": ("dev", "dev_splits_complete"),
@@ -48,23 +49,23 @@ def read_meld(
 ) -> Corpus:
     """Read MELD's ``{train,dev,test}_sent_emo.csv``.
 
-    Utterance ids are ``train/dia12_utt3`` after Dialogue_ID and Utterance_ID, which have gaps; times go to
-    ``start_seconds``/``end_seconds`` (inside the episode, not inside the clip).
+    Utterance ids are made of Dialogue_ID and Utterance_ID: ``train/dia12_utt3``. Both have gaps. ``start_seconds`` and
+    ``end_seconds`` are times inside the episode, not inside the clip.
 
     Args:
         path: folder of the CSVs; None = ``find_data("meld")``.
         labels: emotion (7 classes), sentiment (3), or shared-4, shared-5 or shared-7.
-        audio: folder of clips, inside ``path`` or anywhere: ``train/dia12_utt3.wav`` (also flac, ogg, opus, mp3, mp4),
-            MELD.Raw's own folders, or flat ``train_dia12_utt3.wav``; None = no audio. Clips without a row are ignored.
-        splits: which files to read, e.g. ``["dev", "test"]``.
-        encoding: cp1252 for older copies of the files.
-        on_bad: ``mask`` leaves a turn without audio where its clip is missing and counts it in the warnings; ``error``
-            lists every missing clip.
+        audio: folder of the clips, inside ``path`` or elsewhere. Its files are ``train/dia12_utt3.wav`` (or flac, ogg,
+            opus, mp3, mp4), in the folders of MELD.Raw, or ``train_dia12_utt3.wav`` without folders. Clips without a
+            row are ignored. None = no audio.
+        splits: the splits to read, e.g. ``["dev", "test"]``.
+        encoding: encoding of the files; use cp1252 for older copies.
+        on_bad: ``error`` lists missing clips. ``mask`` leaves these turns without audio, and a warning counts them.
 
     Raises:
-        MissingDataError: no such folder, or not all CSVs in it.
-        ConfigError: unknown label set or split.
-        CorpusError: bad rows, missing clips: all of them.
+        MissingDataError: the folder or one of the CSVs does not exist.
+        ConfigError: the label set or a split is unknown.
+        CorpusError: rows are bad or clips are missing. The error lists all of them.
     """
     return _read("meld", find_data("meld") if path is None else Path(path), labels, audio, splits, encoding, on_bad)
 
@@ -76,7 +77,7 @@ def read_sample(
     splits: Sequence[str] = SPLITS,
     on_bad: str = "error",
 ) -> Corpus:
-    """Read the bundled synthetic corpus (data/sample), with its synthesised speech; arguments as :func:`read_meld`."""
+    """Read the bundled corpus (data/sample): synthetic dialogues and speech. :func:`read_meld` explains the options."""
     return _read("sample", sample_folder() if path is None else Path(path), labels, audio, splits, "utf-8", on_bad)
 
 
@@ -92,12 +93,12 @@ def _read(
     if labels not in {**LABEL_SETS, **LABEL_MAPS}:
         raise ConfigError(f"reader {name}: {unknown_name('label set', labels, [*LABEL_SETS, *LABEL_MAPS])}")
     base = "emotion" if labels in LABEL_MAPS else labels
-    wanted = (splits,) if isinstance(splits, str) else tuple(splits)
-    unknown = [f"reader {name}: {unknown_name('split', split, SPLITS)}" for split in wanted if split not in SPLITS]
-    if unknown or not wanted:
+    split_names = (splits,) if isinstance(splits, str) else tuple(splits)
+    unknown = [f"reader {name}: {unknown_name('split', split, SPLITS)}" for split in split_names if split not in SPLITS]
+    if unknown or not split_names:
         raise ConfigError(*(unknown or [f"reader {name}: splits is empty; name at least one of {', '.join(SPLITS)}"]))
-    _check_files(name, folder, wanted)
-    files, problems = _read_files(folder, wanted, encoding)
+    _check_files(name, folder, split_names)
+    files, problems = _read_files(folder, split_names, encoding)
     read: dict[str, list[tuple[Utterance, str]]] = {}
     warnings: list[str] = []
     for split, rows in files.items():
@@ -114,7 +115,7 @@ def _read(
         licence="GPL-3.0 (declare-lab/MELD)" if name == "meld" else "CC0-1.0 (synthetic, written for dialogue_ser)",
         warnings=tuple(warnings),
     )
-    if problems:  # bad labels and duplicate ids of the readable rows belong into the same message
+    if problems:  # the error also names what is wrong with the rows that could be read
         raise CorpusError(*problems, *(problems_of(corpus) if read else []))
     return relabel(corpus, labels, LABEL_MAPS[labels]) if labels in LABEL_MAPS else corpus
 
@@ -124,12 +125,11 @@ def _check_files(name: str, folder: Path, splits: Sequence[str]) -> None:
     if not missing:
         return
     files = ", ".join(f"{split}_sent_emo.csv" for split in missing)
-    there = [split for split in splits if split not in missing]
-    mend = f" or read only what is there (--data.options.splits '{list(there)}')" if there else ""
-    fetch = (
-        f"get them with `dialogue-ser data download {name}`" if name in SOURCES else "give the folder that holds them"
-    )
-    raise MissingDataError(f"{folder}: {files} missing; {fetch}{mend}")
+    present = [split for split in splits if split not in missing]
+    command = f"get them with `dialogue-ser data download {name}`"
+    mend = command if name in PUBLISHED_CORPORA else "give the folder that holds them"
+    other = f" or read only the splits that are there (--data.options.splits '{present}')" if present else ""
+    raise MissingDataError(f"{folder}: {files} missing; {mend}{other}")
 
 
 def _read_files(folder: Path, splits: Sequence[str], encoding: str) -> tuple[dict[str, Rows], list[str]]:
@@ -140,13 +140,13 @@ def _read_files(folder: Path, splits: Sequence[str], encoding: str) -> tuple[dic
             rows = read_rows(folder / f"{split}_sent_emo.csv", encoding=encoding)
             rows.require(_COLUMNS)
             files[split] = rows
-        except CorpusError as error:  # go on: the other files' problems belong into the same message
+        except CorpusError as error:  # do not stop, because one error lists the problems of all files
             problems.extend(error.problems)
     return files, problems
 
 
 def _utterances(rows: Rows, split: str, label_column: str, problems: list[str]) -> Iterator[tuple[Utterance, str]]:
-    """Each row's utterance and its dialogue id; problems of bad rows are appended."""
+    """Yield the utterance of each row and its dialogue id. Bad rows become problems."""
     for row in rows:
         numbers = [row.values[column].strip() for column in ("Dialogue_ID", "Utterance_ID")]
         bad = [number for number in numbers if not (number.isascii() and number.isdigit())]
@@ -182,7 +182,7 @@ def _time(row: Row, column: str, problems: list[str]) -> float | None:
 
 
 def _dialogues(turns: Sequence[tuple[Utterance, str]]) -> tuple[Dialogue, ...]:
-    """Turns by dialogue id, in file order; ids, never positions, say what belongs together."""
+    """Group turns by dialogue id, in the order of the file. Rows of one dialogue need not be neighbours."""
     by_id: dict[str, list[Utterance]] = {}
     for turn, dialogue_id in turns:
         by_id.setdefault(dialogue_id, []).append(turn)
@@ -197,17 +197,17 @@ def _with_clips(
     problems: list[str],
     warnings: list[str],
 ) -> list[tuple[Utterance, str]]:
-    """The turns with their clips attached; see :func:`read_meld` for what happens to missing ones."""
+    """Return the turns with their clips. :func:`read_meld` says what happens if clips are missing."""
     clips = _clips(folder, split)
     missing = [turn for turn, _ in turns if turn.id not in clips]
     if turns and len(missing) == len(turns):
         problems.append(
-            f"{folder}: no clip of split {split!r}; expected {split}/dia0_utt0.wav (or flac, ogg, opus, mp3, mp4) or "
+            f"{folder}: holds no clip of split {split!r}, e.g. {split}/dia0_utt0.wav (or flac, ogg, opus, mp3, mp4) or "
             f"{split}_dia0_utt0.wav; correct the option audio, or leave it out"
         )
     elif missing and on_bad != "mask":
         problems.extend(
-            f"{turn.origin} ({turn.id}): no clip in {folder}"
+            f"{turn.origin} ({turn.id}): has no clip in {folder}"
             + (f", {KNOWN_BAD_CLIPS[turn.id]}" if turn.id in KNOWN_BAD_CLIPS else "")
             + "; add it, or mask missing audio (--data.on_bad mask)"
             for turn in missing
@@ -222,20 +222,20 @@ def _with_clips(
 
 
 def _clips(folder: Path, split: str) -> dict[str, Path]:
-    """Utterance id → clip, of one split; where several formats lie side by side, the least compressed one."""
+    """Return utterance id → clip for one split. If a clip has several formats, take the least compressed one."""
     found: dict[str, Path] = {}
-    places = [(folder / name, "") for name in _CLIP_FOLDERS[split]] + [(folder, f"{split}_")]
-    for place, prefix in places:
-        if not place.is_dir():
+    folders = [(folder / name, "") for name in _CLIP_FOLDERS[split]] + [(folder, f"{split}_")]
+    for clips_folder, prefix in folders:
+        if not clips_folder.is_dir():
             continue
-        for file in place.iterdir():
+        for file in clips_folder.iterdir():
             if file.suffix.lower() not in CLIP_SUFFIXES or not file.stem.startswith(f"{prefix}dia"):
                 continue
             name = f"{split}/{file.stem.removeprefix(prefix)}"
-            if name not in found or _preference(file) < _preference(found[name]):
+            if name not in found or _format_rank(file) < _format_rank(found[name]):
                 found[name] = file
     return found
 
 
-def _preference(file: Path) -> int:
+def _format_rank(file: Path) -> int:
     return CLIP_SUFFIXES.index(file.suffix.lower())

@@ -1,4 +1,4 @@
-"""nEMO (Christop, LREC-COLING 2024): acted Polish utterances, nine speakers, six emotions, one clip a row."""
+"""nEMO (Christop, LREC-COLING 2024): acted Polish utterances of nine speakers in six emotions, one clip per row."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utt
 from dialogue_ser.corpus.validate import problems_of
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 
-#: The classes as data.tsv spells them, in alphabetical order (the corpus states none).
+#: The classes as data.tsv writes them, in alphabetical order, because the corpus states no order.
 LABEL_SETS: Mapping[str, LabelSet] = {
     "emotion": LabelSet("emotion", ("anger", "fear", "happiness", "neutral", "sadness", "surprised"))
 }
-#: Further label sets, whose classes other corpora have too.
+#: More label sets. Other corpora have their classes too.
 LABEL_MAPS: Mapping[str, LabelMap] = shared_maps("nemo")
-#: The corpus comes without splits: protocols (`dialogue-ser crossval`) cut it.
+#: The corpus is published without splits. Protocols cut it (`dialogue-ser crossval`).
 SPLIT = "all"
 LANGUAGE = "pl"
 TABLE, CLIPS = "data.tsv", "samples"
@@ -28,11 +28,11 @@ _COLUMNS = ("file_id", "emotion", "raw_text", "speaker_id", "gender", "age")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NemoSpeaker:
-    """What the corpus says of a speaker.
+    """What the corpus states about a speaker.
 
     Args:
         gender: female or male.
-        age: years.
+        age: age in years.
     """
 
     gender: str
@@ -42,20 +42,19 @@ class NemoSpeaker:
 def read_nemo(path: str | Path | None = None, labels: str = "emotion", on_bad: str = "error") -> Corpus:
     """Read nEMO's ``data.tsv`` and ``samples/``, or a subset in the same layout.
 
-    Every utterance is a dialogue of one turn in the split ``all``, with id ``all/EB0_anger_31`` after its file; text is
-    the transcript as spoken (``raw_text``), in Polish. Gender and age have no place in an utterance:
-    :func:`read_speakers` gives them.
+    Every utterance is a dialogue of one turn in the split ``all``. Its id comes from its file: ``all/EB0_anger_31``.
+    The text is the Polish transcript (``raw_text``). Utterances do not hold the gender and the age of the speaker;
+    :func:`read_speakers` returns them.
 
     Args:
         path: folder of data.tsv and samples/; None = ``find_data("nemo")``.
         labels: emotion (6 classes), or shared-4, shared-5 or shared-7.
-        on_bad: ``mask`` leaves a turn without audio where its clip is missing and counts it in the warnings; ``error``
-            lists every missing clip.
+        on_bad: ``error`` lists missing clips. ``mask`` leaves these turns without audio, and a warning counts them.
 
     Raises:
-        MissingDataError: no such folder, or no data.tsv in it.
-        ConfigError: unknown label set.
-        CorpusError: bad rows, missing clips: all of them.
+        MissingDataError: the folder or data.tsv does not exist.
+        ConfigError: the label set is unknown.
+        CorpusError: rows are bad or clips are missing. The error lists all of them.
     """
     if labels not in {**LABEL_SETS, **LABEL_MAPS}:
         raise ConfigError(f"reader nemo: {unknown_name('label set', labels, [*LABEL_SETS, *LABEL_MAPS])}")
@@ -85,34 +84,34 @@ def read_nemo(path: str | Path | None = None, labels: str = "emotion", on_bad: s
 
 
 def read_speakers(path: str | Path | None = None) -> dict[str, NemoSpeaker]:
-    """Gender and age of every speaker, by speaker id in sorted order.
+    """Return the gender and the age of each speaker, by speaker id in sorted order.
 
     Args:
-        path: as in :func:`read_nemo`.
+        path: folder of data.tsv; None = ``find_data("nemo")``.
 
     Raises:
-        MissingDataError: no such folder, or no data.tsv in it.
-        CorpusError: an age that is no whole number, or a speaker who is described in two ways: all of them.
+        MissingDataError: the folder or data.tsv does not exist.
+        CorpusError: an age is not a whole number, or two rows describe a speaker differently. The error lists all.
     """
     rows = read_rows(_folder(path) / TABLE)
     rows.require(_COLUMNS)
-    first: dict[str, tuple[NemoSpeaker, str]] = {}
+    speakers: dict[str, tuple[NemoSpeaker, str]] = {}
     problems = []
     for row in rows:
         name, gender, age = (row.values[column].strip() for column in ("speaker_id", "gender", "age"))
         if not (age.isascii() and age.isdigit()):
-            problems.append(f"{row.origin}: age {age!r} is no whole number of years; correct it")
+            problems.append(f"{row.origin}: age {age!r} is not a whole number of years; correct it")
             continue
         speaker = NemoSpeaker(gender=gender, age=int(age))
-        there, origin = first.setdefault(name, (speaker, row.origin))
-        if there != speaker:
+        first, first_origin = speakers.setdefault(name, (speaker, row.origin))
+        if first != speaker:
             problems.append(
-                f"{row.origin}: speaker {name} is {gender}, {age}; {origin} says {there.gender}, {there.age}; "
-                "correct one of them"
+                f"{row.origin}: speaker {name} is {gender}, {age}, but in {first_origin} it is {first.gender}, "
+                f"{first.age}; correct one of them"
             )
     if problems:
         raise CorpusError(*problems)
-    return {name: first[name][0] for name in sorted(first)}
+    return {name: speakers[name][0] for name in sorted(speakers)}
 
 
 def _folder(path: str | Path | None) -> Path:
@@ -125,14 +124,14 @@ def _folder(path: str | Path | None) -> Path:
 
 
 def _utterances(folder: Path, problems: list[str], missing: list[str]) -> Iterator[Utterance]:
-    """Each row's utterance; problems of bad rows and origins of rows without a clip are appended."""
+    """Yield the utterance of each row. Bad rows go to ``problems``, rows without a clip to ``missing``."""
     rows = read_rows(folder / TABLE)
     rows.require(_COLUMNS)
     for row in rows:
         name = row.values["file_id"].strip()
         stem = Path(name).stem
         if not stem or Path(name).name != name:
-            problems.append(f"{row.origin}: file_id {name!r} is no file name; write the name of a clip in {CLIPS}/")
+            problems.append(f"{row.origin}: file_id {name!r} is not a file name; write the name of a clip in {CLIPS}/")
             continue
         try:
             clip: Path | None = resolve_inside(folder / CLIPS, name)

@@ -1,4 +1,4 @@
-"""Any CSV, TSV or JSON-lines file with a column mapping as a corpus: own data without code."""
+"""Read any CSV, TSV or JSON-lines file as a corpus. The options name its columns, so your own data needs no code."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,14 @@ from typing import Any
 from dialogue_ser.corpus import splits as split_rules
 from dialogue_ser.corpus.parsing.columns import Columns, resolve_columns
 from dialogue_ser.corpus.parsing.rows import Rows, read_rows
-from dialogue_ser.corpus.parsing.turns import Turn, TurnOptions, in_dialogues, read_turns, require_roles
+from dialogue_ser.corpus.parsing.turns import Turn, TurnOptions, group_into_dialogues, read_turns, require_roles
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet
 from dialogue_ser.corpus.validate import problems_of
 from dialogue_ser.errors import ConfigError, CorpusError
 
 
+# Longer than 50 lines, with more than 12 parameters, because every option of the reader is a parameter that the
+# docstring explains.
 def read_table(
     path: str | Path | None = None,
     labels: str = "emotion",
@@ -31,41 +33,43 @@ def read_table(
     licence: str = "unknown",
     on_bad: str = "error",
 ) -> Corpus:
-    """Read a table whose rows are utterances in the order they were spoken.
+    """Read a table whose rows are utterances, in the order in which they were spoken.
 
-    Splits come from a split column, or from ``files``, or from ``fractions``. Without a dialogue column every row is a
-    dialogue of its own; without a speaker column all turns share one speaker. A table has labels, targets, or both.
+    Splits come from a split column, from ``files``, or from ``fractions``. Without a dialogue column every row is a
+    dialogue of its own. Without a speaker column all turns have the same speaker. A table has labels, targets, or both.
 
     Args:
         path: the file, or the folder of ``files``.
-        labels: name of the label set, where a column holds labels (or columns votes); without one there are no classes.
-        columns: role → column; roles are text, speaker, dialogue (one or several columns), label, utterance, split,
-            audio, start, end, votes ({class: column}, or the prefix of count columns), attributes (columns, or {name:
-            column}), targets (columns, or {dimension: column}, in the order of the dimensions). Roles left out are
-            found by their usual names, except votes, attributes and targets. A target is a decimal number, with a dot
-            or a comma; an empty cell was not annotated. ``start``/``end`` are the span inside the audio file, in
-            seconds, ``h:mm:ss,mmm`` or as audformat has them (``0 days 00:00:01.500000``; NaT = open).
+        labels: name of the label set. It is used only if a column holds labels, or columns hold votes.
+        columns: role → column. The roles are text, speaker, dialogue (one or several columns), label, utterance, split,
+            audio, start, end, votes ({class: column}, or the prefix of the columns with counts), attributes (columns,
+            or {name: column}) and targets (columns, or {dimension: column}, in the order of the dimensions). A role
+            that is left out is found by its usual names; votes, attributes and targets have none. A target is a decimal
+            number with a dot or a comma. An empty cell means that the turn was not annotated. ``start`` and ``end`` are
+            the span inside the audio file: in seconds, as ``h:mm:ss,mmm``, or as audformat writes them (``0 days
+            00:00:01.500000``; NaT = no limit).
         files: split → file in the folder ``path``, e.g. ``{train: a.csv, dev: b.csv}``.
-        fractions: split → share of the dialogues, drawn with ``seed``.
-        seed: of that draw.
-        stratify: draw so that each split gets its share of dialogues by their most frequent label.
-        label_order: the classes in order; None = those found in train (or everywhere), most frequent first.
-        label_map: label as written → class; null leaves the turn unlabelled.
-        audio_root: folder of the audio paths; None = the table's own. Paths that lead out of it are refused.
-        encoding: of the files.
-        delimiter: between cells; None = by suffix.
-        name: of the corpus.
-        licence: of the corpus.
-        on_bad: ``mask`` leaves turns without audio where the file is missing; ``error`` lists them.
+        fractions: split → share of the dialogues. The dialogues are drawn at random.
+        seed: seed of that draw.
+        stratify: give each split its share of the dialogues of every label (the most frequent label of a dialogue).
+        label_order: the classes in order; None = the classes in train (without a split train: in all splits), the most
+            frequent first.
+        label_map: label as the table writes it → class. null makes the turn unlabelled.
+        audio_root: folder of the audio paths; None = the folder of the table. Paths that lead out of it are refused.
+        encoding: encoding of the files.
+        delimiter: the character between two cells; None = the suffix of the file decides.
+        name: name of the corpus.
+        licence: licence of the corpus.
+        on_bad: ``error`` lists missing audio files. ``mask`` leaves these turns without audio.
 
     Raises:
-        ConfigError: options that contradict each other, or options of labels where no column holds any.
-        CorpusError: every bad row of every file.
+        ConfigError: options contradict each other, or there are options for labels but no column holds labels.
+        CorpusError: the files have bad rows. The error lists all of them.
     """
     if path is None:
         raise ConfigError("reader table: needs the file, or the folder of its files (--data.path)")
-    tables = _tables(Path(path), files, encoding, delimiter)
-    roles = _resolved(tables, columns)
+    tables = _read_files(Path(path), files, encoding, delimiter)
+    roles = _resolve_roles(tables, columns)
     has_classes = any(found.has_classes for found in roles.values())
     _check_split_rules(files, fractions, columns)
     if not has_classes:
@@ -79,21 +83,18 @@ def read_table(
     warnings: list[str] = []
     turns = {split: read_turns(table, roles[split], options, problems, warnings) for split, table in tables.items()}
     has_split_column = any("split" in found.single for found in roles.values())
-    split_turns = _by_split(turns, has_split_column, fractions, seed, stratify, problems)
+    split_turns = _assign_splits(turns, has_split_column, fractions, seed, stratify, problems)
     order = tuple(map(str, label_order or ())) or (_labels_by_frequency(split_turns, problems) if has_classes else ())
-    written = {turn.written_label for found in turns.values() for turn in found}
-    unused = sorted(set(options.label_map) - written - {name for found in roles.values() for name in found.votes})
-    if unused:
-        warnings.append(f"label_map: {', '.join(unused)} never occurs")
+    warnings += _unused_labels(options, turns, roles)
     corpus = Corpus(
         name=name,
         label_set=LabelSet(labels, order) if has_classes else None,
         dimensions=next(tuple(found.targets) for found in roles.values()),
-        splits={split: in_dialogues(found, split) for split, found in split_turns.items()},
+        splits={split: group_into_dialogues(found, split) for split, found in split_turns.items()},
         licence=licence,
         warnings=tuple(warnings),
     )
-    if problems:  # unknown labels and duplicate ids of the readable rows belong into the same message
+    if problems:  # the error also names what is wrong with the rows that could be read
         raise CorpusError(*problems, *(problems_of(corpus) if split_turns else []))
     return corpus
 
@@ -106,14 +107,14 @@ def read_dialogues(
     delimiter: str | None = None,
     on_bad: str = "error",
 ) -> tuple[Dialogue, ...]:
-    """Read unlabelled dialogues to predict on: columns speaker, text and/or audio, and optionally dialogue.
+    """Read dialogues to predict on. The columns are speaker, text or audio or both, and perhaps dialogue.
 
-    Without a dialogue column the file is one dialogue. Ids are ``new/<dialogue>`` and ``new/<dialogue>_utt<n>``.
-    A label column is read where there is one, targets where columns are named for them. Arguments as
-    :func:`read_table`.
+    Without a dialogue column the whole file is one dialogue. Ids are ``new/<dialogue>`` and ``new/<dialogue>_utt<n>``.
+    A label column is read if there is one. Targets are read if ``columns`` names them. The arguments have the same
+    meaning as in :func:`read_table`.
 
     Raises:
-        CorpusError: every bad row.
+        CorpusError: the file has bad rows. The error lists all of them.
     """
     table = read_rows(path, encoding=encoding, delimiter=delimiter)
     roles = resolve_columns(table, columns)
@@ -123,10 +124,10 @@ def read_dialogues(
     )
     problems: list[str] = []
     turns = read_turns(table, roles, options, problems, [])
-    dialogues = in_dialogues(turns, "new")
-    # Labels are not checked here: nothing is known about the classes of the model that will read them.
-    found = tuple(dict.fromkeys(turn.utterance.label for turn in turns if turn.utterance.label))
-    label_set = LabelSet("found", found or ("none",))
+    dialogues = group_into_dialogues(turns, "new")
+    # All labels in the file are accepted here, because the classes of the model are not known yet.
+    labels = tuple(dict.fromkeys(turn.utterance.label for turn in turns if turn.utterance.label))
+    label_set = LabelSet("found", labels or ("none",))
     checked = Corpus(name="new", label_set=label_set, dimensions=tuple(roles.targets), splits={"new": dialogues})
     problems.extend(problems_of(checked) if turns else [])
     if problems:
@@ -134,15 +135,15 @@ def read_dialogues(
     return dialogues
 
 
-def _tables(path: Path, files: Mapping[str, str] | None, encoding: str, delimiter: str | None) -> dict[str, Rows]:
-    """Split → its file's rows; "" where one file holds everything."""
+def _read_files(path: Path, files: Mapping[str, str] | None, encoding: str, delimiter: str | None) -> dict[str, Rows]:
+    """Return split → the rows of its file. If one file holds all rows, its split is ""."""
     paths = {split: path / file for split, file in files.items()} if files else {"": path}
     tables: dict[str, Rows] = {}
     problems: list[str] = []
     for split, file in paths.items():
         try:
             tables[split] = read_rows(file, encoding=encoding, delimiter=delimiter)
-        except CorpusError as error:  # go on: the other files' problems belong into the same message
+        except CorpusError as error:  # do not stop, because one error lists the problems of all files
             problems.extend(error.problems)
     if problems:
         raise CorpusError(*problems)
@@ -158,7 +159,7 @@ def _check_split_rules(
         raise ConfigError(f"reader table: splits are stated by {' and by '.join(stated)}; keep one of them")
 
 
-def _resolved(tables: Mapping[str, Rows], columns: Mapping[str, Any] | None) -> dict[str, Columns]:
+def _resolve_roles(tables: Mapping[str, Rows], columns: Mapping[str, Any] | None) -> dict[str, Columns]:
     roles = {split: resolve_columns(table, columns) for split, table in tables.items()}
     for split, table in tables.items():
         require_roles(table, roles[split], need_annotation=True)
@@ -169,12 +170,22 @@ def _refuse_label_options(**options: Any) -> None:
     stated = [name for name, value in options.items() if value]
     if stated:
         raise ConfigError(
-            f"reader table: {' and '.join(stated)} need labels, but no column holds any; name one (columns.label) or "
-            f"leave out {', '.join(stated)}"
+            f"reader table: {' and '.join(stated)} can be used only with labels, but no column holds labels; name one "
+            f"(columns.label) or leave out {', '.join(stated)}"
         )
 
 
-def _by_split(
+def _unused_labels(
+    options: TurnOptions, turns: Mapping[str, Sequence[Turn]], roles: Mapping[str, Columns]
+) -> list[str]:
+    """Return a warning about the labels of ``label_map`` that the table does not hold, if there are some."""
+    written = {turn.written_label for found in turns.values() for turn in found}
+    voted = {name for found in roles.values() for name in found.votes}
+    unused = sorted(set(options.label_map) - written - voted)
+    return [f"label_map: the table does not hold {', '.join(unused)}"] if unused else []
+
+
+def _assign_splits(
     turns: Mapping[str, Sequence[Turn]],
     has_split_column: bool,
     fractions: Mapping[str, float] | None,
@@ -182,7 +193,7 @@ def _by_split(
     stratify: bool,
     problems: list[str],
 ) -> dict[str, list[Turn]]:
-    """Turns of each split, by the one rule that was stated."""
+    """Return split → its turns. The splits come from the one rule that the options state."""
     if "" not in turns:
         return {split: list(found) for split, found in turns.items()}
     rows = turns[""]
@@ -190,27 +201,27 @@ def _by_split(
     try:
         if fractions:
             strata = _strata(rows) if stratify else None
-            chosen = split_rules.by_fractions(list(dict.fromkeys(ids)), fractions, seed, strata)
+            split_of = split_rules.by_fractions(list(dict.fromkeys(ids)), fractions, seed, strata)
         elif has_split_column:
             origins = [turn.utterance.origin for turn in rows]
-            chosen = split_rules.by_column(ids, [turn.split for turn in rows], origins)
+            split_of = split_rules.by_column(ids, [turn.split for turn in rows], origins)
         else:
             raise ConfigError(
-                "reader table: says nothing about splits; name a split column (columns.split), files per split "
-                "(files: {train: a.csv, dev: b.csv}) or fractions ({train: 0.8, dev: 0.1, test: 0.1})"
+                "reader table: the options do not state the splits; name a split column (columns.split), a file for "
+                "each split (files: {train: a.csv, dev: b.csv}) or fractions ({train: 0.8, dev: 0.1, test: 0.1})"
             )
     except CorpusError as error:
         problems.extend(error.problems)
-        # Any split will do from here on: the corpus is refused, but its other bad rows shall be named too.
-        chosen = {turn.dialogue: turn.split.strip() or "train" for turn in reversed(rows)}
-    found: dict[str, list[Turn]] = {split: [] for split in dict.fromkeys(chosen.values())}
+        # The corpus is refused in any case. It still gets splits, so that the error can name its other bad rows too.
+        split_of = {turn.dialogue: turn.split.strip() or "train" for turn in reversed(rows)}
+    split_turns: dict[str, list[Turn]] = {split: [] for split in dict.fromkeys(split_of.values())}
     for turn in rows:
-        found[chosen[turn.dialogue]].append(turn)
-    return found
+        split_turns[split_of[turn.dialogue]].append(turn)
+    return split_turns
 
 
 def _strata(turns: Sequence[Turn]) -> dict[str, str]:
-    """Each dialogue's most frequent label; the alphabetically first one where several are."""
+    """Return dialogue → its most frequent label. If several are most frequent, take the first one in the alphabet."""
     counts: dict[str, Counter[str]] = {}
     for turn in turns:
         counts.setdefault(turn.dialogue, Counter()).update([turn.utterance.label or ""])
@@ -222,9 +233,9 @@ def _labels_by_frequency(splits: Mapping[str, Sequence[Turn]], problems: list[st
     count = Counter(turn.utterance.label for turn in turns if turn.utterance.label is not None)
     if turns and not count:
         problems.append(
-            "reader table: no row is labelled; check the label column and label_map, or map it to null (columns.label) "
-            "where the table has targets only"
+            "reader table: no row is labelled; check the label column and label_map. If the table has only targets, "
+            "map the label column to null (columns.label)"
         )
-    # A class that got votes but never the most is a class all the same.
+    # A class with votes belongs to the label set even if it is the label of no turn.
     count.update(dict.fromkeys((label for turn in turns for label in turn.utterance.votes or ()), 0))
     return tuple(sorted(count, key=lambda label: (-count[label], label))) or ("none",)

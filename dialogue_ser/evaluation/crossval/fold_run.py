@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from dialogue_ser.corpus.cut import all_dialogues, folder_name, part_of
+from dialogue_ser.corpus.cut import all_dialogues, folder_name, select_turns
 from dialogue_ser.corpus.protocols import PARTS, Fold
 from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.features.store.feature_store import FeatureStore
@@ -116,7 +116,7 @@ def _fit_fold(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """An estimator: dev predicted by the model that dev judged, test by the refitted one."""
     settings, task, dialogues = estimator_settings(config), crossval_task(config, corpus), all_dialogues(corpus)
-    parts = {part: part_of(dialogues, getattr(fold, part)) for part in PARTS}
+    parts = {part: select_turns(dialogues, getattr(fold, part)) for part in PARTS}
     fitted = fit_estimator(parts["train"], parts["dev"], task, lambda: pipelines(config), settings, store)
     fitted.classifier.save_pretrained(folder / "model")
     frames = [

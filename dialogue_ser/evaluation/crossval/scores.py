@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from dialogue_ser.corpus.cut import all_dialogues, cut_dialogues
+from dialogue_ser.corpus.cut import all_dialogues, count_cut_dialogues
 from dialogue_ser.corpus.protocols import PARTS
 from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
 from dialogue_ser.evaluation.crossval.fold_run import SCORED, FoldResult, crossval_task
@@ -63,7 +63,7 @@ def crossval_scores(
         "uses_unlabelled_test_recordings": is_transductive(config),
         "scenario": scenario,
         "utterances": {"all": sum(map(len, dialogues)), "tested": len(test)},
-        "cut_dialogues": cut_dialogues(dialogues, [one.fold for one in results]),
+        "cut_dialogues": count_cut_dialogues(dialogues, [one.fold for one in results]),
         "notes": list(corpus.warnings),
         "task": task.kind,
         task.names_key: list(task.names),

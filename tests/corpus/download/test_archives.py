@@ -64,8 +64,8 @@ def test_every_offending_member_is_named(tmp_path):
 
 def test_bombs_are_refused_before_writing(tmp_path):
     (tmp_path / "a.tar.gz").write_bytes(packed({f"f{number}": bytes(1000) for number in range(20)}))
-    assert "a bomb" in refused(tmp_path, most_bytes=10_000)
-    assert "a bomb" in refused(tmp_path, most_files=10)
+    assert "a bomb" in refused(tmp_path, max_bytes=10_000)
+    assert "a bomb" in refused(tmp_path, max_files=10)
 
 
 def test_extreme_compression_is_a_bomb(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from dialogue_ser.corpus.download import fetch as room
-from dialogue_ser.corpus.download.catalogue import SOURCES, Source, SourceFile
+from dialogue_ser.corpus.download.catalogue import PUBLISHED_CORPORA, PublishedCorpus, PublishedFile
 from dialogue_ser.corpus.download.fetch import download
 from dialogue_ser.errors import ConfigError, CorpusError
 
@@ -70,15 +70,15 @@ def fetch(server, tmp_path, monkeypatch):
     output = io.StringIO()
 
     def run(sha256: str | None = hashlib.sha256(CONTENT).hexdigest(), unpack_to: str | None = None):
-        source = Source(
+        source = PublishedCorpus(
             folder="own",
             base_url="http://127.0.0.1:9/never-asked/",
-            files=(SourceFile(url="a.bin", name="a.bin", sha256=sha256, unpack_to=unpack_to),),
+            files=(PublishedFile(url="a.bin", name="a.bin", sha256=sha256, unpack_to=unpack_to),),
             licence="CC0, made for this test",
             size="1 MB",
             afterwards="nothing",
         )
-        monkeypatch.setattr(room, "SOURCES", {"own": source})
+        monkeypatch.setattr(room, "PUBLISHED_CORPORA", {"own": source})
         return download("own", tmp_path, base_url=server.url, console=Console(file=output, width=200)), output
 
     return run
@@ -181,6 +181,6 @@ def test_unknown_names_are_refused_with_the_nearest(tmp_path):
 
 
 def test_every_source_names_licence_and_https():
-    for source in SOURCES.values():
+    for source in PUBLISHED_CORPORA.values():
         assert source.licence
         assert source.base_url.startswith("https://")

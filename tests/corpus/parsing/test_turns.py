@@ -4,7 +4,7 @@ import pytest
 
 from dialogue_ser.corpus.parsing.columns import resolve_columns
 from dialogue_ser.corpus.parsing.rows import read_rows
-from dialogue_ser.corpus.parsing.turns import TurnOptions, in_dialogues, read_turns, require_roles
+from dialogue_ser.corpus.parsing.turns import TurnOptions, group_into_dialogues, read_turns, require_roles
 from dialogue_ser.errors import CorpusError
 
 
@@ -72,7 +72,7 @@ def test_lists_of_speakers_are_joined_and_nothing_is_executed(tmp_path, cell, sp
 
 def test_ids_follow_the_table_or_the_place_in_the_dialogue(tmp_path):
     found, _ = turns(tmp_path, "text,dialogue,utterance_id\na,x,7\nb,y,u_1\nc,x,\n")
-    dialogues = in_dialogues(found, "train")
+    dialogues = group_into_dialogues(found, "train")
     assert [[turn.id for turn in dialogue] for dialogue in dialogues] == [
         ["train/x_utt7", "train/x_utt1"],
         ["train/u_1"],

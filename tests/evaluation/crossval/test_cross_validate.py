@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from dialogue_ser.corpus.cut import make_folds, part_of
+from dialogue_ser.corpus.cut import make_folds, select_turns
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.errors import ConfigError, CorpusError, DialogueSerError, MissingDataError
 from dialogue_ser.evaluation.compare import compare
@@ -310,7 +310,7 @@ def test_folds_that_cut_dialogues_show_no_part_the_turns_of_another(tree, tmp_pa
     def predicted(some):
         return classifier.predict(some).set_index("utterance_id").loc[scored.index, columns]
 
-    np.testing.assert_allclose(predicted(part_of(dialogues, fold.test)), scored, atol=1e-5)
+    np.testing.assert_allclose(predicted(select_turns(dialogues, fold.test)), scored, atol=1e-5)
     in_context = predicted([one for one in dialogues if one.id == "all/Ses01F_impro01"])
     assert np.allclose(in_context, scored, atol=1e-5) == (estimator == "logistic")  # which sees no context at all
 

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from dialogue_ser.corpus.cut import CutConfig, make_folds, part_of
+from dialogue_ser.corpus.cut import CutConfig, make_folds, select_turns
 from dialogue_ser.corpus.protocols import PARTS
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.evaluation.crossval.fold_run import FoldResult
@@ -41,7 +41,7 @@ def results_of(corpus, protocol):
             {"split": part, "dialogue_id": d.id, "utterance_id": t.id, "turn": place, "speaker": t.speaker,
              "text": "", "gold": t.label, "predicted": "calm", "p_calm": 0.9, "p_cross": 0.1}
             for part in ("dev", "test")
-            for d in part_of(dialogues, getattr(fold, part))
+            for d in select_turns(dialogues, getattr(fold, part))
             for place, t in enumerate(d)
         ]  # fmt: skip
         results.append(FoldResult(fold=fold, frame=pd.DataFrame(rows), chosen={"best_epoch": 1}, seconds=0.5))
