@@ -204,7 +204,7 @@ def k_fold_speakers(dialogues: Sequence[Dialogue], seed: int, n_folds: int) -> t
 
 
 def k_fold_dialogues(dialogues: Sequence[Dialogue], seed: int, n_folds: int) -> tuple[Fold, ...]:
-    """Divide whole dialogues into folds at random. One fold after the other is test; the others are train. There is no dev.
+    """Divide whole dialogues into folds at random. Each fold is test once, and the others are train. There is no dev.
 
     The same ids, seed and number of folds give the same folds on every machine.
 

@@ -1,4 +1,4 @@
-"""Counts of a split."""
+"""Counts over a split."""
 
 from pathlib import Path
 

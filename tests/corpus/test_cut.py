@@ -40,7 +40,7 @@ def test_every_utterance_is_tested_once_and_no_speaker_is_in_two_parts(talks):
     speaker = {turn.id: turn.speaker for turn in utterances(dialogues)}
     folds = make_folds(LOSO, dialogues)
     assert sorted(name for fold in folds for name in fold.test) == sorted(speaker)
-    assert sorted(name for fold in folds for name in fold.dev) == sorted(speaker)  # everybody is dev once, too
+    assert sorted(name for fold in folds for name in fold.dev) == sorted(speaker)  # every speaker is dev once too
     for fold in folds:
         found = [{speaker[name] for name in getattr(fold, part)} for part in PARTS]
         assert sum(map(len, found)) == len(set().union(*found)) == len(set(speaker.values()))
@@ -61,7 +61,7 @@ def test_folds_do_not_depend_on_the_order_of_dialogues(talks, random):
     assert as_sets(leave_one_speaker_out(dialogues)) == as_sets(leave_one_speaker_out(shuffled))
 
 
-def test_dev_is_the_next_speaker_in_sorted_order_and_wraps_round():
+def test_dev_is_the_next_speaker_in_sorted_order_and_after_the_last_comes_the_first():
     folds = leave_one_speaker_out(dialogues_of([["c"], ["a"], ["d"], ["b"]]))
     who = {"all/d0_0": "c", "all/d1_0": "a", "all/d2_0": "d", "all/d3_0": "b"}
     assert [(fold.name, who[fold.dev[0]]) for fold in folds] == [("a", "b"), ("b", "c"), ("c", "d"), ("d", "a")]
@@ -81,7 +81,7 @@ def test_too_few_speakers_and_unknown_protocols_are_refused():
         make_folds("leave-one-speaker", [])
 
 
-def test_a_protocol_that_breaks_its_promise_is_told_how():
+def test_the_error_about_wrong_folds_names_every_rule_that_they_break():
     dialogues = dialogues_of([["a"], ["b"], ["c"]])
     ids = [turn.id for turn in utterances(dialogues)]
     folds = leave_one_speaker_out(dialogues)
@@ -108,14 +108,14 @@ def test_a_protocol_may_leave_turns_untested_if_it_says_so_but_never_tests_one_t
     twice = replace(second, test=first.test, dev=second.test, train=())
     with pytest.raises(CorpusError, match=r"1 utterances are not tested at most once, e\.g\. all/d0_0 \(2 times\)"):
         check_folds([first, twice], ids, tests_all=False)
-    with pytest.raises(CorpusError, match=r"fold a: 1 ids are not of the corpus, e\.g\. all/d9_0"):
+    with pytest.raises(CorpusError, match=r"fold a: 1 ids are not in the corpus, e\.g\. all/d9_0"):
         check_folds([replace(first, train=("all/d9_0",))], ids, tests_all=False)
 
 
-def test_no_name_of_a_speaker_leads_out_of_its_folder():
+def test_the_name_of_a_speaker_never_leads_to_another_folder():
     names = ["../../x", "/etc", "..", "a/b", "Phoebe Sr.", "Żółw"]
     assert [folder_name(name) for name in names] == [".._.._x", "_etc", "__", "a_b", "Phoebe Sr.", "Żółw"]
-    with pytest.raises(CorpusError, match="2 of them share the folder 'a_b'"):
+    with pytest.raises(CorpusError, match="2 of them would share the folder 'a_b'"):
         make_folds(LOSO, dialogues_of([["a/b"], ["a_b"], ["c"]]))
 
 
@@ -125,14 +125,14 @@ def test_dialogues_that_a_fold_cuts_are_counted():
     assert count_cut_dialogues(dialogues[1:3], leave_one_speaker_out(dialogues)) == 0
 
 
-def test_parts_of_dialogues_keep_order_and_drop_empty_ones():
+def test_selected_turns_keep_their_order_and_empty_dialogues_are_left_out():
     dialogues = dialogues_of([["a", "b", "a"], ["b"]])
     (kept,) = select_turns(dialogues, {"all/d0_2", "all/d0_0"})
     assert [turn.id for turn in kept] == ["all/d0_0", "all/d0_2"]
 
 
 class SeesItsDialogue:
-    """Gives how many turns of the dialogue it can see."""
+    """An encoder whose feature is the number of turns of the dialogue that it can see."""
 
     name, modality, kind = "sees-its-dialogue", "text", "vector"
     traits = EncoderTraits(context="dialogue", reads=("text",))
@@ -144,10 +144,10 @@ class SeesItsDialogue:
         return {turn.id: np.array([len(one)], np.float32) for one in dialogues for turn in one}
 
 
-def test_an_encoder_that_reads_neighbours_sees_those_of_its_own_part_only(tmp_path):
+def test_an_encoder_that_reads_neighbours_sees_only_those_of_its_own_part(tmp_path):
     dialogues = dialogues_of([["a", "b", "a"], ["c"]])
     store = FeatureStore(tmp_path)
-    whole = store.table(SeesItsDialogue(), dialogues)  # as crossval fills the store before the first fold
+    whole = store.table(SeesItsDialogue(), dialogues)  # crossval fills the store like this before the first fold
     assert {name: row.item() for name, row in whole.items()} == {
         "all/d0_0": 3, "all/d0_1": 3, "all/d0_2": 3, "all/d1_0": 1
     }  # fmt: skip
@@ -164,7 +164,7 @@ def read_iemocap_fold(tree, fold, protocol=PARTNER, labels="4-class", **options)
 
 
 def counts_of(corpus):
-    """Part → class → turns, unlabelled ones left out."""
+    """Return part → class → number of turns, without unlabelled turns."""
     return {part: dict(Counter(turn.label for turn in utterances(corpus.split(part)) if turn.label)) for part in PARTS}
 
 
@@ -175,9 +175,9 @@ def tree(tmp_path_factory, write_iemocap):
 
 @pytest.mark.parametrize("session", "12345")
 @pytest.mark.parametrize("who", "FM")
-def test_every_fold_of_document_e1_has_the_emotions_it_should(tree, session, who):
+def test_every_fold_of_document_e1_has_the_expected_emotions(tree, session, who):
     fold = read_iemocap_fold(tree, f"Ses0{session}{who}", scenario="improvised")
-    one = {"happy": 2, "sad": 1, "neutral": 1, "anger": 1}  # either speaker of a session
+    one = {"happy": 2, "sad": 1, "neutral": 1, "anger": 1}  # each speaker of a session has these
     assert counts_of(fold) == {"train": {"happy": 16, "sad": 8, "neutral": 8, "anger": 8}, "dev": one, "test": one}
     mixed = counts_of(read_iemocap_fold(tree, f"Ses0{session}{who}"))
     woman, man = {"happy": 3, "sad": 2, "neutral": 2, "anger": 2}, {"happy": 4, "sad": 2, "neutral": 2, "anger": 2}
@@ -193,7 +193,7 @@ def test_every_fold_of_document_e1_has_the_emotions_it_should(tree, session, who
         ("mixed", {"happy": 7, "sad": 4, "neutral": 4, "anger": 4}),
     ],
 )
-def test_every_fold_of_document_e3_has_the_emotions_it_should(tree, scenario, test):
+def test_every_fold_of_document_e3_has_the_expected_emotions(tree, scenario, test):
     for session in "12345":
         found = counts_of(read_iemocap_fold(tree, session, "leave-one-session-out", scenario=scenario))
         assert found == {"train": {label: 3 * n for label, n in test.items()}, "dev": test, "test": test}
@@ -224,12 +224,12 @@ def test_whole_dialogues_are_cut_by_speakers_and_kept_by_sessions(tree):
     shuffled, grouped = found.pop("stratified-70-20-10"), found.pop("k-fold-speakers")
     assert found == {"leave-one-speaker-out": 11, PARTNER: 11, "leave-one-session-out": 0, "session-5": 0}
     assert 0 < grouped <= 11  # a group may hold both speakers of a session
-    assert shuffled >= 10  # only the one of two turns may stay whole
+    assert shuffled >= 10  # only the dialogue of two turns can stay whole
     test = read_iemocap_fold(tree, "Ses01F", view="dialogue").split("test")
     assert [(one.speakers, len(one)) for one in test] == [(("Ses01F",), 7), (("Ses01F",), 7)]
 
 
-def test_learning_on_iemocap_and_being_tested_on_another_corpus_is_a_fold_too(tree, tmp_path, write_nemo):
+def test_training_on_iemocap_and_testing_on_another_corpus_is_a_fold_too(tree, tmp_path, write_nemo):
     nemo = write_nemo(tmp_path, n_each=1)
     options = {
         "train": {"reader": "iemocap", "path": str(tree), "labels": "shared-4", "options": {"scenario": "improvised"}},
@@ -277,7 +277,7 @@ def test_without_a_protocol_a_corpus_stays_as_it_is():
     assert cut(corpus, CutConfig()) is corpus
 
 
-def test_a_protocol_with_several_folds_says_which_there_are():
+def test_if_a_protocol_has_several_folds_the_error_names_them():
     corpus = tiny("all")
     with pytest.raises(ConfigError) as caught:
         cut(corpus, CutConfig(protocol=LOSO))
@@ -293,7 +293,7 @@ def test_a_protocol_with_several_folds_says_which_there_are():
         cut(many, CutConfig(protocol=LOSO))
 
 
-def test_a_protocol_with_one_fold_needs_no_name():
+def test_a_protocol_with_one_fold_needs_no_name_of_a_fold():
     corpus = tiny("all")
     whole = CutConfig(protocol="stratified-70-20-10", seed=2)
     assert cut(corpus, whole) == cut(corpus, replace(whole, fold="70-20-10"))
@@ -311,19 +311,19 @@ def test_every_wrong_setting_of_a_cut_is_named_at_once():
         CutConfig(fold="Ann")
 
 
-def test_cross_fit_leaves_the_train_splits_without_the_fold_and_dev_with_their_own_ids():
+def test_cross_fit_keeps_dev_and_the_train_splits_without_the_fold_under_their_own_ids():
     corpus = tiny("train", "more", "dev", "test")
-    learnt = [*corpus.split("train"), *corpus.split("more")]
-    for fold in make_folds("cross-fit", learnt, 1, 3):
+    dialogues = [*corpus.split("train"), *corpus.split("more")]
+    for fold in make_folds("cross-fit", dialogues, 1, 3):
         config = CutConfig(protocol="cross-fit", fold=fold.name, seed=1, n_folds=3)
         seen = cut(corpus, config, train="train+more")
         assert set(seen.splits) == {"train", "more", "dev"}
         assert seen.split("dev") == corpus.split("dev")
         ids = {turn.id for name in ("train", "more") for turn in utterances(seen.split(name))}
-        assert ids == {turn.id for turn in utterances(learnt)} - set(fold.test)
+        assert ids == {turn.id for turn in utterances(dialogues)} - set(fold.test)
 
 
-# Of 0.1.0 at revision 214f9c6, whose folds were readers: a run that it began must find the same data.
+# These fingerprints come from version 0.1.0 at revision 214f9c6. A run that began with it must find the same data.
 @pytest.mark.parametrize(
     ("config", "fingerprint"),
     [
@@ -338,5 +338,5 @@ def test_cross_fit_leaves_the_train_splits_without_the_fold_and_dev_with_their_o
         ),
     ],
 )
-def test_the_corpus_of_a_fold_has_the_fingerprint_that_it_always_had(config, fingerprint):
+def test_the_corpus_of_a_fold_keeps_the_fingerprint_of_earlier_versions(config, fingerprint):
     assert cut(read_corpus("sample"), config).fingerprint() == fingerprint

@@ -19,7 +19,7 @@ def one_turn(name, speaker="a", label=None, **attributes):
 
 
 def pairs(n_sessions=5):
-    """Two turns of each of two speakers per session, as IEMOCAP names them."""
+    """Make sessions of two speakers with two turns each, named as in IEMOCAP."""
     return [
         one_turn(f"Ses0{session}{who}_{number}", f"Ses0{session}{who}", session=str(session))
         for session in range(1, n_sessions + 1)
@@ -55,14 +55,14 @@ def test_five_folds_of_whole_sessions_with_the_next_as_dev():
     ]
 
 
-def test_session_5_is_the_last_of_those_folds_and_tests_no_other():
+def test_session_5_is_only_the_last_fold_of_leave_one_session_out():
     assert make_folds(LAST, pairs()) == make_folds(SESSIONS, pairs())[-1:]
     with pytest.raises(CorpusError, match=r"no session 5 \(it has 1, 2, 3, 4\); use leave-one-session-out"):
         make_folds(LAST, pairs(4))
 
 
 @pytest.mark.parametrize("protocol", [PARTNER, SESSIONS, LAST])
-def test_a_corpus_without_sessions_is_told_which_protocol_it_can_have(protocol):
+def test_the_error_about_missing_sessions_names_another_protocol(protocol):
     some = [*pairs(3), one_turn("x", "Bo")]
     with pytest.raises(CorpusError, match=r"1 of 13 utterances have no session, e\.g\. all/x; .*iemocap.* or another"):
         make_folds(protocol, some)
@@ -75,7 +75,7 @@ def test_partners_must_be_two_and_stay_in_their_session():
     text = str(caught.value)
     assert "session 1 has 3 speaker(s) (Bo, Ses01F, Ses01M)" in text
     assert "session 3 has 3 speaker(s) (Cy, Di, Ses01F)" in text
-    assert "Ses01F speaks in the sessions 1, 3, so it would be learnt from and tested on" in text
+    assert "Ses01F speaks in the sessions 1, 3, so this speaker would be in train and in test" in text
     with pytest.raises(CorpusError, match=r"found 1 session\(s\)"):
         make_folds(PARTNER, pairs(1))
 
@@ -112,7 +112,7 @@ def test_the_draw_depends_on_the_seed_and_on_nothing_else():
     assert len(fold.test) == 8
 
 
-def test_own_splits_are_taken_as_they_are():
+def test_own_splits_do_not_change():
     ids = ["train/a", "train/b", "dev/c", "test/d", "extra/e"]
     dialogues = [Dialogue(name, (Utterance(id=name, speaker="x"),)) for name in ids]
     [fold] = make_folds(OWN, dialogues)
@@ -122,7 +122,7 @@ def test_own_splits_are_taken_as_they_are():
 
 
 def spoken_by(turns):
-    """One-turn dialogues of speakers, as many as each is said to have."""
+    """Make dialogues of one turn. ``turns`` gives each speaker's number of them."""
     return [one_turn(f"{speaker}_{number}", speaker) for speaker, n in turns.items() for number in range(n)]
 
 
@@ -131,7 +131,7 @@ def spoken_by(turns):
     st.integers(3, 6),
     st.integers(0, 3),
 )
-def test_groups_of_speakers_share_nobody_and_are_about_equal(turns, n_folds, seed):
+def test_groups_share_no_speaker_and_have_nearly_equal_sizes(turns, n_folds, seed):
     dialogues = spoken_by(turns)
     if len(turns) < n_folds:
         with pytest.raises(CorpusError, match=rf"{len(turns)} speaker\(s\) cannot make {n_folds} groups"):
@@ -150,40 +150,40 @@ def test_groups_of_speakers_share_nobody_and_are_about_equal(turns, n_folds, see
     }
 
 
-def test_the_seed_deals_the_speakers_also_where_no_two_have_as_many_turns():
-    dialogues = spoken_by({name: 30 + place for place, name in enumerate("abcdefghi")})
-    dealt = [{frozenset(who(fold, "test")) for fold in make_folds(GROUPS, dialogues, seed, 3)} for seed in range(4)]
-    assert len({frozenset(deal) for deal in dealt}) > 1
-    assert dealt[0] == {frozenset(who(fold, "test")) for fold in make_folds(GROUPS, dialogues, 0, 3)}
+def test_the_seed_changes_the_groups_even_if_all_speakers_have_different_numbers_of_turns():
+    dialogues = spoken_by({name: 30 + number for number, name in enumerate("abcdefghi")})
+    groups = [{frozenset(who(fold, "test")) for fold in make_folds(GROUPS, dialogues, seed, 3)} for seed in range(4)]
+    assert len({frozenset(found) for found in groups}) > 1
+    assert groups[0] == {frozenset(who(fold, "test")) for fold in make_folds(GROUPS, dialogues, 0, 3)}
 
 
-def test_names_of_many_groups_sort_as_they_count():
+def test_names_of_many_groups_sort_by_their_numbers():
     folds = make_folds(GROUPS, spoken_by(dict.fromkeys("abcdefghijkl", 2)), n_folds=12)
     assert [fold.name for fold in folds][::11] == ["group-01", "group-12"]
 
 
-def test_two_groups_leave_nothing_to_learn_from():
+def test_two_groups_leave_nothing_for_training():
     with pytest.raises(CorpusError, match=r"found 2 folds, but train, dev and test need a group each"):
         make_folds(GROUPS, spoken_by({"a": 2, "b": 2, "c": 2}), n_folds=2)
 
 
-def test_cross_fit_deals_every_dialogue_once_and_evenly_and_has_no_dev():
+def test_cross_fit_puts_every_dialogue_into_one_fold_of_equal_size_and_has_no_dev():
     dialogues = [
         Dialogue(f"train/d{d}", tuple(Utterance(id=f"train/d{d}_{i}", speaker="x") for i in range(1 + d % 3)))
         for d in range(19)
     ]
     folds = make_folds("cross-fit", dialogues, 3, 4)
     assert [fold.name for fold in folds] == ["fold-0", "fold-1", "fold-2", "fold-3"]
-    dealt = [{name.partition("_")[0] for name in fold.test} for fold in folds]
-    assert sorted(name for some in dealt for name in some) == sorted(one.id for one in dialogues)
-    assert {len(some) for some in dealt} == {4, 5}
+    tested = [{name.partition("_")[0] for name in fold.test} for fold in folds]
+    assert sorted(name for found in tested for name in found) == sorted(one.id for one in dialogues)
+    assert {len(found) for found in tested} == {4, 5}
     assert all(not fold.dev for fold in folds)
     assert all(not set(fold.train) & set(fold.test) for fold in folds)
     assert make_folds("cross-fit", dialogues, 3, 4) == folds
     assert make_folds("cross-fit", dialogues, 4, 4) != folds
 
 
-def test_only_the_protocols_that_say_so_leave_turns_untested():
+def test_only_protocols_without_tests_all_leave_turns_untested():
     whole = [
         Dialogue(d.id.replace("all", split, 1), tuple(replace(t, id=t.id.replace("all", split, 1)) for t in d))
         for split, d in zip(["train", "dev", "test"] * 10, pairs(), strict=False)
@@ -197,7 +197,7 @@ def test_only_the_protocols_that_say_so_leave_turns_untested():
     assert sorted(name for name, every in tests_all.items() if not every) == [OWN, LAST, STRATIFIED]
 
 
-def test_groups_go_round_in_sorted_order():
+def test_the_next_group_in_sorted_order_is_dev_and_after_the_last_comes_the_first():
     folds = leave_one_group_out({"u1": "b", "u2": "a", "u3": "c", "u4": "a"})
     assert [(fold.name, fold.test, fold.dev, fold.train) for fold in folds] == [
         ("a", ("u2", "u4"), ("u1",), ("u3",)),

@@ -29,7 +29,7 @@ def test_utterances_cannot_be_changed():
         turn().text = "other"
 
 
-def test_unknown_label_is_refused_with_the_nearest():
+def test_the_error_about_an_unknown_label_names_the_most_similar_one():
     with pytest.raises(CorpusError, match="unknown emotion label 'joyy'; did you mean 'joy'"):
         LABELS.index("joyy")
 
@@ -63,14 +63,14 @@ def test_fingerprint_changes_with_anything_a_model_could_see(change):
     assert corpus(turn(**change)).fingerprint() != corpus(turn()).fingerprint()
 
 
-def test_fingerprint_is_what_runs_of_earlier_versions_recorded():
+def test_the_fingerprint_is_the_one_that_runs_of_earlier_versions_recorded():
     one = turn(votes={"joy": 2.0}, audio=AudioRef(Path("/x/a.wav"), 0.0, 1.5), attributes={"session": "1"})
     recorded = corpus(one, turn(1, speaker="Joey", text=None, label=None))
     before_targets = "114793b05e31dcbf8883cdf6837349ae6416835968fd5f2e8b7aa0d7e43e559d"
     assert recorded.fingerprint() == recorded.fingerprint(with_targets=True) == before_targets
 
 
-def test_targets_and_dimensions_count_in_the_fingerprint_only_where_asked():
+def test_targets_and_dimensions_change_only_the_fingerprint_with_targets():
     plain = corpus(turn())
     annotated = [replace(plain, dimensions=("valence", "arousal"))]
     for targets in ({"valence": 3.0}, {"valence": 3.5}, {"arousal": 3.0}):
@@ -95,14 +95,14 @@ def test_a_corpus_has_classes_or_dimensions():
 
 
 @pytest.mark.parametrize(
-    ("dimensions", "said"), [(("valence", "valence"), "valence stands there twice"), (("valence", " "), "has no name")]
+    ("dimensions", "said"), [(("valence", "valence"), "valence is named twice"), (("valence", " "), "has no name")]
 )
 def test_dimensions_have_names_of_their_own(dimensions, said):
     with pytest.raises(CorpusError, match=said):
         Corpus(name="own", dimensions=dimensions, splits={})
 
 
-def test_fingerprint_ignores_where_the_audio_folder_lies():
+def test_the_fingerprint_does_not_depend_on_the_folder_of_the_audio():
     one, other = (corpus(turn(audio=AudioRef(Path(folder) / "a.wav", 0.0, 1.0))) for folder in ("/x", "/y"))
     assert one.fingerprint() == other.fingerprint()
     moved = corpus(replace(turn(), audio=AudioRef(Path("/x/a.wav"), 0.5, 1.0)))

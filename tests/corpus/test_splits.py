@@ -1,4 +1,4 @@
-"""Splits as data."""
+"""Dialogues are assigned to splits by column or by fractions."""
 
 from collections import Counter
 
@@ -22,7 +22,7 @@ def test_fractions_depend_on_the_seed_and_on_nothing_else():
     assert by_fractions(IDS, SHARES, seed=3) != by_fractions(IDS, SHARES, seed=4)
 
 
-def test_known_draw_stays_the_same_for_ever():
+def test_a_known_draw_never_changes():
     chosen = by_fractions([f"d{number}" for number in range(10)], {"train": 0.8, "test": 0.2}, seed=0)
     assert [name for name, split in chosen.items() if split == "test"] == ["d0", "d2"]
 
@@ -50,7 +50,7 @@ def test_every_dialogue_goes_to_one_split_within_one_of_its_share(n, seed, weigh
 
 
 @pytest.mark.parametrize("shares", [{}, {"train": 0.5}, {"train": 1.5, "dev": -0.5}, {"train": 1.0, "dev": 0.0}])
-def test_senseless_shares_are_refused(shares):
+def test_impossible_shares_are_refused(shares):
     with pytest.raises(ConfigError, match="must be positive and add up to 1"):
         by_fractions(IDS, shares)
 
@@ -60,9 +60,9 @@ def test_too_few_dialogues_are_refused():
         by_fractions(["a", "b"], {"train": 0.8, "dev": 0.1, "test": 0.1})
 
 
-def test_a_dialogue_in_two_splits_names_both_rows_and_all_such_rows():
+def test_the_error_about_a_dialogue_in_two_splits_names_both_rows():
     with pytest.raises(CorpusError) as caught:
         by_column(["a", "a", "b", "c"], ["train", "dev", " ", "x/y"], [f"row {number}" for number in (2, 3, 4, 5)])
     found = caught.value.problems
     assert len(found) == 3
-    assert "row 3: puts dialogue a into 'dev', row 2 puts it into 'train'" in found[0]
+    assert "row 3: puts dialogue a into 'dev', but row 2 puts it into 'train'" in found[0]

@@ -1,4 +1,4 @@
-"""Every bad row in one error, every odd one in the warnings."""
+"""One error names all bad rows, and the warnings name all odd ones."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,12 +27,12 @@ def problems(broken: Corpus) -> tuple[str, ...]:
     return caught.value.problems
 
 
-def test_a_good_corpus_comes_back_as_it_was():
+def test_a_good_corpus_does_not_change():
     good = corpus(turn("d_utt0"), turn("d_utt1"))
     assert validate(good) == good
 
 
-def test_all_bad_rows_stand_in_one_error():
+def test_one_error_names_all_bad_rows():
     broken = corpus(
         turn("d_utt2", label="joyy"),
         turn("d_utt3", speaker=" "),
@@ -49,12 +49,12 @@ def test_all_bad_rows_stand_in_one_error():
     for said in (
         "a.csv row 2 (train/d_utt2): unknown emotion label 'joyy'; did you mean 'joy'?",
         "a.csv row 3 (train/d_utt3): has no speaker",
-        "a.csv row 3 (train/d_utt3): id 'train/d_utt3' is also that of a.csv row 3",
-        "a.csv row 4 (train/d_utt4): times 2.0–1.0 s; the end lies before the start",
+        "a.csv row 3 (train/d_utt3): id 'train/d_utt3' is also the id of a.csv row 3",
+        "a.csv row 4 (train/d_utt4): times 2.0–1.0 s; the end is before the start",
         "a.csv row 5 (train/d_utt5): votes: unknown emotion label 'happy'",
-        "a.csv row 6 (train/d_utt6): votes {'joy': 0.0} must be finite",
+        "a.csv row 6 (train/d_utt6): votes {'joy': 0.0}: every number must be finite",
         "a.csv row 7 (train/d_utt7): audio span -1.0–2.0 s",
-        "a.csv row 8 (test/d_utt8): stands in split 'train'; its id must begin with 'train/'",
+        "a.csv row 8 (test/d_utt8): is in split 'train'; its id must begin with 'train/'",
     ):
         assert said in text
 
@@ -65,12 +65,12 @@ def test_duplicate_ids_name_both_rows():
     assert "b.csv row 9" in problem
 
 
-def test_dialogue_ids_are_unique_and_carry_their_split():
+def test_dialogue_ids_are_unique_and_begin_with_their_split():
     dialogues = (Dialogue("train/d", (turn("a"),)), Dialogue("train/d", (turn("b"),)), Dialogue("e", (turn("c"),)))
     found = problems(Corpus(name="own", label_set=LABELS, splits={"train": dialogues}))
     assert len(found) == 2
-    assert "dialogue id 'train/d' is also that of a.csv row a" in found[0]
-    assert "dialogue e: stands in split 'train'" in found[1]
+    assert "dialogue id 'train/d' is also the id of a.csv row a" in found[0]
+    assert "dialogue e: is in split 'train'" in found[1]
 
 
 def test_an_empty_split_is_named():
@@ -81,7 +81,7 @@ def test_an_empty_split_is_named():
 # --- dimensions -------------------------------------------------------------------------------------------------
 
 
-def test_bad_targets_stand_in_one_error():
+def test_one_error_names_all_bad_targets():
     broken = replace(
         corpus(
             turn("d_utt0", targets={"valence": 3.0, "arousal": -2.5}),
@@ -94,18 +94,18 @@ def test_bad_targets_stand_in_one_error():
     assert problems(broken) == (
         "a.csv row 1 (train/d_utt1): targets: unknown dimension 'valenc'; did you mean 'valence'? Known: arousal, "
         "valence",
-        "a.csv row 2 (train/d_utt2): targets: valence nan is no finite number; leave valence out where it was not "
-        "annotated",
-        "a.csv row 2 (train/d_utt2): targets: arousal inf is no finite number; leave arousal out where it was not "
-        "annotated",
+        "a.csv row 2 (train/d_utt2): targets: valence nan is not a finite number; leave valence out where it was "
+        "not annotated",
+        "a.csv row 2 (train/d_utt2): targets: arousal inf is not a finite number; leave arousal out where it was "
+        "not annotated",
         "a.csv row 3 (train/d_utt3): unknown emotion label 'joyy'; did you mean 'joy'? Known: anger, joy, neutral; "
         "correct it or map it (--data.options.label_map)",
-        "a.csv row 3 (train/d_utt3): targets: arousal '2.5' is no finite number; leave arousal out where it was not "
-        "annotated",
+        "a.csv row 3 (train/d_utt3): targets: arousal '2.5' is not a finite number; leave arousal out where it was "
+        "not annotated",
     )
 
 
-def test_annotations_that_a_corpus_does_not_state_are_refused():
+def test_targets_need_dimensions_and_labels_need_classes():
     (found,) = problems(corpus(turn("d_utt0", targets={"valence": 3.0})))
     assert "has targets (valence), but the corpus has no dimensions" in found
     bare = corpus(turn("d_utt0"), turn("d_utt1", label=None), turn("d_utt2", label=None, votes={"joy": 1.0}))
@@ -122,21 +122,23 @@ def test_dimensions_without_any_value_are_a_warning_by_split():
     other = Dialogue("dev/d", (turn("d_utt0", id="dev/d_utt0", label=None),))
     checked = validate(replace(corpus(annotated, dev=(other,)), label_set=None, dimensions=("valence", "arousal")))
     assert checked.warnings == (
-        "train: no turn has a value of arousal; it can be predicted but not scored",
-        "dev: no turn has a value of valence, arousal; it can be predicted but not scored",
+        "train: no turn has a value of arousal; the split can be predicted but not scored",
+        "dev: no turn has a value of valence, arousal; the split can be predicted but not scored",
     )
 
 
 def test_gaps_in_ids_are_a_warning():
     checked = validate(corpus(turn("d_utt0"), turn("d_utt2")))
-    assert checked.warnings == ("train: utterance ids have gaps in 1 dialogues (train/d); no turn is invented",)
+    assert checked.warnings == (
+        "train: utterance ids have gaps in 1 dialogues (train/d); the reader adds no turn there",
+    )
 
 
-def test_ids_may_start_at_one_when_all_do():
+def test_ids_may_start_at_one_if_all_dialogues_do():
     assert validate(corpus(turn("d_utt1"), turn("d_utt2"))).warnings == ()
     late = (Dialogue("train/d", (turn("d_utt0"),)), Dialogue("train/e", (turn("e_utt1"),)))
     warned = validate(Corpus(name="own", label_set=LABELS, splits={"train": late})).warnings
-    assert warned == ("train: utterance ids have gaps in 1 dialogues (train/e); no turn is invented",)
+    assert warned == ("train: utterance ids have gaps in 1 dialogues (train/e); the reader adds no turn there",)
 
 
 def test_odd_turns_are_warnings():
@@ -158,7 +160,7 @@ def test_dialogues_of_one_and_of_five_hundred_turns_are_fine():
     assert validate(corpus(turn("d_utt0"))).warnings == ()
 
 
-def test_numbers_of_single_utterances_are_no_turn_numbers():
+def test_numbers_of_single_utterances_do_not_count_turns():
     turns = [Utterance(id=f"all/EB0_anger_{number}", speaker="EB0", text="x", label="joy") for number in (31, 34)]
     single = Corpus(
         name="single",

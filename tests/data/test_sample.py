@@ -1,4 +1,4 @@
-"""The bundled sample corpus keeps what its README promises."""
+"""The bundled sample corpus has the properties that its README states."""
 
 import csv
 import importlib.util
@@ -96,14 +96,14 @@ def test_ids_are_unique_and_count_up_from_zero(split: str) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_csv_says_what_the_script_says(split: str) -> None:
-    told = [
+def test_the_csv_has_the_turns_of_the_script(split: str) -> None:
+    expected = [
         (str(number), turn.text, turn.speaker, turn.emotion, turn.sentiment)
         for number, scene in enumerate(make_sample.read_script(split))
         for turn in scene.turns
     ]
     columns = ("Dialogue_ID", "Utterance", "Speaker", "Emotion", "Sentiment")
-    assert [tuple(row[column] for column in columns) for row in rows(split)] == told
+    assert [tuple(row[column] for column in columns) for row in rows(split)] == expected
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -164,7 +164,7 @@ def test_readme_shows_the_counts_of_the_script() -> None:
     assert make_sample.counts_table() in (SAMPLE / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_bad_script_is_refused_with_every_bad_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_about_a_bad_script_names_all_bad_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "script").mkdir()
     lines = ["# Moon: far away", "Nora (neutral): Fine.", "Nora (joyful): Yes!", "No one says this"]
     (tmp_path / "script" / "train.txt").write_text("\n".join(lines), encoding="utf-8")
@@ -173,7 +173,7 @@ def test_a_bad_script_is_refused_with_every_bad_line(tmp_path: Path, monkeypatch
         make_sample.read_script("train")
 
 
-def test_ogg_checksum_is_that_of_every_page_libsndfile_writes(tmp_path: Path) -> None:
+def test_the_ogg_checksum_equals_the_one_that_libsndfile_writes(tmp_path: Path) -> None:
     speech = sys.modules["sample_speech"]
     path = tmp_path / "tone.ogg"
     soundfile.write(path, 0.1 * np.sin(np.arange(16000) / 8), 16000, format="OGG", subtype="OPUS")

@@ -1,4 +1,4 @@
-"""Sound files of every kind, written by PyAV and soundfile for the tests of this room."""
+"""Write sound files of every kind with PyAV, for the tests of this room."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def chirp(seconds: float, rate: int, channels: int = 1, noise: float = 0.02) -> np.ndarray:
-    """Samples (n, channels): a rising tone and a little noise; no place is like another."""
+    """Return samples (n, channels) of a rising tone with a little noise. No two parts of it are alike."""
     n = round(seconds * rate)
     t = np.arange(n) / rate
     tone = 0.4 * np.sin(2 * np.pi * (200 + 150 * t) * t) + noise * np.random.default_rng(0).standard_normal(n)
@@ -24,7 +24,7 @@ def write(
     with_video: bool = False,
     options: dict[str, str] | None = None,
 ) -> None:
-    """One audio stream, beside moving pictures if asked for."""
+    """Write a file with one audio stream, and with pictures if ``with_video`` is set."""
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[sound_NC.shape[1]]
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound_NC.T), format="fltp", layout=layout)
     frame.sample_rate, frame.pts = rate, 0

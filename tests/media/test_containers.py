@@ -1,4 +1,4 @@
-"""Every container and codec gives as many samples as went in, and a span is that part of the whole."""
+"""Every container and codec returns as many samples as were written, and a span is that part of the whole."""
 
 import sys
 from pathlib import Path
@@ -13,8 +13,8 @@ from dialogue_ser.media.decode import decode
 sys.path.insert(0, str(Path(__file__).parent))
 from sounds import chirp, write
 
-# codec, file, rate, samples more than went in at most: AAC and MP3 fill their last frame, and in MP4 the length stands
-# in milliseconds; what says its length exactly must give it exactly.
+# Codec, file, rate, and how many samples more may come out than were written. AAC and MP3 fill their last frame, and
+# MP4 states the length in milliseconds. A format that states its length exactly must return exactly as many samples.
 LOSSLESS = [
     ("alac", "a.m4a", 22050, 0),
     ("pcm_s16le", "a.mkv", 16000, 0),
@@ -35,9 +35,9 @@ LOSSY = [
 
 @pytest.mark.parametrize("with_video", [False, True])
 @pytest.mark.parametrize(("codec", "name", "rate", "surplus"), LOSSLESS + LOSSY)
-def test_as_many_samples_come_out_as_the_duration_says(tmp_path, codec, name, rate, surplus, with_video):
+def test_decoding_returns_as_many_samples_as_were_written(tmp_path, codec, name, rate, surplus, with_video):
     if with_video and name.endswith((".m4a", ".webm")):
-        pytest.skip("holds sound only, or no MPEG-4 pictures")
+        pytest.skip("this container holds only sound, or no MPEG-4 pictures")
     sound_NC = chirp(2.9173, rate)
     write(tmp_path / name, sound_NC, rate, codec, with_video=with_video)
     waveform = decode(tmp_path / name, sample_rate_hz=None)
@@ -53,13 +53,13 @@ def test_as_many_samples_come_out_as_the_duration_says(tmp_path, codec, name, ra
 @pytest.mark.parametrize(("codec", "name", "rate", "_"), LOSSLESS + LOSSY)
 @pytest.mark.parametrize(("start", "end"), [(None, 0.5), (0.1, 0.5), (1.5, 2.0), (2.6, None)])
 def test_a_span_is_that_part_of_the_whole(tmp_path, codec, name, rate, _, start, end):
-    # No noise: AAC codes it as "noise here", and its decoder makes up another one after every jump.
+    # The sound has no noise. AAC only stores that there is noise, and after a jump its decoder makes different noise.
     write(tmp_path / name, chirp(2.9173, rate, noise=0.0), rate, codec)
     whole = decode(tmp_path / name, sample_rate_hz=None).samples
     part = decode(tmp_path / name, start, end, sample_rate_hz=None).samples
     first = round((start or 0) * rate)
     expected = whole[first : None if end is None else round(end * rate)]
-    # Matroska keeps times in whole milliseconds, so after a jump that is as exactly as a place can be known.
+    # Matroska keeps times in whole milliseconds, so after a jump a position is not known more exactly.
     allowed = rate // 1000 if codec == "libopus" and (start or 0) > 1 else 0
     assert abs(len(part) - len(expected)) <= allowed
     n = min(len(part), len(expected)) - allowed
@@ -75,12 +75,10 @@ def test_a_span_is_that_part_of_the_whole(tmp_path, codec, name, rate, _, start,
         ("a.ogg", "VORBIS", 44100, 1e-6),
         ("a.mp3", "MPEG_LAYER_III", 44100, 1e-6),
         ("a.opus", "OPUS", 48000, 1e-6),
-        ("a.opus", "OPUS", 16000, 5e-3),  # its low-rate mode has a long memory
+        ("a.opus", "OPUS", 16000, 5e-3),  # its mode for low rates needs many earlier frames
     ],
 )
-def test_spans_of_libsndfiles_formats_are_parts_of_the_whole_and_all_samples_come(
-    tmp_path, name, subtype, rate, tolerance
-):
+def test_spans_of_libsndfiles_formats_are_parts_of_the_whole_and_complete(tmp_path, name, subtype, rate, tolerance):
     sound_NC = chirp(3.1, rate)
     soundfile.write(tmp_path / name, sound_NC, rate, subtype=subtype, format="OGG" if "opus" in name else None)
     whole = decode(tmp_path / name, sample_rate_hz=None).samples
@@ -92,8 +90,8 @@ def test_spans_of_libsndfiles_formats_are_parts_of_the_whole_and_all_samples_com
         np.testing.assert_allclose(part, expected, atol=tolerance)
 
 
-def test_a_span_of_an_mp3_that_leans_on_earlier_frames_is_exact(tmp_path):
-    # At this rate the encoder borrows bits from earlier frames; without a lead-in the first samples came out wrong.
+def test_a_span_of_an_mp3_that_needs_earlier_frames_is_exact(tmp_path):
+    # At this rate a frame needs data from earlier frames. Without a lead-in the first samples were wrong.
     write(tmp_path / "a.mp3", chirp(3.0, 16000), 16000, "libmp3lame")
     whole = decode(tmp_path / "a.mp3").samples
     assert len(whole) == 48000
@@ -119,7 +117,7 @@ def test_any_number_of_channels_becomes_their_mean(tmp_path, channels, name, cod
 
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 24000, 32000, 44100, 48000, 96000])
 @pytest.mark.parametrize("n", [1, 7, 999, 12345])
-def test_the_resampler_gives_all_samples_of_any_rate(tmp_path, rate, n):
+def test_the_resampler_returns_all_samples_at_any_rate(tmp_path, rate, n):
     soundfile.write(tmp_path / "a.wav", chirp(2.0, rate)[:n], rate)
     if n * 16000 / rate < 0.5:
         with pytest.raises(MediaError, match="too few to resample"):
@@ -137,12 +135,12 @@ def test_a_tone_keeps_its_phase_and_level_through_the_resampler(tmp_path):
 
 def test_a_raw_stream_without_a_length_is_decoded_to_its_end(tmp_path):
     write(tmp_path / "a.aac", chirp(1.0, 16000), 16000, "aac")
-    # A raw stream does not say how much of it is the codec's delay.
+    # A raw stream does not state how much of it is the delay of the codec.
     assert 16000 <= len(decode(tmp_path / "a.aac").samples) <= 16000 + 2 * 1024
 
 
 @pytest.mark.parametrize("name", ["take:1.mp4", "data:x.mp4", "concat:a|b.mp4", "ümläut 😀 %d.mp4"])
-def test_a_file_is_a_file_whatever_its_name(tmp_path, monkeypatch, name):
+def test_a_file_with_any_name_is_read_as_a_file(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     write(Path("a.mp4"), chirp(1.0, 16000), 16000, "aac")
     Path("a.mp4").rename(name)
@@ -150,7 +148,7 @@ def test_a_file_is_a_file_whatever_its_name(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize("name", ["a.m3u8", "a.ffconcat", "a.wav"])
-def test_a_list_of_other_files_is_no_recording(tmp_path, name):
+def test_a_list_of_other_files_is_refused(tmp_path, name):
     write(tmp_path / "private.ts", chirp(1.0, 16000), 16000, "aac", with_video=True)
     playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\nprivate.ts\n#EXT-X-ENDLIST\n"
     (tmp_path / name).write_text(playlist if name == "a.m3u8" else "ffconcat version 1.0\nfile private.ts\n")
@@ -158,20 +156,20 @@ def test_a_list_of_other_files_is_no_recording(tmp_path, name):
         decode(tmp_path / name)
 
 
-def test_sound_whose_channels_change_is_refused_and_the_place_named(tmp_path):
+def test_sound_whose_channels_change_is_refused_and_the_error_names_the_time(tmp_path):
     for name, channels in (("a.aac", 2), ("b.aac", 1)):
         write(tmp_path / name, chirp(1.0, 44100, channels), 44100, "aac")
     (tmp_path / "both.aac").write_bytes((tmp_path / "a.aac").read_bytes() + (tmp_path / "b.aac").read_bytes())
     with pytest.raises(
-        MediaError, match=r"both\.aac: changes at 1\.0\d\d s from 44100 Hz, 2 channel\(s\), to 44100 Hz, 1"
+        MediaError, match=r"both\.aac: changes at 1\.0\d\d s from 44100 Hz and 2 channel\(s\) to 44100 Hz and 1"
     ):
         decode(tmp_path / "both.aac")
 
 
-def test_sound_that_nobody_can_decode_is_refused(tmp_path):
+def test_sound_without_a_decoder_is_refused(tmp_path):
     soundfile.write(tmp_path / "a.wav", chirp(0.1, 16000), 16000)
     content = bytearray((tmp_path / "a.wav").read_bytes())
     content[20:22] = b"\x34\x12"  # the codec's number
     (tmp_path / "a.wav").write_bytes(content)
-    with pytest.raises(MediaError, match=r"a\.wav: FFmpeg knows no decoder"):
+    with pytest.raises(MediaError, match=r"a\.wav: FFmpeg has no decoder"):
         decode(tmp_path / "a.wav")

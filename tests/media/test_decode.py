@@ -1,4 +1,4 @@
-"""What decode delivers, and what it refuses."""
+"""What decode returns, and what it refuses."""
 
 import os
 import shutil
@@ -72,12 +72,12 @@ def test_stereo_is_averaged_and_the_rate_converted(tmp_path):
     np.testing.assert_allclose(waveform.samples[2000:14000], tone()[2000:14000] / 2, atol=1e-3)
 
 
-def test_native_rate_is_kept_when_asked(tmp_path):
+def test_without_a_sample_rate_the_rate_of_the_file_is_kept(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(rate=8000), 8000)
     assert decode(tmp_path / "a.wav", sample_rate_hz=None).sample_rate_hz == 8000
 
 
-def test_span_is_exactly_that_part_of_the_file(tmp_path):
+def test_a_span_is_exactly_that_part_of_the_file(tmp_path):
     sound = np.random.default_rng(0).uniform(-0.5, 0.5, 3 * RATE).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", sound, RATE, subtype="FLOAT")
     part = decode(tmp_path / "a.wav", 1.25, 2.5)
@@ -86,7 +86,7 @@ def test_span_is_exactly_that_part_of_the_file(tmp_path):
     np.testing.assert_array_equal(open_end.samples, sound[40000:])
 
 
-def test_span_may_end_a_rounding_error_after_the_file_but_no_more(tmp_path):
+def test_a_span_may_end_a_rounding_error_after_the_file_but_not_more(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(), RATE)
     assert len(decode(tmp_path / "a.wav", 0.5, 1.05).samples) == 8000
     with pytest.raises(MediaError, match=r"a\.wav: span 0\.5–1\.5 s lies beyond the end of the recording \(1\.000 s\)"):
@@ -95,7 +95,7 @@ def test_span_may_end_a_rounding_error_after_the_file_but_no_more(tmp_path):
         decode(tmp_path / "a.wav", 1.0)
 
 
-SENSELESS = [
+BAD_SPANS = [
     (0.5, 0.5),
     (0.6, 0.5),
     (-1.0, 0.5),
@@ -106,8 +106,8 @@ SENSELESS = [
 ]
 
 
-@pytest.mark.parametrize("span", SENSELESS)
-def test_empty_or_senseless_spans_are_refused(tmp_path, span):
+@pytest.mark.parametrize("span", BAD_SPANS)
+def test_empty_or_impossible_spans_are_refused(tmp_path, span):
     soundfile.write(tmp_path / "a.wav", tone(), RATE)
     write_video(tmp_path / "a.mp4", tone())
     for name in ("a.wav", "a.mp4"):
@@ -116,7 +116,7 @@ def test_empty_or_senseless_spans_are_refused(tmp_path, span):
 
 
 @pytest.mark.parametrize("kept_bytes", [20, 44, 45, 10_000, 32_043])
-def test_truncated_wav_is_refused_and_both_sizes_named(tmp_path, kept_bytes):
+def test_truncated_wav_is_refused_and_the_error_names_both_sizes(tmp_path, kept_bytes):
     soundfile.write(tmp_path / "a.wav", tone(), RATE, subtype="PCM_16")
     whole = (tmp_path / "a.wav").read_bytes()
     assert len(whole) == 32_044
@@ -148,7 +148,7 @@ def test_file_without_samples_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_samples_that_are_not_finite_are_refused_and_placed(tmp_path, bad):
+def test_samples_that_are_not_finite_are_refused_and_the_error_names_the_time(tmp_path, bad):
     sound = tone()
     sound[8000] = bad
     soundfile.write(tmp_path / "a.wav", sound, RATE, subtype="FLOAT")
@@ -157,7 +157,7 @@ def test_samples_that_are_not_finite_are_refused_and_placed(tmp_path, bad):
 
 
 @pytest.mark.parametrize("value", [1e30, 3e38, -3e38])
-def test_samples_too_large_for_any_sound_are_refused(tmp_path, value):
+def test_samples_that_are_too_large_for_sound_are_refused(tmp_path, value):
     soundfile.write(tmp_path / "a.wav", np.full((100, 2), value, dtype=np.float32), RATE, subtype="FLOAT")
     with pytest.raises(MediaError, match=r"200 samples are .* far too large"):
         decode(tmp_path / "a.wav")
@@ -176,12 +176,12 @@ def test_missing_empty_and_directory_paths_are_refused(tmp_path):
 
 
 def test_text_with_an_audio_name_is_refused(tmp_path):
-    (tmp_path / "a.mp3").write_text("this is no sound " * 50)
+    (tmp_path / "a.mp3").write_text("this is not sound " * 50)
     with pytest.raises(MediaError, match=r"a\.mp3: cannot be decoded"):
         decode(tmp_path / "a.mp3")
 
 
-def test_sound_of_a_video_is_decoded_whole_and_by_span(tmp_path):
+def test_the_sound_of_a_video_is_decoded_completely_and_by_span(tmp_path):
     sound = np.concatenate([tone(1.5, hertz=300), tone(1.5, hertz=900)])
     write_video(tmp_path / "a.mp4", sound)
     whole = decode(tmp_path / "a.mp4")
@@ -203,7 +203,7 @@ def test_truncated_video_is_refused(tmp_path):
     write_video(tmp_path / "a.mp4", tone(3.0))
     whole = (tmp_path / "a.mp4").read_bytes()
     (tmp_path / "a.mp4").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(MediaError, match=r"a\.mp4: truncated MP4: box .* promises"):
+    with pytest.raises(MediaError, match=r"a\.mp4: truncated MP4: box .* states"):
         decode(tmp_path / "a.mp4")
 
 
@@ -212,7 +212,7 @@ def test_silence_is_sound(tmp_path):
     assert not decode(tmp_path / "a.wav").samples.any()
 
 
-def test_content_hash_follows_the_bytes_and_not_the_name(tmp_path):
+def test_the_content_hash_depends_on_the_bytes_and_not_on_the_name(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(), RATE)
     shutil.copy(tmp_path / "a.wav", tmp_path / "b.wav")
     assert content_hash(tmp_path / "a.wav") == content_hash(tmp_path / "b.wav")
@@ -222,7 +222,7 @@ def test_content_hash_follows_the_bytes_and_not_the_name(tmp_path):
         content_hash(tmp_path / "nowhere.wav")
 
 
-def test_what_is_no_file_is_never_waited_for_nor_read_without_end(tmp_path):
+def test_pipes_and_devices_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     (tmp_path / "endless.wav").symlink_to("/dev/zero")
     for name in ("pipe.wav", "endless.wav"):

@@ -20,13 +20,15 @@ def peak_hertz(samples: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("snr_db", [-5.0, 0.0, 20.0, 40.0])
-def test_noise_lies_exactly_as_far_below_the_signal_as_asked(snr_db):
+def test_noise_has_exactly_the_stated_ratio_to_the_signal(snr_db):
     samples = tone()
     noise = apply_effects(samples, RATE, Effects(noise_snr_db=snr_db, noise_seed=3)) - samples
     found = 10 * np.log10(np.mean(samples.astype(float) ** 2) / np.mean(noise.astype(float) ** 2))
     assert found == pytest.approx(snr_db, abs=1e-3)
     flat = np.abs(np.fft.rfft(noise)) ** 2
-    assert flat[:4000].mean() / flat[4000:].mean() == pytest.approx(1, abs=0.1), "white: as much below as above 4 kHz"
+    assert flat[:4000].mean() / flat[4000:].mean() == pytest.approx(1, abs=0.1), (
+        "white noise has as much power below 4 kHz as above"
+    )
 
 
 @pytest.mark.parametrize("semitones", [-3.0, 2.0, 5.0])

@@ -1,4 +1,4 @@
-"""A file that was cut off is refused, whatever its format, instead of giving fewer samples."""
+"""A truncated file of any format is refused. It must not be decoded to fewer samples."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from dialogue_ser.media.truncated import truncation
 sys.path.insert(0, str(Path(__file__).parent))
 from sounds import chirp, write
 
-FASTSTART = {"movflags": "faststart"}  # its index comes first, so that a decoder plays what there is
+FASTSTART = {"movflags": "faststart"}  # the index comes first, so a decoder could decode the part that is left
 
 
 def cut(path: Path, share: float) -> None:
@@ -40,7 +40,7 @@ def test_a_container_cut_off_anywhere_is_refused(tmp_path, name, codec, options,
     write(tmp_path / name, chirp(3.0, rate), rate, codec, options=options, with_video=name in ("a.mp4", "a.mkv"))
     assert truncation(tmp_path / name) is None
     cut(tmp_path / name, share)
-    with pytest.raises(MediaError, match=rf"{name}: truncated {kind}: .* promises \d+ bytes.*on_bad mask"):
+    with pytest.raises(MediaError, match=rf"{name}: truncated {kind}: .* states \d+ bytes.*on_bad mask"):
         decode(tmp_path / name)
 
 
@@ -69,7 +69,7 @@ def test_a_sound_file_cut_off_anywhere_is_refused(tmp_path, name, subtype, conta
         decode(tmp_path / name)
 
 
-def test_a_big_endian_wav_is_held_to_its_header(tmp_path):
+def test_a_big_endian_wav_is_compared_with_its_header(tmp_path):
     soundfile.write(tmp_path / "a.wav", chirp(1.0, 16000), 16000, endian="BIG", subtype="PCM_16")
     assert (tmp_path / "a.wav").read_bytes()[:4] == b"RIFX"
     assert len(decode(tmp_path / "a.wav").samples) == 16000
@@ -78,7 +78,7 @@ def test_a_big_endian_wav_is_held_to_its_header(tmp_path):
         decode(tmp_path / "a.wav")
 
 
-def test_an_au_that_was_streamed_says_no_size_and_is_read(tmp_path):
+def test_a_streamed_au_states_no_size_and_is_read(tmp_path):
     soundfile.write(tmp_path / "a.au", chirp(1.0, 16000), 16000, subtype="PCM_16")
     content = (tmp_path / "a.au").read_bytes()
     (tmp_path / "a.au").write_bytes(content[:8] + b"\xff" * 4 + content[12:])
@@ -86,7 +86,7 @@ def test_an_au_that_was_streamed_says_no_size_and_is_read(tmp_path):
     assert len(decode(tmp_path / "a.au").samples) == 16000
 
 
-def test_a_matroska_that_was_streamed_says_no_size_and_is_read(tmp_path):
+def test_a_streamed_matroska_file_states_no_size_and_is_read(tmp_path):
     write(tmp_path / "a.mkv", chirp(1.0, 16000), 16000, "pcm_s16le")
     content = (tmp_path / "a.mkv").read_bytes()
     at = content.index(b"\x18\x53\x80\x67") + 4
@@ -99,7 +99,7 @@ def test_a_matroska_that_was_streamed_says_no_size_and_is_read(tmp_path):
     "content",
     [b"", b"RIFF", b"OggS", b"\x1a\x45\xdf\xa3", b"\0\0\0\0ftyp", b"FORM", b".snd", b"caff", b"plain text" * 9],
 )
-def test_odd_beginnings_never_crash(tmp_path, content):
+def test_very_short_and_unknown_files_are_no_error(tmp_path, content):
     (tmp_path / "a.bin").write_bytes(content)
     found = truncation(tmp_path / "a.bin")
     assert found is None or "bytes" in found

@@ -1,4 +1,4 @@
-"""Archives are unpacked whole or refused whole."""
+"""An archive is unpacked completely, or refused and not unpacked at all."""
 
 import io
 import tarfile
@@ -55,7 +55,7 @@ def test_links_and_devices_are_refused_before_writing(tmp_path, kind):
     assert "'bad' is" in refused(tmp_path)
 
 
-def test_every_offending_member_is_named(tmp_path):
+def test_the_error_names_all_members_that_lead_outside(tmp_path):
     (tmp_path / "a.tar.gz").write_bytes(packed({"../one": b"", "good": b"", "/two": b""}))
     text = refused(tmp_path)
     assert "'../one'" in text
@@ -77,18 +77,18 @@ def test_extreme_compression_is_a_bomb(tmp_path):
     assert "a bomb" in refused(tmp_path)
 
 
-def test_a_bad_archive_inside_a_good_one_leaves_nothing(tmp_path):
+def test_if_an_inner_archive_is_bad_nothing_is_unpacked(tmp_path):
     (tmp_path / "a.tar.gz").write_bytes(packed({"top/in.tar.gz": packed({"../evil": b"x"})}))
     assert "leads outside" in refused(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", packed({"a": bytes(range(256)) * 400})[:300]])
+@pytest.mark.parametrize("content", [b"", b"not an archive", packed({"a": bytes(range(256)) * 400})[:300]])
 def test_damaged_archives_are_refused(tmp_path, content):
     (tmp_path / "a.tar.gz").write_bytes(content)
     assert "cannot be unpacked" in refused(tmp_path)
 
 
-def test_what_is_there_is_not_overwritten(tmp_path):
+def test_a_folder_that_exists_is_not_overwritten(tmp_path):
     (tmp_path / "a.tar.gz").write_bytes(packed({"a": b"x"}))
     (tmp_path / "out").mkdir()
     assert "exists already" in refused(tmp_path)

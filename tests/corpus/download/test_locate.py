@@ -1,4 +1,4 @@
-"""Where corpora are looked for."""
+"""The folders in which corpora are looked for."""
 
 import os
 from pathlib import Path
@@ -21,19 +21,19 @@ def elsewhere(tmp_path, monkeypatch):
     return tmp_path / "work"
 
 
-def test_data_of_the_current_directory_comes_before_that_of_the_checkout(elsewhere):
+def test_data_of_the_current_directory_comes_before_data_of_the_checkout(elsewhere):
     assert data_folders() == (elsewhere / "data", CHECKOUT / "data")
     (elsewhere / "data" / "x-corpus").mkdir(parents=True)
     assert find_data("x-corpus") == elsewhere / "data" / "x-corpus"
 
 
-def test_folders_beside_the_checkout_are_no_default(elsewhere):
+def test_folders_beside_the_checkout_are_not_used(elsewhere):
     (elsewhere.parent / "shared" / "data" / "x-corpus").mkdir(parents=True)
     with pytest.raises(MissingDataError, match="set DIALOGUE_SER_DATA to the folder that holds x-corpus/"):
         find_data("x-corpus")
 
 
-def test_environment_variable_is_the_only_place_when_set(elsewhere, monkeypatch):
+def test_if_the_environment_variable_is_set_only_its_folders_are_used(elsewhere, monkeypatch):
     (elsewhere / "data" / "x-corpus").mkdir(parents=True)
     monkeypatch.setenv("DIALOGUE_SER_DATA", str(elsewhere / "stated"))
     with pytest.raises(MissingDataError, match=r"stated/meld; get it with `dialogue-ser data download meld`"):
@@ -45,20 +45,20 @@ def test_environment_variable_is_the_only_place_when_set(elsewhere, monkeypatch)
     assert find_data("x-corpus") == elsewhere / "second" / "x-corpus"
 
 
-def test_missing_data_names_every_place_searched(elsewhere):
+def test_the_error_about_missing_data_names_all_folders(elsewhere):
     with pytest.raises(MissingDataError) as caught:
         find_data("no-such-corpus")
     for folder in data_folders():
         assert str(folder / "no-such-corpus") in str(caught.value)
 
 
-def test_the_sample_is_the_bundled_one_whatever_the_variable_and_the_current_directory_hold(elsewhere, monkeypatch):
+def test_the_sample_does_not_depend_on_the_variable_or_the_current_directory(elsewhere, monkeypatch):
     (elsewhere / "data" / "sample").mkdir(parents=True)
     monkeypatch.setenv("DIALOGUE_SER_DATA", str(elsewhere / "data"))
     assert sample_folder() == CHECKOUT / "data" / "sample"
 
 
-def test_an_installed_package_has_the_sample_inside_and_says_so_where_it_was_deleted(elsewhere, monkeypatch):
+def test_an_installed_package_holds_the_sample_and_an_error_says_so_if_it_was_deleted(elsewhere, monkeypatch):
     package = elsewhere / "site-packages" / "dialogue_ser"
     (package / "corpus").mkdir(parents=True)
     monkeypatch.setattr(locate, "__file__", str(package / "corpus" / "download" / "locate.py"))

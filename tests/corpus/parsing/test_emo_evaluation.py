@@ -1,4 +1,4 @@
-"""IEMOCAP's evaluation and transcript files, line by line."""
+"""IEMOCAP's evaluations and transcripts are read line by line."""
 
 from pathlib import Path
 
@@ -62,17 +62,17 @@ def test_ratings_that_cannot_be_read_are_named(tmp_path, written):
     assert [turn.turn[-4:] for turn in turns] == ["M000"]
     assert problems == [
         "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt row 3 (Ses01F_impro01_F000): "
-        f"{written!r} is no [V, A, D]; write three numbers"
+        f"{written!r} does not have the form [V, A, D]; write three numbers"
     ]
 
 
-def test_turns_come_in_the_order_they_begin(tmp_path):
+def test_turns_are_sorted_by_their_start(tmp_path):
     later = FIRST.replace("6.2901 - 8.2357", "7.6 - 7.9")
     turns, _, _ = read(write(tmp_path, later, SECOND))
     assert [turn.turn[-4:] for turn in turns] == ["M000", "F000"]
 
 
-def test_votes_for_no_emotion_of_the_corpus_do_not_count_and_are_told(tmp_path):
+def test_votes_for_no_emotion_of_the_corpus_do_not_count_and_are_returned(tmp_path):
     (turn,), problems, unknown = read(write(tmp_path, FIRST, "C-E1:\tPride; Anger;\t()", "C-E2:\t;\t()"))
     assert turn.choices == (("anger",),)
     assert unknown == ["Session1/dialog/EmoEvaluation/Ses01F_impro01.txt row 4: pride"]
@@ -89,11 +89,11 @@ def test_every_line_that_cannot_be_read_is_named(tmp_path):
         SECOND,
     )
     turns, problems, _ = read(path)
-    place = "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt row"
+    row = "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt row"
     assert [turn.turn[-4:] for turn in turns] == ["M000"]
-    assert [problem.removeprefix(place)[:2] for problem in problems] == [" 3", " 4", " 5", " 6"]
-    assert "is no '[start - end] turn emotion [V, A, D]'" in problems[0]
-    assert "'Ses01F_impro02_F000' is no turn of Ses01F_impro01, such as Ses01F_impro01_F000" in problems[1]
+    assert [problem.removeprefix(row)[:2] for problem in problems] == [" 3", " 4", " 5", " 6"]
+    assert "does not have the form '[start - end] turn emotion [V, A, D]'" in problems[0]
+    assert "'Ses01F_impro02_F000' is not the name of a turn of Ses01F_impro01, e.g. Ses01F_impro01_F000" in problems[1]
     assert "unknown emotion 'nue'; did you mean 'neu'" in problems[3]
 
 
@@ -110,14 +110,14 @@ def test_bytes_outside_the_encoding_are_named_by_line(tmp_path):
         read(path, "utf-9")
 
 
-def test_a_file_without_turns_is_no_evaluation(tmp_path):
+def test_a_file_without_turns_is_refused(tmp_path):
     _, problems, _ = read(write(tmp_path))
     assert problems == [
-        "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt: holds no turn; replace it by the release's file"
+        "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt: holds no turn; replace it by the file of the release"
     ]
 
 
-def test_transcripts_hold_lines_that_are_no_turn(tmp_path):
+def test_lines_of_a_transcript_that_name_no_turn_are_ignored(tmp_path):
     lines = [
         "Ses01F_impro01_F000 [006.2901-008.2357]: Excuse me.",
         "M: [BREATHING]",

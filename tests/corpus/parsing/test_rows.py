@@ -1,4 +1,4 @@
-"""CSV, TSV and JSONL, strictly."""
+"""CSV, TSV and JSONL are read strictly."""
 
 import csv
 
@@ -14,7 +14,7 @@ def problems(path, **options) -> tuple[str, ...]:
     return caught.value.problems
 
 
-def test_cells_stay_the_texts_they_are(tmp_path):
+def test_no_cell_is_converted(tmp_path):
     (tmp_path / "a.csv").write_text('text,n\nNA,007\nNone,1.0\nnull,\n"He said ""no"", twice\nand left",nan\n')
     assert [tuple(row.values.values()) for row in read_rows(tmp_path / "a.csv")] == [
         ("NA", "007"),
@@ -29,7 +29,7 @@ def test_rows_are_numbered_as_a_spreadsheet_numbers_them(tmp_path):
     assert [row.origin for row in read_rows(tmp_path / "a.csv")] == ["a.csv row 2", "a.csv row 4"]
 
 
-def test_byte_order_mark_and_tabs_and_other_delimiters(tmp_path):
+def test_a_byte_order_mark_is_skipped_and_delimiters_may_differ(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbftext,n\nhi,1\n")
     (tmp_path / "a.tsv").write_text("text\tn\nhi, you\t1\n")
     (tmp_path / "b.csv").write_text("text;n\nhi;1\n")
@@ -43,15 +43,15 @@ def test_byte_order_mark_and_tabs_and_other_delimiters(tmp_path):
 def test_long_and_short_rows_are_all_named(tmp_path):
     (tmp_path / "a.csv").write_text("text,n\nhi, you,1\ngood,2\nshort\n")
     assert problems(tmp_path / "a.csv") == (
-        "a.csv row 2: 3 cells, the header has 2 (too many: quote texts that hold the delimiter)",
-        "a.csv row 4: 1 cells, the header has 2 (too few)",
+        "a.csv row 2: 3 cells, but the header has 2; put texts that hold the delimiter into quotes",
+        "a.csv row 4: 1 cells, but the header has 2; add the cells that are missing",
     )
 
 
 def test_missing_and_duplicate_columns_are_named(tmp_path):
     (tmp_path / "a.csv").write_text("text,speaker,text\nhi,Ross,ho\n")
     assert problems(tmp_path / "a.csv") == (
-        "a.csv row 1: column 'text' stands in columns 1, 3; rename or remove all but one",
+        "a.csv row 1: the columns 1, 3 have the same name ('text'); rename or remove all but one",
     )
     (tmp_path / "b.csv").write_text("text,speaker\nhi,Ross\n")
     with pytest.raises(CorpusError, match="unknown column 'speakr'; did you mean 'speaker'"):
@@ -69,7 +69,7 @@ def test_missing_file_and_folder_are_refused(tmp_path):
     assert "cannot be read" in problems(tmp_path)[0]
 
 
-def test_bytes_that_are_not_utf8_name_row_and_byte(tmp_path):
+def test_the_error_about_bytes_that_are_not_utf8_names_the_row_and_the_bytes(tmp_path):
     (tmp_path / "a.csv").write_bytes(b'text,n\nfine,1\n"he\x92s\nlost it\x85",2\nok,3\n\x97,4\n')
     assert problems(tmp_path / "a.csv") == (
         "a.csv row 3: 2 bytes are not UTF-8 (\\x92 \\x85); save the file as UTF-8, or read it with the option "
@@ -101,7 +101,7 @@ def test_unknown_encoding_is_refused(tmp_path):
     assert "there is no encoding 'utf-9'" in problems(tmp_path / "a.csv", encoding="utf-9")[0]
 
 
-def test_unclosed_quotes_name_the_row(tmp_path):
+def test_the_error_about_an_unclosed_quote_names_the_row(tmp_path):
     (tmp_path / "a.csv").write_text('text,n\nhi,1\n"open,2\nmore,3\n')
     assert problems(tmp_path / "a.csv")[0].startswith("a.csv row 3 (line 4)")
 
@@ -129,7 +129,7 @@ def test_reading_leaves_the_csv_module_usable(tmp_path):
     assert csv.field_size_limit() >= 131_072
 
 
-def test_half_a_character_in_json_is_refused_because_nothing_can_write_it(tmp_path):
+def test_half_a_character_in_json_is_refused_because_utf8_cannot_represent_it(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "\\ud83d\\ude00"}\n{"text": "\\ud83d hi"}\n{"a\\udc00": 1}\n')
     found = problems(tmp_path / "a.jsonl")
     assert [problem.split(":")[0] for problem in found] == ["a.jsonl row 2", "a.jsonl row 3"]

@@ -1,4 +1,4 @@
-"""Times as corpora write them."""
+"""Times are read in the forms in which corpora write them."""
 
 import pytest
 
@@ -22,13 +22,13 @@ from dialogue_ser.corpus.parsing.times import parse_seconds
         ("1 days 01:00:00.000000001", 90000.0),
     ],
 )
-def test_times_in_every_spelling(text, seconds):
+def test_times_are_read_in_every_form(text, seconds):
     assert parse_seconds(text) == seconds
 
 
 @pytest.mark.parametrize(
     "text", ["", "soon", "1:2:3:4", "00:61:00", "00:00:75", "1,2,3", "nan", "inf", "NaT", "-1 days +23:59:59"]
 )
-def test_what_is_no_time_is_refused(text):
+def test_other_texts_are_refused(text):
     with pytest.raises(ValueError, match=r"time|minutes"):
         parse_seconds(text)

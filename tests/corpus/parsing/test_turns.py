@@ -1,4 +1,4 @@
-"""Rows of a user's table to turns; see also tests/corpus/readers/test_table.py."""
+"""Rows of a user's table become turns. See also tests/corpus/readers/test_table.py."""
 
 import pytest
 
@@ -28,12 +28,12 @@ def test_votes_are_merged_by_the_label_map_and_decide_the_label(tmp_path):
 
 
 @pytest.mark.parametrize("count", ["many", "-1", "nan", "inf"])
-def test_votes_that_are_no_counts_are_refused(tmp_path, count):
+def test_votes_that_are_not_counts_are_refused(tmp_path, count):
     _, problems = turns(tmp_path, f"text,n_sad\na,{count}\n", columns={"votes": "n_"})
-    assert problems[0].startswith(f"a.csv row 2: n_sad: '{count}' is no number of votes")
+    assert problems[0].startswith(f"a.csv row 2: n_sad: '{count}' is not a number of votes")
 
 
-def test_targets_are_decimals_and_empty_cells_are_not_annotated(tmp_path):
+def test_targets_are_decimals_and_an_empty_cell_means_not_annotated(tmp_path):
     found, problems = turns(
         tmp_path,
         'text,val,aro\na,3.25,"2,5"\nb,, -1e-1 \nc,,\n',
@@ -43,14 +43,14 @@ def test_targets_are_decimals_and_empty_cells_are_not_annotated(tmp_path):
     assert [turn.utterance.targets for turn in found] == [{"valence": 3.25, "arousal": 2.5}, {"arousal": -0.1}, {}]
 
 
-def test_every_target_that_is_no_number_is_named_by_row(tmp_path):
+def test_every_target_that_is_not_a_number_is_named_by_row(tmp_path):
     rows = 'a,high,nan\nb,3,3\nc,3,inf\nd,1.234,"1,234.5"\n'
     _, problems = turns(tmp_path, f"text,val,aro\n{rows}", columns={"targets": ["val", "aro"]})
-    said = "write a decimal such as 3.2, or nothing where none was annotated"
+    mend = "write a decimal such as 3.2, or leave the cell empty"
     assert problems == [
-        f"a.csv row 2: val: 'high', aro: 'nan' are no numbers; {said}",
-        f"a.csv row 4: aro: 'inf' is no number; {said}",
-        f"a.csv row 5: aro: '1,234.5' is no number; {said}",
+        f"a.csv row 2: val: 'high', aro: 'nan' are not numbers; {mend}",
+        f"a.csv row 4: aro: 'inf' is not a number; {mend}",
+        f"a.csv row 5: aro: '1,234.5' is not a number; {mend}",
     ]
 
 
@@ -70,7 +70,7 @@ def test_lists_of_speakers_are_joined_and_nothing_is_executed(tmp_path, cell, sp
     assert found[0].utterance.speaker == speaker
 
 
-def test_ids_follow_the_table_or_the_place_in_the_dialogue(tmp_path):
+def test_ids_come_from_the_table_or_from_the_position_in_the_dialogue(tmp_path):
     found, _ = turns(tmp_path, "text,dialogue,utterance_id\na,x,7\nb,y,u_1\nc,x,\n")
     dialogues = group_into_dialogues(found, "train")
     assert [[turn.id for turn in dialogue] for dialogue in dialogues] == [
@@ -79,15 +79,17 @@ def test_ids_follow_the_table_or_the_place_in_the_dialogue(tmp_path):
     ]
 
 
-def test_a_table_cut_at_the_wrong_character_says_so(tmp_path):
+def test_the_error_about_missing_columns_says_that_the_delimiter_seems_wrong(tmp_path):
     (tmp_path / "a.csv").write_text("speaker;text;label\nAnn;hi;joy\n")
     table = read_rows(tmp_path / "a.csv")
-    with pytest.raises(CorpusError, match="say so with the option delimiter"):
+    with pytest.raises(CorpusError, match="name it with the option delimiter"):
         require_roles(table, resolve_columns(table, None), need_annotation=True)
 
 
 def test_a_file_name_that_no_file_can_have_is_a_missing_file(tmp_path):
     content = f"text,audio,label\nhi,{'x' * 300}.wav,joy\n"
-    assert "a.csv row 2: no such file" in turns(tmp_path, content)[1][0]
+    (problem,) = turns(tmp_path, content)[1]
+    assert problem.startswith("a.csv row 2: the file ")
+    assert ".wav does not exist" in problem
     found, problems = turns(tmp_path, content, on_bad="mask")
     assert (found[0].utterance.audio, problems) == (None, [])

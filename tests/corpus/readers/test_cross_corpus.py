@@ -18,7 +18,7 @@ def turn(name, speaker, label, votes=None, **attributes):
 
 
 def read_acted(path=None, labels="emotion", sessions=False, n_speakers=5):
-    """Single turns of five speakers, every emotion twice each."""
+    """Single turns of some speakers, each with every emotion twice."""
     turns = (
         turn(f"{who}{label}{i}", who, label, **({"session": who} if sessions else {}))
         for who in "ABCDE"[:n_speakers]
@@ -30,7 +30,7 @@ def read_acted(path=None, labels="emotion", sessions=False, n_speakers=5):
 
 
 def read_talk(path=None, labels="emotion"):
-    """A dialogue with a turn outside the map, one whose turns all are, one with votes."""
+    """Three dialogues: in one a label is not in the map, in one no label is in the map, and one has votes."""
     one = Dialogue("all/d1", (turn("d1_0", "X", "joy"), turn("d1_1", "Y", "disgust", {"disgust": 2, "joy": 1})))
     two = Dialogue("all/d2", (turn("d2_0", "X", "neutral"), turn("d2_1", "Y", "neutral")))
     votes = {"anger": 2.0, "sadness": 1.0, "neutral": 3.0}
@@ -52,8 +52,8 @@ def read_split(path=None, labels="emotion"):
 def read_rated(path=None, labels="emotion", name="rated", dimensions=("valence", "arousal"), classes=TALK):
     """Sentences with targets, of six speakers."""
     turns = (
-        replace(turn(f"{who}0", who, "joy" if classes else None), targets=dict.fromkeys(dimensions, 1.0 + place))
-        for place, who in enumerate("ABCDEF")
+        replace(turn(f"{who}0", who, "joy" if classes else None), targets=dict.fromkeys(dimensions, 1.0 + number))
+        for number, who in enumerate("ABCDEF")
     )
     return Corpus(
         name=name,
@@ -69,7 +69,7 @@ def spec(function, **options):
 
 @pytest.fixture(autouse=True)
 def _readers(monkeypatch):
-    """pytest's importlib mode names this module as no import can: the readers are found by their plain names."""
+    """Register the readers, because pytest's importlib mode gives this module a name that cannot be imported."""
     for one in (read_acted, read_rated, read_split, read_talk):
         monkeypatch.setitem(READERS.registered, f"{__name__}:{one.__name__}", Registered(one, {}))
 
@@ -97,10 +97,10 @@ def test_labels_outside_the_map_are_left_out_and_counted_and_stay_as_context():
     assert {name: turn.label for name, turn in test.items()} == {
         "d1_0": "joy", "d1_1": None, "d3_0": "anger", "d3_1": "sadness", "d3_2": None
     }  # fmt: skip
-    assert test["d1_1"].votes is None  # its one vote for joy would teach what it is not
+    assert test["d1_1"].votes is None  # its label is disgust, so its one vote for joy must not be learnt
     assert test["d3_0"].votes == {"anger": 2.0, "sadness": 1.0}
-    assert "test (talk): labels outside the map: neutral 2, disgust 1" in corpus.warnings
-    assert "dev (acted): labels outside the map: bored 2" in corpus.warnings
+    assert "test (talk): turns with labels that are not in the map: neutral 2, disgust 1" in corpus.warnings
+    assert "dev (acted): turns with labels that are not in the map: bored 2" in corpus.warnings
     assert any(said.startswith("test: 3 turns have no class") and "1 dialogues" in said for said in corpus.warnings)
 
 
@@ -110,20 +110,23 @@ def test_several_labels_may_become_one_class_and_the_order_can_be_given():
     assert corpus.label_set.labels == ("sadness", "joy", "anger")
     train = Counter(turn.label for turn in utterances(corpus.split("train")))
     assert train == {"sadness": 16, "joy": 8, "anger": 8}
-    with pytest.raises(ConfigError, match="expected each of joy, anger, sadness once"):
+    with pytest.raises(ConfigError, match="name each of joy, anger, sadness once"):
         read(label_order=["joy", "anger"])
 
 
-def test_one_map_serves_many_corpora_and_says_what_it_names_in_vain():
+def test_a_map_may_name_labels_that_neither_corpus_has_and_a_warning_names_them():
     corpus = read(label_map={**SHARED, "hapy": "joy"})
-    assert "label_map: hapy: a label of neither corpus" in corpus.warnings
+    assert "label_map: neither corpus has the label(s) hapy" in corpus.warnings
     assert corpus.label_set.labels == ("joy", "anger", "sadness")
 
 
-def test_without_a_map_the_labels_both_have_turns_of_are_shared():
+def test_without_a_map_the_labels_that_turns_of_both_corpora_have_are_shared():
     corpus = read(train=spec(read_split), label_map=None)
-    assert corpus.label_set.labels == ("joy", "anger")  # the first has sadness in its own test only
-    with pytest.raises(CorpusError, match="have turns of no label in common"):
+    assert corpus.label_set.labels == (
+        "joy",
+        "anger",
+    )  # the first corpus has sadness only in its test split, which is not used
+    with pytest.raises(CorpusError, match="have no label in common that turns of both have"):
         read(label_map=None)
 
 
@@ -136,13 +139,14 @@ def test_dimensions_that_both_have_are_shared_with_their_targets():
         ("joy", value, 1) for value in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
     ]
     assert corpus.warnings[:2] == (
-        "dimensions of rated alone are left out: valence", "dimensions of other alone are left out: dominance"
-    )  # fmt: skip
+        "dimensions that only rated has are left out: valence",
+        "dimensions that only other has are left out: dominance",
+    )
     plain = read(train=spec(read_rated), label_map=None)
     assert (plain.dimensions, {len(turn.targets) for turn in utterances(plain.split("train"))}) == ((), {0})
 
 
-def test_where_one_corpus_has_no_classes_dimensions_alone_are_shared():
+def test_if_one_corpus_has_no_classes_only_dimensions_are_shared():
     bare = spec(read_rated, name="bare", classes=[])
     corpus = read(train=bare, test=spec(read_rated), label_map=None)
     assert (corpus.label_set, corpus.dimensions) == (None, ("valence", "arousal"))
@@ -151,11 +155,11 @@ def test_where_one_corpus_has_no_classes_dimensions_alone_are_shared():
     assert {(turn.label, len(turn.targets)) for turn in turns} == {(None, 2)}
     with pytest.raises(ConfigError, match=r"no classes can be shared \(bare has none\); leave out label_map"):
         read(train=bare)
-    with pytest.raises(CorpusError, match="bare and talk have no dimension in common, and bare no classes"):
+    with pytest.raises(CorpusError, match="bare and talk have no dimension in common, and bare has no classes"):
         read(train=bare, label_map=None)
 
 
-def test_own_train_and_dev_are_used_and_the_first_corpus_own_test_is_not():
+def test_train_and_dev_of_the_first_corpus_are_used_and_its_test_is_not():
     known = {"joy": "joy", "anger": "anger"}
     corpus = read(train=spec(read_split), label_map=known)
     assert [turn.id for split in corpus.splits.values() for turn in utterances(split)][:2] == [
@@ -173,7 +177,7 @@ def test_sessions_are_held_out_whole_and_the_seed_draws_them():
     }
     assert all(len(speakers) == 1 for speakers in found.values())
     assert len(set().union(*found.values())) > 1
-    with pytest.raises(CorpusError, match=r"has only 2 sessions, so that a dev_share of 0\.2 would be none"):
+    with pytest.raises(CorpusError, match=r"has only 2 sessions, so a dev_share of 0\.2 leaves dev or train empty"):
         read(train=spec(read_acted, sessions=True, n_speakers=2))
     assert read(train=spec(read_acted, sessions=True, n_speakers=2), dev_share=0.5).split("dev")
 
@@ -185,12 +189,12 @@ def test_sessions_are_held_out_whole_and_the_seed_draws_them():
         ({"test": {"path": "x"}}, "option test is missing"),
         ({"test": {"reader": "nemo", "label": "x"}}, "unknown setting 'label'; did you mean 'labels'"),
         ({"label_map": {**SHARED, "bored": "boredom"}}, r"class 'boredom' has no turn in talk \(labels: anger, dis"),
-        ({"label_map": {}}, "names no label"),
+        ({"label_map": {}}, "label_map: is empty"),
         ({"dev_share": 1.0}, "expected a share between 0 and 1"),
-        ({"test": spec(read_acted)}, "are the same utterances"),
+        ({"test": spec(read_acted)}, "have the same utterances"),
         ({"path": "x"}, "give their paths in options train and test"),
     ],
 )
-def test_what_cannot_be_joined_is_told(options, said):
+def test_wrong_settings_are_refused(options, said):
     with pytest.raises(ConfigError, match=said):
         read(**options)

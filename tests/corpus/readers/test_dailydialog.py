@@ -1,4 +1,4 @@
-"""DailyDialog: a line is a dialogue, and its emotions are a line of another file."""
+"""DailyDialog: a line is a dialogue, and another file has a line with its emotions."""
 
 from collections import Counter
 from pathlib import Path
@@ -27,7 +27,7 @@ def problems(folder: Path, **options) -> tuple[str, ...]:
     return caught.value.problems
 
 
-def test_lines_are_dialogues_of_two_people_by_turns(tmp_path):
+def test_lines_are_dialogues_of_two_people_who_take_turns(tmp_path):
     corpus = read_corpus("dailydialog", write(tmp_path))
     assert {split: len(found) for split, found in corpus.splits.items()} == {"train": 2, "dev": 2, "test": 2}
     first, second = corpus.split("dev")
@@ -63,18 +63,20 @@ def test_other_names_and_folders_in_folders_are_found(tmp_path):
         read_corpus("dailydialog", tmp_path)
 
 
-def test_lines_that_do_not_fit_each_other_are_all_named(tmp_path):
+def test_all_lines_that_do_not_match_are_named(tmp_path):
     found = problems(write(tmp_path, TEXTS + TEXTS + "\nHi . __eou__\n", "0 4\n1 0\n0 7 x\n1 0\n\n0\n"))
     assert found == (
-        "train: dialogues_train.txt row 1: 3 turns, but 2 numbers in dialogues_emotion_train.txt; correct one",
-        "train: dialogues_train.txt row 3: dialogues_emotion_train.txt says 7, x; expected numbers from 0 to 6",
-        "train: dialogues_train.txt row 5: 0 turns, but 0 numbers in dialogues_emotion_train.txt; correct one",
+        "train: dialogues_train.txt row 1: has 3 turns, but dialogues_emotion_train.txt has 2 numbers; correct one of "
+        "them",
+        "train: dialogues_train.txt row 3: dialogues_emotion_train.txt holds 7, x; write numbers from 0 to 6",
+        "train: dialogues_train.txt row 5: has 0 turns, but dialogues_emotion_train.txt has 0 numbers; correct one of "
+        "them",
     )
 
 
 def test_files_of_different_lengths_and_encodings_are_refused(tmp_path):
     write(tmp_path, TEXTS, "0 4 5\n")
-    assert "dialogues_train.txt has 2 dialogues, dialogues_emotion_train.txt 1" in problems(tmp_path)[0]
+    assert "dialogues_train.txt has 2 dialogues, but dialogues_emotion_train.txt has 1" in problems(tmp_path)[0]
     (tmp_path / "train" / "dialogues_train.txt").write_bytes(b"It\x92s __eou__\n")
     (tmp_path / "train" / "dialogues_emotion_train.txt").write_text("0\n")
     (problem,) = problems(tmp_path)

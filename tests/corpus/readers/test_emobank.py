@@ -1,4 +1,4 @@
-"""EmoBank: its facts on the real file, every fault on small ones."""
+"""EmoBank: facts about the real file, and faults in small files."""
 
 from pathlib import Path
 from statistics import fmean
@@ -27,7 +27,7 @@ def problems(folder: Path) -> tuple[str, ...]:
 # --- the real file ----------------------------------------------------------------------------------------------
 
 
-def test_emobank_has_the_authors_splits_and_three_values_a_sentence(emobank):
+def test_emobank_has_the_authors_splits_and_three_values_per_sentence(emobank):
     corpus = read_corpus("emobank", emobank)
     assert {split: len(found) for split, found in corpus.splits.items()} == {"train": 8062, "dev": 1000, "test": 1000}
     turns = [turn for found in corpus.splits.values() for turn in utterances(found)]
@@ -39,14 +39,14 @@ def test_emobank_has_the_authors_splits_and_three_values_a_sentence(emobank):
     assert (min(values), max(values)) == (1.2, 4.6)
 
 
-def test_sentences_of_emobank_that_train_has_too_are_told(emobank):
+def test_a_warning_counts_the_sentences_that_are_in_train_too(emobank):
     assert read_corpus("emobank", emobank).warnings == (
-        "dev: 25 sentences also stand in train, word for word (dev/110CYL069_3559_3569, …)",
-        "test: 18 sentences also stand in train, word for word (test/110CYL070_1342_1371, …)",
+        "dev: 25 sentences are also in train, word for word (dev/110CYL069_3559_3569, …)",
+        "test: 18 sentences are also in train, word for word (test/110CYL070_1342_1371, …)",
     )
 
 
-# --- small ones -------------------------------------------------------------------------------------------------
+# --- small files ------------------------------------------------------------------------------------------------
 
 
 def test_a_sentence_is_a_dialogue_of_one_turn_without_a_class(tmp_path):
@@ -61,11 +61,11 @@ def test_a_sentence_is_a_dialogue_of_one_turn_without_a_class(tmp_path):
     assert corpus.warnings == ()
 
 
-def test_a_part_of_the_splits_is_read_as_it_is(tmp_path):
+def test_a_file_with_only_one_split_is_read(tmp_path):
     assert list(read_corpus("emobank", write(tmp_path, GOOD[1])).splits) == ["dev"]
 
 
-def test_every_bad_row_stands_in_one_error(tmp_path):
+def test_one_error_names_all_bad_rows(tmp_path):
     found = problems(
         write(
             tmp_path,
@@ -80,13 +80,13 @@ def test_every_bad_row_stands_in_one_error(tmp_path):
     assert found == (
         "emobank.csv row 3: unknown split 'tran'; did you mean 'train'? Known: dev, test, train; correct it",
         "emobank.csv row 4: has no id; give the sentence one",
-        "emobank.csv row 5: id 'a_1' is also that of emobank.csv row 2; give each sentence its own id",
-        "emobank.csv row 6: V '0.99' is no number from 1 to 5; correct it",
-        "emobank.csv row 6: A '5.01' is no number from 1 to 5; correct it",
-        "emobank.csv row 6: D '' is no number from 1 to 5; correct it",
-        "emobank.csv row 7: V 'nan' is no number from 1 to 5; correct it",
-        "emobank.csv row 7: A '3;0' is no number from 1 to 5; correct it",
-        "emobank.csv row 7: D 'many' is no number from 1 to 5; correct it",
+        "emobank.csv row 5: id 'a_1' is also the id of emobank.csv row 2; give each sentence its own id",
+        "emobank.csv row 6: V '0.99' is not a number from 1 to 5; correct it",
+        "emobank.csv row 6: A '5.01' is not a number from 1 to 5; correct it",
+        "emobank.csv row 6: D '' is not a number from 1 to 5; correct it",
+        "emobank.csv row 7: V 'nan' is not a number from 1 to 5; correct it",
+        "emobank.csv row 7: A '3;0' is not a number from 1 to 5; correct it",
+        "emobank.csv row 7: D 'many' is not a number from 1 to 5; correct it",
     )
 
 
@@ -97,7 +97,7 @@ def test_missing_columns_and_bytes_that_are_not_utf8_are_named(tmp_path):
     assert found.startswith("emobank.csv row 2: 1 bytes are not UTF-8")
 
 
-def test_an_empty_sentence_stays_and_is_told(tmp_path):
+def test_an_empty_sentence_stays_and_gives_a_warning(tmp_path):
     corpus = read_corpus("emobank", write(tmp_path, *GOOD, "d_4,train,3,3,3,"))
     assert corpus.split("train")[1].utterances[0].text is None
     assert corpus.warnings == ("train: 1 turns have neither text nor audio (train/d_4)",)

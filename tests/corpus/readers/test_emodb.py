@@ -1,4 +1,4 @@
-"""EMO-DB: file names say everything; its counts on the real files, its rules on a generated folder."""
+"""EMO-DB: all annotations are in the file names. Counts of the real files, and rules on a generated folder."""
 
 from collections import Counter
 from pathlib import Path
@@ -21,7 +21,7 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
-def test_the_published_files_count_as_published():
+def test_the_published_files_have_the_published_counts():
     try:
         turns = list(utterances(read_corpus("emodb", find_data("emodb")).split("all")))
     except MissingDataError as error:
@@ -58,17 +58,20 @@ def test_shared_classes_leave_boredom_and_disgust_out(folder):
     assert "2 turns have no class of shared-5" in corpus.warnings[0]
 
 
-def test_files_with_other_names_are_all_named(folder):
+def test_all_files_with_names_of_another_form_are_listed(folder):
     for name in ("noise", "03a01Xa"):
         (folder / "wav" / f"{name}.wav").touch()
     with pytest.raises(CorpusError) as caught:
         read_corpus("emodb", folder)
     assert len(caught.value.problems) == 2
-    assert "03a01Xa.wav: is not named like 03a01Fa.wav (speaker, sentence, one of W, L," in caught.value.problems[0]
+    assert (
+        "03a01Xa.wav: the name does not have the form 03a01Fa.wav (speaker, sentence, one of W, L,"
+        in caught.value.problems[0]
+    )
 
 
 def test_an_empty_folder_is_missing_data(tmp_path):
-    with pytest.raises(MissingDataError, match=r"no wav/\*\.wav"):
+    with pytest.raises(MissingDataError, match=r"holds no wav/\*\.wav"):
         read_corpus("emodb", tmp_path)
     with pytest.raises(ConfigError, match="unknown label set 'shared5'; did you mean 'shared-5'"):
         read_corpus("emodb", tmp_path, "shared5")

@@ -1,4 +1,4 @@
-"""EmoryNLP: scenes of a series, sentences and speakers that are lists."""
+"""EmoryNLP: a scene of a series is a dialogue; sentences and speakers are written as lists."""
 
 from collections import Counter
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_shared_classes_leave_powerful_as_context(tmp_path):
     assert Counter(turn.label for turn in utterances(corpus.split("train"))) == {"fear": 1, "sadness": 1, None: 1}
 
 
-def test_every_bad_row_of_every_file_stands_in_one_error(tmp_path):
+def test_one_error_names_all_bad_rows_of_all_files(tmp_path):
     write(
         tmp_path,
         train=TRAIN.replace("Scared", "Scard"),
@@ -55,8 +55,8 @@ def test_every_bad_row_of_every_file_stands_in_one_error(tmp_path):
         read_corpus("emorynlp", tmp_path)
     text = str(caught.value)
     assert "emorynlp_train_final.csv row 2 (train/4-7-1_utt1): unknown emotion label 'Scard'" in text
-    assert "emorynlp_dev_final.csv row 2: 3 cells, the header has 7" in text
-    assert "id 'test/4-7-1_utt1' is also that of emorynlp_test_final.csv row 2" in text
+    assert "emorynlp_dev_final.csv row 2: 3 cells, but the header has 7" in text
+    assert "id 'test/4-7-1_utt1' is also the id of emorynlp_test_final.csv row 2" in text
 
 
 def test_missing_files_columns_and_splits_are_named(tmp_path):

@@ -1,4 +1,4 @@
-"""IEMOCAP: the facts of docs/data.md on the real release, every rule and fault on a generated one."""
+"""IEMOCAP: the facts of docs/data.md on the real release, and rules and faults on a generated one."""
 
 import shutil
 from collections import Counter
@@ -21,7 +21,7 @@ def tree(tmp_path_factory, write_iemocap) -> Path:
 
 @pytest.fixture
 def own(tree, tmp_path) -> Path:
-    """A copy of session 1 to break."""
+    """A copy of session 1 that a test can change."""
     shutil.copytree(tree / "Session1", tmp_path / "Session1")
     return tmp_path
 
@@ -64,14 +64,14 @@ def test_the_release_counts_turns_emotions_and_speakers(release):
 
 
 @pytest.mark.parametrize("scenario", ["improvised", "scripted"])
-def test_emotions_count_as_written_by_hand(tree, iemocap_facts, scenario):
+def test_emotions_have_the_counts_that_were_written_by_hand(tree, iemocap_facts, scenario):
     turns = turns_of(read(tree, "10-class", scenario=scenario, view="dialogue"))
     assert Counter(turn.label for turn in turns) == iemocap_facts.COUNTS[scenario]
     assert len(turns) == iemocap_facts.N_TURNS[scenario]
     assert {turn.attributes["scenario"] for turn in turns} == {scenario}
 
 
-def test_four_classes_count_as_written_by_hand(tree, iemocap_facts):
+def test_four_classes_have_the_counts_that_were_written_by_hand(tree, iemocap_facts):
     facts = iemocap_facts.N_FOUR_CLASSES
     turns = turns_of(read(tree))
     assert Counter(turn.label for turn in turns) == {"happy": 35, "sad": 20, "neutral": 20, "anger": 20}
@@ -84,7 +84,7 @@ def test_four_classes_count_as_written_by_hand(tree, iemocap_facts):
 
 
 @pytest.mark.parametrize(("labels", "n_turns"), [("5-class", 115), ("6-class", 115), ("10-class", 127), ("all", 142)])
-def test_label_sets_take_in_more_and_more(tree, labels, n_turns):
+def test_larger_label_sets_include_more_turns(tree, labels, n_turns):
     corpus = read(tree, labels)
     assert len(turns_of(corpus)) == n_turns
     assert {turn.label for turn in turns_of(corpus)} == set(corpus.label_set)
@@ -94,7 +94,7 @@ def test_label_sets_take_in_more_and_more(tree, labels, n_turns):
 # --- what a turn is ---------------------------------------------------------------------------------------------
 
 
-def test_a_turn_is_who_speaks_what_when_and_how(tree):
+def test_a_turn_has_speaker_label_text_times_sound_and_attributes(tree):
     turns = {turn.id: turn for turn in turns_of(read(tree))}
     turn = turns["all/Ses01F_impro01_M000"]
     assert (turn.speaker, turn.label, turn.votes) == ("Ses01M", "anger", {"anger": 2})
@@ -162,7 +162,7 @@ def test_ties_follow_the_policy(tree):
 # --- valence, arousal, dominance --------------------------------------------------------------------------------
 
 
-def test_targets_are_the_annotators_means_whatever_the_label_set(tree, iemocap_facts):
+def test_targets_are_the_annotators_means_with_every_label_set(tree, iemocap_facts):
     turn = next(turn for turn in turns_of(read(tree)) if turn.id == "all/Ses01F_impro01_M000")
     means = iemocap_facts.ratings("ang", 1)
     assert turn.targets == dict(zip(("valence", "arousal", "dominance"), means, strict=True))
@@ -186,20 +186,20 @@ def test_vad_has_no_classes_and_every_turn_that_has_ratings(tree):
     )
 
 
-def test_dialogues_of_vad_are_whole(tree):
+def test_with_vad_dialogues_stay_whole(tree):
     turns = turns_of(read(tree, "vad", view="dialogue"))
     assert len(turns) == 142
     assert [turn.id for turn in turns if not turn.targets] == ["all/Ses05M_script01_1b_M000"]
 
 
-def test_ratings_that_nobody_can_have_given_do_not_count_and_are_told(own):
+def test_impossible_ratings_do_not_count_and_give_a_warning(own):
     path = own / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
     lines = path.read_text().splitlines()
-    for place, line in enumerate(lines):
+    for number, line in enumerate(lines):
         if "_F000\tneu" in line:
-            lines[place] = line.partition("\tneu\t")[0] + "\tneu\t[0.0000, 5.5001, 2.0000]"
+            lines[number] = line.partition("\tneu\t")[0] + "\tneu\t[0.0000, 5.5001, 2.0000]"
         if "_M000\tang" in line:
-            lines[place] = line.partition("\tang\t")[0] + "\tang\t[, nan, ]"
+            lines[number] = line.partition("\tang\t")[0] + "\tang\t[, nan, ]"
     path.write_text("\n".join(lines))
     corpus = read(own)
     turns = {turn.id: turn for turn in turns_of(corpus)}
@@ -208,7 +208,7 @@ def test_ratings_that_nobody_can_have_given_do_not_count_and_are_told(own):
     assert corpus.warnings[-3:] == (
         "1 turns have no valence, arousal and dominance (Ses01F_impro01_M000)",
         "1 turns lack one or two of valence, arousal and dominance (Ses01F_impro01_F000)",
-        "2 ratings can be no mean of ratings and do not count (Ses01F_impro01_F000: valence 0, Ses01F_impro01_F000: "
+        "2 ratings are not possible as a mean and do not count (Ses01F_impro01_F000: valence 0, Ses01F_impro01_F000: "
         "arousal 5.5001)",
     )
 
@@ -223,7 +223,7 @@ def test_malformed_ratings_are_listed_with_the_other_bad_lines(own):
     assert "(Ses01F_impro01_F000): '[x, 2." in caught.value.problems[0]
 
 
-def test_targets_leave_the_fingerprint_of_classes_as_it_was(tree):
+def test_targets_do_not_change_the_fingerprint_of_a_corpus_with_classes(tree):
     corpus = read(tree)
     stripped = tuple(Dialogue(one.id, tuple(replace(turn, targets={}) for turn in one)) for one in corpus.split("all"))
     before = replace(corpus, splits={"all": stripped}, dimensions=())
@@ -238,7 +238,7 @@ def test_missing_clips_are_all_named_or_masked_and_counted(own):
     clips = own / "Session1/sentences/wav"
     for name in ("Ses01F_impro01/Ses01F_impro01_F001", "Ses01M_script01_1/Ses01M_script01_1_M000"):
         (clips / f"{name}.wav").unlink()
-    (clips / "Ses01F_impro01/Ses01F_impro01_F006.wav").unlink()  # of a turn that is not wanted
+    (clips / "Ses01F_impro01/Ses01F_impro01_F006.wav").unlink()  # this turn has no class of the label set
     with pytest.raises(CorpusError) as caught:
         read(own)
     assert caught.value.problems == (
@@ -260,12 +260,12 @@ def test_the_generated_tree_can_lack_clips(tmp_path, write_iemocap):
         read(tmp_path)
 
 
-def test_where_every_clip_is_missing_one_sentence_says_so(own):
+def test_if_all_clips_are_missing_one_sentence_says_so(own):
     shutil.rmtree(own / "Session1/sentences")
     with pytest.raises(CorpusError) as caught:
         read(own)
     assert len(caught.value.problems) == 1
-    assert "as all of the 19 clips" in caught.value.problems[0]
+    assert "and all 19 clips" in caught.value.problems[0]
 
 
 def test_missing_transcripts_are_an_error_or_masked_and_missing_lines_a_warning(own):
@@ -281,7 +281,7 @@ def test_missing_transcripts_are_an_error_or_masked_and_missing_lines_a_warning(
     assert sum(turn.text is None for turn in turns_of(masked)) == 1 + 9
 
 
-def test_dialogues_and_sessions_without_evaluations_are_left_out_and_told(own, tree):
+def test_dialogues_and_sessions_without_evaluations_are_left_out_with_a_warning(own, tree):
     (own / "Session1/dialog/EmoEvaluation/Ses01M_script01_1.txt").unlink()
     corpus = read(own)
     assert {turn.attributes["scenario"] for turn in turns_of(corpus)} == {"improvised"}
@@ -293,7 +293,7 @@ def test_dialogues_and_sessions_without_evaluations_are_left_out_and_told(own, t
     assert any(warning.startswith("3 dialogues have no evaluation and are left out") for warning in corpus.warnings)
 
 
-def test_every_bad_line_of_every_file_stands_in_one_error(own):
+def test_one_error_names_all_bad_lines_of_all_files(own):
     folder = own / "Session1/dialog/EmoEvaluation"
     for dialogue, old, new in (
         ("Ses01F_impro01", "_F001\tsad", "_F001\tsadd"),
@@ -307,18 +307,20 @@ def test_every_bad_line_of_every_file_stands_in_one_error(own):
         read(own)
     text = str(caught.value)
     assert "Ses01F_impro01.txt row 11 (Ses01F_impro01_F001): unknown emotion 'sadd'; did you mean 'sad'" in text
-    assert "times 2.0–1.0 s; the end lies before the start" in text
-    assert "id 'all/Ses01M_script01_1_M000' is also that of" in text
+    assert "times 2.0–1.0 s; the end is before the start" in text
+    assert "id 'all/Ses01M_script01_1_M000' is also the id of" in text
 
 
-def test_odd_votes_are_told(own):
+def test_votes_for_no_class_give_a_warning(own):
     path = own / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
     path.write_text(path.read_text().replace("C-E1:\tSadness;", "C-E1:\tPride;"))
     corpus = read(own)
     assert "2 votes are for no class and do not count (Session1/dialog" in corpus.warnings[-1]
 
 
-def test_a_part_of_the_release_is_read_and_none_of_it_is_missing_data(own, tree, tmp_path, monkeypatch):
+def test_a_part_of_the_release_can_be_read_and_a_folder_without_sessions_is_missing_data(
+    own, tree, tmp_path, monkeypatch
+):
     assert {turn.attributes["session"] for turn in turns_of(read(own))} == {"1"}
     with pytest.raises(MissingDataError, match="no Session1/dialog/EmoEvaluation; give the folder"):
         read(tmp_path / "Session1")
@@ -330,7 +332,7 @@ def test_a_part_of_the_release_is_read_and_none_of_it_is_missing_data(own, tree,
         read(tree, "4-classes")
 
 
-def test_the_fingerprint_depends_on_what_was_asked(tree):
+def test_the_fingerprint_depends_on_the_options(tree):
     seen = {read(tree).fingerprint(), read(tree, "shared-4").fingerprint(), read(tree, ties="first").fingerprint()}
     assert len({*seen, read(tree, view="dialogue").fingerprint()}) == 4
     assert read(tree).fingerprint() in seen

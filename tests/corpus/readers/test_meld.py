@@ -1,4 +1,4 @@
-"""MELD: every fact of docs/data.md on the real files, every fault on small ones."""
+"""MELD: the facts of docs/data.md on the real files, and faults in small files."""
 
 import re
 from collections import Counter
@@ -92,7 +92,7 @@ def test_meld_sentiment_is_a_second_label_set_on_the_same_turns(meld):
 
 
 @needs_meld
-def test_meld_ids_have_gaps_and_are_a_warning(meld):
+def test_meld_ids_have_gaps_and_give_a_warning(meld):
     def gaps(dialogues):
         numbers = [[int(turn.id.split("_utt")[1]) for turn in dialogue] for dialogue in dialogues]
         return sum(found != list(range(len(found))) for found in numbers)
@@ -139,7 +139,7 @@ def test_meld_times_have_comma_decimals_and_two_spellings_of_hours(meld):
 
 
 @needs_meld
-def test_meld_odd_spans_are_kept_and_warned_of(meld):
+def test_meld_odd_spans_are_kept_and_give_warnings(meld):
     test = turns_of(meld, "test")
 
     def length(name: str) -> float:
@@ -153,8 +153,8 @@ def test_meld_odd_spans_are_kept_and_warned_of(meld):
 
 
 @needs_meld
-def test_meld_clips_and_rows_differ_where_known(meld):
-    """The Praat tables were computed from the clips: their file names say which clips exist."""
+def test_meld_clips_and_rows_have_only_the_known_differences(meld):
+    """The Praat tables were computed from the clips, so their file names tell which clips exist."""
     differences = {}
     for split in SPLITS:
         clips = {
@@ -217,7 +217,7 @@ def test_meld_has_eight_near_duplicates_of_test_in_train():
 
 
 @needs_meld
-def test_meld_dialogue_order_is_the_files(meld):
+def test_meld_dialogues_keep_the_order_of_the_file(meld):
     dialogue = meld.split("train")[0]
     assert [turn.id for turn in dialogue][:2] == ["train/dia0_utt0", "train/dia0_utt1"]
     assert dialogue.speakers == ("Chandler", "The Interviewer")
@@ -247,14 +247,14 @@ def problems(*arguments, **options) -> tuple[str, ...]:
     return caught.value.problems
 
 
-def test_every_bad_row_of_every_file_stands_in_one_error(tmp_path):
+def test_one_error_names_all_bad_rows_of_all_files(tmp_path):
     write(tmp_path, "train", row(0, 0, label="joyfull"), row(0, 1), row(0, 1), row(0, 2, start="soon"))
     write(tmp_path, "dev", row(0, 0).replace("0,0,1,1", "0,x,1,1"), row(0, 1, label="angr"))
     text = "\n".join(problems("meld", tmp_path, splits=["train", "dev"]))
     for said in (
         "train_sent_emo.csv row 2 (train/dia0_utt0): unknown emotion label 'joyfull'; did you mean",
-        "train_sent_emo.csv row 4 (train/dia0_utt1): id 'train/dia0_utt1' is also that of train_sent_emo.csv row 3",
-        "train_sent_emo.csv row 5: StartTime: 'soon' is no time",
+        "train_sent_emo.csv row 4 (train/dia0_utt1): id 'train/dia0_utt1' is also the id of train_sent_emo.csv row 3",
+        "train_sent_emo.csv row 5: StartTime: 'soon' is not a time",
         "dev_sent_emo.csv row 2: Dialogue_ID and Utterance_ID must be whole numbers; correct 'x'",
         "dev_sent_emo.csv row 3 (dev/dia0_utt1): unknown emotion label 'angr'; did you mean 'anger'",
     ):
@@ -270,13 +270,13 @@ def test_older_cp1252_copies_name_the_bytes_and_can_be_read(tmp_path):
     assert read.split("train")[0].utterances[1].text == "he’s … — ‘so’"
 
 
-def test_texts_that_look_like_nothing_are_texts(tmp_path):
+def test_texts_that_look_like_missing_values_are_texts(tmp_path):
     write(tmp_path, "train", *(row(0, n, text) for n, text in enumerate(["NA", "None", "null", "nan"])))
     read = read_corpus("meld", tmp_path, splits=["train"])
     assert [turn.text for turn in read.split("train")[0]] == ["NA", "None", "null", "nan"]
 
 
-def test_rows_of_a_dialogue_belong_together_wherever_they_stand(tmp_path):
+def test_rows_of_a_dialogue_belong_together_even_if_they_are_not_neighbours(tmp_path):
     write(tmp_path, "train", row(0, 0), row(7, 0), row(0, 5))
     read = read_corpus("meld", tmp_path, splits=["train"])
     assert [[turn.id for turn in dialogue] for dialogue in read.split("train")] == [
@@ -341,7 +341,7 @@ def test_missing_clips_are_all_named_or_masked_and_counted(tmp_path):
 def test_a_folder_without_any_clip_is_a_wrong_folder_even_when_masking(tmp_path):
     write(tmp_path, "train", row(0, 0), row(0, 1))
     (problem,) = problems("meld", tmp_path, splits=["train"], audio="nowhere", on_bad="mask")
-    assert "no clip of split 'train'; expected train/dia0_utt0.wav" in problem
+    assert "holds no clip of split 'train', e.g. train/dia0_utt0.wav" in problem
 
 
 # --- the bundled sample -----------------------------------------------------------------------------------------
@@ -361,7 +361,7 @@ def test_sample_corpus_is_read_with_its_speech():
     assert decode(sample.split("dev")[0].utterances[0].audio.path).duration_seconds > 0.2
 
 
-def test_a_folder_without_the_sample_is_not_sent_to_a_download_that_does_not_exist(tmp_path: Path) -> None:
+def test_the_error_about_a_missing_sample_names_no_download_because_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match="missing; give the folder that holds them"):
         read_corpus("sample", tmp_path)
 

@@ -1,4 +1,4 @@
-"""nEMO: every fact of docs/data.md on the real files, every fault on small ones."""
+"""nEMO: the facts of docs/data.md on the real files, and faults in small files."""
 
 from collections import Counter
 from pathlib import Path
@@ -92,23 +92,23 @@ def test_shared_classes_leave_surprise_out_or_in(tmp_path, write_nemo):
     assert seven == {**five, "surprise": 4}
 
 
-def test_the_data_folder_finds_it(tmp_path, monkeypatch):
+def test_nemo_is_found_in_the_data_folders(tmp_path, monkeypatch):
     (tmp_path / "nemo").mkdir()
     write(tmp_path / "nemo", row("AA0_anger_1.flac"))
     monkeypatch.setenv("DIALOGUE_SER_DATA", str(tmp_path))
     assert len(read_corpus("nemo").split("all")) == 1
     monkeypatch.setenv("DIALOGUE_SER_DATA", str(tmp_path / "empty"))
-    with pytest.raises(MissingDataError, match="nemo: no such folder in"):
+    with pytest.raises(MissingDataError, match="nemo: found no folder"):
         read_corpus("nemo")
 
 
-def test_every_bad_row_stands_in_one_error(tmp_path):
+def test_one_error_names_all_bad_rows(tmp_path):
     rows = [row("a.flac", emotion="angr"), row("b.flac"), row("b.flac"), row("../c.flac"), row("d.flac", speaker="")]
     text = problems(write(tmp_path, *rows))
     for said in (
         "data.tsv row 2 (all/a): unknown emotion label 'angr'; did you mean 'anger'",
-        "data.tsv row 4 (all/b): id 'all/b' is also that of data.tsv row 3",
-        "data.tsv row 5: file_id '../c.flac' is no file name",
+        "data.tsv row 4 (all/b): id 'all/b' is also the id of data.tsv row 3",
+        "data.tsv row 5: file_id '../c.flac' is not a file name",
         "data.tsv row 6 (all/d): has no speaker",
     ):
         assert said in text
@@ -147,7 +147,7 @@ def test_missing_table_columns_and_label_sets_are_named(tmp_path):
     assert problems(tmp_path).count("unknown column") == 4
 
 
-def test_a_speaker_is_described_in_one_way(tmp_path):
+def test_two_descriptions_of_a_speaker_are_refused(tmp_path):
     rows = [row("a.flac"), row("b.flac", age="28"), row("c.flac", speaker="BB0", age="young")]
     with pytest.raises(CorpusError) as caught:
         read_speakers(write(tmp_path, *rows))

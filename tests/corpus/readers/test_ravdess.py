@@ -1,4 +1,4 @@
-"""RAVDESS: file names say everything; its counts on the real files, its rules on a generated folder."""
+"""RAVDESS: all annotations are in the file names. Counts of the real files, and rules on a generated folder."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,7 +12,7 @@ from dialogue_ser.errors import CorpusError, MissingDataError
 
 
 def write(folder: Path, actors: tuple[int, ...] = (1, 2), channel: str = "01") -> Path:
-    """Both statements in every emotion, once; neutral (01) is never strong."""
+    """Write each statement once in every emotion. Neutral (01) is never strong."""
     for actor in actors:
         (folder / f"Actor_{actor:02}").mkdir(parents=True)
         for emotion in range(1, 9):
@@ -27,7 +27,7 @@ def turns_of(corpus: Corpus) -> dict[str, Utterance]:
     return {turn.id: turn for turn in utterances(corpus.split("all"))}
 
 
-def test_the_published_speech_counts_as_published():
+def test_the_published_speech_has_the_published_counts():
     try:
         turns = turns_of(read_corpus("ravdess", find_data("ravdess"))).values()
     except MissingDataError as error:
@@ -54,9 +54,9 @@ def test_names_give_actor_statement_intensity_and_emotion(tmp_path):
     assert other.audio.path == tmp_path / "Actor_01" / "03-01-01-01-01-01-01.wav"
 
 
-def test_speech_and_song_lie_in_two_folders(tmp_path):
+def test_speech_and_song_can_be_in_two_folders(tmp_path):
     write(tmp_path / "Audio_Speech_Actors_01-24")
-    with pytest.raises(MissingDataError, match="holds no song; unpack its archive there"):
+    with pytest.raises(MissingDataError, match="holds no files of the channel song; unpack its archive there"):
         read_corpus("ravdess", tmp_path, channel="song")
     write(tmp_path / "Audio_Song_Actors_01-24", channel="02")
     assert len(turns_of(read_corpus("ravdess", tmp_path))) == 32
@@ -78,14 +78,14 @@ def test_shared_classes_take_calm_as_neutral(tmp_path):
     assert turns["all/03-01-02-01-01-01-01"].label == "neutral"
 
 
-def test_files_with_other_names_are_all_named_and_none_is_missing_data(tmp_path):
-    with pytest.raises(MissingDataError, match=r"no Actor_01/\*\.wav"):
+def test_all_files_with_names_of_another_form_are_listed_and_no_file_is_missing_data(tmp_path):
+    with pytest.raises(MissingDataError, match=r"holds no Actor_01/\*\.wav"):
         read_corpus("ravdess", tmp_path)
     write(tmp_path)
-    for name in ("01-01-01-01-01-01-01", "03-01-09-01-01-01-01"):  # with video; there is no ninth emotion
+    for name in ("01-01-01-01-01-01-01", "03-01-09-01-01-01-01"):  # 01 = with video; and there is no emotion 09
         (tmp_path / "Actor_01" / f"{name}.wav").touch()
     with pytest.raises(CorpusError) as caught:
         read_corpus("ravdess", tmp_path)
-    assert [problem.split(": is not named")[0][-24:] for problem in caught.value.problems] == [
+    assert [problem.split(": the name does not")[0][-24:] for problem in caught.value.problems] == [
         "01-01-01-01-01-01-01.wav", "03-01-09-01-01-01-01.wav"
     ]  # fmt: skip

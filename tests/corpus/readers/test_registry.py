@@ -1,4 +1,4 @@
-"""Readers by name: READERS, entry points, and package.module:function."""
+"""Readers are found by name: in READERS, by entry point, and as package.module:function."""
 
 import subprocess
 import sys
@@ -28,14 +28,14 @@ def test_every_reader_can_be_imported():
         assert callable(READERS[name])
 
 
-def test_unknown_readers_name_the_nearest():
+def test_the_error_about_an_unknown_reader_names_the_most_similar_one():
     with pytest.raises(ConfigError, match="unknown reader 'mled'; did you mean 'meld'"):
         read_corpus("mled")
     with pytest.raises(ConfigError, match=r"reader 'no.such.module:read': cannot import"):
         read_corpus("no.such.module:read")
 
 
-def test_own_readers_join_by_entry_point(monkeypatch):
+def test_an_entry_point_adds_a_reader(monkeypatch):
     point = EntryPoint("mine", f"{__name__}:read_mine", "dialogue_ser.readers")
     monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or sys.modules[read_mine.__module__])
     monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == "dialogue_ser.readers" else [])
@@ -78,14 +78,14 @@ def test_what_a_reader_returns_is_validated():
             read_corpus("broken")
 
 
-def test_a_reader_that_gives_no_corpus_is_told_so():
+def test_a_reader_that_returns_something_else_is_refused():
     with mock.patch.dict(READERS.registered):
         register_reader("counting")(lambda path, labels: 3)
-        with pytest.raises(ConfigError, match=r"reader 'counting': gave int, expected a \S+Corpus"):
+        with pytest.raises(ConfigError, match=r"reader 'counting': returned int; let it return a \S+Corpus"):
             read_corpus("counting")
 
 
-def test_a_reader_joins_by_decorator_and_is_called_with_its_options():
+def test_a_decorator_adds_a_reader_and_it_gets_its_options():
     with mock.patch.dict(READERS.registered):
         register_reader("decorated")(read_mine)
         assert read_corpus("decorated", shout=True).split("train")[0].utterances[0].text == "HI"
@@ -93,8 +93,8 @@ def test_a_reader_joins_by_decorator_and_is_called_with_its_options():
             read_corpus("decorate")
 
 
-def test_what_is_no_function_is_no_reader():
-    with pytest.raises(ConfigError, match=r"reader 'sys:path': \[.*\] is no function; name one that returns a Corpus"):
+def test_a_reader_must_be_a_function():
+    with pytest.raises(ConfigError, match=r"reader 'sys:path': \[.*\] is not a function; name a function"):
         read_corpus("sys:path")
 
 

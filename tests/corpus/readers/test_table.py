@@ -1,4 +1,4 @@
-"""A user's own data without code."""
+"""The reader table: a user's own data without code."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_labels_can_be_ordered_and_mapped_and_left_out(own):
     )
     assert corpus.label_set.labels == ("positive", "negative")
     assert [turn.label for turn in utterances(corpus.split("train"))] == ["positive", None, "negative", None]
-    assert "label_map: bored never occurs" in corpus.warnings
+    assert "label_map: the table does not hold bored" in corpus.warnings
 
 
 def test_labels_outside_the_stated_order_are_all_named(own):
@@ -123,7 +123,7 @@ def test_splits_by_fractions_keep_dialogues_whole(tmp_path):
 
 
 def test_splits_must_be_stated_once(own):
-    with pytest.raises(ConfigError, match="says nothing about splits"):
+    with pytest.raises(ConfigError, match="the options do not state the splits"):
         read_table(own, columns={**MAPPING, "split": None})
     with pytest.raises(ConfigError, match=r"stated by fractions and by columns\.split"):
         read_table(own, columns=MAPPING, fractions={"train": 1.0})
@@ -131,7 +131,7 @@ def test_splits_must_be_stated_once(own):
         read_table(None)
 
 
-def test_missing_columns_and_unknown_roles_and_options_name_the_nearest(own):
+def test_errors_about_missing_columns_and_unknown_roles_and_options_name_the_most_similar_one(own):
     found = problems(str(own), columns=MAPPING | {"text": "sayd", "label": "feel"})
     assert "unknown column 'sayd'; did you mean 'said'" in found[0]
     assert "unknown column 'feel'; did you mean 'feels'" in found[1]
@@ -162,7 +162,7 @@ def test_a_table_may_have_targets_and_no_labels(rated):
     assert [turn.targets for turn in utterances(corpus.split("train"))] == [
         {"valence": 3.5, "arousal": 2.0}, {"arousal": 4.0}
     ]  # fmt: skip
-    assert corpus.warnings == ("dev: no turn has a value of arousal; it can be predicted but not scored",)
+    assert corpus.warnings == ("dev: no turn has a value of arousal; the split can be predicted but not scored",)
 
 
 def test_a_table_may_have_targets_and_labels(rated):
@@ -175,7 +175,7 @@ def test_a_table_may_have_targets_and_labels(rated):
     ]  # fmt: skip
 
 
-def test_columns_are_targets_only_where_the_mapping_says_so(tmp_path):
+def test_columns_are_targets_only_if_the_mapping_says_so(tmp_path):
     (tmp_path / "a.csv").write_text("text,label,valence,split\na,joy,3,train\n")
     corpus = read_corpus("table", str(tmp_path / "a.csv"))
     assert corpus.dimensions == ()
@@ -188,12 +188,15 @@ def test_a_table_without_labels_and_targets_names_both(rated):
     (found,) = problems(str(rated), columns={"targets": ["valence"]})
     assert "unknown column 'valence'; did you mean 'val'" in found
     (found,) = problems(str(rated), columns={"label": "feels"}, label_map={"joy": None, "fear": None})
-    assert "no row is labelled; check the label column and label_map, or map it to null (columns.label)" in found
+    assert (
+        "no row is labelled; check the label column and label_map. If the table has only targets, map the label"
+        in found
+    )
 
 
-def test_options_of_labels_need_labels(rated):
+def test_options_for_labels_need_labels(rated):
     with pytest.raises(
-        ConfigError, match=r"label_order and label_map and stratify need labels, but no column holds any"
+        ConfigError, match="label_order and label_map and stratify can be used only with labels, but no column holds"
     ):
         read_corpus(
             "table",
@@ -238,17 +241,17 @@ def test_one_error_lists_bad_times_labels_paths_and_duplicates(tmp_path):
     text = "\n".join(problems(str(tmp_path / "a.csv"), label_order=["joy"]))
     for row, said in {
         3: "unknown emotion label 'joyy'",
-        5: "'soon' is no time",
-        6: "climbs with '..'",
-        7: "no such file",
-        8: "has no dialogue in dialogue",
+        5: "'soon' is not a time",
+        6: "holds '..'",
+        7: "does not exist",
+        8: "names no dialogue in dialogue",
         10: "puts dialogue 1 into 'dev'",
     }.items():
         assert any(line.startswith(f"a.csv row {row}") and said in line for line in text.splitlines()), (row, text)
     (tmp_path / "a.csv").write_text((tmp_path / "a.csv").read_text().replace(",dev\n", ",train\n"))
     text = "\n".join(problems(str(tmp_path / "a.csv"), label_order=["joy"]))
-    assert "a.csv row 4 (train/1_utt1): id 'train/1_utt1' is also that of a.csv row 2" in text
-    assert "a.csv row 9 (train/1_utt7): times 2.0–1.0 s; the end lies before the start" in text
+    assert "a.csv row 4 (train/1_utt1): id 'train/1_utt1' is also the id of a.csv row 2" in text
+    assert "a.csv row 9 (train/1_utt7): times 2.0–1.0 s; the end is before the start" in text
 
 
 def test_audio_is_relative_to_the_table_and_has_spans(tmp_path):
@@ -267,7 +270,7 @@ def test_audio_is_relative_to_the_table_and_has_spans(tmp_path):
     assert {turn.speaker for turn in (first, second, third)} == {"speaker"}
 
 
-def test_missing_audio_is_masked_and_counted_when_asked_but_escapes_never(tmp_path):
+def test_missing_audio_can_be_masked_but_a_path_out_of_the_folder_is_always_refused(tmp_path):
     (tmp_path / "a.csv").write_text("text,audio,label,split\na,gone.wav,joy,train\n")
     corpus = read_corpus("table", str(tmp_path / "a.csv"), on_bad="mask")
     assert corpus.split("train")[0].utterances[0].audio is None
@@ -276,7 +279,7 @@ def test_missing_audio_is_masked_and_counted_when_asked_but_escapes_never(tmp_pa
     assert "leads outside" in problems(str(tmp_path / "a.csv"), on_bad="mask")[0]
 
 
-def test_audio_root_may_lie_anywhere_when_stated(tmp_path):
+def test_audio_root_may_be_any_folder(tmp_path):
     (tmp_path / "sounds").mkdir()
     (tmp_path / "sounds" / "a.wav").touch()
     (tmp_path / "tables").mkdir()
@@ -293,7 +296,7 @@ audio/002.wav,0 days 00:01:00,,neutral,
 
 
 def test_segments_of_an_audformat_table_need_only_their_splits(tmp_path):
-    # A database lies in folders; its table db.emotion.csv beside them, with files relative to it.
+    # A database has its files in folders, and beside these a table db.emotion.csv with relative paths.
     (tmp_path / "audio").mkdir()
     for name in ("001", "002"):
         (tmp_path / "audio" / f"{name}.wav").touch()
@@ -332,13 +335,15 @@ def test_an_audformat_table_of_whole_files_needs_no_times(tmp_path):
     ]
     assert [(turn.speaker, turn.label) for turn in turns] == [("s1", "anger"), ("s2", "sadness"), ("s2", None)]
     (tmp_path / "audio" / "002.wav").unlink()
-    assert "db.files.csv row 3: no such file" in problems(tmp_path / "db.files.csv", fractions={"all": 1.0})[0]
+    (problem,) = problems(tmp_path / "db.files.csv", fractions={"all": 1.0})
+    assert problem.startswith("db.files.csv row 3: the file ")
+    assert "002.wav does not exist" in problem
 
 
 def test_attributes_are_columns_under_their_own_or_another_name(own):
-    mapping = {**MAPPING, "attributes": {"scene_number": "scene", "told": "said"}}
+    mapping = {**MAPPING, "attributes": {"scene_number": "scene", "spoken": "said"}}
     (first, *_) = utterances(read_corpus("table", str(own), columns=mapping).split("train"))
-    assert first.attributes == {"scene_number": "1", "told": "Hello, you!"}
+    assert first.attributes == {"scene_number": "1", "spoken": "Hello, you!"}
     found = problems(str(own), columns={**MAPPING, "attributes": ["scene", "sesion"]})
     assert len(found) == 1
     assert "unknown column 'sesion'" in found[0]
@@ -353,7 +358,7 @@ def test_votes_by_column_or_prefix(tmp_path):
     assert [turn.label for turn in utterances(by_prefix.split("train"))] == ["joy", "anger"]
     (tmp_path / "b.csv").write_text("text,v.joy,v.fear,split\na,3,1,train\n")
     labels = read_corpus("table", str(tmp_path / "b.csv"), columns={"votes": "v."}).label_set.labels
-    assert labels == ("joy", "fear"), "a class that never has the majority is a class"
+    assert labels == ("joy", "fear"), "a class that never has the majority is a class too"
     assert "no column begins with 'w.'" in problems(str(tmp_path / "a.csv"), columns={"votes": "w."})[0]
 
 
@@ -401,9 +406,6 @@ def test_bad_input_of_predict_is_named_row_by_row(tmp_path):
         read_dialogues(tmp_path / "chat.csv")
     (dialogue,) = read_dialogues(tmp_path / "chat.csv", columns={"speaker": "who", "text": "said"})
     assert dialogue.utterances[0].text == "Hi."
-
-
-# --- readers by name --------------------------------------------------------------------------------------------
 
 
 def test_gold_labels_in_the_input_of_predict_are_kept(own):
