@@ -61,7 +61,7 @@ def test_yaml_of_the_page_is_the_same_corpus(blocks):
 
 def test_the_page_says_how_many_sentences_of_emobank_stand_in_train_too(emobank):
     told = [
-        re.search(r"(\w+): (\d+) sentences also stand in train", said)
+        re.search(r"(\w+): (\d+) sentences are also in train", said)
         for said in read_corpus("emobank", emobank).warnings
     ]
     counts = {found[1]: found[2] for found in told if found}

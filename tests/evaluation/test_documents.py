@@ -187,4 +187,4 @@ def test_what_was_learnt_on_iemocap_is_tested_on_segments_in_audformat(tree, sto
     assert scores["labels"] == ["anger", "neutral", "sadness"]  # nobody is happy in the second corpus
     assert counts_of(scores) == {"own-splits": ((8, 8, 8), (2, 2, 2), (2, 1, 1))}
     assert scores["pooled"]["accuracy"] == 1.0
-    assert any("labels outside the map: happiness 16" in note for note in scores["notes"])
+    assert any("turns with labels that are not in the map: happiness 16" in note for note in scores["notes"])

@@ -117,7 +117,7 @@ def test_what_a_second_corpus_leaves_out_is_printed(nemo, cli, tmp_path, write_i
     flags += ["--features.audio.options.processes=1", "--out", tmp_path / "out"]
     status, text, err = cli("crossval", "--preset", "nemo-egemaps-svm", *flags)
     assert (status, err) == (0, "")
-    assert "reader: test (nemo): labels outside the map: surprised 4" in text
+    assert "reader: test (nemo): turns with labels that are not in the map: surprised 4" in text
     assert "own-splits" in text
     assert "mean ± std" not in text  # there is one fold
     assert "95 % over dialogues" in " ".join(text.split())

@@ -72,7 +72,7 @@ def test_describe_prints_the_spread_of_targets_and_no_classes_where_there_are_no
     assert "labelled" not in found
     assert "Labels" not in text
     assert "fingerprint with targets: " in text
-    assert "warning: dev: no turn has a value of arousal [a]; it can be predicted but not scored" in text
+    assert "warning: dev: no turn has a value of arousal [a]; the split can be predicted but not scored" in text
 
 
 def test_describe_of_classes_says_nothing_of_targets(own, capsys):

@@ -36,7 +36,7 @@ def test_a_corpus_that_is_given_is_cut_too_and_nothing_is_read(nemo):
 def test_a_corpus_that_is_given_must_be_whole(nemo):
     whole = read_corpus("nemo", nemo)
     one = whole.split("all")[0]
-    with pytest.raises(CorpusError, match="is also that of"):
+    with pytest.raises(CorpusError, match="is also the id of"):
         corpus_of(DataConfig(), replace(whole, splits={"all": (one, one)}))
 
 
