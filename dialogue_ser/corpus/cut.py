@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from dialogue_ser.corpus.protocols import FOLDS, PARTS, Fold
@@ -124,34 +124,8 @@ def check_folds(
         CorpusError: a fold breaks a rule; one sentence for each fold and reason.
     """
     known = set(ids)
-    problems = []
-    for fold in folds:
-        counts = Counter(name for part in PARTS for name in getattr(fold, part))
-        twice = [name for name, count in counts.items() if count > 1]
-        foreign = [name for name in counts if name not in known]
-        if twice:
-            problems.append(
-                f"fold {fold.name}: {len(twice)} utterances lie in two parts, e.g. {twice[0]}; put each utterance into "
-                "one part"
-            )
-        if foreign:
-            problems.append(
-                f"fold {fold.name}: {len(foreign)} ids are not in the corpus, e.g. {foreign[0]}; remove them"
-            )
-        problems += [
-            f"fold {fold.name}: {part} is empty; give it utterances" for part in parts if not getattr(fold, part)
-        ]
-    tested = Counter(name for fold in folds for name in fold.test)
-    wrong = [name for name in ids if tested[name] > 1 or (tests_all and not tested[name])]
-    if wrong:
-        often, mend = (
-            ("exactly once", "the folds' test parts must make up the corpus")
-            if tests_all
-            else ("at most once", "the folds' test parts must not overlap")
-        )
-        problems.append(
-            f"{len(wrong)} utterances are not tested {often}, e.g. {wrong[0]} ({tested[wrong[0]]} times); {mend}"
-        )
+    problems = [problem for fold in folds for problem in _part_problems(fold, known, parts)]
+    problems += _test_problems(folds, ids, tests_all)
     folders = Counter(folder_name(fold.name) for fold in folds)
     problems += [
         f"folds: {count} of them would share the folder {name!r}; give them names that differ in letters or numbers"
@@ -160,6 +134,36 @@ def check_folds(
     ]
     if problems:
         raise CorpusError(*problems)
+
+
+def _part_problems(fold: Fold, known: Collection[str], parts: Sequence[str]) -> Iterator[str]:
+    """Yield what is wrong with the parts of one fold."""
+    counts = Counter(name for part in PARTS for name in getattr(fold, part))
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        yield (
+            f"fold {fold.name}: {len(twice)} utterances lie in two parts, e.g. {twice[0]}; put each utterance into one "
+            "part"
+        )
+    foreign = [name for name in counts if name not in known]
+    if foreign:
+        yield f"fold {fold.name}: {len(foreign)} ids are not in the corpus, e.g. {foreign[0]}; remove them"
+    for part in parts:
+        if not getattr(fold, part):
+            yield f"fold {fold.name}: {part} is empty; give it utterances"
+
+
+def _test_problems(folds: Sequence[Fold], ids: Sequence[str], tests_all: bool) -> Iterator[str]:
+    """Yield what is wrong with the test parts of all folds together."""
+    tested = Counter(name for fold in folds for name in fold.test)
+    wrong = [name for name in ids if tested[name] > 1 or (tests_all and not tested[name])]
+    if wrong:
+        often, mend = (
+            ("exactly once", "the test parts of all folds together must be the corpus")
+            if tests_all
+            else ("at most once", "the test parts of the folds must not overlap")
+        )
+        yield f"{len(wrong)} utterances are not tested {often}, e.g. {wrong[0]} ({tested[wrong[0]]} times); {mend}"
 
 
 def folder_name(fold: str) -> str:
