@@ -179,8 +179,8 @@ def folder_name(fold: str) -> str:
 def select_turns(dialogues: Sequence[Dialogue], ids: Collection[str]) -> tuple[Dialogue, ...]:
     """Return the dialogues with only those turns whose id is in ``ids``. Dialogues without such a turn are left out.
 
-    If a fold cuts through a dialogue, the other turns are really gone: neither a context model nor an encoder that
-    reads neighbouring turns can see them.
+    If a fold cuts through a dialogue, its turns in the other parts are removed. Neither a context model nor an
+    encoder that reads neighbouring turns can see them.
     """
     wanted = set(ids)
     kept = ((dialogue, tuple(turn for turn in dialogue if turn.id in wanted)) for dialogue in dialogues)

@@ -121,10 +121,10 @@ def leave_one_session_out(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
 
 
 def session_5(dialogues: Sequence[Dialogue]) -> tuple[Fold, ...]:
-    """The fold of :func:`leave_one_session_out` that tests on session 5; sessions 1 to 4 are not tested.
+    """Make only the fold of :func:`leave_one_session_out` that tests on session 5. Sessions 1 to 4 are not tested.
 
     Raises:
-        CorpusError: turns without a session, fewer than three sessions, or none called 5.
+        CorpusError: a turn has no session, there are fewer than three sessions, or no session is called 5.
     """
     folds = leave_one_group_out(_attribute_by_turn(dialogues, "session", "session-5"))
     if LAST_SESSION not in {fold.name for fold in folds}:

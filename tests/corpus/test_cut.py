@@ -90,12 +90,12 @@ def test_the_error_about_wrong_folds_names_every_rule_that_they_break():
     with pytest.raises(CorpusError) as caught:
         check_folds(broken, ids)
     text = str(caught.value)
-    for said in (
+    for sentence in (
         "fold a: 1 utterances lie in two parts",
         "fold b: train is empty",
         "2 utterances are not tested exactly",
     ):
-        assert said in text
+        assert sentence in text
 
 
 def test_a_protocol_may_leave_turns_untested_if_it_says_so_but_never_tests_one_twice():

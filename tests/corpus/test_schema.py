@@ -95,10 +95,10 @@ def test_a_corpus_has_classes_or_dimensions():
 
 
 @pytest.mark.parametrize(
-    ("dimensions", "said"), [(("valence", "valence"), "valence is named twice"), (("valence", " "), "has no name")]
+    ("dimensions", "message"), [(("valence", "valence"), "valence is named twice"), (("valence", " "), "has no name")]
 )
-def test_dimensions_have_names_of_their_own(dimensions, said):
-    with pytest.raises(CorpusError, match=said):
+def test_dimensions_have_names_of_their_own(dimensions, message):
+    with pytest.raises(CorpusError, match=message):
         Corpus(name="own", dimensions=dimensions, splits={})
 
 

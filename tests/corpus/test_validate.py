@@ -46,7 +46,7 @@ def test_one_error_names_all_bad_rows():
     found = problems(broken)
     assert len(found) == 8
     text = "\n".join(found)
-    for said in (
+    for sentence in (
         "a.csv row 2 (train/d_utt2): unknown emotion label 'joyy'; did you mean 'joy'?",
         "a.csv row 3 (train/d_utt3): has no speaker",
         "a.csv row 3 (train/d_utt3): id 'train/d_utt3' is also the id of a.csv row 3",
@@ -56,7 +56,7 @@ def test_one_error_names_all_bad_rows():
         "a.csv row 7 (train/d_utt7): audio span -1.0–2.0 s",
         "a.csv row 8 (test/d_utt8): is in split 'train'; its id must begin with 'train/'",
     ):
-        assert said in text
+        assert sentence in text
 
 
 def test_duplicate_ids_name_both_rows():

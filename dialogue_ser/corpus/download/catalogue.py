@@ -44,6 +44,19 @@ class PublishedCorpus:
 
 _MELD_LICENCE = "GPL-3.0, https://github.com/declare-lab/MELD; cite Poria et al., ACL 2019"
 
+
+def _meld_clips(base_url: str) -> PublishedCorpus:
+    """Return the clips of MELD on one of the servers that offer them."""
+    return PublishedCorpus(
+        folder="meld",
+        base_url=base_url,
+        files=(PublishedFile(url="MELD.Raw.tar.gz", name="MELD.Raw.tar.gz", unpack_to="clips"),),
+        licence=_MELD_LICENCE,
+        size="about 10 GB, twice that while it is unpacked",
+        afterwards="dialogue-ser data check --reader meld --options '{audio: clips}' --on_bad mask",
+    )
+
+
 #: Name for ``dialogue-ser data download`` → what it downloads.
 PUBLISHED_CORPORA: Mapping[str, PublishedCorpus] = {
     "emobank": PublishedCorpus(
@@ -84,20 +97,6 @@ PUBLISHED_CORPORA: Mapping[str, PublishedCorpus] = {
         size="1.5 MB",
         afterwards="dialogue-ser data describe --reader meld",
     ),
-    "meld-clips": PublishedCorpus(
-        folder="meld",
-        base_url="https://web.eecs.umich.edu/~mihalcea/downloads/",
-        files=(PublishedFile(url="MELD.Raw.tar.gz", name="MELD.Raw.tar.gz", unpack_to="clips"),),
-        licence=_MELD_LICENCE,
-        size="about 10 GB, twice that while it is unpacked",
-        afterwards="dialogue-ser data check --reader meld --options '{audio: clips}' --on_bad mask",
-    ),
-    "meld-clips-hub": PublishedCorpus(
-        folder="meld",
-        base_url="https://huggingface.co/datasets/declare-lab/MELD/resolve/main/",
-        files=(PublishedFile(url="MELD.Raw.tar.gz", name="MELD.Raw.tar.gz", unpack_to="clips"),),
-        licence=_MELD_LICENCE,
-        size="about 10 GB, twice that while it is unpacked",
-        afterwards="dialogue-ser data check --reader meld --options '{audio: clips}' --on_bad mask",
-    ),
+    "meld-clips": _meld_clips("https://web.eecs.umich.edu/~mihalcea/downloads/"),
+    "meld-clips-hub": _meld_clips("https://huggingface.co/datasets/declare-lab/MELD/resolve/main/"),
 }

@@ -1,4 +1,4 @@
-"""EmoryNLP (Zahiri and Choi, 2018): scenes of Friends in the CSVs published beside MELD, text only."""
+"""EmoryNLP (Zahiri and Choi, 2018): scenes of the series Friends, text only, in the CSVs that are published with MELD."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -51,7 +51,7 @@ def read_table(
         files: split → file in the folder ``path``, e.g. ``{train: a.csv, dev: b.csv}``.
         fractions: split → share of the dialogues. The dialogues are drawn at random.
         seed: seed of that draw.
-        stratify: give each split its share of the dialogues of every label (the most frequent label of a dialogue).
+        stratify: divide the dialogues of each label in these shares. The label of a dialogue is its most frequent one.
         label_order: the classes in order; None = the classes in train (without a split train: in all splits), the most
             frequent first.
         label_map: label as the table writes it → class. null makes the turn unlabelled.

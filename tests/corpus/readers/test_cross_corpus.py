@@ -101,7 +101,7 @@ def test_labels_outside_the_map_are_left_out_and_counted_and_stay_as_context():
     assert test["d3_0"].votes == {"anger": 2.0, "sadness": 1.0}
     assert "test (talk): turns with labels that are not in the map: neutral 2, disgust 1" in corpus.warnings
     assert "dev (acted): turns with labels that are not in the map: bored 2" in corpus.warnings
-    assert any(said.startswith("test: 3 turns have no class") and "1 dialogues" in said for said in corpus.warnings)
+    assert any(one.startswith("test: 3 turns have no class") and "1 dialogues" in one for one in corpus.warnings)
 
 
 def test_several_labels_may_become_one_class_and_the_order_can_be_given():
@@ -183,7 +183,7 @@ def test_sessions_are_held_out_whole_and_the_seed_draws_them():
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"train": None}, "option train is missing"),
         ({"test": {"path": "x"}}, "option test is missing"),
@@ -195,6 +195,6 @@ def test_sessions_are_held_out_whole_and_the_seed_draws_them():
         ({"path": "x"}, "give their paths in options train and test"),
     ],
 )
-def test_wrong_settings_are_refused(options, said):
-    with pytest.raises(ConfigError, match=said):
+def test_wrong_settings_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
         read(**options)

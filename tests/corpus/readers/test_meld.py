@@ -251,14 +251,14 @@ def test_one_error_names_all_bad_rows_of_all_files(tmp_path):
     write(tmp_path, "train", row(0, 0, label="joyfull"), row(0, 1), row(0, 1), row(0, 2, start="soon"))
     write(tmp_path, "dev", row(0, 0).replace("0,0,1,1", "0,x,1,1"), row(0, 1, label="angr"))
     text = "\n".join(problems("meld", tmp_path, splits=["train", "dev"]))
-    for said in (
+    for sentence in (
         "train_sent_emo.csv row 2 (train/dia0_utt0): unknown emotion label 'joyfull'; did you mean",
         "train_sent_emo.csv row 4 (train/dia0_utt1): id 'train/dia0_utt1' is also the id of train_sent_emo.csv row 3",
         "train_sent_emo.csv row 5: StartTime: 'soon' is not a time",
         "dev_sent_emo.csv row 2: Dialogue_ID and Utterance_ID must be whole numbers; correct 'x'",
         "dev_sent_emo.csv row 3 (dev/dia0_utt1): unknown emotion label 'angr'; did you mean 'anger'",
     ):
-        assert said in text
+        assert sentence in text
 
 
 def test_older_cp1252_copies_name_the_bytes_and_can_be_read(tmp_path):

@@ -105,13 +105,13 @@ def test_nemo_is_found_in_the_data_folders(tmp_path, monkeypatch):
 def test_one_error_names_all_bad_rows(tmp_path):
     rows = [row("a.flac", emotion="angr"), row("b.flac"), row("b.flac"), row("../c.flac"), row("d.flac", speaker="")]
     text = problems(write(tmp_path, *rows))
-    for said in (
+    for sentence in (
         "data.tsv row 2 (all/a): unknown emotion label 'angr'; did you mean 'anger'",
         "data.tsv row 4 (all/b): id 'all/b' is also the id of data.tsv row 3",
         "data.tsv row 5: file_id '../c.flac' is not a file name",
         "data.tsv row 6 (all/d): has no speaker",
     ):
-        assert said in text
+        assert sentence in text
 
 
 def test_a_clip_that_links_out_of_the_folder_is_refused(tmp_path):

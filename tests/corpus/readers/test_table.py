@@ -239,7 +239,7 @@ def test_one_error_lists_bad_times_labels_paths_and_duplicates(tmp_path):
         "i,joy,1,8,2,3,,dev\n"
     )
     text = "\n".join(problems(str(tmp_path / "a.csv"), label_order=["joy"]))
-    for row, said in {
+    for row, sentence in {
         3: "unknown emotion label 'joyy'",
         5: "'soon' is not a time",
         6: "holds '..'",
@@ -247,7 +247,7 @@ def test_one_error_lists_bad_times_labels_paths_and_duplicates(tmp_path):
         8: "names no dialogue in dialogue",
         10: "puts dialogue 1 into 'dev'",
     }.items():
-        assert any(line.startswith(f"a.csv row {row}") and said in line for line in text.splitlines()), (row, text)
+        assert any(line.startswith(f"a.csv row {row}") and sentence in line for line in text.splitlines()), (row, text)
     (tmp_path / "a.csv").write_text((tmp_path / "a.csv").read_text().replace(",dev\n", ",train\n"))
     text = "\n".join(problems(str(tmp_path / "a.csv"), label_order=["joy"]))
     assert "a.csv row 4 (train/1_utt1): id 'train/1_utt1' is also the id of a.csv row 2" in text
