@@ -1,4 +1,4 @@
-"""EmoryNLP (Zahiri and Choi, 2018): scenes of the series Friends, text only, in the CSVs that are published with MELD."""
+"""EmoryNLP (Zahiri and Choi, 2018): scenes of the series Friends, text only, in the CSVs published with MELD."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
