@@ -133,7 +133,7 @@ def _check_span(path: Path, start_seconds: float | None, end_seconds: float | No
             f"{path}: span {start_seconds}–{end_seconds} s; seconds must be numbers from 0 to {_MAX_SECONDS:.0f}"
         )
     if end_seconds is not None and end_seconds <= start:
-        raise MediaError(f"{path}: span {start_seconds}–{end_seconds} s is empty; its end must be after its start")
+        raise MediaError(f"{path}: span {start_seconds}–{end_seconds} s is empty; its end must lie after its start")
 
 
 def _read(path: Path, start_seconds: float | None, end_seconds: float | None) -> tuple[NDArray[np.float32], int]:

@@ -49,7 +49,7 @@ class ResumingDownloader:
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS) as answer:
             if answer.status_code == requests.codes.requested_range_not_satisfiable:
                 self.part.unlink()  # it is as long as the whole file or longer, so it is not a beginning of it
-                raise requests.ConnectionError("the file on the server is shorter than the part that is here already")
+                raise requests.ConnectionError("the file on the server is not longer than the part that is here")
             answer.raise_for_status()
             is_resumed = answer.status_code == requests.codes.partial_content
             etag = answer.headers.get("ETag", "")

@@ -43,7 +43,7 @@ def find_data(name: str) -> Path:
     tried = ", ".join(str(folder / name) for folder in folders)
     mend = f"get it with `dialogue-ser data download {name}`, " if name in PUBLISHED_CORPORA else ""
     raise MissingDataError(
-        f"{name}: found no folder {tried}; {mend}give its path "
+        f"{name}: no such folder (looked for {tried}); {mend}give its path "
         f"(--data.path), or set {ENVIRONMENT_VARIABLE} to the folder that holds {name}/"
     )
 

@@ -36,9 +36,9 @@ def test_folders_beside_the_checkout_are_not_used(elsewhere):
 def test_if_the_environment_variable_is_set_only_its_folders_are_used(elsewhere, monkeypatch):
     (elsewhere / "data" / "x-corpus").mkdir(parents=True)
     monkeypatch.setenv("DIALOGUE_SER_DATA", str(elsewhere / "stated"))
-    with pytest.raises(MissingDataError, match=r"stated/meld; get it with `dialogue-ser data download meld`"):
+    with pytest.raises(MissingDataError, match=r"stated/meld\); get it with `dialogue-ser data download meld`"):
         find_data("meld")
-    with pytest.raises(MissingDataError, match=r"stated/x-corpus; give its path"):
+    with pytest.raises(MissingDataError, match=r"stated/x-corpus\); give its path"):
         find_data("x-corpus")
     (elsewhere / "second" / "x-corpus").mkdir(parents=True)
     monkeypatch.setenv("DIALOGUE_SER_DATA", os.pathsep.join([str(elsewhere / "stated"), str(elsewhere / "second")]))

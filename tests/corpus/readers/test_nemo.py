@@ -98,7 +98,7 @@ def test_nemo_is_found_in_the_data_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("DIALOGUE_SER_DATA", str(tmp_path))
     assert len(read_corpus("nemo").split("all")) == 1
     monkeypatch.setenv("DIALOGUE_SER_DATA", str(tmp_path / "empty"))
-    with pytest.raises(MissingDataError, match="nemo: found no folder"):
+    with pytest.raises(MissingDataError, match="nemo: no such folder"):
         read_corpus("nemo")
 
 
