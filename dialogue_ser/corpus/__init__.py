@@ -1,1 +1,1 @@
-"""Corpora of dialogues."""
+"""Corpora of dialogues: their data types, readers, checks, label maps, cuts and downloads."""

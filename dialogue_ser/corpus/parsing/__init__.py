@@ -1,1 +1,1 @@
-"""Tables and transcripts of other people, read strictly."""
+"""Read the files of corpora strictly: tables, times, paths, and the texts of IEMOCAP."""
