@@ -241,7 +241,7 @@ def test_the_librarys_own_names_cannot_be_taken(package):
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [
-        ("demo-function", "is no subclass of dialogue_ser.DialogueSystem"),
+        ("demo-function", "is not a subclass of dialogue_ser.DialogueSystem"),
         ("demo-nameless", "name must be 'demo-nameless' too"),
         ("demo-missing", "cannot import demo_plugin:Missing"),
     ],

@@ -1,4 +1,4 @@
-"""One published system per file; MODELS is the whole list, and a system's module is imported when it is named."""
+"""The dialogue models. MODELS lists all of them, and a model's module is imported when its name is first used."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
@@ -12,15 +12,15 @@ from dialogue_ser.registry import Registry, Target, place_of
 from dialogue_ser.tasks.base import Task
 
 
-def _check(name: str, system: Any) -> type[DialogueSystem]:
+def _check_system(name: str, system: Any) -> type[DialogueSystem]:
     place = place_of(system)
     if not (isinstance(system, type) and issubclass(system, DialogueSystem)):
-        raise ConfigError(f"model {name!r}: {place} is no subclass of dialogue_ser.DialogueSystem; make it one")
+        raise ConfigError(f"model {name!r}: {place} is not a subclass of dialogue_ser.DialogueSystem; make it one")
     problems = []
     if not is_dataclass(getattr(system, "Config", None)):
-        problems.append(f"model {name!r}: {place} has no Config; give it the dataclass of its options")
+        problems.append(f"model {name!r}: {place} has no Config; set Config to the dataclass of its options")
     if ":" not in name and getattr(system, "name", None) != name:
-        problems.append(f"model {name!r}: {place}.name must be {name!r} too, so that saved models are found")
+        problems.append(f"model {name!r}: {place}.name must be {name!r} too, so that saved models can be loaded")
     if problems:
         raise ConfigError(*problems)
     return system
@@ -37,33 +37,36 @@ MODELS: Registry[type[DialogueSystem]] = Registry(
         "late-fusion": "dialogue_ser.models.late_fusion:LateFusion",
         "fusion-attention": "dialogue_ser.models.fusion_attention:FusionAttentionSystem",
     },
-    _check,
+    _check_system,
 )
 
 
 def register_model(name: str) -> Callable[[Target], Target]:
-    """A decorator that registers a :class:`DialogueSystem` under the name that its attribute ``name`` says too.
+    """A decorator that registers a :class:`DialogueSystem`; its attribute ``name`` must be the same name.
 
     Raises:
-        ConfigError: the name holds a colon, or belongs to the library or to another system.
+        ConfigError: the name contains a colon, or the library or another system has it already.
     """
     return MODELS.register(name)
 
 
 def find_model(name: str) -> type[DialogueSystem]:
-    """A system by its name: the library's, registered, of an installed package, or ``package.module:Class``.
+    """The class of a system by its name.
+
+    Args:
+        name: a name of the library, of a registered system or of an installed package, or ``package.module:Class``.
 
     Raises:
-        ConfigError: no such system (names the nearest one), or something that is none.
+        ConfigError: there is no such system (the error names the nearest one), or the object found is not a system.
     """
     return MODELS.find(name)
 
 
 def resolve_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a system, the ones not given at their defaults.
+    """All options of a system: the given ones, and the defaults of all others.
 
     Raises:
-        ConfigError: unknown name, unknown or unfit option.
+        ConfigError: the name or an option is unknown, or an option has a wrong value.
 
     >>> resolve_options("bigru", {"hidden_dim": 8})["dropout"]
     0.2
@@ -74,21 +77,21 @@ def resolve_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def build_model(
     name: str, options: Mapping[str, Any], inputs: Mapping[str, InputSpec], n_scores: int, task: Task | None = None
 ) -> DialogueSystem:
-    """A system with random weights (drawn from torch's global generator).
+    """Build a system with random weights, drawn from torch's global generator.
 
     Args:
         name: as for :func:`find_model`.
         options: fields of the system's Config; the others keep their defaults.
         inputs: modality → shape of its features, at least one.
-        n_scores: S, that of the task.
-        task: what the scores mean; None = telling classes apart.
+        n_scores: S, the number of scores per turn that the task needs.
+        task: says what the scores mean; None = classification.
 
     Raises:
-        ConfigError: unknown name or option, no input, or weights that do not fit into memory.
+        ConfigError: the name or an option is unknown, there is no input, or the weights do not fit into memory.
     """
     config = _configure(name, options)
     if not inputs:
-        raise ConfigError(f"model {name}: no modality; give at least one under features")
+        raise ConfigError(f"model {name}: there is no modality; give at least one under features")
     try:
         system = find_model(name)(config, inputs, n_scores)  # type: ignore[call-arg, arg-type]
     except RuntimeError as error:
@@ -97,7 +100,7 @@ def build_model(
         raise ConfigError(
             f"model {name}: its weights do not fit into this machine's memory; make the sizes in model.options smaller"
         ) from error
-    system.name = name  # under which a saved model is found again, also where it is package.module:Class
+    system.name = name  # a saved model is loaded by this name, which can be package.module:Class
     if task is not None:
         system.take_task(task)
     return system

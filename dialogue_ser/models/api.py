@@ -1,4 +1,4 @@
-"""What every dialogue system gives back, declares and is built from."""
+"""The base class of every dialogue system, and the types that its methods return."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,36 +16,42 @@ from dialogue_ser.tensors import ScoresBTS
 
 @dataclass(frozen=True)
 class Output:
-    """What a system says of a batch.
+    """The output of a system for a batch.
 
     Args:
-        scores_BTS: what the task reads: unnormalised log-probabilities of classes, or values of dimensions; finite
-            everywhere, meaningless on padding.
-        attention: named attention weights, e.g. ``forward`` ``[B,T,T]`` (row: turn that looks, column: turn looked at;
-            zero where nothing is seen); empty unless the system was asked for them.
+        scores_BTS: unnormalised log-probabilities of classes, or values of dimensions. The task turns them into
+            predictions. They are finite everywhere and have no meaning on padding.
+        attention: attention weights by name, e.g. ``forward`` ``[B,T,T]``: row t has the weights that turn t gives to
+            the turns in the columns, and 0 for a turn that it does not see. Empty unless ``return_attention`` was set.
     """
 
     scores_BTS: ScoresBTS
     attention: Mapping[str, Tensor]
 
 
-TurnReader = Callable[[DialogueBatch], Tensor]
-"""Takes the next turn, a batch of one dialogue of one turn whose ``speaker`` keeps its id over the dialogue, and gives
-its scores ``[S]``: those that the whole dialogue would get at that turn."""
+TurnStream = Callable[[DialogueBatch], Tensor]
+"""A function for one dialogue that is still going on. Call it once per turn, in order.
+
+Its argument is the next turn, as a batch of one dialogue with one turn. A speaker must keep the same id in ``speaker``
+over the whole dialogue. The function returns the scores ``[S]`` of the turn. They are equal to the scores that
+``forward`` gives for this turn in the whole dialogue."""
 
 
 @runtime_checkable
 class AttentionReader(Protocol):
-    """Shows what is looked at inside utterances of one modality; what is called so in a TrainedEncoder."""
+    """The interface of an object that shows the attention inside the utterances of one modality.
+
+    A ``TrainedEncoder`` has these attributes too.
+    """
 
     @property
     def attention_stride(self) -> int:
-        """Frames or tokens per step of a map."""
+        """Number of frames or tokens that one step of an attention map stands for."""
         ...
 
     @property
     def attention_names(self) -> tuple[str, ...]:
-        """What the heads are called; empty = by their numbers."""
+        """Names of the heads, in their order; empty = the heads are numbered."""
         ...
 
     def attention_maps(
@@ -54,18 +60,25 @@ class AttentionReader(Protocol):
         lengths_N: Int[Tensor, " row"],
         host_lengths_N: Int[Tensor, " row"],
     ) -> list[Float[Tensor, "head step seen"]]:
-        """One map of all heads per row."""
+        """For each row, the attention maps of all heads."""
         ...
 
 
 class DialogueSystem(nn.Module):
-    """Base of every registered system: ``forward(batch, return_attention=False) -> Output``.
+    """The base class of every registered system: ``forward(batch, return_attention=False) -> Output``.
 
-    A subclass sets ``name`` (``build_model`` then sets the one that was asked for), ``Config`` (frozen dataclass of its
-    options) and is built as ``System(config, inputs, n_scores)`` where ``inputs`` maps modality → InputSpec. The task
-    turns scores into log-probabilities or values (:mod:`dialogue_ser.tasks`); a system that needs to know their meaning
-    overrides :meth:`take_task`.
-    The traits decide which invariants (docs/equations.md) the property tests hold it to.
+    A subclass sets ``name`` and ``Config``, the frozen dataclass of its options. ``build_model`` replaces ``name`` by
+    the name under which the system was found. A system is built as ``System(config, inputs, n_scores)``, where
+    ``inputs`` maps modality → InputSpec. The task turns scores into log-probabilities or values
+    (:mod:`dialogue_ser.tasks`). A system that needs to know the meaning of its scores overrides :meth:`take_task`.
+
+    The traits decide which invariants of docs/equations.md the tests check for the system.
+
+    Attributes:
+        speaker_aware: the scores may depend on who speaks.
+        speaker_equivariant: other ids for the same speakers do not change the scores.
+        causal: the scores of a turn do not depend on later turns.
+        bidirectional_recurrence: a recurrence also reads the dialogue backwards.
     """
 
     name: str
@@ -83,7 +96,7 @@ class DialogueSystem(nn.Module):
         self.task: Task | None = None
 
     def take_task(self, task: Task) -> None:
-        """Learns what its scores mean; ``build_model`` calls it once, right after the system was made."""
+        """Set the task, which says what the scores mean; ``build_model`` calls this once, after building the system."""
         self.task = task
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
@@ -91,16 +104,27 @@ class DialogueSystem(nn.Module):
         raise NotImplementedError
 
     def attention_readers(self) -> Mapping[str, AttentionReader]:
-        """Modality → what shows where inside an utterance the system looks, beside its ``TurnEncoder``'s encoders."""
+        """For each modality, an object that shows the system's own attention inside utterances.
+
+        The encoders of its ``TurnEncoder`` are not part of this mapping; they show their attention themselves.
+        """
         return {}
 
-    def stream(self) -> TurnReader:
-        """A reader of one dialogue that is still going on; a causal system with steps of its own overrides it.
+    def stream(self) -> TurnStream:
+        """A stream over one dialogue that is still going on. A causal system overrides this method.
 
         Raises:
-            ConfigError: the system cannot label a turn before it knows the later ones.
+            ConfigError: the system is not causal, so it needs the later turns too.
         """
-        mend = (
-            "train it with --model.options.causal true" if "causal" in self.Config.__dataclass_fields__ else "predict"
-        )
-        raise ConfigError(f"model {self.name}: cannot label turn by turn, it reads whole dialogues; {mend}")
+        can_be_causal = "causal" in self.Config.__dataclass_fields__
+        remedy = "train it with --model.options.causal true" if can_be_causal else "use predict on the whole dialogue"
+        raise ConfigError(f"model {self.name}: cannot label turn by turn, because it reads whole dialogues; {remedy}")
+
+
+def stream_of_single_turns(system: DialogueSystem) -> TurnStream:
+    """A stream for a system that reads every turn without its neighbours, so nothing is kept between the turns."""
+
+    def score_turn(batch: DialogueBatch) -> Tensor:
+        return system(batch).scores_BTS[0, 0]  # type: ignore[no-any-return]
+
+    return score_turn

@@ -1,4 +1,7 @@
-"""Speaker-blind GRU over the turns: the floor a model that knows who speaks must clear (docs/equations.md)."""
+"""A GRU over the turns that does not know the speakers (docs/equations.md, "Speaker-blind GRU").
+
+A model that knows the speakers should score higher than this one.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader
+from dialogue_ser.models.api import DialogueSystem, Output, TurnStream
 from dialogue_ser.nn.transfer import send
 from dialogue_ser.options import check_fields
 
@@ -20,11 +23,12 @@ class BiGRUConfig:
     """Options of the speaker-blind GRU.
 
     Args:
-        hidden_dim: size of the state, per direction.
-        dropout: on the states and on the head's hidden layer.
-        input_dropout: on each modality's vector before fusion.
-        projection: modality → size of a Linear + tanh in front of the concatenation.
-        causal: read forwards only.
+        hidden_dim: number of units of the state, per direction.
+        dropout: dropout rate on the states and on the head's hidden layer.
+        input_dropout: dropout rate on the vector of each modality before fusion.
+        projection: modality → size of a linear layer with tanh before the concatenation; a modality that is not named
+            has no such layer.
+        causal: read forwards only, so that the label of a turn depends on earlier turns and the turn itself alone.
     """
 
     hidden_dim: int = 150
@@ -67,18 +71,18 @@ class BiGRU(DialogueSystem):
         )
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
-        """Scores of every turn; it has no attention to show."""
+        """Scores of every turn; this system has no attention."""
         x_BTD = self.turns(batch)
-        # sorted here, because torch would do it by asking the device
+        # Torch would sort on the device and wait for the result, so the sorting is done here on the CPU.
         n_turns_B, order_B = torch.sort(batch.n_turns_host, descending=True)
-        order, place = send([order_B.numpy(), order_B.argsort().numpy()], x_BTD.device)
+        order, inverse_order = send([order_B.numpy(), order_B.argsort().numpy()], x_BTD.device)
         packed = pack_padded_sequence(x_BTD.index_select(0, order), n_turns_B, batch_first=True)
         h_BTH, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x_BTD.shape[1])
-        h_BTH = h_BTH.index_select(0, place)
+        h_BTH = h_BTH.index_select(0, inverse_order)
         return Output(self.head(self.dropout(h_BTH)), {})
 
-    def stream(self) -> TurnReader:
-        """A reader of one dialogue, turn by turn, O(1) a turn.
+    def stream(self) -> TurnStream:
+        """A stream over one dialogue; a turn costs O(1).
 
         Raises:
             ConfigError: the system is not causal.
@@ -87,9 +91,9 @@ class BiGRU(DialogueSystem):
             return super().stream()
         state: Tensor | None = None
 
-        def read(batch: DialogueBatch) -> Tensor:
+        def score_turn(batch: DialogueBatch) -> Tensor:
             nonlocal state
             h_BTH, state = self.gru(self.turns(batch), state)
             return self.head(self.dropout(h_BTH[0, 0]))  # type: ignore[no-any-return]
 
-        return read
+        return score_turn

@@ -1,7 +1,7 @@
-"""DialogueRNN (Majumder et al., AAAI 2019; docs/equations.md): a state per party, attention over what was felt."""
+"""DialogueRNN (Majumder et al., AAAI 2019; docs/equations.md): one state per party, attention over emotion states."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -11,57 +11,46 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
-from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader
-from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
+from dialogue_ser.models.api import Output, TurnStream
+from dialogue_ser.models.recurrent import InitialState, RecurrentConfig, RecurrentSystem
 from dialogue_ser.nn.recurrence.parameters import Engine
 from dialogue_ser.nn.recurrence.stream import RecurrenceStream
 from dialogue_ser.nn.recurrence.wiring import dialogue_rnn
 from dialogue_ser.nn.sequence_attention import SequenceAttention
 from dialogue_ser.options import check_fields
 
-AttentionOption = Literal[
-    "general", "simple", "matching", "simple-linear", "dot", "general2", "general2-tanh", "concat"
-]
 PUBLISHED_EXTRA_DROPOUT = 0.15
 PUBLISHED_DIRECTIONS = ("dialog_rnn_f", "dialog_rnn_r")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DialogueRNNConfig:
+class DialogueRNNConfig(RecurrentConfig):
     """Options of DialogueRNN; the defaults are the published settings for MELD.
 
+    The docstring of :class:`~dialogue_ser.models.recurrent.RecurrentConfig` describes the options that are not listed
+    here.
+
     Args:
-        attention: over past global states (docs/equations.md); what was published as simple is ``simple-linear`` here.
-        global_dim: size of g.
-        party_dim: size of the state q of a party.
-        emotion_dim: size of e, per direction.
-        hidden_dim: size of the head's hidden layer, per direction (2E → 2H).
-        dropout: on g, q, e inside the recurrence, on e before the attention over it and on the head's hidden layer.
-        input_dropout: on each modality's vector before fusion (0 in the source).
-        projection: modality → size of a Linear + tanh in front of the concatenation; empty = plain concatenation.
-        listeners: update the states of listeners with a cell of their own, or hold them.
-        emotion_attention: of each turn over all e (causal: those so far): general2, general2-tanh or none.
-        causal: read forwards only; every turn is labelled from what came before it.
-        initial_state: zeros, or learned (drawn at random).
-        compat: as the published implementation, dropout on e before the attention over it is ``dropout`` + 0.15.
-        engine: manual (one autograd node), autograd (the readable loop) or auto; the same numbers by either.
+        attention: kind of attention over the past global states (docs/equations.md); matching is the same as general.
+            The kind that was published as simple is called ``simple-linear`` here.
+        hidden_dim: number of units of the head's hidden layer, per direction (2E → 2H).
+        dropout: dropout rate on g, q and e inside the recurrence, on e before the attention over all e, and on the
+            head's hidden layer.
+        emotion_attention: attention of each turn over all e, or over those so far if causal: general2, general2-tanh or
+            none.
+        causal: read forwards only, so that the label of a turn depends on earlier turns and the turn itself alone.
+        initial_state: learned = drawn at random and then trained; zeros = zero and never changed.
+        compat: set the dropout on e before the attention over all e to ``dropout`` + 0.15, as the published
+            implementation does.
+        engine: manual = one autograd node with a backward pass written by hand; autograd = a plain loop; auto = manual
+            where the attention supports it. All give the same numbers.
     """
 
-    attention: AttentionOption = "general"
-    global_dim: int = 150
-    party_dim: int = 150
-    emotion_dim: int = 100
-    hidden_dim: int = 100
-    dropout: float = 0.1
-    input_dropout: float = 0.0
-    projection: dict[str, int] = field(default_factory=dict)
-    listeners: Literal["update", "hold"] = "hold"
     emotion_attention: Literal["general2", "general2-tanh", "none"] = "general2"
     causal: bool = False
-    initial_state: Literal["learned", "zeros"] = "zeros"
+    initial_state: InitialState = "zeros"
     compat: bool = False
     engine: Engine = "auto"
 
@@ -79,7 +68,7 @@ class DialogueRNNConfig:
         return self.dropout + (PUBLISHED_EXTRA_DROPOUT if self.compat else 0.0)
 
 
-class DialogueRNN(DialogueSystem):
+class DialogueRNN(RecurrentSystem):
     """Utterance vectors → recurrence → attention over all emotion states → two linear layers.
 
     Source: Majumder et al., DialogueRNN, AAAI 2019, and its published implementation (BiModel).
@@ -92,32 +81,18 @@ class DialogueRNN(DialogueSystem):
 
     name = "dialogue-rnn"
     Config = DialogueRNNConfig
-    speaker_aware = True
-    speaker_equivariant = True
 
     def __init__(self, config: DialogueRNNConfig, inputs: Mapping[str, InputSpec], n_scores: int) -> None:
-        super().__init__(inputs, n_scores)
-        self.causal = config.causal
-        self.bidirectional_recurrence = not config.causal
-        self.config = config
-        self.turns = TurnEncoder(inputs, projection=config.projection, dropout=config.input_dropout)
-        if config.attention == "dot" and config.global_dim != self.turns.out_dim:
-            raise ConfigError(
-                f"model dialogue-rnn: model.options.global_dim: found {config.global_dim}, but attention dot compares "
-                f"g with a turn's vector, so it must be {self.turns.out_dim}; or choose attention general"
-            )
-        self.recurrence = DialogueRecurrence(
-            self.turns.out_dim,
+        super().__init__(
+            config,
             dialogue_rnn(config.listeners),
-            global_dim=config.global_dim,
-            party_dim=config.party_dim,
-            emotion_dim=config.emotion_dim,
-            attention=config.attention,
-            dropout=config.dropout,
-            bidirectional=not config.causal,
+            inputs,
+            n_scores,
+            causal=config.causal,
             initial_state=config.initial_state,
             engine=config.engine,
         )
+        self.config = config
         size = self.recurrence.output_dim
         self.emotion_dropout = nn.Dropout(config.emotion_dropout)
         self.emotion_attention = (
@@ -133,20 +108,18 @@ class DialogueRNN(DialogueSystem):
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
         """Scores of every turn.
 
-        Attention, if asked for: ``forward`` and ``backward`` over past g, ``emotion`` over all e, each ``[B, T, T]``.
+        With ``return_attention`` the output has the attention weights ``forward`` and ``backward`` over past g and
+        ``emotion`` over all e, each ``[B, T, T]``.
         """
-        x_BTD = self.turns(batch)
-        e_BTH, attention = self.recurrence(
-            x_BTD, batch.speaker_host, batch.n_turns_host, return_attention=return_attention
-        )
+        e_BTH, attention = self.emotion_states(self.turns(batch), batch, return_attention=return_attention)
         e_BTH = self.emotion_dropout(e_BTH)
         if self.emotion_attention is not None:
             e_BTH, weights_BTT = self.emotion_attention(e_BTH, batch.n_turns)
             attention = {**attention, "emotion": weights_BTT} if return_attention else attention
         return Output(self.head(e_BTH), attention)
 
-    def stream(self) -> TurnReader:
-        """A reader of one dialogue, turn by turn: O(turns so far · E) a turn, more with matching attention over g.
+    def stream(self) -> TurnStream:
+        """A stream over one dialogue; a turn costs O(turns so far · E), and more with matching attention over g.
 
         Raises:
             ConfigError: the system is not causal.
@@ -156,52 +129,55 @@ class DialogueRNN(DialogueSystem):
         recurrence = RecurrenceStream(self.recurrence)
         emotions: list[Tensor] = []
 
-        def read(batch: DialogueBatch) -> Tensor:
+        def score_turn(batch: DialogueBatch) -> Tensor:
             e_H = self.emotion_dropout(recurrence.step(self.turns(batch)[0, 0], int(batch.speaker[0, 0])))
             if self.emotion_attention is not None:
                 emotions.append(e_H)
                 e_H = self.emotion_attention.newest(torch.stack(emotions))
             return self.head(e_H)  # type: ignore[no-any-return]
 
-        return read
+        return score_turn
 
     def load_published(self, state: Mapping[str, Tensor] | str | Path) -> None:
-        """Take over the weights of the published implementation, a BiModel's ``state_dict``, and give its numbers.
+        """Load the weights of the published implementation (the ``state_dict`` of a BiModel).
+
+        The system then computes the same numbers as that implementation.
 
         Args:
             state: the tensors by their published names (``dialog_rnn_f.dialogue_cell.g_cell.weight_ih``, …,
                 ``matchatt.transform.weight``, ``linear.weight``, ``smax_fc.bias``), or a safetensors file of them.
 
         Raises:
-            ConfigError: options under which the published model cannot be reproduced.
-            CheckpointError: a file that cannot be read; every tensor that is unknown, missing or of another shape.
-                Nothing is changed then.
+            ConfigError: the published model does not exist with these options.
+            CheckpointError: the file cannot be read, or tensors are unknown, missing or of another shape (the error
+                names all of them). The system keeps its own weights then.
         """
         self._check_published_options()
         tensors = _read_tensors(Path(state)) if isinstance(state, str | Path) else state
-        if self.emotion_attention is None:  # the published class holds it even where it is not used
+        if self.emotion_attention is None:  # the published class always has this layer, used or not
             tensors = {name: value for name, value in tensors.items() if not name.startswith("matchatt.")}
         _check_tensors(tensors, dict(self._published_shapes()))
         with torch.no_grad():
             for direction, name in enumerate(PUBLISHED_DIRECTIONS):
-                self._load_direction(direction, _below(tensors, f"{name}.dialogue_cell."))
+                self._load_direction(direction, _tensors_below(tensors, f"{name}.dialogue_cell."))
             parts = {"linear": self.head[0], "smax_fc": self.head[-1]}
             if self.emotion_attention is not None:
                 parts["matchatt.transform"] = self.emotion_attention.transform
             for name, part in parts.items():
-                part.load_state_dict(_below(tensors, f"{name}."))
+                part.load_state_dict(_tensors_below(tensors, f"{name}."))
 
     def _check_published_options(self) -> None:
+        """Refuse options with which the published model does not exist."""
         config = self.config
-        wanted = {
+        published = {
             "causal": (config.causal, False),
             "initial_state": (config.initial_state, "zeros"),
             "projection": (config.projection, {}),
         }
         problems = [
-            f"model dialogue-rnn: model.options.{name}: found {found}, but the published model has {wants}; set it"
-            for name, (found, wants) in wanted.items()
-            if found != wants
+            f"model dialogue-rnn: model.options.{name}: found {found}, but the published model has {expected}; set it"
+            for name, (found, expected) in published.items()
+            if found != expected
         ]
         if self.recurrence.attention.kind == "simple":
             problems.append(
@@ -212,7 +188,7 @@ class DialogueRNN(DialogueSystem):
             raise ConfigError(*problems)
 
     def _published_cells(self) -> dict[str, tuple[str, dict[str, int], int]]:
-        """Published cell → our name of it, what it reads in its columns' order with sizes, and its size."""
+        """For each cell by its published name: our name, its inputs with their sizes in column order, and its size."""
         config, x = self.config, self.turns.out_dim
         g, q, e = config.global_dim, config.party_dim, config.emotion_dim
         cells = {
@@ -225,6 +201,7 @@ class DialogueRNN(DialogueSystem):
         return cells
 
     def _published_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Name and shape of every tensor that a published model with these options has."""
         x, g, kind = self.turns.out_dim, self.config.global_dim, self.recurrence.attention.kind
         attention: dict[str, tuple[int, ...]] = {}
         if kind == "simple-linear":
@@ -250,28 +227,29 @@ class DialogueRNN(DialogueSystem):
             yield from ((f"{name}.{key}", tuple(value.shape)) for key, value in part.state_dict().items())
 
     def _load_direction(self, direction: int, tensors: Mapping[str, Tensor]) -> None:
+        """Load the cells and the attention of one direction."""
         for published, (cell, sizes, _) in self._published_cells().items():
-            weights = _below(tensors, f"{published}.")
+            weights = _tensors_below(tensors, f"{published}.")
             columns = torch.split(weights["weight_ih"], list(sizes.values()), dim=1)
             inputs = dict(zip(sizes, columns, strict=True))
             hidden, bias_x, bias_h = weights["weight_hh"], weights["bias_ih"], weights["bias_hh"]
             self.recurrence.load_cell(direction, cell, inputs, hidden, bias_x, bias_h)
-        attention, given = self.recurrence.attention, _below(tensors, "attention.")
-        if attention.kind == "concat":  # one matrix over [g; x]
+        attention, published_weights = self.recurrence.attention, _tensors_below(tensors, "attention.")
+        if attention.kind == "concat":  # the published matrix multiplies [g; x]
             widths = [self.config.global_dim, self.turns.out_dim]
-            of_memory, of_query = torch.split(given["transform.weight"], widths, dim=1)
+            of_memory, of_query = torch.split(published_weights["transform.weight"], widths, dim=1)
             attention.weight_memory[direction].copy_(of_memory.T)
             attention.weight_query[direction].copy_(of_query.T)
-            attention.score[direction].copy_(given["vector_prod.weight"].T)
+            attention.score[direction].copy_(published_weights["vector_prod.weight"].T)
         elif attention.kind != "dot":
-            (weight,) = (value for name, value in given.items() if name.endswith(".weight"))
+            (weight,) = (value for name, value in published_weights.items() if name.endswith(".weight"))
             attention.weight[direction].copy_(weight.T)
-            if "transform.bias" in given:
-                attention.bias[direction].copy_(given["transform.bias"])
+            if "transform.bias" in published_weights:
+                attention.bias[direction].copy_(published_weights["transform.bias"])
 
 
-def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors under a prefix, without it."""
+def _tensors_below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, by their names without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
@@ -280,20 +258,20 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         return safetensors.torch.load_file(path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
-            f"{path}: cannot be read as safetensors ({error}); a .pt or .pkl file of the published implementation is "
-            "a pickle: convert it once, with safetensors.torch.save_file(torch.load(path, weights_only=True), new_path)"
+            f"{path}: cannot be read as safetensors ({error}). A .pt or .pkl file of the published implementation is "
+            "a pickle. Convert it once with safetensors.torch.save_file(torch.load(path, weights_only=True), new_path)"
         ) from error
 
 
 def _check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]) -> None:
     missing = [f"{name}: missing, expected {list(shape)}" for name, shape in wanted.items() if name not in tensors]
     unknown = [f"{name}: unknown, {list(value.shape)}" for name, value in tensors.items() if name not in wanted]
-    unfit = [
+    misfits = [
         f"{name}: found {value.dtype} {list(value.shape)}, expected floats {list(wanted[name])}"
         for name, value in tensors.items()
         if name in wanted and (tuple(value.shape) != wanted[name] or not value.is_floating_point())
     ]
-    if missing or unknown or unfit:
-        what = "dialogue-rnn: the published weights do not fit; set listeners, attention, emotion_attention, the sizes "
-        what += "under model.options and the inputs to what they were trained with:"
-        raise CheckpointError(what, *(f"  {problem}" for problem in (*missing, *unknown, *unfit)))
+    if missing or unknown or misfits:
+        summary = "dialogue-rnn: the published weights do not fit; set listeners, attention, emotion_attention, the "
+        summary += "sizes under model.options and the inputs to the values they were trained with:"
+        raise CheckpointError(summary, *(f"  {problem}" for problem in (*missing, *unknown, *misfits)))

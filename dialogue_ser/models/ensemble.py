@@ -1,4 +1,4 @@
-"""Several trained systems of one kind that answer together."""
+"""Several trained systems of one kind, whose predictions are averaged."""
 
 from collections.abc import Sequence
 
@@ -7,19 +7,19 @@ from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import LabelSet
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader
+from dialogue_ser.models.api import DialogueSystem, Output, TurnStream
 from dialogue_ser.tasks.classification import Classification
 
 
 class Ensemble(DialogueSystem):
     """The mean of its members' class probabilities or values, and of their attention weights.
 
-    No system that can be asked for by name: training makes it (``training.ensemble``), a model folder of several
-    members loads as it.
+    It is not in MODELS, so no run can choose it by name. Training builds it if ``training.ensemble`` is set, and
+    loading a model folder with several members builds it again.
 
     Args:
-        members: systems of one name, with the same options, inputs and task; at least one. Without a task (they were
-            not made by ``build_model``) they tell classes apart.
+        members: one or more systems of one name, with the same options, inputs and task. Members without a task were
+            not built by ``build_model``; their scores are taken as scores of classes.
     """
 
     name = "ensemble"
@@ -33,26 +33,27 @@ class Ensemble(DialogueSystem):
         self.causal, self.bidirectional_recurrence = first.causal, first.bidirectional_recurrence
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
-        """Log of the mean probabilities of every turn, or scores of its mean values."""
+        """For every turn, the logarithm of the mean probabilities, or the scores of the mean values."""
         outputs: list[Output] = [member(batch, return_attention=return_attention) for member in self.members]
         attention = {
             name: torch.stack([output.attention[name] for output in outputs]).mean(0) for name in outputs[0].attention
         }
-        return Output(self._together([output.scores_BTS for output in outputs]), attention)
+        return Output(self._mean_scores([output.scores_BTS for output in outputs]), attention)
 
-    def stream(self) -> TurnReader:
-        """Every member reads the dialogue turn by turn.
+    def stream(self) -> TurnStream:
+        """A stream that feeds every turn to a stream of each member.
 
         Raises:
-            ConfigError: they cannot label a turn before they know the later ones.
+            ConfigError: the members are not causal.
         """
-        readers = [member.stream() for member in self.members]  # type: ignore[operator]
+        streams = [member.stream() for member in self.members]  # type: ignore[operator]
 
-        def read(batch: DialogueBatch) -> Tensor:
-            return self._together([reader(batch) for reader in readers])
+        def score_turn(batch: DialogueBatch) -> Tensor:
+            return self._mean_scores([stream(batch) for stream in streams])
 
-        return read
+        return score_turn
 
-    def _together(self, scores: Sequence[Tensor]) -> Tensor:
+    def _mean_scores(self, scores: Sequence[Tensor]) -> Tensor:
+        """Average the scores of all members as their task says."""
         task = self.task or Classification(LabelSet("classes", tuple(map(str, range(self.n_scores)))))
         return task.mean_scores(torch.stack(list(scores)))

@@ -13,7 +13,7 @@ from dialogue_ser.encoders import build_input
 from dialogue_ser.encoders.base import TrainedEncoder
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader
+from dialogue_ser.models.api import DialogueSystem, Output, TurnStream, stream_of_single_turns
 from dialogue_ser.nn.frames.attentive_gru import AttentiveGRU, Frames
 from dialogue_ser.nn.frames.frame_norm import FrameBatchNorm
 from dialogue_ser.nn.fusion_attention import FusionAttention
@@ -23,19 +23,19 @@ from dialogue_ser.options import check_fields
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FusionAttentionConfig:
-    """Options of the fusion-attention system; the defaults that the document gives are marked.
+    """Options of the fusion-attention system; values that the document gives are marked with "document".
 
     Args:
-        units: modality → units of its GRU, per direction (document: audio 78, text 192).
-        branch_dim: units of modalities that ``units`` does not name.
-        n_heads: of the fusion (document: 2); divides the sizes of all branches.
-        query: the modality that asks, so that the others answer at its length (document: audio); None = audio where
-            there is one, else the first.
+        units: modality → number of units of its GRU, per direction (document: audio 78, text 192).
+        branch_dim: number of units of the GRU of every modality that ``units`` does not name.
+        n_heads: number of heads of the fusion (document: 2); it must divide the size of every branch.
+        query: modality whose frames are the queries and keys of the fusion; all other modalities are the values
+            (document: audio). None = audio if there is audio, else the first modality.
         fusion_dim: size of the fused vector.
-        hidden_dim: of both fully connected layers (document: 80).
-        dropout: in both (document: 0.3).
-        recurrent_dropout: in the GRUs (document: 0.3).
-        bidirectional: a second GRU in each branch reads from the end.
+        hidden_dim: number of units of each of the two dense layers (document: 80).
+        dropout: dropout rate in the two dense layers (document: 0.3).
+        recurrent_dropout: dropout rate on the path from state to state in the GRUs (document: 0.3).
+        bidirectional: give each branch a second GRU, which reads the frames from the end.
     """
 
     units: dict[str, int] = field(default_factory=lambda: {"audio": 78, "text": 192})
@@ -55,13 +55,14 @@ class FusionAttentionConfig:
 class FusionAttentionSystem(DialogueSystem):
     """Per modality batch norm → GRU → self-attention; fusion; mean over frames; 2 × dense; turn by turn.
 
-    A dense layer is linear → batch norm → dropout → fastGELU; its linear map has no bias, which batch norm would take
-    away. With one modality there is nothing to fuse: its branch's mean goes straight to the dense layers (the
-    document's audio and text systems). Frames come from a frozen encoder (``mfcc39``, ``hf-text`` with ``pooling:
-    none``) or from a trained ``transformer``'s token states; what gives vectors is read as one frame each.
+    A dense layer is linear → batch norm → dropout → fastGELU. Its linear map has no bias, because batch norm would
+    remove a bias. With one modality there is nothing to fuse: the mean over its branch's frames goes directly to the
+    dense layers (these are the audio system and the text system of the document). The frames come from a frozen encoder
+    (``mfcc39``, or ``hf-text`` with ``pooling: none``) or are the token states of a trained ``transformer``. A vector
+    is read as one frame.
 
-    A turn that lacks a modality is told in :class:`~dialogue_ser.nn.fusion_attention.FusionAttention`. Own choices:
-    ``fusion_dim``, ``branch_dim``, and what stands there and in
+    :class:`~dialogue_ser.nn.fusion_attention.FusionAttention` describes how a turn without one of the modalities is
+    treated. Own choices: ``fusion_dim``, ``branch_dim``, and the ones that are marked there and in
     :class:`~dialogue_ser.nn.frames.attentive_gru.AttentiveGRU`.
 
     Args:
@@ -70,7 +71,7 @@ class FusionAttentionSystem(DialogueSystem):
         n_scores: S.
 
     Raises:
-        ConfigError: a query that is not among the modalities, or branches that the heads do not divide.
+        ConfigError: ``query`` is not one of the modalities, or ``n_heads`` does not divide the size of a branch.
     """
 
     name = "fusion-attention"
@@ -83,11 +84,13 @@ class FusionAttentionSystem(DialogueSystem):
     def __init__(self, config: FusionAttentionConfig, inputs: Mapping[str, InputSpec], n_scores: int) -> None:
         super().__init__(inputs, n_scores)
         self.config = config
-        self.query, self.values = _roles(config.query, inputs)
-        readers: dict[str, Any] = {name: build_input(spec) for name, spec in inputs.items() if not _is_raw(spec)}
-        self.encoders = nn.ModuleDict(readers)
+        self.query, self.values = _choose_roles(config.query, inputs)
+        encoders: dict[str, Any] = {
+            name: build_input(spec) for name, spec in inputs.items() if not _goes_to_branch_directly(spec)
+        }
+        self.encoders = nn.ModuleDict(encoders)
         branches = {
-            name: self._branch(name, readers[name].out_dim if name in readers else spec.dim)
+            name: self._branch(name, encoders[name].out_dim if name in encoders else spec.dim)
             for name, spec in inputs.items()
         }
         self.branches = nn.ModuleDict(branches)
@@ -106,32 +109,28 @@ class FusionAttentionSystem(DialogueSystem):
         self.head = nn.Linear(config.hidden_dim, n_scores)
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
-        """Scores of every turn; its attention looks at frames, which ``attention_readers`` shows."""
+        """Scores of every turn. The attention is inside the utterances, so ``attention_readers`` shows it."""
         is_real_M = batch.on_host(batch.is_real_turn).flatten()
         rows = is_real_M.nonzero()[:, 0]
         device = batch.features[self.query].device
         [row_N] = send([rows.numpy()], device)
-        asked = self._frames(self.query, batch, row_N, rows)
+        query = self._frames(self.query, batch, row_N, rows)
         if self.fusion is None:
-            x_ND = asked.mean()
+            x_ND = query.mean()
         else:
-            x_ND = self.fusion(asked, [self._frames(name, batch, row_N, rows) for name in self.values])
+            x_ND = self.fusion(query, [self._frames(name, batch, row_N, rows) for name in self.values])
         for layer in self.dense:
             x_ND = layer(x_ND)
         scores_NS = self.head(x_ND)
         scores_MS = scores_NS.new_zeros(len(is_real_M), self.n_scores).index_copy(0, row_N, scores_NS)
         return Output(scores_MS.view(*batch.is_real_turn.shape, -1), {})
 
-    def stream(self) -> TurnReader:
-        """A reader of one dialogue, turn by turn; it keeps nothing of the earlier ones."""
-
-        def read(batch: DialogueBatch) -> Tensor:
-            return self(batch).scores_BTS[0, 0]  # type: ignore[no-any-return]
-
-        return read
+    def stream(self) -> TurnStream:
+        """A stream over one dialogue; it keeps nothing of the earlier turns."""
+        return stream_of_single_turns(self)
 
     def attention_readers(self) -> dict[str, "FusionMaps"]:
-        """Of every modality that comes as frames: its self-attention and, of the one that asks, the fusion's heads."""
+        """For every modality with frames: its self-attention; for the query modality also the heads of the fusion."""
         found = {}
         branches: dict[str, Any] = dict(self.branches.items())
         encoders: dict[str, Any] = dict(self.encoders.items())
@@ -151,15 +150,15 @@ class FusionAttentionSystem(DialogueSystem):
         )
 
     def _frames(self, name: str, batch: DialogueBatch, row_N: Tensor, rows: Tensor) -> Frames:
-        """What a modality's branch gives for the real turns; no frames where the turn lacks it."""
+        """The output of a modality's branch for the real turns; a turn without the modality has no frames."""
         values, is_present = batch.features[name], batch.on_host(batch.is_present[name])
         lengths = batch.on_host(batch.lengths[name]) if name in batch.lengths else None
         encoder = dict(self.encoders.items()).get(name)
         if lengths is not None and isinstance(encoder, TrainedEncoder) and encoder.gives_frames:
             values = encoder.frames(values, lengths, is_present)
         elif encoder is not None:
-            seen = is_present if isinstance(encoder, TrainedEncoder) else batch.is_present[name]
-            values, lengths = encoder(values, lengths, seen)[:, :, None], is_present.long()
+            present = is_present if isinstance(encoder, TrainedEncoder) else batch.is_present[name]
+            values, lengths = encoder(values, lengths, present)[:, :, None], is_present.long()
         assert lengths is not None, f"{name}: frames without lengths"
         host_lengths_N = (lengths * is_present).flatten()[rows]
         longest = max(1, int(host_lengths_N.max()))
@@ -172,12 +171,12 @@ class FusionAttentionSystem(DialogueSystem):
 
 @dataclass(frozen=True)
 class FusionMaps:
-    """What frames of one modality look at, see :class:`~dialogue_ser.models.api.AttentionReader`.
+    """The attention over the frames of one modality; see :class:`~dialogue_ser.models.api.AttentionReader`.
 
     Args:
-        branch: its self-attention.
-        encoder: gives the frames; None = they come as they are.
-        fusion: of the modality that asks, whose heads look at that modality too.
+        branch: the modality's branch, which has a self-attention.
+        encoder: trained encoder that gives the frames; None = the branch reads the frames directly.
+        fusion: the fusion, whose heads are shown too if this is the query modality; else None.
     """
 
     branch: AttentiveGRU
@@ -187,7 +186,7 @@ class FusionMaps:
 
     @property
     def attention_names(self) -> tuple[str, ...]:
-        """The branch's own attention first."""
+        """Names of the heads: the self-attention of the branch comes first."""
         n_heads = 0 if self.fusion is None else self.fusion.n_heads
         return ("self-attention", *(f"fusion {head}" for head in range(1, n_heads + 1)))
 
@@ -197,23 +196,23 @@ class FusionMaps:
         lengths_N: Int[Tensor, " row"],
         host_lengths_N: Int[Tensor, " row"],
     ) -> list[Float[Tensor, "head frame frame"]]:
-        """Weights ``[head, frame, frame]`` of each row; each frame's weights sum to 1."""
+        """For each row, weights ``[head, frame, frame]``; the weights of each frame sum to 1."""
         if self.encoder is not None:
             values_NL = self.encoder.encode_frames(values_NL, lengths_N, host_lengths_N)
         weights_NHLL = self.branch.weights(values_NL, lengths_N, host_lengths_N)[:, None]
         if self.fusion is not None:
             fused_NHLL = self.fusion.weights(self.branch(values_NL, lengths_N, host_lengths_N))
             weights_NHLL = torch.cat([weights_NHLL, fused_NHLL], dim=1)
-        return [own[:, :n, :n] for own, n in zip(weights_NHLL, host_lengths_N.tolist(), strict=True)]
+        return [weights[:, :n, :n] for weights, n in zip(weights_NHLL, host_lengths_N.tolist(), strict=True)]
 
 
 class Dense(nn.Module):
-    """Linear → batch norm → dropout → fastGELU over rows that all count.
+    """Linear → batch norm → dropout → fastGELU, over rows that are all valid.
 
     Args:
         dim: size of the input.
         out_dim: size of the output.
-        dropout: while training.
+        dropout: dropout rate in training.
     """
 
     def __init__(self, dim: int, out_dim: int, dropout: float) -> None:
@@ -223,14 +222,14 @@ class Dense(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x_ND: Float[Tensor, "row feature"]) -> Float[Tensor, "row out"]:
-        """One row each."""
+        """One output row for each input row."""
         x_1ND = self.linear(x_ND)[None]
-        counts = torch.ones(x_1ND.shape[:2], dtype=torch.bool, device=x_1ND.device)
-        return fast_gelu(self.dropout(self.norm(x_1ND, counts)[0]))
+        is_valid_1N = torch.ones(x_1ND.shape[:2], dtype=torch.bool, device=x_1ND.device)
+        return fast_gelu(self.dropout(self.norm(x_1ND, is_valid_1N)[0]))
 
 
 def fast_gelu(x: Float[Tensor, "*place"]) -> Float[Tensor, "*place"]:
-    """Fast Gaussian error linear unit x · max(0, min(1, (1.702 x + 1) / 2)), as the document of E1 has it.
+    """Fast Gaussian error linear unit x · max(0, min(1, (1.702 x + 1) / 2)), as E1 defines it.
 
     >>> fast_gelu(torch.tensor([-1.0, 0.0, 0.5, 1.0])).tolist()
     [-0.0, 0.0, 0.46275001764297485, 1.0]
@@ -238,13 +237,13 @@ def fast_gelu(x: Float[Tensor, "*place"]) -> Float[Tensor, "*place"]:
     return x * ((1.702 * x + 1) / 2).clamp(0.0, 1.0)
 
 
-def _is_raw(spec: InputSpec) -> bool:
-    """Frames that nothing but the branch is to read; meanpool stands there where nobody chose another reader."""
+def _goes_to_branch_directly(spec: InputSpec) -> bool:
+    """Whether the branch reads the frames without an encoder; meanpool is the default, so it counts as no encoder."""
     return spec.kind == "frames" and spec.encoder in (None, "meanpool") and not spec.options
 
 
-def _roles(query: str | None, inputs: Mapping[str, InputSpec]) -> tuple[str, tuple[str, ...]]:
-    """Who asks and who answers."""
+def _choose_roles(query: str | None, inputs: Mapping[str, InputSpec]) -> tuple[str, tuple[str, ...]]:
+    """The query modality and the value modalities."""
     if query is None:
         query = "audio" if "audio" in inputs else next(iter(inputs))
     if query not in inputs:
@@ -253,9 +252,10 @@ def _roles(query: str | None, inputs: Mapping[str, InputSpec]) -> tuple[str, tup
 
 
 def _check_divisible(sizes: Mapping[str, int], n_heads: int) -> None:
+    """Refuse branches whose size is not a multiple of the number of heads."""
     problems = [
-        f"model fusion-attention: the {name} branch has {size} units, which {n_heads} heads do not divide; change "
-        f"model.options.units.{name} or n_heads"
+        f"model fusion-attention: the {name} branch has {size} units, which is not a multiple of n_heads {n_heads}; "
+        f"change model.options.units.{name} or n_heads"
         for name, size in sizes.items()
         if size % n_heads
     ]

@@ -1,4 +1,4 @@
-"""Late fusion of single utterances: each modality decides for itself, then their decisions are weighed (system E2)."""
+"""Late fusion of single utterances: each modality is classified alone, then the results are combined (E2)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader
+from dialogue_ser.models.api import DialogueSystem, Output, TurnStream, stream_of_single_turns
 from dialogue_ser.options import check_fields
 from dialogue_ser.tasks.base import Task
 
@@ -19,8 +19,9 @@ class LateFusionConfig:
     """Options of late fusion.
 
     Args:
-        dropout: on each modality's vector, in front of its classes.
-        projection: modality → size of a Linear + tanh in front of that (not in the document).
+        dropout: dropout rate on the vector of each modality, before the linear layer that gives its class scores.
+        projection: modality → size of a linear layer with tanh before that (not in the document); a modality that is
+            not named has no such layer.
     """
 
     dropout: float = 0.1
@@ -33,16 +34,17 @@ class LateFusionConfig:
 class LateFusion(DialogueSystem):
     """Σ_m (W_m softmax(V_m x_m + c_m) + b_m) over the modalities that are there (docs/equations.md, E2).
 
-    In a regression each modality decides by its values V_m x_m + c_m, without the softmax, and every W_m begins as the
-    identity divided by the number of modalities (own choice): their mean.
+    There may be any number of modalities, also one. A modality that is absent adds nothing, not even its bias b_m. A
+    turn without any modality gets equal probabilities. No turn knows its neighbours.
 
-    Any number of modalities, one too. One that is absent adds nothing, its bias b_m included; a turn without any gets
-    equal probabilities. No turn knows of another.
+    In a regression there is no softmax: a modality gives the values V_m x_m + c_m. Every W_m then starts as the
+    identity divided by the number of modalities (own choice), so the sum starts as the mean of the values.
 
-    The document trains text and audio apart, then both together: ``training.begin_from`` names the two runs, without it
-    all is trained at once, from each encoder's own beginning. Every W_m begins as C times the identity (own choice).
-    From random W_m the branches' classes mean nothing to begin with: trained at once on MELD it never left the majority
-    class, and from the plain identity it was slow.
+    The document trains text and audio separately, and then both together. ``training.begin_from`` names the two
+    separate runs. Without it, everything is trained at once, and each encoder starts from its usual weights. In a
+    classification every W_m starts as C times the identity (own choice). With random W_m, the classes of the branches
+    have no meaning at the start: on MELD, such a model always predicted the majority class. With the plain identity,
+    training was slow.
 
     Args:
         config: options.
@@ -64,31 +66,32 @@ class LateFusion(DialogueSystem):
         dims = self.turns.fusion.dims
         self.heads = nn.ModuleDict({name: nn.Linear(size, n_scores) for name, size in dims.items()})
         self.weighings = nn.ModuleDict({name: nn.Linear(n_scores, n_scores) for name in dims})
-        self._decides_by_values = False
-        self._begin_with(float(n_scores))
+        self._is_regression = False
+        self._set_weighings(float(n_scores))
 
     def take_task(self, task: Task) -> None:
-        """Values of a regression are not squeezed through a softmax."""
+        """Set the task; for a regression, leave out the softmax and start with the mean of the modalities."""
         super().take_task(task)
-        self._decides_by_values = not task.gives_probabilities
-        if self._decides_by_values:
-            self._begin_with(1.0 / len(self.weighings))
+        self._is_regression = not task.gives_probabilities
+        if self._is_regression:
+            self._set_weighings(1.0 / len(self.weighings))
 
     @torch.no_grad()
-    def _begin_with(self, weight: float) -> None:
-        """Every W_m that many times the identity."""
+    def _set_weighings(self, weight: float) -> None:
+        """Set every W_m to ``weight`` times the identity, and every b_m to 0."""
         for name in self.weighings:
             self.get_parameter(f"weighings.{name}.weight").copy_(weight * torch.eye(self.n_scores))
             self.get_parameter(f"weighings.{name}.bias").zero_()
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
-        """Scores of every turn; it has no attention to show."""
+        """Scores of every turn; this system has no attention."""
         vectors = self.turns(batch).split(list(self.turns.fusion.dims.values()), dim=-1)
         sum_BTS: Tensor | float = 0.0
         for (name, head), x_BTD in zip(self.heads.items(), vectors, strict=True):
             decision_BTS = head(x_BTD)
-            if not self._decides_by_values:
-                # through the logarithm, so that runs of earlier versions repeat to the last bit
+            if not self._is_regression:
+                # exp(log_softmax) instead of softmax: runs of earlier versions then give the same numbers to the last
+                # bit.
                 precision = torch.promote_types(decision_BTS.dtype, torch.float32)
                 decision_BTS = decision_BTS.log_softmax(-1, dtype=precision).exp()
             is_absent_BT1 = ~batch.is_present[name][..., None]
@@ -97,25 +100,27 @@ class LateFusion(DialogueSystem):
         return Output(sum_BTS, {})
 
     def take_branch(self, modality: str, weights: Mapping[str, Tensor]) -> None:
-        """The encoder and the classes of one modality from a trained ``utterance`` system over it alone.
+        """Load the encoder and the class layer of one modality from a trained ``utterance`` system.
+
+        Args:
+            modality: the only modality of the ``utterance`` system.
+            weights: the ``state_dict`` of the ``utterance`` system.
 
         Raises:
-            RuntimeError: weights that are missing, too many or of another shape.
+            RuntimeError: weights are missing, unknown or of another shape.
         """
         own = {name: value for name, value in self.state_dict().items() if modality in name.split(".")}
-        taken = {
+        branch = {
             f"heads.{modality}.{name.removeprefix('head.')}" if name.startswith("head.") else name: value
             for name, value in weights.items()
         }
         own = {name: value for name, value in own.items() if not name.startswith("weighings.")}
-        if own.keys() != taken.keys():
-            raise RuntimeError(f"it lacks {sorted(own.keys() - taken)} and has {sorted(taken.keys() - own)}")
-        self.load_state_dict(taken, strict=False)
+        if own.keys() != branch.keys():
+            raise RuntimeError(
+                f"weights are missing: {sorted(own.keys() - branch)}; unknown: {sorted(branch.keys() - own)}"
+            )
+        self.load_state_dict(branch, strict=False)
 
-    def stream(self) -> TurnReader:
-        """A reader of one dialogue, turn by turn; it keeps nothing of the earlier ones."""
-
-        def read(batch: DialogueBatch) -> Tensor:
-            return self(batch).scores_BTS[0, 0]  # type: ignore[no-any-return]
-
-        return read
+    def stream(self) -> TurnStream:
+        """A stream over one dialogue; it keeps nothing of the earlier turns."""
+        return stream_of_single_turns(self)

@@ -1,15 +1,15 @@
-"""Each turn on its own: the identity as context model (single-utterance systems, fine-tuning, linear probes)."""
+"""A classifier of single utterances, for fine-tuning and linear probes: no turn knows its neighbours."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from torch import Tensor, nn
+from torch import nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnReader
+from dialogue_ser.models.api import DialogueSystem, Output, TurnStream, stream_of_single_turns
 from dialogue_ser.options import check_fields
 
 
@@ -18,10 +18,11 @@ class UtteranceConfig:
     """Options of the single-utterance classifier.
 
     Args:
-        dropout: on the fused utterance vector, and behind each hidden layer.
-        input_dropout: on each modality's vector before fusion.
-        projection: modality → size of a Linear + tanh in front of the concatenation.
-        hidden_dims: sizes of hidden layers (Linear, ReLU) between the fused vector and the classes.
+        dropout: dropout rate on the fused utterance vector and after each hidden layer.
+        input_dropout: dropout rate on the vector of each modality before fusion.
+        projection: modality → size of a linear layer with tanh before the concatenation; a modality that is not named
+            has no such layer.
+        hidden_dims: sizes of the hidden layers (linear, ReLU) between the fused vector and the scores.
     """
 
     dropout: float = 0.1
@@ -36,8 +37,9 @@ class UtteranceConfig:
 class UtteranceSystem(DialogueSystem):
     """Utterance vectors → dropout → hidden layers, if any → one linear layer; no turn knows of another.
 
-    With a frozen encoder it is the linear probe that dialogue models must clear (docs/equations.md), with a trained one
-    the usual fine-tuning on utterances. What an encoder itself reads of the neighbours is its own affair.
+    With a frozen encoder it is the linear probe of docs/equations.md: a dialogue model should score higher. With a
+    trained encoder it is the usual fine-tuning on utterances. An encoder may still read the neighbours of an utterance,
+    if its options say so.
 
     Args:
         config: options.
@@ -64,14 +66,10 @@ class UtteranceSystem(DialogueSystem):
         self.head = nn.Linear(sizes[-1], n_scores)
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
-        """Scores of every turn; it has no attention to show."""
+        """Scores of every turn; this system has no attention."""
         fused_BTD = self.dropout(self.turns(batch))
         return Output(self.head(self.hidden(fused_BTD)), {})
 
-    def stream(self) -> TurnReader:
-        """A reader of one dialogue, turn by turn; it keeps nothing of the earlier ones."""
-
-        def read(batch: DialogueBatch) -> Tensor:
-            return self(batch).scores_BTS[0, 0]  # type: ignore[no-any-return]
-
-        return read
+    def stream(self) -> TurnStream:
+        """A stream over one dialogue; it keeps nothing of the earlier turns."""
+        return stream_of_single_turns(self)

@@ -1,4 +1,4 @@
-"""Attention over past states: simple and matching kinds, masked exactly (docs/equations.md)."""
+"""Attention over the past states of a dialogue, with simple and matching kinds (docs/equations.md)."""
 
 import math
 from typing import Literal, NamedTuple, get_args
@@ -15,7 +15,7 @@ ALIASES = {"matching": "general"}
 def masked_softmax(
     logits: Float[Tensor, "*batch memory"], is_visible: Bool[Tensor, "*batch memory"]
 ) -> Float[Tensor, "*batch memory"]:
-    """Softmax over what is visible; exactly 0 elsewhere and where nothing is visible, never NaN.
+    """Softmax over the visible entries. All other entries get exactly 0, also if no entry is visible; none gets NaN.
 
     >>> masked_softmax(torch.zeros(2, 3), torch.tensor([[True, True, False], [False, False, False]])).tolist()
     [[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
@@ -26,7 +26,13 @@ def masked_softmax(
 
 
 class Running(NamedTuple):
-    """Simple attention's state: Σ e^{u−m} g, Σ e^{u−m} and the largest logit m so far."""
+    """The weighted mean of all states so far, as simple attention keeps it.
+
+    Args:
+        numerator: Σ e^{u−m} g over the states g with their logits u.
+        denominator: Σ e^{u−m}.
+        largest: m, the largest logit so far. It keeps the exponentials from becoming too large for a float.
+    """
 
     numerator: Tensor
     denominator: Tensor
@@ -36,14 +42,16 @@ class Running(NamedTuple):
 class HistoryAttention(nn.Module):
     """a_t = Attention(g_1 … g_{t−1} | x_t), for all directions at once; a_1 = 0 (equation (2)).
 
-    The work that depends on x alone is done before the loop (`queries`); inside the loop `read` looks at the history
-    and `write` appends to it. Simple kinds keep a running sum (O(1) a turn), matching kinds the states themselves.
+    `queries` does the work that depends on x alone, before the loop over the turns. In the loop, `read` computes the
+    context from the history and `write` adds a state to the history. Simple kinds keep a running mean, so a turn costs
+    O(1). Matching kinds keep all states.
 
     Args:
-        kind: simple (tanh, bias) | simple-linear (neither) | dot | general | general2 (bias) | general2-tanh | concat.
-        memory_dim: size of g.
-        query_dim: size of x.
-        n_directions: 1 or 2, each with its own weights.
+        kind: one of ATTENTION_KINDS, or ``matching``, which is the same as ``general``. Of the simple kinds, simple has
+            a tanh and a bias and simple-linear has neither. general2 and general2-tanh have a bias.
+        memory_dim: number of units of g.
+        query_dim: number of features of x.
+        n_directions: 1 or 2; each direction has its own weights.
     """
 
     def __init__(self, kind: str, memory_dim: int, query_dim: int, n_directions: int) -> None:
@@ -66,14 +74,14 @@ class HistoryAttention(nn.Module):
             self.weight_query = weight(query_dim, memory_dim, fan_in=memory_dim + query_dim)
             self.score = weight(memory_dim, 1, fan_in=memory_dim)
         elif self.kind == "dot":
-            assert memory_dim == query_dim, "dot attention compares vectors of one size"
+            assert memory_dim == query_dim, "dot attention needs g and x of the same size"
         else:
             self.weight = weight(query_dim, memory_dim, fan_in=query_dim)
             if self.kind.startswith("general2"):
                 self.bias = weight(memory_dim, fan_in=query_dim)
 
     def queries(self, x_KND: Float[Tensor, "direction row feature"]) -> Tensor | None:
-        """What each turn asks with, for all turns at once; None where nobody asks (simple kinds)."""
+        """The queries of all turns; None for simple kinds, which have no queries."""
         if self.is_simple:
             return None
         if self.kind == "dot":
@@ -96,7 +104,7 @@ class HistoryAttention(nn.Module):
         return torch.tanh(logits) if self.kind == "general2-tanh" else logits
 
     def read(self, history: "Running | list[Tensor] | None", query_KNH: Tensor | None, n_active: int) -> Tensor | None:
-        """The context a_t ``[directions, n_active, H]`` of the dialogues still running; None before the first turn."""
+        """The context a_t ``[directions, n_active, H]`` of the dialogues that have a turn t; None at the first turn."""
         if history is None:
             return None
         if isinstance(history, Running):
@@ -106,7 +114,7 @@ class HistoryAttention(nn.Module):
         return (weights_KNT[:, :, None] @ memory_KNTH)[:, :, 0]
 
     def write(self, history: "Running | list[Tensor] | None", g_KNH: Tensor) -> "Running | list[Tensor]":
-        """The history with one more state; dialogues that have ended are dropped."""
+        """The history with one more state; it leaves out the dialogues that have ended."""
         if not self.is_simple:
             assert history is None or isinstance(history, list)
             return [*(history or []), g_KNH]
@@ -123,7 +131,7 @@ class HistoryAttention(nn.Module):
     def weights(
         self, g_KBTH: Tensor, x_KBTD: Tensor, n_turns_B: Tensor
     ) -> Float[Tensor, "direction batch turn memory"]:
-        """α of every turn over the strictly earlier ones, in reading order, as the loop used them."""
+        """The weights α of every turn over the earlier turns, in reading order; the same ones that the loop uses."""
         n_directions, n_dialogues, n_turns, _ = g_KBTH.shape
         query = self.queries(x_KBTD.flatten(1, 2))
         rows = n_dialogues * n_turns

@@ -1,4 +1,4 @@
-"""Joining the modalities of a turn into the one vector x the context model reads."""
+"""Concatenate the modalities of a turn to one vector x."""
 
 from collections.abc import Mapping
 
@@ -8,17 +8,20 @@ from torch import Tensor, nn
 
 
 class ConcatFusion(nn.Module):
-    """x = [m_1; m_2; …], each modality first projected (Linear, tanh) if asked to; absent turns give zeros.
+    """x = [m_1; m_2; …], where m_i is 0 if the turn lacks the modality (docs/equations.md, Fused utterance vector).
 
-    EmotionRNN and E4 concatenate. A projection keeps a small modality from being drowned by a wide one.
+    EmotionRNN and E4 concatenate. Use a projection if one modality has many more features than another: both can then
+    have a similar size in x.
 
     Args:
-        dims: modality → D, in the order they are concatenated.
-        projection: modality → size after its own Linear + tanh; modalities not named stay as they are.
-        dropout: on each modality's (projected) vector.
+        dims: modality → number of its features, in the order of concatenation.
+        projection: modality → size of a linear layer with tanh before the concatenation; a modality that is not named
+            has no such layer.
+        dropout: dropout rate on the vector of each modality, after its projection.
 
     Attributes:
-        dims: modality → its share of x, in order.
+        dims: modality → number of columns of x that belong to it, in order.
+        out_dim: number of columns of x.
     """
 
     def __init__(
@@ -39,7 +42,12 @@ class ConcatFusion(nn.Module):
         self.out_dim = sum(self.dims.values())
 
     def forward(self, vectors: Mapping[str, Tensor], is_present: Mapping[str, Tensor]) -> Float[Tensor, "*turns fused"]:
-        """Fused x ``[B, T, ΣD]`` from one ``[B, T, D]`` per modality and where it is present ``[B, T]``."""
+        """The fused vectors x.
+
+        Args:
+            vectors: modality → vectors ``[B, T, D]``.
+            is_present: modality → True where the turn has it ``[B, T]``.
+        """
         parts = []
         for name in self.modalities:
             vector = vectors[name]

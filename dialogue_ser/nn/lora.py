@@ -1,4 +1,4 @@
-"""LoRA's matrices beside the linear layers of a transformers model."""
+"""Add LoRA matrices to the linear layers of a transformers model."""
 
 import warnings
 from collections.abc import Sequence
@@ -8,30 +8,32 @@ from dialogue_ser.errors import ConfigError, MissingDataError
 
 
 def with_lora(model: Any, *, rank: int, alpha: int, dropout: float, targets: Sequence[str]) -> Any:
-    """The model with LoRA's matrices beside its linear layers, everything else frozen.
+    """Add LoRA matrices to linear layers of the model and freeze all other weights.
 
     Args:
-        model: of transformers.
-        rank: of the matrices.
-        alpha: their scale is ``alpha / rank``.
-        dropout: in front of them.
-        targets: modules that get them, by the end of their names; empty = all linear ones.
+        model: a model of the transformers library.
+        rank: rank of the matrices.
+        alpha: the matrices are scaled by ``alpha / rank``.
+        dropout: dropout rate on the input of the matrices.
+        targets: ends of the names of the modules that get matrices; empty = all linear layers.
 
     Raises:
         MissingDataError: peft is not installed.
-        ConfigError: no module is called as a target.
+        ConfigError: a name in ``targets`` is not the end of any module's name.
     """
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError:
-        raise MissingDataError("transformer: LoRA needs peft; pip install 'dialogue-ser[lora]'") from None
+        raise MissingDataError(
+            "transformer: LoRA needs the package peft; run pip install 'dialogue-ser[lora]'"
+        ) from None
     settings = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(targets) or "all-linear")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by names that are going
+            warnings.simplefilter("ignore", FutureWarning)  # peft still uses names that transformers will remove
             return get_peft_model(model, settings)
     except ValueError as error:
         raise ConfigError(
-            f"transformer: lora_targets {list(targets)} do not fit the model: {error}; name its modules as they are "
-            "called, e.g. [query, value], or leave them away"
+            f"transformer: lora_targets {list(targets)} do not fit the model: {error}; use names of its modules, "
+            "e.g. [query, value], or leave lora_targets out"
         ) from error

@@ -1,4 +1,4 @@
-"""Masked losses with exact denominators: negative log-likelihood, binary cross-entropy (docs/equations.md, Losses)."""
+"""Masked losses of class probabilities, with exact denominators (docs/equations.md, Losses)."""
 
 import torch
 from jaxtyping import Float, Int
@@ -17,33 +17,35 @@ def masked_nll(
     label_distribution_BTC: Float[Tensor, "batch turn class"] | None = None,
     row_N: Int[Tensor, " row"] | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Numerator and denominator of the loss; divide once, over all ranks and accumulated steps.
+    """Negative log-likelihood, as a numerator and a denominator.
 
-    numerator = Σ w · (1 − p_y)^γ · (−Σ_c q_c log p_c), denominator = Σ w, over turns with a label or votes. q is the
-    one-hot label, smoothed towards uniform by ``label_smoothing``, or the annotators' distribution where one is
-    given; w is the label's class weight (expected under q for distributions). The focal factor (Lin et al. 2017) uses
-    p_y = Σ_c q_c p_c of the unsmoothed q.
+    Add up both over all ranks and accumulated steps, and then divide once.
+
+    numerator = Σ w · (1 − p_y)^γ · (−Σ_c q_c log p_c), denominator = Σ w, over the turns with a label or votes. q is
+    the one-hot label, or the distribution of the annotators' votes where there is one; ``label_smoothing`` mixes it
+    with the uniform distribution. w is the class weight of the label, or its expected value under q. The focal factor
+    (Lin et al. 2017) uses p_y = Σ_c q_c p_c with the q before smoothing.
 
     Args:
-        log_probs_BTC: log-probabilities; what stands on turns that do not count is not read (it may be −inf or NaN).
-        label_BT: class index, −100 on padding and unlabelled turns.
-        class_weights_C: from train only; None = 1.
+        log_probs_BTC: log-probabilities. Turns that do not count are not read, so they may have −inf or NaN.
+        label_BT: class index, −100 on padding and on turns without a label.
+        class_weights_C: weight of each class, computed from train only; None = 1.
         label_smoothing: ε in [0, 1).
         focal_gamma: γ ≥ 0.
-        label_distribution_BTC: soft labels, rows that sum to 0 mean "none here: use the label". A turn whose annotators
-            tie has no label, yet counts by its votes.
-        row_N: positions in the flattened ``[B·T]`` of the turns that count, as :func:`counted_rows` gives them; None =
-            found here, which on a GPU waits for the device.
+        label_distribution_BTC: soft labels. A row with the sum 0 means that the turn has no votes and its label is
+            used. A turn without a majority among its annotators has no label, but it counts by its votes.
+        row_N: positions of the turns that count in the flattened ``[B·T]``, as :func:`counted_rows` gives them. None =
+            they are computed here; on a GPU this waits for the device.
 
     >>> log_probs = torch.log(torch.tensor([[[0.5, 0.5], [0.9, 0.1]]]))
     >>> numerator, denominator = masked_nll(log_probs, torch.tensor([[0, -100]]))
     >>> round(float(numerator / denominator), 4)
     0.6931
     """
-    log_probs_NC, target_NC, weight_N = _counted(
+    log_probs_NC, target_NC, weight_N = _select_counted(
         log_probs_BTC, label_BT, class_weights_C, label_distribution_BTC, row_N
     )
-    nll_N = -(_smoothed(target_NC, label_smoothing) * log_probs_NC).sum(1)
+    nll_N = -(_smooth(target_NC, label_smoothing) * log_probs_NC).sum(1)
     if focal_gamma:
         p_N = (target_NC * log_probs_NC.exp()).sum(1)
         nll_N = (1 - p_N).clamp_min(1e-8) ** focal_gamma * nll_N
@@ -59,31 +61,32 @@ def masked_binary(
     label_distribution_BTC: Float[Tensor, "batch turn class"] | None = None,
     row_N: Int[Tensor, " row"] | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Each class told from all others, by the softmax's probabilities; numerator and denominator as :func:`masked_nll`.
+    """Binary cross-entropy of each class against all others, as a numerator and a denominator.
 
-    numerator = Σ w · mean_c −(q_c log p_c + (1 − q_c) log(1 − p_c)), denominator = Σ w. q, w and what counts are those
-    of :func:`masked_nll`; q sums to 1 when smoothed too, so that the loss is least where p is q. The probabilities are
-    those that the softmax gives, not a sigmoid per class, because the models of E4 end in one.
+    numerator = Σ w · mean_c −(q_c log p_c + (1 − q_c) log(1 − p_c)), denominator = Σ w. q, w and the turns that count
+    are the same as in :func:`masked_nll`. q sums to 1 after smoothing too, so the loss is smallest where p equals q.
+    The probabilities p are those of the softmax and not of one sigmoid per class, because the models of E4 end in a
+    softmax.
 
     Args:
-        log_probs_BTC: as in :func:`masked_nll`, as the others.
-        label_BT: class index.
-        class_weights_C: from train only.
+        log_probs_BTC: log-probabilities, as in :func:`masked_nll`.
+        label_BT: class index, as in :func:`masked_nll`.
+        class_weights_C: weight of each class, computed from train only; None = 1.
         label_smoothing: ε in [0, 1).
-        label_distribution_BTC: soft labels.
-        row_N: positions of the turns that count.
+        label_distribution_BTC: soft labels, as in :func:`masked_nll`.
+        row_N: positions of the turns that count, as in :func:`masked_nll`.
 
     >>> numerator, denominator = masked_binary(torch.log(torch.tensor([[[0.5, 0.25, 0.25]]])), torch.tensor([[0]]))
     >>> round(float(numerator / denominator), 4)  # (log 2 + 2 log 4/3) / 3
     0.4228
     """
-    log_probs_NC, target_NC, weight_N = _counted(
+    log_probs_NC, target_NC, weight_N = _select_counted(
         log_probs_BTC, label_BT, class_weights_C, label_distribution_BTC, row_N
     )
-    target_NC = _smoothed(target_NC, label_smoothing)
-    # 1 − p is the sum of the other classes: exact where p is nearly 1, which its difference from 1 is not.
-    is_itself_CC = torch.eye(log_probs_NC.shape[1], dtype=torch.bool, device=log_probs_NC.device)
-    others_NCC = log_probs_NC[:, None, :].masked_fill(is_itself_CC, torch.finfo(log_probs_NC.dtype).min)
+    target_NC = _smooth(target_NC, label_smoothing)
+    # log(1 − p) is computed as the sum of the other classes: where p is nearly 1, the difference 1 − p is not exact.
+    is_same_class_CC = torch.eye(log_probs_NC.shape[1], dtype=torch.bool, device=log_probs_NC.device)
+    others_NCC = log_probs_NC[:, None, :].masked_fill(is_same_class_CC, torch.finfo(log_probs_NC.dtype).min)
     log_rest_NC = others_NCC.logsumexp(-1)
     loss_N = -(target_NC * log_probs_NC + (1 - target_NC) * log_rest_NC).mean(1)
     return (weight_N * loss_N).sum(), weight_N.sum()
@@ -92,7 +95,7 @@ def masked_binary(
 def counted_rows(
     label_BT: Int[Tensor, "batch turn"], label_distribution_BTC: Float[Tensor, "batch turn class"] | None = None
 ) -> Int[Tensor, " row"]:
-    """Positions in the flattened ``[B·T]`` of the turns that have a label or votes.
+    """Positions of the turns with a label or votes, in the flattened ``[B·T]``.
 
     >>> counted_rows(torch.tensor([[0, -100], [2, 1]])).tolist()
     [0, 2, 3]
@@ -103,14 +106,14 @@ def counted_rows(
     return counts_BT.flatten().nonzero().squeeze(1)
 
 
-def _counted(
+def _select_counted(
     log_probs_BTC: Tensor,
     label_BT: Tensor,
     class_weights_C: Tensor | None,
     label_distribution_BTC: Tensor | None,
     row_N: Tensor | None,
 ) -> tuple[Float[Tensor, "row class"], Float[Tensor, "row class"], Float[Tensor, " row"]]:
-    """Log-probabilities, q and w of the turns that count."""
+    """The log-probabilities, the distribution q and the weight w of each turn that counts."""
     if row_N is None:
         row_N = counted_rows(label_BT, label_distribution_BTC)
     log_probs_NC = log_probs_BTC.flatten(0, 1).index_select(0, row_N)
@@ -124,6 +127,6 @@ def _counted(
     return log_probs_NC, target_NC, weight_N
 
 
-def _smoothed(target_NC: Float[Tensor, "row class"], label_smoothing: float) -> Float[Tensor, "row class"]:
-    """Share ``label_smoothing`` of the mass spread over all classes."""
+def _smooth(target_NC: Float[Tensor, "row class"], label_smoothing: float) -> Float[Tensor, "row class"]:
+    """q with the share ``label_smoothing`` of its mass spread evenly over all classes."""
     return target_NC * (1 - label_smoothing) + label_smoothing / target_NC.shape[1]

@@ -1,4 +1,4 @@
-"""Every turn looks at all turns of its own dialogue: general2 and general2-tanh, masked exactly (docs/equations.md)."""
+"""Attention of every turn over all turns of its dialogue (docs/equations.md)."""
 
 from typing import Literal, NamedTuple, get_args
 
@@ -14,11 +14,12 @@ SEQUENCE_ATTENTION_KINDS: tuple[str, ...] = get_args(SequenceAttentionKind)
 
 
 class Attended(NamedTuple):
-    """What attention over a sequence gives.
+    """The output of attention over a sequence.
 
     Args:
-        pooled_BTH: weighted sum of what each turn sees; exactly 0 on padding.
-        weights_BTT: row: turn that looks, column: turn looked at; each row of a real turn sums to 1, padding is 0.
+        pooled_BTH: for each turn, the weighted sum of the states that it sees; exactly 0 on padding.
+        weights_BTT: row t has the weights that turn t gives to the turns in the columns. The row of a real turn sums to
+            1; rows and columns of padding are 0.
     """
 
     pooled_BTH: HiddenBTH
@@ -28,13 +29,13 @@ class Attended(NamedTuple):
 class SequenceAttention(nn.Module):
     """Σ_j α_tj e_j with α_t = softmax_j((W e_t + b) · e_j), j over the real turns of t's dialogue.
 
-    Unlike :class:`~dialogue_ser.nn.attention.HistoryAttention` it needs no loop: queries and memories are one sequence,
-    and two batched products see all turns at once.
+    Unlike :class:`~dialogue_ser.nn.attention.HistoryAttention` it needs no loop over the turns: queries and memories
+    are the same sequence, so two batched products compute all turns at once.
 
     Args:
-        kind: general2, or general2-tanh, which squashes the logits as COSMIC and bc-LSTM do.
-        dim: size of e.
-        causal: a turn sees itself and the turns before it, none after it.
+        kind: general2, or general2-tanh, which puts the logits through a tanh as COSMIC and bc-LSTM do.
+        dim: number of units of e.
+        causal: a turn sees only itself and earlier turns.
     """
 
     def __init__(self, kind: str, dim: int, *, causal: bool = False) -> None:
@@ -44,7 +45,7 @@ class SequenceAttention(nn.Module):
         self.transform = nn.Linear(dim, dim)
 
     def forward(self, e_BTH: HiddenBTH, n_turns_B: TurnsB) -> Attended:
-        """What each turn sees of its dialogue, and with which weights; e must be finite on padding."""
+        """The weighted sums and the weights of all turns; e must be finite on padding."""
         turn = torch.arange(e_BTH.shape[1], device=e_BTH.device)
         is_real_BT = turn < n_turns_B[:, None]
         is_visible_BTT = is_real_BT[:, :, None] & is_real_BT[:, None, :]
@@ -54,7 +55,7 @@ class SequenceAttention(nn.Module):
         return Attended(weights_BTT @ e_BTH, weights_BTT)
 
     def newest(self, e_TH: Float[Tensor, "turn hidden"]) -> Float[Tensor, " hidden"]:
-        """What the last of these turns sees of all of them, O(T · H): a step of a dialogue that is still going on.
+        """The weighted sum of the last turn over all turns so far, in O(T · H), for a dialogue that is still going on.
 
         >>> attention = SequenceAttention("general2", 4, causal=True)
         >>> e_TH = torch.randn(3, 4)

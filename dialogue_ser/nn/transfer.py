@@ -1,4 +1,4 @@
-"""From the host to a device without waiting: what was planned here is needed there only when its turn comes."""
+"""Copy arrays from the CPU to a device without waiting for the device."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def send(arrays: Sequence[NDArray[np.int64]], device: torch.device) -> list[Tensor]:
-    """Flattened arrays as int64 tensors on a device, copied together, from page-locked memory if it is a GPU.
+    """Copy arrays to a device as flattened int64 tensors, all in one copy (from page-locked memory if it is a GPU).
 
     >>> [tensor.tolist() for tensor in send([np.array([[1, 2], [3, 4]]), np.array([5])], torch.device("cpu"))]
     [[1, 2, 3, 4], [5]]

@@ -3,22 +3,23 @@
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-# Below the square of any scale that people annotate on, and above what float32 loses in a variance.
+# Smaller than the variance of any annotated scale, and larger than the rounding error of a variance in float32.
 _LEAST_SPREAD = 1e-8
 
 
 def masked_ccc(
     value_NS: Float[Tensor, "row score"], gold_NS: Float[Tensor, "row score"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """1 − CCC (Lin 1989) of the turns given, mean over the dimensions annotated there; numerator and denominator.
+    """1 − CCC (Lin 1989), as a numerator and a denominator; the mean over all dimensions with annotated turns.
 
-    CCC = 2·cov / (var_g + var_p + (mean_g − mean_p)²) is a score of a set of turns, not a mean over them: it is that of
-    the batch, and steps of several batches (or ranks) average the batches' losses, with their turns as weights. A batch
-    of one turn has a CCC of 0 and teaches next to nothing: give dialogues of single turns a ``batch_size`` of dozens.
+    CCC = 2·cov / (var_g + var_p + (mean_g − mean_p)²) is one score for a set of turns and not a mean over the turns.
+    Here the set is the batch. A step with several batches or ranks averages their losses, weighted by their numbers of
+    turns. A batch of one turn has a CCC of 0, and the model learns almost nothing from it. So choose a ``batch_size``
+    of some dozens if the dialogues have a single turn.
 
     Args:
         value_NS: predicted values.
-        gold_NS: NaN where a turn is not annotated in a dimension.
+        gold_NS: annotated values, NaN where a turn is not annotated in a dimension.
 
     >>> import torch
     >>> gold = torch.tensor([[1.0], [2.0], [3.0]])
@@ -42,11 +43,11 @@ def masked_ccc(
 def masked_mse(
     value_NS: Float[Tensor, "row score"], gold_NS: Float[Tensor, "row score"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Σ (p − g)² over all annotated values, and their number.
+    """The sum of the squared errors (p − g)² over all annotated values, and the number of these values.
 
     Args:
         value_NS: predicted values.
-        gold_NS: NaN where a turn is not annotated in a dimension.
+        gold_NS: annotated values, NaN where a turn is not annotated in a dimension.
 
     >>> import torch
     >>> numerator, denominator = masked_mse(torch.tensor([[1.0, 5.0]]), torch.tensor([[3.0, float("nan")]]))
@@ -59,10 +60,11 @@ def masked_mse(
 
 
 def _known(gold_NS: Tensor) -> tuple[Bool[Tensor, "row score"], Float[Tensor, "row score"]]:
-    """Where values are annotated, and the values with 0 elsewhere: a masked NaN would still spoil gradients."""
+    """Where values are annotated, and the values with 0 elsewhere; even a masked NaN would make gradients NaN."""
     is_known_NS = gold_NS.isfinite()
     return is_known_NS, gold_NS.masked_fill(~is_known_NS, 0.0)
 
 
 def _mean(values_NS: Tensor, is_known_NS: Tensor, n_S: Tensor) -> Float[Tensor, " score"]:
+    """Mean over the annotated turns of each dimension."""
     return values_NS.masked_fill(~is_known_NS, 0.0).sum(0) / n_S.clamp_min(1)

@@ -261,7 +261,7 @@ def test_weights_are_read_from_safetensors(tmp_path: Path) -> None:
 def test_a_pickle_is_refused_with_the_way_out(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(b"PK\x03\x04 and no safetensors")
-    with pytest.raises(CheckpointError, match=r"model\.pt: cannot be read as safetensors .* convert it once"):
+    with pytest.raises(CheckpointError, match=r"model\.pt: cannot be read as safetensors .* Convert it once"):
         _system().load_published(path)
     with pytest.raises(CheckpointError, match=r"nowhere\.safetensors: cannot be read"):
         _system().load_published(tmp_path / "nowhere.safetensors")

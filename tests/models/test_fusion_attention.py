@@ -247,7 +247,7 @@ def test_a_trained_transformers_token_states_are_its_frames(tiny_text_model) -> 
 def test_options_that_do_not_fit_are_refused_with_what_to_change() -> None:
     with pytest.raises(ConfigError, match=r"units\.text: found 0, expected at least 1"):
         FusionAttentionConfig(units={"text": 0})
-    with pytest.raises(ConfigError, match=r"the text branch has 5 units, which 2 heads do not divide; change"):
+    with pytest.raises(ConfigError, match=r"the text branch has 5 units, which is not a multiple of n_heads 2; change"):
         _system(units={"audio": 4, "text": 5})
     with pytest.raises(ConfigError, match=r"model\.options\.query: unknown modality 'audoi'; did you mean 'audio'"):
         _system(query="audoi")
