@@ -1,6 +1,6 @@
-"""The dimension legend and the tensor aliases every torch room shares.
+"""The letters of tensor dimensions, and the tensor types that all rooms with torch use.
 
-Suffixes name dimensions: ``x_BTD`` is batch × turn × feature.
+The end of a tensor's name gives its dimensions: ``x_BTD`` is batch × turn × feature.
 
 ====  =========  =====================================================================
 name  axis       meaning
@@ -11,12 +11,12 @@ P     party      speaker of the dialogue, in order of first appearance
 D     feature    utterance feature
 H     hidden     hidden state
 C     class      label class, in the order of the LabelSet
-S     score      what a system says of a turn: a class's score, or a dimension's value
+S     score      score of a class, or value of a dimension, that a system gives for a turn
 L     frame      frame or token inside an utterance
-N     row        packed real turn (padding removed) or state row
+N     row        real turn after the padding was removed, or a row of states
 ====  =========  =====================================================================
 
-``is_real_turn`` is True on turns that exist and False on padding. Speaker ids are −1 and labels −100 on padding.
+``is_real_turn`` is True on real turns and False on padding. Speaker ids are −1 and labels −100 on padding.
 """
 
 from jaxtyping import Bool, Float, Int

@@ -1,1 +1,1 @@
-"""Padded, speaker-indexed batches."""
+"""Batches: dialogues padded to one length, and the order in which they are read."""

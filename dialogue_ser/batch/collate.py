@@ -1,4 +1,4 @@
-"""Dialogues and feature tables → one padded DialogueBatch."""
+"""Build one padded DialogueBatch from dialogues and feature tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,19 +24,19 @@ def collate(
     *,
     dtype: torch.dtype = torch.float32,
 ) -> DialogueBatch:
-    """Pad to the longest dialogue; turns are found by utterance id, never by position.
+    """Build one batch, padded to the longest dialogue. Features are found by utterance id, never by position.
 
     Args:
-        dialogues: at least one.
-        tables: modality → arrays by utterance id; a turn without a row is absent in that modality.
-        task: makes the targets; a label set stands for telling its classes apart.
-        dtype: of vectors and frames.
+        dialogues: one or more dialogues.
+        tables: modality → feature table. A turn without a row in the table is absent in this modality.
+        task: makes the targets; a label set means the classification of its labels.
+        dtype: type of vectors and frames.
 
     Raises:
-        FeatureError: a row that does not have the table's shape; names the utterance.
-        CorpusError: a label that is not in the set.
+        FeatureError: a row does not have the shape of its table; the error names the utterance.
+        CorpusError: a label is not in the label set.
     """
-    assert dialogues, "a batch has at least one dialogue"
+    assert dialogues, "a batch needs at least one dialogue"
     shape = (len(dialogues), max(len(dialogue) for dialogue in dialogues))
     speaker = np.full(shape, PAD_SPEAKER, dtype=np.int64)
     is_real = np.zeros(shape, dtype=np.bool_)
@@ -68,7 +68,7 @@ def collate(
 def _pad_modality(
     dialogues: Sequence[Dialogue], shape: tuple[int, int], modality: str, table: FeatureTable
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Values padded with zeros, where they exist, and valid frames per turn (None for vectors)."""
+    """The values of one modality padded with zeros, where turns have it, and frames per turn (None for vectors)."""
     spec = table.spec
     found = {
         (b, t): table.rows[turn.id]
@@ -77,17 +77,17 @@ def _pad_modality(
         if turn.id in table.rows
     }
     longest = max((len(row) for row in found.values()), default=1)
-    tail = {"vector": (spec.dim,), "frames": (longest, spec.dim), "tokens": (longest,)}[spec.kind]
-    values: NDArray[Any] = np.zeros((*shape, *tail), dtype=np.int64 if spec.kind == "tokens" else np.float32)
+    row_shape = {"vector": (spec.dim,), "frames": (longest, spec.dim), "tokens": (longest,)}[spec.kind]
+    values: NDArray[Any] = np.zeros((*shape, *row_shape), dtype=np.int64 if spec.kind == "tokens" else np.float32)
     present = np.zeros(shape, dtype=np.bool_)
     n_frames = np.zeros(shape, dtype=np.int64)
     for (b, t), row in found.items():
-        expected = tail if spec.kind == "vector" else (len(row), *tail[1:])
+        expected = row_shape if spec.kind == "vector" else (len(row), *row_shape[1:])
         if row.shape != expected:
             turn = dialogues[b].utterances[t]
             raise FeatureError(
-                f"{turn.id}: {modality} features have shape {row.shape}, expected {expected}; encode the corpus again "
-                "with one encoder"
+                f"{turn.id}: {modality} features have shape {row.shape}, expected {expected}; encode the whole corpus "
+                "again with one encoder"
             )
         present[b, t] = True
         n_frames[b, t] = len(row)

@@ -1,4 +1,4 @@
-"""The frozen batch of padded, speaker-indexed dialogues that every system reads."""
+"""DialogueBatch, the input of every dialogue system: dialogues padded to one length."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,24 +11,26 @@ from dialogue_ser.tensors import LabelBT, RealTurnBT, SpeakerBT, TurnsB
 
 @dataclass(frozen=True, kw_only=True)
 class DialogueBatch:
-    """Dialogues padded to the longest one; nothing in it may be changed in place.
+    """Dialogues padded to the longest one. Do not change its tensors in place.
 
-    Who plans on the host what a GPU is to do asks ``speaker_host``, ``n_turns_host`` or :meth:`on_host`: also after
-    :meth:`to` they give the tensors on the CPU. Reading from a GPU would wait for everything it has yet to do.
+    Use ``speaker_host``, ``n_turns_host`` or :meth:`on_host` for computations on the CPU. They return the tensors on
+    the CPU, also after :meth:`to`. Reading a tensor from a GPU would wait until the GPU has finished all its work.
 
     Args:
-        features: per modality float ``[B,T,D]`` (vectors), float ``[B,T,L,D]`` (frames) or int64 ``[B,T,L]`` (tokens).
-        lengths: for frames and tokens, valid frames per turn, int64 ``[B,T]`` (0 on padding).
-        is_present: per modality, bool ``[B,T]``: True where the turn has that modality.
-        speaker: dialogue-local party ids in order of first appearance, −1 on padding.
-        n_turns: real turns per dialogue.
-        label: class index, −100 on padding and on unlabelled turns.
-        is_real_turn: True on turns that exist.
-        utterance_ids: ids per dialogue, real turns only.
+        features: modality → float ``[B,T,D]`` (vectors), float ``[B,T,L,D]`` (frames) or int64 ``[B,T,L]`` (tokens).
+        lengths: modality with frames or tokens → their number per turn, int64 ``[B,T]`` (0 on padding).
+        is_present: modality → bool ``[B,T]``: True where the turn has it.
+        speaker: number of the party who speaks. Parties are numbered per dialogue in the order in which they first
+            speak; −1 on padding.
+        n_turns: number of real turns per dialogue.
+        label: class index, −100 on padding and on turns without a label.
+        is_real_turn: True on real turns, False on padding.
+        utterance_ids: ids of the real turns, per dialogue.
         label_distribution: soft labels ``[B,T,C]``, or None.
-        value: gold values of dimensions ``[B,T,S]``, NaN where a turn has none and on padding; None of classes.
-        moved: kept by :meth:`to`, not to be given: tensors on another device, each with the one on the CPU it is of.
-            They are found by identity, so a tensor that was put in later never gets another one's values.
+        value: gold values of dimensions ``[B,T,S]``, NaN on padding and where a turn has no value. None in a
+            classification.
+        host_copies: pairs of a tensor on another device and the same tensor on the CPU. Only :meth:`to` sets them. They
+            are found by identity, so a tensor that replaces another one later never gets the values of the old one.
     """
 
     features: Mapping[str, Tensor]
@@ -41,11 +43,11 @@ class DialogueBatch:
     lengths: Mapping[str, Tensor] = field(default_factory=dict)
     label_distribution: Tensor | None = None
     value: Tensor | None = None
-    moved: tuple[tuple[Tensor, Tensor], ...] = field(default=(), repr=False)
+    host_copies: tuple[tuple[Tensor, Tensor], ...] = field(default=(), repr=False)
 
     @property
     def n_dialogues(self) -> int:
-        """B."""
+        """B, the number of dialogues."""
         return int(self.n_turns.shape[0])
 
     @property
@@ -59,37 +61,40 @@ class DialogueBatch:
         return self.on_host(self.n_turns)
 
     def on_host(self, tensor: Tensor) -> Tensor:
-        """A tensor of this batch on the CPU: itself, what :meth:`to` moved, or else a copy (waits for the device)."""
+        """A tensor of this batch on the CPU. A new copy, which waits for the device, is made only if none is known."""
         original = self._original(tensor)
         return tensor.cpu() if original is None else original
 
     def to(self, device: torch.device | str) -> "DialogueBatch":
-        """A new batch on another device (non-blocking from pinned memory)."""
+        """A new batch on another device; the copy does not block if the memory is pinned."""
         device = torch.device(device)
-        if device.type == "cpu":  # blocking: values that are still on their way would be read
-            return replace(self._map(self.on_host), moved=())
+        if device.type == "cpu":  # blocking, because the CPU could read values before they arrive
+            return replace(self._map(self.on_host), host_copies=())
         copy = self._map(lambda tensor: tensor.to(device, non_blocking=True))
         originals = [self._original(tensor) for tensor in self._small_tensors()]
         pairs = zip(copy._small_tensors(), originals, strict=True)
-        return replace(copy, moved=tuple((tensor, original) for tensor, original in pairs if original is not None))
+        return replace(
+            copy, host_copies=tuple((tensor, original) for tensor, original in pairs if original is not None)
+        )
 
     def pin_memory(self) -> "DialogueBatch":
-        """A new batch in page-locked memory; DataLoader calls it."""
+        """A new batch in page-locked memory; torch's DataLoader calls this."""
         return self._map(Tensor.pin_memory)
 
     def _original(self, tensor: Tensor) -> Tensor | None:
-        """The tensor on the CPU that has the same values, if it is known."""
+        """The tensor on the CPU with the same values, if one is known."""
         if tensor.device.type == "cpu":
             return tensor
-        return next((original for copy, original in self.moved if copy is tensor), None)
+        return next((original for copy, original in self.host_copies if copy is tensor), None)
 
     def _small_tensors(self) -> list[Tensor]:
-        """All but the features, which nobody plans by and which would keep much memory."""
+        """All tensors but the features, which no plan needs and which would use much memory."""
         targets = [target for target in (self.label_distribution, self.value) if target is not None]
         small = [self.speaker, self.n_turns, self.label, self.is_real_turn, *targets]
         return [*small, *self.is_present.values(), *self.lengths.values()]
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> "DialogueBatch":
+        """A new batch with a function applied to every tensor."""
         return replace(
             self,
             features={name: function(value) for name, value in self.features.items()},

@@ -1,4 +1,4 @@
-"""Utterance encoders trained inside the model, and the module that reads each kind of input."""
+"""Utterance encoders that are trained with the dialogue model, and the input module of each modality."""
 
 from dataclasses import is_dataclass, replace
 from typing import Any, get_args
@@ -14,19 +14,19 @@ from dialogue_ser.options import construct, misfits
 from dialogue_ser.registry import Registry, place_of
 
 
-def _check(name: str, encoder: Any) -> type[TrainedEncoder]:
+def _check_encoder(name: str, encoder: Any) -> type[TrainedEncoder]:
     problems = []
     if not _is_trained(encoder):
         raise ConfigError(
-            f"trained encoder {name!r}: {place_of(encoder)} is no subclass of TrainedEncoder; make it one"
+            f"trained encoder {name!r}: {place_of(encoder)} is not a subclass of TrainedEncoder; make it one"
         )
     if not is_dataclass(getattr(encoder, "Config", None)):
-        problems.append("has no Config; give it the frozen dataclass of its options")
+        problems.append("has no Config; set Config to the frozen dataclass of its options")
     front_ends = get_args(FrontEnd)
     if getattr(encoder, "front_end", None) not in front_ends:
-        problems.append(f"needs front_end, what it reads: one of {', '.join(front_ends)}")
+        problems.append(f"has no valid front_end, which says what it reads; set it to one of {', '.join(front_ends)}")
     if encoder.encode_rows is TrainedEncoder.encode_rows:
-        problems.append("has no encode_rows; define it: one vector for every row")
+        problems.append("has no encode_rows; define this method, it returns one vector for every row")
     if problems:
         raise ConfigError(*(f"trained encoder {name!r}: {encoder.__qualname__} {problem}" for problem in problems))
     return encoder  # type: ignore[no-any-return]
@@ -49,7 +49,7 @@ TRAINED_ENCODERS: Registry[type[TrainedEncoder]] = Registry(
         "alexnet": "dialogue_ser.encoders.alexnet:AlexNet",
         "gru-attention": "dialogue_ser.encoders.gru_attention:GruAttention",
     },
-    _check,
+    _check_encoder,
     beside=ENCODERS,
 )
 
@@ -57,10 +57,14 @@ __all__ = ["TRAINED_ENCODERS", "TrainedEncoder", "VectorInput", "as_saved", "bui
 
 
 def find_trained(name: str) -> type[TrainedEncoder] | None:
-    """A trained encoder by name: the library's, a registered or installed one, ``package.module:Class``; else None.
+    """The class of a trained encoder by its name; None if no trained encoder has this name.
+
+    Args:
+        name: a name of the library, of a registered encoder or of an installed package, or ``package.module:Class``.
 
     Raises:
-        ConfigError: it cannot be imported, or lacks parts of what a trained encoder is; names all of them.
+        ConfigError: the encoder cannot be imported, or it lacks parts of a trained encoder; the error names all of
+            them.
     """
     if name in TRAINED_ENCODERS:
         return TRAINED_ENCODERS[name]
@@ -70,10 +74,10 @@ def find_trained(name: str) -> type[TrainedEncoder] | None:
 
 
 def build_input(spec: InputSpec) -> nn.Module:
-    """The module that turns one modality of a batch into ``[B,T,out_dim]``: ``forward(values, lengths, is_present)``.
+    """Build the input module of one modality: ``forward(values, lengths, is_present)`` gives ``[B,T,out_dim]``.
 
     Raises:
-        ConfigError: unknown trained encoder or option, or an input nobody can read.
+        ConfigError: the trained encoder or an option is unknown, or the encoder cannot read this kind of input.
 
     >>> build_input(InputSpec(kind="vector", dim=8)).out_dim
     8
@@ -89,7 +93,9 @@ def build_input(spec: InputSpec) -> nn.Module:
         raise ConfigError(unknown_name(f"trained encoder for {spec.kind}:", name, TRAINED_ENCODERS))
     readable = "frames" if kind.front_end == "frames" else "tokens"
     if spec.kind != readable and not (spec.kind == "vector" and kind.takes_vectors):
-        raise ConfigError(f"trained encoder {name!r} reads {readable}, not {spec.kind}; choose another encoder")
+        raise ConfigError(
+            f"trained encoder {name!r} reads {readable}, but the input has {spec.kind}; choose another encoder"
+        )
     built = kind(construct(f"encoder {name!r}", kind.Config, spec.options), spec.dim)
     if not isinstance(getattr(built, "out_dim", None), int):
         raise ConfigError(f"trained encoder {name!r}: sets no out_dim in __init__; set it to the size of its vectors")
@@ -97,7 +103,7 @@ def build_input(spec: InputSpec) -> nn.Module:
 
 
 def as_saved(spec: InputSpec) -> InputSpec:
-    """The input of a saved model: its module is built without pretrained weights, because its own follow.
+    """The input of a saved model, whose module is built without pretrained weights because the saved ones are loaded.
 
     >>> as_saved(InputSpec(kind="tokens", dim=9, encoder="transformer")).options
     {'pretrained': False}

@@ -1,4 +1,4 @@
-"""AlexNet over mel images of three channels, from random or from torchvision's weights: the acoustic branch of E4."""
+"""AlexNet over mel images of three channels, with random or torchvision's weights: the acoustic branch of E4."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +10,16 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from dialogue_ser.encoders.base import TrainedEncoder, is_valid
+from dialogue_ser.encoders.option_checks import raise_problems, rate_problems, size_problems
 from dialogue_ser.errors import CheckpointError, ConfigError, MissingDataError
 from dialogue_ser.nn.resize import resize_weights
 
 _CHANNELS = 3
-_LEAST_SIZE = 63  # below it nothing is left behind the last pooling
+_LEAST_SIZE = 63  # a smaller image has no pixel left after the last pooling
 _POOLED = 6
-#: Layers that torchvision's weights are taken over for, from below; its last one tells 1000 kinds of things apart.
+#: Layers that start with torchvision's weights, from the lowest to the highest.
 PRETRAINED = ("features.0", "features.3", "features.6", "features.8", "features.10", "classifier.1", "classifier.4")
-_REPLACED = "classifier.6"
+_UNUSED = "classifier.6"  # torchvision's last layer, for 1000 classes of pictures
 _HOW_TO_CONVERT = (
     "convert torchvision's file once, with safetensors.torch.save_file(torch.load('alexnet-owt-7be5be79.pth', "
     "weights_only=True), 'alexnet.safetensors')"
@@ -30,13 +31,14 @@ class AlexNetConfig:
     """Options of AlexNet.
 
     Args:
-        size: height and width to which images are resized; 224 as torchvision's weights saw them; 64 takes
-            a twelfth of the convolutions' time.
-        width: share of torchvision's channels and of its 4096 units; below 1 for a CPU.
-        dropout: before the first and the second linear layer (torchvision's; the document's formula has none).
-        out_dim: a third linear layer to vectors of this size; None = the vector behind the second (4096).
-        weights: safetensors file of torchvision's AlexNet; None = random (He et al.'s).
-        pretrained: read ``weights``; saved models say no, because their own follow.
+        size: height and width to which images are resized. Torchvision's weights were trained with 224. With 64, the
+            convolutions take a twelfth of the time.
+        width: share of torchvision's channels and of its 4096 units that the network has. A value below 1 makes
+            training on a CPU possible.
+        dropout: dropout rate before the first and the second linear layer (as torchvision; the document has none).
+        out_dim: add a third linear layer that gives vectors of this size; None = the output of the second layer (4096).
+        weights: safetensors file of torchvision's AlexNet; None = random weights (He et al.).
+        pretrained: start with ``weights``. It is false in saved models, which have their own weights.
     """
 
     size: int = 224
@@ -47,37 +49,34 @@ class AlexNetConfig:
     pretrained: bool = True
 
     def __post_init__(self) -> None:
-        problems = []
-        if self.size < _LEAST_SIZE:
-            problems.append(f"size {self.size} must be at least {_LEAST_SIZE}")
+        problems = size_problems(_LEAST_SIZE, size=self.size)
         if not 0 < self.width <= 1:
             problems.append(f"width {self.width} must be above 0 and at most 1")
-        if not 0 <= self.dropout < 1:
-            problems.append(f"dropout {self.dropout} must be at least 0 and below 1")
-        if self.out_dim is not None and self.out_dim < 1:
-            problems.append(f"out_dim {self.out_dim} must be at least 1")
-        if problems:
-            raise ConfigError(*(f"alexnet: {problem}" for problem in problems))
+        problems += rate_problems(dropout=self.dropout) + size_problems(out_dim=self.out_dim)
+        raise_problems("alexnet", problems)
 
 
 class AlexNet(TrainedEncoder):
-    """Five convolutions and the linear layers of torchvision's AlexNet, under its parameter names (docs/equations.md).
+    """Five convolutions and linear layers, with the parameter names of torchvision's AlexNet (docs/equations.md, E4).
 
-    The third linear layer is the head of the model above, so that under ``utterance`` this is the document's
-    softmax(fc(ReLU(fc(ReLU(fc(features)))))), and its fusion is one linear layer over these features and the text's.
+    The third linear layer is the head of the dialogue model. With the model ``utterance`` the whole system is therefore
+    softmax(fc(ReLU(fc(ReLU(fc(features)))))), as in the document. The document's fusion is one linear layer over these
+    features and the features of the text.
 
-    Every image is resized to ``size`` × ``size`` over its own valid frames (own choice, against pooling what is there):
-    five strided layers leave nothing of clips below 1.5 s, pretrained filters expect such pictures, and each costs the
-    same. A long utterance is squeezed, so tempo is lost. Height is the bands, width the time.
+    The valid frames of every utterance are resized to an image of ``size`` × ``size`` (own choice). The height is the
+    bands, the width is the time. Without resizing, the five strided layers would leave nothing of an utterance below
+    1.5 s. Also, the pretrained filters were trained with images of this size, and every utterance costs the same. The
+    tempo of a long utterance is lost, because its image is compressed.
 
     Args:
         config: options.
-        dim: D of the frames: three channels behind one another, each with its bands (``logmel3``, ``mel-delta``).
+        dim: D, the number of features of a frame: three channels one after another, each with all its bands
+            (``logmel3``, ``mel-delta``).
 
     Raises:
-        ConfigError: frames that are not of three channels.
-        MissingDataError: no file of weights there.
-        CheckpointError: a file of other weights, or none of safetensors.
+        ConfigError: ``dim`` is not a multiple of three.
+        MissingDataError: the file of weights does not exist.
+        CheckpointError: the file has other weights, or it is not a safetensors file.
     """
 
     name = "alexnet"
@@ -89,8 +88,8 @@ class AlexNet(TrainedEncoder):
         super().__init__()
         if dim % _CHANNELS:
             raise ConfigError(
-                f"alexnet: {dim} features are not {_CHANNELS} channels of equally many; read frames of logmel3 or "
-                "mel-delta"
+                f"alexnet: {dim} features cannot be divided into {_CHANNELS} channels of equal size; choose frames of "
+                "logmel3 or mel-delta"
             )
         self.config = config
         a, b, c, d, units = (max(1, round(config.width * n)) for n in (64, 192, 384, 256, 4096))
@@ -116,13 +115,13 @@ class AlexNet(TrainedEncoder):
         self.classifier = nn.Sequential(dropouts[0], linear[0], nn.ReLU(), dropouts[1], linear[1], nn.ReLU(), *last)
         self.out_dim = config.out_dim or units
         if config.weights is not None and config.pretrained:
-            self._take_over(Path(config.weights).expanduser())
+            self._load_pretrained(Path(config.weights).expanduser())
         elif config.weights is None:
             for name in PRETRAINED:
                 nn.init.kaiming_normal_(self.get_parameter(f"{name}.weight"), nonlinearity="relu")
 
     def depths(self) -> dict[str, int]:
-        """Parameter → layers above it, if it began with torchvision's weights."""
+        """For each parameter that started with torchvision's weights, the number of layers above it."""
         if self.config.weights is None:
             return {}
         layers = PRETRAINED[::-1]
@@ -142,7 +141,7 @@ class AlexNet(TrainedEncoder):
     def resized(
         self, values_NL: Float[Tensor, "row length feature"], lengths_N: Int[Tensor, " row"]
     ) -> Float[Tensor, "row channel height width"]:
-        """The images the network sees; what stands beyond a row's length is not read."""
+        """The images that the network reads; frames beyond the length of a row are not used."""
         size, n_frames = self.config.size, values_NL.shape[1]
         x_NLF = values_NL.masked_fill(~is_valid(lengths_N, n_frames)[..., None], 0.0)
         x_NWF = resize_weights(lengths_N, n_frames, size, x_NLF.dtype) @ x_NLF
@@ -151,38 +150,44 @@ class AlexNet(TrainedEncoder):
         bands_HF = resize_weights(n_bands_1, x_NWKF.shape[3], size, x_NLF.dtype)[0]
         return (x_NWKF @ bands_HF.T).permute(0, 2, 3, 1)
 
-    def _take_over(self, path: Path) -> None:
-        """Every layer but the last from torchvision's file."""
+    def _load_pretrained(self, path: Path) -> None:
+        """Load all layers but the last one from a file of torchvision's weights."""
         found = _read_weights(path)
-        own = {name: value for name, value in self.state_dict().items() if not name.startswith(_REPLACED)}
+        own = {name: value for name, value in self.state_dict().items() if not name.startswith(_UNUSED)}
         problems = [f"{name} is missing" for name in own if name not in found]
         problems += [
-            f"{name} is none of AlexNet's" for name in found if name not in own and not name.startswith(_REPLACED)
+            f"{name} is not a parameter of AlexNet"
+            for name in found
+            if name not in own and not name.startswith(_UNUSED)
         ]
         problems += [
-            f"{name} has shape {tuple(found[name].shape)}, of width {self.config.width} it is {tuple(own[name].shape)}"
+            f"{name} has shape {tuple(found[name].shape)}, but with width {self.config.width} it must be "
+            f"{tuple(own[name].shape)}"
             for name in own
             if name in found and found[name].shape != own[name].shape
         ]
         if problems:
-            hint = f"they are not torchvision's AlexNet, which has width 1; {_HOW_TO_CONVERT}"
+            hint = f"the file has not the weights of torchvision's AlexNet, which has width 1; {_HOW_TO_CONVERT}"
             raise CheckpointError(*(f"alexnet: {path}: {problem}" for problem in problems), f"alexnet: {path}: {hint}")
         self.load_state_dict({name: found[name] for name in own}, strict=False)
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors by name.
+    """Read the tensors of a safetensors file, by name.
 
     Raises:
-        MissingDataError: no such file.
-        CheckpointError: no safetensors file, a pickle for instance.
+        MissingDataError: the file does not exist.
+        CheckpointError: it is not a safetensors file, but for example a pickle.
     """
     if not path.is_file():
-        raise MissingDataError(f"alexnet: weights: no file {path}; leave it away for random ones, or {_HOW_TO_CONVERT}")
+        raise MissingDataError(
+            f"alexnet: weights: there is no file {path}; leave weights out to start with random ones, or "
+            f"{_HOW_TO_CONVERT}"
+        )
     try:
         return safetensors.torch.load_file(path)
     except SafetensorError as error:
         raise CheckpointError(
-            f"alexnet: {path}: cannot be read as safetensors ({error}); a .pth file is a pickle, which nothing here "
-            f"opens: {_HOW_TO_CONVERT}"
+            f"alexnet: {path}: cannot be read as safetensors ({error}); a .pth file is a pickle, which this "
+            f"program never opens; {_HOW_TO_CONVERT}"
         ) from error

@@ -1,4 +1,4 @@
-"""What an utterance encoder trained inside the model is: ids or frames of a turn in, one vector out."""
+"""The base class of trained encoders, which turn the token ids or frames of a turn into one vector."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -15,23 +15,24 @@ FrontEnd = Literal["words", "subwords", "frames"]
 
 
 class TrainedEncoder(nn.Module):
-    """Base of every trained encoder; only turns that are present are computed.
+    """The base class of every trained encoder. It computes only the turns that are present.
 
-    A subclass sets ``name``, ``description``, ``front_end``, ``Config`` (frozen dataclass of its options), is built
-    as ``Encoder(config, dim)`` with ``dim`` = D of the frames or the size of the vocabulary, sets ``out_dim`` and
-    defines ``encode_rows``, whose result for a row must depend on that row's first ``length`` values alone.
+    A subclass sets ``name``, ``description``, ``front_end`` and ``Config``, the frozen dataclass of its options. It is
+    built as ``Encoder(config, dim)``, where ``dim`` is the number of features of a frame or the size of the vocabulary.
+    It sets ``out_dim`` and defines ``encode_rows``. The result of ``encode_rows`` for a row must depend on the first
+    ``length`` values of this row alone.
 
     Attributes:
         name: registry name.
         description: one line for ``dialogue-ser encoders``.
-        front_end: what it reads: ``words`` (word ids by a vocabulary from train), ``subwords`` (ids by a pretrained
-            tokenizer) or ``frames`` of a frozen encoder.
-        takes_vectors: whether one of ``frames`` also reads a frozen encoder's vectors, as one frame each.
-        gives_frames: whether it also gives a state per value (``encode_frames``), for models that read frames.
-        Config: its options.
-        out_dim: D of its output.
-        attention_stride: frames or tokens for which one step of ``attention_maps`` stands.
-        attention_names: what its heads are called, in their order; empty = ``head 1``, ``head 2``, …
+        front_end: kind of input: ``words`` (word ids of a vocabulary from train), ``subwords`` (ids of a pretrained
+            tokenizer) or ``frames`` (of a frozen encoder).
+        takes_vectors: an encoder of ``frames`` also accepts vectors of a frozen encoder, as one frame each.
+        gives_frames: the encoder also gives one state per value (``encode_frames``), for models that read frames.
+        Config: the dataclass of its options.
+        out_dim: number of features of its output vectors.
+        attention_stride: number of frames or tokens that one step of ``attention_maps`` stands for.
+        attention_names: names of the heads, in their order; empty = ``head 1``, ``head 2``, …
     """
 
     name: ClassVar[str]
@@ -46,11 +47,14 @@ class TrainedEncoder(nn.Module):
 
     @classmethod
     def option_names(cls) -> tuple[str, ...]:
-        """Names of the module's own options."""
+        """Names of the encoder's options."""
         return tuple(field.name for field in fields(cls.Config))
 
     def depths(self) -> Mapping[str, int]:
-        """Parameter → layers above it, for parameters that begin pretrained: their learning rate is one apart."""
+        """For each pretrained parameter, the number of layers above it.
+
+        The learning rate of pretrained parameters can be set separately, and it can be smaller in lower layers.
+        """
         return {}
 
     def encode_rows(
@@ -59,13 +63,13 @@ class TrainedEncoder(nn.Module):
         lengths_N: Int[Tensor, " row"],
         host_lengths_N: Int[Tensor, " row"],
     ) -> Float[Tensor, "row out"]:
-        """One vector per row; values beyond a row's length are anything.
+        """One vector per row; values beyond the length of a row must not be used, they can be anything.
 
         Args:
-            values_NL: at least one row.
-            lengths_N: valid values per row.
-            host_lengths_N: the same on the CPU: sizes that depend on lengths are asked here, because asking a GPU would
-                wait for everything it has yet to do.
+            values_NL: frames or token ids of at least one row.
+            lengths_N: number of valid values per row.
+            host_lengths_N: the same numbers on the CPU. Compute sizes from these numbers: reading a number from a GPU
+                waits until the GPU has finished all its work.
         """
         raise NotImplementedError
 
@@ -75,7 +79,10 @@ class TrainedEncoder(nn.Module):
         lengths_N: Int[Tensor, " row"],
         host_lengths_N: Int[Tensor, " row"],
     ) -> Float[Tensor, "row length out"]:
-        """One state per value where ``gives_frames``; arguments as of ``encode_rows``, junk beyond a row's length."""
+        """One state per value, if ``gives_frames``; states beyond the length of a row have no meaning.
+
+        The arguments are those of ``encode_rows``.
+        """
         raise NotImplementedError
 
     def attention_maps(
@@ -84,17 +91,17 @@ class TrainedEncoder(nn.Module):
         lengths_N: Int[Tensor, " row"],
         host_lengths_N: Int[Tensor, " row"],
     ) -> list[Float[Tensor, "head step seen"]]:
-        """For people to look at: of each row, how much each of its frames or tokens looks at each other, per head.
+        """For each row, the attention weights of every frame or token over the others, per head.
 
-        Args:
-            values_NL: as in ``encode_rows``, as the others.
-            lengths_N: valid values per row.
-            host_lengths_N: the same on the CPU.
+        An encoder that has such an attention overrides this method. The arguments are those of ``encode_rows``.
 
         Raises:
-            ConfigError: the encoder has no such attention; one that has overrides this.
+            ConfigError: the encoder has no such attention.
         """
-        raise ConfigError(f"encoder {self.name}: has no attention over frames to show; conv-attention has")
+        raise ConfigError(
+            f"encoder {self.name}: it has no attention over frames to show; choose an encoder that has one, e.g. "
+            "conv-attention"
+        )
 
     def forward(
         self,
@@ -102,27 +109,28 @@ class TrainedEncoder(nn.Module):
         lengths_BT: Int[Tensor, "batch turn"] | None,
         is_present_BT: Bool[Tensor, "batch turn"],
     ) -> Float[Tensor, "batch turn out"]:
-        """One vector per turn, zero where the turn is padding or lacks the modality.
+        """One vector per turn; zero on padding and where the turn lacks the modality.
 
         Args:
-            values_BTL: on the model's device.
-            lengths_BT: valid values per turn, best on the CPU (``DialogueBatch.on_host``): which rows are computed is
-                planned there, and on a GPU they would have to be waited for. None = vectors, one frame each.
-            is_present_BT: as the lengths.
+            values_BTL: frames, token ids or vectors, on the model's device.
+            lengths_BT: number of valid values per turn; None = the values are vectors, which are read as one frame
+                each. The tensor should be on the CPU (``DialogueBatch.on_host``), because the CPU chooses the rows to
+                compute and would have to wait for a GPU.
+            is_present_BT: True where the turn has the modality; on the CPU too.
 
         Raises:
-            FeatureError: ``encode_rows`` did not give one vector of ``out_dim`` for every row.
+            FeatureError: ``encode_rows`` did not return one vector of size ``out_dim`` for every row.
         """
         if lengths_BT is None:
             values_BTL, lengths_BT = values_BTL[:, :, None], is_present_BT.long()
         rows = _PresentRows.of(values_BTL, lengths_BT, is_present_BT)
         if rows is None:
-            return self._nothing(values_BTL, *is_present_BT.shape)
+            return self._zeros(values_BTL, *is_present_BT.shape)
         rows_ND = self.encode_rows(rows.values_NL, rows.lengths_N, rows.host_lengths_N)
         if rows_ND.shape != (len(rows.row_N), self.out_dim):
             raise FeatureError(
-                f"trained encoder {type(self).__qualname__}: was given {len(rows.row_N)} rows and gave an array of "
-                f"shape {tuple(rows_ND.shape)}; encode_rows must give one vector of out_dim for every row: "
+                f"trained encoder {type(self).__qualname__}: encode_rows was given {len(rows.row_N)} rows and gave "
+                f"an array of shape {tuple(rows_ND.shape)}; it must give one vector of size out_dim for every row: "
                 f"({len(rows.row_N)}, {self.out_dim})"
             )
         out_MD = rows_ND.new_zeros(is_present_BT.numel(), self.out_dim).index_copy(0, rows.row_N, rows_ND)
@@ -134,21 +142,22 @@ class TrainedEncoder(nn.Module):
         lengths_BT: Int[Tensor, "batch turn"],
         is_present_BT: Bool[Tensor, "batch turn"],
     ) -> Float[Tensor, "batch turn state out"]:
-        """One state per value of every turn, as many places as the longest turn has; arguments as of ``forward``."""
+        """One state per value of every turn, padded to the longest turn; the arguments are those of ``forward``."""
         rows = _PresentRows.of(values_BTL, lengths_BT, is_present_BT)
         if rows is None:
-            return self._nothing(values_BTL, *is_present_BT.shape, 1)
+            return self._zeros(values_BTL, *is_present_BT.shape, 1)
         x_NLD = self.encode_frames(rows.values_NL, rows.lengths_N, rows.host_lengths_N)
         out_MLD = x_NLD.new_zeros(is_present_BT.numel(), *x_NLD.shape[1:]).index_copy(0, rows.row_N, x_NLD)
         return out_MLD.view(*is_present_BT.shape, *x_NLD.shape[1:])
 
-    def _nothing(self, values: Tensor, *shape: int) -> Tensor:
+    def _zeros(self, values: Tensor, *shape: int) -> Tensor:
+        """Vectors of zeros, as the result for a batch in which no turn has the modality."""
         like = values if values.is_floating_point() else next(self.parameters())
         return like.new_zeros(*shape, self.out_dim)
 
 
 class _PresentRows(NamedTuple):
-    """The turns that are computed, as ``encode_rows`` takes them, and where they stand in the flattened ``[B·T]``."""
+    """The arguments of ``encode_rows`` for the present turns, and the positions of these turns in ``[B·T]``."""
 
     row_N: Tensor
     values_NL: Tensor
@@ -157,7 +166,7 @@ class _PresentRows(NamedTuple):
 
     @classmethod
     def of(cls, values_BTL: Tensor, lengths_BT: Tensor, is_present_BT: Tensor) -> "_PresentRows | None":
-        """None where no turn is present."""
+        """Select the present turns; None if no turn is present."""
         is_present_M = is_present_BT.cpu().flatten()
         host_lengths_N = lengths_BT.cpu().flatten()[is_present_M]
         if len(host_lengths_N) == 0:
@@ -169,5 +178,5 @@ class _PresentRows(NamedTuple):
 
 
 def is_valid(lengths_N: Int[Tensor, " row"], longest: int) -> Bool[Tensor, "row length"]:
-    """True on the first ``length`` places of each row."""
+    """True on the first ``length`` positions of each row."""
     return torch.arange(longest, device=lengths_N.device) < lengths_N[:, None]

@@ -1,4 +1,4 @@
-"""Convolutions and self-attention over frames: the encoder and decoder of E3 (docs/equations.md)."""
+"""Convolutions and self-attention over frames, the encoder and decoder of E3 (docs/equations.md)."""
 
 import math
 from collections.abc import Sequence
@@ -9,24 +9,26 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from dialogue_ser.encoders.base import TrainedEncoder, is_valid
-from dialogue_ser.errors import ConfigError
+from dialogue_ser.encoders.option_checks import raise_problems, rate_problems, size_problems
 from dialogue_ser.nn.frames.frame_attention import FrameAttention
 from dialogue_ser.nn.frames.frame_norm import FrameBatchNorm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConvAttentionConfig:
-    """Options of ConvAttention; the document gives no size, so every default is own choice.
+    """Options of ConvAttention; the document gives no sizes, so every default is an own choice.
 
     Args:
-        channels: of both convolutions, and so of the attention.
-        kernel_size: frames that a convolution sees; odd, so that frames stay where they are.
-        strides: of the two convolutions. Each step of a map is their product in frames; attention costs the square.
-        n_heads: h; a divisor of ``channels``.
-        out_dim: the utterance vector: width of the first dense layer.
-        dropout: on each convolution's output.
-        attention_dropout: on the attention weights.
-        max_frames: what lies behind is not read, which bounds what a long recording costs; None = all.
+        channels: number of channels of both convolutions, and so of the attention.
+        kernel_size: number of frames that a convolution reads. It must be odd, so that frames keep their positions.
+        strides: strides of the two convolutions. One step of the attention stands for their product in frames. Larger
+            strides make the attention cheaper: its cost grows with the square of the number of steps.
+        n_heads: number of attention heads; it must divide ``channels``.
+        out_dim: size of the utterance vector, which is the output of the first dense layer.
+        dropout: dropout rate on the output of each convolution.
+        attention_dropout: dropout rate on the attention weights.
+        max_frames: number of frames that are read from the start of an utterance; None = all. A limit bounds the cost
+            of long recordings.
     """
 
     channels: int = 128
@@ -39,31 +41,35 @@ class ConvAttentionConfig:
     max_frames: int | None = None
 
     def __post_init__(self) -> None:
-        sizes = {name: getattr(self, name) for name in ("channels", "kernel_size", "n_heads", "out_dim")}
-        sizes |= {"max_frames": self.max_frames} if self.max_frames is not None else {}
-        problems = [f"{name} {size} must be at least 1" for name, size in sizes.items() if size < 1]
+        problems = size_problems(
+            channels=self.channels,
+            kernel_size=self.kernel_size,
+            n_heads=self.n_heads,
+            out_dim=self.out_dim,
+            max_frames=self.max_frames,
+        )
         if self.kernel_size % 2 == 0:
             problems.append(f"kernel_size {self.kernel_size} must be odd, e.g. {self.kernel_size + 1}")
         if len(self.strides) != 2 or min(self.strides) < 1:
             problems.append(f"strides {list(self.strides)} must be two numbers of at least 1, e.g. [1, 2]")
         if not problems and self.channels % self.n_heads:
             problems.append(f"n_heads {self.n_heads} must divide channels {self.channels}")
-        shares = {"dropout": self.dropout, "attention_dropout": self.attention_dropout}
-        problems += [f"{name} {x} must be at least 0 and below 1" for name, x in shares.items() if not 0 <= x < 1]
-        if problems:
-            raise ConfigError(*(f"conv-attention: {problem}" for problem in problems))
+        problems += rate_problems(dropout=self.dropout, attention_dropout=self.attention_dropout)
+        raise_problems("conv-attention", problems)
 
 
 class ConvAttention(TrainedEncoder):
     """2 × (Conv1d → batch norm → ReLU) = E → C = E + A_MH → mean over frames → dense, ReLU (E3).
 
-    Of the document's two dense layers the second is the model's head (``utterance``: one linear layer to the classes,
-    softmax), so that this part gives a vector under any model; ReLU between the two is own choice. Before each
-    convolution what lies beyond a row's end is 0, as in a row that ends there; batch norm counts valid frames alone.
+    The document has two dense layers. The second one is the head of the model (in ``utterance``: one linear layer to
+    the classes, then softmax), so this encoder gives a vector for any model. The ReLU between the two dense layers is
+    an own choice. Before each convolution, values beyond the end of a row are set to 0, so a row gives the same result
+    as without padding. Batch norm uses valid frames only.
 
     Args:
         config: options.
-        dim: D of the frames: 384 of ``mel-delta`` (acoustic), the width of a speech recogniser's layer (linguistic).
+        dim: D, the number of features of a frame: 384 for ``mel-delta`` (acoustic system), or the width of a layer of a
+            speech recogniser (linguistic system).
     """
 
     name = "conv-attention"
@@ -77,7 +83,7 @@ class ConvAttention(TrainedEncoder):
         self.out_dim = config.out_dim
         self.attention_stride = math.prod(config.strides)
         self.convolutions = nn.ModuleList(
-            # No bias: batch norm would take it away again.
+            # There is no bias, because batch norm would remove it.
             nn.Conv1d(width, config.channels, config.kernel_size, stride, config.kernel_size // 2, bias=False)
             for width, stride in zip((dim, config.channels), config.strides, strict=True)
         )
@@ -93,7 +99,7 @@ class ConvAttention(TrainedEncoder):
         host_lengths_N: Int[Tensor, " row"],
     ) -> Float[Tensor, "row out"]:
         """One vector per row."""
-        e_NLD, is_valid_NL = self._convolved(values_NL, lengths_N)
+        e_NLD, is_valid_NL = self._convolve(values_NL, lengths_N)
         c_NLD = e_NLD + self.attention(e_NLD, is_valid_NL)
         total_ND = c_NLD.masked_fill(~is_valid_NL[..., None], 0.0).sum(1)
         out_ND: Tensor = torch.relu(self.dense(total_ND / is_valid_NL.sum(1)[:, None]))
@@ -105,15 +111,15 @@ class ConvAttention(TrainedEncoder):
         lengths_N: Int[Tensor, " row"],
         host_lengths_N: Int[Tensor, " row"],
     ) -> list[Float[Tensor, "head frame frame"]]:
-        """Weights ``[head, step, step]`` of each row, ⌈frames / stride⌉ steps; each step's weights sum to 1."""
-        e_NLD, is_valid_NL = self._convolved(values_NL, lengths_N)
+        """For each row, weights ``[head, step, step]`` with ⌈frames / stride⌉ steps; the weights of a step sum to 1."""
+        e_NLD, is_valid_NL = self._convolve(values_NL, lengths_N)
         weights_NHLL = self.attention.weights(e_NLD, is_valid_NL)
         return [weights[:, :n, :n] for weights, n in zip(weights_NHLL, is_valid_NL.sum(1).tolist(), strict=True)]
 
-    def _convolved(
+    def _convolve(
         self, values_NL: Tensor, lengths_N: Tensor
     ) -> tuple[Float[Tensor, "row frame channel"], Bool[Tensor, "row frame"]]:
-        """E, 0 beyond each row's end, and which of its frames are valid."""
+        """E, and a mask of its valid frames; E is 0 beyond the end of each row."""
         x_NLD = values_NL[:, : self.config.max_frames]
         x_NLD = x_NLD.masked_fill(~is_valid(lengths_N, x_NLD.shape[1])[..., None], 0.0)
         n_N = lengths_N.clamp(1, x_NLD.shape[1])  # an empty row is read as one frame of zeros

@@ -1,4 +1,4 @@
-"""A GRU and self-attention over frames: a branch of system E1, averaged to one vector."""
+"""A GRU and self-attention over frames, averaged to one vector: a branch of E1."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dialogue_ser.encoders.base import TrainedEncoder
-from dialogue_ser.errors import ConfigError
+from dialogue_ser.encoders.option_checks import raise_problems, rate_problems, size_problems
 from dialogue_ser.nn.frames.attentive_gru import AttentiveGRU
 
 
@@ -15,10 +15,10 @@ class GruAttentionConfig:
     """Options of GruAttention.
 
     Args:
-        units: of the GRU, per direction; the document has 192 for text and 78 for audio.
-        recurrent_dropout: on the GRU's way from state to state, one mask per row (0.3 in the document).
-        bidirectional: a second GRU reads every row from its end (own addition).
-        dropout: on the vector (own addition).
+        units: number of units of the GRU, per direction; the document has 192 for text and 78 for audio.
+        recurrent_dropout: dropout rate on the GRU's path from state to state, with one mask per row (document: 0.3).
+        bidirectional: add a second GRU, which reads every row from its end (own addition).
+        dropout: dropout rate on the utterance vector (own addition).
     """
 
     units: int = 192
@@ -27,24 +27,20 @@ class GruAttentionConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        shares = {"recurrent_dropout": self.recurrent_dropout, "dropout": self.dropout}
-        problems = [
-            f"{name} {share} must be at least 0 and below 1" for name, share in shares.items() if not 0 <= share < 1
-        ]
-        if self.units < 1:
-            problems.append(f"units {self.units} must be at least 1")
-        if problems:
-            raise ConfigError(*(f"gru-attention: {problem}" for problem in problems))
+        problems = rate_problems(recurrent_dropout=self.recurrent_dropout, dropout=self.dropout)
+        raise_problems("gru-attention", problems + size_problems(units=self.units))
 
 
 class GruAttention(TrainedEncoder):
     """Batch norm → GRU → self-attention → mean over frames (docs/equations.md, E1).
 
-    One branch of ``fusion-attention``, with the document's global average pooling, as an encoder under any model.
+    This is one branch of the model ``fusion-attention`` with the mean over time of the document. As an encoder it can
+    be used with any model.
 
     Args:
         config: options.
-        dim: D of the frames: 39 of ``mfcc39``, the width of a text model with ``pooling: none``.
+        dim: D, the number of features of a frame: 39 for ``mfcc39``, or the width of a text model with ``pooling:
+            none``.
     """
 
     name = "gru-attention"
@@ -67,7 +63,7 @@ class GruAttention(TrainedEncoder):
         lengths_N: Int[Tensor, " row"],
         host_lengths_N: Int[Tensor, " row"],
     ) -> Float[Tensor, "row out"]:
-        """Mean of what each of the first ``length`` frames has read; 0 for a row without frames."""
+        """The mean of the attention's outputs over the valid frames of each row; 0 for a row without frames."""
         out_ND: Tensor = self.dropout(self.branch(values_NL, lengths_N, host_lengths_N).mean())
         return out_ND
 
@@ -77,6 +73,6 @@ class GruAttention(TrainedEncoder):
         lengths_N: Int[Tensor, " row"],
         host_lengths_N: Int[Tensor, " row"],
     ) -> list[Float[Tensor, "head frame frame"]]:
-        """Weights ``[1, frame, frame]`` of each row; each frame's weights sum to 1."""
+        """For each row, weights ``[1, frame, frame]``; the weights of each frame sum to 1."""
         weights_N1LL = self.branch.weights(values_NL, lengths_N, host_lengths_N)[:, None]
-        return [own[:, :n, :n] for own, n in zip(weights_N1LL, host_lengths_N.tolist(), strict=True)]
+        return [weights[:, :n, :n] for weights, n in zip(weights_N1LL, host_lengths_N.tolist(), strict=True)]

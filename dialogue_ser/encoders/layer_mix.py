@@ -1,4 +1,4 @@
-"""A learned weighting of a frozen network's layers, averaged over frames."""
+"""A weighted mean of the layers of a frozen network, with learned weights, averaged over frames."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dialogue_ser.encoders.base import TrainedEncoder, is_valid
+from dialogue_ser.encoders.option_checks import raise_problems, rate_problems, size_problems
 from dialogue_ser.errors import ConfigError
 
 
@@ -15,10 +16,11 @@ class LayerMixConfig:
     """Options of LayerMix.
 
     Args:
-        n_layers: how many layers the frozen encoder concatenates: 13 for base models (12 and what enters the first),
-            25 for large ones.
-        normalise: scale every layer to mean 0 and variance 1 over its features first, because layers differ in size.
-        dropout: on the mixed vector.
+        n_layers: number of layers that the frozen encoder concatenates: 13 for base models (12 layers and the input of
+            the first one), 25 for large models.
+        normalise: scale every layer to mean 0 and variance 1 over its features before the layers are mixed. Use it if
+            the values of some layers are much larger than those of others.
+        dropout: dropout rate on the mixed vector.
     """
 
     n_layers: int = 13
@@ -26,24 +28,22 @@ class LayerMixConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.n_layers < 1 or not 0.0 <= self.dropout < 1.0:
-            raise ConfigError(
-                f"layer-mix: n_layers {self.n_layers} must be at least 1, dropout {self.dropout} at least 0 and below 1"
-            )
+        raise_problems("layer-mix", size_problems(n_layers=self.n_layers) + rate_problems(dropout=self.dropout))
 
 
 class LayerMix(TrainedEncoder):
-    """Σ softmax(w)_i · layer_i with one trained w per layer, then the mean over frames (as SUPERB reads speech models).
+    """Σ softmax(w)_i · layer_i with one trained w per layer, then the mean over frames (as in SUPERB).
 
-    It begins with equal weights. Reads frames ``[L, n·D]``, or vectors ``[n·D]`` that were averaged over frames before,
-    which gives the same (unless ``normalise``) and takes a hundredth of the space.
+    The weights are equal at the start. The input is frames ``[L, n·D]``, or vectors ``[n·D]`` that were averaged over
+    frames before. Both give the same result unless ``normalise`` is set, and vectors take about a hundredth of the
+    space.
 
     Args:
         config: options.
-        dim: n·D.
+        dim: n·D, the number of features of all n layers.
 
     Raises:
-        ConfigError: ``dim`` is no multiple of the number of layers.
+        ConfigError: ``dim`` is not a multiple of the number of layers.
     """
 
     name = "layer-mix"
@@ -66,7 +66,7 @@ class LayerMix(TrainedEncoder):
 
     @property
     def layer_weights(self) -> Float[Tensor, " layer"]:
-        """Share of each layer."""
+        """Weight of each layer; the weights sum to 1."""
         return torch.softmax(self.scores_K, dim=0)
 
     def encode_rows(
@@ -75,7 +75,7 @@ class LayerMix(TrainedEncoder):
         lengths_N: Int[Tensor, " row"],
         host_lengths_N: Int[Tensor, " row"] | None = None,
     ) -> Float[Tensor, "row out"]:
-        """Mixed mean of the first ``length`` frames of each row."""
+        """The mean of the mixed layers over the valid frames of each row."""
         is_padding_NL = ~is_valid(lengths_N, values_NL.shape[1])
         x_NLF = values_NL.masked_fill(is_padding_NL[..., None], 0.0)
         x_NLKD = x_NLF.reshape(*values_NL.shape[:2], self.config.n_layers, self.out_dim)

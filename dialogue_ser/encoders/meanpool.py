@@ -1,4 +1,4 @@
-"""Mean over the frames of each turn: makes every frozen frame encoder usable at once."""
+"""Mean over the frames of each turn, the default encoder for frames of a frozen encoder."""
 
 from dataclasses import dataclass
 
@@ -13,18 +13,18 @@ class MeanPoolConfig:
     """Options of MeanPool.
 
     Args:
-        dropout: on the pooled vector.
+        dropout: dropout rate on the mean vector.
     """
 
     dropout: float = 0.0
 
 
 class MeanPool(TrainedEncoder):
-    """Masked mean over frames; has no weights.
+    """Mean over the valid frames; it has no weights.
 
     Args:
         config: options.
-        dim: D of the frames, and of the output.
+        dim: D, the number of features of a frame and of the output.
     """
 
     name = "meanpool"
@@ -44,7 +44,7 @@ class MeanPool(TrainedEncoder):
         lengths_N: Int[Tensor, " row"],
         host_lengths_N: Int[Tensor, " row"],
     ) -> Float[Tensor, "row feature"]:
-        """Mean of the first ``length`` frames of each row."""
+        """The mean over the first ``length`` frames of each row."""
         is_padding_NL = ~is_valid(lengths_N, values_NL.shape[1])
         total_ND = values_NL.masked_fill(is_padding_NL[..., None], 0.0).sum(1)
         pooled_ND: Tensor = self.dropout(total_ND / lengths_N.clamp_min(1)[:, None])

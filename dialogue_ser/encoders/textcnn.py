@@ -1,4 +1,4 @@
-"""TextCNN: n-gram filters over word embeddings, learned with the dialogue model."""
+"""TextCNN: n-gram filters over word embeddings, both trained with the dialogue model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dialogue_ser.encoders.base import TrainedEncoder, is_valid
-from dialogue_ser.errors import ConfigError
+from dialogue_ser.encoders.option_checks import raise_problems, rate_problems, size_problems
 from dialogue_ser.features.text.word_tokenizer import UNKNOWN_ID
 
 
@@ -17,13 +17,14 @@ class TextCNNConfig:
     """Options of TextCNN.
 
     Args:
-        embedding_dim: width of the word embeddings (own choice, as GloVe-300; they start random).
-        n_filters: filters per width (own choice).
-        widths: n-gram lengths.
-        out_dim: the utterance vector.
-        dropout: on the concatenated n-gram features.
-        embedding_dropout: on the embedded words.
-        word_dropout: share of words read as unknown while training, so that the unknown word is learned too.
+        embedding_dim: size of the word embeddings (own choice, as in GloVe-300). They start with random values.
+        n_filters: number of filters per width (own choice).
+        widths: widths of the filters, in words.
+        out_dim: size of the utterance vector.
+        dropout: dropout rate on the concatenated n-gram features.
+        embedding_dropout: dropout rate on the word embeddings.
+        word_dropout: share of words that are replaced by the unknown word in training, so that the embedding of the
+            unknown word is trained too.
     """
 
     embedding_dim: int = 300
@@ -35,21 +36,23 @@ class TextCNNConfig:
     word_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        sizes = (self.embedding_dim, self.n_filters, self.out_dim, *self.widths)
-        shares = (self.dropout, self.embedding_dropout, self.word_dropout)
-        if not self.widths or min(sizes) < 1 or not all(0.0 <= share < 1.0 for share in shares):
-            raise ConfigError("textcnn: widths and sizes must be at least 1, dropouts at least 0 and below 1")
+        problems = size_problems(embedding_dim=self.embedding_dim, n_filters=self.n_filters, out_dim=self.out_dim)
+        if not self.widths or min(self.widths) < 1:
+            problems.append(f"widths {list(self.widths)} must be one or more numbers of at least 1")
+        rates = {name: getattr(self, name) for name in ("dropout", "embedding_dropout", "word_dropout")}
+        raise_problems("textcnn", problems + rate_problems(**rates))
 
 
 class TextCNN(TrainedEncoder):
-    """Filters of 3, 4 and 5 words → max-pool → ReLU → concatenated → dense 100 (EmotionRNN's report, section 3.1.1).
+    """Filters of 3, 4 and 5 words → max-pool → ReLU → concatenated → dense 100 (EmotionRNN, section 3.1.1).
 
-    A text shorter than a filter is read with zero vectors behind it. Windows of all texts are gathered and multiplied
-    at once: no window over padding is computed, so a long text costs its batch mates nothing.
+    A text that is shorter than a filter is filled up with zero vectors. The windows of all texts are gathered and
+    multiplied at once. No window over padding is computed, so a long text does not make the other texts of its batch
+    slower.
 
     Args:
         config: options.
-        dim: size of the vocabulary with padding id 0 and unknown id 1.
+        dim: size of the vocabulary, in which 0 is the padding id and 1 is the id of the unknown word.
     """
 
     name = "textcnn"
@@ -84,11 +87,11 @@ class TextCNN(TrainedEncoder):
         if self.training and self.config.word_dropout > 0:
             is_dropped = torch.rand(ids_NL.shape, device=ids_NL.device) < self.config.word_dropout
             ids_NL = ids_NL.masked_fill(is_dropped & (ids_NL > 0), UNKNOWN_ID)
-        room = max(max(self.config.widths) - longest, 0)
-        ids_NL = nn.functional.pad(ids_NL, (0, room))
+        n_missing = max(max(self.config.widths) - longest, 0)
+        ids_NL = nn.functional.pad(ids_NL, (0, n_missing))
         x_NLE = self.embedding_dropout(self.embedding(ids_NL))
         pooled = [
-            self._pooled(x_NLE, lengths_N, int(_n_windows(host_lengths_N, width).sum()), width, layer)
+            self._max_over_windows(x_NLE, lengths_N, int(_n_windows(host_lengths_N, width).sum()), width, layer)
             for width, layer in zip(self.config.widths, self.filters, strict=True)
         ]
         out_ND: Tensor = self.dense(self.dropout(torch.cat(pooled, dim=-1)))
@@ -96,21 +99,29 @@ class TextCNN(TrainedEncoder):
         return out_ND
 
     @staticmethod
-    def _pooled(
+    def _max_over_windows(
         x_NLE: Float[Tensor, "row length embedding"],
         lengths_N: Int[Tensor, " row"],
         n_windows: int,
         width: int,
         layer: nn.Module,
     ) -> Float[Tensor, "row filter"]:
-        """ReLU of each filter's maximum over the windows that lie inside the text (at least one)."""
+        """ReLU of the maximum of each filter over the windows of each text; every text has at least one window.
+
+        Args:
+            x_NLE: word embeddings.
+            lengths_N: number of words per text.
+            n_windows: number of windows of all texts together.
+            width: width of the filters, in words.
+            layer: the filters, as a linear layer over a window.
+        """
         n_windows_N = _n_windows(lengths_N, width)
         row_N = torch.arange(len(lengths_N), device=x_NLE.device)
-        row_W = torch.repeat_interleave(row_N, n_windows_N, output_size=n_windows)  # nobody need ask a GPU for the size
+        row_W = torch.repeat_interleave(row_N, n_windows_N, output_size=n_windows)  # known size: no waiting
         first_N = n_windows_N.cumsum(0) - n_windows_N
         start_W = torch.arange(len(row_W), device=x_NLE.device) - first_N[row_W]
-        place_WK = start_W[:, None] + torch.arange(width, device=x_NLE.device)
-        windows_WD = x_NLE[row_W[:, None], place_WK].flatten(1)
+        position_WK = start_W[:, None] + torch.arange(width, device=x_NLE.device)
+        windows_WD = x_NLE[row_W[:, None], position_WK].flatten(1)
         scores_WF = layer(windows_WD)
         lowest_NF = scores_WF.new_full((len(lengths_N), scores_WF.shape[1]), -torch.inf)
         best_NF = lowest_NF.scatter_reduce(0, row_W[:, None].expand_as(scores_WF), scores_WF, "amax")
@@ -118,5 +129,5 @@ class TextCNN(TrainedEncoder):
 
 
 def _n_windows(lengths_N: Int[Tensor, " row"], width: int) -> Int[Tensor, " row"]:
-    """Windows of a filter inside each text; a text shorter than it is read once, with zeros behind."""
+    """Number of windows of a filter in each text; a text that is shorter than the filter has one window."""
     return (lengths_N - width).clamp_min(0) + 1

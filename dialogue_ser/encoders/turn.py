@@ -1,4 +1,4 @@
-"""From a batch to one vector per turn: every modality's encoder, then the fusion. All systems begin with it."""
+"""The first part of most systems: the encoders of all modalities, then the fusion to one vector per turn."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,15 +15,16 @@ from dialogue_ser.tensors import FeaturesBTD
 
 
 class TurnEncoder(nn.Module):
-    """x_BTD of a batch: frozen vectors as they are, tokens and frames through their trained encoder, then concatenated.
+    """From a batch to one vector per turn: frozen vectors and outputs of trained encoders, concatenated.
 
     Args:
-        inputs: modality → shape of its features, in the order they are concatenated.
-        projection: modality → size of a Linear + tanh before the concatenation.
-        dropout: on each modality's vector.
+        inputs: modality → shape of its features, in the order of concatenation.
+        projection: modality → size of a linear layer with tanh before the concatenation; a modality that is not named
+            has no such layer.
+        dropout: dropout rate on the vector of each modality.
 
     Raises:
-        ConfigError: a projection of a modality that is not among the inputs.
+        ConfigError: ``projection`` names a modality that is not in ``inputs``.
     """
 
     def __init__(
@@ -40,17 +41,17 @@ class TurnEncoder(nn.Module):
 
     @property
     def out_dim(self) -> int:
-        """D of x."""
+        """D, the number of features of the fused vector x."""
         return self.fusion.out_dim
 
     def forward(self, batch: DialogueBatch) -> FeaturesBTD:
-        """X of every turn; 0 where a modality is absent and on padding."""
+        """The fused vector x of every turn; the part of a modality is 0 where it is absent and on padding."""
         vectors = {name: self._vector(name, batch) for name in self.encoders}
         x_BTD: Tensor = self.fusion(vectors, batch.is_present)
         return x_BTD
 
     def _vector(self, name: str, batch: DialogueBatch) -> FeaturesBTD:
-        """One modality; a trained encoder plans on the host which turns it computes."""
+        """The vectors of one modality; a trained encoder gets the lengths and the presence on the CPU."""
         encoder, lengths_BT, is_present_BT = self.encoders[name], batch.lengths.get(name), batch.is_present[name]
         if isinstance(encoder, TrainedEncoder):
             is_present_BT = batch.on_host(is_present_BT)

@@ -1,15 +1,15 @@
-"""Frozen vectors as the model's input: passed on as they are."""
+"""The input module of vectors from a frozen encoder: it passes them on without change."""
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 
 class VectorInput(nn.Module):
-    """Vectors ``[B,T,D]`` unchanged, zero where the turn lacks the modality.
+    """Vectors ``[B,T,D]`` without change, and zero where the turn lacks the modality.
 
     Args:
-        dim: D.
-        dropout: on the vectors while training.
+        dim: D, the number of features.
+        dropout: dropout rate on the vectors in training.
     """
 
     def __init__(self, dim: int, dropout: float = 0.0) -> None:
@@ -23,6 +23,6 @@ class VectorInput(nn.Module):
         lengths_BT: Int[Tensor, "batch turn"] | None,
         is_present_BT: Bool[Tensor, "batch turn"],
     ) -> Float[Tensor, "batch turn feature"]:
-        """The vectors; ``lengths_BT`` is not read and stands here so that all inputs are called alike."""
+        """The vectors. ``lengths_BT`` is not used; all input modules have the same arguments."""
         x_BTD: Tensor = self.dropout(values_BTD).masked_fill(~is_present_BT[..., None], 0.0)
         return x_BTD

@@ -128,5 +128,5 @@ def _select_counted(
 
 
 def _smooth(target_NC: Float[Tensor, "row class"], label_smoothing: float) -> Float[Tensor, "row class"]:
-    """q with the share ``label_smoothing`` of its mass spread evenly over all classes."""
+    """The distribution q with the share ``label_smoothing`` of its mass spread evenly over all classes."""
     return target_NC * (1 - label_smoothing) + label_smoothing / target_NC.shape[1]

@@ -1,4 +1,4 @@
-"""Batches hold every turn once, under its own id, whatever the gaps."""
+"""Batches have every turn once, under its own id, also if features are missing."""
 
 import numpy as np
 import pytest

@@ -70,7 +70,7 @@ def test_host_copies_outlive_further_moves_and_swapped_fields():
     mixed = replace(batch.to("meta"), features={}, is_present={}, lengths={})
     home = mixed.to("cpu")
     assert home.speaker is batch.speaker
-    assert home.moved == ()
+    assert home.host_copies == ()
     crossed = replace(mixed, label=mixed.speaker, speaker=mixed.label)  # found by the tensor, not by its field's name
     assert crossed.on_host(crossed.label) is batch.speaker
     assert crossed.speaker_host is batch.label
@@ -79,5 +79,5 @@ def test_host_copies_outlive_further_moves_and_swapped_fields():
 def test_worker_processes_hand_over_a_batch_as_it_is():
     batch = _batch()
     received = pickle.loads(ForkingPickler.dumps(batch))
-    assert received.moved == ()
+    assert received.host_copies == ()
     assert received.speaker_host.tolist() == [[0, 1]]

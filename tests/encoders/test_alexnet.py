@@ -135,12 +135,12 @@ def test_a_saved_model_does_not_need_the_file_again(weights):
     assert build_input(saved).out_dim == 82
 
 
-def test_files_that_are_no_such_weights_are_refused_with_what_to_do(weights, tmp_path):
+def test_files_with_other_weights_are_refused_with_a_remedy(weights, tmp_path):
     with pytest.raises(MissingDataError, match=r"no file .*nowhere\.safetensors.*save_file"):
         build(weights=str(tmp_path / "nowhere.safetensors"))
     pickle = tmp_path / "alexnet.pth"
     pickle.write_bytes(b"\x80\x02}q\x00.")
-    with pytest.raises(CheckpointError, match=r"a pickle, which nothing here opens: convert .*weights_only=True"):
+    with pytest.raises(CheckpointError, match=r"a pickle, which this program never opens; convert .*weights_only=True"):
         build(weights=str(pickle))
     state = safetensors.torch.load_file(weights)
     state["layer1.weight"] = state.pop("features.3.weight")
@@ -148,17 +148,19 @@ def test_files_that_are_no_such_weights_are_refused_with_what_to_do(weights, tmp
     safetensors.torch.save_file(state, weights)
     with pytest.raises(CheckpointError) as error:
         build(weights=str(weights))
-    told = "\n".join(error.value.problems)
-    assert "features.3.weight is missing" in told
-    assert "layer1.weight is none of AlexNet's" in told
-    assert "features.0.weight has shape (1, 1, 11, 11), of width 0.02 it is (1, 3, 11, 11)" in told
+    message = "\n".join(error.value.problems)
+    assert "features.3.weight is missing" in message
+    assert "layer1.weight is not a parameter of AlexNet" in message
+    assert "features.0.weight has shape (1, 1, 11, 11), but with width 0.02 it must be (1, 3, 11, 11)" in message
 
 
 def test_sizes_that_leave_nothing_and_frames_of_one_channel_are_refused():
     with pytest.raises(ConfigError) as error:
         AlexNetConfig(size=62, width=1.5, dropout=1.0, out_dim=0)
     assert [problem.split()[1] for problem in error.value.problems] == ["size", "width", "dropout", "out_dim"]
-    with pytest.raises(ConfigError, match="128 features are not 3 channels of equally many; read frames of logmel3"):
+    with pytest.raises(
+        ConfigError, match="128 features cannot be divided into 3 channels of equal size; choose frames of logmel3"
+    ):
         build(128)
 
 

@@ -1,4 +1,4 @@
-"""conv-attention is E3's network, row by row, whatever pads it and stands beside it."""
+"""conv-attention is the network of E3 for each row. Neither padding nor other rows change the result."""
 
 import math
 
@@ -130,12 +130,12 @@ def test_maps_have_one_step_per_stride_and_show_what_the_heads_look_at() -> None
     assert encoder.attention_stride == 2
     for one in maps:
         torch.testing.assert_close(one.sum(-1), torch.ones_like(one[..., 0]))
-    e_NLD, is_valid_NL = encoder._convolved(x_NLD, lengths)
+    e_NLD, is_valid_NL = encoder._convolve(x_NLD, lengths)
     torch.testing.assert_close(maps[0], encoder.attention.weights(e_NLD, is_valid_NL)[0, :, :4, :4], rtol=0, atol=0)
     assert not torch.allclose(maps[0][0], maps[0][1])
 
 
-def test_frames_behind_max_frames_are_not_read() -> None:
+def test_frames_after_max_frames_are_not_read() -> None:
     whole, cut = _encoder(), _encoder(max_frames=4)
     x_NLD, lengths = _frames()
     found = _rows(cut, x_NLD, lengths)

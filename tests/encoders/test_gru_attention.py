@@ -1,4 +1,4 @@
-"""The encoder of E1: its branch averaged, the same whatever stands beside and behind a row."""
+"""The encoder of E1 is its branch, averaged. Neither padding nor other rows change the result."""
 
 import pytest
 import torch

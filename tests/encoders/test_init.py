@@ -31,7 +31,7 @@ def test_registered_encoders_declare_what_they_are() -> None:
     [
         (InputSpec(kind="tokens", dim=9, encoder="textcn"), "did you mean 'textcnn'"),
         (InputSpec(kind="tokens", dim=9, encoder="textcnn", options={"outdim": 1}), "did you mean 'out_dim'"),
-        (InputSpec(kind="tokens", dim=9, encoder="meanpool"), "reads frames, not tokens"),
+        (InputSpec(kind="tokens", dim=9, encoder="meanpool"), "reads frames, but the input has tokens"),
         (InputSpec(kind="vector", dim=9, options={"droput": 1}), "did you mean 'dropout'"),
         (InputSpec(kind="tokens", dim=9), "trained encoder for tokens"),
     ],
@@ -42,8 +42,8 @@ def test_what_does_not_fit_is_refused(spec, complaint) -> None:
 
 
 @pytest.mark.parametrize("spec", [InputSpec(kind="frames", dim=3), InputSpec(kind="tokens", dim=9, encoder="textcnn")])
-def test_only_turns_that_are_present_are_computed_and_asked_for_on_the_host(spec) -> None:
-    """The lengths of the rows stand twice: for the device, and on the CPU for who needs to know them."""
+def test_only_turns_that_are_present_are_computed_and_the_cpu_chooses_them(spec) -> None:
+    """The encoder gets the lengths of the rows twice: on the device, and on the CPU to compute sizes from them."""
     encoder, seen = build_input(spec).eval(), []
     compute = encoder.encode_rows
 

@@ -56,7 +56,7 @@ def test_it_begins_with_equal_weights_and_finds_the_layer_that_matters():
     assert mix.layer_weights[2] > 0.9
 
 
-def test_normalised_layers_weigh_the_same_whatever_their_size():
+def test_normalised_layers_count_the_same_at_any_size():
     mix = LayerMix(LayerMixConfig(n_layers=4, normalise=True), 12).double()
     x, lengths, present = frames([[3, 5]])
     larger = x.clone()
@@ -66,7 +66,7 @@ def test_normalised_layers_weigh_the_same_whatever_their_size():
     assert not torch.allclose(plain(larger, lengths, present), plain(x, lengths, present), atol=0.1)
 
 
-def test_a_number_of_layers_that_does_not_fit_is_told():
+def test_a_wrong_number_of_layers_is_refused():
     with pytest.raises(ConfigError, match="12 features are not those of 5 layers; set n_layers"):
         build_input(InputSpec(kind="vector", dim=12, encoder="layer-mix", options={"n_layers": 5}))
     with pytest.raises(ConfigError, match="n_layers 0"):

@@ -16,7 +16,7 @@ def textcnn() -> TextCNN:
 
 
 def batch(lengths_BT, seed: int = 0, room: int = 0):
-    """Random word ids with garbage behind each text."""
+    """Random word ids, with random numbers after the end of each text."""
     torch.manual_seed(seed)
     lengths_BT = torch.tensor(lengths_BT)
     ids_BTL = torch.randint(2, VOCABULARY, (*lengths_BT.shape, int(lengths_BT.max()) + room))
@@ -94,8 +94,8 @@ def test_word_dropout_acts_while_training_only() -> None:
     assert torch.equal(model(*values), model(*values))
 
 
-def test_defaults_are_the_source_documents(textcnn) -> None:
+def test_defaults_are_those_of_the_document(textcnn) -> None:
     config = TextCNNConfig()
     assert (tuple(config.widths), config.out_dim) == ((3, 4, 5), 100)
-    with pytest.raises(ConfigError, match="dropouts"):
+    with pytest.raises(ConfigError, match=r"textcnn: dropout 1\.0 must be"):
         TextCNNConfig(dropout=1.0)

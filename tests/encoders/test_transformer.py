@@ -8,7 +8,7 @@ from dialogue_ser.encoders import as_saved, build_input
 from dialogue_ser.encoders.transformer import Transformer, TransformerConfig
 from dialogue_ser.errors import ConfigError, MissingDataError
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.nn.frames.token_rows import forward_passes
+from dialogue_ser.nn.frames.token_rows import group_by_length
 
 N_IDS = 15
 ROWS = [[2, 4, 5, 3], [2, 7, 3], [2, 9, 10, 11, 13, 4, 5, 6, 3], [2, 8, 3], [2, 12, 13, 3]]
@@ -81,7 +81,7 @@ def test_the_last_layers_and_the_first_token_can_be_taken(tiny_text_model):
     torch.testing.assert_close(first[0, 1], reference(tiny_text_model, ROWS[1], slice(0, 1)), atol=1e-6, rtol=0)
 
 
-def test_neither_padding_nor_the_rows_beside_it_change_a_row(tiny_text_model):
+def test_neither_padding_nor_other_rows_change_a_row(tiny_text_model):
     encoder = build(tiny_text_model).double().eval()
     together = encoder(*batch())[0]
     for i, row in enumerate(ROWS):
@@ -132,7 +132,7 @@ def test_every_family_of_encoders_gives_padded_rows_what_it_gives_each_alone(fam
 def test_the_vocabulary_gets_one_gradient_however_many_passes(tiny_text_model):
     encoder = build(tiny_text_model)
     values, lengths, present = batch()
-    assert len(forward_passes(lengths[0].tolist())[1]) > 1
+    assert len(group_by_length(lengths[0].tolist())[1]) > 1
     out = encoder(values, lengths, present)
     nodes, seen = [out.grad_fn], []
     while nodes:
@@ -256,10 +256,10 @@ def test_a_saved_model_is_built_from_its_architecture_without_the_folder(tiny_te
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"pooling": "max"}, "pooling 'max' is none of mean, cls"),
+        ({"pooling": "max"}, "pooling 'max' is not one of mean, cls"),
         ({"dropout": 1.0, "last_layers": 0}, r"dropout 1\.0(.|\n)*last_layers 0"),
-        ({"freeze_layers": 4}, "freeze_layers 4, but it has 3 layers"),
-        ({"last_layers": 5}, "last_layers 5, but it has 3 layers"),
+        ({"freeze_layers": 4}, "freeze_layers is 4, but the model has 3 separate layers"),
+        ({"last_layers": 5}, "last_layers is 5, but the model has 3 layers"),
         ({"poling": "cls"}, "did you mean 'pooling'"),
     ],
 )

@@ -3,7 +3,7 @@ import torch
 from dialogue_ser.encoders.vector import VectorInput
 
 
-def test_vectors_pass_unchanged_and_absent_turns_are_zero_whatever_they_hold() -> None:
+def test_vectors_do_not_change_and_absent_turns_are_zero() -> None:
     x_BTD = torch.randn(1, 3, 4)
     x_BTD[0, 2] = torch.nan
     is_present = torch.tensor([[True, True, False]])

@@ -120,7 +120,7 @@ def test_batch_norm_of_images_of_one_length_is_torchs():
 
 
 def test_batch_norm_counts_valid_frames_alone_and_all_images_together():
-    """What stands behind an image's end, and into which pass it falls, changes no statistic."""
+    """Neither the values beyond the end of an image nor its pass change a statistic."""
     model, _ = with_batch_norm()
     x, lengths, present = images([[40, 3, 17]])
     found = model(x, lengths, present)
@@ -154,9 +154,9 @@ def test_the_defaults_are_the_documents_layers_on_logmel():
     assert not torch.equal(model(x.float(), lengths, present), model(x.float(), lengths, present))
 
 
-def test_options_that_do_not_fit_are_all_told():
+def test_all_wrong_options_are_named():
     with pytest.raises(ConfigError) as error:
         VGGConfig(channels=0, widths=[], linear_dims=[4, 0], dropout=1.0)
     assert [problem.split()[1] for problem in error.value.problems] == ["channels", "widths", "linear_dims", "dropout"]
-    with pytest.raises(ConfigError, match="128 features are not 3 channels"):
+    with pytest.raises(ConfigError, match="128 features cannot be divided into 3 channels"):
         build_input(InputSpec(kind="frames", dim=128, encoder="vgg", options={"channels": 3}))

@@ -94,7 +94,7 @@ def _dense(layer: Dense, x: list[Tensor]) -> list[Tensor]:
 
 
 def _by_hand(system: FusionAttentionSystem, rows: dict[str, list[Tensor]]) -> Tensor:
-    """Log-probabilities of every turn, dialogue behind dialogue."""
+    """Log-probabilities of every turn, one dialogue after another."""
     read = {name: _read(branch, rows[name]) for name, branch in system.branches.items()}
     if system.fusion is None:
         [only] = read.values()

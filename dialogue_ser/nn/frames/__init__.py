@@ -1,1 +1,1 @@
-"""Layers that read the frames or tokens of one utterance."""
+"""Layers over the frames or tokens of one utterance."""

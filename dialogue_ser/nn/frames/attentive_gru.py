@@ -1,4 +1,4 @@
-"""Batch norm → GRU → multiplicative self-attention over frames: a branch of system E1 (docs/equations.md)."""
+"""Batch norm → GRU → multiplicative self-attention over frames, a branch of E1 (docs/equations.md)."""
 
 from dataclasses import dataclass
 
@@ -17,9 +17,9 @@ class Frames:
     """Frames of N rows, padded.
 
     Args:
-        x_NLD: 0 beyond a row's end.
-        lengths_N: valid frames per row; 0 = a row that has none.
-        host_lengths_N: the same on the CPU.
+        x_NLD: the frames, 0 beyond the end of a row.
+        lengths_N: number of valid frames per row; 0 = the row has none.
+        host_lengths_N: the same numbers on the CPU.
     """
 
     x_NLD: Float[Tensor, "row length feature"]
@@ -27,24 +27,24 @@ class Frames:
     host_lengths_N: Int[Tensor, " row"]
 
     def mean(self) -> Float[Tensor, "row feature"]:
-        """Mean over each row's valid frames, 0 where it has none."""
+        """Mean over the valid frames of each row, 0 if it has none."""
         return self.x_NLD.sum(1) / self.lengths_N.clamp_min(1)[:, None]
 
 
 class AttentiveGRU(nn.Module):
-    """l_t = Σ_t' softmax_t'(h_tᵀ W h_t') h_t' over all states h of a GRU that reads the normalised frames.
+    """l_t = Σ_t' softmax_t'(h_tᵀ W h_t') h_t' over all states h of a GRU over the normalised frames.
 
-    Source: E1, whose words have t' before t, but whose sum has no bound: all t' are read. Its scalar b_a in
-    the logits is left out: it is the same for every t', so softmax takes it away and it could not be learned. Batch
-    norm counts valid frames alone, where the document pads first and normalises then. Both directions of a GRU are an
-    own addition.
+    Source: E1. Its text says that t' comes before t, but its sum has no limit, so all t' are used here. Its scalar b_a
+    in the logits is left out: it is the same for every t', so the softmax removes it and it cannot be learned. Batch
+    norm uses valid frames only; the document pads first and normalises afterwards. The second direction is an own
+    addition.
 
     Args:
-        dim: D of the frames.
-        units: of the GRU, per direction.
-        recurrent_dropout: on the GRU's way from state to state, see
+        dim: D, the number of features of a frame.
+        units: number of units of the GRU, per direction.
+        recurrent_dropout: dropout rate on the GRU's path from state to state; see
             :func:`~dialogue_ser.nn.frames.frame_gru.read_frames`.
-        bidirectional: a second GRU reads every row from its end.
+        bidirectional: add a second GRU, which reads every row from its end.
     """
 
     def __init__(self, dim: int, units: int, *, recurrent_dropout: float = 0.0, bidirectional: bool = False) -> None:
@@ -62,7 +62,7 @@ class AttentiveGRU(nn.Module):
         lengths_N: Int[Tensor, " row"],
         host_lengths_N: Int[Tensor, " row"],
     ) -> Frames:
-        """As many frames as went in; values beyond a row's length may be anything."""
+        """One output frame for each input frame; values beyond the length of a row are not used."""
         h_NLH = self._states(values_NLD, host_lengths_N)
         query_N1LH, h_N1LH = self.attention(h_NLH)[:, None].to(h_NLH.dtype), h_NLH[:, None]
         l_N1LH = attend(query_N1LH, h_N1LH, h_N1LH, lengths_N, host_lengths_N, scale=1.0)
@@ -74,19 +74,19 @@ class AttentiveGRU(nn.Module):
         lengths_N: Int[Tensor, " row"],
         host_lengths_N: Int[Tensor, " row"],
     ) -> Float[Tensor, "row frame seen"]:
-        """The softmax above: frame t looks at frame t'; 0 beyond a row's length."""
+        """The softmax weights of every frame t over the frames t'; 0 beyond the length of a row."""
         h_NLH = self._states(values_NLD, host_lengths_N)
         is_valid_NL = torch.arange(h_NLH.shape[1], device=lengths_N.device) < lengths_N[:, None]
         return masked_softmax(self.attention(h_NLH) @ h_NLH.mT, is_valid_NL[:, :, None] & is_valid_NL[:, None])
 
     def _states(self, values_NLD: Tensor, host_lengths_N: Tensor) -> Float[Tensor, "row length hidden"]:
-        """States of the GRU, 0 beyond each row's length."""
+        """States of the GRU, 0 beyond the length of each row."""
         n_rows, longest, _ = values_NLD.shape
         layout = FrameLayout.of(host_lengths_N, longest, values_NLD.device)
         if not layout.sizes:
             return values_NLD.new_zeros(n_rows, longest, self.out_dim)
-        x_1VD = values_NLD.flatten(0, 1).index_select(0, layout.place_V)[None]
+        x_1VD = values_NLD.flatten(0, 1).index_select(0, layout.position_V)[None]
         x_1VD = self.norm(x_1VD, torch.ones(x_1VD.shape[:2], dtype=torch.bool, device=x_1VD.device))
         h_VH = read_frames(self.gru, x_1VD[0], layout, self.recurrent_dropout if self.training else 0.0)
-        h_MH = h_VH.new_zeros(n_rows * longest, self.out_dim).index_copy(0, layout.place_V, h_VH)
+        h_MH = h_VH.new_zeros(n_rows * longest, self.out_dim).index_copy(0, layout.position_V, h_VH)
         return h_MH.view(n_rows, longest, -1)

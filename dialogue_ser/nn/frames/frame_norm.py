@@ -1,4 +1,4 @@
-"""Batch normalisation over frames of different number: statistics of the valid ones alone."""
+"""Batch normalisation over rows with different numbers of frames; only valid frames enter the statistics."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -6,17 +6,19 @@ from torch import Tensor, nn
 
 
 class FrameBatchNorm(nn.Module):
-    """Per feature (x − mean) / √(variance + eps) · weight + bias; padding has no part in it and comes out as exactly 0.
+    """Per feature (x − mean) / √(variance + eps) · weight + bias. Padding has no influence and becomes exactly 0.
 
-    While training, mean and variance are those of all valid frames of the batch, and go into the running ones (variance
-    unbiased) that eval mode uses; there no row depends on its neighbours. The same numbers as ``nn.BatchNorm1d`` on the
-    valid frames behind one another, without asking a GPU how many they are, and from a single frame too. Under several
-    processes each has the statistics of its own rows, and the main process's running ones are saved.
+    In training, the mean and the variance are those of all valid frames of the batch. They also update the running mean
+    and the running (unbiased) variance. In eval mode the running statistics are used, so no row depends on the others.
+    The numbers are the same as those of ``nn.BatchNorm1d`` on the valid frames of all rows, concatenated. Unlike
+    BatchNorm1d, this module does not wait for a GPU to tell how many frames are valid, and it accepts a single frame.
+    With several processes, each uses the statistics of its own rows, and the running statistics of the main process are
+    saved.
 
     Args:
-        dim: D of the frames.
-        eps: added to the variance.
-        momentum: share of the batch in the running statistics.
+        dim: D, the number of features of a frame.
+        eps: number that is added to the variance.
+        momentum: weight of the batch in the running statistics.
     """
 
     running_mean: Tensor
@@ -33,7 +35,7 @@ class FrameBatchNorm(nn.Module):
     def forward(
         self, values_NLD: Float[Tensor, "row length feature"], is_valid_NL: Bool[Tensor, "row length"]
     ) -> Float[Tensor, "row length feature"]:
-        """Normalised frames, in float32 at least inside; values of invalid frames may be anything."""
+        """The normalised frames, computed in float32 or more; values of invalid frames are not used."""
         dtype = values_NLD.dtype
         is_padding_NL1 = ~is_valid_NL[..., None]
         x_NLD = values_NLD.to(torch.promote_types(dtype, torch.float32)).masked_fill(is_padding_NL1, 0.0)
@@ -45,11 +47,11 @@ class FrameBatchNorm(nn.Module):
         return normal_NLD.masked_fill(is_padding_NL1, 0.0).to(dtype)
 
     def _statistics(self, x_NLD: Tensor, is_valid_NL: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and biased variance of the valid frames, which also enter the running statistics."""
+        """The mean and the biased variance of the valid frames; this also updates the running statistics."""
         n_found = is_valid_NL.sum()
         n_valid = n_found.clamp_min(1)
         mean_D = x_NLD.sum((0, 1)) / n_valid
-        # Centred first: sums of squares would lose what is small beside the mean.
+        # The mean is subtracted before squaring: a variance that is small beside the mean would be lost in rounding.
         centred_NLD = (x_NLD - mean_D).masked_fill(~is_valid_NL[..., None], 0.0)
         squares_D = centred_NLD.square().sum((0, 1))
         with torch.no_grad():

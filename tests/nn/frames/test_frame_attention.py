@@ -1,4 +1,4 @@
-"""Self-attention over frames is the equation of E3 (docs/equations.md), whatever stands beyond a row's end."""
+"""Self-attention over frames is the equation of E3 (docs/equations.md); values beyond a row's end do not matter."""
 
 import math
 

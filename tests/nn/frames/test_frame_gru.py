@@ -27,15 +27,15 @@ def _layout() -> FrameLayout:
 def _read(cell: nn.GRU, x_NLD: Tensor, dropout: float = 0.0) -> list[Tensor]:
     """States of every row, unpacked."""
     layout = _layout()
-    h_VH = read_frames(cell, x_NLD.flatten(0, 1)[layout.place_V], layout, dropout)
-    padded = h_VH.new_zeros(len(LENGTHS) * LONGEST, h_VH.shape[1]).index_copy(0, layout.place_V, h_VH)
+    h_VH = read_frames(cell, x_NLD.flatten(0, 1)[layout.position_V], layout, dropout)
+    padded = h_VH.new_zeros(len(LENGTHS) * LONGEST, h_VH.shape[1]).index_copy(0, layout.position_V, h_VH)
     return [row[:n] for row, n in zip(padded.view(len(LENGTHS), LONGEST, -1), LENGTHS, strict=True)]
 
 
-def test_the_layout_packs_the_longest_rows_first_step_behind_step() -> None:
+def test_the_layout_has_the_longest_rows_first_and_one_step_after_another() -> None:
     layout = _layout()
     assert list(layout.sizes) == [4, 3, 3, 2, 2]
-    assert layout.place_V[:7].tolist() == [12, 24, 0, 18, 13, 25, 1]  # rows 2, 4, 0, 3; then 2, 4, 0 again
+    assert layout.position_V[:7].tolist() == [12, 24, 0, 18, 13, 25, 1]  # rows 2, 4, 0, 3; then 2, 4, 0 again
     assert layout.previous_V[:3].tolist() == [0, 1, 2]
     assert layout.mirrored_V[[0, 2, 3, 6]].tolist() == [12, 9, 3, 6]  # last of row 2, last of row 0, itself, middle
 
@@ -79,6 +79,6 @@ def test_a_row_keeps_its_mask_over_the_sequence_and_other_rows_have_others(monke
 
 def test_half_precision_is_read_in_float32() -> None:
     cell, layout = nn.GRU(3, 4), _layout()
-    x_VD = _frames().flatten(0, 1)[layout.place_V].bfloat16()
+    x_VD = _frames().flatten(0, 1)[layout.position_V].bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         assert read_frames(cell, x_VD, layout).dtype == read_frames(cell, x_VD, layout, 0.3).dtype == torch.float32
