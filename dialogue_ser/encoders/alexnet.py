@@ -152,24 +152,24 @@ class AlexNet(TrainedEncoder):
 
     def _load_pretrained(self, path: Path) -> None:
         """Load all layers but the last one from a file of torchvision's weights."""
-        found = _read_weights(path)
+        tensors = _read_weights(path)
         own = {name: value for name, value in self.state_dict().items() if not name.startswith(_UNUSED)}
-        problems = [f"{name} is missing" for name in own if name not in found]
+        problems = [f"{name} is missing" for name in own if name not in tensors]
         problems += [
             f"{name} is not a parameter of AlexNet"
-            for name in found
+            for name in tensors
             if name not in own and not name.startswith(_UNUSED)
         ]
         problems += [
-            f"{name} has shape {tuple(found[name].shape)}, but with width {self.config.width} it must be "
+            f"{name} has shape {tuple(tensors[name].shape)}, but with width {self.config.width} it must be "
             f"{tuple(own[name].shape)}"
             for name in own
-            if name in found and found[name].shape != own[name].shape
+            if name in tensors and tensors[name].shape != own[name].shape
         ]
         if problems:
             hint = f"the file has not the weights of torchvision's AlexNet, which has width 1; {_HOW_TO_CONVERT}"
             raise CheckpointError(*(f"alexnet: {path}: {problem}" for problem in problems), f"alexnet: {path}: {hint}")
-        self.load_state_dict({name: found[name] for name in own}, strict=False)
+        self.load_state_dict({name: tensors[name] for name in own}, strict=False)
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

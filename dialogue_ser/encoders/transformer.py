@@ -31,20 +31,17 @@ class TransformerConfig:
         pretrained: start with the pretrained weights; if false, start with random weights.
         architecture: configuration of the network. The tokenizer's front end and saved models set it; None = it is read
             from ``model``.
-        whole_dialogue: read all turns of a dialogue as one sequence, so that each turn sees all others. It costs about
-            as much as reading every turn alone. The model is then not causal.
-        max_dialogue_tokens: largest number of tokens of such a sequence. A longer dialogue is cut between turns into
-            sequences of about equal length.
+        whole_dialogue: read all turns of a dialogue as one sequence, so that each turn sees all others, at about the
+            cost of reading every turn alone. The model is then not causal.
+        max_dialogue_tokens: a dialogue with more tokens is cut between turns into sequences of about equal length.
         pooling: mean = mean over the turn's own tokens; cls = the first token of the sequence, or of the turn with
             ``whole_dialogue``.
         last_layers: number of upper layers whose hidden states are averaged before the pooling.
         dropout: dropout rate on the pooled vector.
         hidden_dropout: dropout rate on hidden states inside the transformer; None = as in pretraining.
         attention_dropout: dropout rate on its attention weights; None = as in pretraining.
-        freeze_layers: number of lower layers that are not trained. The embeddings are then not trained either. 0 = all
-            layers are trained.
-        gradient_checkpointing: compute the layers again in the backward pass. This needs less memory and a third more
-            time.
+        freeze_layers: number of lower layers that are not trained, and the embeddings with them; 0 = train all layers.
+        gradient_checkpointing: compute layers again in the backward pass; this needs less memory and a third more time.
         lora_rank: rank of the LoRA matrices, which are trained instead of the model's weights (needs the package peft);
             0 = no LoRA.
         lora_alpha: the LoRA matrices are scaled by ``lora_alpha / lora_rank``.

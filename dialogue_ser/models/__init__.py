@@ -13,14 +13,14 @@ from dialogue_ser.tasks.base import Task
 
 
 def _check_system(name: str, system: Any) -> type[DialogueSystem]:
-    place = place_of(system)
+    location = place_of(system)
     if not (isinstance(system, type) and issubclass(system, DialogueSystem)):
-        raise ConfigError(f"model {name!r}: {place} is not a subclass of dialogue_ser.DialogueSystem; make it one")
+        raise ConfigError(f"model {name!r}: {location} is not a subclass of dialogue_ser.DialogueSystem; make it one")
     problems = []
     if not is_dataclass(getattr(system, "Config", None)):
-        problems.append(f"model {name!r}: {place} has no Config; set Config to the dataclass of its options")
+        problems.append(f"model {name!r}: {location} has no Config; set Config to the dataclass of its options")
     if ":" not in name and getattr(system, "name", None) != name:
-        problems.append(f"model {name!r}: {place}.name must be {name!r} too, so that saved models can be loaded")
+        problems.append(f"model {name!r}: {location}.name must be {name!r} too, so that saved models can be loaded")
     if problems:
         raise ConfigError(*problems)
     return system

@@ -254,6 +254,7 @@ def _tensors_below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tens
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a safetensors file, by name."""
     try:
         return safetensors.torch.load_file(path)
     except (OSError, SafetensorError) as error:
@@ -263,13 +264,14 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]) -> None:
-    missing = [f"{name}: missing, expected {list(shape)}" for name, shape in wanted.items() if name not in tensors]
-    unknown = [f"{name}: unknown, {list(value.shape)}" for name, value in tensors.items() if name not in wanted]
+def _check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse tensors whose names or shapes are not the expected ones."""
+    missing = [f"{name}: missing, expected {list(shape)}" for name, shape in expected.items() if name not in tensors]
+    unknown = [f"{name}: unknown, {list(value.shape)}" for name, value in tensors.items() if name not in expected]
     misfits = [
-        f"{name}: found {value.dtype} {list(value.shape)}, expected floats {list(wanted[name])}"
+        f"{name}: found {value.dtype} {list(value.shape)}, expected floats {list(expected[name])}"
         for name, value in tensors.items()
-        if name in wanted and (tuple(value.shape) != wanted[name] or not value.is_floating_point())
+        if name in expected and (tuple(value.shape) != expected[name] or not value.is_floating_point())
     ]
     if missing or unknown or misfits:
         summary = "dialogue-rnn: the published weights do not fit; set listeners, attention, emotion_attention, the "

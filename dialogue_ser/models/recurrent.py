@@ -27,7 +27,7 @@ InitialState = Literal["learned", "zeros"]
 class RecurrentConfig:
     """Options that EmotionRNN and DialogueRNN have in common.
 
-    Each of the two adds its own options behind these. The options ``causal``, ``initial_state`` and ``engine`` are
+    Each of the two adds its own options after these. The options ``causal``, ``initial_state`` and ``engine`` are
     common too, but each system lists them itself: the order of the fields is the order in a run's config.yaml, and
     there they stand between the system's own options.
 
@@ -57,7 +57,7 @@ class RecurrentConfig:
 
 
 class RecurrentSystem(DialogueSystem):
-    """Utterance vectors → dialogue recurrence; a subclass adds the layers behind it.
+    """Utterance vectors → dialogue recurrence; a subclass adds the layers after it.
 
     Args:
         config: common options.

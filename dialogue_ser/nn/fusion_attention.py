@@ -112,7 +112,6 @@ def resample(
         (middle_L * ratio_N1 - 0.5).clamp_min(0), (lengths_N.clamp_min(1) - 1)[:, None].to(dtype)
     )
     frame_L = torch.arange(x_NLD.shape[1], device=x_NLD.device, dtype=dtype)
-    weight_NLK = (1 - (position_NL[:, :, None] - frame_L).abs()).clamp_min(
-        0
-    )  # above 0 for at most the two frames beside the position
+    # The weight is above 0 for at most two frames: those next to the position.
+    weight_NLK = (1 - (position_NL[:, :, None] - frame_L).abs()).clamp_min(0)
     return weight_NLK.to(x_NLD.dtype) @ x_NLD

@@ -38,7 +38,7 @@ def test_to_moves_every_tensor_and_leaves_the_original() -> None:
     assert moved.n_dialogues == 1
 
 
-def test_after_a_move_the_host_still_has_what_it_plans_by_without_reading_it_back():
+def test_after_a_move_the_small_tensors_are_still_on_the_cpu_without_reading_them_back():
     # A meta tensor has no values, so nothing can have been read back from it.
     batch = _batch()
     moved = batch.to("meta")
@@ -49,19 +49,19 @@ def test_after_a_move_the_host_still_has_what_it_plans_by_without_reading_it_bac
     assert batch.speaker_host is batch.speaker
 
 
-def test_a_tensor_that_was_put_in_later_never_gets_the_values_of_the_one_before():
+def test_a_replaced_tensor_never_gets_the_values_of_the_old_one():
     moved = _batch().to("meta")
     other = replace(moved, speaker=torch.tensor([[1, 0]]))
     assert other.speaker_host.tolist() == [[1, 0]]
     other = replace(moved, speaker=torch.zeros(1, 2, dtype=torch.int64, device="meta"))
     with pytest.raises(NotImplementedError):  # read from the device, whose tensors here have no values
         other.on_host(other.speaker)
-    assert other.n_turns_host.tolist() == [2]  # what was not replaced is still known
+    assert other.n_turns_host.tolist() == [2]  # tensors that were not replaced are still known
     before = replace(_batch(), speaker=torch.tensor([[2, 5]])).to("meta")
     assert before.speaker_host.tolist() == [[2, 5]]
 
 
-def test_host_copies_outlive_further_moves_and_swapped_fields():
+def test_host_copies_stay_after_more_moves_and_swapped_fields():
     batch = _batch()
     swapped = replace(batch.to("meta"), label=batch.label)
     again = swapped.to("meta")
@@ -76,7 +76,7 @@ def test_host_copies_outlive_further_moves_and_swapped_fields():
     assert crossed.speaker_host is batch.label
 
 
-def test_worker_processes_hand_over_a_batch_as_it_is():
+def test_worker_processes_do_not_change_a_batch():
     batch = _batch()
     received = pickle.loads(ForkingPickler.dumps(batch))
     assert received.host_copies == ()

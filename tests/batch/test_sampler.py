@@ -19,7 +19,7 @@ def test_every_dialogue_comes_exactly_once_an_epoch() -> None:
         assert max(map(len, pieces)) == 8
 
 
-def test_global_generators_are_neither_read_nor_moved() -> None:
+def test_global_generators_are_not_used() -> None:
     torch.manual_seed(0)
     random.seed(0)
     before = (torch.get_rng_state(), random.getstate())
@@ -50,17 +50,17 @@ def test_a_bucketed_epoch_has_every_dialogue_exactly_once(lengths, batch_size, s
 
 
 def meld_like(n_dialogues: int = 1038) -> list[int]:
-    """Lengths from 1 to 24, as MELD's."""
+    """Lengths from 1 to 24, as in MELD."""
     return np.random.default_rng(0).integers(1, 25, n_dialogues).tolist()
 
 
 def padded(lengths: list[int], order: list[int], batch_size: int) -> int:
-    """Cells of all padded batches."""
+    """Number of turns of all batches, padding included."""
     return sum(len(piece) * max(lengths[i] for i in piece) for piece in batches(order, batch_size))
 
 
 @pytest.mark.parametrize("batch_size", [4, 16, 32])
-def test_bucketed_batches_pad_a_quarter_of_what_shuffled_ones_do(batch_size):
+def test_bucketed_batches_have_a_quarter_of_the_padding_of_shuffled_ones(batch_size):
     lengths = meld_like()
     for epoch in range(3):
         random_order = shuffled(len(lengths), seed=1, epoch=epoch)
@@ -69,14 +69,14 @@ def test_bucketed_batches_pad_a_quarter_of_what_shuffled_ones_do(batch_size):
         assert extra[1] < extra[0] / 4
 
 
-def test_a_wider_window_pads_less():
+def test_a_wider_window_needs_less_padding():
     lengths = meld_like()
     cells = [padded(lengths, bucketed(lengths, 16, seed=1, epoch=0, window=window), 16) for window in (1, 2, 4, 8, 64)]
     assert cells == sorted(cells, reverse=True)
     assert len(set(cells)) == 5
 
 
-def test_in_every_epoch_a_dialogue_meets_others_and_batches_come_in_another_order():
+def test_every_epoch_has_other_batches_in_another_order():
     lengths = meld_like()
     epochs = [batches(bucketed(lengths, 16, seed=1, epoch=epoch), 16) for epoch in range(4)]
     together = [{frozenset(pair) for piece in epoch for pair in combinations(piece, 2)} for epoch in epochs]
@@ -84,7 +84,7 @@ def test_in_every_epoch_a_dialogue_meets_others_and_batches_come_in_another_orde
         assert len(one & other) < 0.15 * len(one)
     longest = [[max(lengths[i] for i in piece) for piece in epoch] for epoch in epochs]
     assert len({tuple(found) for found in longest}) == 4
-    for found in longest:  # short and long ones come mixed: no drift over the epoch
+    for found in longest:  # short and long batches are mixed over the whole epoch
         assert abs(np.corrcoef(found, np.arange(len(found)))[0, 1]) < 0.4
 
 
@@ -94,7 +94,7 @@ def test_the_smaller_last_batch_is_not_always_the_longest():
     assert min(means) < 10 < 16 < max(means)
 
 
-def test_seeds_give_other_bucketed_orders_and_global_generators_stay_as_they_are():
+def test_seeds_give_other_bucketed_orders_and_do_not_use_global_generators():
     lengths = meld_like(60)
     before = (torch.get_rng_state(), np.random.get_state()[1].copy())  # noqa: NPY002 - the global one is the point
     orders = {tuple(bucketed(lengths, 4, seed, epoch)) for seed in range(3) for epoch in range(3)}

@@ -1,4 +1,4 @@
-"""AlexNet as torchvision lays it out, on images resized over their own frames."""
+"""AlexNet has the layers of torchvision, and resizes each image over its own frames."""
 
 import pytest
 import safetensors.torch
@@ -37,7 +37,7 @@ def images(lengths, dim: int = 36, room: int = 3) -> tuple[Tensor, Tensor, Tenso
 
 
 def alone(model: AlexNet, x_LD: Tensor) -> Tensor:
-    """The published layers on one bare image: bands are its height, time its width."""
+    """The published layers on one image without padding; its height is the bands, its width the time."""
     weight = dict(model.named_parameters())
     x = F.interpolate(
         x_LD.view(len(x_LD), 3, -1).permute(1, 2, 0)[None],
@@ -61,7 +61,7 @@ def alone(model: AlexNet, x_LD: Tensor) -> Tensor:
 def test_values_and_gradients_are_those_of_each_image_alone():
     model = build().eval()
     x, lengths, present = images([[70, 1], [64, 0]])
-    x[~(torch.arange(x.shape[2]) < lengths[..., None])] = torch.nan  # behind the end may stand anything
+    x[~(torch.arange(x.shape[2]) < lengths[..., None])] = torch.nan  # values after the end do not matter
     x.requires_grad_()
     found = model(x, lengths, present)
     absent = torch.zeros(model.out_dim, dtype=x.dtype)
@@ -97,7 +97,7 @@ def test_names_and_shapes_are_torchvisions():
     }
 
 
-def test_the_third_layer_is_the_models_unless_asked_for():
+def test_the_third_linear_layer_is_an_option():
     assert build().out_dim == 82
     with_third = build(out_dim=7)
     assert with_third.out_dim == 7
@@ -108,7 +108,7 @@ def test_the_third_layer_is_the_models_unless_asked_for():
 
 @pytest.fixture
 def weights(tmp_path):
-    """A file as torchvision's, of width 0.02."""
+    """A file like torchvision's, for width 0.02."""
     torch.manual_seed(5)
     state = AlexNet(AlexNetConfig(**TINY, out_dim=1000), 36).state_dict()
     path = tmp_path / "alexnet.safetensors"
@@ -116,7 +116,7 @@ def weights(tmp_path):
     return path
 
 
-def test_torchvisions_weights_are_taken_over_but_for_its_own_classes(weights):
+def test_torchvisions_weights_are_loaded_except_for_the_last_layer(weights):
     model = build(weights=str(weights), out_dim=4)
     published = safetensors.torch.load_file(weights)
     for name, value in model.state_dict().items():
@@ -164,8 +164,8 @@ def test_sizes_that_leave_nothing_and_frames_of_one_channel_are_refused():
         build(128)
 
 
-def test_untrained_layers_keep_the_size_of_what_they_see():
-    """He et al.'s weights: torch's own would shrink an image to nothing before the head."""
+def test_untrained_layers_keep_the_size_of_their_inputs():
+    """With the weights of He et al.; with torch's default weights the values would become almost 0."""
     model = build(width=0.25).eval()
     x, lengths, present = images([[60, 60]])
     assert 0.2 < model(x, lengths, present).std() < 5

@@ -18,7 +18,7 @@ SMALL = {"channels": 4, "kernel_size": 3, "n_heads": 2, "out_dim": 5}
 def _encoder(**options: object) -> ConvAttention:
     torch.manual_seed(7)
     encoder = ConvAttention(ConvAttentionConfig(**{**SMALL, **options}), 3).double()
-    for norm in encoder.norms:  # as if trained: nothing may be 0 or 1
+    for norm in encoder.norms:  # values as after training, none of them 0 or 1
         for value in (norm.weight, norm.bias, norm.running_mean):
             torch.nn.init.normal_(value)
         torch.nn.init.uniform_(norm.running_var, 0.5, 2.0)
@@ -108,7 +108,7 @@ def test_neither_padding_nor_neighbours_nor_their_order_change_a_row() -> None:
     for n, length in enumerate(LENGTHS):
         alone = _rows(encoder, x_NLD[n : n + 1, :length], lengths[n : n + 1])
         torch.testing.assert_close(alone[0], expected[n], rtol=0, atol=1e-12)
-    whole = torch.full_like(lengths, 9)  # control: frames that count do change it
+    whole = torch.full_like(lengths, 9)  # control: valid frames do change it
     assert not torch.allclose(_rows(encoder, x_NLD, whole), expected)
 
 
@@ -123,7 +123,7 @@ def test_frames_beyond_the_end_get_no_gradient(training: bool) -> None:
         assert (x_NLD.grad[n, :length].abs().sum(-1) > 0).all()
 
 
-def test_maps_have_one_step_per_stride_and_show_what_the_heads_look_at() -> None:
+def test_maps_have_one_step_per_stride_and_are_the_weights_of_the_heads() -> None:
     encoder, (x_NLD, lengths) = _encoder(strides=(2, 1)), _frames()
     maps = encoder.attention_maps(x_NLD, lengths, lengths)
     assert [tuple(one.shape) for one in maps] == [(2, 4, 4), (2, 1, 1), (2, 2, 2)]
@@ -151,7 +151,7 @@ def test_a_turn_without_any_frame_gives_a_finite_vector() -> None:
     assert out.isfinite().all()
 
 
-def test_turns_that_are_absent_have_no_part_in_the_statistics_of_batch_norm() -> None:
+def test_absent_turns_do_not_enter_the_statistics_of_batch_norm() -> None:
     x_NLD, lengths = _frames()
     one, other = _encoder().train(), _encoder().train()
     present = torch.tensor([[True, True, False]])
@@ -161,7 +161,7 @@ def test_turns_that_are_absent_have_no_part_in_the_statistics_of_batch_norm() ->
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-12, msg=name)
 
 
-def test_options_that_do_not_fit_are_told_together() -> None:
+def test_all_wrong_options_are_named() -> None:
     with pytest.raises(ConfigError) as caught:
         ConvAttentionConfig(kernel_size=4, strides=(1,), dropout=1.0, max_frames=0)
     message = str(caught.value)

@@ -26,10 +26,10 @@ def _values(room: int = 0, padding: float = 0.0) -> Tensor:
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_padding_and_batch_mates_change_nothing_in_eval_mode(bidirectional) -> None:
+def test_padding_and_other_rows_change_nothing_in_eval_mode(bidirectional) -> None:
     encoder, present = _encoder(bidirectional=bidirectional), LENGTHS > 0
     for _ in range(3):
-        encoder(_values() + 1, LENGTHS, present)  # running statistics that are not those it begins with
+        encoder(_values() + 1, LENGTHS, present)  # changes the running statistics
     encoder.eval()
     out = encoder(_values(), LENGTHS, present)
     assert out.shape == (2, 3, encoder.out_dim) == (2, 3, 8 if bidirectional else 4)
@@ -41,7 +41,7 @@ def test_padding_and_batch_mates_change_nothing_in_eval_mode(bidirectional) -> N
         torch.testing.assert_close(own[0, 0], out[b, t], rtol=0, atol=1e-12)
 
 
-def test_while_training_frames_beyond_the_end_do_not_count_either() -> None:
+def test_frames_beyond_the_end_do_not_count_in_training_either() -> None:
     found = []
     for padding in (0.0, torch.nan):
         encoder = _encoder()
@@ -70,7 +70,7 @@ def test_training_reaches_every_parameter() -> None:
     assert [name for name, own in encoder.named_parameters() if own.grad is None or not own.grad.any()] == []
 
 
-def test_maps_show_where_each_frame_looks() -> None:
+def test_maps_show_the_weights_of_each_frame() -> None:
     encoder = _encoder().eval()
     maps = encoder.attention_maps(_values()[1], LENGTHS[1], LENGTHS[1])
     assert [tuple(own.shape) for own in maps] == [(1, 1, 1), (1, 7, 7), (1, 3, 3)]
@@ -78,7 +78,7 @@ def test_maps_show_where_each_frame_looks() -> None:
         torch.testing.assert_close(own.sum(-1), torch.ones(own.shape[:2], dtype=torch.float64))
 
 
-def test_defaults_are_the_source_documents_and_the_rest_is_refused() -> None:
+def test_defaults_are_those_of_the_document_and_wrong_options_are_refused() -> None:
     config = GruAttentionConfig()
     assert (config.units, config.recurrent_dropout, config.bidirectional, config.dropout) == (192, 0.3, False, 0.0)
     with pytest.raises(ConfigError) as caught:

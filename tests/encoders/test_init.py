@@ -9,7 +9,7 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import InputSpec
 
 
-def test_every_kind_of_input_gets_its_module() -> None:
+def test_every_kind_of_input_has_its_module() -> None:
     assert isinstance(build_input(InputSpec(kind="vector", dim=3, options={"dropout": 0.1})), VectorInput)
     assert isinstance(build_input(InputSpec(kind="frames", dim=3)), MeanPool)
     textcnn = build_input(InputSpec(kind="tokens", dim=9, encoder="textcnn", options={"out_dim": 4}))
@@ -18,7 +18,7 @@ def test_every_kind_of_input_gets_its_module() -> None:
     assert textcnn.embedding.num_embeddings == 9
 
 
-def test_registered_encoders_declare_what_they_are() -> None:
+def test_registered_encoders_declare_their_attributes() -> None:
     for name, kind in TRAINED_ENCODERS.items():
         assert kind.name == name
         assert kind.description
@@ -36,7 +36,7 @@ def test_registered_encoders_declare_what_they_are() -> None:
         (InputSpec(kind="tokens", dim=9), "trained encoder for tokens"),
     ],
 )
-def test_what_does_not_fit_is_refused(spec, complaint) -> None:
+def test_wrong_inputs_and_options_are_refused(spec, complaint) -> None:
     with pytest.raises(ConfigError, match=complaint):
         build_input(spec)
 

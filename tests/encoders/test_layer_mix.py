@@ -24,11 +24,11 @@ def frames(lengths_BT):
 
 def test_it_is_the_weighted_sum_of_layers_averaged_over_valid_frames(mix):
     x, lengths, present = frames([[5, 2], [1, 0]])
-    x[0, 1, 2:] = torch.nan  # behind the end may stand anything
+    x[0, 1, 2:] = torch.nan  # values after the end do not matter
     out = mix(x, lengths, present)
     share = mix.scores_K.exp() / mix.scores_K.exp().sum()
     for b, t in ((0, 0), (0, 1), (1, 0)):
-        layers = x[b, t, : lengths[b, t]].mean(0).view(4, 3)  # layers lie behind one another, as torch.cat puts them
+        layers = x[b, t, : lengths[b, t]].mean(0).view(4, 3)  # the layers come one after another
         torch.testing.assert_close(out[b, t], sum(share[k] * layers[k] for k in range(4)))
     assert not out[1, 1].any()
     assert out.shape == (2, 2, 3)
@@ -41,7 +41,7 @@ def test_vectors_averaged_before_give_the_same_as_frames(mix):
     torch.testing.assert_close(mix(mean, None, present), mix(x, lengths, present))
 
 
-def test_it_begins_with_equal_weights_and_finds_the_layer_that_matters():
+def test_it_starts_with_equal_weights_and_learns_which_layer_matters():
     torch.manual_seed(0)
     mix = LayerMix(LayerMixConfig(n_layers=4), 12)
     torch.testing.assert_close(mix.layer_weights, torch.full((4,), 0.25))

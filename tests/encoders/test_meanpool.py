@@ -8,7 +8,7 @@ def test_the_mean_is_over_valid_frames_only_and_absent_turns_are_zero() -> None:
     x_BTLD = torch.randn(2, 2, 5, 3, dtype=torch.float64)
     lengths = torch.tensor([[5, 2], [1, 0]])
     pool = MeanPool(MeanPoolConfig(), 3).double()
-    x_BTLD[1, 1] = torch.nan  # behind the end of a text may stand anything
+    x_BTLD[1, 1] = torch.nan  # values after the end do not matter
     x_BTLD[0, 1, 2:] = torch.inf
     out = pool(x_BTLD, lengths, lengths > 0)
     torch.testing.assert_close(out[0, 0], x_BTLD[0, 0].mean(0))

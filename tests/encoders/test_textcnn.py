@@ -24,7 +24,7 @@ def batch(lengths_BT, seed: int = 0, room: int = 0):
 
 
 def by_conv1d(model: TextCNN, ids_L: torch.Tensor) -> torch.Tensor:
-    """The published formulation on one text: Conv1d, max over time, ReLU, concatenation, dense."""
+    """The published computation on one text: Conv1d, max over time, ReLU, concatenation, dense."""
     room = max(5 - len(ids_L), 0)
     pooled = []
     for width, layer in zip((3, 4, 5), model.filters, strict=True):
@@ -50,7 +50,7 @@ def test_output_and_gradients_equal_conv1d_run_text_by_text(textcnn) -> None:
         torch.testing.assert_close(left, right, rtol=0, atol=1e-10)
 
 
-def test_padding_and_batch_mates_never_change_a_turn(textcnn) -> None:
+def test_padding_and_other_turns_never_change_a_turn(textcnn) -> None:
     ids, lengths, present = batch([[2, 6], [12, 0]], room=3)
     out = textcnn(ids, lengths, present)
     other, _, _ = batch([[2, 6], [12, 0]], seed=9, room=3)

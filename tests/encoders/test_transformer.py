@@ -28,7 +28,7 @@ def build(folder, **options) -> Transformer:
 def batch(rows=ROWS, own=slice(None)):
     """All rows as the turns of one dialogue: packed ids, lengths, presence."""
     longest = max(map(len, rows))
-    values = torch.full((1, len(rows), longest), 2 * 6 + 1)  # padding may hold anything
+    values = torch.full((1, len(rows), longest), 2 * 6 + 1)  # values of padding do not matter
     for i, row in enumerate(rows):
         packed = 2 * torch.tensor(row)
         packed[own] += 1
@@ -69,12 +69,12 @@ def test_models_that_read_frames_get_the_state_of_every_token(tiny_text_model):
     assert not nothing.any()
 
 
-def test_whole_dialogues_have_no_frames_of_one_turn(tiny_text_model):
+def test_whole_dialogues_give_no_frames(tiny_text_model):
     with pytest.raises(ConfigError, match="whole_dialogue gives a turn's vector"):
         build(tiny_text_model, whole_dialogue=True).frames(*batch())
 
 
-def test_the_last_layers_and_the_first_token_can_be_taken(tiny_text_model):
+def test_the_last_layers_and_the_first_token_can_be_used(tiny_text_model):
     layers = build(tiny_text_model, last_layers=2).eval()(*batch())
     torch.testing.assert_close(layers[0, 2], reference(tiny_text_model, ROWS[2], layers=2), atol=1e-6, rtol=0)
     first = build(tiny_text_model, pooling="cls").eval()(*batch())
@@ -113,7 +113,7 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_of_encoders_gives_padded_rows_what_it_gives_each_alone(family):
+def test_padded_rows_equal_single_rows_in_every_family_of_models(family):
     import transformers
 
     config = getattr(transformers, f"{family}Config")(**SMALL | FAMILIES[family])
@@ -129,7 +129,7 @@ def test_every_family_of_encoders_gives_padded_rows_what_it_gives_each_alone(fam
         torch.testing.assert_close(vector, alone, atol=1e-9, rtol=0)
 
 
-def test_the_vocabulary_gets_one_gradient_however_many_passes(tiny_text_model):
+def test_the_vocabulary_gets_one_gradient_for_any_number_of_passes(tiny_text_model):
     encoder = build(tiny_text_model)
     values, lengths, present = batch()
     assert len(group_by_length(lengths[0].tolist())[1]) > 1
@@ -174,7 +174,7 @@ def test_dialogues_of_a_batch_do_not_see_each_other_and_long_ones_are_cut(tiny_t
     torch.testing.assert_close(cut, alone, atol=1e-12, rtol=0)
 
 
-def test_everything_is_trained_or_the_lowest_layers_stay(tiny_text_model):
+def test_all_layers_are_trained_or_the_lowest_are_frozen(tiny_text_model):
     def moved(**options):
         encoder = build(tiny_text_model, **options)
         encoder(*batch()).square().sum().backward()
@@ -214,7 +214,7 @@ def test_dropouts_inside_can_be_set(tiny_text_model):
     assert not torch.equal(control.train()(*batch()), control.eval()(*batch()))
 
 
-def test_lora_trains_its_own_matrices_alone_and_begins_as_the_model(tiny_text_model):
+def test_lora_trains_only_its_matrices_and_starts_as_the_model(tiny_text_model):
     pytest.importorskip("peft")
     encoder = build(tiny_text_model, lora_rank=2)
     trained = {name for name, parameter in encoder.named_parameters() if parameter.requires_grad}
@@ -229,7 +229,7 @@ def test_lora_trains_its_own_matrices_alone_and_begins_as_the_model(tiny_text_mo
         build(tiny_text_model, lora_rank=2, lora_targets=["nothing"])
 
 
-def test_without_peft_lora_says_what_to_install(tiny_text_model, monkeypatch):
+def test_lora_without_peft_says_what_to_install(tiny_text_model, monkeypatch):
     found = builtins.__import__
 
     def refuse(name, *arguments, **keywords):
@@ -263,7 +263,7 @@ def test_a_saved_model_is_built_from_its_architecture_without_the_folder(tiny_te
         ({"poling": "cls"}, "did you mean 'pooling'"),
     ],
 )
-def test_what_does_not_fit_is_refused(tiny_text_model, options, complaint):
+def test_wrong_options_are_refused(tiny_text_model, options, complaint):
     with pytest.raises(ConfigError, match=complaint):
         build(tiny_text_model, **options)
 

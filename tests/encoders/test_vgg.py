@@ -1,4 +1,4 @@
-"""The CNN of system E2: each image gives what it would alone, computed by torch's own layers on the bare image."""
+"""The CNN of E2: each image gives the same as torch's layers on this image without padding."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def images(lengths=LENGTHS, dim: int = 40, room: int = 3) -> tuple[Tensor, Tenso
 
 
 def alone(model: VGG, x_LD: Tensor) -> Tensor:
-    """The published order of layers on one bare image."""
+    """The published order of layers on one image without padding."""
     image = x_LD.view(len(x_LD), model.config.channels, -1).permute(1, 0, 2)[None]
     for convolution in model.convolutions:
         image = nn.functional.leaky_relu(convolution(image), model.config.negative_slope)
@@ -58,7 +58,7 @@ def rows_alone(model: VGG, x: Tensor, lengths: Tensor) -> Tensor:
 def test_values_and_gradients_are_those_of_each_image_alone(channels):
     model = build(channels=channels).eval()
     x, lengths, present = images()
-    x[~(torch.arange(x.shape[2]) < lengths[..., None])] = torch.nan  # behind the end may stand anything
+    x[~(torch.arange(x.shape[2]) < lengths[..., None])] = torch.nan  # values after the end do not matter
     x.requires_grad_()
     found, expected = model(x, lengths, present), rows_alone(model, x, lengths)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
@@ -71,7 +71,7 @@ def test_values_and_gradients_are_those_of_each_image_alone(channels):
     assert all(parameter.abs().sum() > 0 for parameter in torch.autograd.grad(model(x, lengths, present).sum(), wanted))
 
 
-def test_control_an_image_that_is_read_together_with_its_padding_differs():
+def test_control_an_image_with_its_padding_gives_other_numbers():
     model = build().eval()
     x, lengths, present = images()
     x[0, 2, 33:] = 0.0
@@ -80,7 +80,7 @@ def test_control_an_image_that_is_read_together_with_its_padding_differs():
     assert not torch.allclose(alone(model, x[0, 2, :34]), plain)
 
 
-def test_neither_neighbours_nor_their_order_change_an_image():
+def test_other_images_and_their_order_change_nothing():
     model = build().eval()
     x, lengths, present = images()
     together = model(x, lengths, present)
@@ -91,14 +91,14 @@ def test_neither_neighbours_nor_their_order_change_an_image():
 
 
 @pytest.mark.parametrize("n_bands", [1, 7, 40])
-def test_few_bands_and_single_frames_suffice(n_bands):
+def test_few_bands_and_single_frames_are_enough(n_bands):
     model = build(n_bands).eval()
     x, lengths, present = images([[1, 2]], n_bands)
     torch.testing.assert_close(model(x, lengths, present), rows_alone(model, x, lengths), rtol=0, atol=1e-10)
 
 
 def with_batch_norm() -> tuple[VGG, list[nn.BatchNorm2d]]:
-    """The model, and torch's own batch norms with its gains and shifts."""
+    """The model, and torch's batch norms with the same gains and shifts."""
     model = build(batch_norm=True)
     theirs = [nn.BatchNorm2d(norm.weight.numel()).double() for norm in model.norms]
     for norm, other in zip(model.norms, theirs, strict=True):
@@ -119,7 +119,7 @@ def test_batch_norm_of_images_of_one_length_is_torchs():
         torch.testing.assert_close(norm.running_var, other.running_var)
 
 
-def test_batch_norm_counts_valid_frames_alone_and_all_images_together():
+def test_batch_norm_uses_the_valid_frames_of_all_images():
     """Neither the values beyond the end of an image nor its pass change a statistic."""
     model, _ = with_batch_norm()
     x, lengths, present = images([[40, 3, 17]])

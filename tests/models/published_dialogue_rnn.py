@@ -1,4 +1,4 @@
-"""DialogueRNN the way its published implementation goes about it, with that implementation's parameter names.
+"""DialogueRNN as its published implementation computes it, with the parameter names of that implementation.
 
 Time first, speakers one-hot over all parties, GRUCells applied to every party and masked afterwards, a history that
 grows by concatenation, reversal dialogue by dialogue; slow on purpose. It shares no code with the package.
@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 
 class PastAttention(nn.Module):
-    """Over the g's so far; kinds by their published names."""
+    """Attention over the states g so far; the kinds have their published names."""
 
     def __init__(self, kind: str, memory_dim: int, query_dim: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class PastAttention(nn.Module):
 
 
 class Matching(nn.Module):
-    """general2 over a padded sequence: masked by zeroing logits, then weights, then dividing by what is left."""
+    """general2 over a padded sequence. The mask sets logits and weights to 0; the weights are then scaled."""
 
     def __init__(self, size: int, *, tanh: bool) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class Direction(nn.Module):
 
 
 class BiModel(nn.Module):
-    """Both directions, attention over all e, two linear layers; ``tanh`` squashes that attention's logits."""
+    """Both directions, attention over all e, two linear layers; ``tanh`` applies a tanh to its logits."""
 
     def __init__(
         self, d: int, g: int, p: int, e: int, h: int, n_classes: int, *,

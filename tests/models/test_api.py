@@ -1,4 +1,4 @@
-"""Ranges of options, by their names."""
+"""Sizes and rates of model options must be in their ranges."""
 
 from dataclasses import fields
 
@@ -9,7 +9,7 @@ from dialogue_ser.models import MODELS
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_sizes_and_shares_out_of_range_are_all_named_in_every_model(name: str) -> None:
+def test_all_sizes_and_rates_out_of_range_are_named_in_every_model(name: str) -> None:
     config = MODELS[name].Config
     bad = {"hidden_dim": 0, "projection": {"text": -3}, "dropout": 1.5, "input_dropout": -0.1, "recurrent_dropout": 1.0}
     given = {option: bad[option] for option in bad if option in {field.name for field in fields(config)}}
@@ -26,6 +26,6 @@ def test_sizes_and_shares_out_of_range_are_all_named_in_every_model(name: str) -
     assert sorted(caught.value.problems) == sorted(f"model {name}: model.options.{named[option]}" for option in given)
 
 
-def test_a_share_that_is_no_number_is_refused() -> None:
+def test_a_dropout_that_is_not_a_number_is_refused() -> None:
     with pytest.raises(ConfigError, match="dropout: found nan"):
         MODELS["bigru"].Config(dropout=float("nan"))

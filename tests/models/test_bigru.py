@@ -1,4 +1,4 @@
-"""The speaker-blind floor."""
+"""The GRU that does not know the speakers."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""DialogueRNN computes what the published implementation computes, from its weights."""
+"""With the published weights, DialogueRNN gives the numbers of the published implementation."""
 
 import importlib.util
 import math
@@ -64,7 +64,7 @@ def _reference(**options: Any) -> nn.Module:
     sizes = SIZES["global_dim"], SIZES["party_dim"], SIZES["emotion_dim"], SIZES["hidden_dim"]
     model: nn.Module = published.BiModel(DIM, *sizes, N_CLASSES, **options).double().eval()
     with torch.no_grad():
-        for parameter in model.parameters():  # large weights: differences must show
+        for parameter in model.parameters():  # large weights make differences visible
             parameter.mul_(2.0)
     return model
 
@@ -76,7 +76,7 @@ def _system(**options: Any) -> DialogueRNN:
 
 
 def _published_log_probs(model: nn.Module, batch: DialogueBatch, **options: Any) -> Tensor:
-    """As the published training script feeds it: time first, speakers one-hot, a mask of ones."""
+    """The inputs as in the published training script: time first, speakers one-hot, a mask of ones."""
     speaks = nn.functional.one_hot(batch.speaker.clamp_min(0), N_PARTIES) * batch.is_real_turn[..., None]
     x_TBD, speaks_TBP = batch.features["text"].transpose(0, 1), speaks.double().transpose(0, 1)
     log_probs: Tensor = model(x_TBD, speaks_TBP, batch.is_real_turn.double(), **options)
@@ -121,8 +121,8 @@ def test_gradients_to_the_turns_are_the_published_ones() -> None:
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
 
 
-def test_control_other_weights_give_other_numbers() -> None:
-    """Each published tensor matters: with any of them changed, the two no longer agree."""
+def test_control_other_weights_give_different_numbers() -> None:
+    """If any published tensor is changed, the numbers of the two systems are different."""
     model, system, batch = _reference(listeners=True), _system(listeners="update"), _batch()
     real = batch.is_real_turn
     with torch.no_grad():
@@ -132,7 +132,7 @@ def test_control_other_weights_give_other_numbers() -> None:
             assert not torch.allclose(system(batch).scores_BTS.log_softmax(-1)[real], expected, rtol=0, atol=1e-6), name
 
 
-def test_dropout_stands_where_the_published_code_has_it() -> None:
+def test_dropout_is_at_the_same_positions_as_in_the_published_code() -> None:
     model, system = _reference(rate=0.3), _system(dropout=0.3)
     cells = [model.get_submodule(f"dialog_rnn_{way}.dialogue_cell.dropout").p for way in "fr"]
     assert cells == [system.recurrence.dropout] * 2
@@ -143,7 +143,7 @@ def test_dropout_stands_where_the_published_code_has_it() -> None:
 
 
 class _Given(nn.Module):
-    """Multiplies with masks that were drawn elsewhere, in the order in which a cell drops: g, q, e, turn after turn."""
+    """A dropout with given masks, in the order in which a cell uses them: g, q, e of every turn."""
 
     def __init__(self, masks: Iterable[Tensor]) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ class _Given(nn.Module):
 def test_with_the_same_dropout_masks_the_recurrence_gives_the_published_numbers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is dropped, and that the dropped g, q and e are the ones that are fed back; one dialogue, listeners hold."""
+    """The states after dropout (g, q and e) are the inputs of the next turn; one dialogue, listeners hold."""
     model, system, batch = _reference(), _system(dropout=0.5), _batch(SPEAKERS[:1])
     system.load_published(model.state_dict())
     recurrence = system.recurrence.train()
@@ -198,14 +198,14 @@ def test_dropout_on_emotions_comes_before_the_attention_over_them() -> None:
     torch.testing.assert_close(after[~dropped], before[~dropped] / 0.85)
 
 
-def test_compat_refuses_a_dropout_that_the_published_code_could_not_draw() -> None:
+def test_compat_refuses_a_dropout_that_is_1_or_more_with_the_published_addition() -> None:
     with pytest.raises(ConfigError, match=r"dropout: found 0\.9, but compat adds 0\.15"):
         DialogueRNNConfig(dropout=0.9, compat=True)
     assert DialogueRNNConfig(dropout=0.9).emotion_dropout == 0.9
 
 
 def test_two_turns_by_hand() -> None:
-    """Every size 1; cells read their inputs through the candidate alone, so h' = tanh(Σ inputs)/2 + h/2."""
+    """Every size 1; the inputs act only on the candidate, so h' = tanh(Σ inputs)/2 + h/2."""
     inputs = {"text": InputSpec(kind="vector", dim=1)}
     ones = {"global_dim": 1, "party_dim": 1, "emotion_dim": 1, "hidden_dim": 1}
     system = build_model("dialogue-rnn", {**ones, "listeners": "update"}, inputs, 2).double().eval()
@@ -227,7 +227,7 @@ def test_two_turns_by_hand() -> None:
         return math.tanh(given) / 2 + past / 2
 
     def read(first: float, second: float) -> list[float]:
-        """The e's of two turns by two parties: the second party listens, then speaks."""
+        """The states e of two turns by two parties: the second party listens and then speaks."""
         g_1 = cell(first, 0.0)
         q_a = cell(first, 0.0)  # no past, no context
         q_b = cell(first + q_a, 0.0)  # listens to the turn and to the speaker's new state
@@ -258,7 +258,7 @@ def test_weights_are_read_from_safetensors(tmp_path: Path) -> None:
     torch.testing.assert_close(*_both(system, model), rtol=0, atol=1e-10)
 
 
-def test_a_pickle_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_a_pickle_is_refused_and_the_error_says_how_to_convert_it(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(b"PK\x03\x04 and no safetensors")
     with pytest.raises(CheckpointError, match=r"model\.pt: cannot be read as safetensors .* Convert it once"):
@@ -267,7 +267,7 @@ def test_a_pickle_is_refused_with_the_way_out(tmp_path: Path) -> None:
         _system().load_published(tmp_path / "nowhere.safetensors")
 
 
-def test_all_tensors_that_do_not_fit_are_named_at_once_and_nothing_is_loaded() -> None:
+def test_all_wrong_tensors_are_named_and_nothing_is_loaded() -> None:
     system = _system()
     before = {name: value.clone() for name, value in system.state_dict().items()}
     state = _reference(listeners=True).state_dict()  # l_cell of both directions is unknown
@@ -302,7 +302,7 @@ def test_options_the_published_model_does_not_have_are_refused(options: dict[str
 def test_default_sizes_are_the_published_ones() -> None:
     system = DialogueRNN(DialogueRNNConfig(), {"text": InputSpec(kind="vector", dim=600)}, 7)
 
-    def gru(inputs: int, hidden: int) -> int:  # the two biases of r and z are one here
+    def gru(inputs: int, hidden: int) -> int:  # here r and z have one bias each
         return 3 * hidden * (inputs + hidden) + 4 * hidden
 
     direction = gru(600 + 150, 150) + gru(600 + 150, 150) + gru(150, 100) + 600 * 150
@@ -311,7 +311,7 @@ def test_default_sizes_are_the_published_ones() -> None:
     assert trained == 2 * direction + over_emotions + head
 
 
-def test_attention_over_emotions_has_a_name_of_its_own() -> None:
+def test_the_attention_over_emotion_states_is_called_emotion() -> None:
     batch = _batch()
     names = ("forward", "backward", "emotion")
     attention = _system()(batch, return_attention=True).attention
@@ -323,7 +323,7 @@ def test_attention_over_emotions_has_a_name_of_its_own() -> None:
     assert tuple(_system(emotion_attention="none")(batch, return_attention=True).attention) == names[:2]
 
 
-def test_a_causal_system_attends_over_no_later_turn() -> None:
+def test_a_causal_system_does_not_attend_to_later_turns() -> None:
     batch = _batch()
     system = _system(causal=True)
     attention = system(batch, return_attention=True).attention

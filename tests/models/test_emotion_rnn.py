@@ -21,7 +21,7 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_six_variants_read_what_their_name_says(variant: str) -> None:
+def test_the_six_variants_have_the_inputs_and_attention_of_their_names(variant: str) -> None:
     inputs, attention = VARIANTS[variant]
     system = EmotionRNN(EmotionRNNConfig(attention=attention), inputs, 7)  # type: ignore[arg-type]
     assert system.turns.out_dim == sum(spec.dim for spec in inputs.values())
@@ -43,7 +43,7 @@ def test_parameters_of_each_cell_are_those_of_a_gru_of_its_inputs() -> None:
     g, p, e, d = 150, 150, 100, 6
 
     def gru(inputs: int, hidden: int) -> int:
-        return 3 * hidden * (inputs + hidden) + 4 * hidden  # the two biases of r and of z are one
+        return 3 * hidden * (inputs + hidden) + 4 * hidden  # r and z have one bias each
 
     direction = gru(2 * p + d, g) + 2 * gru(g + d, p) + 2 * gru(g + g, p) + gru(g + d + p, e)
     direction += d * g + g + 2 * p + e
@@ -59,13 +59,13 @@ def test_a_causal_system_reads_forwards_only() -> None:
     assert system.recurrence.n_directions == 1
 
 
-def test_head_may_see_the_turn_itself() -> None:
+def test_the_head_can_read_the_turn_too() -> None:
     torch.manual_seed(0)
     system = EmotionRNN(EmotionRNNConfig(head_input="emotion+turn"), {"text": TEXT}, 7)
     assert system.head[0].in_features == 200 + 6
 
 
-def test_a_projection_of_no_modality_is_refused() -> None:
+def test_a_projection_of_an_unknown_modality_is_refused() -> None:
     with pytest.raises(ConfigError, match="did you mean 'text'"):
         EmotionRNN(EmotionRNNConfig(projection={"txt": 3}), {"text": TEXT}, 7)
 

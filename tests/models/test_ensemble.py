@@ -1,4 +1,4 @@
-"""An ensemble answers with the mean of its members' probabilities, or of their values."""
+"""The output of an ensemble is the mean of its members' probabilities or values."""
 
 import math
 
@@ -65,7 +65,7 @@ def test_values_are_the_members_mean_in_the_dimensions_own_units() -> None:
     torch.testing.assert_close(together, sum(values) / 3, rtol=0, atol=1e-12)
 
 
-def test_it_declares_what_its_members_do_and_streams_if_they_can() -> None:
+def test_it_has_the_traits_of_its_members_and_streams_if_they_are_causal() -> None:
     members = _members("emotion-rnn", 2, **OPTIONS, causal=True)
     ensemble = Ensemble(members)
     assert (ensemble.causal, ensemble.speaker_aware, ensemble.bidirectional_recurrence) == (True, True, False)
@@ -82,7 +82,7 @@ def test_it_declares_what_its_members_do_and_streams_if_they_can() -> None:
         Ensemble(_members("emotion-rnn", 2, **OPTIONS)).stream()
 
 
-def test_probabilities_that_are_almost_nothing_keep_a_finite_logarithm() -> None:
+def test_very_small_probabilities_have_a_finite_logarithm() -> None:
     members = _members("utterance", 2)
     with torch.no_grad():
         for member, sign in zip(members, (1.0, -1.0), strict=True):
@@ -93,6 +93,6 @@ def test_probabilities_that_are_almost_nothing_keep_a_finite_logarithm() -> None
     assert found[2].item() == pytest.approx(-1200, abs=1e-9)
 
 
-def test_one_member_is_itself() -> None:
+def test_an_ensemble_of_one_member_equals_the_member() -> None:
     [member] = _members("utterance", 1)
     torch.testing.assert_close(Ensemble([member])(_batch()).scores_BTS, member(_batch()).scores_BTS.log_softmax(-1))

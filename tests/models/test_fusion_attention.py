@@ -1,4 +1,4 @@
-"""System E1 is its equations, turn by turn, whole and with each modality alone."""
+"""E1 equals its equations for every turn, with both modalities and with each alone."""
 
 import importlib.util
 from dataclasses import replace
@@ -47,7 +47,7 @@ def _system(modalities=("audio", "text"), **options) -> FusionAttentionSystem:
     assert isinstance(system, FusionAttentionSystem)
     with torch.no_grad():
         for name, value in [*system.named_parameters(), *system.named_buffers()]:
-            if "norm" in name:  # not what they begin with
+            if "norm" in name:  # other values than the initial ones
                 value.uniform_(0.5, 1.5)
     return system
 
@@ -76,7 +76,7 @@ def _batch(rows: dict[str, list[Tensor]]) -> DialogueBatch:
 
 
 def _read(branch: AttentiveGRU, rows: list[Tensor]) -> list[Tensor]:
-    """A branch row by row; a row without frames stays without."""
+    """A branch, one row at a time; a row without frames has no frames afterwards either."""
     norm, present = branch.norm, [row for row in rows if len(row)]
     statistics = None if branch.training else (norm.running_mean, norm.running_var)
     normal = plain.batch_norm(present, norm.weight, norm.bias, statistics, norm.eps)
@@ -107,7 +107,7 @@ def _by_hand(system: FusionAttentionSystem, rows: dict[str, list[Tensor]]) -> Te
         for audio, text in zip(read["audio"], read["text"], strict=True):
             if not len(text):
                 x.append(torch.zeros(fusion.out_dim, dtype=torch.float64))
-            elif not len(audio):  # nobody asks: all of the text alike
+            elif not len(audio):  # no query: all text frames have the same weight
                 x.append(weights[3] @ (weights[2] @ text.mean(0)))
             else:
                 x.append(plain.fusion(audio, text, *weights, fusion.n_heads).mean(0))
@@ -131,7 +131,7 @@ def test_log_probabilities_and_gradients_are_the_plain_equations(modalities, mod
         torch.testing.assert_close(one, other, rtol=0, atol=1e-10, msg=name)
 
 
-def test_sizes_are_the_source_documents() -> None:
+def test_sizes_are_those_of_the_document() -> None:
     inputs = {"audio": InputSpec(kind="frames", dim=39), "text": InputSpec(kind="frames", dim=768)}
     system = build_model("fusion-attention", {}, inputs, 4)
     assert isinstance(system, FusionAttentionSystem)
@@ -147,7 +147,7 @@ def test_sizes_are_the_source_documents() -> None:
     ]  # fmt: skip
 
 
-def test_the_preset_trains_as_the_source_document_says() -> None:
+def test_the_preset_trains_as_the_document_says() -> None:
     config = load_preset("source-fusion-attention")
     optimizer = config.optimizer
     assert (optimizer.name, optimizer.learning_rate, optimizer.schedule, optimizer.decay) == (
@@ -173,8 +173,8 @@ def test_the_preset_trains_as_the_source_document_says() -> None:
     assert strengths == pytest.approx(dict.fromkeys(gru, 1e-4) | dict.fromkeys(heads, 1e-3), rel=1e-3)
 
 
-def test_statistics_come_from_valid_frames_alone() -> None:
-    """Padding, also of turns and of absent modalities, would pull the variance down."""
+def test_statistics_use_valid_frames_only() -> None:
+    """Frames of padding would make the variance smaller, and so would those of absent modalities."""
     system, rows = _system(), _rows()
     norm = system.branches["audio"].norm
     norm.running_mean.zero_()
@@ -182,7 +182,7 @@ def test_statistics_come_from_valid_frames_alone() -> None:
     torch.testing.assert_close(norm.running_mean, 0.1 * torch.cat(rows["audio"]).mean(0))
 
 
-def test_a_turn_that_lacks_everything_is_scored_all_the_same() -> None:
+def test_a_turn_without_any_modality_is_scored_too() -> None:
     system, batch = _system().eval(), _batch(_rows())
     nothing = {name: present.clone() for name, present in batch.is_present.items()}
     for present in nothing.values():
@@ -192,7 +192,7 @@ def test_a_turn_that_lacks_everything_is_scored_all_the_same() -> None:
     torch.testing.assert_close(found[0, 0], system(batch).scores_BTS[0, 0])
 
 
-def test_audio_asks_unless_told_otherwise() -> None:
+def test_audio_is_the_query_by_default() -> None:
     swapped = _system(("text", "audio"))
     assert (swapped.query, swapped.values) == ("audio", ("text",))
     other = _system(query="text")
@@ -222,10 +222,10 @@ def test_vectors_are_read_as_one_frame() -> None:
     same = _system()
     same.load_state_dict({name.replace("encoders.audio.", ""): v for name, v in system.state_dict().items()})
     torch.testing.assert_close(system(vectors).scores_BTS, same.eval()(framed).scores_BTS)
-    assert list(system.attention_readers()) == ["text"]  # one frame has nowhere else to look
+    assert list(system.attention_readers()) == ["text"]  # attention over one frame shows nothing
 
 
-def test_a_trained_transformers_token_states_are_its_frames(tiny_text_model) -> None:
+def test_the_token_states_of_a_trained_transformer_are_its_frames(tiny_text_model) -> None:
     options = {"model": str(tiny_text_model), "hidden_dropout": 0.0, "attention_dropout": 0.0, "dropout": 0.0}
     spec = {"text": InputSpec(kind="tokens", dim=15, encoder="transformer", options=options)}
     system = build_model("fusion-attention", SMALL, spec, len(LABELS))
@@ -244,7 +244,7 @@ def test_a_trained_transformers_token_states_are_its_frames(tiny_text_model) -> 
     torch.testing.assert_close(map_1LL.sum(-1), torch.ones(1, 4))
 
 
-def test_options_that_do_not_fit_are_refused_with_what_to_change() -> None:
+def test_wrong_options_are_refused_and_the_error_says_what_to_change() -> None:
     with pytest.raises(ConfigError, match=r"units\.text: found 0, expected at least 1"):
         FusionAttentionConfig(units={"text": 0})
     with pytest.raises(ConfigError, match=r"the text branch has 5 units, which is not a multiple of n_heads 2; change"):

@@ -22,7 +22,7 @@ def test_unknown_systems_and_options_name_the_nearest() -> None:
         build_model("emotion-rnn", {"atention": "simple"}, TEXT, 2)
 
 
-def test_a_decorated_system_is_built_by_its_name_which_its_class_bears_too() -> None:
+def test_a_registered_system_is_built_by_its_name_which_its_class_must_have_too() -> None:
     with mock.patch.dict(MODELS.registered):
         mine = type("Mine", (find_model("bigru"),), {"name": "mine"})
         register_model("mine")(mine)
@@ -34,7 +34,7 @@ def test_a_decorated_system_is_built_by_its_name_which_its_class_bears_too() -> 
             register_model("bigru")
 
 
-def test_a_system_is_named_as_it_was_asked_for() -> None:
+def test_a_system_has_the_name_by_which_it_was_built() -> None:
     assert build_model("dialogue_ser.models.bigru:BiGRU", {}, TEXT, 2).name == "dialogue_ser.models.bigru:BiGRU"
     assert build_model("bigru", {}, TEXT, 2).name == "bigru"
 
@@ -45,7 +45,7 @@ def test_a_system_without_inputs_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_too_large_for_this_machine_is_refused_with_what_to_change(name: str) -> None:
+def test_a_model_too_large_for_this_machine_is_refused_and_the_error_says_what_to_change(name: str) -> None:
     has_hidden_layer = "hidden_dim" in resolve_options(name, {})
     options = {"hidden_dim": 10**12} if has_hidden_layer else {"projection": {"text": 10**12}}
     with pytest.raises(ConfigError, match=r"do not fit into this machine's memory; make the sizes in model\.options"):

@@ -1,6 +1,6 @@
-"""Invariants of docs/equations.md that every system holds, each where its trait says so, and controls that must fail.
+"""The invariants of docs/equations.md, checked for every system whose traits require them, and controls that must fail.
 
-Held in both tasks: of log-probabilities of classes, and of values of dimensions.
+They are checked for both tasks: for log-probabilities of classes and for values of dimensions.
 """
 
 from dataclasses import replace
@@ -32,13 +32,13 @@ TASKS: dict[str, Task] = {
 DIMS = {"text": 5, "audio": 3}
 INPUTS = {name: InputSpec(kind="vector", dim=size) for name, size in DIMS.items()}
 FRAMES = {name: InputSpec(kind="frames", dim=size) for name, size in DIMS.items()}
-# systems that read frames are given some: of a single vector they would not use all that they learn
+# Systems over frames get several frames: with a single vector, some of their parameters would have no effect.
 READ = {"fusion-attention": FRAMES}
-# what the system under test reads, and what is said of a turn
+# The inputs and the task of the system under test.
 GIVEN: dict[str, Any] = {"inputs": INPUTS, "task": TASKS["classes"]}
 SPEAKERS = ["abacab", "a", "aaaa", "abcda", "abbbba", "ab"]
 
-# every system in each of the settings that change what it computes
+# Every system with all settings that change its computation.
 SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("emotion-rnn", {"attention": "simple"}),
     ("emotion-rnn", {"attention": "matching"}),
@@ -60,7 +60,7 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("fusion-attention", {"units": {"audio": 4, "text": 6}, "fusion_dim": 6, "hidden_dim": 5}),
     ("fusion-attention", {"query": "text", "units": {}, "branch_dim": 4, "bidirectional": True}),
 ]
-# what a recurrence computes does not depend on the task: values are held to it once per system, and where it is causal
+# A recurrence does not depend on the task, so values are checked once per system, and again where it is causal.
 FIRST = dict(reversed(SETTINGS))
 HELD = [("classes", *setting) for setting in SETTINGS]
 HELD += [("values", name, options) for name, options in SETTINGS if FIRST[name] is options or options.get("causal")]
@@ -71,7 +71,7 @@ def _system(name: str, options: dict[str, Any]) -> DialogueSystem:
     task = GIVEN["task"]
     system = build_model(name, options, GIVEN["inputs"], task.n_scores, task).double().eval()
     with torch.no_grad():
-        for parameter in system.parameters():  # large weights: differences must show
+        for parameter in system.parameters():  # large weights make differences visible
             parameter.mul_(2.0)
     return system
 
@@ -143,7 +143,7 @@ def _loss(outputs_BTS: Tensor, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
 
 
 def _pad(batch: DialogueBatch, extra: int, content: float) -> DialogueBatch:
-    """More padding, filled with something that must not matter."""
+    """The same batch with more padding, which has values that must not matter."""
     shape = (batch.n_dialogues, extra)
 
     def grow(tensor: Tensor, value: float) -> Tensor:
@@ -154,7 +154,7 @@ def _pad(batch: DialogueBatch, extra: int, content: float) -> DialogueBatch:
         name: grow(values, content).masked_fill(padding.view(*padding.shape, *[1] * (values.dim() - 2)), content)
         for name, values in batch.features.items()
     }
-    for name, lengths in batch.lengths.items():  # and behind the last frame of a turn
+    for name, lengths in batch.lengths.items():  # and after the last frame of a turn
         beyond = torch.arange(features[name].shape[2]) >= grow(lengths, 0)[..., None]
         features[name] = features[name].masked_fill(beyond[..., None], content)
     return replace(
@@ -169,7 +169,7 @@ def _pad(batch: DialogueBatch, extra: int, content: float) -> DialogueBatch:
     )
 
 
-def test_every_registered_system_is_held_to_the_invariants() -> None:
+def test_the_invariants_are_checked_for_every_registered_system() -> None:
     for task in TASKS:
         assert {name for own, name, _ in HELD if own == task} == set(MODELS)
 
@@ -203,14 +203,14 @@ def test_outputs_are_float32_under_bf16_autocast_and_probabilities_sum_to_one(sy
 
 
 @pytest.mark.parametrize("party", [0, 5])
-def test_whoever_padding_points_at_neither_speaks_nor_listens(system: DialogueSystem, party: int) -> None:
-    """In other implementations padded turns belong to speaker 0, whose state they move."""
+def test_speaker_ids_on_padding_change_no_state(system: DialogueSystem, party: int) -> None:
+    """In other implementations padding belongs to speaker 0 and changes the state of this speaker."""
     batch = _batch(_dialogues())
     pointing = replace(batch, speaker=torch.where(batch.is_real_turn, batch.speaker, party))
     assert _close(_said(system, pointing), _said(system, batch))
 
 
-def test_batch_mates_and_their_order_change_nothing(system: DialogueSystem) -> None:
+def test_other_dialogues_of_the_batch_and_their_order_change_nothing(system: DialogueSystem) -> None:
     dialogues = _dialogues()
     together = _said(system, _batch(dialogues))
     assert _close(_said(system, _batch(dialogues[::-1])), together)
@@ -249,7 +249,7 @@ def test_loss_ignores_turns_without_a_label(system: DialogueSystem) -> None:
 
 
 def _labelled(batch: DialogueBatch, dialogues: list[int]) -> DialogueBatch:
-    """Gold of some dialogues only."""
+    """Gold labels or values for some of the dialogues only."""
     label = torch.full_like(batch.label, -100)
     label[dialogues] = batch.label[dialogues]
     if batch.value is None:
@@ -346,7 +346,7 @@ def _naively_reversed(batch: DialogueBatch) -> DialogueBatch:
 
 
 def _swap_directions(system: DialogueSystem) -> DialogueSystem:
-    """The same system with its two directions' weights exchanged, head included."""
+    """The same system after the weights of its two directions were exchanged, in the head too."""
     torch.manual_seed(11)
     if system.name == "bigru":
         twin = build_model("bigru", {}, INPUTS, len(LABELS)).double().eval()
@@ -390,7 +390,7 @@ def test_backward_half_is_the_forward_cell_on_the_truly_reversed_dialogue(system
 
 
 def test_control_a_dropped_mask_is_noticed(system: DialogueSystem) -> None:
-    """Were padding taken for turns, the padding test would fail."""
+    """If padding were treated as turns, the padding test would fail."""
     batch = _batch(_dialogues())
     everything = torch.full_like(batch.n_turns, batch.speaker.shape[1])
     unmasked = replace(

@@ -1,4 +1,4 @@
-"""System E2's fusion, turn by turn in plain loops."""
+"""The fusion of E2 equals plain loops over the turns."""
 
 from dataclasses import replace
 
@@ -84,8 +84,8 @@ def test_a_turn_without_any_modality_gets_equal_probabilities():
     torch.testing.assert_close(found, torch.full_like(found, 1 / N_CLASSES))
 
 
-def test_before_training_each_modality_has_its_own_say():
-    """The weighings begin as C times the identity: what a branch holds likely, the sum holds likely."""
+def test_before_training_the_sum_follows_each_modality():
+    """The weighings start as C times the identity: a class that is likely for a branch is likely for the sum."""
     torch.manual_seed(0)
     model = build_model("late-fusion", {}, {"text": InputSpec(kind="vector", dim=4)}, N_CLASSES).double().eval()
     turns = batch("text")
@@ -96,7 +96,7 @@ def test_before_training_each_modality_has_its_own_say():
     )
 
 
-def test_values_are_weighed_without_a_softmax_and_begin_as_the_modalities_mean():
+def test_values_have_no_softmax_and_start_as_the_mean_of_the_modalities():
     task = Regression(("valence", "arousal"))
     inputs = {name: InputSpec(kind="vector", dim=SIZES[name]) for name in ("text", "audio")}
     torch.manual_seed(0)
@@ -112,7 +112,7 @@ def test_values_are_weighed_without_a_softmax_and_begin_as_the_modalities_mean()
     torch.testing.assert_close(model(turns).scores_BTS[0, 2], sum(weighed), rtol=0, atol=1e-12)
 
 
-def test_a_projection_stands_in_front_of_the_classes():
+def test_a_projection_comes_before_the_class_layer():
     model = system("text", "audio", projection={"text": 7})
     assert model.heads["text"].in_features == 7
     assert model.heads["audio"].in_features == 3

@@ -38,12 +38,12 @@ INPUTS = {
 }
 CLASSES = Classification(LabelSet("emotion", ("calm", "glad", "cross")))
 VALUES = Regression(("valence", "arousal", "dominance"), centres=(3.0, 2.5, 1.0), scales=(0.5, 1.0, 2.0))
-# torch wants these on the CPU: packed sequences are planned there
+# Torch needs these on the CPU, because it packs sequences there.
 PLANNED_ON_HOST = ("_pack_padded_sequence", "_pad_packed_sequence", "gru", "_thnn_fused_gru_cell")
 
 
 class NoWaiting(TorchDispatchMode):
-    """Refuses operations that would make the host wait, in forward and in backward."""
+    """Refuse operations that would make the CPU wait, in forward and in backward."""
 
     def __torch_dispatch__(
         self, operation: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -52,7 +52,7 @@ class NoWaiting(TorchDispatchMode):
         given = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
         out = operation(*args, **kwargs)
         made = [value for value in tree_leaves(out) if isinstance(value, Tensor)]
-        devices = {value.device.type for value in [*given, *made] if value.dim()}  # plain numbers may cross
+        devices = {value.device.type for value in [*given, *made] if value.dim()}  # plain numbers may be on the CPU
         if devices == {"cpu", "meta"} and not kwargs.get("non_blocking"):
             name = operation.overloadpacket.__name__
             blocking_copy = name == "copy_" and not (len(args) > 2 and args[2])
@@ -62,7 +62,7 @@ class NoWaiting(TorchDispatchMode):
 
 
 class NoNumbersSent(TorchFunctionMode):
-    """Refuses ``torch.tensor(numbers, device=…)``: what it copies is not dispatched as a copy."""
+    """Refuse ``torch.tensor(numbers, device=…)``: it copies, but torch does not dispatch it as a copy."""
 
     def __torch_function__(
         self, function: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -81,13 +81,13 @@ def no_waiting() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Meta has none, not even to switch it off."""
+    """The meta device has no autocast and cannot even switch it off."""
     monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())
 
 
 @pytest.fixture(autouse=True)
 def _first_step() -> None:
-    """What a task keeps on a device is not there yet."""
+    """The tensors of a task are not on the device yet."""
     regression._beside.cache_clear()
 
 
@@ -95,7 +95,7 @@ def _batch(names: Sequence[str], task: Task = CLASSES) -> DialogueBatch:
     generator, n_turns = torch.Generator().manual_seed(3), torch.tensor([3, 6, 1])
     is_real = torch.arange(6) < n_turns[:, None]
     lengths = torch.where(is_real, torch.randint(1, 9, is_real.shape, generator=generator), 0)
-    lengths[0, 1] = 0  # a turn that lacks everything but its vector
+    lengths[0, 1] = 0  # a turn that has only its vector
     values = {
         "vector": torch.randn(*is_real.shape, 5, generator=generator),
         "frames": torch.randn(*is_real.shape, 9, 4, generator=generator),
@@ -117,7 +117,7 @@ def _batch(names: Sequence[str], task: Task = CLASSES) -> DialogueBatch:
 def _train(
     model: str, options: Mapping[str, Any], names: Sequence[str], task: Task = CLASSES, loss: str | None = None
 ) -> tuple[tuple[int, ...], list[str]]:
-    """Shape of what a step on the meta device gives, and parameters that its backward did not reach."""
+    """The shape of the result of a step on the meta device, and the parameters without a gradient after it."""
     system = build_model(model, options, {name: INPUTS[name] for name in names}, 3, task).to("meta").train()
     batch, judge = _batch(names, task).to("meta"), DialogueLoss(LossConfig(kind=loss), task)
     with no_waiting():
@@ -130,7 +130,9 @@ def _train(
 
 @pytest.mark.parametrize("names", [("vector",), ("tokens",), ("frames",), ("vector", "tokens", "frames")], ids="+".join)
 @pytest.mark.parametrize("model", MODELS)
-def test_forward_and_backward_of_a_training_step_ask_the_device_nothing(model: str, names: tuple[str, ...]) -> None:
+def test_forward_and_backward_of_a_training_step_read_nothing_from_the_device(
+    model: str, names: tuple[str, ...]
+) -> None:
     assert _train(model, {}, names) == ((3, 6, 3), [])
 
 
@@ -166,7 +168,7 @@ def _no_modality(batch: DialogueBatch) -> DialogueBatch:
     return replace(batch, is_present=nothing)
 
 
-def test_a_batch_without_any_text_is_noticed_on_the_host() -> None:
+def test_a_batch_without_any_text_is_detected_on_the_cpu() -> None:
     system = build_model("emotion-rnn", {}, {"tokens": INPUTS["tokens"]}, 3).to("meta")
     with no_waiting():
         assert system(_no_modality(_batch(["tokens"])).to("meta")).scores_BTS.shape == (3, 6, 3)
@@ -193,6 +195,6 @@ def _write_and_wait(x: Tensor) -> object:
 
 
 @pytest.mark.parametrize("waiting", [_read, _send_and_wait, _make_of_numbers, _index_from_the_host, _write_and_wait])
-def test_what_would_wait_is_refused(waiting: Callable[[Tensor], object]) -> None:
+def test_operations_that_wait_are_refused(waiting: Callable[[Tensor], object]) -> None:
     with no_waiting(), pytest.raises((AssertionError, NotImplementedError, RuntimeError), match=r"wait|meta"):
         waiting(torch.empty(3, 3, device="meta"))

@@ -19,12 +19,12 @@ def test_its_weights_are_one_linear_layer_over_the_fused_vector():
     }
 
 
-def test_a_projection_stands_before_the_fusion():
+def test_a_projection_comes_before_the_fusion():
     system = build_model("utterance", {"projection": {"text": 2}}, {"text": InputSpec(kind="vector", dim=4)}, 5)
     assert system.head.weight.shape == (5, 2)
 
 
-def test_hidden_layers_stand_between_the_fused_vector_and_the_classes():
+def test_hidden_layers_come_between_the_fused_vector_and_the_classes():
     torch.manual_seed(0)
     system = build_model("utterance", {"hidden_dims": [6, 2]}, {"text": InputSpec(kind="vector", dim=4)}, 5).double()
     x = torch.randn(4, dtype=torch.float64)
@@ -47,7 +47,7 @@ def test_hidden_layers_stand_between_the_fused_vector_and_the_classes():
 
 
 @pytest.mark.parametrize("sizes", [[0], [256, -1]])
-def test_hidden_sizes_that_are_none_are_refused(sizes):
+def test_wrong_hidden_sizes_are_refused(sizes):
     with pytest.raises(
         ConfigError, match=r"model utterance: model\.options\.hidden_dims\[\d\]: found (0|-1), expected at least 1"
     ):

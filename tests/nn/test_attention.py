@@ -1,4 +1,4 @@
-"""Attention masks exactly and its running form equals the plain softmax."""
+"""Attention ignores masked entries exactly, and its running mean equals the plain softmax."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def test_running_attention_equals_softmax_even_for_huge_logits(kind: str) -> Non
 
 
 @pytest.mark.parametrize("kind", ATTENTION_KINDS)
-def test_nothing_is_read_before_the_first_turn(kind: str) -> None:
+def test_there_is_no_context_at_the_first_turn(kind: str) -> None:
     attention = HistoryAttention(kind, 3, 3, 1)
     assert attention.read(None, attention.queries(torch.randn(1, 2, 3)), 2) is None
 

@@ -1,4 +1,4 @@
-"""Concatenation keeps modalities apart and absent ones silent."""
+"""Each modality has its own columns, which are 0 where it is absent."""
 
 import torch
 
@@ -8,7 +8,7 @@ VECTORS = {"text": torch.ones(1, 2, 3), "audio": torch.full((1, 2, 2), 5.0)}
 PRESENT = {"text": torch.tensor([[True, True]]), "audio": torch.tensor([[True, False]])}
 
 
-def test_modalities_stand_in_the_order_they_were_given() -> None:
+def test_modalities_keep_their_order() -> None:
     fused = ConcatFusion({"text": 3, "audio": 2})(VECTORS, PRESENT)
     assert fused.tolist() == [[[1.0, 1.0, 1.0, 5.0, 5.0], [1.0, 1.0, 1.0, 0.0, 0.0]]]
 

@@ -1,4 +1,4 @@
-"""The fusion of E1 is its equations, row by row, and says what becomes of a missing modality."""
+"""The fusion equals the equations of E1 for every row, also if a modality is missing."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def test_values_and_gradients_are_the_plain_equations(plain) -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
 
 
-def test_two_modalities_that_answer_stand_side_by_side_in_every_head(plain) -> None:
+def test_two_value_modalities_are_concatenated_in_every_head(plain) -> None:
     fusion, audio, text, face = _fusion([6, 2]), _frames(AUDIO, 4, 1), _frames(TEXT, 6, 2), _frames(FACE, 2, 3)
     query, key, (value, other), out = fusion.query.weight, fusion.key.weight, fusion.values, fusion.out.weight
     first = [row[:, 0:3] for row in (out, out[:, 4:])]  # out's columns: head 1 text, face; head 2 text, face
@@ -53,7 +53,7 @@ def test_two_modalities_that_answer_stand_side_by_side_in_every_head(plain) -> N
     torch.testing.assert_close(fusion(audio, [text, face]), torch.stack(expected), rtol=0, atol=1e-12)
 
 
-def test_without_audio_all_text_counts_alike_and_without_text_nothing_is_said() -> None:
+def test_without_audio_all_text_has_the_same_weight_and_without_text_the_result_is_zero() -> None:
     fusion = _fusion([6])
     audio, text = _frames([0, 3, 0], 4, 1), _frames([5, 0, 0], 6, 2)
     found = fusion(audio, [text])
@@ -72,12 +72,12 @@ def test_resampling_is_torchs_interpolation_of_each_row_alone(plain) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 5])
-def test_as_many_places_as_before_change_nothing(n) -> None:
+def test_resampling_to_the_same_length_changes_nothing(n) -> None:
     text = _frames([n], 3, 5)
     torch.testing.assert_close(resample(text.x_NLD, text.lengths_N, text.lengths_N, n)[0], text.x_NLD[0, :n])
 
 
-def test_its_weights_are_what_the_answers_are_read_with() -> None:
+def test_its_weights_are_those_of_the_values() -> None:
     fusion, audio, text = _fusion([6]), _frames(AUDIO, 4, 1), _frames(TEXT, 6, 2)
     weights = fusion.weights(audio).detach()
     assert weights.shape == (4, 2, 10, 10)

@@ -1,4 +1,4 @@
-"""The masked losses against torch's own and by hand."""
+"""The masked losses equal torch's losses and results by hand."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def test_equals_torchs_cross_entropy_over_labelled_turns(smoothing: float) -> No
     assert denominator == 3
 
 
-def test_class_weights_stand_in_numerator_and_denominator() -> None:
+def test_class_weights_are_in_numerator_and_denominator() -> None:
     log_probs, weights = _log_probs(), torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
     numerator, denominator = masked_nll(log_probs, LABEL, class_weights_C=weights)
     assert denominator == 8
@@ -33,7 +33,7 @@ def test_class_weights_stand_in_numerator_and_denominator() -> None:
     torch.testing.assert_close(numerator / denominator, expected)
 
 
-def test_denominators_make_pieces_add_up_to_the_whole() -> None:
+def test_numerators_and_denominators_of_parts_add_up_to_the_whole() -> None:
     log_probs, weights = _log_probs(), torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
     whole = masked_nll(log_probs, LABEL, class_weights_C=weights)
     pieces = [masked_nll(log_probs[b : b + 1], LABEL[b : b + 1], class_weights_C=weights) for b in range(2)]
@@ -41,14 +41,14 @@ def test_denominators_make_pieces_add_up_to_the_whole() -> None:
         torch.testing.assert_close(pieces[0][part] + pieces[1][part], whole[part])
 
 
-def test_garbage_on_padding_is_not_read() -> None:
+def test_values_on_padding_are_not_read() -> None:
     clean, spoiled = _log_probs(), _log_probs()
     spoiled[LABEL == -100] = float("-inf")
     spoiled[1, 2] = float("nan")
     assert masked_nll(spoiled, LABEL) == masked_nll(clean, LABEL)
 
 
-def test_focal_loss_discounts_what_is_already_right() -> None:
+def test_focal_loss_gives_less_weight_to_confident_turns() -> None:
     log_probs = torch.log(torch.tensor([[[0.9, 0.1], [0.5, 0.5]]], dtype=torch.float64))
     label = torch.tensor([[0, 0]])
     numerator, denominator = masked_nll(log_probs, label, focal_gamma=2.0)
@@ -67,7 +67,7 @@ def test_annotators_votes_replace_the_label_where_there_are_any() -> None:
     assert denominator == 3
 
 
-def test_a_turn_whose_annotators_tie_counts_by_its_votes_though_it_has_no_label() -> None:
+def test_a_turn_without_a_majority_counts_by_its_votes() -> None:
     log_probs, votes = _log_probs(), torch.zeros(2, 3, 3)
     votes[1, 2] = torch.tensor([0.0, 0.5, 0.5])
     assert LABEL[1, 2] == -100
@@ -82,7 +82,7 @@ def test_a_batch_without_labels_has_no_loss() -> None:
     assert (float(numerator), float(denominator)) == (0.0, 0.0)
 
 
-def test_rows_counted_beforehand_change_no_bit_of_value_or_gradient() -> None:
+def test_given_rows_change_no_bit_of_value_or_gradient() -> None:
     votes = torch.zeros(2, 3, 3)
     votes[1, 2] = torch.tensor([0.0, 0.5, 0.5])
     found = []
@@ -97,7 +97,7 @@ def test_rows_counted_beforehand_change_no_bit_of_value_or_gradient() -> None:
 
 
 def _binary_by_loops(log_probs, label, weights=(1.0, 1.0, 1.0), smoothing=0.0, votes=None) -> tuple[float, float]:
-    """Every turn that counts, every class, one after another."""
+    """The loss as plain loops over the turns that count and over the classes."""
     numerator = denominator = 0.0
     for b, t in [(b, t) for b in range(2) for t in range(3)]:
         q = [float(label[b, t] == c) for c in range(3)]
@@ -120,9 +120,9 @@ VOTES = torch.tensor([[[2.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.5, 0.5]], [[0.0
                  {"weights": (1.0, 2.0, 5.0), "smoothing": 0.2, "votes": VOTES}],
     ids=["plain", "weights", "smoothing", "votes", "all"],
 )  # fmt: skip
-def test_binary_is_torchs_of_every_class_over_the_turns_that_count(settings) -> None:
+def test_binary_is_the_mean_of_torchs_over_all_classes_and_turns_that_count(settings) -> None:
     log_probs = _log_probs()
-    log_probs[1, 1:] = float("nan")  # of padding, nothing is read
+    log_probs[1, 1:] = float("nan")  # padding is not read
     weights = settings.get("weights")
     found = masked_binary(
         log_probs,
@@ -135,7 +135,7 @@ def test_binary_is_torchs_of_every_class_over_the_turns_that_count(settings) -> 
         assert float(ours) == pytest.approx(by_loops, abs=1e-10)
 
 
-def test_binary_is_least_where_the_probabilities_are_the_votes() -> None:
+def test_binary_is_smallest_where_the_probabilities_equal_the_votes() -> None:
     votes = torch.tensor([[[0.6, 0.3, 0.1]]], dtype=torch.float64)
     scores = torch.zeros(1, 1, 3, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([scores], lr=0.5, max_iter=200)

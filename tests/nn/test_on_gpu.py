@@ -1,4 +1,4 @@
-"""The recurrence on a GPU gives what it gives on the CPU, values and all gradients, by either kind of kernels."""
+"""The recurrence gives the same values and gradients on a GPU as on the CPU, with both kinds of kernels."""
 
 import pytest
 import torch
@@ -51,7 +51,7 @@ def test_values_and_gradients_are_those_of_the_cpu(
         torch.testing.assert_close(one, other, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
 
 
-def test_triton_kernels_are_what_a_gpu_takes(gpu: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_uses_the_triton_kernels(gpu: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
     from dialogue_ser.nn.gru.fused import kernels_for
 
     if gpu.type == "cpu":

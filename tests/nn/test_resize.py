@@ -1,4 +1,4 @@
-"""Resizing rows of different length, against torch's on each bare row."""
+"""Resizing rows of different lengths equals torch's resizing of each row without padding."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def torchs(x_LD: torch.Tensor, size: int, *, antialias: bool = True) -> torch.Te
 
 
 @pytest.mark.parametrize("size", [1, 5, 16, 50])
-def test_every_row_is_what_torch_makes_of_the_bare_row(size):
+def test_every_row_equals_torchs_result_without_padding(size):
     x_NLD = torch.randn(6, 43, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     weights_NSL = resize_weights(LENGTHS, 43, size, torch.float64)
     for row, length in enumerate(LENGTHS.tolist()):
@@ -24,7 +24,7 @@ def test_every_row_is_what_torch_makes_of_the_bare_row(size):
         assert not weights_NSL[row, :, length:].any()
 
 
-def test_shrinking_leaves_no_frame_out():
+def test_a_shorter_row_still_uses_every_frame():
     """Control: without antialiasing, most frames of a long row are not read at all."""
     weights_SL = resize_weights(torch.tensor([40]), 40, 8, torch.float64)[0]
     assert (weights_SL.sum(0) > 0).all()
@@ -32,5 +32,5 @@ def test_shrinking_leaves_no_frame_out():
     assert (torchs(x_LD, 8, antialias=False).sum(0) == 0).sum() > 20
 
 
-def test_a_row_of_the_wanted_size_stays_as_it_is():
+def test_a_row_of_the_new_size_does_not_change():
     torch.testing.assert_close(resize_weights(torch.tensor([7]), 7, 7)[0], torch.eye(7))

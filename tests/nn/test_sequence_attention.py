@@ -1,4 +1,4 @@
-"""Every turn looks at exactly the turns it may see, with the weights the equation gives."""
+"""Every turn sees exactly the allowed turns, with the weights of the equation."""
 
 import math
 
@@ -85,7 +85,7 @@ def test_the_future_is_seen_iff_not_causal(kind: str, causal: bool) -> None:
 
 
 @KINDS
-def test_the_newest_turn_sees_what_it_sees_in_the_whole_dialogue(kind: str) -> None:
+def test_the_newest_turn_gets_the_same_as_in_the_whole_dialogue(kind: str) -> None:
     attention, (e_BTH, n_turns) = _attention(kind, causal=True), _states()
     pooled = attention(e_BTH, n_turns).pooled_BTH
     for t in range(5):

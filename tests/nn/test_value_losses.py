@@ -1,4 +1,4 @@
-"""The masked losses of values against plain loops, scipy and finite differences, in fp64."""
+"""The masked losses of values equal plain loops, scipy and finite differences, in fp64."""
 
 import math
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def test_ccc_is_the_plain_sum_over_annotated_turns() -> None:
     assert denominator == 8  # turns annotated in some dimension
 
 
-def test_ccc_follows_from_scipys_correlation_and_both_spreads() -> None:
+def test_ccc_follows_from_scipys_correlation_and_both_variances() -> None:
     value, gold = _values(40, seed=3)
     expected = []
     for s in range(2):
@@ -63,7 +63,7 @@ def test_mse_is_the_plain_sum_over_annotated_values() -> None:
     assert float(numerator) == pytest.approx(sum(float(value[at] - gold[at]) ** 2 for at in known), abs=1e-12)
 
 
-def test_squared_errors_of_pieces_add_up_to_the_whole() -> None:
+def test_squared_errors_of_parts_add_up_to_the_whole() -> None:
     value, gold = _values()
     whole, pieces = masked_mse(value, gold), [masked_mse(value[part], gold[part]) for part in (slice(5), slice(5, 9))]
     for part in range(2):
@@ -87,7 +87,7 @@ def test_gradients_are_those_of_finite_differences(loss: Loss) -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_gold_that_is_missing_reaches_neither_the_loss_nor_its_gradient(loss: Loss) -> None:
+def test_missing_gold_changes_neither_the_loss_nor_its_gradient(loss: Loss) -> None:
     value, gold = _values()
     value.requires_grad_()
     numerator, denominator = loss(value, gold)
@@ -123,7 +123,7 @@ def test_turns_without_any_gold_give_zero_over_zero_and_no_gradient(loss: Loss, 
 
 
 @pytest.mark.parametrize("value", [2.5, 3.0])
-def test_one_turn_has_no_correlation_and_teaches_nothing(value: float) -> None:
+def test_one_turn_has_no_correlation_and_no_gradient(value: float) -> None:
     alone = torch.tensor([[value]], dtype=torch.float64, requires_grad=True)
     numerator, denominator = masked_ccc(alone, torch.tensor([[3.0]], dtype=torch.float64))
     numerator.backward()
@@ -144,8 +144,8 @@ def test_values_that_do_not_vary_have_a_finite_loss_and_gradient(equal: bool) ->
 
 
 @pytest.mark.parametrize("offset", [1e4, -1e6])
-def test_a_common_offset_does_not_cost_the_digits_of_ccc(offset: float) -> None:
-    """In float32, where sums of squares of such values would keep none."""
+def test_a_common_offset_does_not_change_ccc(offset: float) -> None:
+    """In float32, sums of squares of such values would lose all their digits."""
     value, gold = ((values * 16).round() / 16 for values in _values(30, seed=5))  # exact in float32 beside the offset
     near, far = (masked_ccc((value + by).float(), (gold + by).float()) for by in (0.0, offset))
     torch.testing.assert_close(far[0] / far[1], near[0] / near[1], rtol=0, atol=2e-2 if abs(offset) > 1e5 else 2e-4)

@@ -1,4 +1,4 @@
-"""Systems on frames by plain loops, one row at a time, by the lines of E1 in docs/equations.md; slow on purpose."""
+"""Systems over frames as plain loops over the rows, after E1 in docs/equations.md; slow but easy to read."""
 
 import math
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def batch_norm(rows: list[Tensor], weight: Tensor, bias: Tensor, statistics: tuple[Tensor, Tensor] | None, eps: float):
-    """Every feature by the mean and variance of all frames of all rows, or by given ones."""
+    """Normalise every feature with the mean and variance of all frames of all rows, or with given ones."""
     if statistics is None:
         everything = torch.cat(rows)
         mean = sum(everything) / len(everything)
@@ -17,7 +17,7 @@ def batch_norm(rows: list[Tensor], weight: Tensor, bias: Tensor, statistics: tup
 
 
 def gru(cell: nn.GRU, row: Tensor, keep: Tensor | None = None, suffix: str = "") -> Tensor:
-    """torch.nn.GRU's equations; the state is multiplied with ``keep`` on its way to its weights, nowhere else."""
+    """The equations of torch.nn.GRU; only the state before its weights is multiplied with ``keep``."""
     weight_x, weight_h, bias_x, bias_h = (
         getattr(cell, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
@@ -43,7 +43,7 @@ def self_attention(row: Tensor, weight: Tensor, bias: float) -> Tensor:
 
 
 def resample(row: Tensor, length: int) -> Tensor:
-    """Linear interpolation between the middles of the frames, which share the duration of the whole evenly."""
+    """Linear interpolation between the middles of the frames, which have equal parts of the duration."""
     n, found = len(row), []
     for t in range(length):
         place = min(max((t + 0.5) * n / length - 0.5, 0.0), n - 1.0)
@@ -54,7 +54,7 @@ def resample(row: Tensor, length: int) -> Tensor:
 
 
 def fusion(audio: Tensor, text: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor, n_heads: int) -> Tensor:
-    """Heads of scaled dot-product attention over the audio, values from the text at the audio's length; one row."""
+    """The heads of one row: attention over the audio, with the text at the length of the audio as values."""
     q, k, v = audio @ query.T, audio @ key.T, resample(text, len(audio)) @ value.T
     heads = []
     for one_q, one_k, one_v in zip(q.chunk(n_heads, 1), k.chunk(n_heads, 1), v.chunk(n_heads, 1), strict=True):

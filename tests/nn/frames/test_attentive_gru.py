@@ -1,4 +1,4 @@
-"""A branch of E1 is its equations, row by row."""
+"""A branch equals the equations of E1 for every row."""
 
 from types import ModuleType
 
@@ -77,7 +77,7 @@ def test_the_mean_is_over_valid_frames_and_zero_without_any(plain) -> None:
     assert nothing.mean().abs().sum() == 0
 
 
-def test_the_weights_shown_are_those_that_were_used() -> None:
+def test_the_weights_are_those_of_the_forward_pass() -> None:
     branch = _branch().eval()
     weights = branch.weights(_values(), LENGTHS, LENGTHS)
     torch.testing.assert_close(weights.sum(-1), (torch.arange(8) < LENGTHS[:, None]).double())

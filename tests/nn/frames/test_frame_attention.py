@@ -49,7 +49,7 @@ def test_it_computes_the_equation_head_by_head_and_frame_by_frame(n_heads: int) 
         assert weights_NHLL[n, :, :, length:].abs().sum() == 0
 
 
-def test_the_maps_are_the_weights_that_the_fast_way_uses() -> None:
+def test_the_maps_are_the_weights_of_the_forward_pass() -> None:
     attention, (e_NLD, is_valid_NL) = _attention(), _frames()
     value = attention.value(e_NLD).unflatten(-1, (2, 3)).transpose(1, 2)
     read = attention.weights(e_NLD, is_valid_NL) @ value
@@ -58,7 +58,7 @@ def test_the_maps_are_the_weights_that_the_fast_way_uses() -> None:
     torch.testing.assert_close(found[is_valid_NL], expected[is_valid_NL], rtol=0, atol=1e-12)
 
 
-def test_what_lies_beyond_the_end_and_in_other_rows_changes_nothing() -> None:
+def test_padding_and_other_rows_change_nothing() -> None:
     attention, (e_NLD, is_valid_NL) = _attention(), _frames()
     other_NLD = torch.where(is_valid_NL[..., None], e_NLD, 99.0)
     torch.testing.assert_close(

@@ -1,4 +1,4 @@
-"""GRUs over packed frames are the plain recurrence row by row, with and without dropout in it."""
+"""GRUs over packed frames equal the plain recurrence of every row, with and without dropout."""
 
 import pytest
 import torch
@@ -71,7 +71,7 @@ def test_a_row_keeps_its_mask_over_the_sequence_and_other_rows_have_others(monke
     torch.manual_seed(0)
     _read(nn.GRU(3, 500).double(), _frames(), 0.3)
     [keep] = drawn
-    assert keep.shape == (1, 4, 500)  # one of each row, none of each step
+    assert keep.shape == (1, 4, 500)  # one mask per row and not per step
     assert sorted(keep.unique().tolist()) == [0.0, pytest.approx(1 / 0.7)]
     assert (keep == 0).double().mean() == pytest.approx(0.3, abs=0.04)
     assert not torch.equal(keep[0, 0], keep[0, 1])

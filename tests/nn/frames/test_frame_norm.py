@@ -1,4 +1,4 @@
-"""Batch norm over frames knows the valid frames alone."""
+"""Batch norm over frames uses the valid frames only."""
 
 import math
 
@@ -19,7 +19,7 @@ def _frames() -> tuple[Tensor, Tensor]:
 
 
 def _pair() -> tuple[FrameBatchNorm, nn.BatchNorm1d]:
-    """Ours and torch's, with the same gains and shifts."""
+    """Our module and torch's, with the same gains and shifts."""
     ours, theirs = FrameBatchNorm(4).double(), nn.BatchNorm1d(4).double()
     with torch.no_grad():
         for one in (ours, theirs):
@@ -30,7 +30,7 @@ def _pair() -> tuple[FrameBatchNorm, nn.BatchNorm1d]:
 
 def test_in_training_it_is_torchs_batch_norm_of_the_valid_frames() -> None:
     (x_NLD, is_valid_NL), (ours, theirs) = _frames(), _pair()
-    for _ in range(3):  # the running statistics move each time
+    for _ in range(3):  # the running statistics change each time
         found_NLD, expected_ND = ours(x_NLD, is_valid_NL), theirs(x_NLD[is_valid_NL])
         torch.testing.assert_close(found_NLD[is_valid_NL], expected_ND, rtol=0, atol=1e-12)
         x_NLD = x_NLD * 1.5 + 1.0
@@ -63,7 +63,7 @@ def test_gradients_are_torchs_too() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_padding_never_counts_and_comes_out_as_zero(training: bool) -> None:
+def test_padding_never_counts_and_becomes_zero(training: bool) -> None:
     (x_NLD, is_valid_NL), (ours, _) = _frames(), _pair()
     before = {name: value.clone() for name, value in ours.state_dict().items()}
     expected_NLD = ours.train(training)(x_NLD, is_valid_NL)
@@ -71,17 +71,19 @@ def test_padding_never_counts_and_comes_out_as_zero(training: bool) -> None:
     ours.load_state_dict(before)
     spoilt_NLD = x_NLD.masked_fill(~is_valid_NL[..., None], math.nan)
     torch.testing.assert_close(ours(spoilt_NLD, is_valid_NL), expected_NLD, rtol=0, atol=0)
-    counted_NLD = ours(x_NLD, torch.ones_like(is_valid_NL))  # control: frames that count do change the others
+    counted_NLD = ours(x_NLD, torch.ones_like(is_valid_NL))  # control: valid frames do change the others
     assert training != torch.allclose(counted_NLD[is_valid_NL], expected_NLD[is_valid_NL])
 
 
-def test_one_frame_alone_and_none_at_all_stay_finite() -> None:
+def test_one_frame_and_no_frame_give_finite_numbers() -> None:
     norm = FrameBatchNorm(2)
     before = {name: value.clone() for name, value in norm.state_dict().items()}
     assert norm(torch.ones(1, 3, 2), torch.zeros(1, 3, dtype=torch.bool)).abs().sum() == 0
     assert all(bool((value == before[name]).all()) for name, value in norm.state_dict().items())
     x_111 = norm(torch.tensor([[[7.0, -7.0]]]), torch.tensor([[True]]))
-    assert x_111.tolist() == [[[0.0, 0.0]]]  # as far from its own mean as that: the shift, which begins as 0
+    assert x_111.tolist() == [
+        [[0.0, 0.0]]
+    ]  # a single frame equals its mean; the result is the shift, which starts as 0
     assert norm.running_mean.tolist() == pytest.approx([0.7, -0.7])
     assert all(bool(value.isfinite().all()) for value in norm.state_dict().values())
 

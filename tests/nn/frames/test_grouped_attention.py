@@ -1,4 +1,4 @@
-"""Attention in groups of like length is attention row by row."""
+"""Attention in groups of similar lengths equals attention of every row alone."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from dialogue_ser.nn.frames.grouped_attention import attend
 
 
 @pytest.mark.parametrize("lengths", [[2, 9, 0, 5, 9, 1], [4, 4], [0, 0]])
-def test_every_row_sees_its_own_places_alone(lengths) -> None:
+def test_every_row_sees_only_its_own_frames(lengths) -> None:
     torch.manual_seed(0)
     n, longest = len(lengths), 10
     query, key = (torch.randn(n, 2, longest, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
