@@ -29,8 +29,7 @@ PUBLISHED_DIRECTIONS = ("dialog_rnn_f", "dialog_rnn_r")
 class DialogueRNNConfig(RecurrentConfig):
     """Options of DialogueRNN; the defaults are the published settings for MELD.
 
-    The docstring of :class:`~dialogue_ser.models.recurrent.RecurrentConfig` describes the options that are not listed
-    here.
+    :class:`~dialogue_ser.models.recurrent.RecurrentConfig` describes the options that are not described here.
 
     Args:
         attention: kind of attention over the past global states (docs/equations.md); matching is the same as general.
@@ -40,12 +39,8 @@ class DialogueRNNConfig(RecurrentConfig):
             head's hidden layer.
         emotion_attention: attention of each turn over all e, or over those so far if causal: general2, general2-tanh or
             none.
-        causal: read forwards only, so that the label of a turn depends on earlier turns and the turn itself alone.
-        initial_state: learned = drawn at random and then trained; zeros = zero and never changed.
         compat: set the dropout on e before the attention over all e to ``dropout`` + 0.15, as the published
             implementation does.
-        engine: manual = one autograd node with a backward pass written by hand; autograd = a plain loop; auto = manual
-            where the attention supports it. All give the same numbers.
     """
 
     emotion_attention: Literal["general2", "general2-tanh", "none"] = "general2"

@@ -21,17 +21,12 @@ from dialogue_ser.options import check_fields
 class EmotionRNNConfig(RecurrentConfig):
     """Options of EmotionRNN; the document gives no sizes, so the default sizes are own choices.
 
-    The docstring of :class:`~dialogue_ser.models.recurrent.RecurrentConfig` describes the options that are not listed
-    here.
+    :class:`~dialogue_ser.models.recurrent.RecurrentConfig` describes the options that are not described here.
 
     Args:
         party_dim: number of units of the self state and of the inter-speaker state of a party.
         dropout: dropout rate on g, S and I inside the recurrence, on e, and on the head's hidden layer.
-        causal: read forwards only, so that the label of a turn depends on earlier turns and the turn itself alone.
-        initial_state: learned = drawn at random and then trained; zeros = zero and never changed.
         head_input: emotion = the head reads ē alone, as in the document; emotion+turn = it reads [ē; x].
-        engine: manual = one autograd node with a backward pass written by hand; autograd = a plain loop; auto = manual
-            where the attention supports it. All give the same numbers.
     """
 
     attention: AttentionOption = "matching"

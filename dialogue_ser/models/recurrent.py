@@ -27,9 +27,10 @@ InitialState = Literal["learned", "zeros"]
 class RecurrentConfig:
     """Options that EmotionRNN and DialogueRNN have in common.
 
-    Each of the two adds its own options after these. The options ``causal``, ``initial_state`` and ``engine`` are
-    common too, but each system lists them itself: the order of the fields is the order in a run's config.yaml, and
-    there they stand between the system's own options.
+    Each of the two adds its own options after these, The options
+    ``causal``, ``initial_state`` and ``engine`` are common too and described here, but each system declares their
+    fields: the order of the fields is the order in a run's config.yaml, where they come between the system's own
+    options.
 
     Args:
         attention: kind of attention over the past global states (docs/equations.md); matching is the same as general.
@@ -43,6 +44,10 @@ class RecurrentConfig:
             has no such layer.
         listeners: update = a turn also changes the states of the listeners, with separate cells; hold = a turn leaves
             the states of the listeners as they are.
+        causal: read forwards only, so that the label of a turn depends on earlier turns and the turn itself alone.
+        initial_state: learned = drawn at random and then trained; zeros = zero and never changed.
+        engine: manual = one autograd node with a backward pass written by hand; autograd = a plain loop; auto = manual
+            where the attention supports it. All give the same numbers.
     """
 
     attention: AttentionOption = "general"
