@@ -1,10 +1,10 @@
 """With the published weights, DialogueRNN gives the numbers of the published implementation."""
 
-import importlib.util
 import math
+import runpy
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,18 +21,7 @@ from dialogue_ser.nn.gru.cells import DropoutMasks
 from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
 from dialogue_ser.nn.recurrence.layout import PackedLayout
 
-
-def _published() -> ModuleType:
-    path = Path(__file__).with_name("published_dialogue_rnn.py")
-    spec = importlib.util.spec_from_file_location("published_dialogue_rnn", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-published = _published()
+published = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("published_dialogue_rnn.py"))))
 SIZES: dict[str, Any] = {"global_dim": 6, "party_dim": 5, "emotion_dim": 4, "hidden_dim": 3}
 DIM, N_CLASSES, N_PARTIES = 6, 7, 4
 SPEAKERS = [[0, 1, 0, 2, 1, 3], [0], [0, 0, 1], [0, 1, 1, 1, 0]]

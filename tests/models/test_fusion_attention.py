@@ -1,9 +1,9 @@
 """E1 equals its equations for every turn, with both modalities and with each alone."""
 
-import importlib.util
+import runpy
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -27,17 +27,7 @@ LENGTHS = {"audio": [7, 2, 11, 4, 0, 3], "text": [3, 5, 1, 4, 2, 0]}  # the last
 TURNS = [4, 2]
 
 
-def _reference() -> ModuleType:
-    path = Path(__file__).parents[1] / "nn" / "frames" / "frame_reference.py"
-    spec = importlib.util.spec_from_file_location("frame_reference", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-plain = _reference()
+plain = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "nn" / "frames" / "frame_reference.py")))
 
 
 def _system(modalities=("audio", "text"), **options) -> FusionAttentionSystem:

@@ -1,18 +1,11 @@
-import importlib.util
+import runpy
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 
 import pytest
 
 
 @pytest.fixture(scope="session")
-def plain() -> ModuleType:
-    """The module frame_reference.py: systems over frames as plain loops."""
-    spec = importlib.util.spec_from_file_location(
-        "frame_reference", Path(__file__).parent / "frames" / "frame_reference.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def plain() -> SimpleNamespace:
+    """The functions of frame_reference.py: systems over frames as plain loops."""
+    return SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "frames" / "frame_reference.py")))
