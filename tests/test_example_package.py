@@ -194,14 +194,14 @@ def _trained(**parts):
     [
         (
             lambda self, ids, *_: self.words(ids),
-            r"gave an array of shape \(\d+, \d, 8\); encode_rows must give one vec",
+            r"gave an array of shape \(\d+, \d, 8\); it must give one vec",
         ),
         (lambda self, ids, *_: self.words(ids).sum(1)[:, :3], r"gave an array of shape \((\d+), 3\).*: \(\1, 8\)"),
     ],
 )
 def test_a_trained_encoder_that_gives_the_wrong_shape_is_named(table, tmp_path, encode, complaint):
     register_encoder("broken")(_trained(encode_rows=encode))
-    with pytest.raises(FeatureError, match="trained encoder .*Broken: was given .*" + complaint):
+    with pytest.raises(FeatureError, match="trained encoder .*Broken: encode_rows was given .*" + complaint):
         run_with("broken", {"min_count": 1}, table, tmp_path / "run")
 
 

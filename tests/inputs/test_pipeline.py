@@ -142,7 +142,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_computed() -> None:
         FeaturePipeline.build("text", "textcn")
     with pytest.raises(ConfigError, match=r"'min_cout'; did you mean 'min_count'"):
         FeaturePipeline.build("text", "textcnn", {"min_cout": 2})
-    with pytest.raises(ConfigError, match="dropouts"):
+    with pytest.raises(ConfigError, match="textcnn: dropout 2"):
         FeaturePipeline.build("text", "textcnn", {"dropout": 2.0})
     with pytest.raises(ConfigError, match="token ids"):
         FeaturePipeline.build("text", "textcnn", transforms=("l2",))
