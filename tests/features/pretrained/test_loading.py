@@ -26,9 +26,9 @@ def text(model: Path | str) -> PretrainedModel:
 
 def test_a_missing_folder_is_told_without_asking_the_hub(tmp_path):
     for source in (tmp_path / "nowhere", "./nowhere", "models/speech/nowhere"):
-        with pytest.raises(FeatureError, match=r"hf-audio: no folder .*nowhere; give a transformers model folder"):
+        with pytest.raises(FeatureError, match=r"hf-audio: there is no folder .*nowhere; give the folder of a tr"):
             speech(source).fingerprint()
-        with pytest.raises(FeatureError, match=r"hf-text: no folder .*nowhere"):
+        with pytest.raises(FeatureError, match=r"hf-text: there is no folder .*nowhere"):
             text(source).load()
 
 
