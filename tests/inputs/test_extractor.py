@@ -6,7 +6,7 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.inputs.extractor import build_extractor
 
 
-def test_options_of_a_trained_encoder_and_its_front_end_of_a_wrong_type_are_all_named_before_anything_is_built():
+def test_options_of_a_wrong_type_are_all_named_before_a_trained_encoder_or_its_tokenizer_is_built():
     options = {"n_filters": "many", "widths": "abc", "max_length": "x", "min_cuont": 2}
     with pytest.raises(ConfigError) as caught:
         build_extractor("text", "textcnn", options, has_transforms=False, on_bad="error")

@@ -53,7 +53,7 @@ def test_pieces_are_short_enough_and_have_the_frames_of_the_whole(speech_model, 
     assert max(lengths) - min(lengths) <= 1
 
 
-def test_below_the_transformer_a_piece_gives_what_the_whole_gives(speech_model):
+def test_convolutions_give_the_same_for_pieces_as_for_the_whole_clip(speech_model):
     """The convolutions of a layer-norm model see nothing beyond a frame's 400 samples."""
     network = load(speech_model("wav2vec2-layer"))
     whole = network.pieces(noise(20_000), 30.0)
@@ -79,7 +79,7 @@ def test_a_clip_is_normalised_as_a_whole_and_only_if_the_model_wants_it(speech_m
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2-group", "wav2vec2-layer", "hubert-layer", "wavlm-layer", "whisper"])
-def test_a_low_layer_costs_no_higher_ones_and_is_the_same(speech_model, kind):
+def test_layers_above_the_highest_needed_state_are_dropped_without_a_change(speech_model, kind):
     full, cut = load(speech_model(kind)), load(speech_model(kind), highest_state=1)
     piece = full.pieces(noise(9000), 30.0)
     with torch.no_grad():

@@ -95,7 +95,7 @@ def test_its_tokens_are_those_of_transformers(folder, sample) -> None:
 
 
 def test_its_fingerprint_is_what_it_was_when_transformers_computed_it() -> None:
-    """Features that lie in stores, and saved models, stay good."""
+    """Features in stores and saved models stay valid."""
     expected = {
         "weights": {
             "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
@@ -152,7 +152,7 @@ def test_a_broken_tokenizer_names_its_folder_and_how_to_mend_it(monkeypatch, fol
         PackagedMinilm().tokenizer()
 
 
-def test_a_layer_or_device_it_does_not_have_is_told(dialogue) -> None:
+def test_a_layer_or_device_it_does_not_have_is_refused(dialogue) -> None:
     with pytest.raises(FeatureError, match=r"minilm has hidden states 0 … 6, not \[7\]"):
         minilm(layers=[7]).encode([dialogue(["no"])])
     with pytest.raises(ConfigError, match="device 'cuda:99' cannot be used"):

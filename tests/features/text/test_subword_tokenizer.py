@@ -49,7 +49,7 @@ def test_rows_of_a_whole_dialogue_depend_on_all_of_it(tiny_text_model):
 
 
 @pytest.mark.parametrize("kind", [WordIds, SubwordIds])
-def test_a_saved_front_end_gives_the_same_rows(kind, tiny_text_model, dialogue) -> None:
+def test_a_saved_tokenizer_gives_the_same_rows(kind, tiny_text_model, dialogue) -> None:
     assert issubclass(kind, TokenFrontEnd)
     talk = dialogue(TEXTS)
     options = {"model": str(tiny_text_model), "context_past": 2, "speakers": True} if kind is SubwordIds else {}
