@@ -158,7 +158,7 @@ def test_a_fingerprint_that_changes_between_fit_and_use_is_refused(table, tmp_pa
     corpus, store = read_table(table, "emotion"), FeatureStore(tmp_path / "store")
     pipeline = FeaturePipeline.build("text", "example-echo").fit(corpus.split("train"), store)
     pipeline.table(corpus.split("dev"), store)
-    pipeline._source.inner.weights = "2.0"
+    pipeline._extractor.inner.weights = "2.0"
     with pytest.raises(FeatureError, match=r"weights was '1\.0' and is '2\.0'"):
         pipeline.table(corpus.split("dev"), store)
     with pytest.raises(FeatureError, match=r"weights was '1\.0' and is '2\.0'"):

@@ -9,7 +9,7 @@ from dialogue_ser.errors import CheckpointError
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.features.core.bad_clips import OnBad
 from dialogue_ser.inference.model_folder import SavedModel
-from dialogue_ser.inputs.pipeline import FeaturePipeline, untrusted
+from dialogue_ser.inputs.pipeline import FeaturePipeline, untrusted_encoder_message
 from dialogue_ser.models import build_model
 from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.models.ensemble import Ensemble
@@ -65,7 +65,7 @@ def rebuild_model(saved: SavedModel, trust_code: bool = False) -> DialogueSystem
     inputs = {modality: InputSpec(**spec) for modality, spec in saved.config["inputs"].items()}
     for modality, spec in inputs.items():
         if not trust_code and ":" in (spec.encoder or ""):
-            raise CheckpointError(untrusted(modality, spec.encoder))
+            raise CheckpointError(untrusted_encoder_message(modality, spec.encoder))
     task, n_members = rebuild_task(saved), described.get("members", 1)
     if not (isinstance(n_members, int) and 1 <= n_members <= len(saved.weights)):
         raise CheckpointError(f"{saved.folder}: config.json says {n_members!r} members; copy the whole folder again")

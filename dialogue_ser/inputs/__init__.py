@@ -1,1 +1,1 @@
-"""From dialogues to model-ready features: one pipeline per modality."""
+"""Pipelines: the way of each modality from dialogues to features for the model."""

@@ -1,9 +1,9 @@
-"""What a modality is read with: a frozen encoder, or what stands in front of a trained one."""
+"""Build the extractor of a modality: a frozen encoder, or the tokenizer of a trained encoder."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from dialogue_ser.encoders import TRAINED_ENCODERS, find_trained
+from dialogue_ser.encoders import TRAINED_ENCODERS, TrainedEncoder, find_trained
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.bad_clips import OnBad
 from dialogue_ser.features.core.checked_encoder import CheckedEncoder
@@ -13,73 +13,96 @@ from dialogue_ser.features.text.subword_tokenizer import SubwordIds
 from dialogue_ser.features.text.word_tokenizer import WordIds
 from dialogue_ser.options import construct, misfits
 
-#: Options of a trained encoder on frames: the frozen encoder that gives them, and its own options.
+#: Two options of a trained encoder that reads frames: the frozen encoder that gives the frames, and its options.
 FRAMES, FRAMES_OPTIONS = "frames", "frames_options"
-_DEFAULT_READER = "meanpool"
-_TOKEN_FRONT_ENDS: Mapping[str, type[TokenFrontEnd]] = {"words": WordIds, "subwords": SubwordIds}
+_DEFAULT_TRAINED_ENCODER = "meanpool"
+_TOKENIZERS: Mapping[str, type[TokenFrontEnd]] = {"words": WordIds, "subwords": SubwordIds}
 
 
-def build_source(
+def build_extractor(
     modality: str, encoder: str, options: Mapping[str, Any], *, has_transforms: bool, on_bad: OnBad
 ) -> tuple[CheckedEncoder | TokenFrontEnd, str | None, dict[str, Any]]:
-    """The source of a modality's rows, the trained encoder that reads them (None for vectors) and its options.
+    """Build the extractor of a modality.
 
     Args:
-        modality: name under which the batch carries it.
-        encoder: as configured: a frozen encoder, or a trained one.
-        options: as configured; a trained encoder shares them with what stands in front of it.
-        has_transforms: whether transforms follow, which token ids cannot take.
+        modality: name of the modality in the batch.
+        encoder: name of the frozen or trained encoder in the configuration.
+        options: options in the configuration. A trained encoder shares them with its extractor.
+        has_transforms: True if transforms follow. They do not work on token ids.
         on_bad: what to do with media that cannot be decoded.
 
+    Returns:
+        The extractor, the name of the trained encoder (None for vectors) and the options of the trained encoder.
+
     Raises:
-        ConfigError: unknown encoder or option, an option of a wrong type, or transforms on token ids.
+        ConfigError: the encoder or an option is unknown, an option has a wrong type, or there are transforms on token
+            ids.
     """
     trained = find_trained(encoder)
     if trained is None:
-        source = build_encoder(encoder, modality, options, on_bad, also_known=TRAINED_ENCODERS)
-        if source.kind == "tokens":
+        frozen = build_encoder(encoder, modality, options, on_bad, also_known=TRAINED_ENCODERS)
+        if frozen.kind == "tokens":
             raise ConfigError(
-                f"features.{modality}: encoder {encoder!r} gives tokens, which no trained encoder reads yet"
+                f"features.{modality}: encoder {encoder!r} gives tokens, but no trained encoder reads the tokens of a "
+                "frozen encoder yet; choose an encoder that gives vectors or frames"
             )
-        return source, _DEFAULT_READER if source.kind == "frames" else None, {}
-    front_end = _TOKEN_FRONT_ENDS.get(trained.front_end)
-    front = (FRAMES, FRAMES_OPTIONS) if front_end is None else front_end.OPTIONS
+        return frozen, _DEFAULT_TRAINED_ENCODER if frozen.kind == "frames" else None, {}
     who = f"encoder {encoder!r}"
-    front_options = {key: value for key, value in options.items() if key in front}
-    problems = misfits(
-        who, trained.Config, options, further=[name for name in front if name not in trained.option_names()]
-    )
-    problems += misfits(who, front_end or _frames_options, front_options)
-    if problems:
-        raise ConfigError(*dict.fromkeys(problems))  # both read some of them
-    reader_options = {key: value for key, value in options.items() if key in trained.option_names()}
-    construct(who, trained.Config, reader_options)  # a bad value is told now, not after an hour of encoding
-    if front_end is None:
-        source = _frames_source(encoder, modality, options, on_bad, takes_vectors=trained.takes_vectors)
-        return source, encoder, reader_options
+    tokenizer = _TOKENIZERS.get(trained.front_end)
+    extractor_options = _extractor_options(who, trained, tokenizer, options)
+    trained_options = {key: value for key, value in options.items() if key in trained.option_names()}
+    construct(who, trained.Config, trained_options)  # finds bad values now, and not after an hour of encoding
+    if tokenizer is None:
+        frames = _frames_extractor(encoder, modality, options, on_bad, takes_vectors=trained.takes_vectors)
+        return frames, encoder, trained_options
     if has_transforms:
         raise ConfigError(
-            f"features.{modality}: transforms do not apply to the token ids of {encoder!r}; drop them "
+            f"features.{modality}: transforms do not work on the token ids of {encoder!r}; remove them "
             f"(--features.{modality}.transforms [])"
         )
-    return construct(who, front_end, front_options), encoder, reader_options
+    return construct(who, tokenizer, extractor_options), encoder, trained_options
 
 
-def _frames_source(
+def _extractor_options(
+    who: str, trained: type[TrainedEncoder], tokenizer: type[TokenFrontEnd] | None, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return those options of a trained encoder that its extractor reads.
+
+    Raises:
+        ConfigError: an option is unknown to both, or has a wrong type.
+    """
+    names = (FRAMES, FRAMES_OPTIONS) if tokenizer is None else tokenizer.OPTIONS
+    found = {key: value for key, value in options.items() if key in names}
+    problems = misfits(
+        who, trained.Config, options, further=[name for name in names if name not in trained.option_names()]
+    )
+    problems += misfits(who, tokenizer or _frames_options, found)
+    if problems:
+        raise ConfigError(*dict.fromkeys(problems))  # an option that both read is named once
+    return found
+
+
+def _frames_extractor(
     encoder: str, modality: str, options: Mapping[str, Any], on_bad: OnBad, *, takes_vectors: bool
 ) -> CheckedEncoder:
+    """Return the frozen encoder that gives the frames of a trained encoder.
+
+    Raises:
+        ConfigError: no frozen encoder is named, or it does not give frames.
+    """
     if FRAMES not in options:
         raise ConfigError(
-            f"features.{modality}: encoder {encoder!r} reads frames; name a frozen encoder that gives some with option "
-            "frames, e.g. frames: hf-text and frames_options: {model: FOLDER, pooling: none}"
+            f"features.{modality}: encoder {encoder!r} reads frames; name a frozen encoder that gives frames in the "
+            "option frames, e.g. frames: hf-text and frames_options: {model: FOLDER, pooling: none}"
         )
-    source = build_encoder(options[FRAMES], modality, options.get(FRAMES_OPTIONS) or {}, on_bad)
-    if source.kind != "frames" and not (source.kind == "vector" and takes_vectors):
+    frozen = build_encoder(options[FRAMES], modality, options.get(FRAMES_OPTIONS) or {}, on_bad)
+    if frozen.kind != "frames" and not (frozen.kind == "vector" and takes_vectors):
         raise ConfigError(
-            f"features.{modality}: encoder {encoder!r} reads frames, but {options[FRAMES]!r} gives {source.kind}"
+            f"features.{modality}: encoder {encoder!r} reads frames, but {options[FRAMES]!r} gives {frozen.kind}; name "
+            "another frozen encoder, or options with which it gives frames"
         )
-    return source
+    return frozen
 
 
 def _frames_options(frames: str = "", frames_options: Mapping[str, Any] | None = None) -> None:
-    """The options that every trained encoder on frames has beside its own."""
+    """Has as parameters the options that every trained encoder on frames has beside its own; does nothing."""

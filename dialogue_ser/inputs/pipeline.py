@@ -1,11 +1,11 @@
-"""One modality's path from dialogues to model-ready arrays: encoder, transforms, and their state in a saved model."""
+"""The pipeline of one modality, from dialogues to features for the model: an extractor, then transforms."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from dialogue_ser.corpus.schema import Dialogue, utterances
+from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.errors import CheckpointError, FeatureError
 from dialogue_ser.features.core.api import Array, FeatureTable, InputSpec
 from dialogue_ser.features.core.bad_clips import OnBad
@@ -17,28 +17,27 @@ from dialogue_ser.features.store.work_units import encode_all
 from dialogue_ser.features.text.front_end import TokenFrontEnd
 from dialogue_ser.features.transforms import build_transform, from_state
 from dialogue_ser.features.transforms.base import Transform
-from dialogue_ser.inputs.extractor import FRAMES, build_source
+from dialogue_ser.inputs.extractor import FRAMES, build_extractor
 
-#: Arrays (uint8) whose name ends so become files of their own in a saved model, which other programs read too.
+#: In a saved model, arrays (uint8) with this ending of their name are separate files, which other programs can read.
 FILE_SUFFIX = ".json"
 
 
 class FeaturePipeline:
-    """Encoder and transforms of one modality; build it, fit it on train, then ask it for tables.
+    """The pipeline of one modality. Build it, fit it on train, and then get feature tables from it.
 
     Args:
-        modality: name under which the batch carries it.
-        name: encoder as configured.
-        options: as configured.
+        modality: name of the modality in the batch.
+        name: name of the encoder in the configuration.
+        options: options of the encoder in the configuration.
         on_bad: what to do with media that cannot be decoded.
-        source: frozen encoder (``CheckedEncoder``) or what gives a trained one its tokens.
-        transforms: applied in this order.
-        reader: trained encoder that reads tokens or frames, or None for vectors.
-        reader_options: its options.
+        extractor: a frozen encoder (``CheckedEncoder``), or the tokenizer of a trained encoder.
+        transforms: transforms in the order in which they are applied.
+        trained_encoder: name of the trained encoder that reads tokens or frames; None for vectors.
+        trained_options: options of the trained encoder.
 
     Attributes:
-        spec: shape in which the modality reaches the model; known after ``fit``.
-        absent_ids: utterances of the tables given so far that have no row.
+        spec: kind and size of the features that the model gets; known after ``fit``.
     """
 
     def __init__(
@@ -48,20 +47,19 @@ class FeaturePipeline:
         name: str,
         options: Mapping[str, Any],
         on_bad: OnBad,
-        source: CheckedEncoder | TokenFrontEnd,
+        extractor: CheckedEncoder | TokenFrontEnd,
         transforms: Sequence[Transform],
-        reader: str | None,
-        reader_options: Mapping[str, Any],
+        trained_encoder: str | None,
+        trained_options: Mapping[str, Any],
     ) -> None:
         self.modality = modality
         self.name = name
         self.options = dict(options)
         self.on_bad: OnBad = on_bad
         self.transforms = tuple(transforms)
-        self.absent_ids: set[str] = set()
-        self._source = source
-        self._reader = reader
-        self._reader_options = dict(reader_options)
+        self._extractor = extractor
+        self._trained_encoder = trained_encoder
+        self._trained_options = dict(trained_options)
         self._dim: int | None = None
         self._fingerprint: Mapping[str, Any] | None = None
 
@@ -74,16 +72,22 @@ class FeaturePipeline:
         transforms: Sequence[str] = (),
         on_bad: OnBad = "error",
     ) -> "FeaturePipeline":
-        """A pipeline from plain settings, not fitted yet.
+        """Build a pipeline from plain settings; it is not fitted yet.
 
-        Options of a trained encoder on tokens are those of its front end (:class:`WordIds`, :class:`SubwordIds`) and
-        its own; of one on frames ``frames`` (a frozen encoder's name), ``frames_options`` and its own.
+        Args:
+            modality: name of the modality in the batch.
+            encoder: name of a frozen or trained encoder.
+            options: options of the encoder. A trained encoder that reads tokens has its own options and those of its
+                tokenizer (:class:`WordIds` or :class:`SubwordIds`). A trained encoder that reads frames has its own
+                options, ``frames`` (the name of a frozen encoder) and ``frames_options``.
+            transforms: names of transforms, in the order in which they are applied.
+            on_bad: what to do with media that cannot be decoded.
 
         Raises:
-            ConfigError: unknown encoder, option or transform, or transforms on token ids.
+            ConfigError: the encoder, an option or a transform is unknown, or there are transforms on token ids.
         """
         options = dict(options or {})
-        source, reader, reader_options = build_source(
+        extractor, trained_encoder, trained_options = build_extractor(
             modality, encoder, options, has_transforms=bool(transforms), on_bad=on_bad
         )
         return cls(
@@ -91,51 +95,50 @@ class FeaturePipeline:
             name=encoder,
             options=options,
             on_bad=on_bad,
-            source=source,
+            extractor=extractor,
             transforms=[build_transform(name) for name in transforms],
-            reader=reader,
-            reader_options=reader_options,
+            trained_encoder=trained_encoder,
+            trained_options=trained_options,
         )
 
     @property
     def spec(self) -> InputSpec:
-        """Shape in which the modality reaches the model.
+        """Kind and size of the features that the model gets.
 
         Raises:
-            FeatureError: not fitted yet.
+            FeatureError: the pipeline is not fitted yet.
         """
         if self._dim is None:
             raise FeatureError(f"features.{self.modality}: fit the pipeline on the training dialogues first")
-        if isinstance(self._source, TokenFrontEnd):
-            options = {**self._reader_options, **self._source.for_reader}
-            return InputSpec(kind="tokens", dim=self._dim, encoder=self._reader, options=options)
-        return InputSpec(kind=self._source.kind, dim=self._dim, encoder=self._reader, options=self._reader_options)
-
-    @property
-    def n_masked(self) -> int:
-        """Utterances of all tables so far that lack this modality: no text or audio, no row, or media masked as bad."""
-        return len(self.absent_ids)
+        if isinstance(self._extractor, TokenFrontEnd):
+            options = {**self._trained_options, **self._extractor.trained_options}
+            return InputSpec(kind="tokens", dim=self._dim, encoder=self._trained_encoder, options=options)
+        return InputSpec(
+            kind=self._extractor.kind, dim=self._dim, encoder=self._trained_encoder, options=self._trained_options
+        )
 
     @property
     def reads_audio(self) -> bool:
-        """True if its encoder decodes the utterances' sound, so that effects on the waveform change what it gives."""
-        traits = getattr(self._source, "traits", None)
+        """True if its encoder decodes the utterances' sound, so that effects on the waveform change the features."""
+        traits = getattr(self._extractor, "traits", None)
         return traits is not None and traits.is_stored and "audio" in traits.reads
 
     @property
     def is_causal(self) -> bool:
         """False if a turn's features depend on later turns of its dialogue."""
-        source_looks_ahead = self._context == "dialogue" or self._context[1] != 0
-        return not source_looks_ahead and all(transform.is_causal for transform in self.transforms)
+        reads_later_turns = self._context == "dialogue" or self._context[1] != 0
+        return not reads_later_turns and all(transform.is_causal for transform in self.transforms)
 
     @property
     def n_past_turns(self) -> int:
-        """How many earlier turns a causal pipeline looks at."""
+        """Number of earlier turns that the features of a turn depend on, if the pipeline is causal."""
         return 0 if self._context == "dialogue" else self._context[0]
 
     @property
     def _context(self) -> Context:
-        return self._source.traits.context if isinstance(self._source, CheckedEncoder) else self._source.context
+        return (
+            self._extractor.traits.context if isinstance(self._extractor, CheckedEncoder) else self._extractor.context
+        )
 
     def fit(
         self,
@@ -143,27 +146,28 @@ class FeaturePipeline:
         store: FeatureStore | None = None,
         progress: Progress | bool | None = None,
     ) -> "FeaturePipeline":
-        """Take vocabulary and statistics from the training dialogues.
+        """Take the vocabulary and the statistics from the training dialogues.
 
         Args:
-            train_dialogues: the training split.
-            store: where frozen features are kept; None = computed here and kept nowhere.
-            progress: as in :meth:`FeatureStore.table`.
+            train_dialogues: the training dialogues.
+            store: the store that keeps frozen features. None computes them here and does not store them.
+            progress: see :meth:`FeatureStore.table`.
 
         Raises:
             FeatureError: no utterance has this modality.
         """
-        if isinstance(self._source, TokenFrontEnd):
-            self._source.fit(train_dialogues)
-            self._dim = self._source.n_ids
+        if isinstance(self._extractor, TokenFrontEnd):
+            self._extractor.fit(train_dialogues)
+            self._dim = self._extractor.n_ids
             return self
         rows: Mapping[str, Array] = self._encode(train_dialogues, store, progress)
-        assert isinstance(self._source, CheckedEncoder)
-        self._fingerprint = self._source.fingerprint()
+        assert isinstance(self._extractor, CheckedEncoder)
+        self._fingerprint = self._extractor.fingerprint()
         if not rows:
             raise FeatureError(
                 f"features.{self.modality}: encoder {self.name!r} found nothing to encode in any of the "
-                f"{sum(map(len, train_dialogues))} training utterances; do they have {self.modality}?"
+                f"{sum(map(len, train_dialogues))} training utterances; check that they have {self.modality}, or "
+                f"remove features.{self.modality}"
             )
         for transform in self.transforms:
             rows = transform.fit(rows, train_dialogues).apply(rows, train_dialogues)
@@ -173,35 +177,38 @@ class FeaturePipeline:
     def table(
         self, dialogues: Sequence[Dialogue], store: FeatureStore | None = None, progress: Progress | bool | None = None
     ) -> FeatureTable:
-        """Model-ready arrays of some dialogues; absent utterances are counted in ``n_masked``.
+        """Return the features of some dialogues; absent utterances have no row. See :meth:`fit` for the arguments.
 
         Raises:
-            FeatureError: not fitted; features of another size than in training; values that are still missing.
-            MediaError: clips that cannot be used, unless they are masked.
+            FeatureError: the pipeline is not fitted, features have another size than in training, or values are still
+                missing after the transforms.
+            MediaError: clips cannot be used, and they are not masked.
         """
         spec = self.spec
         rows: Mapping[str, Array]
-        if isinstance(self._source, TokenFrontEnd):
-            rows = self._source.encode(dialogues)
+        if isinstance(self._extractor, TokenFrontEnd):
+            rows = self._extractor.encode(dialogues)
         else:
             rows = self._encode(dialogues, store, progress)
             for transform in self.transforms:
                 rows = transform.apply(rows, dialogues)
             self._check(rows, spec)
-        self.absent_ids.update(turn.id for turn in utterances(dialogues) if turn.id not in rows)
         return FeatureTable(spec=spec, rows=rows)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """JSON-able state, and arrays: ``transforms.0.mean`` …, and bytes of files such as ``tokenizer.json``.
+        """Return the fitted state: values for JSON, and arrays.
+
+        The arrays are those of the transforms (``transforms.0.mean``, …) and the bytes of files such as
+        ``tokenizer.json``.
 
         Raises:
-            FeatureError: the encoder's fingerprint is no longer the one it was fitted with.
+            FeatureError: the encoder's fingerprint is not the one it was fitted with.
         """
-        front = self._source if isinstance(self._source, TokenFrontEnd) else None
+        tokenizer = self._extractor if isinstance(self._extractor, TokenFrontEnd) else None
         fingerprint = None
-        if isinstance(self._source, CheckedEncoder):
-            compare_fingerprints(self._source, self._fingerprint)
-            fingerprint = dict(self._source.fingerprint())
+        if isinstance(self._extractor, CheckedEncoder):
+            compare_fingerprints(self._extractor, self._fingerprint)
+            fingerprint = dict(self._extractor.fingerprint())
         states = [transform.state() for transform in self.transforms]
         described = {
             "modality": self.modality,
@@ -210,80 +217,84 @@ class FeaturePipeline:
             "on_bad": self.on_bad,
             "dim": self.spec.dim,
             "fingerprint": fingerprint,
-            "words": None if front is None else front.state(),
+            "words": None if tokenizer is None else tokenizer.state(),
             "transforms": [state for state, _ in states],
         }
         arrays = {f"transforms.{i}.{key}": array for i, (_, some) in enumerate(states) for key, array in some.items()}
-        files = {} if front is None else front.files()
+        files = {} if tokenizer is None else tokenizer.files()
         return described, arrays | {name: np.frombuffer(content, dtype=np.uint8) for name, content in files.items()}
 
     @classmethod
     def from_state(
         cls, state: Mapping[str, Any], arrays: Mapping[str, Array], *, trust_code: bool = False
     ) -> "FeaturePipeline":
-        """The same fitted pipeline.
+        """Return a saved pipeline; it is fitted.
 
         Args:
-            state: first part of ``state()``.
+            state: first part of what ``state()`` gave.
             arrays: second part.
-            trust_code: allow an encoder given as ``package.module:function``. A model folder comes from anywhere, and
-                such a name imports and runs code, so it is refused unless the caller says so.
+            trust_code: True to allow encoders of the form ``package.module:function``. Such a name imports and runs
+                code, and a model folder can come from anybody, so it is refused by default.
 
         Raises:
-            CheckpointError: the state lacks parts, or needs code that is not trusted.
-            FeatureError: the encoder's weights are not those the model was trained with.
+            CheckpointError: the state is incomplete, or it needs code that is not trusted.
+            FeatureError: the encoder's weights are not those that the model was trained with.
         """
         try:
             modality, name, options = state["modality"], state["encoder"], state["options"]
             if not trust_code and any(":" in str(part) for part in (name, options.get(FRAMES, ""))):
-                raise CheckpointError(untrusted(modality, name))
+                raise CheckpointError(untrusted_encoder_message(modality, name))
             pipeline = cls.build(modality, name, options, on_bad=state["on_bad"])
             pipeline.transforms = tuple(
-                from_state(saved, _named(arrays, f"transforms.{i}.")) for i, saved in enumerate(state["transforms"])
+                from_state(saved, _with_prefix(arrays, f"transforms.{i}."))
+                for i, saved in enumerate(state["transforms"])
             )
             pipeline._dim = int(state["dim"])
             words, fingerprint = state["words"], state["fingerprint"]
         except KeyError as error:
             raise CheckpointError(f"features: the saved pipeline has no {error}; save the model again") from None
-        if isinstance(pipeline._source, TokenFrontEnd):
+        if isinstance(pipeline._extractor, TokenFrontEnd):
             files = {name: array.tobytes() for name, array in arrays.items() if name.endswith(FILE_SUFFIX)}
-            pipeline._source = type(pipeline._source).from_state(words, files)
+            pipeline._extractor = type(pipeline._extractor).from_state(words, files)
         else:
-            compare_fingerprints(pipeline._source, fingerprint)
+            compare_fingerprints(pipeline._extractor, fingerprint)
             pipeline._fingerprint = fingerprint
         return pipeline
 
     def _encode(
         self, dialogues: Sequence[Dialogue], store: FeatureStore | None, progress: Progress | bool | None
     ) -> Mapping[str, Array]:
-        assert isinstance(self._source, CheckedEncoder)
+        """Return the rows of the frozen encoder, from the store if there is one."""
+        assert isinstance(self._extractor, CheckedEncoder)
         if store is None:
-            return encode_all(self._source, dialogues)
-        compare_fingerprints(self._source, self._fingerprint)
-        return store.table(self._source, dialogues, progress)
+            return encode_all(self._extractor, dialogues)
+        compare_fingerprints(self._extractor, self._fingerprint)
+        return store.table(self._extractor, dialogues, progress)
 
     def _check(self, rows: Mapping[str, Array], spec: InputSpec) -> None:
+        """Raise FeatureError if rows have another size than in training, or values that are missing or infinite."""
         problems = []
         for key, row in rows.items():
             if row.shape[-1] != spec.dim:
-                problems.append(f"{key}: {row.shape[-1]} features, the model was fitted on {spec.dim}")
+                problems.append(f"{key}: {row.shape[-1]} features, but the model was fitted on {spec.dim}")
             elif not np.isfinite(row).all():
                 problems.append(f"{key}: {int((~np.isfinite(row)).sum())} of {row.size} values are missing or infinite")
         if problems:
             raise FeatureError(
                 *(f"features.{self.modality}: {problem}" for problem in problems[:10]),
-                f"features.{self.modality}: {len(problems)} utterance(s) cannot reach the model; "
-                "put impute first in its transforms if values are missing",
+                f"features.{self.modality}: the model cannot read {len(problems)} utterance(s); put impute first in "
+                "the transforms if values are missing",
             )
 
 
-def untrusted(modality: str, encoder: object) -> str:
-    """Sentence on an encoder that a saved model names and that would have to be imported."""
+def untrusted_encoder_message(modality: str, encoder: object) -> str:
+    """Return the error sentence for a saved model that needs an encoder whose import would run code."""
     return (
-        f"features.{modality}: the model needs your own encoder {encoder!r}; import it and register it with "
-        "@register_encoder under a name of its own, or load with trust_code=True (--trust_code) if the model is yours"
+        f"features.{modality}: the model needs your own encoder {encoder!r}; load it with trust_code=True "
+        "(--trust_code) if you trust the model, or register the encoder with @register_encoder and train with that name"
     )
 
 
-def _named(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+def _with_prefix(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    """Return the arrays whose name begins with the prefix, under names without it."""
     return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}

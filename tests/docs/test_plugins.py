@@ -13,7 +13,7 @@ from dialogue_ser.corpus.schema import Dialogue, Utterance
 from dialogue_ser.encoders import build_input
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.features.registry import build_encoder
-from dialogue_ser.inputs.extractor import build_source
+from dialogue_ser.inputs.extractor import build_extractor
 from dialogue_ser.metrics.table import METRICS
 from dialogue_ser.training.loop.callbacks import own_callbacks
 from dialogue_ser.training.loop.loss import LOSSES
@@ -46,10 +46,11 @@ def test_the_frozen_encoders_of_the_page_encode(my_encoders):
 
 def test_the_trained_encoder_of_the_page_is_built_and_reads_valid_frames_only(my_encoders):
     feature = yaml.safe_load(blocks("yaml")[1])["features"]["audio"]
-    source, name, options = build_source(
+    extractor, name, options = build_extractor(
         "audio", feature["encoder"], feature["options"], has_transforms=False, on_bad="error"
     )
-    assert (source.name, source.kind, name, options) == ("hf-audio", "frames", "my_encoders:Strongest", {"out_dim": 32})
+    assert (extractor.name, extractor.kind) == ("hf-audio", "frames")
+    assert (name, options) == ("my_encoders:Strongest", {"out_dim": 32})
     encoder = build_input(InputSpec(kind="frames", dim=3, encoder=name, options=options))
     values, lengths = torch.randn(1, 2, 5, 3), torch.tensor([[5, 2]])
     out = encoder(values, lengths, lengths > 0)

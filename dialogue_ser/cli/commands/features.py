@@ -156,14 +156,14 @@ def _run_config(preset: str | None, config: str | None, overrides: Mapping[str, 
 
 
 def _encoders_of(run: "RunConfig", on_bad: OnBad) -> Iterator[tuple[CheckedEncoder, Augmentation]]:
-    from dialogue_ser.inputs.extractor import build_source
+    from dialogue_ser.inputs.extractor import build_extractor
 
     for modality, feature in run.features.items():
-        source, *_ = build_source(
+        extractor, *_ = build_extractor(
             modality, feature.encoder, feature.options, has_transforms=bool(feature.transforms), on_bad=on_bad
         )
-        if isinstance(source, CheckedEncoder):
-            yield source, feature.augment
+        if isinstance(extractor, CheckedEncoder):
+            yield extractor, feature.augment
         else:
             print(f"{modality}: {feature.encoder} is trained with the model on token ids; there is nothing to encode")
 

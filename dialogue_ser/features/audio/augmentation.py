@@ -1,8 +1,11 @@
-"""Augmented variants of training utterances: drawn once, encoded and stored like any other, picked anew every epoch.
+"""Augmentation: changed variants of the training utterances.
 
-A variant of an utterance is an utterance: another id, the same speaker, label and text, and an audio reference with
-:class:`~dialogue_ser.media.effects.Effects`. Whatever decodes by ``decode_turn`` hears it changed, and the feature
-store keeps it under a key of its own, so frozen features of N variants are computed once.
+The variants are drawn once, and their features are stored. In each epoch every utterance is replaced by one of its
+variants or by itself, at random.
+
+A variant is an utterance with another id and with the same speaker, label and text. Its audio reference has
+:class:`~dialogue_ser.media.effects.Effects`, which ``decode_turn`` applies. The feature store has a separate key for
+each variant, so the frozen features of N variants are computed once.
 """
 
 import hashlib
@@ -18,27 +21,31 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import Array
 from dialogue_ser.media.effects import Effects
 
-# Beyond these the speech is no longer that of a person.
+# Outside these limits the result no longer sounds like a person.
 _LIMITS = {"noise_snr_db": (-20.0, 120.0), "pitch_semitones": (-12.0, 12.0), "stretch": (0.5, 2.0)}
-_LONGEST_SHIFT_SECONDS = 10.0
-_MOST_COPIES = 64
+_MAX_SHIFT_SECONDS = 10.0
+_MAX_COPIES = 64
 
 
-@dataclass(frozen=True, kw_only=True)  # no slots: jsonargparse asks the vars() of a nested default
+@dataclass(frozen=True, kw_only=True)  # no slots: jsonargparse calls vars() on a nested default
 class Augmentation:
-    """Which variants of every training utterance there are. Each range is [lowest, highest], or empty for none.
+    """The settings of the variants. Each effect has a range [lowest, highest]; an empty range switches it off.
 
     Args:
-        copies: variants per utterance beside the original; 0 = no augmentation.
-        noise_snr_db: white noise at this signal-to-noise ratio.
-        pitch_semitones: higher (positive) or lower.
-        stretch: faster (above 1) or slower, at the same pitch.
-        shift_seconds: later (positive, silence before) or earlier, by a quarter of the clip at most.
-        probability: with which each effect is applied to a variant; a variant with none gets one of them.
-        seed: of the draws. It is not the run's seed, so runs with several seeds share stored features.
+        copies: number of variants of each training utterance, beside the original. 0 means no augmentation. More
+            variants take more time to encode.
+        noise_snr_db: range of the signal-to-noise ratio of added white noise, in dB.
+        pitch_semitones: range of the change of pitch, in semitones. Positive values are higher.
+        stretch: range of the tempo. Values above 1 are faster. The pitch stays the same.
+        shift_seconds: range of the shift in time, in seconds. Positive values are later, with silence before the clip.
+            A clip is shifted by at most a quarter of its length.
+        probability: probability of each effect for each variant. A variant always gets at least one effect.
+        seed: seed of the random draws. It is not the seed of the run, so runs with different seeds share the stored
+            features.
 
     Raises:
-        ConfigError: a range that is none, or out of bounds; copies without any range; names all of them.
+        ConfigError: a range is not a range or is out of bounds, or there are copies without a range. The error names
+            all problems.
     """
 
     copies: int = 0
@@ -51,13 +58,13 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         problems = []
-        if not 0 <= self.copies <= _MOST_COPIES:
-            problems.append(f"augment.copies: found {self.copies}, expected 0 to {_MOST_COPIES}")
+        if not 0 <= self.copies <= _MAX_COPIES:
+            problems.append(f"augment.copies: found {self.copies}, expected 0 to {_MAX_COPIES}")
         if not 0 < self.probability <= 1:
             problems.append(f"augment.probability: found {self.probability}, expected above 0 and at most 1")
         if self.seed < 0:
             problems.append(f"augment.seed: found {self.seed}, expected at least 0")
-        limits = {**_LIMITS, "shift_seconds": (-_LONGEST_SHIFT_SECONDS, _LONGEST_SHIFT_SECONDS)}
+        limits = {**_LIMITS, "shift_seconds": (-_MAX_SHIFT_SECONDS, _MAX_SHIFT_SECONDS)}
         for name, (low, high) in limits.items():
             values = getattr(self, name)
             is_range = len(values) == 2 and all(map(math.isfinite, values)) and low <= values[0] <= values[1] <= high
@@ -66,40 +73,40 @@ class Augmentation:
                     f"augment.{name}: found {list(values)}, expected [lowest, highest] between {low:g} and {high:g}"
                 )
         if self.copies and not self.ranges:
-            problems.append(f"augment: {self.copies} copies without any effect; give one of {', '.join(limits)}")
+            problems.append(f"augment: found {self.copies} copies without any effect; give one of {', '.join(limits)}")
         if problems:
             raise ConfigError(*problems)
 
     @property
     def ranges(self) -> dict[str, tuple[float, ...]]:
-        """Effects that are asked for, with their ranges."""
+        """The effects that are switched on, with their ranges."""
         names = ("stretch", "pitch_semitones", "shift_seconds", "noise_snr_db")
         return {name: values for name in names if (values := getattr(self, name))}
 
 
 def draw(augmentation: Augmentation, utterance_id: str, copy: int) -> Effects:
-    """The effects of one variant: a pure function of the augmentation's seed, the utterance's id and the copy.
+    """Draw the effects of one variant. They depend only on the augmentation, the utterance's id and the copy's number.
 
     >>> draw(Augmentation(copies=1, stretch=(0.9, 0.9)), "train/dia0_utt0", 1).stretch
     0.9
     """
     text = json.dumps([augmentation.seed, utterance_id, copy])
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
-    # Every number is drawn whether it is used or not: one effect more or less leaves the others as they are.
+    # All numbers are drawn, also those that are not used. Another effect then does not change the values of the rest.
     drawn = {name: (rng.random(), rng.random()) for name in ("stretch", "pitch_semitones", "shift_seconds")}
     drawn["noise_snr_db"] = (rng.random(), rng.random())
-    noise_seed, last_resort = int(rng.integers(2**31)), float(rng.random())
+    noise_seed, forced_effect = int(rng.integers(2**31)), float(rng.random())
     ranges = augmentation.ranges
     used = [name for name in ranges if drawn[name][0] < augmentation.probability]
     if not used:
-        used = [list(ranges)[int(last_resort * len(ranges))]]
-    # Rounded so that the key in the store reads the same everywhere.
+        used = [list(ranges)[int(forced_effect * len(ranges))]]
+    # Values are rounded so that the key in the store is the same on every machine.
     values = {name: round(ranges[name][0] + drawn[name][1] * (ranges[name][1] - ranges[name][0]), 6) for name in used}
     return Effects(**values, noise_seed=noise_seed if "noise_snr_db" in used else 0)
 
 
 def variant_id(utterance_id: str, copy: int) -> str:
-    """Id of a variant; copy 0 is the original.
+    """Return the id of a variant; copy 0 is the original utterance.
 
     >>> variant_id("train/dia0_utt0", 2), variant_id("train/dia0_utt0", 0)
     ('train/dia0_utt0#variant2', 'train/dia0_utt0')
@@ -108,45 +115,52 @@ def variant_id(utterance_id: str, copy: int) -> str:
 
 
 def variants(dialogues: Sequence[Dialogue], augmentation: Augmentation, copy: int) -> list[Dialogue]:
-    """The dialogues with every utterance's variant ``copy`` (1 … copies) in its place."""
+    """Return the dialogues with each utterance replaced by its variant number ``copy`` (1 to the number of copies)."""
 
-    def changed(turn: Utterance) -> Utterance:
+    def variant_of(turn: Utterance) -> Utterance:
         audio = None if turn.audio is None else replace(turn.audio, effects=draw(augmentation, turn.id, copy))
         return replace(turn, id=variant_id(turn.id, copy), audio=audio)
 
-    return [replace(dialogue, utterances=tuple(map(changed, dialogue))) for dialogue in dialogues]
+    return [replace(dialogue, utterances=tuple(map(variant_of, dialogue))) for dialogue in dialogues]
 
 
 def with_variant_rows(
-    rows: Mapping[str, Array], varied: Mapping[str, Array], dialogues: Sequence[Dialogue], n_copies: int
+    rows: Mapping[str, Array], variant_rows: Mapping[str, Array], dialogues: Sequence[Dialogue], n_copies: int
 ) -> dict[str, Array]:
-    """One modality's rows, and for every variant of these dialogues its own row where it has one, else the original's.
+    """Return the rows of one modality, extended by a row for each variant of the utterances in these dialogues.
 
-    So a modality that is not augmented serves all variants, and a variant that could not be encoded is the original.
+    A variant without a row of its own gets the row of the original. So a modality that is not augmented has rows for
+    all variants, and a variant that could not be encoded is replaced by the original.
+
+    Args:
+        rows: rows of the original utterances, by utterance id.
+        variant_rows: rows of the variants, by the variant's id.
+        dialogues: dialogues with the original utterances.
+        n_copies: number of variants of each utterance.
     """
-    found = dict(rows)
+    extended = dict(rows)
     for dialogue in dialogues:
         for turn in dialogue:
             for copy in range(1, n_copies + 1):
-                name = variant_id(turn.id, copy)
-                row = varied.get(name, rows.get(turn.id))
+                key = variant_id(turn.id, copy)
+                row = variant_rows.get(key, rows.get(turn.id))
                 if row is not None:
-                    found[name] = row
-    return found
+                    extended[key] = row
+    return extended
 
 
 @dataclass(frozen=True)
 class VariantPicker:
-    """Picks for every utterance of an epoch the original or one of its variants, each as likely.
+    """Picks, for each utterance in an epoch, the original or one of its variants. All have the same probability.
 
     Args:
-        n_copies: variants beside the original.
+        n_copies: number of variants of each utterance, beside the original.
     """
 
     n_copies: int
 
     def __call__(self, dialogues: Sequence[Dialogue], seed: int, epoch: int) -> list[Dialogue]:
-        """The dialogues with the ids of what was picked; depends on nothing but the arguments."""
+        """Return the dialogues with the ids of the picked utterances; the result depends only on the arguments."""
         rng = np.random.default_rng([seed, epoch, self.n_copies])
         picked = []
         for dialogue in dialogues:

@@ -1,4 +1,4 @@
-"""Decoding many utterances at once, with one error for all clips that cannot be used."""
+"""Decode the audio of utterances, and collect all clips that cannot be used in one error."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from dialogue_ser.media.effects import apply_effects
 
 @dataclass(frozen=True)
 class DecodedTurns:
-    """Sound of the utterances that have some.
+    """The waveforms of utterances that have audio.
 
     Args:
         ids: utterance ids, one per waveform.
-        waveforms: mono float32 samples.
-        sample_rate_hz: of all of them.
-        problems: one sentence per clip that cannot be used.
+        waveforms: mono float32 samples of each utterance.
+        sample_rate_hz: sample rate of all waveforms in Hz.
+        problems: one sentence for each clip that cannot be used.
     """
 
     ids: list[str]
@@ -29,10 +29,14 @@ class DecodedTurns:
 
 
 def decode_turn(turn: Utterance, sample_rate_hz: int) -> Array:
-    """Mono float32 samples of one utterance at a rate, changed by its effects if it has any.
+    """Return the mono float32 samples of one utterance, with the effects of its audio reference applied.
+
+    Args:
+        turn: an utterance that has audio.
+        sample_rate_hz: sample rate of the result in Hz.
 
     Raises:
-        MediaError: no such file, truncated, no samples, …
+        MediaError: the clip cannot be decoded, e.g. because the file is missing, truncated or without samples.
     """
     assert turn.audio is not None
     audio = turn.audio
@@ -46,9 +50,10 @@ def decode_turn(turn: Utterance, sample_rate_hz: int) -> Array:
 
 
 def decode_turns(turns: Sequence[Utterance], sample_rate_hz: int) -> DecodedTurns:
-    """Waveforms of every utterance with audio that can be decoded; hand ``problems`` to :func:`raise_if_bad`.
+    """Return the waveforms of all utterances whose audio can be decoded.
 
-    Turns without an audio reference are left out silently.
+    Utterances without audio are left out. The result also has one problem for each clip that cannot be decoded; give
+    its ``problems`` to :func:`raise_if_bad`.
     """
     decoded = DecodedTurns([], [], sample_rate_hz, [])
     for turn in turns:
@@ -70,16 +75,17 @@ def rows_of_clips(
     on_bad: OnBad,
     on_progress: Callable[[int], None] | None = None,
 ) -> dict[str, Array]:
-    """A row for every utterance with audio, one clip after the other; those that cannot be used are left out or told.
+    """Return one row for every utterance that has audio, by utterance id; the clips are encoded one after the other.
 
     Args:
-        dialogues: whose utterances are wanted.
-        row_of: the row of one utterance; raises MediaError where its clip cannot be used.
-        on_bad: error, or mask such clips.
-        on_progress: called with 1 for every clip.
+        dialogues: dialogues with the utterances to encode.
+        row_of: function that gives the row of one utterance. It raises MediaError if the clip cannot be used.
+        on_bad: ``error`` raises an error if clips cannot be used, ``mask`` leaves them out.
+        on_progress: called with 1 after each clip.
 
     Raises:
-        BadClipsError: ``on_bad`` is ``error`` and clips cannot be used; names all of them, has the others' rows.
+        BadClipsError: ``on_bad`` is ``error`` and clips cannot be used. The error names all of them and has the rows of
+            the other clips.
     """
     rows: dict[str, Array] = {}
     problems: list[str] = []

@@ -1,4 +1,4 @@
-"""Frozen speech networks of transformers: wav2vec2, HuBERT, WavLM and Whisper's encoder, by layer and pooled."""
+"""Encoder that gives the hidden states of a frozen speech network: wav2vec2, HuBERT, WavLM or Whisper's encoder."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,37 +20,42 @@ from dialogue_ser.media.decode import decoder_versions
 Pooling = Literal["mean", "mean+std", "none"]
 LayerMerge = Literal["mean", "concat"]
 Precision = Literal["float32", "bfloat16", "float16"]
-# Batches decoded at once: enough to find clips of like length, little enough for the memory.
-_BATCHES_AT_ONCE = 8
+# So many batches are decoded together. It is enough to find clips of similar length, and it fits into memory.
+_BATCHES_DECODED_TOGETHER = 8
 
 
 class HfAudio:
-    """Hidden states of a speech network, one vector (or one row per frame of 20 ms) per utterance that has audio.
+    """Encoder that gives the hidden states of a speech network for each utterance that has audio.
 
-    Neither padding nor batch mates change an utterance's features (beyond the rounding of a differently sized matrix
-    product): models are padded and masked only if they were trained so, others see clips of one length at a time.
+    The result is one vector per utterance, or one row per frame of 20 ms. The features of an utterance do not depend on
+    padding or on the other clips of the batch, except for rounding. Models that were trained with masks get padded
+    batches; other models get batches of clips of one length.
 
     Args:
-        model: hub name or folder with ``config.json``, ``preprocessor_config.json`` and safetensors weights.
-        layers: hidden states used; −1 is the last, 0 what enters the first transformer layer, k the output of layer
-            k; ``all`` = every one of them.
-        layer_merge: mean of the layers, or their concatenation (``n·D``, which the trained ``layer-mix`` weights).
-        pooling: over frames: mean, mean+std (concatenated, population std), or none (frames ``[L, D]``).
-        chunk_seconds: longer clips are cut into pieces of equal length up to this one, because attention grows with
-            the square of the length; the frames stay those of the whole. Whisper: at most its window of 30 s.
-        max_seconds: what lies behind is not heard; None = all.
-        batch_size: clips per forward pass.
-        dtype: float32; bfloat16 or float16 on a GPU only.
-        device: auto, cpu or cuda; does not count for the fingerprint.
+        model: hub name, or folder with ``config.json``, ``preprocessor_config.json`` and safetensors weights.
+        layers: numbers of the hidden states to use, or ``all``. 0 is the input of the first transformer layer, k is the
+            output of layer k, and −1 is the last hidden state.
+        layer_merge: ``mean`` of the layers, or ``concat``. The concatenation of n layers has the size ``n·D``; the
+            trained encoder ``layer-mix`` reads it and learns weights for the layers.
+        pooling: pooling over frames: ``mean``, ``mean+std`` (concatenated; the standard deviation is divided by n), or
+            ``none`` for frames ``[L, D]``.
+        chunk_seconds: longer clips are divided into pieces of equal length, at most this long in seconds. The time that
+            attention takes grows with the square of the length. The number of frames stays the same. Whisper's pieces
+            are never longer than its window of 30 s.
+        max_seconds: sound after this time in seconds is ignored; None means that the whole clip is read.
+        batch_size: number of clips per forward pass. Decrease it if memory is short.
+        dtype: ``float32``, or ``bfloat16`` or ``float16`` on a GPU only.
+        device: ``auto``, ``cpu`` or ``cuda``. It is not part of the fingerprint.
         revision: branch, tag or commit of a hub model.
-        on_bad: error, or mask clips that cannot be decoded or are too short for one frame (25 ms, as a rule).
-        modality: name under which the batch carries it.
+        on_bad: ``error`` stops at clips that cannot be decoded or are too short for one frame (usually 25 ms), ``mask``
+            leaves them out.
+        modality: name of the modality in the batch.
 
     Attributes:
-        on_progress: called with the number of clips just finished; may be set.
+        on_progress: None, or a function that you set; it is called with the number of clips that were just finished.
 
     Raises:
-        ConfigError: an option that is unknown or out of range; names all of them.
+        ConfigError: options are unknown or out of range. The error names all of them.
     """
 
     def __init__(
@@ -69,23 +74,11 @@ class HfAudio:
         on_bad: OnBad = "error",
         modality: str = "audio",
     ) -> None:
-        choices = {"layer_merge": (layer_merge, LayerMerge), "pooling": (pooling, Pooling), "dtype": (dtype, Precision)}
         problems = [
-            f"hf-audio: {name} {value!r} is none of {', '.join(get_args(known))}"
-            for name, (value, known) in choices.items()
-            if value not in get_args(known)
+            *_problems_of_choices(layer_merge, pooling, dtype),
+            *_problems_of_layers(layers),
+            *_problems_of_sizes(batch_size, chunk_seconds, max_seconds),
         ]
-        is_list = not isinstance(layers, (str, int)) and layers and all(isinstance(layer, int) for layer in layers)
-        if layers != "all" and not is_list:
-            problems.append(
-                f"hf-audio: layers {layers!r} must be a list of whole numbers, e.g. [9] or [-1, -2], or all"
-            )
-        is_heard = max_seconds is None or 0 < max_seconds < math.inf
-        if batch_size < 1 or not 1 <= chunk_seconds < math.inf or not is_heard:
-            problems.append(
-                f"hf-audio: batch_size {batch_size} and chunk_seconds {chunk_seconds} must be at least 1, max_seconds "
-                f"{max_seconds} above 0 (null = all), and none infinite"
-            )
         if problems:
             raise ConfigError(*problems)
         self.name = "hf-audio"
@@ -93,7 +86,7 @@ class HfAudio:
         self.kind: InputKind = "frames" if pooling == "none" else "vector"
         self.traits = EncoderTraits(context=(0, 0), reads=("audio",))
         self.on_progress: Callable[[int], None] | None = None
-        self._source = PretrainedModel(model, revision, who="hf-audio", kind=SPEECH_MODEL)
+        self._pretrained_model = PretrainedModel(model, revision, who="hf-audio", kind=SPEECH_MODEL)
         self._layers = None if layers == "all" else tuple(int(layer) for layer in layers)
         self._merge = layer_merge
         self._pooling = pooling
@@ -105,9 +98,9 @@ class HfAudio:
         self._on_bad: OnBad = on_bad
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Weights and settings (hash of every file, or hub name and commit), layers, pooling, lengths, versions."""
+        """Return the identity of the model, the options that change the output, and the versions of the libraries."""
         return {
-            "weights": self._identity,
+            "weights": self._model_fingerprint,
             "layers": "all" if self._layers is None else list(self._layers),
             "layer_merge": self._merge,
             "pooling": self._pooling,
@@ -118,22 +111,22 @@ class HfAudio:
         }
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
-        """float32 ``[D]`` (or ``[L, D]``) for every utterance whose audio can be used.
+        """Return a float32 row ``[D]``, or ``[L, D]`` without pooling, for every utterance whose audio can be used.
 
         Raises:
-            FeatureError: the model cannot be loaded, is no speech network, or has no such layer.
-            MediaError: ``on_bad`` is ``error`` and clips are broken, missing or too short; names all of them.
+            FeatureError: the model cannot be loaded, is not a speech network, or does not have a layer in ``layers``.
+            MediaError: ``on_bad`` is ``error`` and clips are broken, missing or too short. The error names all of them.
         """
         turns = [turn for turn in utterances(dialogues) if turn.audio is not None]
         rows: dict[str, Array] = {}
         problems: list[str] = []
-        at_once = self._batch_size * _BATCHES_AT_ONCE
-        for first in range(0, len(turns), at_once):
-            some = turns[first : first + at_once]
+        n_decoded = self._batch_size * _BATCHES_DECODED_TOGETHER
+        for first in range(0, len(turns), n_decoded):
+            some = turns[first : first + n_decoded]
             clips: dict[str, Array] = {}
             for turn in some:
                 try:
-                    clips[turn.id] = self._heard(turn)
+                    clips[turn.id] = self._decode(turn)
                 except MediaError as error:
                     problems.append(problem_of(turn, str(error)))
             rows.update(self._encode_clips(clips))
@@ -142,43 +135,44 @@ class HfAudio:
         raise_if_bad(problems, self._on_bad, rows)
         return rows
 
-    def _heard(self, turn: Utterance) -> Array:
-        """Samples of a turn at the network's rate.
+    def _decode(self, turn: Utterance) -> Array:
+        """Return the samples of an utterance at the network's sample rate.
 
         Raises:
-            MediaError: they cannot be decoded, or are too few for one frame.
+            MediaError: the clip cannot be decoded, or it is too short for one frame.
         """
         network = self._network
         samples = decode_turn(turn, network.sample_rate_hz)
         if self._max_seconds is not None:
             samples = samples[: max(int(self._max_seconds * network.sample_rate_hz), 1)]
-        if len(samples) < network.least_samples:
+        if len(samples) < network.min_samples:
             rate = network.sample_rate_hz
             raise MediaError(
                 f"audio of {len(samples) / rate:.4f} s ({len(samples)} samples at {rate} Hz) is too short for "
-                f"{self._source.model}, which needs at least {network.least_samples / rate:.4f} s "
-                f"({network.least_samples} samples)"
+                f"{self._pretrained_model.model}, which needs at least {network.min_samples / rate:.4f} s "
+                f"({network.min_samples} samples)"
             )
         return samples
 
     def _encode_clips(self, clips: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the features of some clips by utterance id; the pieces of all clips share batches."""
         pieces = [
             (key, number, piece)
             for key, samples in clips.items()
             for number, piece in enumerate(self._network.pieces(samples, self._chunk_seconds))
         ]
-        done: dict[str, dict[int, Array]] = {key: {} for key in clips}
+        frames_of: dict[str, dict[int, Array]] = {key: {} for key in clips}
         for some in self._batches(pieces):
             for (key, number, _), frames_LD in zip(some, self._frames([piece for *_, piece in some]), strict=True):
-                done[key][number] = frames_LD
-        return {key: self._pooled([parts[number] for number in sorted(parts)]) for key, parts in done.items()}
+                frames_of[key][number] = frames_LD
+        return {key: self._pool([parts[number] for number in sorted(parts)]) for key, parts in frames_of.items()}
 
     def _batches(self, pieces: list[tuple[str, int, Array]]) -> Iterator[list[tuple[str, int, Array]]]:
-        """Pieces of like length together; of equal length where padding would change them."""
+        """Put pieces of similar length into one batch, or of equal length if padding changes the frames."""
         batch: list[tuple[str, int, Array]] = []
         for piece in sorted(pieces, key=lambda piece: len(piece[2])):
-            must_wait = batch and self._network.needs_equal_lengths and len(piece[2]) != len(batch[0][2])
-            if must_wait or len(batch) == self._batch_size:
+            is_other_length = batch and self._network.needs_equal_lengths and len(piece[2]) != len(batch[0][2])
+            if is_other_length or len(batch) == self._batch_size:
                 yield batch
                 batch = []
             batch.append(piece)
@@ -186,25 +180,26 @@ class HfAudio:
             yield batch
 
     def _frames(self, pieces: Sequence[Array]) -> list[Array]:
-        """Merged layers of each piece, its own frames only."""
+        """Return the merged layers of each piece, without the frames of padding."""
         import torch
 
         network = self._network
         with torch.inference_mode():
-            hidden = network.hidden_states(pieces, self._place, getattr(torch, self._dtype))
-            chosen = range(network.n_hidden_states) if self._layers is None else self._from_first()
+            hidden = network.hidden_states(pieces, self._torch_device, getattr(torch, self._dtype))
+            chosen = range(network.n_hidden_states) if self._layers is None else self._layers_from_first()
             layers = [hidden[layer].float() for layer in chosen]
             x_NLD = torch.cat(layers, dim=-1) if self._merge == "concat" else torch.stack(layers).mean(0)
             array: Array = x_NLD.cpu().numpy()
         counts = [network.n_frames(len(piece)) for piece in pieces]
         if array.shape[1] < max(counts):
             raise FeatureError(
-                f"hf-audio: {self._source.model} gave {array.shape[1]} frames for {len(pieces[-1])} samples, its "
-                f"configuration says {max(counts)}; its config.json does not describe its weights"
+                f"hf-audio: {self._pretrained_model.model} gave {array.shape[1]} frames for {len(pieces[-1])} samples, "
+                f"but its config.json implies {max(counts)}; give a folder whose config.json belongs to its weights"
             )
         return [row[:count] for row, count in zip(array, counts, strict=True)]
 
-    def _pooled(self, parts: list[Array]) -> Array:
+    def _pool(self, parts: list[Array]) -> Array:
+        """Join the frames of all pieces of a clip, and pool them."""
         frames_LD = np.concatenate(parts)
         if self._pooling == "none":
             return frames_LD
@@ -212,38 +207,65 @@ class HfAudio:
             mean_D: Array = frames_LD.mean(0)
             return mean_D
         n_layers = self._network.n_hidden_states if self._layers is None else len(self._layers)
-        # Layer by layer, so that concatenated layers can be told apart again.
+        # Mean and deviation stand side by side for each layer, so concatenated layers can be separated again.
         x_LKD = frames_LD.reshape(len(frames_LD), n_layers if self._merge == "concat" else 1, -1)
         return np.concatenate([x_LKD.mean(0), x_LKD.std(0)], axis=-1).ravel()
 
-    def _from_first(self) -> list[int]:
-        """The layers counted from the first.
+    def _layers_from_first(self) -> list[int]:
+        """Return the numbers of the layers, counted from the first one.
 
         Raises:
-            FeatureError: no such layer.
+            FeatureError: the model does not have one of the layers.
         """
         n = self._network.n_hidden_states
         assert self._layers is not None
         missing = [layer for layer in self._layers if not -n <= layer < n]
         if missing:
             raise FeatureError(
-                f"hf-audio: {self._source.model} has hidden states 0 … {n - 1}, not {missing}; choose among them"
+                f"hf-audio: {self._pretrained_model.model} has hidden states 0 … {n - 1}, not {missing}; choose among "
+                "them"
             )
         return [layer % n for layer in self._layers]
 
     @cached_property
-    def _identity(self) -> Mapping[str, Any]:
-        return self._source.fingerprint()
+    def _model_fingerprint(self) -> Mapping[str, Any]:
+        return self._pretrained_model.fingerprint()
 
     @cached_property
     def _network(self) -> SpeechNetwork:
-        # Layers above the highest one wanted are not computed; negative ones count from the end, which needs them all.
-        is_known = self._layers is not None and min(self._layers) >= 0
-        return load_network(self._source, max(self._layers) if is_known and self._layers else None)
+        # Layers above the highest needed one are not computed. Negative numbers count from the end and need all layers.
+        highest_state = max(self._layers) if self._layers is not None and min(self._layers) >= 0 else None
+        return load_network(self._pretrained_model, highest_state)
 
     @cached_property
-    def _place(self) -> str:
+    def _torch_device(self) -> str:
         device = torch_device(self._device, "hf-audio")
         if self._dtype != "float32" and not device.startswith("cuda"):
             raise ConfigError(f"hf-audio: dtype {self._dtype} is for a GPU; on {device} use float32")
         return device
+
+
+def _problems_of_choices(layer_merge: str, pooling: str, dtype: str) -> list[str]:
+    choices = {"layer_merge": (layer_merge, LayerMerge), "pooling": (pooling, Pooling), "dtype": (dtype, Precision)}
+    return [
+        f"hf-audio: {name} {value!r} is none of {', '.join(get_args(known))}"
+        for name, (value, known) in choices.items()
+        if value not in get_args(known)
+    ]
+
+
+def _problems_of_layers(layers: Sequence[int] | str) -> list[str]:
+    is_list = not isinstance(layers, (str, int)) and layers and all(isinstance(layer, int) for layer in layers)
+    if layers == "all" or is_list:
+        return []
+    return [f"hf-audio: layers {layers!r} must be a list of whole numbers, e.g. [9] or [-1, -2], or all"]
+
+
+def _problems_of_sizes(batch_size: int, chunk_seconds: float, max_seconds: float | None) -> list[str]:
+    is_valid_end = max_seconds is None or 0 < max_seconds < math.inf
+    if batch_size >= 1 and 1 <= chunk_seconds < math.inf and is_valid_end:
+        return []
+    return [
+        f"hf-audio: batch_size {batch_size} and chunk_seconds {chunk_seconds} must be at least 1, max_seconds "
+        f"{max_seconds} must be above 0 (null reads the whole clip), and all must be finite"
+    ]

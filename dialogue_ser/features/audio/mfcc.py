@@ -1,4 +1,8 @@
-"""MFCC-39 frames as system E1 reads them (docs/equations.md, E1: MFCC-39), by HTK's conventions."""
+"""MFCC-39 frames for document E1, by HTK's conventions (docs/equations.md, "E1: MFCC-39").
+
+E1 says that it computed its MFCC with librosa. This module departs from that: E1's settings are those of HTK's and
+openSMILE's MFCC, so the module follows HTK. Its numbers therefore differ from those of E1.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,30 +12,29 @@ import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
 
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.audio.frames import AcousticFrames
+from dialogue_ser.features.audio.frames import frame_encoder
 from dialogue_ser.features.core.api import Array
-from dialogue_ser.features.core.bad_clips import OnBad
 
 _N_CEPSTRA = 12
 _DELTA_WINDOW = 2
-_FULL_SCALE = 32768.0  # HTK works on 16-bit samples; its floor of 1 is in these units
+_FULL_SCALE = 32768.0  # HTK works on 16-bit samples, and _FLOOR is in their unit
 _FLOOR = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MfccSettings:
-    """How MFCC-39 frames are computed.
+    """The settings of MFCC-39 frames, and their computation.
 
     Args:
-        sample_rate_hz: clips are resampled to it.
-        frame_seconds: length of a frame.
-        hop_seconds: from frame to frame.
-        n_mels: mel bands from 0 Hz to half the rate.
-        lifter: cepstral lifter L.
-        mean_normalise: subtract each column's mean over the utterance.
+        sample_rate_hz: sample rate in Hz that clips are resampled to.
+        frame_seconds: length of a frame in seconds.
+        hop_seconds: distance between two frames in seconds.
+        n_mels: number of mel bands from 0 Hz to half the sample rate.
+        lifter: parameter L of the cepstral lifter 1 + L/2·sin(πn/L).
+        mean_normalise: True to subtract from each column its mean over the utterance.
 
     Raises:
-        ConfigError: a setting out of range; names all of them.
+        ConfigError: settings are out of range. The error names all of them.
     """
 
     sample_rate_hz: int = 16000
@@ -57,9 +60,10 @@ class MfccSettings:
             raise ConfigError(*problems)
 
     def frames(self, samples: Array) -> Array:
-        """Samples (n,) to frames (L, 39): static, Δ and ΔΔ of [log-energy, MFCC 1–12].
+        """Return frames (L, 39) of samples (n,): [log-energy, MFCC 1 to 12], their Δ and their ΔΔ.
 
-        L = 1 + ⌊(n − frame) / hop⌋; a clip shorter than one frame is filled up with silence, a rest is left out.
+        L = 1 + ⌊(n − frame) / hop⌋. A clip shorter than one frame is filled with silence to one frame. Samples after
+        the last whole frame are left out.
         """
         length, hop = round(self.frame_seconds * self.sample_rate_hz), round(self.hop_seconds * self.sample_rate_hz)
         signal = np.zeros(max(len(samples), length))
@@ -85,7 +89,7 @@ class MfccSettings:
 
 @lru_cache(maxsize=8)
 def htk_filters(sample_rate_hz: int, n_fft: int, n_mels: int) -> Array:
-    """HTK's mel filters ``[n_mels, n_fft // 2 + 1]``: triangles whose sides are straight over mel, peaks of 1."""
+    """Return HTK's mel filters ``[n_mels, n_fft // 2 + 1]``: triangles over the mel scale with a peak of 1."""
     mels_F = 1127.0 * np.log1p(np.fft.rfftfreq(n_fft, 1 / sample_rate_hz) / 700.0)
     edges = np.linspace(0.0, 1127.0 * np.log1p(sample_rate_hz / 2 / 700.0), n_mels + 2)
     step = edges[1]
@@ -94,7 +98,9 @@ def htk_filters(sample_rate_hz: int, n_fft: int, n_mels: int) -> Array:
 
 
 def regression_delta(x_LD: Array, window: int) -> Array:
-    """Slope of each column over ``window`` frames to either side; the first and last frame stand for those beyond.
+    """Return the slope of each column, fitted over ``window`` frames on each side ("Deltas by regression").
+
+    The first frame also stands for the frames before it, and the last frame for the frames after it.
 
     >>> regression_delta(np.arange(5.0)[:, None], 2)[:, 0].tolist()
     [0.5, 0.8, 1.0, 0.8, 0.5]
@@ -108,36 +114,26 @@ def regression_delta(x_LD: Array, window: int) -> Array:
     return delta
 
 
-def mfcc39(
-    *,
-    sample_rate_hz: int = 16000,
-    frame_seconds: float = 0.1,
-    hop_seconds: float = 0.05,
-    n_mels: int = 26,
-    lifter: int = 22,
-    mean_normalise: bool = True,
-    on_bad: OnBad = "error",
-    modality: str = "audio",
-) -> AcousticFrames:
-    """MFCC-39 frames (L, 39) with the settings of E1: [log-energy, MFCC 1–12], then their Δ, then their ΔΔ.
+mfcc39 = frame_encoder(
+    "mfcc39",
+    MfccSettings,
+    description="""Build the encoder of MFCC-39 frames (L, 39) for E1: [log-energy, MFCC 1 to 12], their Δ, their ΔΔ.
 
-    E1's words (log-energy, 26 bands, lifter 22, mean-normalised) are HTK's and openSMILE's MFCC_E_D_A_Z, so HTK's
-    conventions hold where the document is silent: magnitude spectrum; triangles straight over the mel scale
-    1127·ln(1 + f/700), peak 1 (librosa: straight over Hz, Slaney's scale, area 1, power spectrum); natural logarithm
-    floored at 1 on 16-bit scale (librosa: dB, 80 below the peak); orthonormal DCT-II; lifter 1 + L/2·sin(πn/L); Δ by
-    regression over ±2 frames, ΔΔ the Δ of Δ (librosa: Savitzky-Golay over 9 frames, its second derivative); energy of
-    the frame before the window. Own choices: no pre-emphasis, as the document names none; Δ and ΔΔ are mean-normalised
-    too, as it says of all features; FFT of the next power of two (2048 at 16 kHz).
+    E1 names log-energy, 26 bands, a lifter of 22 and mean normalisation. In HTK and openSMILE these settings are called
+    MFCC_E_D_A_Z, so HTK's conventions hold where E1 gives none. librosa, which E1 used, differs in these points:
+
+    - The filters act on the magnitude spectrum. They are triangles over the mel scale 1127·ln(1 + f/700) with a peak of
+      1. (librosa: power spectrum, triangles over Hz on Slaney's scale with an area of 1.)
+    - The logarithm is natural, of values of at least 1 on the scale of 16-bit samples. (librosa: dB, cut off at 80 dB
+      below the peak.)
+    - Δ is a regression over ±2 frames, and ΔΔ is the Δ of Δ. (librosa: a polynomial over 9 frames, and its second
+      derivative.)
+
+    The DCT-II is orthonormal, the lifter is 1 + L/2·sin(πn/L), and the energy is that of the frame before the window.
+    Own choice: no pre-emphasis, because E1 names none; the mean is subtracted from Δ and ΔΔ too, because E1 says so of
+    all features; the FFT has the next power of two as its length (2048 samples at 16 kHz).
 
     Raises:
-        ConfigError: a setting out of range.
-    """
-    settings = MfccSettings(
-        sample_rate_hz=sample_rate_hz,
-        frame_seconds=frame_seconds,
-        hop_seconds=hop_seconds,
-        n_mels=n_mels,
-        lifter=lifter,
-        mean_normalise=mean_normalise,
-    )
-    return AcousticFrames("mfcc39", settings, revision=1, on_bad=on_bad, modality=modality)
+        ConfigError: a setting is out of range.
+    """,
+)

@@ -1,4 +1,4 @@
-"""openSMILE functionals or low-level descriptors of every utterance's audio."""
+"""Encoder of openSMILE's functionals or low-level descriptors."""
 
 import threading
 import warnings
@@ -20,27 +20,29 @@ from dialogue_ser.media.decode import decoder_versions
 FEATURE_SETS = {"eGeMAPSv02": 88, "emobase": 988, "ComParE_2016": 6373}
 LOW_LEVEL_DESCRIPTORS = {"eGeMAPSv02": 25, "emobase": 26, "ComParE_2016": 65}
 LEVELS = {"functionals": "Functionals", "lld": "LowLevelDescriptors"}
-_ONE_AT_A_TIME = threading.Lock()  # openSMILE is not thread-safe, so it takes processes to use several cores
+_ONE_AT_A_TIME = threading.Lock()  # openSMILE is not thread-safe; several processes are needed to use several cores
 
 
 class OpenSmile:
-    """One vector of functionals, or frames of low-level descriptors, per utterance that has audio.
+    """Encoder that gives a vector of functionals, or frames of low-level descriptors, for each utterance with audio.
 
     Args:
-        feature_set: eGeMAPSv02, emobase or ComParE_2016.
-        level: functionals = one vector (88, 988 or 6373 values); lld = the low-level descriptors they are taken of, as
-            frames every 10 ms (25, 26 or 65 values); where there is no voice, pitch is 0.
-        sample_rate_hz: every clip is downmixed and resampled to it first; part of the fingerprint.
-        processes: worker processes that whoever asks for many clips starts; 0 = one per CPU core.
-        on_bad: error, or mask clips that cannot be decoded or are too short for openSMILE (below about 0.1 s).
-        modality: name under which the batch carries it.
+        feature_set: name of openSMILE's feature set: eGeMAPSv02, emobase or ComParE_2016.
+        level: ``functionals`` gives one vector (88, 988 or 6373 values). ``lld`` gives the low-level descriptors, from
+            which openSMILE computes the functionals: one frame every 10 ms (25, 26 or 65 values). The pitch is 0 in
+            frames without voice.
+        sample_rate_hz: sample rate in Hz. Every clip is first mixed to mono and resampled to it.
+        processes: number of worker processes for many clips; 0 means one per CPU core.
+        on_bad: ``error`` stops at clips that cannot be decoded or are too short for openSMILE (below about 0.1 s),
+            ``mask`` leaves them out.
+        modality: name of the modality in the batch.
 
     Attributes:
-        on_progress: called with the number of clips just finished; may be set.
-        processes: as above; :func:`~dialogue_ser.features.store.engines.engine_for` reads it.
+        on_progress: None, or a function that you set; it is called with the number of clips that were just finished.
+        processes: the argument above; :func:`~dialogue_ser.features.store.engines.engine_for` reads it.
 
     Raises:
-        ConfigError: unknown feature set or level, or an option out of range.
+        ConfigError: the feature set or the level is unknown, or an option is out of range.
     """
 
     def __init__(
@@ -73,25 +75,27 @@ class OpenSmile:
         self._on_bad: OnBad = on_bad
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Feature set, level, rate, versions."""
-        # Models saved before there was a level must find what they were trained with.
+        """Return the feature set, level and sample rate, and the versions of openSMILE and of the decoder."""
+        # Models that were saved before the option existed must find the same fingerprint again.
         level = {} if self._level == "functionals" else {"level": self._level}
         versions = {"opensmile": version("opensmile"), **decoder_versions()}
         return {"feature_set": self._feature_set, **level, "sample_rate_hz": self._sample_rate_hz, "versions": versions}
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
-        """float32 ``[D]``, or ``[L, D]`` at level lld, for every utterance whose audio can be used; in this process.
+        """Return a float32 row for every utterance whose audio can be used: ``[D]``, or ``[L, D]`` at level ``lld``.
+
+        All clips are encoded in this process.
 
         Raises:
-            MediaError: ``on_bad`` is ``error`` and clips are broken, missing or too short; names all of them.
+            MediaError: ``on_bad`` is ``error`` and clips are broken, missing or too short. The error names all of them.
         """
-        return rows_of_clips(dialogues, self._row, self._on_bad, self.on_progress)
+        return rows_of_clips(dialogues, self._encode_turn, self._on_bad, self.on_progress)
 
-    def _row(self, turn: Utterance) -> Array:
-        """Features of one utterance, ``[D]`` or ``[L, D]``.
+    def _encode_turn(self, turn: Utterance) -> Array:
+        """Return the features of one utterance, ``[D]`` or ``[L, D]``.
 
         Raises:
-            MediaError: its clip cannot be decoded, or is too short.
+            MediaError: the clip cannot be decoded, or it is too short.
         """
         samples = decode_turn(turn, self._sample_rate_hz)
         # openSMILE converts to 16 bit without clipping, so a sample of 1.0 would wrap around to −1.0.

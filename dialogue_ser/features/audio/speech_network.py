@@ -1,4 +1,7 @@
-"""wav2vec2-like networks and Whisper's encoder: what they are fed, how many frames come out, which of them count."""
+"""wav2vec2, similar networks, and Whisper's encoder, with one interface.
+
+The interface hides how the networks differ: how they prepare clips, how many frames they give, how clips are batched.
+"""
 
 import math
 import warnings
@@ -12,7 +15,7 @@ from dialogue_ser.errors import FeatureError
 from dialogue_ser.features.core.api import Array
 from dialogue_ser.features.pretrained.loading import PretrainedModel
 
-#: Networks on the raw waveform that share the front end of wav2vec2: convolutions, then a transformer.
+#: Networks on the raw waveform that are built like wav2vec2: convolutions, then a transformer.
 WAVEFORM_NETWORKS = (
     "wav2vec2",
     "hubert",
@@ -22,81 +25,89 @@ WAVEFORM_NETWORKS = (
     "unispeech-sat",
     "wav2vec2-conformer",
 )
-# Those whose masked, padded forward pass was shown to equal the unpadded one (tests/features/audio/test_hf_audio.py).
+# Networks that give the same frames with padding and a mask as without. tests/features/audio/test_hf_audio.py shows it.
 _MASKABLE = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat")
 
 
 class SpeechNetwork(Protocol):
-    """A pretrained network that turns sound into frames.
+    """Interface of a pretrained network that turns sound into frames.
 
     Attributes:
-        sample_rate_hz: of the sound it was trained on.
-        least_samples: below this many samples it has no frame.
-        needs_equal_lengths: True if padding would change its frames, so that only clips of one length share a batch.
-        n_hidden_states: the transformer's layers, and what enters the first one.
+        sample_rate_hz: sample rate of the sound that the network was trained on, in Hz.
+        min_samples: smallest number of samples that gives a frame.
+        needs_equal_lengths: True if padding changes the frames. A batch then holds only clips of one length.
+        n_hidden_states: number of the transformer's layers, plus one for the input of the first layer.
     """
 
     sample_rate_hz: int
-    least_samples: int
+    min_samples: int
     needs_equal_lengths: bool
     n_hidden_states: int
 
     def n_frames(self, n_samples: int) -> int:
-        """Frames of a clip."""
+        """Return the number of frames that the network gives for a clip of so many samples."""
         ...
 
     def pieces(self, samples: Array, seconds: float) -> list[Array]:
-        """The clip as the network takes it, cut into pieces of at most so many seconds; no frame is lost or doubled."""
+        """Prepare a clip for the network and divide it into pieces of at most ``seconds`` seconds.
+
+        The pieces together have the same frames as the whole clip.
+        """
         ...
 
     def hidden_states(self, pieces: Sequence[Array], device: Any, dtype: Any) -> Any:
-        """Hidden states (first … last) of pieces, each ``[N, L, D]``; the first ``n_frames`` of a row are its own."""
+        """Return all hidden states of some pieces, from the first to the last, each ``[N, L, D]``.
+
+        Only the first ``n_frames`` frames of a row belong to its piece.
+        """
         ...
 
 
-def load_network(source: PretrainedModel, highest: int | None) -> SpeechNetwork:
-    """The network of a folder or hub name, on the CPU.
+def load_network(pretrained_model: PretrainedModel, highest_state: int | None) -> SpeechNetwork:
+    """Load a speech network on the CPU.
 
     Args:
-        source: where it is.
-        highest: hidden state above which nothing is computed; None = all are wanted.
+        pretrained_model: the model to load.
+        highest_state: number of the highest hidden state that is needed; layers above it are dropped. None means that
+            all hidden states are needed.
 
     Raises:
-        FeatureError: it cannot be loaded, is no speech network, or lacks its feature extractor's settings.
+        FeatureError: the model cannot be loaded, is not a speech network, or has no settings of its feature extractor.
     """
     from transformers import AutoConfig, AutoFeatureExtractor
 
-    config = source.part(AutoConfig)
+    config = pretrained_model.load_with(AutoConfig)
+    where = f"{pretrained_model.who}: {pretrained_model.model!r}"
     if config.model_type not in (*WAVEFORM_NETWORKS, "whisper"):
         raise FeatureError(
-            f"{source.who}: {source.model!r} is a model of type {config.model_type!r}; expected one of "
-            f"{', '.join(WAVEFORM_NETWORKS)}, whisper; give a speech network (texts are read by hf-text)"
+            f"{where} is a model of type {config.model_type!r}; expected one of {', '.join(WAVEFORM_NETWORKS)}, "
+            "whisper; give a speech network, or use the encoder hf-text for texts"
         )
-    extractor = source.part(AutoFeatureExtractor)
-    wanted = "WhisperFeatureExtractor" if config.model_type == "whisper" else "Wav2Vec2FeatureExtractor"
-    if type(extractor).__name__ != wanted:
+    extractor = pretrained_model.load_with(AutoFeatureExtractor)
+    expected = "WhisperFeatureExtractor" if config.model_type == "whisper" else "Wav2Vec2FeatureExtractor"
+    if type(extractor).__name__ != expected:
         raise FeatureError(
-            f"{source.who}: {source.model!r} has settings of a {type(extractor).__name__}; a "
-            f"{config.model_type} model needs those of a {wanted}: save the model's own feature extractor beside it"
+            f"{where} has settings of a {type(extractor).__name__}; a {config.model_type} model needs those of a "
+            f"{expected}; save the model's own feature extractor in its folder"
         )
     kind = WhisperNetwork if config.model_type == "whisper" else WaveformNetwork
-    return kind(source.load().eval(), extractor, highest)
+    return kind(pretrained_model.load().eval(), extractor, highest_state)
 
 
 class WaveformNetwork:
-    """wav2vec2, HuBERT, WavLM and their kin.
+    """wav2vec2, HuBERT, WavLM and similar networks.
 
-    A clip is normalised as a whole, as the feature extractor does it. Batches are padded and masked only where the
-    model was trained with masks (layer-norm front end and ``return_attention_mask``): a group norm averages over
-    time, padding included, and such models are run on clips of equal length.
+    A clip is normalised as a whole, as the feature extractor does it. Batches are padded and masked only if the model
+    was trained with masks: its convolutions have a layer norm, and its settings have ``return_attention_mask``. Models
+    with a group norm get batches of clips of one length, because a group norm averages over time, also over padding.
 
     Args:
-        model: AutoModel.
-        extractor: Wav2Vec2FeatureExtractor.
-        highest: hidden state above which nothing is computed; None = all are wanted.
+        model: the network, as ``AutoModel`` gives it.
+        extractor: its ``Wav2Vec2FeatureExtractor``.
+        highest_state: number of the highest hidden state that is needed; None means all.
     """
 
-    def __init__(self, model: Any, extractor: Any, highest: int | None) -> None:
+    def __init__(self, model: Any, extractor: Any, highest_state: int | None) -> None:
         config = model.config
         self.sample_rate_hz = int(extractor.sampling_rate)
         self.n_hidden_states = config.num_hidden_layers + 1
@@ -108,34 +119,35 @@ class WaveformNetwork:
         )
         self._kernels, self._strides = tuple(config.conv_kernel), tuple(config.conv_stride)
         self._hop = math.prod(self._strides)
-        self.least_samples = 1 + sum(
+        self.min_samples = 1 + sum(
             (kernel - 1) * math.prod(self._strides[:i]) for i, kernel in enumerate(self._kernels)
         )
-        if highest is not None:
-            model.encoder.layers = _needed(model.encoder.layers, highest)
+        if highest_state is not None:
+            model.encoder.layers = _needed_layers(model.encoder.layers, highest_state)
         self._model, self._extractor = model, extractor
 
     def n_frames(self, n_samples: int) -> int:
-        """Frames that the convolutions leave of a clip; none below ``least_samples``."""
+        """Return the number of frames that the convolutions give; 0 for fewer than ``min_samples`` samples."""
         for kernel, stride in zip(self._kernels, self._strides, strict=True):
             n_samples = (n_samples - kernel) // stride + 1 if n_samples >= kernel else 0
         return n_samples
 
     def pieces(self, samples: Array, seconds: float) -> list[Array]:
-        """Normalised pieces; neighbours overlap by what a frame sees beyond its hop, so frames are those of the whole.
+        """Return normalised pieces that overlap, so that the convolutions give the same frames as for the whole clip.
 
-        Only the transformer's view ends at a piece's border.
+        The overlap is the part of a frame that is longer than the hop. Only the transformer does not see beyond the end
+        of a piece.
         """
-        given = self._extractor(samples, sampling_rate=self.sample_rate_hz, return_attention_mask=False)
-        wave = np.asarray(given["input_values"][0], dtype=np.float32)
-        most = max(self.n_frames(int(seconds * self.sample_rate_hz)), 1)
-        bounds = _even_bounds(self.n_frames(len(wave)), most)
+        normalised = self._extractor(samples, sampling_rate=self.sample_rate_hz, return_attention_mask=False)
+        wave = np.asarray(normalised["input_values"][0], dtype=np.float32)
+        max_frames = max(self.n_frames(int(seconds * self.sample_rate_hz)), 1)
+        bounds = _even_bounds(self.n_frames(len(wave)), max_frames)
         starts = [first * self._hop for first in bounds[:-1]]
-        stops = [(last - 1) * self._hop + self.least_samples for last in bounds[1:-1]] + [len(wave)]
+        stops = [(last - 1) * self._hop + self.min_samples for last in bounds[1:-1]] + [len(wave)]
         return [wave[start:stop] for start, stop in zip(starts, stops, strict=True)]
 
     def hidden_states(self, pieces: Sequence[Array], device: Any, dtype: Any) -> Any:
-        """Hidden states of a padded batch, or of pieces of one length."""
+        """Return the hidden states of a padded batch, or of pieces of one length if padding is not allowed."""
         import torch
 
         lengths_N = torch.tensor([len(piece) for piece in pieces])
@@ -144,75 +156,78 @@ class WaveformNetwork:
         is_sound_NS = torch.arange(longest) < lengths_N[:, None]
         mask_NS = None if self.needs_equal_lengths else is_sound_NS.long().to(device)
         model = self._model.to(device=device, dtype=dtype)
-        with warnings.catch_warnings():  # WavLM adds a float position bias to a boolean mask, as it always has
+        with warnings.catch_warnings():  # WavLM adds a float position bias to a boolean mask; that is correct
             warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
             output = model(x_NS.to(device=device, dtype=dtype), attention_mask=mask_NS, output_hidden_states=True)
         return output.hidden_states
 
 
 class WhisperNetwork:
-    """The encoder of Whisper: every input is padded with silence to its window (30 s), the clip's own frames count.
+    """The encoder of Whisper. Every piece is padded with silence to the window of the network, which is 30 s long.
 
     Args:
-        encoder: of AutoModel.
-        extractor: WhisperFeatureExtractor.
-        highest: hidden state above which nothing is computed; None = all are wanted.
+        encoder: the encoder of the model that ``AutoModel`` gives.
+        extractor: its ``WhisperFeatureExtractor``.
+        highest_state: number of the highest hidden state that is needed; None means all.
 
     Raises:
-        FeatureError: extractor and model do not belong together.
+        FeatureError: the extractor and the model do not belong together.
     """
 
     needs_equal_lengths = False
-    least_samples = 1
+    min_samples = 1
 
-    def __init__(self, encoder: Any, extractor: Any, highest: int | None) -> None:
+    def __init__(self, encoder: Any, extractor: Any, highest_state: int | None) -> None:
         config = encoder.config
         if extractor.feature_size != config.num_mel_bins:
             raise FeatureError(
-                f"hf-audio: the feature extractor makes {extractor.feature_size} mel bands, the model reads "
-                f"{config.num_mel_bins}; save the model's own feature extractor beside it"
+                f"hf-audio: the feature extractor makes {extractor.feature_size} mel bands, but the model reads "
+                f"{config.num_mel_bins}; save the model's own feature extractor in its folder"
             )
         self.sample_rate_hz = int(extractor.sampling_rate)
         self.n_hidden_states = config.encoder_layers + 1
-        self._hop = 2 * int(extractor.hop_length)  # the second convolution halves the mel frames
+        self._hop = 2 * int(extractor.hop_length)  # the second convolution halves the number of mel frames
         self._n_window = config.max_source_positions
-        if highest is not None:
-            encoder.layers = _needed(encoder.layers, highest)
+        if highest_state is not None:
+            encoder.layers = _needed_layers(encoder.layers, highest_state)
         self._encoder, self._extractor = encoder, extractor
 
     def n_frames(self, n_samples: int) -> int:
-        """Frames whose centre lies inside the clip (one every 20 ms, the first at 0)."""
+        """Return the number of frames whose centre lies inside the clip: one every 20 ms, the first at 0."""
         return -(-n_samples // self._hop)
 
     def pieces(self, samples: Array, seconds: float) -> list[Array]:
-        """Raw pieces of at most a window; the log-mel of each is scaled on its own, as Whisper does it."""
-        most = max(min(int(seconds * self.sample_rate_hz) // self._hop, self._n_window), 1)
-        bounds = [frame * self._hop for frame in _even_bounds(self.n_frames(len(samples)), most)]
+        """Return pieces of at most one window. Whisper scales the log-mel values of each piece separately."""
+        max_frames = max(min(int(seconds * self.sample_rate_hz) // self._hop, self._n_window), 1)
+        bounds = [frame * self._hop for frame in _even_bounds(self.n_frames(len(samples)), max_frames)]
         return [samples[start:stop] for start, stop in pairwise(bounds)]
 
     def hidden_states(self, pieces: Sequence[Array], device: Any, dtype: Any) -> Any:
-        """Hidden states of whole windows."""
-        given = self._extractor(
+        """Return the hidden states of whole windows."""
+        log_mel = self._extractor(
             list(pieces),
             sampling_rate=self.sample_rate_hz,
             padding="max_length",
             max_length=self._n_window * self._hop,
             return_tensors="pt",
         )
-        mel_NFM = given["input_features"].to(device=device, dtype=dtype)
+        mel_NFM = log_mel["input_features"].to(device=device, dtype=dtype)
         return self._encoder.to(device=device, dtype=dtype)(mel_NFM, output_hidden_states=True).hidden_states
 
 
-def _needed(layers: Any, highest: int) -> Any:
-    """One layer more than the highest wanted state: the last state of a model may be normalised once more."""
-    return layers[: highest + 1]
+def _needed_layers(layers: Any, highest_state: int) -> Any:
+    """Return the layers that the highest needed hidden state requires, and one more.
+
+    Some models normalise their last hidden state again. With one more layer, the needed state is not the last one.
+    """
+    return layers[: highest_state + 1]
 
 
-def _even_bounds(n_frames: int, most: int) -> list[int]:
-    """First frames of as few pieces as possible, of nearly equal length, and the end.
+def _even_bounds(n_frames: int, max_frames: int) -> list[int]:
+    """Divide frames into as few pieces as possible of nearly equal length; return their first frames and the end.
 
     >>> _even_bounds(10, 4)
     [0, 3, 6, 10]
     """
-    n_pieces = max(-(-n_frames // most), 1)
+    n_pieces = max(-(-n_frames // max_frames), 1)
     return [piece * n_frames // n_pieces for piece in range(n_pieces + 1)]

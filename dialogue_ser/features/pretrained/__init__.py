@@ -1,1 +1,1 @@
-"""Pretrained transformers models: where they lie, how they are loaded and identified."""
+"""Pretrained transformers models: where they come from, how they are loaded and how they are identified."""

@@ -1,4 +1,7 @@
-"""Transformers models from a folder, the hub or the packaged ``minilm``: loaded safely, identified by content."""
+"""Load transformers models safely, from a folder, from the hub or from the package ``minilm``.
+
+A model is identified by the content of its files, or by its hub name and commit.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,29 +15,33 @@ from dialogue_ser.errors import ConfigError, FeatureError
 from dialogue_ser.media.hashing import file_sha256
 
 PACKAGED = "minilm"
-# Where a model was found and how its classifier was labelled say nothing about its hidden states.
+# These settings do not change the hidden states.
 _NOT_ARCHITECTURE = ("_name_or_path", "id2label", "label2id", "dtype", "torch_dtype", "transformers_version")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderKind:
-    """What belongs to a model's folder. Of patterns that stand together, the first that fits a file is taken.
+    """The files that belong to the folder of one kind of model.
+
+    Files are given by groups of file patterns. In each group the first pattern that matches at least one file is used,
+    and the patterns after it are ignored.
 
     Args:
-        needed: what it cannot do without.
-        counted: what decides the output, and so makes up the fingerprint.
-        described: the same for an error message.
+        required: groups of patterns. The folder must contain a file of each group.
+        in_fingerprint: groups of patterns for the files that decide the output of the model. Their hashes are the
+            fingerprint.
+        description: the required files in words, for error messages.
     """
 
-    needed: tuple[tuple[str, ...], ...]
-    counted: tuple[tuple[str, ...], ...]
-    described: str
+    required: tuple[tuple[str, ...], ...]
+    in_fingerprint: tuple[tuple[str, ...], ...]
+    description: str
 
 
-# A text model may be wanted without its weights: trained from random ones.
+# Weights are not required here, because a text model can also be trained from random weights.
 TEXT_MODEL = FolderKind(
-    needed=(("config.json",),),
-    counted=(
+    required=(("config.json",),),
+    in_fingerprint=(
         ("*.safetensors",),
         ("*.bin",),
         ("config.json",),
@@ -44,33 +51,36 @@ TEXT_MODEL = FolderKind(
         ("*.model",),
         ("special_tokens_map.json",),
     ),
-    described="config.json, tokenizer and model.safetensors",
+    description="config.json, tokenizer and model.safetensors",
 )
-# A processor's file holds the feature extractor's settings as well.
+# The settings of the feature extractor are in preprocessor_config.json or in processor_config.json.
 SPEECH_MODEL = FolderKind(
-    needed=(
+    required=(
         ("*.safetensors", "*.bin"),
         ("config.json",),
         ("preprocessor_config.json", "processor_config.json"),
     ),
-    counted=(
+    in_fingerprint=(
         ("*.safetensors", "*.bin"),
         ("config.json",),
         ("preprocessor_config.json",),
         ("processor_config.json",),
     ),
-    described="config.json, preprocessor_config.json and model.safetensors",
+    description="config.json, preprocessor_config.json and model.safetensors",
 )
 
 
 class PretrainedModel:
-    """Where a transformers model comes from, and its parts; nothing of it is executed, safetensors are preferred.
+    """A pretrained transformers model, which is loaded when it is needed.
+
+    Code from the model's folder or hub page is never executed. Weights are read from safetensors if there are any.
 
     Args:
-        model: folder; ``minilm`` (the packaged all-MiniLM-L6-v2, unless a folder is called so); or a hub name.
+        model: a folder, a hub name, or ``minilm``. The name ``minilm`` means the packaged all-MiniLM-L6-v2, unless
+            there is a folder with that name.
         revision: branch, tag or commit of a hub model.
-        who: encoder's name, for messages.
-        kind: what belongs to the folder.
+        who: name of the encoder, for error messages.
+        kind: the files that belong to the folder.
     """
 
     def __init__(self, model: str, revision: str | None = None, *, who: str, kind: FolderKind = TEXT_MODEL) -> None:
@@ -80,11 +90,11 @@ class PretrainedModel:
         self._kind = kind
 
     @property
-    def place(self) -> str:
-        """Folder or hub name.
+    def location(self) -> str:
+        """The path of the model's folder, or its hub name.
 
         Raises:
-            FeatureError: a path that is no folder (the hub is not asked for it), or a packaged model that is not the
+            FeatureError: ``model`` looks like a path but there is no such folder, or the packaged model is not the
                 published one.
             MissingDataError: the packaged model is not installed.
         """
@@ -96,99 +106,105 @@ class PretrainedModel:
 
             return str(minilm_folder())
         if self.model.startswith((".", "/", "~")) or self.model.count("/") > 1:
-            raise FeatureError(f"{self.who}: no folder {folder}; give a transformers model folder or a hub name")
+            raise FeatureError(
+                f"{self.who}: there is no folder {folder}; give the folder of a transformers model or a hub name"
+            )
         return self.model
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """SHA-256 of every file of a folder that decides the output, or hub name and commit.
+        """Return the SHA-256 of each file that decides the output, or the hub name and the commit of a hub model.
 
         Raises:
-            FeatureError: the folder lacks what is needed, or the hub's configuration cannot be had.
+            FeatureError: the folder lacks required files, or the configuration of the hub model cannot be loaded.
         """
-        folder = Path(self.place)
+        folder = Path(self.location)
         if not folder.is_dir():
             return {"hub": self.model, "commit": getattr(self._config(), "_commit_hash", None)}
-        lacking = [" or ".join(patterns) for patterns in self._kind.needed if not _files(folder, patterns)]
-        if lacking:
+        missing = [" or ".join(patterns) for patterns in self._kind.required if not _matching_files(folder, patterns)]
+        if missing:
             raise FeatureError(
-                f"{self.who}: {folder} has no {', no '.join(lacking)}; give a folder with {self._kind.described}, as "
-                "save_pretrained makes it"
+                f"{self.who}: {folder} has no {', no '.join(missing)}; give a folder with {self._kind.description}, as "
+                "save_pretrained writes it"
             )
-        files = {path for patterns in self._kind.counted for path in _files(folder, patterns)}
+        files = {path for patterns in self._kind.in_fingerprint for path in _matching_files(folder, patterns)}
         return {path.name: file_sha256(path) for path in sorted(files)}
 
     def architecture(self) -> dict[str, Any]:
-        """``config.json`` as plain values, from which :func:`bare_model` builds the model again.
+        """Return ``config.json`` as plain values, from which :func:`bare_model` can build the model again.
 
         Raises:
-            FeatureError: it cannot be had.
+            FeatureError: the configuration cannot be loaded.
         """
         values: dict[str, Any] = json.loads(self._config().to_json_string(use_diff=False))
         return {name: value for name, value in values.items() if name not in _NOT_ARCHITECTURE}
 
     def tokenizer(self) -> Any:
-        """The tokenizer.
+        """Load the tokenizer.
 
         Raises:
             FeatureError: it cannot be loaded.
         """
         from transformers import AutoTokenizer
 
-        return self.part(AutoTokenizer)
+        return self.load_with(AutoTokenizer)
 
-    def part(self, auto: Any) -> Any:
-        """What ``auto.from_pretrained`` makes of the place: configuration, tokenizer, feature extractor.
+    def load_with(self, auto_class: Any) -> Any:
+        """Load a part of the model with an auto class of transformers, e.g. its configuration with ``AutoConfig``.
 
         Raises:
             FeatureError: it cannot be loaded.
         """
-        with self._told():
-            return auto.from_pretrained(self.place, revision=self.revision, trust_remote_code=False)
+        with self._explain_errors():
+            return auto_class.from_pretrained(self.location, revision=self.revision, trust_remote_code=False)
 
     def load(self, **settings: Any) -> Any:
-        """The bare model in float32 on the CPU; of an encoder-decoder the encoder. No weight of it is random.
+        """Load the model without a head, in float32 on the CPU. If it is an encoder-decoder, return its encoder.
 
         Args:
-            settings: fields of its configuration to replace, e.g. dropouts.
+            settings: fields of its configuration to replace, e.g. dropout rates.
 
         Raises:
-            FeatureError: it cannot be loaded, or weights are missing, which would stay random.
+            FeatureError: the model cannot be loaded, or weights are missing. They would be random otherwise.
         """
-        with self._told():
-            model, found = _loaded(self.place, revision=self.revision, output_loading_info=True, **settings)
-        missing = sorted(name for name in found["missing_keys"] if _is_read(name, model))
+        with self._explain_errors():
+            model, report = _load_silently(self.location, revision=self.revision, output_loading_info=True, **settings)
+        missing = sorted(name for name in report["missing_keys"] if _is_used(name, model))
         if missing:
             raise FeatureError(
                 f"{self.who}: {self.model!r} lacks {len(missing)} weights of its architecture, e.g. {missing[0]}; they "
-                "would be random: give a checkpoint that has them"
+                "would be random; give a checkpoint that has them"
             )
         return _encoder_of(model).float()
 
     def _config(self) -> Any:
         from transformers import AutoConfig
 
-        return self.part(AutoConfig)
+        return self.load_with(AutoConfig)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Whatever loading raises as one clear error."""
+    def _explain_errors(self) -> Iterator[None]:
+        """Replace any error of loading by one FeatureError that says what to do."""
         try:
             yield
         except FeatureError:
             raise
-        except Exception as error:  # JSON, safetensors, the hub and the refusal to unpickle have errors of their own
+        except Exception as error:  # JSON, safetensors, the hub and the ban on pickles each raise their own errors
             first_line = str(error).strip().partition("\n")[0]
             raise FeatureError(
-                f"{self.who}: cannot load {self.model!r} ({first_line}); give a folder with {self._kind.described}, or "
-                "a hub name that is reachable or already in the Hugging Face cache"
+                f"{self.who}: cannot load {self.model!r} ({first_line}); give a folder with {self._kind.description}, "
+                "or a hub name that can be reached or is already in the Hugging Face cache"
             ) from error
 
 
 def bare_model(architecture: Mapping[str, Any], **settings: Any) -> Any:
-    """A model of that architecture with random weights; of an encoder-decoder the encoder.
+    """Build a model with random weights from its architecture. If it is an encoder-decoder, return its encoder.
+
+    Args:
+        architecture: values of ``config.json``, see :meth:`PretrainedModel.architecture`.
+        settings: values to replace, e.g. dropout rates.
 
     Raises:
-        FeatureError: transformers does not know it, or its values do not fit.
+        FeatureError: transformers does not know the architecture, or its values are not valid.
     """
     from transformers import AutoConfig, AutoModel
 
@@ -205,15 +221,19 @@ def bare_model(architecture: Mapping[str, Any], **settings: Any) -> Any:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions that may change a hidden state in its last bits."""
+    """Return the versions of the libraries that can change the last bits of a hidden state."""
     return {name: version(name) for name in ("transformers", "torch")}
 
 
 def torch_device(device: str, who: str) -> str:
-    """Where torch can compute: ``auto`` is a GPU if there is one.
+    """Return the name of a device that torch can use; ``auto`` means a GPU if there is one, else the CPU.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` or another name that torch knows.
+        who: name of the encoder, for error messages.
 
     Raises:
-        ConfigError: torch knows no such device, or this machine has none.
+        ConfigError: torch does not know the device, or this machine does not have it.
 
     >>> torch_device("cpu", "hf-text")
     'cpu'
@@ -230,8 +250,11 @@ def torch_device(device: str, who: str) -> str:
     return device
 
 
-def _loaded(place: str, **arguments: Any) -> Any:
-    """``AutoModel.from_pretrained``, silent: the store shows its own bar, and what is missing is told by an error."""
+def _load_silently(location: str, **arguments: Any) -> Any:
+    """Call ``AutoModel.from_pretrained`` without its output.
+
+    The feature store shows its own progress bar, and the caller raises an error if weights are missing.
+    """
     from transformers import AutoModel
     from transformers.utils import logging
 
@@ -241,30 +264,36 @@ def _loaded(place: str, **arguments: Any) -> Any:
     messages.disable_progress_bar()
     try:
         try:
-            return AutoModel.from_pretrained(place, use_safetensors=True, trust_remote_code=False, **arguments)
-        except OSError:  # no safetensors there; transformers reads .bin files with weights_only=True
-            return AutoModel.from_pretrained(place, use_safetensors=False, trust_remote_code=False, **arguments)
+            return AutoModel.from_pretrained(location, use_safetensors=True, trust_remote_code=False, **arguments)
+        except OSError:  # there are no safetensors; transformers reads .bin files with weights_only=True
+            return AutoModel.from_pretrained(location, use_safetensors=False, trust_remote_code=False, **arguments)
     finally:
         messages.set_verbosity(level)
         if were_shown:
             messages.enable_progress_bar()
 
 
-def _is_read(weight: str, model: Any) -> bool:
-    """False of what no encoder here reads, so that a checkpoint without it gives the same: heads, training only."""
-    is_decoder = weight.startswith("decoder.") and _has_two_halves(model)
+def _is_used(weight: str, model: Any) -> bool:
+    """Return False for weights that do not change the encoder's hidden states: decoder, pooler, weights for training.
+
+    A checkpoint without them gives the same features.
+    """
+    is_decoder = weight.startswith("decoder.") and _is_encoder_decoder(model)
     return not (is_decoder or weight.startswith("pooler.") or weight.endswith("masked_spec_embed"))
 
 
-def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
-    """Files of the first pattern that fits any."""
+def _matching_files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    """Return the files of the first pattern that matches at least one file."""
     return next((found for pattern in patterns if (found := sorted(folder.glob(pattern)))), [])
 
 
 def _encoder_of(model: Any) -> Any:
-    return model.get_encoder() if _has_two_halves(model) else model
+    return model.get_encoder() if _is_encoder_decoder(model) else model
 
 
-def _has_two_halves(model: Any) -> bool:
-    """True of an encoder-decoder; a configuration that was saved with the encoder alone denies being one."""
+def _is_encoder_decoder(model: Any) -> bool:
+    """Return True if the model has an encoder and a decoder.
+
+    Its configuration is not asked, because it can be wrong if the encoder was saved alone.
+    """
     return hasattr(model, "encoder") and hasattr(model, "decoder")

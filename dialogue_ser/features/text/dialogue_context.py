@@ -1,27 +1,28 @@
-"""A turn within its dialogue as one token sequence: past turns, the turn itself, future turns, "Speaker: text" each."""
+"""Token sequences in which a turn stands between earlier and later turns of its dialogue."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import ConfigError
 
 Tokenise = Callable[[list[str]], list[list[int]]]
-"""Texts to token ids without special tokens."""
+"""Function from texts to their token ids without special tokens."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnWindow:
-    """Which neighbours a turn is read with.
+    """Which neighbours are read together with a turn.
 
     Args:
-        past: earlier turns of its dialogue.
-        future: later turns; 0 = causal.
-        speakers: write every turn as ``Speaker: text``.
+        past: number of earlier turns of its dialogue.
+        future: number of later turns; 0 is causal.
+        speakers: True to write every turn as ``Speaker: text``.
 
     Raises:
-        ConfigError: a negative number of turns.
+        ConfigError: a number of turns is negative.
     """
 
     past: int = 0
@@ -34,7 +35,7 @@ class TurnWindow:
 
     @property
     def is_used(self) -> bool:
-        """False if each utterance is read alone, as its bare text."""
+        """False if only the text of the turn itself is read, without neighbours and names."""
         return self.speakers or self.past > 0 or self.future > 0
 
     @property
@@ -43,18 +44,18 @@ class TurnWindow:
         return self.future == 0
 
     def describe(self) -> dict[str, Any]:
-        """For fingerprints."""
+        """Return the settings as values for a fingerprint."""
         return {**asdict(self), "causal": self.is_causal}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpecialTokens:
-    """What a tokenizer puts around a text, and what separates the turn from its neighbours.
+    """The special tokens around a text, and between a turn and its neighbours.
 
     Args:
         prefix: ids before a text, e.g. [CLS].
-        suffix: ids behind it, e.g. [SEP].
-        between: ids before and behind the turn itself where neighbours stand there.
+        suffix: ids after a text, e.g. [SEP].
+        between: ids between the turn itself and its neighbours.
     """
 
     prefix: tuple[int, ...]
@@ -63,7 +64,10 @@ class SpecialTokens:
 
     @classmethod
     def of(cls, tokenizer: Any) -> "SpecialTokens":
-        """As a transformers tokenizer has them; the separator is its own, else its end of sequence, else none."""
+        """Return the special tokens of a transformers tokenizer.
+
+        The ids between turns are its separator. If it has none, they are its end-of-sequence token, or nothing.
+        """
         probe = tokenizer("a", return_special_tokens_mask=True)
         ids, is_special = list(probe["input_ids"]), [bool(flag) for flag in probe["special_tokens_mask"]]
         n_before = is_special.index(False) if False in is_special else len(ids)
@@ -78,12 +82,12 @@ class SpecialTokens:
 
 @dataclass(frozen=True, slots=True)
 class TurnTokens:
-    """One turn's sequence.
+    """The token sequence of one turn.
 
     Args:
-        ids: tokens with the special ones.
-        start: first of the turn's own tokens.
-        stop: one past the last; there is always at least one.
+        ids: token ids of the whole sequence, with special tokens.
+        start: position of the first of the turn's own tokens.
+        stop: position after the last of them. There is always at least one.
     """
 
     ids: list[int]
@@ -99,71 +103,90 @@ def turn_sequences(
     max_tokens: int,
     prepare: Callable[[str], str] = str,
 ) -> dict[str, TurnTokens]:
-    """``prefix past between turn between future suffix`` for every utterance that has a text.
+    """Return the sequence ``prefix past between turn between future suffix`` of every utterance that has a text.
 
-    Own choices, after EmoBERTa (Kim and Vossen 2021): the turn stands between separators, so that a model can see which
-    turn is meant, and it is found again by its own tokens, the speaker's name not counted. No marker tokens are
-    added: a frozen model would read them as noise, and a vocabulary that grows fits nobody else's weights.
-    What exceeds ``max_tokens`` is cut from the far ends, the longer side first; the turn itself is cut last, at its
-    end. A neighbour without a text is left out but counts as a turn of the window.
+    Own choices, after EmoBERTa (Kim and Vossen 2021): separators around the turn show the model which turn is meant.
+    The turn's own tokens do not include the speaker's name. No marker tokens are added, because a frozen model does not
+    know them, and weights for a larger vocabulary would not fit other models. If a sequence is longer than
+    ``max_tokens``, tokens are cut at the far ends, on the longer side first. The turn itself is cut last, at its end. A
+    neighbour without a text adds no tokens but counts as a turn of the window.
 
     Args:
-        dialogues: whole ones; a window ends where its dialogue ends.
-        window: neighbours to read.
-        tokenise: texts to ids; every turn is tokenised once.
-        special: around and between.
-        max_tokens: of a sequence, special tokens included.
-        prepare: applied to every text and name first.
+        dialogues: whole dialogues; no sequence goes beyond its dialogue.
+        window: the neighbours to read.
+        tokenise: function from texts to ids. It gets every turn once.
+        special: special tokens around the sequence and between the turn and its neighbours.
+        max_tokens: largest length of a sequence, with special tokens.
+        prepare: function that is applied to every text and name first.
 
     Raises:
         ConfigError: ``max_tokens`` leaves no room for a turn.
+    """
+    room = _room_for_turns(max_tokens, special)
+    names, texts = _tokenised_turns(dialogues, window, tokenise, prepare)
+    sequences: dict[str, TurnTokens] = {}
+    for dialogue in dialogues:
+        turns = list(dialogue)
+        named = [names[turn.id] + texts[turn.id] if turn.text is not None else [] for turn in turns]
+        for i, turn in enumerate(turns):
+            if turn.text is None:
+                continue
+            past = list(chain.from_iterable(named[max(i - window.past, 0) : i]))
+            future = list(chain.from_iterable(named[i + 1 : i + 1 + window.future]))
+            sequence = _sequence(past, names[turn.id], texts[turn.id], future, special, room)
+            if sequence is not None:
+                sequences[turn.id] = sequence
+    return sequences
+
+
+def _room_for_turns(max_tokens: int, special: SpecialTokens) -> int:
+    """Return how many tokens of a sequence can be those of turns.
+
+    Raises:
+        ConfigError: there is no room.
     """
     room = max_tokens - len(special.prefix) - len(special.suffix) - 2 * len(special.between)
     if room < 1:
         raise ConfigError(
             f"max_tokens {max_tokens} leaves no room for a turn; set it to at least {max_tokens - room + 1}"
         )
-    # A space in front: byte-level tokenizers know a word inside a text by it, others drop it.
+    return room
+
+
+def _tokenised_turns(
+    dialogues: Sequence[Dialogue], window: TurnWindow, tokenise: Tokenise, prepare: Callable[[str], str]
+) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """Return the token ids of the speaker's name and of the text, each by utterance id; names only if they are read."""
+    # Texts begin with a space, because byte-level tokenizers mark a word inside a text by it. Others ignore it.
     names = {turn.id: f" {prepare(turn.speaker)}:" if window.speakers else "" for turn in utterances(dialogues)}
     texts = {turn.id: f" {prepare(turn.text or '')}" for turn in utterances(dialogues)}
     distinct = list(dict.fromkeys([*names.values(), *texts.values()]))
     ids_of = dict(zip(distinct, tokenise(distinct), strict=True)) | {"": []}
-    name_of = {key: ids_of[name] for key, name in names.items()}
-    text_of = {key: ids_of[text] for key, text in texts.items()}
-    sequences: dict[str, TurnTokens] = {}
-    for dialogue in dialogues:
-        turns = list(dialogue)
-        whole = [name_of[turn.id] + text_of[turn.id] if turn.text is not None else [] for turn in turns]
-        for place, turn in enumerate(turns):
-            if turn.text is None:
-                continue
-            past = [i for ids in whole[max(place - window.past, 0) : place] for i in ids]
-            future = [i for ids in whole[place + 1 : place + 1 + window.future] for i in ids]
-            found = _sequence(past, name_of[turn.id], text_of[turn.id], future, special, room)
-            if found is not None:
-                sequences[turn.id] = found
-    return sequences
+    return {key: ids_of[name] for key, name in names.items()}, {key: ids_of[text] for key, text in texts.items()}
 
 
 def _sequence(
     past: list[int], name: list[int], text: list[int], future: list[int], special: SpecialTokens, room: int
 ) -> TurnTokens | None:
+    """Return one turn's sequence, or None if it has no tokens at all."""
     own = (name + text)[:room]
-    past, future = _cut(past, future, room - len(own))
+    past, future = _nearest_tokens(past, future, room - len(own))
     before = [*special.prefix, *past, *(special.between if past else ())]
-    behind = [*(special.between if future else ()), *future, *special.suffix]
-    ids = before + own + behind
-    n_name = len(name) if len(own) > len(name) else 0  # of a turn without words the name is all there is
+    after = [*(special.between if future else ()), *future, *special.suffix]
+    ids = before + own + after
+    n_name = len(name) if len(own) > len(name) else 0  # a turn without words has only the tokens of the name
     start, stop = len(before) + n_name, len(before) + len(own)
     if not own:
         start, stop = 0, len(ids)
     return TurnTokens(ids, start, stop) if ids else None
 
 
-def _cut(past: list[int], future: list[int], room: int) -> tuple[list[int], list[int]]:
-    """The nearest tokens of both sides that fit; a side that needs less than half leaves the rest to the other.
+def _nearest_tokens(past: list[int], future: list[int], room: int) -> tuple[list[int], list[int]]:
+    """Return the tokens of both sides that are nearest to the turn and fit into the room.
 
-    >>> _cut([1, 2, 3, 4], [5, 6, 7], 4), _cut([1, 2, 3, 4], [5], 4)
+    Each side gets half of the room. If one side needs less than half, the other side gets the rest.
+
+    >>> _nearest_tokens([1, 2, 3, 4], [5, 6, 7], 4), _nearest_tokens([1, 2, 3, 4], [5], 4)
     (([3, 4], [5, 6]), ([2, 3, 4], [5]))
     """
     n_past = min(len(past), max(room - len(future), (room + 1) // 2))

@@ -1,4 +1,4 @@
-"""What stands in front of a trained encoder that reads tokens: it turns texts into ids, and is saved with the model."""
+"""Base class of the tokenizers for trained encoders that read tokens. A tokenizer is saved with the model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,17 +10,17 @@ from dialogue_ser.features.core.traits import Context
 
 
 class TokenFrontEnd(ABC):
-    """Texts to token ids; fitted on train, then asked for rows.
+    """Base class: turns texts into token ids, after it was fitted on train.
 
     Attributes:
-        OPTIONS: its keyword options.
+        OPTIONS: names of its keyword options.
     """
 
     OPTIONS: ClassVar[tuple[str, ...]]
 
     @abstractmethod
     def fit(self, dialogues: Sequence[Dialogue]) -> "TokenFrontEnd":
-        """Take what it needs from train.
+        """Take what the tokenizer needs from the training dialogues, e.g. the vocabulary.
 
         Raises:
             FeatureError: no utterance has a text.
@@ -33,31 +33,35 @@ class TokenFrontEnd(ABC):
 
     @property
     def context(self) -> Context:
-        """(past, future) turns whose text a turn's vector depends on, or ``dialogue``: all of them."""
+        """Numbers of (past, future) turns that a turn's vector depends on, or ``dialogue`` for all turns."""
         return (0, 0)
 
     @property
-    def for_reader(self) -> Mapping[str, Any]:
-        """Options that the trained encoder gets from here, JSON-able."""
+    def trained_options(self) -> Mapping[str, Any]:
+        """Further options of the trained encoder, as values for JSON."""
         return {}
 
     @abstractmethod
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
-        """int64 ``[L]`` for every utterance that has a text."""
+        """Return int64 ids ``[L]`` for every utterance that has a text."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """JSON-able state."""
+        """Return the state as values for JSON."""
 
     def files(self) -> Mapping[str, bytes]:
-        """Further files of a saved model, by name; each ends in ``.json``."""
+        """Return the content of further files of a saved model, by file name; each name ends in ``.json``."""
         return {}
 
     @classmethod
     @abstractmethod
     def from_state(cls, state: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> "TokenFrontEnd":
-        """The same front end again.
+        """Return the saved tokenizer.
+
+        Args:
+            state: the result of :meth:`state`.
+            files: the result of :meth:`files`.
 
         Raises:
-            CheckpointError: the state or files lack their parts.
+            CheckpointError: the state or the files are incomplete.
         """

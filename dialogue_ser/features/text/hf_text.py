@@ -1,56 +1,55 @@
-"""Frozen text models, pooled over tokens and layers: transformers by hub name or folder, and the packaged MiniLM."""
+"""Encoder that gives the hidden states of a frozen text model: any model of transformers, or the packaged MiniLM."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal, get_args
-
-import numpy as np
+from typing import Any
 
 from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
-from dialogue_ser.errors import ConfigError, FeatureError
+from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import Array, InputKind
 from dialogue_ser.features.core.traits import EncoderTraits
 from dialogue_ser.features.pretrained.loading import PretrainedModel, library_versions, torch_device
 from dialogue_ser.features.text.dialogue_context import TurnTokens, TurnWindow, turn_sequences
 from dialogue_ser.features.text.text_model import Network, TextModel, TextTokenizer, TransformersModel
+from dialogue_ser.features.text.token_pooling import TokenPooling, own_token_rows, pooling_problems
 from dialogue_ser.features.text.word_tokenizer import ascii_quotes
-
-Pooling = Literal["mean", "cls", "max", "mean+max", "none"]
-LayerMerge = Literal["mean", "concat"]
 
 
 class HfText:
-    """Hidden states of a transformers text model, one vector (or one row per token) per utterance.
+    """Encoder that gives the hidden states of a text model for each utterance that has a text.
 
-    Texts are batched by equal token count, so no padding is ever computed and a text's vector does not depend on
-    its batch mates (beyond the rounding of a differently sized matrix product).
+    The result is one vector per utterance, or one row per token. A batch holds only texts with the same number of
+    tokens, so there is no padding. The features of a text do not depend on the other texts of the batch, except for
+    rounding.
 
     Args:
-        model: hub name or folder with ``config.json``, tokenizer and safetensors weights.
-        pooling: over tokens: mean, cls (first token), max, mean+max (concatenated), or none (frames ``[L, D]``).
-        pool_special_tokens: whether mean and max see [CLS], [SEP] and the like too; a text without any other token is
-            pooled over them all the same.
-        layers: hidden states used; −1 is the last, 0 the embeddings. ``(-1, -2, -3, -4)`` with ``layer_merge`` mean is
-            the mean of the last four.
-        layer_merge: mean of the layers, or their concatenation.
-        max_length: tokens kept of an utterance, special tokens included.
-        batch_size: texts per forward pass.
-        normalise_quotes: replace curly quotes and dashes by ASCII before tokenising.
-        device: auto, cpu or cuda; does not count for the fingerprint.
+        model: hub name, or folder with ``config.json``, tokenizer and safetensors weights.
+        pooling: pooling over tokens: ``mean``, ``cls`` (first token), ``max``, ``mean+max`` (concatenated), or ``none``
+            for frames ``[L, D]``.
+        pool_special_tokens: True if mean and max also read special tokens such as [CLS] and [SEP]. They are always read
+            if the text has no other token.
+        layers: numbers of the hidden states to use; 0 is the embeddings and −1 the last hidden state.
+            ``(-1, -2, -3, -4)`` with ``layer_merge`` mean gives the mean of the last four.
+        layer_merge: ``mean`` of the layers, or ``concat`` for their concatenation.
+        max_length: largest number of tokens of an utterance, with special tokens. Longer texts are cut at their end.
+        batch_size: number of texts per forward pass. Decrease it if memory is short.
+        normalise_quotes: True to replace curly quotes and dashes by ASCII before the text is tokenised.
+        device: ``auto``, ``cpu`` or ``cuda``. It is not part of the fingerprint.
         revision: branch, tag or commit of a hub model.
-        context_past: earlier turns of the dialogue read with each turn, in one sequence (see
-            :mod:`~dialogue_ser.features.text.dialogue_context`); mean, max and none then take the turn's own tokens.
-        context_future: later turns; 0 = causal.
-        speakers: write every turn as ``Speaker: text``.
-        modality: name under which the batch carries it.
+        context_past: number of earlier turns that are read together with each turn, in one sequence (see
+            :mod:`~dialogue_ser.features.text.dialogue_context`). Mean, max and none then use the turn's own tokens.
+        context_future: number of later turns that are read with each turn. The encoder is causal if it is 0.
+        speakers: True to write every turn as ``Speaker: text``.
+        modality: name of the modality in the batch.
 
     Attributes:
-        text_model: the model itself; ``minilm`` puts the packaged one here.
+        text_model: the text model; ``minilm`` replaces it by the packaged one.
 
     Raises:
-        ConfigError: unknown pooling, merge, or no layers.
+        ConfigError: options are unknown or out of range. The error names all of them.
     """
 
+    # Each option is a parameter, because the registry reads the options of an encoder from this signature.
     def __init__(
         self,
         *,
@@ -69,40 +68,33 @@ class HfText:
         speakers: bool = False,
         modality: str = "text",
     ) -> None:
-        problems = []
-        if pooling not in get_args(Pooling):
-            problems.append(f"hf-text: pooling {pooling!r} is none of {', '.join(get_args(Pooling))}")
-        if layer_merge not in get_args(LayerMerge):
-            problems.append(f"hf-text: layer_merge {layer_merge!r} is none of {', '.join(get_args(LayerMerge))}")
-        if isinstance(layers, (str, int)) or not layers or not all(isinstance(layer, int) for layer in layers):
-            problems.append(f"hf-text: layers {layers!r} must be a list of whole numbers, e.g. [-1, -2]")
+        problems = pooling_problems(pooling, layers, layer_merge)
         if max_length < 1 or batch_size < 1:
-            problems.append(f"hf-text: max_length {max_length} and batch_size {batch_size} must be at least 1")
+            problems.append(f"max_length {max_length} and batch_size {batch_size} must be at least 1")
         if problems:
-            raise ConfigError(*problems)
+            raise ConfigError(*(f"hf-text: {problem}" for problem in problems))
         self.name = "hf-text"
         self.modality = modality
         self.kind: InputKind = "frames" if pooling == "none" else "vector"
         self.text_model: TextModel = TransformersModel(PretrainedModel(model, revision, who="hf-text"))
-        self._pooling = pooling
-        self._layers = tuple(layers)
-        self._merge = layer_merge
+        self._pooling = TokenPooling(pooling=pooling, layers=tuple(layers), layer_merge=layer_merge)
         self._max_length = max_length
         self._batch_size = batch_size
         self._normalise_quotes = normalise_quotes
         self._pool_special_tokens = pool_special_tokens
         self._device = device
         self._window = TurnWindow(past=context_past, future=context_future, speakers=speakers)
-        reads = ("text", "speaker") if speakers else ("text",)
-        self.traits = EncoderTraits(context=(context_past, context_future), reads=reads)
+        self.traits = EncoderTraits(
+            context=(context_past, context_future), reads=("text", "speaker") if speakers else ("text",)
+        )
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Weights (hash of every file of a folder, or hub name and commit), pooling, layers, lengths, versions."""
+        """Return the identity of the model, the options that change the output, and the versions of the libraries."""
         return {
-            "weights": self._weights,
-            "pooling": self._pooling,
-            "layers": list(self._layers),
-            "layer_merge": self._merge,
+            "weights": self._model_fingerprint,
+            "pooling": self._pooling.pooling,
+            "layers": list(self._pooling.layers),
+            "layer_merge": self._pooling.layer_merge,
             "max_length": self._max_length,
             "normalise_quotes": self._normalise_quotes,
             "pool_special_tokens": self._pool_special_tokens,
@@ -111,88 +103,62 @@ class HfText:
         }
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
-        """float32 ``[D]`` (or ``[L, D]``) for every utterance with text.
+        """Return a float32 row ``[D]``, or ``[L, D]`` without pooling, for every utterance that has a text.
 
         Raises:
-            FeatureError: the model cannot be loaded or has no such layer.
+            FeatureError: the model cannot be loaded, or it does not have a layer in ``layers``.
         """
         import torch
 
         sequences = self._in_context(dialogues) if self._window.is_used else self._alone(dialogues)
-        turns = list(sequences.items())
-        by_length: dict[int, list[int]] = {}
-        for position, (_, tokens) in enumerate(turns):
-            by_length.setdefault(len(tokens.ids), []).append(position)
+        keys_by_length: dict[int, list[str]] = {}
+        for key, tokens in sequences.items():
+            keys_by_length.setdefault(len(tokens.ids), []).append(key)
         rows: dict[str, Array] = {}
-        for n_tokens, positions in sorted(by_length.items()):
-            if n_tokens == 0:  # a tokenizer without special tokens makes nothing of an empty text: an absent turn
+        for n_tokens, keys in sorted(keys_by_length.items()):
+            if n_tokens == 0:  # a tokenizer without special tokens gives nothing for an empty text; the turn is absent
                 continue
-            for first in range(0, len(positions), self._batch_size):
-                some = positions[first : first + self._batch_size]
+            for first in range(0, len(keys), self._batch_size):
+                batch = keys[first : first + self._batch_size]
                 with torch.inference_mode():
-                    states = self._states([turns[position][1] for position in some])
-                rows.update({turns[position][0]: row for position, row in zip(some, states, strict=True)})
+                    rows.update(zip(batch, self._rows([sequences[key] for key in batch]), strict=True))
         return rows
 
     def costs(self, turns: Sequence[Utterance]) -> Sequence[int]:
-        """Tokens of each utterance: the store asks for those of equal count together, so that batches are full."""
+        """Return the number of tokens of each utterance. The store encodes utterances with equal numbers together."""
         return [len(ids) for ids in self._token_ids([turn.text or "" for turn in turns])]
 
     def _alone(self, dialogues: Sequence[Dialogue]) -> dict[str, TurnTokens]:
+        """Return the tokens of each utterance by itself, without its neighbours."""
         texts = {turn.id: turn.text for turn in utterances(dialogues) if turn.text is not None}
         token_ids = self._token_ids(list(texts.values())) if texts else []
         return {key: TurnTokens(ids, 0, len(ids)) for key, ids in zip(texts, token_ids, strict=True)}
 
     def _in_context(self, dialogues: Sequence[Dialogue]) -> dict[str, TurnTokens]:
+        """Return the tokens of each utterance together with its neighbours."""
         tokenizer, prepare = self._tokenizer, ascii_quotes if self._normalise_quotes else str
-        return turn_sequences(dialogues, self._window, tokenizer.bare_ids, tokenizer.special, self._longest, prepare)
+        return turn_sequences(dialogues, self._window, tokenizer.bare_ids, tokenizer.special, self._max_tokens, prepare)
 
     def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        written = [ascii_quotes(text) if self._normalise_quotes else text for text in texts]
-        return self._tokenizer.ids(written, self._longest)
+        prepared = [ascii_quotes(text) if self._normalise_quotes else text for text in texts]
+        return self._tokenizer.ids(prepared, self._max_tokens)
 
-    def _states(self, sequences: Sequence[TurnTokens]) -> Sequence[Array]:
-        """Pooled rows of sequences of one length."""
+    def _rows(self, sequences: Sequence[TurnTokens]) -> Sequence[Array]:
+        """Return the features of sequences that all have the same length."""
         import torch
 
         ids_NL = torch.tensor([tokens.ids for tokens in sequences]).to(self._torch_device)
-        hidden = self._network(ids_NL)
-        missing = [layer for layer in self._layers if not -len(hidden) <= layer < len(hidden)]
-        if missing:
-            raise FeatureError(
-                f"hf-text: {self.text_model.model} has hidden states 0 … {len(hidden) - 1}, not {missing}; choose "
-                "among them"
-            )
-        layers = [hidden[layer].float() for layer in self._layers]
-        x_NLD: Any = torch.cat(layers, dim=-1) if self._merge == "concat" else torch.stack(layers).mean(0)
-        if self._pooling == "none" and self._window.is_used:
-            x_NLD = x_NLD.cpu()
-            pairs = zip(x_NLD, sequences, strict=True)
-            return [x_LD[tokens.start : tokens.stop].numpy().astype(np.float32) for x_LD, tokens in pairs]
-        is_pooled_NL1 = self._is_pooled(ids_NL, sequences)[..., None]
-
-        def mean() -> Any:
-            return (x_NLD * is_pooled_NL1).sum(1) / is_pooled_NL1.sum(1)
-
-        def highest() -> Any:
-            return x_NLD.masked_fill(~is_pooled_NL1, float("-inf")).amax(1)
-
-        choices: dict[str, Callable[[], Any]] = {
-            "mean": mean,
-            "cls": lambda: x_NLD[:, 0],
-            "max": highest,
-            "mean+max": lambda: torch.cat([mean(), highest()], dim=-1),
-            "none": lambda: x_NLD,
-        }
-        rows: Sequence[Array] = choices[self._pooling]().cpu().numpy().astype(np.float32)
-        return rows
+        x_NLD = self._pooling.merge_layers(self._network(ids_NL), self.text_model.model)
+        if self.kind == "frames" and self._window.is_used:
+            return own_token_rows(x_NLD, sequences)
+        return self._pooling.pool(x_NLD, self._is_pooled(ids_NL, sequences))
 
     def _is_pooled(self, ids_NL: Any, sequences: Sequence[TurnTokens]) -> Any:
-        """True on the tokens mean and max see."""
+        """Return True for the tokens that mean and max read, ``[N, L]``."""
         import torch
 
         if self._window.is_used:
-            own = [[tokens.start <= place < tokens.stop for place in range(len(tokens.ids))] for tokens in sequences]
+            own = [[tokens.start <= i < tokens.stop for i in range(len(tokens.ids))] for tokens in sequences]
             return torch.tensor(own, device=ids_NL.device)
         is_special = torch.zeros_like(ids_NL, dtype=torch.bool)
         if not self._pool_special_tokens:
@@ -201,24 +167,24 @@ class HfText:
         return ~is_special
 
     @cached_property
-    def _weights(self) -> Mapping[str, Any]:
+    def _model_fingerprint(self) -> Mapping[str, Any]:
         return self.text_model.fingerprint()
 
     @property
-    def _longest(self) -> int:
-        """Tokens kept of an utterance.
+    def _max_tokens(self) -> int:
+        """Largest number of tokens of an utterance: ``max_length``, or less if the model reads less.
 
         Raises:
-            ConfigError: there is room for special tokens only, and all texts would be alike.
+            ConfigError: there is only room for special tokens. All texts would be the same.
         """
-        longest = min(self._max_length, self._tokenizer.longest)
+        max_tokens = min(self._max_length, self._tokenizer.max_tokens)
         n_special = self._tokenizer.n_special
-        if longest <= n_special:
+        if max_tokens <= n_special:
             raise ConfigError(
-                f"hf-text: max_length {longest} leaves no room for a text beside {n_special} special tokens; set it to "
-                f"at least {n_special + 1}"
+                f"hf-text: max_length {max_tokens} leaves no room for a text beside {n_special} special tokens; set it "
+                f"to at least {n_special + 1}"
             )
-        return longest
+        return max_tokens
 
     @cached_property
     def _tokenizer(self) -> TextTokenizer:

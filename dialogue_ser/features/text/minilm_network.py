@@ -1,4 +1,7 @@
-"""all-MiniLM-L6-v2 on torch's own layers: what transformers' BertModel computes, without importing transformers."""
+"""The network of all-MiniLM-L6-v2, built from torch's own layers.
+
+It computes the same as transformers' BertModel, without importing transformers.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,20 +16,21 @@ NORM_EPS = 1e-12
 
 
 class MinilmNetwork(nn.Module):
-    """Token ids → the hidden states of all layers (BERT, Devlin et al. 2019; post-norm, exact GELU, no dropout).
+    """Network from token ids to the hidden states of all layers.
 
-    Its weights are undefined until they are loaded.
+    It is a BERT (Devlin et al. 2019) with post-norm, exact GELU and no dropout. Its weights have no defined values
+    until they are loaded.
 
     Args:
-        n_words: rows of the word embedding.
-        n_positions: tokens a text may have.
+        n_words: number of rows of the word embedding.
+        n_positions: largest number of tokens of a text.
     """
 
     def __init__(self, n_words: int, n_positions: int) -> None:
         super().__init__()
         self.words = nn.Parameter(torch.empty(n_words, HIDDEN))
         self.positions = nn.Parameter(torch.empty(n_positions, HIDDEN))
-        self.segment = nn.Parameter(torch.empty(HIDDEN))  # of a first segment; there is never a second one
+        self.segment = nn.Parameter(torch.empty(HIDDEN))  # embedding of the first segment; no text has a second one
         self.norm = nn.LayerNorm(HIDDEN, eps=NORM_EPS)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
@@ -36,11 +40,11 @@ class MinilmNetwork(nn.Module):
         )
 
     def forward(self, ids_NL: Tensor, is_real_NL: Tensor | None = None) -> list[Tensor]:
-        """Embeddings and the output of every layer ``[N, L, 384]``; values on padding mean nothing.
+        """Return the embeddings and the output of every layer ``[N, L, 384]``. Values on padding have no meaning.
 
         Args:
-            ids_NL: token ids with the special ones.
-            is_real_NL: False on padding; None = there is none.
+            ids_NL: token ids with special tokens.
+            is_real_NL: False on padding; None means that there is no padding.
         """
         embedded = functional.embedding(ids_NL, self.words) + self.segment + self.positions[: ids_NL.shape[1]]
         is_read_N11L = None if is_real_NL is None else is_real_NL[:, None, None]
@@ -52,9 +56,9 @@ class MinilmNetwork(nn.Module):
 
 
 def _output(layer: nn.TransformerEncoderLayer, x_NLD: Tensor, is_read_N11L: Tensor | None) -> Tensor:
-    """What the layer computes, in the order in which BertModel computes it: the same bits on the same machine.
+    """Compute the output of a layer in the same order as BertModel, so both give the same bits on the same machine.
 
-    Its own fast path rounds differently; after six layers that makes 1e-5.
+    Torch's own fast path for this layer rounds differently, which makes a difference of 1e-5 after six layers.
     """
     attention = layer.self_attn
     joined = functional.linear(x_NLD, attention.in_proj_weight, attention.in_proj_bias)
@@ -67,21 +71,21 @@ def _output(layer: nn.TransformerEncoderLayer, x_NLD: Tensor, is_read_N11L: Tens
 
 
 def load_network(weights: Path) -> MinilmNetwork:
-    """The network with the weights of a BERT of MiniLM's size, float32 on the CPU, for inference.
+    """Build the network with the weights of a BERT of MiniLM's size, in float32 on the CPU, for inference.
 
     Raises:
         KeyError: a weight is missing.
         RuntimeError: a weight has another shape.
     """
     state = renamed(load_file(weights))
-    with torch.device("meta"):  # no time is spent on random weights
+    with torch.device("meta"):  # the weights are not initialised, which saves time
         network = MinilmNetwork(len(state["words"]), len(state["positions"]))
     network.load_state_dict(state, assign=True)
     return network.requires_grad_(False).eval()
 
 
 def renamed(bert: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """BERT's weights under the names of torch's layers; query, key and value are one matrix there."""
+    """Return BERT's weights under the names of torch's layers, which have query, key and value in one matrix."""
     state = {
         "words": bert["embeddings.word_embeddings.weight"],
         "positions": bert["embeddings.position_embeddings.weight"],
@@ -91,9 +95,9 @@ def renamed(bert: Mapping[str, Tensor]) -> dict[str, Tensor]:
         state[f"norm.{part}"] = bert[f"embeddings.LayerNorm.{part}"]
         for i in range(LAYERS):
             theirs, ours = f"encoder.layer.{i}", f"layers.{i}"
-            attends = [bert[f"{theirs}.attention.self.{name}.{part}"] for name in ("query", "key", "value")]
+            query_key_value = [bert[f"{theirs}.attention.self.{name}.{part}"] for name in ("query", "key", "value")]
             state |= {
-                f"{ours}.self_attn.in_proj_{part}": torch.cat(attends),
+                f"{ours}.self_attn.in_proj_{part}": torch.cat(query_key_value),
                 f"{ours}.self_attn.out_proj.{part}": bert[f"{theirs}.attention.output.dense.{part}"],
                 f"{ours}.norm1.{part}": bert[f"{theirs}.attention.output.LayerNorm.{part}"],
                 f"{ours}.linear1.{part}": bert[f"{theirs}.intermediate.dense.{part}"],

@@ -1,4 +1,4 @@
-"""The front end of a transformers text encoder that is trained: token ids by the model's own tokenizer."""
+"""Tokenizer for the trained encoder ``transformer``: token ids by the text model's own tokenizer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,7 +19,7 @@ TOKENIZER = "tokenizer.json"
 
 
 def pack(tokens: TurnTokens) -> Array:
-    """Ids and which of them are the turn's own in one row: ``2 · id + is_own``.
+    """Return a row ``2 · id + is_own``, which has the ids and marks the turn's own tokens.
 
     >>> pack(TurnTokens([101, 7, 102], 1, 2)).tolist()
     [202, 15, 204]
@@ -30,23 +30,25 @@ def pack(tokens: TurnTokens) -> Array:
 
 
 class SubwordIds(TokenFrontEnd):
-    """Rows ``2 · id + is_own`` (int64 ``[L]``): ids with special tokens, and whether pooling reads each of them.
+    """Gives rows ``2 · id + is_own`` (int64 ``[L]``): ids with special tokens, and whether pooling reads each token.
 
-    The tokenizer is taken from the model's folder when fitted and saved with the model; later the folder is not needed.
+    The tokenizer is loaded from the model's folder by ``fit`` and saved with the dialogue model. A saved dialogue model
+    does not need the folder any more.
 
     Args:
-        model: hub name, folder, or ``minilm``.
+        model: hub name or folder of the text model, or ``minilm``.
         revision: branch, tag or commit of a hub model.
-        max_tokens: kept of a row, special tokens included.
-        context_past: earlier turns read with each turn (:mod:`~dialogue_ser.features.text.dialogue_context`).
-        context_future: later turns; 0 = causal.
-        speakers: write every turn as ``Speaker: text``.
-        whole_dialogue: the model joins a dialogue's rows, so that every turn sees all others.
-        pool_special_tokens: whether pooling sees the special tokens of an utterance that is read alone.
-        normalise_quotes: curly quotes and dashes as ASCII first.
+        max_tokens: largest number of tokens of a row, with special tokens.
+        context_past: number of earlier turns that are read together with each turn
+            (:mod:`~dialogue_ser.features.text.dialogue_context`).
+        context_future: number of later turns that are read together with each turn; 0 is causal.
+        speakers: True to write every turn as ``Speaker: text``.
+        whole_dialogue: True if the trained encoder joins the rows of a dialogue, so that every turn sees all others.
+        pool_special_tokens: True if pooling also reads the special tokens of an utterance that is read alone.
+        normalise_quotes: True to replace curly quotes and dashes by ASCII first.
 
     Raises:
-        ConfigError: an option is out of range.
+        ConfigError: an option is out of range, or two options do not fit together.
     """
 
     OPTIONS = (
@@ -78,7 +80,7 @@ class SubwordIds(TokenFrontEnd):
             raise ConfigError(f"transformer: max_tokens {max_tokens} must be at least 3")
         if whole_dialogue and (context_past or context_future):
             raise ConfigError(
-                "transformer: a whole_dialogue holds every neighbour; leave context_past and _future away"
+                "transformer: whole_dialogue reads every neighbour already; leave context_past and context_future out"
             )
         self._options: dict[str, Any] = {
             "model": model,
@@ -93,121 +95,122 @@ class SubwordIds(TokenFrontEnd):
         }
         self.window = TurnWindow(past=context_past, future=context_future, speakers=speakers)
         self._tokenizer: Any = None
-        self._facts: dict[str, Any] = {}
+        self._fitted_state: dict[str, Any] = {}
 
     def fit(self, dialogues: Sequence[Dialogue]) -> "SubwordIds":
-        """Load the tokenizer and the model's architecture.
+        """Load the tokenizer and the architecture of the text model.
 
         Raises:
-            FeatureError: no utterance has a text, or the model cannot be loaded, or its tokenizer is not a fast one.
+            FeatureError: no utterance has a text, the model cannot be loaded, or its tokenizer is not a fast one.
         """
         if not any(turn.text for turn in utterances(dialogues)):
             raise FeatureError("transformer: no utterance of the training split has a text; choose another encoder")
-        source = PretrainedModel(self._options["model"], self._options["revision"], who="transformer")
-        tokenizer, architecture = source.tokenizer(), source.architecture()
+        pretrained = PretrainedModel(self._options["model"], self._options["revision"], who="transformer")
+        tokenizer, architecture = pretrained.tokenizer(), pretrained.architecture()
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
             raise FeatureError(
-                f"transformer: {source.model!r} has no fast tokenizer, so it cannot be saved with the model; convert "
-                f"it to {TOKENIZER} with transformers first"
+                f"transformer: {pretrained.model!r} has no fast tokenizer, so it cannot be saved with the model; "
+                f"convert it to {TOKENIZER} with transformers first"
             )
-        self._tokenizer = _parsed(backend.to_str())
+        self._tokenizer = _parse_tokenizer(backend.to_str())
         positions = architecture.get("max_position_embeddings") or tokenizer.model_max_length
-        self._facts = {
+        self._fitted_state = {
             "special": {name: list(ids) for name, ids in asdict(SpecialTokens.of(tokenizer)).items()},
             "special_ids": sorted(set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}),
             "longest": min(int(tokenizer.model_max_length), int(positions)),
             "architecture": architecture,
-            "weights": source.fingerprint(),
+            "weights": pretrained.fingerprint(),
         }
         return self
 
     @property
     def n_ids(self) -> int:
-        """Rows of the model's embedding."""
+        """Number of rows of the model's embedding."""
         return int(self._fitted()["architecture"]["vocab_size"])
 
     @property
     def context(self) -> Context:
-        """(past, future) turns whose text a turn's vector depends on, or ``dialogue``: all of them."""
+        """Numbers of (past, future) turns that a turn's vector depends on, or ``dialogue`` for all turns."""
         return "dialogue" if self._options["whole_dialogue"] else (self.window.past, self.window.future)
 
     @property
-    def for_reader(self) -> Mapping[str, Any]:
-        """The architecture, so that a saved model is built without the folder it began with."""
+    def trained_options(self) -> Mapping[str, Any]:
+        """The architecture. With it a saved model can be built without the folder that its training began with."""
         return {"architecture": self._fitted()["architecture"]}
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
-        """int64 ``[L]`` rows ``2 · id + is_own`` of every utterance that has a text.
+        """Return int64 rows ``2 · id + is_own`` (``[L]``) for every utterance that has a text.
 
         Raises:
-            FeatureError: not fitted yet.
+            FeatureError: the tokenizer is not fitted yet.
             ConfigError: ``max_tokens`` leaves no room for a turn.
         """
-        facts = self._fitted()
-        limit = min(self._options["max_tokens"], facts["longest"])
+        fitted = self._fitted()
+        max_tokens = min(self._options["max_tokens"], fitted["longest"])
         prepare = ascii_quotes if self._options["normalise_quotes"] else str
         if not self.window.is_used:
-            return self._alone(dialogues, limit)
-        special = SpecialTokens(**{name: tuple(ids) for name, ids in facts["special"].items()})
-        sequences = turn_sequences(dialogues, self.window, self._tokenise, special, limit, prepare)
+            return self._alone(dialogues, max_tokens)
+        special = SpecialTokens(**{name: tuple(ids) for name, ids in fitted["special"].items()})
+        sequences = turn_sequences(dialogues, self.window, self._tokenise, special, max_tokens, prepare)
         return {key: pack(tokens) for key, tokens in sequences.items()}
 
-    def _alone(self, dialogues: Sequence[Dialogue], limit: int) -> dict[str, Array]:
+    def _alone(self, dialogues: Sequence[Dialogue], max_tokens: int) -> dict[str, Array]:
+        """Return the row of each utterance by itself, without its neighbours."""
         turns = [(turn.id, turn.text) for turn in utterances(dialogues) if turn.text is not None]
         texts = [ascii_quotes(text) if self._options["normalise_quotes"] else text for _, text in turns]
-        self._tokenizer.enable_truncation(limit)
+        self._tokenizer.enable_truncation(max_tokens)
         encoded = self._tokenizer.encode_batch(texts, add_special_tokens=True)
         self._tokenizer.no_truncation()
         rows: dict[str, Array] = {}
-        for (key, _), found in zip(turns, encoded, strict=True):
-            ids = np.array(found.ids, dtype=np.int64)
+        for (key, _), encoding in zip(turns, encoded, strict=True):
+            ids = np.array(encoding.ids, dtype=np.int64)
             is_own = np.ones(len(ids), dtype=np.bool_)
             if not self._options["pool_special_tokens"]:
-                is_own = ~np.isin(ids, self._facts["special_ids"])
+                is_own = ~np.isin(ids, self._fitted_state["special_ids"])
                 is_own |= not is_own.any()
-            if len(ids):  # a tokenizer without special tokens makes nothing of an empty text: an absent turn
+            if len(ids):  # a tokenizer without special tokens gives nothing for an empty text; the turn is absent
                 rows[key] = 2 * ids + is_own
         return rows
 
     def _tokenise(self, texts: list[str]) -> list[list[int]]:
-        return [found.ids for found in self._tokenizer.encode_batch(texts, add_special_tokens=False)]
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(texts, add_special_tokens=False)]
 
     def state(self) -> dict[str, Any]:
-        """JSON-able state: options, special tokens, architecture, and the hash of the weights it began with."""
+        """Return options, special tokens, architecture and the hashes of the first weights, as values for JSON."""
         return {"options": dict(self._options), **self._fitted()}
 
     def files(self) -> Mapping[str, bytes]:
-        """tokenizer.json."""
+        """Return the content of ``tokenizer.json``."""
         self._fitted()
         return {TOKENIZER: self._tokenizer.to_str(pretty=True).encode()}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> "SubwordIds":
-        """The same front end, without the model's folder.
+        """Return the saved tokenizer; the folder of the text model is not needed.
 
         Raises:
-            CheckpointError: the state lacks its parts, or there is no readable tokenizer.json.
+            CheckpointError: the state is incomplete, or there is no readable tokenizer.json.
         """
         try:
-            front = cls(**state["options"])
+            restored = cls(**state["options"])
             names = ("special", "special_ids", "longest", "architecture", "weights")
-            front._facts = {name: state[name] for name in names}
-            front._tokenizer = _parsed((files or {})[TOKENIZER].decode())
+            restored._fitted_state = {name: state[name] for name in names}
+            restored._tokenizer = _parse_tokenizer((files or {})[TOKENIZER].decode())
         except (KeyError, TypeError, UnicodeDecodeError, FeatureError) as error:
             raise CheckpointError(
-                f"transformer: the saved tokenizer is not readable ({error!r}); save it again"
+                f"transformer: the saved tokenizer cannot be read ({error!r}); save the model again"
             ) from None
-        return front
+        return restored
 
     def _fitted(self) -> dict[str, Any]:
-        if not self._facts:
+        if not self._fitted_state:
             raise FeatureError("transformer: fit the tokenizer on the training dialogues first")
-        return self._facts
+        return self._fitted_state
 
 
-def _parsed(text: str) -> Any:
-    """The tokenizer with neither truncation nor padding, which some files carry."""
+def _parse_tokenizer(text: str) -> Any:
+    """Build the tokenizer from ``tokenizer.json``, without the truncation and padding that some files ask for."""
     from tokenizers import Tokenizer
 
     try:

@@ -1,4 +1,4 @@
-"""What the frozen text encoder asks of a text model and its tokenizer, and how transformers' ones answer."""
+"""Interfaces of a text model and its tokenizer for the frozen text encoder, and classes for models of transformers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -8,52 +8,52 @@ from dialogue_ser.features.pretrained.loading import PretrainedModel
 from dialogue_ser.features.text.dialogue_context import SpecialTokens
 
 Network = Callable[[Any], Sequence[Any]]
-"""Token ids ``[N, L]`` of texts of one length, on the network's device → the hidden states ``[N, L, D]`` of the
-embeddings and of every layer."""
+"""Function from token ids to hidden states. The ids ``[N, L]`` belong to texts of one length and are on the network's
+device. The hidden states, each ``[N, L, D]``, are those of the embeddings and of every layer."""
 
 
 class TextTokenizer(Protocol):
-    """Texts to token ids.
+    """Interface of a tokenizer, which turns texts into token ids.
 
     Attributes:
-        longest: tokens the model can read at once.
-        n_special: special tokens around one text.
-        special_ids: ids of all special tokens but the unknown word's, which is a word.
+        max_tokens: largest number of tokens that the model can read at once.
+        n_special: number of special tokens around one text.
+        special_ids: ids of all special tokens, without the id for unknown words, because it stands for a word.
     """
 
-    longest: int
+    max_tokens: int
     n_special: int
     special_ids: frozenset[int]
 
     @property
     def special(self) -> SpecialTokens:
-        """What stands around a text and between turns."""
+        """The special tokens around a text and between turns."""
         ...
 
-    def ids(self, texts: Sequence[str], longest: int) -> list[list[int]]:
-        """Ids with the special ones, ``longest`` at most: what is too long is cut at its end."""
+    def ids(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+        """Return the ids of each text with special tokens. Texts with more than ``max_tokens`` are cut at their end."""
         ...
 
     def bare_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids without special ones, of any number."""
+        """Return the ids of each text without special tokens. Texts are not cut."""
         ...
 
 
 class TextModel(Protocol):
-    """A text model that is loaded when it is needed.
+    """Interface of a text model that is loaded when it is needed.
 
     Attributes:
-        model: what the user calls it, for messages.
+        model: name of the model as the user gave it, for messages.
     """
 
     model: str
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """What tells its weights and its tokenizer from others."""
+        """Return values that identify its weights and its tokenizer."""
         ...
 
     def tokenizer(self) -> TextTokenizer:
-        """Its tokenizer.
+        """Load its tokenizer.
 
         Raises:
             FeatureError: it cannot be loaded.
@@ -61,7 +61,7 @@ class TextModel(Protocol):
         ...
 
     def network(self, device: str) -> Network:
-        """Its network on a device, in float32, for inference.
+        """Load its network on a device, in float32, for inference.
 
         Raises:
             FeatureError: it cannot be loaded.
@@ -73,27 +73,27 @@ class TransformersTokenizer:
     """A tokenizer of transformers as a :class:`TextTokenizer`.
 
     Args:
-        tokenizer: fast or not.
+        tokenizer: a fast or a slow tokenizer.
     """
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        self.longest = int(tokenizer.model_max_length)
+        self.max_tokens = int(tokenizer.model_max_length)
         self.n_special: int = tokenizer.num_special_tokens_to_add()
         self.special_ids = frozenset(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
 
     @cached_property
     def special(self) -> SpecialTokens:
-        """As the tokenizer itself sets them."""
+        """The special tokens that the tokenizer itself sets."""
         return SpecialTokens.of(self._tokenizer)
 
-    def ids(self, texts: Sequence[str], longest: int) -> list[list[int]]:
-        """Ids with the special ones, ``longest`` at most."""
-        found: list[list[int]] = self._tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"]
+    def ids(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+        """Return the ids of each text with special tokens, at most ``max_tokens``."""
+        found: list[list[int]] = self._tokenizer(list(texts), truncation=True, max_length=max_tokens)["input_ids"]
         return found
 
     def bare_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids without special ones."""
+        """Return the ids of each text without special tokens."""
         found: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=False)["input_ids"]
         return found
 
@@ -102,30 +102,30 @@ class TransformersModel:
     """A model of transformers as a :class:`TextModel`.
 
     Args:
-        source: where it comes from.
+        pretrained_model: the model to load.
     """
 
-    def __init__(self, source: PretrainedModel) -> None:
-        self.model = source.model
-        self._source = source
+    def __init__(self, pretrained_model: PretrainedModel) -> None:
+        self.model = pretrained_model.model
+        self._pretrained_model = pretrained_model
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """SHA-256 of its files, or hub name and commit."""
-        return self._source.fingerprint()
+        """Return the SHA-256 of its files, or its hub name and commit."""
+        return self._pretrained_model.fingerprint()
 
     def tokenizer(self) -> TransformersTokenizer:
-        """The model's own."""
-        return TransformersTokenizer(self._source.tokenizer())
+        """Load the model's own tokenizer."""
+        return TransformersTokenizer(self._pretrained_model.tokenizer())
 
     def network(self, device: str) -> Network:
-        """The bare model; of an encoder-decoder the encoder."""
+        """Load the model without a head. If it is an encoder-decoder, load its encoder."""
         import torch
 
-        model = self._source.load().eval().to(device)
+        model = self._pretrained_model.load().eval().to(device)
 
-        def states(ids_NL: torch.Tensor) -> Sequence[torch.Tensor]:
+        def hidden_states(ids_NL: torch.Tensor) -> Sequence[torch.Tensor]:
             output = model(input_ids=ids_NL, attention_mask=torch.ones_like(ids_NL), output_hidden_states=True)
             hidden: Sequence[torch.Tensor] = output.hidden_states
             return hidden
 
-        return states
+        return hidden_states

@@ -1,4 +1,4 @@
-"""The word front end of trained encoders: a vocabulary from train, texts as word ids."""
+"""Tokenizer for trained encoders that read words: a vocabulary from train, and texts as word ids."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ PADDING_ID = 0
 UNKNOWN_ID = 1
 _N_SPECIAL = 2
 _TOKEN = re.compile(r"\w+(?:'\w+)*|[^\w\s]")
-# Single and double curly quotes, primes, low quotes; en and em dash; ellipsis; C1 bytes of cp1252 read as latin-1.
+# Curly quotes, primes, low quotes, dashes, ellipses. The \x characters are from cp1252 texts that were read as latin-1.
 _ASCII = str.maketrans(
     {
         **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u00b4`\x91\x92", "'"),
@@ -29,7 +29,7 @@ _ASCII = str.maketrans(
 
 
 def ascii_quotes(text: str) -> str:
-    """Curly quotes, dashes and ellipses as ASCII.
+    """Replace curly quotes, dashes and ellipses by ASCII.
 
     >>> ascii_quotes("I\u2019m \u201cfine\u201d\u2026")
     'I\\'m "fine"...'
@@ -38,7 +38,7 @@ def ascii_quotes(text: str) -> str:
 
 
 def split_words(text: str) -> list[str]:
-    """Lower-case words (with inner apostrophes) and single punctuation marks.
+    """Split a text into lower-case words, which may have inner apostrophes, and single punctuation marks.
 
     >>> split_words("Oh my God, he\u2019s lost it!")
     ['oh', 'my', 'god', ',', "he's", 'lost', 'it', '!']
@@ -47,12 +47,14 @@ def split_words(text: str) -> list[str]:
 
 
 class WordIds(TokenFrontEnd):
-    """Word ids by a vocabulary fitted on train: 0 is padding, 1 any unknown word, then words by falling count.
+    """Gives word ids from a vocabulary that is fitted on train.
+
+    0 is padding and 1 is any unknown word. The other ids are given by frequency, the most frequent word first.
 
     Args:
-        min_count: occurrences in train below which a word is unknown.
-        max_words: size of the vocabulary without the two special ids; 0 = no limit.
-        max_length: words kept of an utterance.
+        min_count: a word that occurs less often than this in train is unknown.
+        max_words: largest number of words in the vocabulary, without the two special ids; 0 means no limit.
+        max_length: largest number of words of an utterance. Longer texts are cut at their end.
 
     Raises:
         ConfigError: an option is out of range.
@@ -77,7 +79,9 @@ class WordIds(TokenFrontEnd):
         self._ids: dict[str, int] | None = None
 
     def fit(self, dialogues: Sequence[Dialogue]) -> "WordIds":
-        """Take the vocabulary from train; ties go by alphabet, so it never depends on the order of dialogues.
+        """Take the vocabulary from train. Words with equal counts are in alphabetical order.
+
+        So the vocabulary does not depend on the order of the dialogues.
 
         Raises:
             FeatureError: no utterance has a text.
@@ -95,16 +99,16 @@ class WordIds(TokenFrontEnd):
 
     @property
     def n_ids(self) -> int:
-        """Size of the vocabulary with the two special ids."""
+        """Number of words in the vocabulary, with the two special ids."""
         return len(self._fitted()) + _N_SPECIAL
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The vocabulary; word k has id k + 2."""
+        """The words of the vocabulary. The word at position k has the id k + 2."""
         return tuple(self._fitted())
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
-        """int64 ids ``[L]`` of every utterance that has a text; an empty text is one unknown word."""
+        """Return int64 ids ``[L]`` for every utterance that has a text. An empty text is one unknown word."""
         ids = self._fitted()
         rows: dict[str, Array] = {}
         for turn in utterances(dialogues):
@@ -115,23 +119,23 @@ class WordIds(TokenFrontEnd):
         return rows
 
     def state(self) -> dict[str, Any]:
-        """JSON-able state: the options and the words."""
+        """Return the options and the words, as values for JSON."""
         options = {name: getattr(self, name) for name in self.OPTIONS}
         return {"options": options, "words": list(self.words)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> "WordIds":
-        """The same tokeniser again; it needs no files.
+        """Return the saved tokenizer; it has no files.
 
         Raises:
-            CheckpointError: the state lacks its parts or repeats a word.
+            CheckpointError: the state is incomplete or repeats a word.
         """
         try:
             words = cls(**state["options"])
             ids = {str(word): index + _N_SPECIAL for index, word in enumerate(state["words"])}
         except (KeyError, TypeError) as error:
             raise CheckpointError(
-                f"words: the saved vocabulary is not readable ({error!r}); save the model again"
+                f"words: the saved vocabulary cannot be read ({error!r}); save the model again"
             ) from None
         if len(ids) != len(state["words"]):
             raise CheckpointError("words: the saved vocabulary repeats a word; save the model again")

@@ -1,4 +1,4 @@
-"""Transforms of frozen features, by name."""
+"""Transforms of frozen features: a table of them by name."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,10 +26,10 @@ TRANSFORMS: dict[str, type[Transform]] = {
 
 
 def build_transform(name: str) -> Transform:
-    """A transform by name, not fitted yet.
+    """Return a new transform by its name; it is not fitted yet.
 
     Raises:
-        ConfigError: no such transform; suggests the nearest.
+        ConfigError: there is no such transform. The error suggests the nearest name.
 
     >>> build_transform("standardise").name
     'standardise'
@@ -40,10 +40,14 @@ def build_transform(name: str) -> Transform:
 
 
 def from_state(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> Transform:
-    """A fitted transform from what its ``state()`` gave.
+    """Return a fitted transform again.
+
+    Args:
+        state: first part of what its ``state()`` gave.
+        arrays: second part.
 
     Raises:
-        CheckpointError: the state names no known transform.
+        CheckpointError: the state does not name a known transform.
     """
     name = state.get("name")
     if name not in TRANSFORMS:

@@ -1,4 +1,4 @@
-"""What a transform of frozen features is: fitted on train, saved with the model, the same for vectors and frames."""
+"""Base class of the transforms of frozen features. A transform is fitted on train and saved with the model."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -8,22 +8,24 @@ import numpy as np
 from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.errors import FeatureError
 from dialogue_ser.features.core.api import Array
-from dialogue_ser.features.transforms.row_matrix import Rows, pieces, stack, thinned, unstack
+from dialogue_ser.features.transforms.row_matrix import Rows, as_matrix, as_matrix_for_fitting, as_rows, in_chunks
 
-# A column whose spread is below this share of its size is constant but for rounding.
+# A column counts as constant if its deviation is at most this share of the size of its mean.
 _CONSTANT = 1e-6
 
 
 class Transform:
-    """Base: ``fit`` on the training rows, then ``apply`` to any; arrays ``(D,)`` or ``(L, D)``.
+    """Base class of a transform: call ``fit`` with the training rows, then ``apply`` with any rows.
+
+    The row of an utterance is a vector ``(D,)`` or frames ``(L, D)``.
 
     Attributes:
-        name: registry name.
-        is_causal: False if a turn's output depends on later turns of its dialogue.
+        name: name of the transform in configurations.
+        is_causal: False if the output of a turn depends on later turns of its dialogue.
         is_rowwise: True if each vector or frame is transformed by itself.
-        is_transductive: True if it learns from unlabelled recordings of the dialogues it is applied to, so that scores
-            with it must be reported apart.
-        arrays: float64 state by name, set by ``fit``; becomes safetensors.
+        is_transductive: True if it uses statistics of the dialogues that it is applied to. Scores with such a transform
+            must be reported separately.
+        arrays: the fitted values by name, set by ``fit``. A saved model keeps them in a safetensors file.
     """
 
     name: ClassVar[str]
@@ -35,20 +37,29 @@ class Transform:
         self.arrays: dict[str, Array] = {}
 
     def fit(self, rows: Rows, dialogues: Sequence[Dialogue]) -> "Transform":
-        """Take what is needed from the training rows; every frame counts alike, and padding is none of them.
+        """Take the statistics from the training rows. Every frame has the same weight; rows have no padding.
 
-        Where they hold more than 67 million values (384 features: 175,000 frames), every second, third, … is taken.
+        If the rows have more than 67 million values (for 384 features: 175,000 frames), only every second, third, …
+        vector or frame is read.
+
+        Args:
+            rows: training rows by utterance id.
+            dialogues: the training dialogues.
 
         Raises:
             FeatureError: there are no rows.
         """
         if not rows:
             raise FeatureError(f"transform {self.name}: the training split has no rows to fit on")
-        self._fit(thinned(rows), rows, dialogues)
+        self._fit(as_matrix_for_fitting(rows), rows, dialogues)
         return self
 
     def apply(self, rows: Rows, dialogues: Sequence[Dialogue]) -> dict[str, Array]:
-        """New float32 rows; ``dialogues`` are those the rows belong to.
+        """Return the transformed rows in float32.
+
+        Args:
+            rows: rows by utterance id.
+            dialogues: the dialogues that the rows belong to.
 
         Raises:
             FeatureError: the rows have another number of features than the training rows.
@@ -56,32 +67,38 @@ class Transform:
         if not rows:
             return {}
         new: dict[str, Array] = {}
-        for piece in pieces(rows) if self.is_rowwise else (rows,):
-            new.update(self._apply_piece(piece, dialogues))
+        for chunk in in_chunks(rows) if self.is_rowwise else (rows,):
+            new.update(self._apply_to_chunk(chunk, dialogues))
         return new
 
-    def _apply_piece(self, rows: Rows, dialogues: Sequence[Dialogue]) -> dict[str, Array]:
-        x_ND = stack(rows)
+    def _apply_to_chunk(self, rows: Rows, dialogues: Sequence[Dialogue]) -> dict[str, Array]:
+        x_ND = as_matrix(rows)
         expected = self.arrays.get("dim")
         if expected is not None and x_ND.shape[1] != int(expected):
             raise FeatureError(
-                f"transform {self.name}: was fitted on {int(expected)} features and is given {x_ND.shape[1]}"
+                f"transform {self.name}: was fitted on {int(expected)} features and is given {x_ND.shape[1]}; "
+                "give features of the same encoder with the same options"
             )
-        return unstack(self._apply(x_ND, rows, dialogues), rows)
+        return as_rows(self._apply(x_ND, rows, dialogues), rows)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """JSON-able part and arrays."""
+        """Return the state: values for JSON, and arrays by name."""
         return {"name": self.name}, dict(self.arrays)
 
     def _fit(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> None:
+        """Set ``arrays`` from the vectors and frames ``x_ND`` of the training rows."""
         self.arrays["dim"] = np.array(x_ND.shape[1], dtype=np.int64)
 
     def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
+        """Return the transformed vectors and frames, in the same order as in ``x_ND``."""
         raise NotImplementedError
 
 
 def mean_and_deviation(x_ND: Array) -> tuple[Array, Array]:
-    """NaN-blind mean and deviation per column; 0 deviation where constant but for rounding, 0 mean where never seen."""
+    """Return the mean and the standard deviation of each column, without its missing values (NaN).
+
+    The deviation is 0 if a column is constant up to rounding. The mean is 0 if a column has no values.
+    """
     seen = ~np.isnan(x_ND)
     n = np.maximum(seen.sum(axis=0), 1)
     mean = np.where(seen, x_ND, 0.0).sum(axis=0) / n

@@ -1,4 +1,4 @@
-"""Transforms of frozen features that take away what is the speaker's: level and spread over what they have said."""
+"""Transforms of frozen features that remove the level and the spread of each speaker's own values."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,12 +9,12 @@ from dialogue_ser.features.core.api import Array
 from dialogue_ser.features.transforms.base import Transform, mean_and_deviation
 from dialogue_ser.features.transforms.row_matrix import Rows
 
-# Of fewer a speaker's level cannot be told from what is being said.
+# With fewer turns the speaker's level cannot be separated from what is said.
 _FEWEST_TURNS = 3
 
 
 class _BySpeaker(Transform):
-    """Per feature, train's mean 0 and deviation 1; then, where a speaker has enough turns, something of their own."""
+    """Base class. ``_of_speaker`` scales speakers with enough turns; the statistics of train scale the others."""
 
     is_causal = False
     is_rowwise = False
@@ -26,34 +26,35 @@ class _BySpeaker(Transform):
     def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
         fallback_D = np.where(self.arrays["deviation"] > 0, self.arrays["deviation"], 1.0)
         new_ND: Array = (x_ND - self.arrays["mean"]) / fallback_D
-        for own in self._places(rows, dialogues):
-            new_ND[own] = self._of_speaker(x_ND[own], fallback_D)
+        for indices in self._group_indices(rows, dialogues):
+            new_ND[indices] = self._of_speaker(x_ND[indices], fallback_D)
         return new_ND
 
-    def _places(self, rows: Rows, dialogues: Sequence[Dialogue]) -> Iterator[Array]:
-        """Row numbers of each group of turns that is large enough."""
-        position, ends = {}, np.cumsum([len(np.atleast_2d(row)) for row in rows.values()])
+    def _group_indices(self, rows: Rows, dialogues: Sequence[Dialogue]) -> Iterator[Array]:
+        """Yield the line numbers in the matrix for each group of turns that is large enough."""
+        lines_of, ends = {}, np.cumsum([len(np.atleast_2d(row)) for row in rows.values()])
         for key, end, row in zip(rows, ends, rows.values(), strict=True):
-            position[key] = np.arange(end - len(np.atleast_2d(row)), end)
+            lines_of[key] = np.arange(end - len(np.atleast_2d(row)), end)
         for turns in self._groups(dialogues):
-            present = [turn for turn in turns if turn in position]
+            present = [turn for turn in turns if turn in lines_of]
             if len(present) >= _FEWEST_TURNS:
-                yield np.concatenate([position[turn] for turn in present])
+                yield np.concatenate([lines_of[turn] for turn in present])
 
     def _groups(self, dialogues: Sequence[Dialogue]) -> list[list[str]]:
-        """Ids of turns that are normalised together."""
+        """Return the groups of turns that are normalised together, as lists of utterance ids."""
         raise NotImplementedError
 
     def _of_speaker(self, x_ND: Array, fallback_D: Array) -> Array:
-        """One group's rows, normalised; ``fallback_D`` is train's deviation, never 0."""
+        """Return the normalised vectors and frames of one group; ``fallback_D`` is the deviation of train, never 0."""
         raise NotImplementedError
 
 
 class SpeakerZScore(_BySpeaker):
-    """Per feature, mean 0 and deviation 1 over all turns of one speaker in one dialogue.
+    """Scales every feature to mean 0 and deviation 1 over all turns of one speaker in one dialogue.
 
-    Not causal: it needs the whole dialogue, so a model with it cannot stream. A speaker with fewer than three turns
-    is scaled by the train statistics instead, and a feature that is constant for a speaker by train's deviation.
+    It is not causal: it needs the whole dialogue, so a model with it cannot stream. A speaker with fewer than three
+    turns is scaled by the statistics of train. A feature that is constant for a speaker is divided by the deviation of
+    train.
     """
 
     name = "speaker-zscore"
@@ -72,10 +73,11 @@ class SpeakerZScore(_BySpeaker):
 
 
 class CorpusSpeakerZScore(SpeakerZScore):
-    """Per feature, mean 0 and deviation 1 over all turns of one speaker in all dialogues given together.
+    """Scales every feature to mean 0 and deviation 1 over all turns of one speaker in all given dialogues.
 
-    For single utterances: it takes a new speaker's level and spread from the recordings that are to be labelled, so it
-    wants several of each speaker, of all emotions. Scores with it are not those of a system that meets one utterance.
+    Use it for corpora of single utterances. It takes the level and the spread of a new speaker from the recordings that
+    are to be labelled, so it needs several recordings of each speaker, with all emotions. Scores with this transform
+    do not hold for a system that gets a single utterance.
     """
 
     name = "corpus-speaker-zscore"
@@ -89,18 +91,18 @@ class CorpusSpeakerZScore(SpeakerZScore):
 
 
 class CorpusSpeakerGaussian(CorpusSpeakerZScore):
-    """Per feature, ranks among all turns of one speaker mapped through the inverse normal distribution.
+    """Maps the ranks of a feature among all turns of one speaker through the inverse normal distribution.
 
-    As ``corpus-speaker-zscore``, but only the order counts: outliers, of which functionals have many, cannot spread a
-    speaker's scale. The k-th of n values becomes Φ⁻¹((k − ½) / n); equal ones share the mean of their ranks, so that a
-    feature that is constant for a speaker becomes 0. Missing values stay missing. A speaker with fewer than three turns
-    is scaled by the train statistics.
+    It is like ``corpus-speaker-zscore``, but only the order of the values counts. So outliers, which are frequent in
+    functionals, do not change a speaker's scale. The k-th of n values becomes Φ⁻¹((k − ½) / n). Equal values share the
+    mean of their ranks, so a feature that is constant for a speaker becomes 0. Missing values stay missing. A speaker
+    with fewer than three turns is scaled by the statistics of train.
     """
 
     name = "corpus-speaker-gaussian"
 
     def _of_speaker(self, x_ND: Array, fallback_D: Array) -> Array:
-        from scipy.special import ndtri  # here: scipy takes half a second, and other transforms do without it
+        from scipy.special import ndtri  # imported here because scipy loads slowly and other transforms do not need it
         from scipy.stats import rankdata
 
         n_D = np.maximum((~np.isnan(x_ND)).sum(axis=0), 1)

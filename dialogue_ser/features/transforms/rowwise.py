@@ -1,4 +1,4 @@
-"""Transforms of frozen features that take each vector or frame by itself, and all transforms by name."""
+"""Transforms of frozen features that act on each vector or frame by itself."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ _N_QUANTILES = 1000
 
 
 class Impute(Transform):
-    """Missing values become the train median; a 0/1 column per feature that was ever missing in train is appended.
+    """Replaces missing values by the median of train, and appends columns that flag missing values.
 
-    A feature that was never missing in train gets no flag; one that was always missing becomes 0.
+    Every feature that was ever missing in train gets a 0/1 column. A feature that was always missing there becomes 0.
     """
 
     name = "impute"
@@ -34,7 +34,10 @@ class Impute(Transform):
 
 
 class Standardise(Transform):
-    """Train mean 0 and deviation 1 per feature; a constant feature becomes 0. Missing values stay missing."""
+    """Scales every feature to mean 0 and deviation 1 on train.
+
+    A feature that is constant in train becomes 0. Missing values stay missing.
+    """
 
     name = "standardise"
 
@@ -45,12 +48,15 @@ class Standardise(Transform):
     def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
         deviation = self.arrays["deviation"]
         scaled: Array = (x_ND - self.arrays["mean"]) / np.where(deviation > 0, deviation, 1.0)
-        # A constant feature says nothing; a new value of it must not reach the model unscaled.
+        # A feature that is constant in train has no scale. A new value of it must not reach the model unscaled.
         return np.where(np.isnan(x_ND), np.nan, np.where(deviation > 0, scaled, 0.0))
 
 
 class Rank(Transform):
-    """Share of the training values below, in [−1, 1]: robust to heavy tails. Ties take their middle."""
+    """Replaces a value by the share of training values below it, scaled to [−1, 1]. Ties take the middle.
+
+    It is robust against features with heavy tails.
+    """
 
     name = "rank"
 
@@ -68,7 +74,7 @@ class Rank(Transform):
         levels = np.linspace(0.0, 1.0, len(quantiles_QD))
         share = np.empty_like(x_ND)
         for d in range(x_ND.shape[1]):
-            # np.interp takes the upper end of a run of equal quantiles; from the other side it takes the lower.
+            # For equal quantiles np.interp gives the upper end of their levels, and with changed signs the lower end.
             above = np.interp(x_ND[:, d], quantiles_QD[:, d], levels)
             below = 1.0 - np.interp(-x_ND[:, d], -quantiles_QD[::-1, d], levels)
             share[:, d] = (above + below) / 2
@@ -79,12 +85,12 @@ class Rank(Transform):
 
 
 class QuantileGaussian(Rank):
-    """Rank mapped through the inverse normal distribution: every feature about standard normal on train."""
+    """Maps the rank through the inverse normal distribution. Every feature is then nearly standard normal on train."""
 
     name = "quantile-gaussian"
 
     def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
-        from scipy.special import ndtri  # here: scipy takes half a second, and other transforms do without it
+        from scipy.special import ndtri  # imported here because scipy loads slowly and other transforms do not need it
 
         tail = 0.5 / max(len(self.arrays["quantiles"]), 2)
         values: Array = ndtri(np.clip(self._share_below(x_ND), tail, 1.0 - tail))
@@ -92,7 +98,7 @@ class QuantileGaussian(Rank):
 
 
 class L2(Transform):
-    """Every vector (frame) to length 1; a zero vector stays."""
+    """Scales every vector or frame to length 1. A zero vector stays zero."""
 
     name = "l2"
 
@@ -102,7 +108,7 @@ class L2(Transform):
 
 
 class Log(Transform):
-    """sign(x)·log(1 + |x|): tames the heavy tails of energies and spectral moments."""
+    """Gives sign(x)·log(1 + |x|), which shortens the heavy tails of energies and spectral moments."""
 
     name = "log"
 

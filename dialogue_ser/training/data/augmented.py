@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from dialogue_ser.corpus.schema import Dialogue, utterances
+from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.audio.augmentation import variants, with_variant_rows
 from dialogue_ser.features.core.api import Array, FeatureTable
@@ -59,10 +59,7 @@ def with_variants(
         augmentation, pipeline = config.features[modality].augment, pipelines[modality]
         rows: dict[str, Array] = {}
         for copy in range(1, augmentation.copies + 1):
-            varied = variants(train, augmentation, copy)
-            rows.update(pipeline.table(varied, store).rows)
-            # The pipeline counts turns without features; a variant is no turn of the corpus.
-            pipeline.absent_ids.difference_update(turn.id for turn in utterances(varied))
+            rows.update(pipeline.table(variants(train, augmentation, copy), store).rows)
         complete = with_variant_rows(table.rows, rows, train, n_copies)
         found[modality] = FeatureTable(spec=table.spec, rows=complete)
     return found

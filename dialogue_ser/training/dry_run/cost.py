@@ -149,7 +149,7 @@ def _architecture(model: str) -> dict[str, Any]:
     from transformers import AutoConfig
 
     source = PretrainedModel(model, who="cost")
-    if model not in KNOWN or Path(source.place).is_dir():
+    if model not in KNOWN or Path(source.location).is_dir():
         return source.architecture()
     kind, changes = KNOWN[model]
     return dict(AutoConfig.for_model(kind, **changes).to_dict())

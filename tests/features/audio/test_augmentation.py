@@ -36,12 +36,12 @@ def test_draws_depend_on_seed_utterance_and_copy_alone_and_fill_their_ranges():
     assert len({effects.noise_seed for effects in drawn}) == 2000
 
 
-def test_one_effect_less_leaves_the_others_as_they_are():
+def test_without_one_effect_the_others_stay_the_same():
     fewer = replace(ALL, stretch=())
     assert draw(fewer, "u1", 1) == replace(draw(ALL, "u1", 1), stretch=1.0)
 
 
-def test_each_effect_is_applied_as_often_as_its_probability_and_one_at_least():
+def test_each_effect_has_its_probability_and_every_variant_has_an_effect():
     some = replace(ALL, probability=0.5)
     drawn = [draw(some, f"u{i}", 1) for i in range(2000)]
     assert np.mean([effects.noise_snr_db is not None for effects in drawn]) == pytest.approx(0.5 + 0.5**4 / 4, abs=0.04)
@@ -62,7 +62,7 @@ def test_variants_differ_in_id_and_effects_only_and_keep_turns_without_sound(spo
 
 
 @pytest.mark.parametrize("encoder", [mfcc39(), OpenSmile(processes=1), OpenSmile(level="lld", processes=1)])
-def test_every_encoder_hears_the_effects_and_the_store_keeps_each_variant_apart(spoken, tmp_path, encoder):
+def test_every_encoder_applies_the_effects_and_the_store_keeps_each_variant_separately(spoken, tmp_path, encoder):
     talk = spoken([0.5, 0.6])
     store, asked = FeatureStore(tmp_path / "store"), []
     encode = encoder.encode
@@ -84,7 +84,7 @@ def test_every_encoder_hears_the_effects_and_the_store_keeps_each_variant_apart(
     assert len(asked) == 8, "another seed is another variant"
 
 
-def test_keys_of_what_is_not_augmented_are_as_ever(spoken):
+def test_store_keys_of_clips_without_effects_have_not_changed(spoken):
     talk = spoken([0.3])
     traits = mfcc39().traits
     (plain,) = content_keys([talk], traits).values()

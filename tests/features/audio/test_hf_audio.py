@@ -65,7 +65,7 @@ def by_hand(folder, kind: str, samples: np.ndarray) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_batch_mates_and_padding_never_change_an_utterance(speech_model, talk, kind):
+def test_other_clips_of_the_batch_and_padding_never_change_an_utterance(speech_model, talk, kind):
     encoder = HfAudio(model=str(speech_model(kind)), pooling="none", layers="all", layer_merge="concat")
     together = encoder.encode([talk])
     assert list(together) == [turn.id for turn in talk]
@@ -216,7 +216,7 @@ def test_errors_name_the_option_the_layer_and_the_choice(speech_model, talk, mon
         HfAudio(model=str(speech_model("whisper")), device="cuda:99").encode([talk])
 
 
-def test_a_text_model_and_a_missing_folder_are_told_apart(tiny_text_model, talk, tmp_path):
+def test_a_text_model_and_a_missing_folder_have_different_errors(tiny_text_model, talk, tmp_path):
     with pytest.raises(FeatureError, match="type 'bert'"):
         HfAudio(model=str(tiny_text_model)).encode([talk])
     with pytest.raises(FeatureError, match="no folder"):

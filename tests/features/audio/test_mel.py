@@ -112,7 +112,7 @@ def test_settings_out_of_range_are_all_named() -> None:
         mel_delta(sample_rate_hz=1, frame_samples=4000, hop_samples=0, n_mels=0)
     assert len(caught.value.problems) == 4
     assert all(problem.startswith("mel-delta: ") for problem in caught.value.problems)
-    with pytest.raises(ConfigError, match="bands hold no bin of an FFT of 256"):
+    with pytest.raises(ConfigError, match="bands contain no bin of an FFT of 256"):
         logmel(n_fft=256, frame_samples=256, hop_samples=64)
 
 

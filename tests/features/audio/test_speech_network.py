@@ -10,8 +10,8 @@ from dialogue_ser.features.audio.speech_network import load_network
 from dialogue_ser.features.pretrained.loading import SPEECH_MODEL, PretrainedModel
 
 
-def load(folder, highest=None):
-    return load_network(PretrainedModel(str(folder), who="hf-audio", kind=SPEECH_MODEL), highest)
+def load(folder, highest_state=None):
+    return load_network(PretrainedModel(str(folder), who="hf-audio", kind=SPEECH_MODEL), highest_state)
 
 
 def noise(n_samples: int) -> np.ndarray:
@@ -22,7 +22,7 @@ def noise(n_samples: int) -> np.ndarray:
 def test_a_waveform_network_has_a_frame_of_400_samples_every_320(speech_model, n_samples):
     """The front end of wav2vec2 in closed form, independent of the chain of convolutions."""
     network = load(speech_model("wav2vec2-layer"))
-    assert network.least_samples == 400
+    assert network.min_samples == 400
     expected = 0 if n_samples < 400 else (n_samples - 400) // 320 + 1
     assert network.n_frames(n_samples) == expected
     if 0 < expected < 60:
@@ -53,7 +53,7 @@ def test_pieces_are_short_enough_and_have_the_frames_of_the_whole(speech_model, 
     assert max(lengths) - min(lengths) <= 1
 
 
-def test_below_the_transformer_a_piece_gives_what_the_whole_gives(speech_model):
+def test_convolutions_give_the_same_for_pieces_as_for_the_whole_clip(speech_model):
     """The convolutions of a layer-norm model see nothing beyond a frame's 400 samples."""
     network = load(speech_model("wav2vec2-layer"))
     whole = network.pieces(noise(20_000), 30.0)
@@ -79,8 +79,8 @@ def test_a_clip_is_normalised_as_a_whole_and_only_if_the_model_wants_it(speech_m
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2-group", "wav2vec2-layer", "hubert-layer", "wavlm-layer", "whisper"])
-def test_a_low_layer_costs_no_higher_ones_and_is_the_same(speech_model, kind):
-    full, cut = load(speech_model(kind)), load(speech_model(kind), highest=1)
+def test_layers_above_the_highest_needed_state_are_dropped_without_a_change(speech_model, kind):
+    full, cut = load(speech_model(kind)), load(speech_model(kind), highest_state=1)
     piece = full.pieces(noise(9000), 30.0)
     with torch.no_grad():
         wanted = full.hidden_states(piece, "cpu", torch.float32)
@@ -129,5 +129,5 @@ def test_other_architectures_and_foreign_settings_are_refused(tiny_text_model, s
     folder = shutil.copytree(speech_model("whisper"), tmp_path / "bands")
     settings = folder / "preprocessor_config.json"
     settings.write_text(json.dumps(json.loads(settings.read_text()) | {"feature_size": 40}))
-    with pytest.raises(FeatureError, match=r"makes 40 mel bands, the model reads 8"):
+    with pytest.raises(FeatureError, match=r"makes 40 mel bands, but the model reads 8"):
         load(folder)

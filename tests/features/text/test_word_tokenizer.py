@@ -54,5 +54,5 @@ def test_misuse_is_refused(dialogue) -> None:
         WordIds(min_count=0)
     with pytest.raises(CheckpointError, match="repeats"):
         WordIds.from_state({"options": {}, "words": ["a", "a"]})
-    with pytest.raises(CheckpointError, match="not readable"):
+    with pytest.raises(CheckpointError, match="cannot be read"):
         WordIds.from_state({"options": {"nonsense": 1}, "words": []})

@@ -71,7 +71,7 @@ def test_unknown_names_and_empty_train_are_refused(talks) -> None:
         build_transform("impute").fit({}, talks)
 
 
-def test_frames_count_alike_whatever_the_length_of_their_utterance_and_padding_is_none_of_them(dialogue) -> None:
+def test_all_frames_have_the_same_weight_in_short_and_long_utterances(dialogue) -> None:
     talk = dialogue(["x"] * 3)
     random = np.random.default_rng(0)
     rows = {turn.id: random.normal(3, 2, (n, 4)).astype(np.float32) for turn, n in zip(talk, (1, 5, 60), strict=True)}
@@ -88,19 +88,19 @@ def test_frames_count_alike_whatever_the_length_of_their_utterance_and_padding_i
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_applying_in_small_pieces_changes_nothing(talks, name, monkeypatch) -> None:
+def test_applying_in_small_chunks_changes_nothing(talks, name, monkeypatch) -> None:
     rows = rows_for(talks, n_frames=3)
     fitted = build_transform(name).fit(rows, talks)
     whole = fitted.apply(rows, talks)
-    monkeypatch.setattr("dialogue_ser.features.transforms.row_matrix._MOST_APPLIED_ROWS", 5)
-    pieces = fitted.apply(rows, talks)
-    assert list(pieces) == list(whole)
-    assert all(np.array_equal(pieces[key], whole[key]) for key in whole)
+    monkeypatch.setattr("dialogue_ser.features.transforms.row_matrix._MAX_ROWS_PER_CHUNK", 5)
+    in_chunks = fitted.apply(rows, talks)
+    assert list(in_chunks) == list(whole)
+    assert all(np.array_equal(in_chunks[key], whole[key]) for key in whole)
 
 
-def test_of_too_many_frames_every_second_or_third_is_fitted_on(talks, monkeypatch) -> None:
+def test_with_too_many_frames_only_every_third_is_fitted_on(talks, monkeypatch) -> None:
     rows = rows_for(talks, n_frames=7)
     frames = np.concatenate(list(rows.values())).astype(np.float64)
-    monkeypatch.setattr("dialogue_ser.features.transforms.row_matrix._MOST_FITTED_VALUES", frames.size // 3 + 1)
+    monkeypatch.setattr("dialogue_ser.features.transforms.row_matrix._MAX_FITTED_VALUES", frames.size // 3 + 1)
     fitted = build_transform("standardise").fit(rows, talks)
     np.testing.assert_allclose(fitted.arrays["mean"], frames[::3].mean(0))
