@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dialogue_ser.nn.gru.cells import Gates, Slopes, by_step, gru
+from dialogue_ser.nn.gru.cells import Gates, Slopes, gru, split_by_step
 from dialogue_ser.nn.recurrence.layout import PackedLayout, Step
 
 
@@ -62,7 +62,7 @@ class Chain(torch.autograd.Function):
         gates = Gates(bias_m, sizes)
         gates.all[..., : gates_x.shape[-1]] = gates_x
         states = gates_x.new_empty(*gates_x.shape[:2], weight.shape[1])
-        h, masks = start.expand(-1, layout.n_dialogues, -1), by_step(mask, sizes)
+        h, masks = start.expand(-1, layout.n_dialogues, -1), split_by_step(mask, sizes)
         for t, out in enumerate(torch.split(states, sizes, dim=1)):
             h = h[:, : sizes[t]]
             gates.state[t].add_(torch.bmm(h, weight))
@@ -89,6 +89,6 @@ class Chain(torch.autograd.Function):
         for t in range(len(ctx.sizes) - 1, -1, -1):
             n = ctx.sizes[t]
             slopes.step_back(t, given[t] + d_h[:, :n])
-            slopes.before(t, back, out=d_h[:, :n])
+            slopes.write_gradient_before(t, back, out=d_h[:, :n])
         d_weight = torch.bmm(before.mT, slopes.state)
         return None, None, slopes.inputs, d_weight, slopes.m.sum(1), d_h.sum(1, keepdim=True)

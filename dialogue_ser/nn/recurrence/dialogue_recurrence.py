@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dialogue_ser.nn.attention import Running
-from dialogue_ser.nn.gru.cells import DropoutMasks, by_step, draw_mask
+from dialogue_ser.nn.gru.cells import DropoutMasks, draw_mask, split_by_step
 from dialogue_ser.nn.recurrence.chain import Chain, read_chain
 from dialogue_ser.nn.recurrence.layout import PackedLayout, build_layout
 from dialogue_ser.nn.recurrence.manual import ManualRecurrence, Settings
@@ -169,9 +169,9 @@ class DialogueRecurrence(RecurrenceParameters):
         history: Running | list[Tensor] | None = None
         sizes, heard_sizes = [step.n_active for step in layout.steps], [step.n_listeners for step in layout.steps]
         masks_of = (
-            by_step(masks.global_KNG, sizes),
-            by_step(masks.speaker_ZNP, sizes),
-            by_step(masks.listener_ZLP, heard_sizes),
+            split_by_step(masks.global_KNG, sizes),
+            split_by_step(masks.speaker_ZNP, sizes),
+            split_by_step(masks.listener_ZLP, heard_sizes),
         )
         g_steps, felt_steps = [], []
         for step, *own in zip(layout.steps, *masks_of, strict=True):

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dialogue_ser.nn.gru.cells import DropoutMasks, Gates, Slopes, by_step
+from dialogue_ser.nn.gru.cells import DropoutMasks, Gates, Slopes, split_by_step
 from dialogue_ser.nn.recurrence.history import AttentionGradients, MatchingHistory, SimpleHistory
 from dialogue_ser.nn.recurrence.layout import PackedLayout, Step
 from dialogue_ser.nn.recurrence.wiring import Source, Wiring
@@ -139,9 +139,9 @@ class Forward:
             self.said = like.new_empty(n_z, layout.n_rows, 3 * self.party_dim)
             self.said_of = torch.split(self.said, sizes, dim=1)
         masks = settings.masks
-        self.global_masks = by_step(masks.global_KNG, sizes)
-        self.speaker_masks = by_step(masks.speaker_ZNP, sizes)
-        self.listener_masks = by_step(masks.listener_ZLP, heard_sizes)
+        self.global_masks = split_by_step(masks.global_KNG, sizes)
+        self.speaker_masks = split_by_step(masks.speaker_ZNP, sizes)
+        self.listener_masks = split_by_step(masks.listener_ZLP, heard_sizes)
         self.contexts: list[Tensor | None] = []
         self.history: SimpleHistory | MatchingHistory = (
             SimpleHistory(settings.attention, weights.attention_weight, weights.attention_bias)
@@ -263,8 +263,8 @@ class Backward:
             self._unlisten(t, step, d_states)
         self.speaker_slopes.step_back(t, d_states[:, :n])
         self._undo_global(t, n)
-        self.speaker_slopes.before(t, self.back.from_speaker, out=self.d_speaker_of[t])
-        through_g = torch.bmm(self.global_slopes.inputs_of[t], self.back.from_party_to_global)
+        self.speaker_slopes.write_gradient_before(t, self.back.from_speaker, out=self.d_speaker_of[t])
+        through_g = torch.bmm(self.global_slopes.inputs_at[t], self.back.from_party_to_global)
         by_plane = through_g.view(forward.n_directions, n, forward.n_planes, -1).transpose(1, 2)
         forward.by_plane(self.d_speaker_of[t]).add_(by_plane)
 
@@ -286,8 +286,8 @@ class Backward:
         n, slopes = step.n_active, self.listener_slopes
         assert self.back.from_listener is not None
         slopes.step_back(t, d_states[:, n:])
-        slopes.before(t, self.back.from_listener, out=self.d_listener_of[t])
-        self.d_said.flatten(0, 1).index_add_(0, step.heard, slopes.inputs_of[t].flatten(0, 1))
+        slopes.write_gradient_before(t, self.back.from_listener, out=self.d_listener_of[t])
+        self.d_said.flatten(0, 1).index_add_(0, step.heard, slopes.inputs_at[t].flatten(0, 1))
         if self.back.from_heard is not None:
             d_states[:, :n] += torch.bmm(self.d_said_of[t], self.back.from_heard)
 
@@ -305,7 +305,7 @@ class Backward:
             asked = [torch.bmm(self.d_inputs_of[cell][t], weight) for cell, weight in self.back.from_context.items()]
             history.backward_read(t, asked[0] if len(asked) == 1 else asked[0] + asked[1])
         self.global_slopes.step_back(t, d_g)
-        self.global_slopes.before(t, self.back.from_g, out=self.d_g_before[:, :n])
+        self.global_slopes.write_gradient_before(t, self.back.from_g, out=self.d_g_before[:, :n])
 
     def gradients(self) -> tuple[list[Tensor], Tensor | None, Weights]:
         """Of the products with x, of the queries and of the weights: one product per weight, over all rows."""
