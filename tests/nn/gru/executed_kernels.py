@@ -133,8 +133,8 @@ def test_values_and_all_gradients_of_the_recurrence_are_the_same(
     results = []
     for choice in ("torch", "triton"):
         monkeypatch.setenv(ENVIRONMENT_VARIABLE, choice)
-        recurred = engine.recur(engine.inputs(x_KND), layout, masks)
-        e_KNE = engine.read_emotions(x_KND, recurred, layout, masks)
+        recurred = engine.run_loop(engine.inputs(x_KND), layout, masks)
+        e_KNE = engine.emotion_states(x_KND, recurred, layout, masks)
         value = (e_KNE * weight).sum() + recurred.g_KNG.square().sum()
         gradients = torch.autograd.grad(value, [x_KND, *engine.parameters()])
         results.append([e_KNE.detach(), recurred.g_KNG.detach(), *gradients])

@@ -4,7 +4,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from dialogue_ser.nn.gru.cells import draw_mask
-from dialogue_ser.nn.recurrence.chain import Chain, read_chain
+from dialogue_ser.nn.recurrence.chain import Chain, autograd_chain
 from dialogue_ser.nn.recurrence.layout import build_layout
 
 N_TURNS = torch.tensor([2, 5, 3])
@@ -37,6 +37,6 @@ def test_gradients_equal_autograds_with_dropout_fed_back() -> None:
     weight = torch.randn(2, LAYOUT.n_rows, 4, dtype=torch.float64)
     for own in (mask, None):
         ours = torch.autograd.grad((Chain.apply(LAYOUT, own, *leaves) * weight).sum(), leaves)
-        plain = read_chain(*leaves, own, LAYOUT.steps)
+        plain = autograd_chain(*leaves, own, LAYOUT.steps)
         for mine, autograds in zip(ours, torch.autograd.grad((plain * weight).sum(), leaves), strict=True):
             torch.testing.assert_close(mine, autograds, rtol=0, atol=1e-12)

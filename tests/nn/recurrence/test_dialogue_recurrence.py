@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dialogue_ser.nn.attention import ATTENTION_KINDS
 from dialogue_ser.nn.gru.cells import DropoutMasks
-from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence, Recurred
+from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence, LoopStates
 from dialogue_ser.nn.recurrence.layout import PackedLayout
 from dialogue_ser.nn.recurrence.wiring import Wiring, dialogue_rnn, emotion_rnn
 
@@ -129,27 +129,27 @@ def test_masks_of_ones_change_nothing_and_masks_of_zeros_silence_the_states(wiri
     ones = DropoutMasks(*(torch.ones_like(mask) for mask in vars(drawn).values()))
     zeros = DropoutMasks(*(torch.zeros_like(mask) for mask in vars(drawn).values()))
 
-    def run(masks: DropoutMasks) -> tuple[Recurred, Tensor]:
-        recurred = engine.recur(engine.inputs(x_KND), layout, masks)
-        return recurred, engine.read_emotions(x_KND, recurred, layout, masks)
+    def run(masks: DropoutMasks) -> tuple[LoopStates, Tensor]:
+        recurred = engine.run_loop(engine.inputs(x_KND), layout, masks)
+        return recurred, engine.emotion_states(x_KND, recurred, layout, masks)
 
     without, emotions = run(DropoutMasks())
     with_ones, same = run(ones)
     torch.testing.assert_close(with_ones, without)
     torch.testing.assert_close(same, emotions)
     silent, none = run(zeros)
-    assert silent.felt_KFNP.abs().sum() == none.abs().sum() == 0
-    assert without.felt_KFNP.abs().sum() > 0
+    assert silent.speaker_KFNP.abs().sum() == none.abs().sum() == 0
+    assert without.speaker_KFNP.abs().sum() > 0
 
 
 def test_dropped_emotions_are_fed_back_where_the_wiring_says_so() -> None:
     for wiring, fed_back in ((dialogue_rnn(), True), (emotion_rnn(), False)):
         engine = _engine(wiring=wiring, dropout=0.5)
         x_KND, layout = _inputs(engine)
-        recurred = engine.recur(engine.inputs(x_KND), layout, DropoutMasks())
+        recurred = engine.run_loop(engine.inputs(x_KND), layout, DropoutMasks())
         masks = engine.draw_masks(layout)
-        plain = engine.read_emotions(x_KND, recurred, layout, DropoutMasks())
-        dropped = engine.read_emotions(x_KND, recurred, layout, masks)
+        plain = engine.emotion_states(x_KND, recurred, layout, DropoutMasks())
+        dropped = engine.emotion_states(x_KND, recurred, layout, masks)
         assert torch.allclose(dropped, plain * masks.emotion_KNE) != fed_back
 
 
@@ -194,7 +194,7 @@ def test_shown_attention_reproduces_the_context_of_the_loop(attention: str) -> N
     x, speaker, n_turns = _dialogues()
     _, weights = engine(x, speaker, n_turns, return_attention=True)
     layout = engine.layout(speaker, n_turns)
-    g_KNG = engine.loop(engine.inputs(x.flatten(0, 1)[layout.turn_of_row]), layout, DropoutMasks()).g_KNG
+    g_KNG = engine.autograd_loop(engine.inputs(x.flatten(0, 1)[layout.turn_of_row]), layout, DropoutMasks()).g_KNG
     first_turns = [int((layout.turn_of_row[0] == t).nonzero()) for t in range(4)]
     g_TH = g_KNG[:, first_turns]
     history = None

@@ -39,8 +39,8 @@ def test_gradients_equal_autograds_under_the_same_dropout(kind: str, wiring: Wir
     gradients = []
     for name in ("manual", "autograd"):
         engine.engine = name  # type: ignore[assignment]
-        recurred = engine.recur(engine.inputs(x_KND), layout, masks)
-        value = (engine.read_emotions(x_KND, recurred, layout, masks) * weight).sum() + recurred.g_KNG.square().sum()
+        recurred = engine.run_loop(engine.inputs(x_KND), layout, masks)
+        value = (engine.emotion_states(x_KND, recurred, layout, masks) * weight).sum() + recurred.g_KNG.square().sum()
         gradients.append(torch.autograd.grad(value, leaves))
     for ours, autograds in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, autograds, rtol=0, atol=1e-10)
@@ -55,8 +55,8 @@ def test_gradients_equal_finite_differences(kind: str, wiring: Wiring) -> None:
     masks = engine.draw_masks(layout)
 
     def run(x_KND: Tensor, *_: Tensor) -> Tensor:
-        recurred = engine.recur(engine.inputs(x_KND), layout, masks)
-        return engine.read_emotions(x_KND, recurred, layout, masks)
+        recurred = engine.run_loop(engine.inputs(x_KND), layout, masks)
+        return engine.emotion_states(x_KND, recurred, layout, masks)
 
     some = [engine.from_party, engine.from_global, engine.initial_party]
     assert torch.autograd.gradcheck(run, (x_KND, *some), fast_mode=True)
@@ -134,7 +134,7 @@ def test_auto_takes_the_hand_written_node_and_a_flag_forces_either() -> None:
 
     def is_manual(engine: DialogueRecurrence) -> bool:
         layout = engine.layout(SPEAKER, N_TURNS)
-        g_KNG = engine.recur(engine.inputs(x.flatten(0, 1)[layout.turn_of_row]), layout, DropoutMasks()).g_KNG
+        g_KNG = engine.run_loop(engine.inputs(x.flatten(0, 1)[layout.turn_of_row]), layout, DropoutMasks()).g_KNG
         assert g_KNG.grad_fn is not None
         return g_KNG.grad_fn.name().startswith("ManualRecurrence")
 

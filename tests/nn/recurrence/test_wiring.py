@@ -11,14 +11,14 @@ def test_emotion_rnn_has_four_party_cells_and_feels_the_self_state() -> None:
         "listener.self": ("g", "x"),
         "listener.inter": ("g", "context"),
     }
-    assert wiring.planes_felt == (0,)
+    assert wiring.emotion_planes == (0,)
     assert not wiring.feeds_dropped_emotion
 
 
 def test_dialogue_rnn_listens_to_the_new_state_of_who_speaks() -> None:
     wiring = dialogue_rnn("update")
     assert wiring.cells == {"speaker.party": ("x", "context"), "listener.party": ("x", "speaker")}
-    assert wiring.readers("context") == ("speaker.party",)
+    assert wiring.cells_that_read("context") == ("speaker.party",)
     assert wiring.feeds_dropped_emotion
 
 
