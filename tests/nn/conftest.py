@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def plain() -> ModuleType:
-    """Systems on frames by plain loops: frame_reference.py."""
+    """The module frame_reference.py, which computes systems on frames by plain loops."""
     spec = importlib.util.spec_from_file_location(
         "frame_reference", Path(__file__).parent / "frames" / "frame_reference.py"
     )

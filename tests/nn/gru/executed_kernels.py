@@ -133,10 +133,10 @@ def test_values_and_all_gradients_of_the_recurrence_are_the_same(
     results = []
     for choice in ("torch", "triton"):
         monkeypatch.setenv(ENVIRONMENT_VARIABLE, choice)
-        recurred = engine.run_loop(engine.inputs(x_KND), layout, masks)
-        e_KNE = engine.emotion_states(x_KND, recurred, layout, masks)
-        value = (e_KNE * weight).sum() + recurred.g_KNG.square().sum()
+        states = engine.run_loop(engine.inputs(x_KND), layout, masks)
+        e_KNE = engine.emotion_states(x_KND, states, layout, masks)
+        value = (e_KNE * weight).sum() + states.g_KNG.square().sum()
         gradients = torch.autograd.grad(value, [x_KND, *engine.parameters()])
-        results.append([e_KNE.detach(), recurred.g_KNG.detach(), *gradients])
+        results.append([e_KNE.detach(), states.g_KNG.detach(), *gradients])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
