@@ -317,7 +317,7 @@ class Backward:
     def _step_back_global(self, t: int, n: int) -> None:
         """Go back through g, which is read by its own turn, by the next turn and by all later contexts."""
         forward, history = self.forward, self.forward.history
-        # The gradient from later contexts must be complete before this turn's context adds to earlier states.
+        # backward_write comes first: it must not see the context of this turn, which does not read g_t.
         from_later_contexts = history.backward_write(t)
         d_g = self.d_g_before[:, :n]
         if from_later_contexts is not None:

@@ -22,7 +22,9 @@ class RecurrenceStream:
     """
 
     def __init__(self, recurrence: DialogueRecurrence) -> None:
-        assert recurrence.n_directions == 1, "only a causal recurrence can stream"
+        assert recurrence.n_directions == 1, (
+            "only a causal recurrence (bidirectional=False) can read a dialogue turn by turn"
+        )
         self._recurrence = recurrence
         self._cells = recurrence.cells()
         self._g: Tensor = recurrence.initial_global
