@@ -188,8 +188,8 @@ class DialogueRecurrence(RecurrenceParameters):
             rows = step.states_before.view(n_z, -1) - z * (layout.n_states - state_table.shape[1])
             before = state_table.flatten(0, 1)[rows.flatten()].view(n_z, -1, self.party_dim)
             speaker, listener = before[:, : step.n_active], before[:, step.n_active :]
-            # In the same way it counts flat turns among all turns, but `turn` sees those of this step only. Rows that
-            # only fill the table would be negative; they may read any turn, because nothing uses their states.
+            # The layout counts flat turns among all turns, but `turn` gets those of this step only. A row that only
+            # fills the table would point before them. It may read any turn, because nothing uses its state.
             turn_of_listener = step.turn_of_listener.view(n_z, -1) - z * (layout.n_rows - step.n_active)
             turn_of_listener = (turn_of_listener - step.rows.start).clamp_min(z * step.n_active).flatten()
             g_before = g[:, : step.n_active]

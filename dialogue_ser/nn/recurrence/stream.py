@@ -22,9 +22,7 @@ class RecurrenceStream:
     """
 
     def __init__(self, recurrence: DialogueRecurrence) -> None:
-        assert recurrence.n_directions == 1, (
-            "only a causal recurrence (bidirectional=False) can read a dialogue turn by turn"
-        )
+        assert recurrence.n_directions == 1, "only a causal recurrence (bidirectional=False) can be a stream"
         self._recurrence = recurrence
         self._cells = recurrence.cells()
         self._g: Tensor = recurrence.initial_global

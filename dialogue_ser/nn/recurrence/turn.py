@@ -95,10 +95,8 @@ def turn(
     products: dict[CellInput, Tensor] = {"g": torch.bmm(g, cells.weights.from_global)}
     if context is not None and cells.weights.from_context is not None:
         products["context"] = torch.bmm(context, cells.weights.from_context)
-    gates_x, gates_h = (
-        _input_gates(cells, "speaker", inputs, products),
-        _plus_m(to_speaker, cells.weights.speaker_bias_m),
-    )
+    gates_x = _input_gates(cells, "speaker", inputs, products)
+    gates_h = _plus_m(to_speaker, cells.weights.speaker_bias_m)
     speaker = _with_dropout(gru(gates_x, gates_h, speaker), masks.speaker)  # (3), (5)
     if cells.wiring.updates_listeners and listener.shape[1]:
         gates_x = _listener_gates(cells, inputs, products, speaker).flatten(0, 1)[turn_of_listener]

@@ -1,4 +1,4 @@
-"""The dialogue RNNs by plain loops, one dialogue at a time, line by line as in docs/equations.md. They need not be fast."""
+"""The dialogue RNNs by plain loops, one dialogue at a time, line by line as in docs/equations.md."""
 
 from collections.abc import Mapping, Sequence
 
