@@ -87,6 +87,7 @@ TESTED_IN = {
     "nn/recurrence/history.py": ("nn/recurrence/test_dialogue_recurrence.py", "one recurrence in several files"),
     "nn/lora.py": ("encoders/test_transformer.py", "seen through the encoder that offers it"),
     "nn/recurrence/turn.py": ("nn/recurrence/test_dialogue_recurrence.py", "one recurrence in several files"),
+    "nn/recurrence/state_plan.py": ("nn/recurrence/test_layout.py", "the first half of a layout"),
     "report/sections/crossval_sections.py": ("report/test_crossval_page.py", "pieces of the page"),
     "report/figures/gallery.py": ("report/test_page.py", "pictures of the page"),
     "report/sections/run_sections.py": ("report/test_page.py", "pieces of the page"),

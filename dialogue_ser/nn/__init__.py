@@ -1,1 +1,1 @@
-"""Cells, recurrences, attention, fusion, losses."""
+"""The parts that models are built of: recurrent cells, attention, fusion and losses."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dialogue_ser.nn.gru.fused import ENVIRONMENT_VARIABLE
+from dialogue_ser.nn.gru.kernel_choice import ENVIRONMENT_VARIABLE
 from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
 from dialogue_ser.nn.recurrence.wiring import Wiring, dialogue_rnn, emotion_rnn
 
@@ -52,7 +52,7 @@ def test_values_and_gradients_are_those_of_the_cpu(
 
 
 def test_a_gpu_uses_the_triton_kernels(gpu: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dialogue_ser.nn.gru.fused import kernels_for
+    from dialogue_ser.nn.gru.kernel_choice import kernels_for
 
     if gpu.type == "cpu":
         pytest.skip("needs CUDA: a CPU takes torch's operations")

@@ -15,7 +15,7 @@ from torch import Tensor
 from benchmarks.gpu.child import Part
 from benchmarks.speed.contest import stopwatch
 from dialogue_ser.nn.gru.cells import Gates, Slopes
-from dialogue_ser.nn.gru.fused import ENVIRONMENT_VARIABLE, kernels_for
+from dialogue_ser.nn.gru.kernel_choice import ENVIRONMENT_VARIABLE, kernels_for
 from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
 from dialogue_ser.nn.recurrence.wiring import dialogue_rnn, emotion_rnn
 

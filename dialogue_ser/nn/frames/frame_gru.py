@@ -145,8 +145,8 @@ class DroppedGRU(torch.autograd.Function):
         for t in range(len(sizes) - 1, -1, -1):
             n = sizes[t]
             slopes.step_back(t, d_states_of[t] + d_h[:, :n])
-            through = torch.bmm(slopes.state_of[t], weight_T)
-            torch.addcmul(slopes.direct_of[t], through, keep[:, :n], out=d_h[:, :n])
+            through = torch.bmm(slopes.state_at[t], weight_T)
+            torch.addcmul(slopes.direct_at[t], through, keep[:, :n], out=d_h[:, :n])
         kept = torch.cat([keep[:, :n] for n in sizes], dim=1)
         d_weight = torch.bmm((before * kept).mT, slopes.state)
         return None, None, slopes.inputs, d_weight, slopes.m.sum(1)

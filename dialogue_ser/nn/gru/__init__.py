@@ -1,1 +1,1 @@
-"""One step of a GRU cell, and its kernels."""
+"""One step of a GRU cell, its gradient, and the Triton kernels that compute both on a GPU."""

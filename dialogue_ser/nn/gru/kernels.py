@@ -1,9 +1,10 @@
-"""Triton kernels of the pointwise half of a GRU step; imported by :mod:`dialogue_ser.nn.gru.fused` where they can run.
+"""Triton kernels for the pointwise half of a GRU step.
 
-One program computes one row (or a block of its columns), in the precision of the buffer. How gates and slopes lie in
-memory is told in :mod:`dialogue_ser.nn.gru.cells`, whose torch operations these replace one for one. The number of
-rows and the strides change with every batch, so nothing is compiled for particular ones, nor for an alignment of the
-slices.
+:mod:`dialogue_ser.nn.gru.kernel_choice` imports this module where the kernels can run. One program computes one row, or
+one block of its columns, in the precision of the buffer. :mod:`dialogue_ser.nn.gru.cells` describes how gates and
+slopes lie in memory; each kernel gives the same result as the torch operations there. The number of rows, the strides
+and the alignment of the slices change with every batch. The kernels are therefore not compiled for particular values
+of them.
 """
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disallow-untyped-decorators=False
 
@@ -20,7 +21,8 @@ _POINTERS = ["gates", "h", "out", "mask"]
 _STRIDES = [f"{name}_{axis}" for name in _POINTERS for axis in ("z", "row")]
 
 
-# Triton compiles the annotations of a kernel as code: only constexpr may stand there.
+# Triton compiles the annotations of a kernel as code, so the only annotation allowed there is constexpr. A kernel takes
+# every pointer and every stride as a parameter of its own: Triton chooses by the parameter's name what it specialises.
 
 
 @triton.jit
@@ -34,6 +36,24 @@ def _tanh(x):
     decayed = tl.exp(-2.0 * tl.abs(x))
     size = (1.0 - decayed) / (1.0 + decayed)
     return tl.where(x >= 0, size, -size)
+
+
+@triton.jit
+def _position(size: tl.constexpr, block: tl.constexpr):
+    """The row, the index on the axis Z and the columns of this program, and which columns exist."""
+    row, z_index = tl.program_id(0).to(tl.int64), tl.program_id(1).to(tl.int64)
+    column = tl.program_id(2) * block + tl.arange(0, block)
+    return row, z_index, column, column < size
+
+
+@triton.jit
+def _load_gates(row_of_gates, size: tl.constexpr, is_real):
+    """The columns n, r, z and m of one row."""
+    n = tl.load(row_of_gates, mask=is_real, other=0.0)
+    r = tl.load(row_of_gates + size, mask=is_real, other=0.0)
+    z = tl.load(row_of_gates + 2 * size, mask=is_real, other=0.0)
+    m = tl.load(row_of_gates + 3 * size, mask=is_real, other=0.0)
+    return n, r, z, m
 
 
 @triton.jit(do_not_specialize=_STRIDES, do_not_specialize_on_alignment=_POINTERS)
@@ -57,14 +77,10 @@ def _advance(
     has_mask: tl.constexpr,
     block: tl.constexpr,
 ):
-    row, z_index = tl.program_id(0).to(tl.int64), tl.program_id(1).to(tl.int64)
-    column = tl.program_id(2) * block + tl.arange(0, block)
-    is_real = column < size
+    row, z_index, column, is_real = _position(size, block)
     own = gates + z_index * gates_z + row * gates_row + column
-    n = tl.load(own, mask=is_real, other=0.0)
-    r = _sigmoid(tl.load(own + size, mask=is_real, other=0.0))
-    z = _sigmoid(tl.load(own + 2 * size, mask=is_real, other=0.0))
-    m = tl.load(own + 3 * size, mask=is_real, other=0.0)
+    n, r, z, m = _load_gates(own, size, is_real)
+    r, z = _sigmoid(r), _sigmoid(z)
     before = tl.load(h + z_index * h_z + row * h_row + column * h_column, mask=is_real, other=0.0)
     candidate = _tanh(n + r * m)
     # backward reads the activations
@@ -97,14 +113,8 @@ def _slopes(
     has_mask: tl.constexpr,
     block: tl.constexpr,
 ):
-    row, z_index = tl.program_id(0).to(tl.int64), tl.program_id(1).to(tl.int64)
-    column = tl.program_id(2) * block + tl.arange(0, block)
-    is_real = column < size
-    own = gates + z_index * gates_z + row * gates_row + column
-    n = tl.load(own, mask=is_real, other=0.0)
-    r = tl.load(own + size, mask=is_real, other=0.0)
-    z = tl.load(own + 2 * size, mask=is_real, other=0.0)
-    m = tl.load(own + 3 * size, mask=is_real, other=0.0)
+    row, z_index, column, is_real = _position(size, block)
+    n, r, z, m = _load_gates(gates + z_index * gates_z + row * gates_row + column, size, is_real)
     before = tl.load(h + z_index * h_z + row * h_row + column * h_column, mask=is_real, other=0.0)
     d_h, d_candidate = z, 1.0 - z
     if has_mask:
@@ -121,44 +131,44 @@ def _slopes(
 
 
 def advance(gates: Tensor, h: Tensor, out: Tensor, mask: Tensor | None) -> None:
-    """Turn pre-activations into activations, in place, and write the new state: one launch.
+    """Turn pre-activations into activations, in place, and write the new state. This is one launch.
 
     Args:
-        gates: ``[Z, n, 4H]``, columns adjacent, any other strides.
-        h: ``[Z, n, H]``, any strides.
-        out: as h.
-        mask: as h, or None.
+        gates: pre-activations ``[Z, n, 4H]``; columns are adjacent, the other strides are free.
+        h: states before the step ``[Z, n, H]``, any strides.
+        out: new states, same shape as h, any strides.
+        mask: dropout multipliers of the new states, same shape as h, or None for no dropout.
     """
     n_z, n_rows, size = out.shape
     if out.numel() == 0:
         return
     block = _block(size)
-    given = out if mask is None else mask
-    strides = (*gates.stride()[:2], *h.stride(), *out.stride(), *given.stride())
+    mask_or_any = out if mask is None else mask  # without a mask the kernel never reads this pointer
+    strides = (*gates.stride()[:2], *h.stride(), *out.stride(), *mask_or_any.stride())
     with _on(out):
         _advance[(n_rows, n_z, triton.cdiv(size, block))](
-            gates, h, out, given, *strides, size=size, has_mask=mask is not None, block=block
+            gates, h, out, mask_or_any, *strides, size=size, has_mask=mask is not None, block=block
         )
 
 
 def slopes(gates: Tensor, h: Tensor, mask: Tensor | None, out: Tensor) -> None:
-    """Write the slopes of every row: one launch.
+    """Write the slopes of every row. This is one launch.
 
     Args:
-        gates: activations ``[Z, R, 4H]``, columns adjacent, any other strides.
-        h: states before ``[Z, R, H]``, any strides.
-        mask: as h, or None.
-        out: ``[Z, R, 5H]``, columns adjacent: n, r, z, m, h.
+        gates: activations ``[Z, R, 4H]``; columns are adjacent, the other strides are free.
+        h: states before the steps ``[Z, R, H]``, any strides.
+        mask: dropout multipliers of the new states, same shape as h, or None for no dropout.
+        out: where the slopes n, r, z, m, h are written ``[Z, R, 5H]``; columns are adjacent.
     """
     n_z, n_rows, size = h.shape
     if h.numel() == 0:
         return
     block = _block(size)
-    given = h if mask is None else mask
-    strides = (*gates.stride()[:2], *h.stride(), *out.stride()[:2], *given.stride())
+    mask_or_any = h if mask is None else mask  # without a mask the kernel never reads this pointer
+    strides = (*gates.stride()[:2], *h.stride(), *out.stride()[:2], *mask_or_any.stride())
     with _on(out):
         _slopes[(n_rows, n_z, triton.cdiv(size, block))](
-            gates, h, out, given, *strides, size=size, has_mask=mask is not None, block=block
+            gates, h, out, mask_or_any, *strides, size=size, has_mask=mask is not None, block=block
         )
 
 
@@ -167,5 +177,5 @@ def _block(size: int) -> int:
 
 
 def _on(tensor: Tensor) -> AbstractContextManager[Any]:
-    """Triton launches on the current GPU, whatever the tensors are on."""
+    """Make the tensor's GPU the current one, because Triton launches on the current GPU."""
     return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()

@@ -1,1 +1,1 @@
-"""The speaker-indexed dialogue recurrence."""
+"""The recurrence over a dialogue that keeps one state or more per speaker: EmotionRNN and DialogueRNN."""

@@ -1,21 +1,22 @@
-"""The recurrence under every dialogue RNN: global, party and emotion GRUs over packed dialogues (docs/equations.md).
+"""The recurrence of every dialogue RNN: global, party and emotion GRUs over packed dialogues (docs/equations.md).
 
-One engine carries EmotionRNN and DialogueRNN; :mod:`dialogue_ser.nn.recurrence.wiring` says which cell reads what.
-Departures from writing the equations down turn by turn and party by party, all exact:
+One recurrence computes EmotionRNN and DialogueRNN; :mod:`dialogue_ser.nn.recurrence.wiring` says which cell reads what.
+It differs from a loop over turns and parties in the following points. None of them changes a result:
 
-- products with x are one product per cell before the loop, for both directions and all turns;
-- both directions step together, as a batch of products (direction K first in every tensor);
-- padding is never computed: dialogues are sorted by length and the active batch shrinks;
-- what a listener's cell reads is computed once per turn, not once per party;
-- silent parties share one state; states nobody will read again are not updated; a held state is not even moved;
-- matrices that multiply the same state are stored joined, so that a state is multiplied once a turn;
-- the emotion GRU, which feeds nothing back, runs after the loop.
+- The products with x are one product per cell before the loop, for both directions and all turns.
+- Both directions step together in batched products. The direction K is the first axis of every tensor.
+- Padding is never computed. The dialogues are sorted by length, and the number of active dialogues falls.
+- The input gates of the listeners' cells are computed once per turn and not once per party.
+- Parties that have not spoken yet share one state. States that no later turn uses are not updated. A state that does
+  not change is not copied.
+- The matrices that multiply the same state are stored joined, so a state is multiplied once per turn.
+- The emotion GRU runs after the loop, because no other cell reads its states.
 
-Two engines compute the loop: :mod:`dialogue_ser.nn.recurrence.manual` (one autograd node, backward by hand) and
-:meth:`DialogueRecurrence.loop`, which autograd follows and people can read.
+Two engines compute the loop: :mod:`dialogue_ser.nn.recurrence.manual` (one autograd node with a hand-written backward),
+and :meth:`DialogueRecurrence.autograd_loop`, which is easy to read and which autograd follows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import NamedTuple, ParamSpec, TypeVar
 
@@ -24,65 +25,75 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dialogue_ser.nn.attention import Running
-from dialogue_ser.nn.gru.cells import DropoutMasks, by_step, draw_mask
-from dialogue_ser.nn.recurrence.chain import Chain, read_chain
+from dialogue_ser.nn.gru.cells import DropoutMasks, draw_mask, split_by_step
+from dialogue_ser.nn.recurrence.chain import Chain, autograd_chain
 from dialogue_ser.nn.recurrence.layout import PackedLayout, build_layout
 from dialogue_ser.nn.recurrence.manual import ManualRecurrence, Settings
-from dialogue_ser.nn.recurrence.parameters import RecurrenceParameters, key
+from dialogue_ser.nn.recurrence.parameters import RecurrenceParameters, parameter_name
 from dialogue_ser.nn.recurrence.turn import TurnInputs, TurnMasks, turn
 from dialogue_ser.tensors import FeaturesBTD, SpeakerBT, TurnsB
 
 MANUAL_KINDS = ("simple", "simple-linear", "dot", "general", "general2", "general2-tanh")
 
-
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
 
 
-def _left_out_of_compile(forward: Callable[Args, Result]) -> Callable[Args, Result]:
-    """As ``torch.compiler.disable``, which would import the compiler (over a second) for those who never compile."""
+def _excluded_from_compile(forward: Callable[Args, Result]) -> Callable[Args, Result]:
+    """Exclude a method from ``torch.compile``, like ``torch.compiler.disable``.
+
+    ``torch.compiler.disable`` imports the compiler, which takes more than a second. Here it is imported only while
+    something is compiled.
+    """
 
     @wraps(forward)
-    def chosen(*args: Args.args, **kwargs: Args.kwargs) -> Result:
+    def uncompiled(*args: Args.args, **kwargs: Args.kwargs) -> Result:
         if not torch.compiler.is_compiling():
             return forward(*args, **kwargs)
         result: Result = torch.compiler.disable(forward)(*args, **kwargs)  # type: ignore[no-untyped-call]
         return result
 
-    return chosen
+    return uncompiled
 
 
-class Recurred(NamedTuple):
-    """What the loop leaves behind, packed rows per direction.
+class LoopStates(NamedTuple):
+    """The states that the loop computed, one row per packed turn.
 
     Args:
         g_KNG: global states.
-        felt_KFNP: the speaker's states after its own turn, of the planes that the emotion chain reads.
+        speaker_KFNP: states of the speakers after their turns, of the F planes that the emotion chain reads.
     """
 
     g_KNG: Tensor
-    felt_KFNP: Tensor
+    speaker_KFNP: Tensor
 
 
 class DialogueRecurrence(RecurrenceParameters):
-    """x, who speaks → emotion states ē (equations (1) to (8) of docs/equations.md).
+    """Compute the emotion states ē from x and the speakers: equations (1) to (8) of docs/equations.md.
 
-    Args: as :class:`RecurrenceParameters`.
+    The arguments are those of :class:`RecurrenceParameters`.
     """
 
     @property
     def output_dim(self) -> int:
-        """Size of ē: E per direction."""
+        """Size of ē: E for each direction."""
         return self.n_directions * self.emotion_dim
 
-    @_left_out_of_compile  # the plan of a batch is data: there is nothing to trace
+    @_excluded_from_compile  # the plan depends on the data of the batch, so it cannot be traced
     def forward(
         self, x_BTD: FeaturesBTD, speaker_BT: SpeakerBT, n_turns_B: TurnsB, *, return_attention: bool = False
     ) -> tuple[Float[Tensor, "batch turn hidden"], dict[str, Tensor]]:
-        """ē of every turn (0 on padding), and per direction the attention ``[B, T, T]`` if asked for.
+        """Return ē of every turn, which is 0 on padding, and the attention weights.
 
-        Under autocast the products with x follow it; the recurrence itself stays in full precision: its products are
-        small and its states are carried far.
+        Under autocast the products with x use its lower precision. The recurrence itself stays in full precision,
+        because its products are small and its states pass through many steps.
+
+        Args:
+            x_BTD: fused vectors of the utterances.
+            speaker_BT: party number of each turn.
+            n_turns_B: number of real turns of each dialogue.
+            return_attention: True: return the attention weights ``[B, T, T]`` of each direction too. False: return an
+                empty dictionary instead.
         """
         layout = self.layout(speaker_BT, n_turns_B, x_BTD.device)
         x_KND = x_BTD.flatten(0, 1).index_select(0, layout.turn_of_row.flatten())
@@ -90,8 +101,8 @@ class DialogueRecurrence(RecurrenceParameters):
         inputs = self.inputs(x_KND)
         with torch.autocast(x_BTD.device.type, enabled=False):
             masks = self.draw_masks(layout)
-            recurred = self.recur(inputs, layout, masks)
-            e_KNE = self.read_emotions(x_KND.to(recurred.g_KNG.dtype), recurred, layout, masks)
+            states = self.run_loop(inputs, layout, masks)
+            e_KNE = self.emotion_states(x_KND.to(states.g_KNG.dtype), states, layout, masks)
         n_dialogues, n_turns = speaker_BT.shape
         direction = torch.arange(self.n_directions, device=x_BTD.device)[:, None]
         turns = (layout.turn_of_row + direction * (n_dialogues * n_turns)).flatten()
@@ -102,13 +113,11 @@ class DialogueRecurrence(RecurrenceParameters):
             return padded.view(self.n_directions, n_dialogues, n_turns, -1)
 
         e_BTE = torch.cat(unpack(e_KNE).unbind(0), dim=-1)  # (8)
-        attention = (
-            self._attention(unpack(recurred.g_KNG), x_BTD, n_turns_B.to(x_BTD.device)) if return_attention else {}
-        )
+        attention = self._attention(unpack(states.g_KNG), x_BTD, n_turns_B.to(x_BTD.device)) if return_attention else {}
         return e_BTE, attention
 
     def layout(self, speaker_BT: Tensor, n_turns_B: Tensor, device: torch.device | None = None) -> PackedLayout:
-        """The plan of a batch for this recurrence."""
+        """Return the layout of a batch for this recurrence."""
         return build_layout(
             speaker_BT,
             n_turns_B,
@@ -119,7 +128,7 @@ class DialogueRecurrence(RecurrenceParameters):
         )
 
     def draw_masks(self, layout: PackedLayout) -> DropoutMasks:
-        """Fresh dropout multipliers for every turn and listener of the batch; none outside training."""
+        """Draw new dropout multipliers for every turn and listener of the batch. Outside training there are none."""
         if not self.training or self.dropout == 0:
             return DropoutMasks()
         k, z, n = self.n_directions, self.n_directions * len(self.wiring.planes), layout.n_rows
@@ -132,102 +141,99 @@ class DialogueRecurrence(RecurrenceParameters):
         )
 
     def inputs(self, x_KND: Tensor) -> TurnInputs:
-        """Every product with x, for all turns at once, in full precision whatever it was computed in."""
+        """Return the products with x for all turns at once. Half-precision results are converted to float32."""
         biases = {"global": self.global_bias[:, None, : 3 * self.global_dim]}
         biases |= {cell: self._bias(cell)[:, None, : 3 * self.party_dim] for cell in self.wiring.cells}
         x_gates = {}
         for cell, bias in biases.items():
-            if key(cell) in self.from_x:
-                x_gates[cell] = _full(torch.baddbmm(bias, x_KND, self.from_x[key(cell)]))
+            if parameter_name(cell) in self.from_x:
+                x_gates[cell] = _full_precision(torch.baddbmm(bias, x_KND, self.from_x[parameter_name(cell)]))
             else:
                 x_gates[cell] = bias.expand(-1, x_KND.shape[1], -1)
         queries = self.attention.queries(x_KND)
-        return TurnInputs(x_gates, None if queries is None else _full(queries))
+        return TurnInputs(x_gates, None if queries is None else _full_precision(queries))
 
-    def recur(self, inputs: TurnInputs, layout: PackedLayout, masks: DropoutMasks) -> Recurred:
-        """The loop, by the engine that was chosen."""
-        return self.fused(inputs, layout, masks) if self.is_fused else self.loop(inputs, layout, masks)
+    def run_loop(self, inputs: TurnInputs, layout: PackedLayout, masks: DropoutMasks) -> LoopStates:
+        """Compute the loop over the turns with the chosen engine."""
+        run = self.manual_loop if self.uses_manual_engine else self.autograd_loop
+        return run(inputs, layout, masks)
 
     @property
-    def is_fused(self) -> bool:
-        """The backward is written by hand: wanted, and possible with this kind of attention."""
+    def uses_manual_engine(self) -> bool:
+        """Whether the hand-written backward is used: it must be wanted, and this kind of attention must have one."""
         return self.engine != "autograd" and self.attention.kind in MANUAL_KINDS
 
-    def fused(self, inputs: TurnInputs, layout: PackedLayout, masks: DropoutMasks) -> Recurred:
-        """The loop as one autograd node, see :mod:`dialogue_ser.nn.recurrence.manual`."""
+    def manual_loop(self, inputs: TurnInputs, layout: PackedLayout, masks: DropoutMasks) -> LoopStates:
+        """Compute the loop as one autograd node, see :mod:`dialogue_ser.nn.recurrence.manual`."""
         settings = Settings(wiring=self.wiring, layout=layout, attention=self.attention.kind, masks=masks)
         cells = tuple(inputs.x_gates)
-        g_KNG, felt_KFNP = ManualRecurrence.apply(  # type: ignore[no-untyped-call]
+        g_KNG, speaker_KFNP = ManualRecurrence.apply(  # type: ignore[no-untyped-call]
             settings, cells, inputs.query, *inputs.x_gates.values(), *self.cells().weights
         )
-        return Recurred(g_KNG, felt_KFNP)
+        return LoopStates(g_KNG, speaker_KFNP)
 
-    def loop(self, inputs: TurnInputs, layout: PackedLayout, masks: DropoutMasks) -> Recurred:
-        """The loop as autograd follows it."""
+    def autograd_loop(self, inputs: TurnInputs, layout: PackedLayout, masks: DropoutMasks) -> LoopStates:
+        """Compute the loop with operations that autograd follows."""
         cells, n_z = self.cells(), self.n_directions * len(self.wiring.planes)
-        g, pool = self.initial_global.expand(-1, layout.n_dialogues, -1), cells.weights.start_party
+        z = torch.arange(n_z, device=layout.turn_of_row.device)[:, None]
+        g, state_table = self.initial_global.expand(-1, layout.n_dialogues, -1), cells.weights.start_party
         history: Running | list[Tensor] | None = None
-        sizes, heard_sizes = [step.n_active for step in layout.steps], [step.n_listeners for step in layout.steps]
-        masks_of = (
-            by_step(masks.global_KNG, sizes),
-            by_step(masks.speaker_ZNP, sizes),
-            by_step(masks.listener_ZLP, heard_sizes),
-        )
-        g_steps, felt_steps = [], []
-        for step, *own in zip(layout.steps, *masks_of, strict=True):
-            given = TurnInputs(
+        g_steps, speaker_steps = [], []
+        for step, masks_of_turn in zip(layout.steps, _masks_by_step(masks, layout), strict=True):
+            of_turn = TurnInputs(
                 {cell: gates[:, step.rows] for cell, gates in inputs.x_gates.items()},
                 None if inputs.query is None else inputs.query[:, step.rows],
             )
-            # the plan counts rows in a whole batch's pool and turns; here both have grown up to this step only
-            start, first_row = torch.arange(n_z, device=pool.device)[:, None], step.rows.start
-            source = step.source.view(n_z, -1) - start * (layout.n_states - pool.shape[1])
-            heard = step.heard.view(n_z, -1) - start * (layout.n_rows - step.n_active) - first_row
-            taken = pool.flatten(0, 1)[source.flatten()].view(n_z, -1, self.party_dim)
-            speaker, listener = taken[:, : step.n_active], taken[:, step.n_active :]
-            heard = heard.clamp_min(start * step.n_active)  # fillers, which nobody reads, hear anything
-            after = turn(
-                cells, given, g[:, : step.n_active], history, speaker, listener, heard.flatten(), TurnMasks(*own)
-            )
+            # The layout counts flat rows in the complete state table. Here the table has the rows so far only.
+            rows = step.states_before.view(n_z, -1) - z * (layout.n_states - state_table.shape[1])
+            before = state_table.flatten(0, 1)[rows.flatten()].view(n_z, -1, self.party_dim)
+            speaker, listener = before[:, : step.n_active], before[:, step.n_active :]
+            # The layout counts flat turns among all turns, but `turn` gets those of this step only. A row that only
+            # fills the table would point before them. It may read any turn, because nothing uses its state.
+            turn_of_listener = step.turn_of_listener.view(n_z, -1) - z * (layout.n_rows - step.n_active)
+            turn_of_listener = (turn_of_listener - step.rows.start).clamp_min(z * step.n_active).flatten()
+            g_before = g[:, : step.n_active]
+            after = turn(cells, of_turn, g_before, history, speaker, listener, turn_of_listener, masks_of_turn)
             g, history = after.g, after.history
-            pool = torch.cat([pool, after.speaker, after.listener], dim=1)
+            state_table = torch.cat([state_table, after.speaker, after.listener], dim=1)
             g_steps.append(g)
-            felt_steps.append(after.speaker.view(self.n_directions, -1, *after.speaker.shape[1:]))
-        felt = torch.cat(felt_steps, dim=2)
-        felt = torch.stack([felt[:, j] for j in self.wiring.planes_felt], dim=1)  # a list as index would wait for a GPU
-        return Recurred(torch.cat(g_steps, dim=1), felt)
+            speaker_steps.append(after.speaker.view(self.n_directions, -1, *after.speaker.shape[1:]))
+        speaker_KJNP = torch.cat(speaker_steps, dim=2)
+        # The planes are taken one by one, because a Python list as index would make a GPU wait.
+        speaker_KFNP = torch.stack([speaker_KJNP[:, j] for j in self.wiring.emotion_planes], dim=1)
+        return LoopStates(torch.cat(g_steps, dim=1), speaker_KFNP)
 
-    def emotion_gates(self, x_KND: Tensor, g_KNG: Tensor, felt_KFNP: Tensor) -> Tensor:
-        """``[n|r|z]`` of (7) ``[K, N, 3E]``."""
+    def emotion_gates(self, x_KND: Tensor, g_KNG: Tensor, speaker_KFNP: Tensor) -> Tensor:
+        """Return ``[n|r|z]`` of (7) from its inputs, bias included ``[K, N, 3E]``."""
         gates = self.emotion_bias[:, None, : 3 * self.emotion_dim]
-        felt = [self.wiring.planes[j].name for j in self.wiring.planes_felt]
-        read = {"x": x_KND, "g": g_KNG, **dict(zip(felt, felt_KFNP.unbind(1), strict=True))}
-        for source, weight in self.emotion_from.items():
-            gates = torch.baddbmm(gates, read[source], weight)
+        planes = [self.wiring.planes[j].name for j in self.wiring.emotion_planes]
+        inputs = {"x": x_KND, "g": g_KNG, **dict(zip(planes, speaker_KFNP.unbind(1), strict=True))}
+        for cell_input, weight in self.emotion_from.items():
+            gates = torch.baddbmm(gates, inputs[cell_input], weight)
         return gates
 
     def emotion_state_gates(self, e_KNE: Tensor) -> Tensor:
-        """``[r|z|m]`` of (7)."""
+        """Return ``[r|z|m]`` of (7) from the emotion state, bias of m included ``[K, N, 3E]``."""
         bias_m = nn.functional.pad(self.emotion_bias[:, 3 * self.emotion_dim :], (2 * self.emotion_dim, 0))
         return torch.baddbmm(bias_m[:, None], e_KNE, self.from_emotion)
 
-    def read_emotions(self, x_KND: Tensor, recurred: Recurred, layout: PackedLayout, masks: DropoutMasks) -> Tensor:
-        """(7) over the whole packed sequence, dropout included ``[K, N, E]``."""
-        gates = self.emotion_gates(x_KND, *recurred)
+    def emotion_states(self, x_KND: Tensor, states: LoopStates, layout: PackedLayout, masks: DropoutMasks) -> Tensor:
+        """Return the emotion states (7) of all packed turns, dropout included ``[K, N, E]``."""
+        gates = self.emotion_gates(x_KND, *states)
         bias_m = self.emotion_bias[:, 3 * self.emotion_dim :]
         mask = masks.emotion_KNE
-        inside = mask if self.wiring.feeds_dropped_emotion else None
+        mask_inside = mask if self.wiring.feeds_dropped_emotion else None
         if self.engine == "autograd":
-            e_KNE = read_chain(gates, self.from_emotion, bias_m, self.initial_emotion, inside, layout.steps)
+            e_KNE = autograd_chain(gates, self.from_emotion, bias_m, self.initial_emotion, mask_inside, layout.steps)
         else:
-            e_KNE = Chain.apply(layout, inside, gates, self.from_emotion, bias_m, self.initial_emotion)  # type: ignore[no-untyped-call]
-        return e_KNE if mask is None or inside is not None else e_KNE * mask
+            e_KNE = Chain.apply(layout, mask_inside, gates, self.from_emotion, bias_m, self.initial_emotion)  # type: ignore[no-untyped-call]
+        return e_KNE if mask is None or mask_inside is not None else e_KNE * mask
 
     def _attention(self, g_KBTH: Tensor, x_BTD: Tensor, n_turns_B: Tensor) -> dict[str, Tensor]:
-        """The weights (2) used, computed again for all turns at once, in the dialogue's own order."""
+        """Return the weights of (2). They are computed again, for all turns at once, in the order of the dialogue."""
         n_turns = x_BTD.shape[1]
-        turn_ = torch.arange(n_turns, device=x_BTD.device)
-        mirrored_BT = torch.where(turn_ < n_turns_B[:, None], n_turns_B[:, None] - 1 - turn_, turn_)
+        turn_T = torch.arange(n_turns, device=x_BTD.device)
+        mirrored_BT = torch.where(turn_T < n_turns_B[:, None], n_turns_B[:, None] - 1 - turn_T, turn_T)
 
         def mirror(tensor: Tensor) -> Tensor:
             return tensor.gather(1, mirrored_BT[..., None].expand_as(tensor))
@@ -244,5 +250,16 @@ class DialogueRecurrence(RecurrenceParameters):
         return attention
 
 
-def _full(tensor: Tensor) -> Tensor:
+def _full_precision(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def _masks_by_step(masks: DropoutMasks, layout: PackedLayout) -> Iterator[TurnMasks]:
+    rows_per_step = [step.n_active for step in layout.steps]
+    listeners_per_step = [step.n_listeners for step in layout.steps]
+    yield from map(
+        TurnMasks,
+        split_by_step(masks.global_KNG, rows_per_step),
+        split_by_step(masks.speaker_ZNP, rows_per_step),
+        split_by_step(masks.listener_ZLP, listeners_per_step),
+    )

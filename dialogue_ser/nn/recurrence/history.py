@@ -1,8 +1,9 @@
-"""Attention over past global states with a backward written by hand, one turn at a time (equation (2)).
+"""Attention over past global states, turn by turn, with a hand-written backward (equation (2)).
 
-Both kinds are driven the same way: ``read`` gives the context of a turn, ``write`` takes in its g; backward goes the
-other way round with ``backward_write`` (what all later reads ask of g_t) and ``backward_read`` (note what a_t asks of
-the earlier ones). Nobody scatters gradients to the past: what a state is asked for is fetched when its turn comes.
+Both classes have the same methods. In forward, ``read`` returns the context of a turn and ``write`` adds its g. In
+backward the turns come in reverse order: ``backward_write`` returns the gradient that all later contexts give to g_t,
+and ``backward_read`` records what the context of turn t contributes to the gradients of earlier states. No gradient is
+scattered to the past. The gradient of a state is collected when its turn comes.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from dialogue_ser.nn.recurrence.layout import PackedLayout
 
 
 class AttentionGradients(NamedTuple):
-    """Of what attention was given; None where it has no such thing."""
+    """Gradients of the arguments of attention. None: this kind of attention has no such argument."""
 
     queries_KNG: Tensor | None
     weight_KG1: Tensor | None
@@ -23,10 +24,10 @@ class AttentionGradients(NamedTuple):
 
 
 class SimpleHistory:
-    """Running simple attention, forward and backward O(1) a turn.
+    """Simple attention with running sums. Forward and backward cost O(1) per turn.
 
-    With tanh the logits lie in [−1, 1] and the sums need no scale; without it they are kept relative to the largest
-    logit so far.
+    With tanh the logits lie in [−1, 1], and the sums need no scale. Without tanh the sums are divided by e^scale, where
+    the scale is the largest logit so far.
     """
 
     def __init__(self, kind: str, weight_KG1: Tensor, bias_K1: Tensor | None) -> None:
@@ -34,20 +35,20 @@ class SimpleHistory:
         self.logits: list[Tensor] = []
         self.shares: list[Tensor] = []  # e^(logit − scale)
         self.sums: list[tuple[Tensor, Tensor]] = []  # numerator and denominator after turn t
-        self.scales: list[Tensor] = []  # the largest logit so far; none where bounded
-        self.reads: list[Tensor | None] = []
+        self.scales: list[Tensor] = []  # the largest logit so far; empty if the logits are bounded
+        self.contexts: list[Tensor | None] = []
 
     def read(self, n_active: int) -> Tensor | None:
-        """a_t of the dialogues still running, or None before the first turn."""
+        """Return the context a_t of the active dialogues, or None at the first turn."""
         context = None
         if self.sums:
             numerator, denominator = self.sums[-1]
             context = numerator[:, :n_active] / denominator[:, :n_active]
-        self.reads.append(context)
+        self.contexts.append(context)
         return context
 
     def write(self, g: Tensor) -> None:
-        """Take in g_t."""
+        """Add g_t to the history."""
         if self.is_bounded:
             assert self.bias is not None
             logit = torch.baddbmm(self.bias[:, None], g, self.weight).tanh_()
@@ -70,47 +71,52 @@ class SimpleHistory:
         self.sums.append((torch.addcmul(numerator, share, g), denominator + share))
 
     def start_backward(self, g: Sequence[Tensor]) -> None:
-        """Begin from the last turn; sums over later reads are kept relative to that turn's scale."""
+        """Prepare for backward, which begins at the last turn.
+
+        Two sums over all later turns t are kept, divided by the same scale as the sums of forward:
+        ``d_sum`` = Σ d_a_t / denominator and ``product_sum`` = Σ a_t · d_a_t / denominator, where d_a_t is the gradient
+        of the context a_t.
+        """
         self.g = g
         first = g[0]
-        self.pull, self.level = torch.zeros_like(first), first.new_zeros(*first.shape[:2], 1)
+        self.d_sum, self.product_sum = torch.zeros_like(first), first.new_zeros(*first.shape[:2], 1)
         self.d_logits: list[Tensor] = []
 
     def backward_write(self, t: int) -> Tensor | None:
-        """Gradient that all later reads give g_t."""
+        """Return the gradient that all later contexts give to g_t."""
         g, share, n = self.g[t], self.shares[t], self.g[t].shape[1]
-        pull = self.pull[:, :n]
-        d_logit = (g * pull).sum(-1, keepdim=True).sub_(self.level[:, :n]).mul_(share)
+        d_sum = self.d_sum[:, :n]
+        d_logit = (g * d_sum).sum(-1, keepdim=True).sub_(self.product_sum[:, :n]).mul_(share)
         if self.is_bounded:
             d_logit -= d_logit * self.logits[t].square()
         self.d_logits.append(d_logit)
-        return torch.addcmul(torch.bmm(d_logit, self.weight.transpose(1, 2)), share, pull)
+        return torch.addcmul(torch.bmm(d_logit, self.weight.transpose(1, 2)), share, d_sum)
 
     def backward_read(self, t: int, d_context: Tensor) -> None:
-        """Note what a_t asks of the earlier states, in the scale of turn t − 1."""
-        context = self.reads[t]
+        """Add the gradient of the context a_t to the sums, with the scale of turn t − 1."""
+        context = self.contexts[t]
         assert context is not None
         n = context.shape[1]
-        if not self.is_bounded:  # later sums are relative to the scale after this turn, never below the one before
+        if not self.is_bounded:  # the sums have the scale after turn t, which is never below the one before
             shrink = (self.scales[t - 1][:, :n] - self.scales[t]).exp_()
-            self.pull[:, :n] *= shrink
-            self.level[:, :n] *= shrink
-        pull = d_context / self.sums[t - 1][1][:, :n]
-        self.pull[:, :n] += pull
-        self.level[:, :n] += (context * pull).sum(-1, keepdim=True)
+            self.d_sum[:, :n] *= shrink
+            self.product_sum[:, :n] *= shrink
+        quotient = d_context / self.sums[t - 1][1][:, :n]
+        self.d_sum[:, :n] += quotient
+        self.product_sum[:, :n] += (context * quotient).sum(-1, keepdim=True)
 
     def gradients(self) -> AttentionGradients:
-        """One product over all rows of the batch."""
+        """Return the gradients of weight and bias, from one product over all rows of the batch."""
         d_logits = torch.cat(self.d_logits[::-1], dim=1)
         d_weight = torch.bmm(torch.cat(list(self.g), dim=1).transpose(1, 2), d_logits)
         return AttentionGradients(None, d_weight, d_logits.sum(1) if self.is_bounded else None)
 
 
 class MatchingHistory:
-    """Attention whose logits are products of the query with every earlier state (dot and general kinds).
+    """Attention whose logits are products of the query with every earlier state (the dot and general kinds).
 
-    Memory and queries lie dialogue by dialogue, ``[B·K, T, G]``, so that the dialogues still running are the first rows
-    and their past is one slice: nothing is copied when the history grows.
+    Memory and queries are stored dialogue by dialogue, ``[B·K, T, G]``. The active dialogues are the first rows, and
+    their past is one slice, so nothing is copied when the history grows.
     """
 
     def __init__(self, kind: str, queries_KNG: Tensor, layout: PackedLayout) -> None:
@@ -119,79 +125,81 @@ class MatchingHistory:
         rows = layout.n_dialogues * self.n_directions
         self.size = queries_KNG.shape[-1]
         self.memory = queries_KNG.new_zeros(rows, n_turns, self.size)
-        # what a later turn hands back to a state: its context's gradient, and its query by the logit's gradient
-        self.handed = queries_KNG.new_zeros(rows, n_turns, 2, self.size)
-        dialogue, step = layout.place_of_row
-        by_dialogue = self.handed.view(-1, self.n_directions, n_turns, 2, self.size)
+        # The two vectors of each turn that the gradients of earlier states are sums of: the gradient of its context
+        # (index 0, known in backward only) and its query (index 1).
+        self.turn_vectors = queries_KNG.new_zeros(rows, n_turns, 2, self.size)
+        dialogue, step = layout.dialogue_and_step
+        by_dialogue = self.turn_vectors.view(-1, self.n_directions, n_turns, 2, self.size)
         by_dialogue[dialogue, :, step, 1] = queries_KNG.transpose(0, 1)
-        self.reads: list[tuple[Tensor, Tensor] | None] = []
+        self.weights_and_logits: list[tuple[Tensor, Tensor] | None] = []
         self.n_written = 0
 
-    def _rows(self, n_active: int, t: int) -> Tensor:
+    def _memory_before(self, t: int, n_active: int) -> Tensor:
         return self.memory[: n_active * self.n_directions, :t]
 
     def read(self, n_active: int) -> Tensor | None:
-        """a_t of the dialogues still running, or None before the first turn."""
+        """Return the context a_t of the active dialogues, or None at the first turn."""
         t = self.n_written
         if t == 0:
-            self.reads.append(None)
+            self.weights_and_logits.append(None)
             return None
-        memory = self._rows(n_active, t)
-        query = self.handed[: len(memory), t, 1]
-        logits = torch.bmm(query[:, None], memory.mT)  # [rows, 1, t]: far faster than a column
+        memory = self._memory_before(t, n_active)
+        query = self.turn_vectors[: len(memory), t, 1]
+        logits = torch.bmm(query[:, None], memory.mT)  # [rows, 1, t] is much faster than [rows, t, 1]
         if self.has_tanh:
             logits.tanh_()
         weights = torch.softmax(logits, dim=-1)
-        self.reads.append((weights, logits))
+        self.weights_and_logits.append((weights, logits))
         context = torch.bmm(weights, memory)
         return context.view(n_active, self.n_directions, self.size).transpose(0, 1)
 
     def write(self, g: Tensor) -> None:
-        """Take in g_t."""
+        """Add g_t to the history."""
         n = g.shape[1]
         memory = self.memory.view(-1, self.n_directions, *self.memory.shape[1:])
         memory[:n, :, self.n_written] = g.transpose(0, 1)
         self.n_written += 1
 
     def start_backward(self, _g: Sequence[Tensor]) -> None:
-        """Begin with nothing asked of any state."""
+        """Prepare for backward, which begins at the last turn."""
         rows, n_turns = self.memory.shape[:2]
-        # weight and logit gradient of every pair (state, later turn)
-        self.asked = self.memory.new_zeros(rows, n_turns, n_turns, 2)
+        # For every state and later turn: the factors of the two vectors of that turn, which are the weight of the state
+        # and the gradient of its logit.
+        self.factors = self.memory.new_zeros(rows, n_turns, n_turns, 2)
 
     def backward_write(self, t: int) -> Tensor | None:
-        """Gradient that all later reads give g_t."""
+        """Return the gradient that all later contexts give to g_t."""
         if t + 1 == self.n_written:
             return None
         n, n_later = self.layout.steps[t].n_active, self.layout.steps[t + 1].n_active * self.n_directions
-        asked = self.asked[:n_later, t, t + 1 :].reshape(n_later, 1, -1)
-        handed = self.handed[:n_later, t + 1 :].flatten(1, 2)
-        later = torch.bmm(asked, handed).view(-1, self.n_directions, self.size).transpose(0, 1)
-        return grow(later, n)
+        factors = self.factors[:n_later, t, t + 1 :].reshape(n_later, 1, -1)
+        vectors = self.turn_vectors[:n_later, t + 1 :].flatten(1, 2)
+        gradient = torch.bmm(factors, vectors).view(-1, self.n_directions, self.size).transpose(0, 1)
+        return _with_zero_rows(gradient, n)
 
     def backward_read(self, t: int, d_context: Tensor) -> None:
-        """Note what a_t asks of the earlier states."""
-        read = self.reads[t]
-        assert read is not None
-        weights, logits = read
-        memory = self._rows(d_context.shape[1], t)
+        """Record what the context a_t contributes to the gradients of the earlier states."""
+        weights_and_logits = self.weights_and_logits[t]
+        assert weights_and_logits is not None
+        weights, logits = weights_and_logits
+        memory = self._memory_before(t, d_context.shape[1])
         n = len(memory)
-        self.handed[:n, t, 0].view(-1, self.n_directions, self.size).copy_(d_context.transpose(0, 1))
-        d_weights = torch.bmm(self.handed[:n, t, :1], memory.mT)
+        self.turn_vectors[:n, t, 0].view(-1, self.n_directions, self.size).copy_(d_context.transpose(0, 1))
+        d_weights = torch.bmm(self.turn_vectors[:n, t, :1], memory.mT)
         d_logits = weights * (d_weights - (weights * d_weights).sum(-1, keepdim=True))
         if self.has_tanh:
             d_logits -= d_logits * logits.square()
-        self.asked[:n, :t, t] = torch.stack([weights[:, 0], d_logits[:, 0]], dim=2)
+        self.factors[:n, :t, t] = torch.stack([weights[:, 0], d_logits[:, 0]], dim=2)
 
     def gradients(self) -> AttentionGradients:
-        """The queries', by one product over all dialogues."""
-        dialogue, step = self.layout.place_of_row
-        d_queries = torch.bmm(self.asked[..., 1].transpose(1, 2), self.memory)
+        """Return the gradient of the queries, from one product over all dialogues."""
+        dialogue, step = self.layout.dialogue_and_step
+        d_queries = torch.bmm(self.factors[..., 1].transpose(1, 2), self.memory)
         rows = d_queries.view(-1, self.n_directions, *d_queries.shape[1:])[dialogue, :, step]
         return AttentionGradients(rows.transpose(0, 1), None, None)
 
 
-def grow(rows: Tensor, n: int) -> Tensor:
-    """Zero rows behind, for dialogues that had ended."""
+def _with_zero_rows(rows: Tensor, n: int) -> Tensor:
+    """Append zero rows, for the dialogues that have no later turn, until there are n rows."""
     missing = n - rows.shape[1]
     return torch.cat([rows, rows.new_zeros(rows.shape[0], missing, rows.shape[2])], dim=1) if missing else rows

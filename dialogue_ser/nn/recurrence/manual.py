@@ -1,17 +1,21 @@
-"""The recurrence as one autograd node with a backward written by hand: the engine of every dialogue RNN here.
+"""The recurrence as one autograd node with a hand-written backward: the default engine of every dialogue RNN here.
 
-Autograd would keep a node for each of some forty small operations a step, and multiply out every weight's gradient at
-every step. Here forward writes the activations of all rows into one buffer per cell, and backward
+Autograd alone would keep a node for each of about forty small operations per step, and it would compute a product for
+each weight's gradient at every step. Here forward writes the activations of all rows into one buffer per cell. Backward
+then has three parts:
 
-1. turns those buffers into slopes, for all rows at once (:func:`dialogue_ser.nn.gru.cells.gru_slopes`);
-2. walks back: a step multiplies slopes by the gradient that reached it and sends the result on with a few products;
-3. forms each weight's gradient with one product over all rows of the batch.
+1. It turns these buffers into slopes, for all rows at once (:class:`dialogue_ser.nn.gru.cells.Slopes`).
+2. It goes through the steps from the last to the first. A step multiplies its slopes by the gradient that arrives and
+   passes the result on with a few products.
+3. It computes each weight's gradient with one product over all rows of the batch.
 
-Tensors carry the direction K first; party states carry Z = K·J, the planes J of a direction side by side. Rows are
-packed turns (N), pool rows (R, see :mod:`dialogue_ser.nn.recurrence.layout`) or listener updates (L). Gates are
-ordered as in :mod:`dialogue_ser.nn.gru.cells`. The same mathematics as :meth:`DialogueRecurrence.loop`, which stays
-as the readable engine; the tests hold both to a plain reference. Long because forward and backward of one node must
-be read side by side.
+The first axis of a tensor is the direction K. For party states it is Z = K·J: for each direction, the planes J side by
+side. Rows are packed turns (N), rows of the state table (R, see :mod:`dialogue_ser.nn.recurrence.layout`) or listener
+updates (L). A name that ends in ``_at`` is a sequence with one entry per step. Gates have the order of
+:mod:`dialogue_ser.nn.gru.cells`. :meth:`DialogueRecurrence.autograd_loop` is the readable engine for the same
+mathematics, and the tests compare both with a plain reference.
+
+Long because one reads the forward and the backward of one node side by side.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,20 +26,20 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dialogue_ser.nn.gru.cells import DropoutMasks, Gates, Slopes, by_step
+from dialogue_ser.nn.gru.cells import DropoutMasks, Gates, Slopes, split_by_step
 from dialogue_ser.nn.recurrence.history import AttentionGradients, MatchingHistory, SimpleHistory
 from dialogue_ser.nn.recurrence.layout import PackedLayout, Step
-from dialogue_ser.nn.recurrence.wiring import Source, Wiring
+from dialogue_ser.nn.recurrence.wiring import CellInput, Wiring
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All that is no tensor to differentiate.
+    """What the node computes, apart from the tensors that receive gradients.
 
     Args:
         wiring: which cell reads what.
-        layout: the batch.
-        attention: kind.
+        layout: layout of the batch.
+        attention: kind of attention over past global states.
         masks: dropout multipliers.
     """
 
@@ -46,21 +50,24 @@ class Settings:
 
 
 class Weights(NamedTuple):
-    """The tensors that the steps multiply with; :class:`DialogueRecurrence` holds them in this very shape.
+    """The tensors that the steps multiply with. :class:`DialogueRecurrence` stores them in exactly this form.
 
     Args:
         start_global: g before the first turn ``[K, 1, G]``.
-        start_party: states of everybody before the first turn ``[Z, 1, P]``.
-        global_bias_m: of GRU_G ``[K, G]``; its other biases are already in its input gates.
-        from_party: speaker's states → its own ``[r|z|m]``, then → ``[n|r|z]`` of g ``[Z, P, 3P + 3G]``.
-        from_global: g → its own ``[r|z|m]``, then → ``[n|r|z]`` of every cell that reads g ``[K, G, 3G + 3P·readers]``.
-        from_context: context → ``[n|r|z]`` of every cell that reads it ``[K, G, 3P·readers]``, or None.
-        speaker_bias_m: ``[Z, P]``.
-        from_listener: listener's states → their own ``[r|z|m]`` ``[Z, P, 3P]``; None where listeners hold.
-        listener_bias_m: ``[Z, P]``, or None.
-        from_heard: new state of who speaks → ``[n|r|z]`` of the listeners' cells ``[Z, P, 3P]``, or None.
-        attention_weight: of simple attention ``[K, G, 1]``, or None.
-        attention_bias: ``[K, 1]``, or None.
+        start_party: states of all parties before the first turn ``[Z, 1, P]``.
+        global_bias_m: bias of m of the global cell ``[K, G]``. Its other biases are already in its input gates.
+        from_party: from a speaker's states to its own ``[r|z|m]`` and then to ``[n|r|z]`` of g ``[Z, P, 3P + 3G]``.
+        from_global: from g to its own ``[r|z|m]`` and then to ``[n|r|z]`` of every cell that reads g
+            ``[K, G, 3G + 3P·(number of these cells)]``.
+        from_context: from the context to ``[n|r|z]`` of every cell that reads it
+            ``[K, G, 3P·(number of these cells)]``, or None.
+        speaker_bias_m: bias of m of the speakers' cells ``[Z, P]``.
+        from_listener: from a listener's states to their own ``[r|z|m]`` ``[Z, P, 3P]``. None if listeners keep their
+            states.
+        listener_bias_m: bias of m of the listeners' cells ``[Z, P]``, or None.
+        from_heard: from the new state of the speaker to ``[n|r|z]`` of the listeners' cells ``[Z, P, 3P]``, or None.
+        attention_weight: weight of simple attention ``[K, G, 1]``, or None.
+        attention_bias: bias of simple attention ``[K, 1]``, or None.
     """
 
     start_global: Tensor
@@ -78,109 +85,115 @@ class Weights(NamedTuple):
 
 
 class Columns:
-    """Where each party cell's ``[n|r|z]`` stands in the joined products with g and with the context.
+    """The columns of each party cell's ``[n|r|z]`` in the joined products with g and with the context.
 
     Attributes:
-        of: source → cell → its columns.
-        widths: source → widths of all columns, in order; g's own come first.
-        read_by: role → cell → what it reads of those: source and place among the cells that read it.
+        of: cell input (g or context) → cell → its columns.
+        widths: cell input → widths of all columns, in order. The columns of g's own gates come first.
+        products_read: role → cell → the products that it reads: cell input, and number of the cell among those that
+            read it.
     """
 
     def __init__(self, wiring: Wiring, global_dim: int, party_dim: int) -> None:
         width = 3 * party_dim
-        own: dict[Source, int] = {"g": 3 * global_dim, "context": 0}
+        own_width: dict[CellInput, int] = {"g": 3 * global_dim, "context": 0}
         self.of: dict[str, dict[str, slice]] = {
-            source: {
-                cell: slice(first + i * width, first + (i + 1) * width) for i, cell in enumerate(wiring.readers(source))
+            cell_input: {
+                cell: slice(first + i * width, first + (i + 1) * width)
+                for i, cell in enumerate(wiring.cells_that_read(cell_input))
             }
-            for source, first in own.items()
+            for cell_input, first in own_width.items()
         }
-        self.widths = {source: [first] * bool(first) + [width] * len(self.of[source]) for source, first in own.items()}
-        self.read_by: dict[str, dict[str, list[tuple[str, int]]]] = {"speaker": {}, "listener": {}}
+        self.widths = {
+            cell_input: [first] * bool(first) + [width] * len(self.of[cell_input])
+            for cell_input, first in own_width.items()
+        }
+        self.products_read: dict[str, dict[str, list[tuple[str, int]]]] = {"speaker": {}, "listener": {}}
         for cell in wiring.cells:
-            places = [(source, list(cells).index(cell)) for source, cells in self.of.items() if cell in cells]
-            self.read_by[cell.split(".")[0]][cell] = places
+            read = [(cell_input, list(cells).index(cell)) for cell_input, cells in self.of.items() if cell in cells]
+            self.products_read[cell.split(".")[0]][cell] = read
 
 
 class Forward:
-    """The steps from first to last, keeping what backward needs.
+    """The steps from the first to the last. The object keeps what backward needs.
 
     Args:
         settings: what is computed.
         x_gates: ``global`` and every party cell → ``[n|r|z]`` from x and from the bias ``[K, N, 3H]``.
-        queries: what each turn asks with ``[K, N, G]``, or None.
-        weights: what the steps multiply with.
+        queries: queries of matching attention, one per turn ``[K, N, G]``, or None.
+        weights: tensors that the steps multiply with.
     """
 
     def __init__(
         self, settings: Settings, x_gates: Mapping[str, Tensor], queries: Tensor | None, weights: Weights
     ) -> None:
         self.settings, self.x_gates, self.weights = settings, x_gates, weights
-        layout, planes = settings.layout, settings.wiring.planes
-        self.n_planes, self.planes = len(planes), planes
+        layout, masks, like = settings.layout, settings.masks, x_gates["global"]
+        self.n_planes = len(settings.wiring.planes)
         self.n_directions, _, self.global_dim = weights.start_global.shape
         n_z, _, self.party_dim = weights.start_party.shape
         self.columns = Columns(settings.wiring, self.global_dim, self.party_dim)
-        like, sizes = x_gates["global"], [step.n_active for step in layout.steps]
-        heard_sizes = [step.n_listeners for step in layout.steps]
-        self.sizes, self.heard_sizes = sizes, heard_sizes
+        self.rows_per_step = rows_per_step = [step.n_active for step in layout.steps]
+        self.listeners_per_step = [step.n_listeners for step in layout.steps]
         self.g = like.new_empty(self.n_directions, layout.n_rows, self.global_dim)
-        self.pool = like.new_empty(n_z, layout.n_states, self.party_dim)
-        written = [size for pair in zip(sizes, heard_sizes, strict=True) for size in pair]
-        start, *states = torch.split(self.pool, [1, *written], dim=1)
+        self.state_table = like.new_empty(n_z, layout.n_states, self.party_dim)
+        start, self.speaker_at, self.listener_at = self.cut_state_table(self.state_table)
         start.copy_(weights.start_party)
-        self.g_of, self.speaker_of, self.listener_of = torch.split(self.g, sizes, dim=1), states[::2], states[1::2]
-        self.global_gates = Gates(weights.global_bias_m, sizes)
-        self.speaker_gates = Gates(weights.speaker_bias_m, sizes)
-        self.given = {cell: torch.split(gates, sizes, dim=1) for cell, gates in x_gates.items()}
+        self.g_at = torch.split(self.g, rows_per_step, dim=1)
+        self.global_gates = Gates(weights.global_bias_m, rows_per_step)
+        self.speaker_gates = Gates(weights.speaker_bias_m, rows_per_step)
+        self.x_gates_at = {cell: torch.split(gates, rows_per_step, dim=1) for cell, gates in x_gates.items()}
         if weights.listener_bias_m is not None:
-            self.listener_gates = Gates(weights.listener_bias_m, heard_sizes)
-            # what listeners hear, once a turn, however many of them there are
-            self.said = like.new_empty(n_z, layout.n_rows, 3 * self.party_dim)
-            self.said_of = torch.split(self.said, sizes, dim=1)
-        masks = settings.masks
-        self.global_masks = by_step(masks.global_KNG, sizes)
-        self.speaker_masks = by_step(masks.speaker_ZNP, sizes)
-        self.listener_masks = by_step(masks.listener_ZLP, heard_sizes)
+            self.listener_gates = Gates(weights.listener_bias_m, self.listeners_per_step)
+            # All listeners of a turn read the same, so their input gates are computed once per turn.
+            self.listener_inputs = like.new_empty(n_z, layout.n_rows, 3 * self.party_dim)
+            self.listener_inputs_at = torch.split(self.listener_inputs, rows_per_step, dim=1)
+        self.global_masks = split_by_step(masks.global_KNG, rows_per_step)
+        self.speaker_masks = split_by_step(masks.speaker_ZNP, rows_per_step)
+        self.listener_masks = split_by_step(masks.listener_ZLP, self.listeners_per_step)
         self.contexts: list[Tensor | None] = []
-        self.history: SimpleHistory | MatchingHistory = (
-            SimpleHistory(settings.attention, weights.attention_weight, weights.attention_bias)
-            if weights.attention_weight is not None
-            else MatchingHistory(settings.attention, _known(queries), layout)
-        )
+        self.history = _history(settings, queries, weights)
         self.g_before = weights.start_global.expand(-1, layout.n_dialogues, -1)
         self.g_gates = torch.bmm(self.g_before, weights.from_global[..., : 3 * self.global_dim])
 
+    def cut_state_table(self, table_ZRP: Tensor) -> tuple[Tensor, Sequence[Tensor], Sequence[Tensor]]:
+        """Return the views of row 0, of each step's speakers and of each step's listeners."""
+        sizes = [size for pair in zip(self.rows_per_step, self.listeners_per_step, strict=True) for size in pair]
+        start, *parts = torch.split(table_ZRP, [1, *sizes], dim=1)
+        return start, parts[::2], parts[1::2]
+
     def by_plane(self, tensor_ZRH: Tensor) -> Tensor:
-        """``[Z, R, H]`` as ``[K, J, R, H]``."""
+        """Return ``[Z, R, H]`` as ``[K, J, R, H]``."""
         return tensor_ZRH.view(self.n_directions, self.n_planes, *tensor_ZRH.shape[1:])
 
     def advance(self, t: int, step: Step) -> None:
-        """One turn of every dialogue still running."""
+        """Compute one turn of every active dialogue."""
         weights, n = self.weights, step.n_active
-        taken = self.pool.flatten(0, 1).index_select(0, step.source).view(len(self.pool), -1, self.party_dim)
-        speaker = taken[:, :n]
-        own, to_global = torch.bmm(speaker, weights.from_party).tensor_split((3 * self.party_dim,), dim=2)
+        flat_states = self.state_table.flatten(0, 1)
+        before = flat_states.index_select(0, step.states_before).view(len(self.state_table), -1, self.party_dim)
+        speaker = before[:, :n]
+        to_speaker, to_global = torch.bmm(speaker, weights.from_party).tensor_split((3 * self.party_dim,), dim=2)
         # (1) global state, from the speaker's previous states
-        _sum_into(self.global_gates.inputs[t], [self.given["global"][t], *self.by_plane(to_global).unbind(1)])
+        _sum_into(self.global_gates.inputs[t], [self.x_gates_at["global"][t], *self.by_plane(to_global).unbind(1)])
         self.global_gates.state[t].add_(self.g_gates[:, :n])
-        g = self.g_of[t]
+        g = self.g_at[t]
         self.global_gates.advance(t, self.g_before[:, :n], g, self.global_masks[t])
         self.g_before = g
-        # (2) context from strictly past global states
+        # (2) context from strictly earlier global states
         context = self.history.read(n)
         self.contexts.append(context)
         self.history.write(g)
         products = self._products(g, context)
-        # the speaker's states
-        self._input_gates("speaker", self.by_plane(self.speaker_gates.inputs[t]), t, products)
-        self.speaker_gates.state[t].add_(own)
-        self.speaker_gates.advance(t, speaker, self.speaker_of[t], self.speaker_masks[t])
+        # (3), (5) states of the speaker
+        self._write_input_gates("speaker", self.by_plane(self.speaker_gates.inputs[t]), t, products)
+        self.speaker_gates.state[t].add_(to_speaker)
+        self.speaker_gates.advance(t, speaker, self.speaker_at[t], self.speaker_masks[t])
+        # (4), (6) states of the listeners
         if weights.from_listener is not None and step.n_listeners:
-            self._listen(t, step, products, taken[:, n:])
+            self._update_listeners(t, step, products, before[:, n:])
 
     def _products(self, g: Tensor, context: Tensor | None) -> dict[str, Sequence[Tensor]]:
-        """Everything g and the context are multiplied with, cell by cell; g's own gates are kept for the next turn."""
+        """Return the products with g and with the context, one per cell. Keep g's own gates for the next turn."""
         weights = self.weights
         self.g_gates, *of_cells = torch.split(torch.bmm(g, weights.from_global), self.columns.widths["g"], dim=2)
         products: dict[str, Sequence[Tensor]] = {"g": of_cells}
@@ -189,140 +202,150 @@ class Forward:
             products["context"] = torch.split(joined, self.columns.widths["context"], dim=2)
         return products
 
-    def _input_gates(self, role: str, gates_KJNG: Tensor, t: int, products: Mapping[str, Sequence[Tensor]]) -> None:
+    def _write_input_gates(
+        self, role: str, gates_KJNG: Tensor, t: int, products: Mapping[str, Sequence[Tensor]]
+    ) -> None:
         """Write ``[n|r|z]`` of the speakers' or the listeners' cells, one row per turn."""
-        for (cell, sources), gates in zip(self.columns.read_by[role].items(), gates_KJNG.unbind(1), strict=True):
-            parts = [products[source][i] for source, i in sources if source in products]
-            _sum_into(gates, [self.given[cell][t], *parts])
+        for (cell, read), gates in zip(self.columns.products_read[role].items(), gates_KJNG.unbind(1), strict=True):
+            parts = [products[cell_input][i] for cell_input, i in read if cell_input in products]
+            _sum_into(gates, [self.x_gates_at[cell][t], *parts])
 
-    def _listen(self, t: int, step: Step, products: Mapping[str, Sequence[Tensor]], listener: Tensor) -> None:
-        """Listeners hear the turn of their dialogue."""
-        weights, said, gates = self.weights, self.said_of[t], self.listener_gates
+    def _update_listeners(self, t: int, step: Step, products: Mapping[str, Sequence[Tensor]], listener: Tensor) -> None:
+        """Compute the new states of the listeners. Each listener reads the input gates of its dialogue's turn."""
+        weights, inputs, gates = self.weights, self.listener_inputs_at[t], self.listener_gates
         assert weights.from_listener is not None
-        self._input_gates("listener", self.by_plane(said), t, products)
+        self._write_input_gates("listener", self.by_plane(inputs), t, products)
         if weights.from_heard is not None:
-            said += torch.bmm(self.speaker_of[t], weights.from_heard)
-        heard = self.said.flatten(0, 1).index_select(0, step.heard)
-        gates.inputs[t].copy_(heard.view_as(gates.inputs[t]))
+            inputs += torch.bmm(self.speaker_at[t], weights.from_heard)
+        of_listeners = self.listener_inputs.flatten(0, 1).index_select(0, step.turn_of_listener)
+        gates.inputs[t].copy_(of_listeners.view_as(gates.inputs[t]))
         gates.state[t].add_(torch.bmm(listener, weights.from_listener))
-        gates.advance(t, listener, self.listener_of[t], self.listener_masks[t])
+        gates.advance(t, listener, self.listener_at[t], self.listener_masks[t])
 
-    def felt(self) -> Tensor:
-        """The speakers' states after their turns, of the planes that the emotion chain reads ``[K, F, N, P]``."""
-        states = self.pool.flatten(0, 1).index_select(0, self.settings.layout.speaker_state)
-        by_plane = self.by_plane(states.view(len(self.pool), -1, self.party_dim))
-        return torch.stack([by_plane[:, j] for j in self.settings.wiring.planes_felt], dim=1)
+    def emotion_inputs(self) -> Tensor:
+        """Return the speakers' new states, of the planes that the emotion chain reads ``[K, F, N, P]``."""
+        states = self.state_table.flatten(0, 1).index_select(0, self.settings.layout.speaker_states_after)
+        by_plane = self.by_plane(states.view(len(self.state_table), -1, self.party_dim))
+        return torch.stack([by_plane[:, j] for j in self.settings.wiring.emotion_planes], dim=1)
+
+
+def _history(settings: Settings, queries: Tensor | None, weights: Weights) -> SimpleHistory | MatchingHistory:
+    if weights.attention_weight is not None:
+        return SimpleHistory(settings.attention, weights.attention_weight, weights.attention_bias)
+    assert queries is not None
+    return MatchingHistory(settings.attention, queries, settings.layout)
 
 
 class Backward:
     """The same steps from the last to the first.
 
     Args:
-        forward: what happened.
-        d_g: gradient of all g from outside ``[K, N, G]``, or None.
-        d_felt: gradient of the felt states ``[K, F, N, P]``, or None.
+        forward: the steps of forward and what they kept.
+        d_g: gradient of all g from outside the loop ``[K, N, G]``, or None.
+        d_emotion_inputs: gradient of the speakers' states that the emotion chain reads ``[K, F, N, P]``, or None.
     """
 
-    def __init__(self, forward: Forward, d_g: Tensor | None, d_felt: Tensor | None) -> None:
-        self.forward, self.d_g, self.d_felt, weights = forward, d_g, d_felt, forward.weights
-        layout, masks = forward.settings.layout, forward.settings.masks
-        pool, n_z, size = forward.pool.flatten(0, 1), len(forward.pool), forward.party_dim
+    def __init__(self, forward: Forward, d_g: Tensor | None, d_emotion_inputs: Tensor | None) -> None:
+        self.forward, self.d_g, self.d_emotion_inputs = forward, d_g, d_emotion_inputs
+        weights, layout, masks = forward.weights, forward.settings.layout, forward.settings.masks
+        rows_per_step, flat_states = forward.rows_per_step, forward.state_table.flatten(0, 1)
+        n_z, size = len(forward.state_table), forward.party_dim
         start = weights.start_global.expand(-1, layout.n_dialogues, -1)
         self.g_before = torch.cat([start, forward.g.index_select(1, layout.previous_row)], dim=1)
-        self.global_slopes = Slopes(forward.global_gates, self.g_before, masks.global_KNG, forward.sizes)
-        self.speaker_before = pool.index_select(0, layout.speaker_source).view(n_z, -1, size)
-        self.speaker_slopes = Slopes(forward.speaker_gates, self.speaker_before, masks.speaker_ZNP, forward.sizes)
-        # gradients of every cell's input gates, one row per turn; right once their step is undone
-        self.d_inputs = {"global": self.global_slopes.inputs, **self._of_planes("speaker", self.speaker_slopes.inputs)}
+        self.global_slopes = Slopes(forward.global_gates, self.g_before, masks.global_KNG, rows_per_step)
+        self.speaker_before = flat_states.index_select(0, layout.speaker_states_before).view(n_z, -1, size)
+        self.speaker_slopes = Slopes(forward.speaker_gates, self.speaker_before, masks.speaker_ZNP, rows_per_step)
+        # Gradients of every cell's input gates, one row per turn. They are valid after step_back of their step.
+        self.d_inputs = {"global": self.global_slopes.inputs, **self._by_cell("speaker", self.speaker_slopes.inputs)}
         if weights.from_listener is not None:
-            self.listener_before = pool.index_select(0, layout.listener_source).view(n_z, -1, size)
+            self.listener_before = flat_states.index_select(0, layout.listener_states_before).view(n_z, -1, size)
             self.listener_slopes = Slopes(
-                forward.listener_gates, self.listener_before, masks.listener_ZLP, forward.heard_sizes
+                forward.listener_gates, self.listener_before, masks.listener_ZLP, forward.listeners_per_step
             )
-            self.d_said = pool.new_zeros(n_z, layout.n_rows, 3 * size)
-            self.d_said_of = torch.split(self.d_said, forward.sizes, dim=1)
-            self.d_inputs |= self._of_planes("listener", self.d_said)
-        self.d_inputs_of = {cell: torch.split(gates, forward.sizes, dim=1) for cell, gates in self.d_inputs.items()}
-        self.d_taken = pool.new_zeros(n_z, layout.n_states, size)  # of the state each update read
-        written = [size for pair in zip(forward.sizes, forward.heard_sizes, strict=True) for size in pair]
-        taken = torch.split(self.d_taken, [1, *written], dim=1)
-        self.d_speaker_of, self.d_listener_of = taken[1::2], taken[2::2]
+            self.d_listener_inputs = flat_states.new_zeros(n_z, layout.n_rows, 3 * size)
+            self.d_listener_inputs_at = torch.split(self.d_listener_inputs, rows_per_step, dim=1)
+            self.d_inputs |= self._by_cell("listener", self.d_listener_inputs)
+        self.d_inputs_at = {cell: torch.split(gates, rows_per_step, dim=1) for cell, gates in self.d_inputs.items()}
+        # For each row of the state table: gradient of the state that the update of this row used.
+        self.d_states_before = flat_states.new_zeros(n_z, layout.n_states, size)
+        _, self.d_speaker_before_at, self.d_listener_before_at = forward.cut_state_table(self.d_states_before)
         self.d_g_before = forward.g.new_zeros(forward.n_directions, layout.n_dialogues, forward.global_dim)
-        self.back = _Back(weights, forward.columns, forward.n_directions)
-        forward.history.start_backward(forward.g_of)
+        self.transposed = _TransposedWeights(weights, forward.columns, forward.n_directions)
+        forward.history.start_backward(forward.g_at)
 
-    def _of_planes(self, role: str, gates: Tensor) -> dict[str, Tensor]:
-        return dict(zip(self.forward.columns.read_by[role], self.forward.by_plane(gates).unbind(1), strict=True))
+    def _by_cell(self, role: str, gates: Tensor) -> dict[str, Tensor]:
+        return dict(zip(self.forward.columns.products_read[role], self.forward.by_plane(gates).unbind(1), strict=True))
 
     def step_back(self, t: int) -> None:
-        """Undo turn t."""
+        """Compute the gradients of turn t."""
         forward, step = self.forward, self.forward.settings.layout.steps[t]
         n = step.n_active
-        d_states = self._asked(step)
-        if self.back.from_listener is not None and step.n_listeners:
-            self._unlisten(t, step, d_states)
+        d_states = self._gradient_of_new_states(step)
+        if self.transposed.from_listener is not None and step.n_listeners:
+            self._step_back_listeners(t, step, d_states)
         self.speaker_slopes.step_back(t, d_states[:, :n])
-        self._undo_global(t, n)
-        self.speaker_slopes.before(t, self.back.from_speaker, out=self.d_speaker_of[t])
-        through_g = torch.bmm(self.global_slopes.inputs_of[t], self.back.from_party_to_global)
+        self._step_back_global(t, n)
+        self.speaker_slopes.write_gradient_before(t, self.transposed.from_speaker, out=self.d_speaker_before_at[t])
+        through_g = torch.bmm(self.global_slopes.inputs_at[t], self.transposed.from_party_to_global)
         by_plane = through_g.view(forward.n_directions, n, forward.n_planes, -1).transpose(1, 2)
-        forward.by_plane(self.d_speaker_of[t]).add_(by_plane)
+        forward.by_plane(self.d_speaker_before_at[t]).add_(by_plane)
 
-    def _asked(self, step: Step) -> Tensor:
-        """What later updates and the emotions ask of the states a step wrote."""
-        forward, d_taken = self.forward, self.d_taken.flatten(0, 1)
-        d_states = d_taken.index_select(0, step.reader)
-        if step.read_twice.shape[0]:
-            d_states.index_add_(0, step.read_twice, d_taken.index_select(0, step.second_reader))
-        d_states = d_states.view(len(forward.pool), -1, forward.party_dim)
-        if self.d_felt is not None:
+    def _gradient_of_new_states(self, step: Step) -> Tensor:
+        """Return the gradient of the states that a step wrote, from the updates and the emotion chain that use them."""
+        forward, d_before = self.forward, self.d_states_before.flatten(0, 1)
+        d_states = d_before.index_select(0, step.first_use)
+        if step.used_twice.shape[0]:
+            d_states.index_add_(0, step.used_twice, d_before.index_select(0, step.second_use))
+        d_states = d_states.view(len(forward.state_table), -1, forward.party_dim)
+        if self.d_emotion_inputs is not None:
             by_plane = forward.by_plane(d_states)
-            for i, j in enumerate(forward.settings.wiring.planes_felt):
-                by_plane[:, j, : step.n_active] += self.d_felt[:, i, step.rows]
+            for i, j in enumerate(forward.settings.wiring.emotion_planes):
+                by_plane[:, j, : step.n_active] += self.d_emotion_inputs[:, i, step.rows]
         return d_states
 
-    def _unlisten(self, t: int, step: Step, d_states: Tensor) -> None:
-        """Through the listeners' cells, to their states before and to what they heard."""
+    def _step_back_listeners(self, t: int, step: Step, d_states: Tensor) -> None:
+        """Go back through the listeners' cells, to the listeners' states before and to the turns they listened to."""
         n, slopes = step.n_active, self.listener_slopes
-        assert self.back.from_listener is not None
+        assert self.transposed.from_listener is not None
         slopes.step_back(t, d_states[:, n:])
-        slopes.before(t, self.back.from_listener, out=self.d_listener_of[t])
-        self.d_said.flatten(0, 1).index_add_(0, step.heard, slopes.inputs_of[t].flatten(0, 1))
-        if self.back.from_heard is not None:
-            d_states[:, :n] += torch.bmm(self.d_said_of[t], self.back.from_heard)
+        slopes.write_gradient_before(t, self.transposed.from_listener, out=self.d_listener_before_at[t])
+        d_inputs = slopes.inputs_at[t].flatten(0, 1)
+        self.d_listener_inputs.flatten(0, 1).index_add_(0, step.turn_of_listener, d_inputs)
+        if self.transposed.from_heard is not None:
+            d_states[:, :n] += torch.bmm(self.d_listener_inputs_at[t], self.transposed.from_heard)
 
-    def _undo_global(self, t: int, n: int) -> None:
-        """Through g, which its own turn reads, the next turn, and all later contexts."""
+    def _step_back_global(self, t: int, n: int) -> None:
+        """Go back through g, which is read by its own turn, by the next turn and by all later contexts."""
         forward, history = self.forward, self.forward.history
-        # first what later turns ask of g_t, then what this one asks of the past
-        later = history.backward_write(t)
-        d_g = self.d_g_before[:, :n] if later is None else self.d_g_before[:, :n] + later
+        # backward_write comes first: it must not see the context of this turn, which does not read g_t.
+        from_later_contexts = history.backward_write(t)
+        d_g = self.d_g_before[:, :n]
+        if from_later_contexts is not None:
+            d_g = d_g + from_later_contexts
         if self.d_g is not None:
             d_g = d_g + self.d_g[:, forward.settings.layout.steps[t].rows]
-        for cell, weight in self.back.from_global.items():
-            d_g = d_g + torch.bmm(self.d_inputs_of[cell][t], weight)
+        for cell, weight in self.transposed.from_global.items():
+            d_g = d_g + torch.bmm(self.d_inputs_at[cell][t], weight)
         if forward.contexts[t] is not None:
-            asked = [torch.bmm(self.d_inputs_of[cell][t], weight) for cell, weight in self.back.from_context.items()]
-            history.backward_read(t, asked[0] if len(asked) == 1 else asked[0] + asked[1])
+            of_cells = self.transposed.from_context.items()
+            d_context = [torch.bmm(self.d_inputs_at[cell][t], weight) for cell, weight in of_cells]
+            history.backward_read(t, d_context[0] if len(d_context) == 1 else d_context[0] + d_context[1])
         self.global_slopes.step_back(t, d_g)
-        self.global_slopes.before(t, self.back.from_g, out=self.d_g_before[:, :n])
+        self.global_slopes.write_gradient_before(t, self.transposed.from_g, out=self.d_g_before[:, :n])
 
     def gradients(self) -> tuple[list[Tensor], Tensor | None, Weights]:
-        """Of the products with x, of the queries and of the weights: one product per weight, over all rows."""
-        forward, weights, size = self.forward, self.forward.weights, self.forward.party_dim
-        layout = forward.settings.layout
+        """Return the gradients of the products with x, of the queries and of the weights.
+
+        The gradient of a weight is one product over all rows.
+        """
+        forward, layout = self.forward, self.forward.settings.layout
         attention: AttentionGradients = forward.history.gradients()
-        d_party = torch.empty_like(weights.from_party)
-        torch.bmm(self.speaker_before.mT, self.speaker_slopes.state, out=d_party[..., : 3 * size])
-        both_planes = forward.by_plane(self.speaker_before).transpose(1, 2).flatten(2)  # [K, N, J·P]
-        to_global = torch.bmm(both_planes.mT, self.d_inputs["global"])
-        d_party[..., 3 * size :] = to_global.view(len(d_party), size, -1)
-        starts = layout.is_start.to(self.d_taken.dtype).repeat_interleave(forward.n_planes, dim=0)
+        starts = layout.is_from_start.to(self.d_states_before.dtype).repeat_interleave(forward.n_planes, dim=0)
         d_weights = Weights(
             start_global=self.d_g_before.sum(1, keepdim=True),
-            start_party=torch.bmm(starts[:, None], self.d_taken),
+            start_party=torch.bmm(starts[:, None], self.d_states_before),
             global_bias_m=self.global_slopes.m.sum(1),
-            from_party=d_party,
+            from_party=self._d_from_party(),
             from_global=self._d_from_global(),
             from_context=self._d_from_context(),
             speaker_bias_m=self.speaker_slopes.m.sum(1),
@@ -332,15 +355,25 @@ class Backward:
             attention_weight=attention.weight_KG1,
             attention_bias=attention.bias_K1,
         )
-        if weights.from_listener is not None:
+        if forward.weights.from_listener is not None:
             d_weights = d_weights._replace(
                 from_listener=torch.bmm(self.listener_before.mT, self.listener_slopes.state),
                 listener_bias_m=self.listener_slopes.m.sum(1),
             )
-        if weights.from_heard is not None:
-            heard = forward.pool.flatten(0, 1).index_select(0, layout.speaker_state).view_as(self.speaker_before)
-            d_weights = d_weights._replace(from_heard=torch.bmm(heard.mT, self.d_said))
+        if forward.weights.from_heard is not None:
+            speaker_after = forward.state_table.flatten(0, 1).index_select(0, layout.speaker_states_after)
+            speaker_after = speaker_after.view_as(self.speaker_before)
+            d_weights = d_weights._replace(from_heard=torch.bmm(speaker_after.mT, self.d_listener_inputs))
         return [self.d_inputs[cell] for cell in forward.x_gates], attention.queries_KNG, d_weights
+
+    def _d_from_party(self) -> Tensor:
+        forward, size = self.forward, self.forward.party_dim
+        gradient = torch.empty_like(forward.weights.from_party)
+        torch.bmm(self.speaker_before.mT, self.speaker_slopes.state, out=gradient[..., : 3 * size])
+        all_planes = forward.by_plane(self.speaker_before).transpose(1, 2).flatten(2)  # [K, N, J·P]
+        to_global = torch.bmm(all_planes.mT, self.d_inputs["global"])
+        gradient[..., 3 * size :] = to_global.view(len(gradient), size, -1)
+        return gradient
 
     def _d_from_global(self) -> Tensor:
         forward = self.forward
@@ -364,8 +397,8 @@ class Backward:
         return gradient
 
 
-class _Back:
-    """The weights that gradients go back through, transposed views cut once."""
+class _TransposedWeights:
+    """Transposed views of the weights that gradients go back through. They are made once per batch."""
 
     def __init__(self, weights: Weights, columns: Columns, n_directions: int) -> None:
         n_z, size, _ = weights.from_party.shape
@@ -382,13 +415,13 @@ class _Back:
 
 
 class ManualRecurrence(torch.autograd.Function):
-    """``apply(settings, cells, queries, *x_gates, *weights) -> (g [K, N, G], felt [K, F, N, P])``.
+    """``apply(settings, cells, queries, *x_gates, *weights) -> (g [K, N, G], emotion inputs [K, F, N, P])``.
 
     Args:
         settings: what is computed.
         cells: names of the cells that ``x_gates`` belong to, in order.
-        queries: of matching attention, or None.
-        x_gates: see :class:`Forward`.
+        queries: queries of matching attention, or None.
+        x_gates: products with x, see :class:`Forward`.
         weights: the fields of :class:`Weights`, in order.
     """
 
@@ -396,21 +429,21 @@ class ManualRecurrence(torch.autograd.Function):
     def forward(
         ctx: Any, settings: Settings, cells: Sequence[str], queries: Tensor | None, *tensors: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Global states, and the speakers' felt states after their turns."""
+        """Return the global states, and the speakers' states that the emotion chain reads."""
         x_gates = dict(zip(cells, tensors, strict=False))
         forward = Forward(settings, x_gates, queries, Weights(*tensors[len(cells) :]))  # type: ignore[arg-type]
         for t, step in enumerate(settings.layout.steps):
             forward.advance(t, step)
         ctx.kept = forward
         ctx.set_materialize_grads(False)
-        # not g itself: an output knows its node, and a node that keeps its output is never freed
-        return forward.g.detach(), forward.felt()
+        # g is detached because an output refers to its node: a node that keeps its own output would never be freed.
+        return forward.g.detach(), forward.emotion_inputs()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_g: Tensor | None, d_felt: Tensor | None) -> tuple[Any, ...]:
-        """Gradients of everything that went in, in the same order."""
-        backward = Backward(ctx.kept, d_g, d_felt)
+    def backward(ctx: Any, d_g: Tensor | None, d_emotion_inputs: Tensor | None) -> tuple[Any, ...]:
+        """Return the gradients of all arguments, in the same order."""
+        backward = Backward(ctx.kept, d_g, d_emotion_inputs)
         for t in range(len(ctx.kept.settings.layout.steps) - 1, -1, -1):
             backward.step_back(t)
         d_x_gates, d_queries, d_weights = backward.gradients()
@@ -418,15 +451,10 @@ class ManualRecurrence(torch.autograd.Function):
 
 
 def _sum_into(out: Tensor, parts: Sequence[Tensor]) -> None:
-    """Write a sum; the first turn of a dialogue has no context, so one part may be all."""
+    """Write the sum of the parts to ``out``. One part is possible: the first turn of a dialogue has no context."""
     if len(parts) == 1:
         out.copy_(parts[0])
         return
     torch.add(parts[0], parts[1], out=out)
     for part in parts[2:]:
         out += part
-
-
-def _known(tensor: Tensor | None) -> Tensor:
-    assert tensor is not None
-    return tensor

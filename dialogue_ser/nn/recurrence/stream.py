@@ -1,4 +1,4 @@
-"""A dialogue recurrence one turn at a time, for a dialogue that is still going on (``causal``)."""
+"""A dialogue recurrence that reads one turn at a time, for a dialogue that is still going on (``causal``)."""
 
 import torch
 from jaxtyping import Float
@@ -11,17 +11,18 @@ from dialogue_ser.nn.recurrence.turn import turn
 
 
 class RecurrenceStream:
-    """One dialogue, read forwards turn by turn; gives what the whole dialogue would give at that turn.
+    """Read one dialogue forwards, turn by turn. The results equal those of the whole dialogue.
 
-    A turn costs O(parties), and O(1) (simple attention) or O(turns so far · G) (matching) for the context. Who will
-    speak later need not be known: whoever has not spoken yet shares the bystander's state.
+    A turn costs O(number of parties). The context costs O(1) with simple attention and O(number of turns so far · G)
+    with matching attention. The parties need not be known in advance: a party that has not spoken yet has the state of
+    the bystander (see :mod:`dialogue_ser.nn.recurrence.layout`).
 
     Args:
-        recurrence: forward-only; dropout is not applied.
+        recurrence: a recurrence with the forward direction only. Dropout is not applied.
     """
 
     def __init__(self, recurrence: DialogueRecurrence) -> None:
-        assert recurrence.n_directions == 1, "only a causal recurrence can stream"
+        assert recurrence.n_directions == 1, "only a causal recurrence (bidirectional=False) can be a stream"
         self._recurrence = recurrence
         self._cells = recurrence.cells()
         self._g: Tensor = recurrence.initial_global
@@ -32,24 +33,24 @@ class RecurrenceStream:
 
     @torch.no_grad()
     def step(self, x_D: Float[Tensor, " feature"], party: int) -> Float[Tensor, " hidden"]:
-        """The emotion state e of the next turn.
+        """Read the next turn and return its emotion state e.
 
         Args:
-            x_D: the fused utterance.
-            party: who speaks; any number, the same for the same person.
+            x_D: fused vector of the utterance.
+            party: number of the speaker. Any number is allowed; one speaker always has the same number.
         """
         recurrence, x_KND = self._recurrence, x_D[None, None]
         others = [other for other in self._states if other != party]
         speaker = self._states.get(party, self._bystander)
         listener = torch.cat([*(self._states[other] for other in others), self._bystander], dim=1)
         n_planes, n_listeners = listener.shape[:2]
-        heard = torch.arange(n_planes, device=x_D.device).repeat_interleave(n_listeners)
+        turn_of_listener = torch.arange(n_planes, device=x_D.device).repeat_interleave(n_listeners)
         inputs = recurrence.inputs(x_KND)
-        after = turn(self._cells, inputs, self._g, self._history, speaker, listener, heard)
+        after = turn(self._cells, inputs, self._g, self._history, speaker, listener, turn_of_listener)
         self._g, self._history = after.g, after.history
-        *moved, self._bystander = torch.split(after.listener, 1, dim=1)
-        self._states = {party: after.speaker, **dict(zip(others, moved, strict=True))}
-        felt = after.speaker[list(recurrence.wiring.planes_felt)][None]
-        gates_x = recurrence.emotion_gates(x_KND, after.g, felt)
+        *others_after, self._bystander = torch.split(after.listener, 1, dim=1)
+        self._states = {party: after.speaker, **dict(zip(others, others_after, strict=True))}
+        speaker_KFNP = after.speaker[list(recurrence.wiring.emotion_planes)][None]
+        gates_x = recurrence.emotion_gates(x_KND, after.g, speaker_KFNP)
         self._e = gru(gates_x, recurrence.emotion_state_gates(self._e), self._e)  # (7)
         return self._e[0, 0]

@@ -1,6 +1,6 @@
-"""One turn of a dialogue recurrence for all active dialogues and both directions, written to be read.
+"""One turn of a dialogue recurrence, for all active dialogues and both directions, written to be easy to read.
 
-The loop that autograd follows and the stream share it; :mod:`dialogue_ser.nn.recurrence.manual` computes the same,
+The autograd engine and the stream use this module. :mod:`dialogue_ser.nn.recurrence.manual` computes the same turn
 faster.
 """
 
@@ -14,12 +14,12 @@ from torch import Tensor
 from dialogue_ser.nn.attention import HistoryAttention, Running
 from dialogue_ser.nn.gru.cells import gru
 from dialogue_ser.nn.recurrence.manual import Columns, Weights
-from dialogue_ser.nn.recurrence.wiring import Source, Wiring
+from dialogue_ser.nn.recurrence.wiring import CellInput, Wiring
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """What the turns of a batch have in common."""
+    """The cells of a recurrence: how they are wired, and their weights. All turns of a batch share them."""
 
     wiring: Wiring
     columns: Columns
@@ -28,11 +28,11 @@ class Cells:
 
 
 class TurnInputs(NamedTuple):
-    """What depends on x alone.
+    """The products with x, which need no state.
 
     Args:
-        x_gates: cell → ``[n|r|z]`` from x and from the bias, of this turn's dialogues ``[K, n, 3H]``.
-        query: what attention asks with ``[K, n, G]``, or None.
+        x_gates: cell → ``[n|r|z]`` from x and from the bias, one row per turn ``[K, n, 3H]``.
+        query: query of the attention over past states ``[K, n, G]``, or None if the attention has no query.
     """
 
     x_gates: Mapping[str, Tensor]
@@ -50,14 +50,14 @@ class TurnMasks(NamedTuple):
 NO_MASKS = TurnMasks()
 
 
-class After(NamedTuple):
-    """What a turn leaves behind.
+class TurnResult(NamedTuple):
+    """The states after a turn.
 
     Args:
         g: global states ``[K, n, G]``.
-        history: earlier global states, this one included, as attention keeps them.
-        speaker: new states of who spoke ``[Z, n, P]``.
-        listener: new states of who listened ``[Z, L, P]``.
+        history: global states up to this turn, in the form that attention keeps.
+        speaker: new states of the speakers ``[Z, n, P]``.
+        listener: new states of the listeners ``[Z, L, P]``.
     """
 
     g: Tensor
@@ -68,69 +68,83 @@ class After(NamedTuple):
 
 def turn(
     cells: Cells,
-    given: TurnInputs,
+    inputs: TurnInputs,
     g_before: Tensor,
     history: "Running | list[Tensor] | None",
     speaker: Tensor,
     listener: Tensor,
-    heard: Tensor,
+    turn_of_listener: Tensor,
     masks: TurnMasks = NO_MASKS,
-) -> After:
-    """One turn of every dialogue that still runs; equations (1) to (6) of EmotionRNN, or DialogueRNN's.
+) -> TurnResult:
+    """Compute one turn of every active dialogue: equations (1) to (6) of EmotionRNN, or those of DialogueRNN.
 
     Args:
-        cells: weights.
-        given: what x says.
-        g_before: global states ``[K, n, G]``.
-        history: earlier global states; None before the first turn.
-        speaker: states of who speaks ``[Z, n, P]``.
-        listener: states of who listens ``[Z, L, P]``.
-        heard: for each listener, its turn in the flattened ``[Z·n]``.
-        masks: dropout of this turn.
+        cells: the cells and their weights.
+        inputs: products with x of this turn.
+        g_before: global states before the turn ``[K, n, G]``.
+        history: earlier global states; None at the first turn.
+        speaker: states of the speakers before the turn ``[Z, n, P]``.
+        listener: states of the listeners before the turn ``[Z, L, P]``.
+        turn_of_listener: for each listener, its turn in the flattened ``[Z·n]``.
+        masks: dropout multipliers of this turn.
     """
-    weights, planes = cells.weights, cells.wiring.planes
-    n_directions, n, size_g = g_before.shape
-    size = speaker.shape[-1]
-    products = torch.bmm(speaker, weights.from_party)
-    # (1) global state, from the speaker's previous states
-    to_global = products[..., 3 * size :].view(n_directions, len(planes), n, -1).sum(1)
-    gates_h = torch.bmm(g_before, weights.from_global[..., : 3 * size_g])
-    g = gru(given.x_gates["global"] + to_global, _plus_m(gates_h, weights.global_bias_m), g_before)
-    g = g if masks.g is None else g * masks.g
-    # (2) context from strictly past global states
-    context = cells.attention.read(history, given.query, n)
+    to_speaker, to_global = torch.bmm(speaker, cells.weights.from_party).tensor_split((3 * speaker.shape[-1],), dim=-1)
+    g = _with_dropout(_global_states(cells, inputs, g_before, to_global), masks.g)  # (1)
+    context = cells.attention.read(history, inputs.query, g.shape[1])  # (2)
     history = cells.attention.write(history, g)
-    products_of: dict[Source, Tensor] = {"g": torch.bmm(g, weights.from_global)}
-    if context is not None and weights.from_context is not None:
-        products_of["context"] = torch.bmm(context, weights.from_context)
+    products: dict[CellInput, Tensor] = {"g": torch.bmm(g, cells.weights.from_global)}
+    if context is not None and cells.weights.from_context is not None:
+        products["context"] = torch.bmm(context, cells.weights.from_context)
+    gates_x = _input_gates(cells, "speaker", inputs, products)
+    gates_h = _plus_m(to_speaker, cells.weights.speaker_bias_m)
+    speaker = _with_dropout(gru(gates_x, gates_h, speaker), masks.speaker)  # (3), (5)
+    if cells.wiring.updates_listeners and listener.shape[1]:
+        gates_x = _listener_gates(cells, inputs, products, speaker).flatten(0, 1)[turn_of_listener]
+        listener = _with_dropout(_listener_states(cells, gates_x, listener), masks.listener)  # (4), (6)
+    return TurnResult(g, history, speaker, listener)
 
-    def input_gates(role: str) -> Tensor:
-        """``[n|r|z]`` of the speakers' or listeners' cells, one row per turn ``[Z, n, 3P]``."""
-        gates = []
-        for plane in planes:
-            cell = f"{role}.{plane.name}"
-            total = given.x_gates[cell]
-            for source in cells.wiring.cells[cell]:
-                if source in products_of:
-                    total = total + products_of[source][..., cells.columns.of[source][cell]]
-            gates.append(total)
-        return torch.stack(gates, dim=1).flatten(0, 1)
 
-    # (3), (5) the speaker
-    speaker = gru(input_gates("speaker"), _plus_m(products[..., : 3 * size], weights.speaker_bias_m), speaker)
-    speaker = speaker if masks.speaker is None else speaker * masks.speaker
-    # (4), (6) whoever listens and will be read again
-    if weights.from_listener is not None and weights.listener_bias_m is not None and listener.shape[1]:
-        said = input_gates("listener")
-        if weights.from_heard is not None:
-            said = said + torch.bmm(speaker, weights.from_heard)
-        gates_x = said.flatten(0, 1)[heard].view(*listener.shape[:2], -1)
-        gates_h = torch.bmm(listener, weights.from_listener)
-        listener = gru(gates_x, _plus_m(gates_h, weights.listener_bias_m), listener)
-        listener = listener if masks.listener is None else listener * masks.listener
-    return After(g, history, speaker, listener)
+def _global_states(cells: Cells, inputs: TurnInputs, g_before: Tensor, to_global: Tensor) -> Tensor:
+    """Return the new global states ``[K, n, G]``, given the products with the speakers' states ``[Z, n, 3G]``."""
+    weights, (n_directions, n, size) = cells.weights, g_before.shape
+    over_planes = to_global.view(n_directions, -1, n, 3 * size).sum(1)
+    gates_h = torch.bmm(g_before, weights.from_global[..., : 3 * size])
+    return gru(inputs.x_gates["global"] + over_planes, _plus_m(gates_h, weights.global_bias_m), g_before)
+
+
+def _input_gates(cells: Cells, role: str, inputs: TurnInputs, products: Mapping[CellInput, Tensor]) -> Tensor:
+    """Return ``[n|r|z]`` of the speakers' or the listeners' cells from x, g and context ``[Z, n, 3P]``."""
+    gates = []
+    for plane in cells.wiring.planes:
+        cell = f"{role}.{plane.name}"
+        total = inputs.x_gates[cell]
+        for cell_input in cells.wiring.cells[cell]:
+            if cell_input in products:
+                total = total + products[cell_input][..., cells.columns.of[cell_input][cell]]
+        gates.append(total)
+    return torch.stack(gates, dim=1).flatten(0, 1)
+
+
+def _listener_gates(cells: Cells, inputs: TurnInputs, products: Mapping[CellInput, Tensor], speaker: Tensor) -> Tensor:
+    """Return ``[n|r|z]`` of the listeners' cells, one row per turn, because all listeners of a turn read the same."""
+    gates = _input_gates(cells, "listener", inputs, products)
+    from_speaker = cells.weights.from_heard
+    return gates if from_speaker is None else gates + torch.bmm(speaker, from_speaker)
+
+
+def _listener_states(cells: Cells, gates_x: Tensor, listener: Tensor) -> Tensor:
+    """Return the new states of the listeners ``[Z, L, P]``."""
+    weights = cells.weights
+    assert weights.from_listener is not None
+    assert weights.listener_bias_m is not None
+    gates_h = torch.bmm(listener, weights.from_listener)
+    return gru(gates_x.view(*listener.shape[:2], -1), _plus_m(gates_h, weights.listener_bias_m), listener)
+
+
+def _with_dropout(state: Tensor, mask: Tensor | None) -> Tensor:
+    return state if mask is None else state * mask
 
 
 def _plus_m(gates_h: Tensor, bias_m: Tensor) -> Tensor:
-    """State products with the candidate's bias."""
+    """Add the bias of m to the products ``[r|z|m]`` with a state."""
     return gates_h + torch.nn.functional.pad(bias_m, (gates_h.shape[-1] - bias_m.shape[-1], 0))[:, None]

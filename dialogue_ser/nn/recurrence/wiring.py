@@ -1,42 +1,48 @@
-"""Which cell of a dialogue recurrence reads what: all that tells EmotionRNN's loop from DialogueRNN's.
+"""The wiring of a dialogue recurrence: which cell reads what.
 
-Every system of this family walks over the turns of a dialogue with the same parts (docs/equations.md): a global
-state g that reads the turn and the speaker's previous states; a context, attention over the earlier g; per party one
-or more states ("planes") that are moved by one cell when the party speaks and by another, if any, when it listens; and
-a chain of emotion states that reads the outcome and feeds nothing back.
+EmotionRNN and DialogueRNN have the same loop and differ only in their wiring. Every system of this family reads a
+dialogue turn by turn and has the same parts (docs/equations.md):
+
+- a global state g, whose cell reads the turn and the states that the speaker had before it;
+- a context, which is attention over the earlier global states;
+- one or more states per party, called *planes*. One cell updates a plane when its party speaks. Another cell, if there
+  is one, updates it when its party listens;
+- a chain of emotion states, whose cell reads the results of the turn. No other cell reads an emotion state.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-Source = Literal["x", "g", "context", "speaker"]
+CellInput = Literal["x", "g", "context", "speaker"]
 Listeners = Literal["update", "hold"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plane:
-    """One of the states that every party carries.
+    """One of the states that every party has.
 
     Args:
-        name: as the equations call it.
-        speaker: what the cell reads that moves it when its party speaks: x, g of this turn, context.
-        listener: what the cell reads that moves it when another party speaks, ``speaker`` being the new state of who
-            speaks; None = held.
+        name: name of the state, as in the equations.
+        speaker: inputs of the cell that updates the state when its party speaks: x, g of this turn, or the context.
+        listener: inputs of the cell that updates the state when another party speaks. The input ``speaker`` is the
+            new state of the party that speaks. None: a listener keeps its state.
     """
 
     name: str
-    speaker: tuple[Source, ...]
-    listener: tuple[Source, ...] | None
+    speaker: tuple[CellInput, ...]
+    listener: tuple[CellInput, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wiring:
-    """The planes of a party and what the emotion chain reads.
+    """The planes of a party and the inputs of the emotion chain.
 
     Args:
-        planes: in the order in which the global cell reads them, after x.
-        emotion: ``g``, ``x`` or names of planes (the speaker's state after its turn).
-        feeds_dropped_emotion: the emotion after dropout is what the next turn's cell reads.
+        planes: the planes, in the order in which the global cell reads them after x.
+        emotion: inputs of the emotion cell: ``g``, ``x`` or names of planes. The name of a plane means the speaker's
+            state after its turn.
+        feeds_dropped_emotion: True: the emotion cell of the next turn reads the emotion state after dropout. False: it
+            reads the state without dropout.
     """
 
     planes: tuple[Plane, ...]
@@ -45,27 +51,29 @@ class Wiring:
 
     @property
     def updates_listeners(self) -> bool:
-        """Whoever listens changes its state."""
+        """Whether the states of listeners change."""
         return any(plane.listener is not None for plane in self.planes)
 
     @property
-    def cells(self) -> dict[str, tuple[Source, ...]]:
-        """Name of every party cell → what it reads; speakers' first."""
+    def cells(self) -> dict[str, tuple[CellInput, ...]]:
+        """Name of every party cell → its inputs. The cells for speakers come first."""
         speakers = {f"speaker.{plane.name}": plane.speaker for plane in self.planes}
         return speakers | {f"listener.{plane.name}": plane.listener for plane in self.planes if plane.listener}
 
-    def readers(self, source: Source) -> tuple[str, ...]:
-        """Names of the party cells that read something."""
-        return tuple(name for name, sources in self.cells.items() if source in sources)
+    def cells_that_read(self, cell_input: CellInput) -> tuple[str, ...]:
+        """Return the names of the party cells that have this input."""
+        return tuple(cell for cell, inputs in self.cells.items() if cell_input in inputs)
 
     @property
-    def planes_felt(self) -> tuple[int, ...]:
+    def emotion_planes(self) -> tuple[int, ...]:
         """Indices of the planes that the emotion chain reads."""
         return tuple(j for j, plane in enumerate(self.planes) if plane.name in self.emotion)
 
 
 def emotion_rnn(listeners: Listeners = "update") -> Wiring:
-    """EmotionRNN, equations (1) to (7): a self state moved by [g; x], an inter-speaker state moved by [g; context].
+    """Return the wiring of EmotionRNN, equations (1) to (7).
+
+    A party has a self state, whose cells read [g; x], and an inter-speaker state, whose cells read [g; context].
 
     >>> emotion_rnn("hold").cells
     {'speaker.self': ('g', 'x'), 'speaker.inter': ('g', 'context')}
@@ -81,11 +89,14 @@ def emotion_rnn(listeners: Listeners = "update") -> Wiring:
 
 
 def dialogue_rnn(listeners: Listeners = "hold") -> Wiring:
-    """DialogueRNN (docs/equations.md): one party state moved by [x; context]; listeners hold, or read [x; who speaks].
+    """Return the wiring of DialogueRNN (docs/equations.md, "DialogueRNN").
 
-    >>> dialogue_rnn("update").readers("speaker")
+    A party has one state. The speaker's cell reads [x; context]. Listeners keep their states, or their cell reads
+    [x; new state of the speaker].
+
+    >>> dialogue_rnn("update").cells_that_read("speaker")
     ('listener.party',)
     """
-    listener: tuple[Source, ...] | None = ("x", "speaker") if listeners == "update" else None
+    listener: tuple[CellInput, ...] | None = ("x", "speaker") if listeners == "update" else None
     party = Plane(name="party", speaker=("x", "context"), listener=listener)
     return Wiring(planes=(party,), emotion=("party",), feeds_dropped_emotion=True)

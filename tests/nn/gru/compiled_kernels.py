@@ -1,6 +1,7 @@
-"""Kernels compiled to machine code of GPUs, which needs none: run by ``test_kernels.py`` in a process of its own.
+"""The kernels compile to machine code for GPUs. No GPU is needed for this.
 
-Triton's interpreter runs the Python that the compiler never sees, so what it accepts need not compile.
+``test_kernels.py`` runs this file in a separate process. The interpreter accepts code that the compiler refuses, so the
+tests in the interpreter do not show that a kernel compiles.
 """
 
 import pytest
@@ -20,7 +21,7 @@ def test_a_kernel_becomes_machine_code(kernel, has_mask: bool, precision: str, c
     pointers = dict.fromkeys(kernels._POINTERS, f"*{precision}")
     signature = {name: pointers.get(name, "constexpr" if name in fixed else "i64") for name in kernel.arg_names}
     constants = {(kernel.arg_names.index(name),): value for name, value in fixed.items()}
-    source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
-    compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32))
+    kernel_source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
+    compiled = triton.compile(kernel_source, target=GPUTarget("cuda", capability, 32))
     assert f".target sm_{capability}" in compiled.asm["ptx"]
     assert len(compiled.asm["cubin"]) > 0

@@ -1,6 +1,7 @@
-"""Kernels against torch's operations, in Triton's interpreter or on a GPU; run in a process of its own.
+"""The kernels give the results of torch's operations, in Triton's interpreter or on a GPU.
 
-``test_kernels.py`` runs it with TRITON_INTERPRET=1. Without that the kernels are compiled and run on the GPU.
+``test_kernels.py`` runs this file in a separate process with TRITON_INTERPRET=1. Without that variable the kernels are
+compiled and run on the GPU.
 """
 
 import os
@@ -11,18 +12,18 @@ import torch
 from torch import Tensor
 
 from dialogue_ser.nn.gru import kernels
-from dialogue_ser.nn.gru.cells import Gates, Slopes, by_step
-from dialogue_ser.nn.gru.fused import ENVIRONMENT_VARIABLE, agrees
+from dialogue_ser.nn.gru.cells import Gates, Slopes, split_by_step
+from dialogue_ser.nn.gru.kernel_choice import ENVIRONMENT_VARIABLE, kernels_agree_with_torch
 from dialogue_ser.nn.recurrence.dialogue_recurrence import MANUAL_KINDS, DialogueRecurrence
 from dialogue_ser.nn.recurrence.wiring import Wiring, dialogue_rnn, emotion_rnn
 
-IS_INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"  # triton reads it when it is imported
+IS_INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"  # triton reads this variable when it is imported
 if not IS_INTERPRETED and not torch.cuda.is_available():
     pytest.skip("needs CUDA, or TRITON_INTERPRET=1", allow_module_level=True)
 pytestmark = [] if IS_INTERPRETED else [pytest.mark.cuda]
 
 DEVICE = torch.device("cpu" if IS_INTERPRETED else "cuda")
-# a GPU's own exponential in single precision is right to about 2e-7 of its value, and m multiplies that by up to 8
+# a GPU's exponential in single precision has a relative error of about 2e-7, and m multiplies it by up to 8
 TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-6 if IS_INTERPRETED else 2e-5}
 SIZES = [2, 3]
 SPEAKER = torch.tensor([[0, 1, 0, 2, 1, 0], [0, 0, 1, -1, -1, -1], [0, -1, -1, -1, -1, -1]])
@@ -31,11 +32,11 @@ WIRINGS = {f"{make.__name__}-{of}": make(of) for make in (emotion_rnn, dialogue_
 
 
 def _strided(*shape: int, how: str, dtype: torch.dtype) -> Tensor:
-    """Random values in a tensor that is not contiguous."""
+    """Return random values in a tensor that is not contiguous."""
     n_z, rows, size = shape
     if how == "rows":  # a part of the rows of a larger buffer
         return torch.randn(n_z, rows + 4, size, dtype=dtype, device=DEVICE)[:, 1 : rows + 1]
-    if how == "columns":  # columns lie apart
+    if how == "columns":  # columns are not adjacent
         return torch.randn(n_z, size, rows, dtype=dtype, device=DEVICE).transpose(1, 2)
     return torch.randn(n_z, 1, size, dtype=dtype, device=DEVICE).expand(-1, rows, -1)  # one row for all
 
@@ -43,17 +44,17 @@ def _strided(*shape: int, how: str, dtype: torch.dtype) -> Tensor:
 def _step(
     choice: str, pre: Tensor, h: Tensor, mask: Tensor | None, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Two steps over one buffer: activations, new states (with sentinels around them) and slopes."""
+    """Run two steps; return the activations, the new states (between two marked rows) and the slopes."""
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, choice)
     n_z, rows, size = h.shape
     gates = Gates(pre.new_zeros(n_z, size), SIZES)
     assert (gates.kernels is None) == (choice == "torch")
     gates.all.copy_(pre)
-    pool = pre.new_full((n_z, rows + 2, size), 7.0)
-    for t, out in enumerate(pool[:, 1:-1].split(SIZES, dim=1)):
-        gates.advance(t, h.split(SIZES, dim=1)[t], out, by_step(mask, SIZES)[t])
+    framed = pre.new_full((n_z, rows + 2, size), 7.0)
+    for t, out in enumerate(framed[:, 1:-1].split(SIZES, dim=1)):
+        gates.advance(t, h.split(SIZES, dim=1)[t], out, split_by_step(mask, SIZES)[t])
     slopes = Slopes(gates, h, mask, SIZES)
-    return gates.all, pool, torch.cat([slopes.inputs, slopes.m, torch.cat(slopes.direct_of, dim=1)], dim=-1)
+    return gates.all, framed, torch.cat([slopes.inputs, slopes.m, torch.cat(slopes.direct_at, dim=1)], dim=-1)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
@@ -95,24 +96,24 @@ def test_huge_values_saturate_and_nan_stays_nan(dtype, monkeypatch) -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=TOLERANCES[dtype], equal_nan=True)
 
 
-def test_no_rows_are_no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_rows_there_is_no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
     empty, out, launched = torch.empty(2, 0, 3), torch.empty(2, 0, 15), []
 
-    class Watched:
+    class LaunchCounter:
         def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
             return lambda *_, **__: launched.append(grid)
 
-    monkeypatch.setattr(kernels, "_advance", Watched())
-    monkeypatch.setattr(kernels, "_slopes", Watched())
+    monkeypatch.setattr(kernels, "_advance", LaunchCounter())
+    monkeypatch.setattr(kernels, "_slopes", LaunchCounter())
     kernels.advance(torch.empty(2, 1, 12), torch.empty(2, 1, 3), torch.empty(2, 1, 3), None)
-    assert len(launched) == 1, "the watch must see a launch"
+    assert len(launched) == 1, "the counter must see a launch"
     kernels.advance(torch.empty(2, 0, 12), empty, empty, None)
     kernels.slopes(torch.empty(2, 0, 12), empty, None, out)
     assert len(launched) == 1
 
 
-def test_the_check_before_first_use_finds_them_right() -> None:
-    assert agrees(kernels, DEVICE)
+def test_the_check_before_the_first_use_accepts_the_kernels() -> None:
+    assert kernels_agree_with_torch(kernels, DEVICE)
 
 
 @pytest.mark.parametrize("wiring", WIRINGS.values(), ids=WIRINGS)
@@ -132,10 +133,10 @@ def test_values_and_all_gradients_of_the_recurrence_are_the_same(
     results = []
     for choice in ("torch", "triton"):
         monkeypatch.setenv(ENVIRONMENT_VARIABLE, choice)
-        recurred = engine.recur(engine.inputs(x_KND), layout, masks)
-        e_KNE = engine.read_emotions(x_KND, recurred, layout, masks)
-        value = (e_KNE * weight).sum() + recurred.g_KNG.square().sum()
+        states = engine.run_loop(engine.inputs(x_KND), layout, masks)
+        e_KNE = engine.emotion_states(x_KND, states, layout, masks)
+        value = (e_KNE * weight).sum() + states.g_KNG.square().sum()
         gradients = torch.autograd.grad(value, [x_KND, *engine.parameters()])
-        results.append([e_KNE.detach(), recurred.g_KNG.detach(), *gradients])
+        results.append([e_KNE.detach(), states.g_KNG.detach(), *gradients])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)

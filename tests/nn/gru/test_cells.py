@@ -1,14 +1,14 @@
-"""GRU steps are torch's, and their hand-written gradient is autograd's."""
+"""A GRU step gives the result of torch's cell, and its hand-written gradient is that of autograd."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from dialogue_ser.nn.gru.cells import Gates, Slopes, by_step, draw_mask, gru
+from dialogue_ser.nn.gru.cells import Gates, Slopes, draw_mask, gru, split_by_step
 
 
 def _torchs(cell: torch.nn.GRUCell, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """``[n|r|z]`` from x, ``[r|z|m]`` from h, and the new state of torch's own cell."""
+    """Return ``[n|r|z]`` from x, ``[r|z|m]`` from h, and the new state of torch's own cell."""
     r, z, n = (x @ cell.weight_ih.T + cell.bias_ih).chunk(3, dim=-1)
     return torch.cat([n, r, z], dim=-1), h @ cell.weight_hh.T + cell.bias_hh, cell(x, h)
 
@@ -23,7 +23,7 @@ def test_a_step_equals_torchs_cell() -> None:
 
 @pytest.mark.parametrize("has_mask", [True, False])
 def test_steps_in_place_and_their_slopes_equal_autograds(has_mask: bool) -> None:
-    """Two steps of 3 and 2 rows over one buffer, each checked against the cell that autograd follows."""
+    """Two steps of 3 and 2 rows share one buffer; each is compared with the cell that autograd follows."""
     torch.manual_seed(0)
     sizes, size = [3, 2], 4
     h = torch.randn(2, 5, size, dtype=torch.float64, requires_grad=True)
@@ -35,7 +35,7 @@ def test_steps_in_place_and_their_slopes_equal_autograds(has_mask: bool) -> None
 
     gates, new = Gates(torch.zeros(2, size, dtype=torch.float64), sizes), torch.empty_like(h)
     for t, (own_h, out, own) in enumerate(
-        zip(h.detach().split(sizes, 1), new.split(sizes, 1), by_step(mask, sizes), strict=True)
+        zip(h.detach().split(sizes, 1), new.split(sizes, 1), split_by_step(mask, sizes), strict=True)
     ):
         gates.inputs[t].copy_(gates_x.detach().split(sizes, 1)[t])
         gates.state[t].add_(gates_h.detach().split(sizes, 1)[t])
@@ -47,10 +47,10 @@ def test_steps_in_place_and_their_slopes_equal_autograds(has_mask: bool) -> None
         slopes.step_back(t, d_new)
     torch.testing.assert_close(slopes.inputs, d_expected[0])
     torch.testing.assert_close(slopes.state, d_expected[1])
-    torch.testing.assert_close(torch.cat(slopes.direct_of, dim=1), d_expected[2])
+    torch.testing.assert_close(torch.cat(slopes.direct_at, dim=1), d_expected[2])
 
 
-def test_the_bias_of_the_candidate_stands_in_a_fresh_buffer() -> None:
+def test_a_new_buffer_holds_the_bias_of_the_candidate() -> None:
     gates = Gates(torch.tensor([[1.0, 2.0]]), [3])
     assert gates.all[0, :, 6:].tolist() == [[1.0, 2.0]] * 3
 

@@ -1,7 +1,7 @@
-"""Kernels equal torch's operations in Triton's interpreter, compile for GPUs, and on a GPU equal them there.
+"""The kernels give the results of torch's operations, in Triton's interpreter and on a GPU, and they compile for GPUs.
 
-The claims one by one are in executed_kernels.py and compiled_kernels.py. They run in processes of their own: Triton
-reads TRITON_INTERPRET once, when it is imported.
+The single tests are in executed_kernels.py and compiled_kernels.py. They run in separate processes, because Triton
+reads TRITON_INTERPRET only once, when it is imported.
 """
 
 import os
@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 
 
 def _run(name: str, cache: Path, **environment: str) -> int:
-    """How many tests of a file passed; all must."""
+    """Run the tests of a file and return how many passed. All must pass."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--noconftest", str(FOLDER / name)],
         cwd=FOLDER.parents[1],

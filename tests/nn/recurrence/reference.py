@@ -1,4 +1,4 @@
-"""The dialogue RNNs by plain loops, one dialogue at a time, line by line as in docs/equations.md; slow on purpose."""
+"""The dialogue RNNs by plain loops, one dialogue at a time, line by line as in docs/equations.md."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
 
 
 def gru_cell(x: Tensor, h: Tensor, weight_x: Tensor, weight_h: Tensor, bias_x: Tensor, bias_h: Tensor) -> Tensor:
-    """torch.nn.GRUCell's equations; weights as [in, 3H]."""
+    """Return the new state by the equations of torch.nn.GRUCell; the weights have the shape [in, 3H]."""
     r_x, z_x, n_x = (x @ weight_x + bias_x).chunk(3)
     r_h, z_h, n_h = (h @ weight_h + bias_h).chunk(3)
     r, z = torch.sigmoid(r_x + r_h), torch.sigmoid(z_x + z_h)
@@ -18,7 +18,7 @@ def gru_cell(x: Tensor, h: Tensor, weight_x: Tensor, weight_h: Tensor, bias_x: T
 
 
 class Direction:
-    """One direction's cells, taken out of the engine's joined parameters."""
+    """The cells of one direction, as single cells from the joined parameters of the engine."""
 
     def __init__(self, engine: DialogueRecurrence, direction: int) -> None:
         self.engine, self.k = engine, direction
@@ -26,15 +26,15 @@ class Direction:
             cell: engine.cell_weights(direction, cell) for cell in ("global", "emotion", *engine.wiring.cells)
         }
 
-    def step(self, cell: str, h: Tensor, read: Mapping[str, Tensor]) -> Tensor:
-        """A cell on the concatenation of what it reads."""
+    def step(self, cell: str, h: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Return the new state of a cell that reads the concatenation of its inputs."""
         weights = self.cells[cell]
-        assert set(weights.inputs) == set(read), f"{cell} reads {set(weights.inputs)}"
-        x, weight_x = torch.cat([read[name] for name in weights.inputs]), torch.cat(list(weights.inputs.values()))
+        assert set(weights.inputs) == set(inputs), f"{cell} reads {set(weights.inputs)}"
+        x, weight_x = torch.cat([inputs[name] for name in weights.inputs]), torch.cat(list(weights.inputs.values()))
         return gru_cell(x, h, weight_x, weights.hidden, weights.bias_x, weights.bias_h)
 
     def attend(self, past: Sequence[Tensor], x: Tensor) -> Tensor:
-        """Equation (2), every kind of attention."""
+        """Return the context of equation (2), for every kind of attention."""
         attention, k = self.engine.attention, self.k
         if not past:
             return torch.zeros(self.engine.global_dim, dtype=x.dtype)
@@ -59,11 +59,11 @@ class Direction:
         return sum((weight * g for weight, g in zip(alpha, past, strict=True)), torch.zeros_like(past[0]))
 
     def run(self, turns: Sequence[Tensor], speakers: Sequence[int]) -> list[Tensor]:
-        """e over one dialogue in reading order."""
+        """Return e of each turn of one dialogue, in reading order."""
         return (self.run_emotion_rnn if len(self.engine.wiring.planes) == 2 else self.run_dialogue_rnn)(turns, speakers)
 
     def run_emotion_rnn(self, turns: Sequence[Tensor], speakers: Sequence[int]) -> list[Tensor]:
-        """Equations (1) to (7)."""
+        """Return e of each turn by equations (1) to (7)."""
         engine, k = self.engine, self.k
         parties, updates = set(speakers), engine.wiring.updates_listeners
         state_s = dict.fromkeys(parties, engine.initial_party[k, 0, 0])
@@ -87,7 +87,7 @@ class Direction:
         return emotions
 
     def run_dialogue_rnn(self, turns: Sequence[Tensor], speakers: Sequence[int]) -> list[Tensor]:
-        """DialogueRNN's recurrence."""
+        """Return e of each turn by the equations of DialogueRNN."""
         engine, k = self.engine, self.k
         parties = set(speakers)
         q = dict.fromkeys(parties, engine.initial_party[k, 0, 0])
@@ -108,7 +108,7 @@ class Direction:
 
 
 def dialogue_recurrence(engine: DialogueRecurrence, x_BTD: Tensor, speaker_BT: Tensor, n_turns_B: Tensor) -> Tensor:
-    """ē of every real turn, 0 on padding (8)."""
+    """Return ē of every real turn (8), and 0 on padding."""
     output = x_BTD.new_zeros(*speaker_BT.shape, engine.output_dim)
     rows = []
     for b, n in enumerate(n_turns_B.tolist()):

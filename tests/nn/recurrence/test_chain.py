@@ -1,10 +1,10 @@
-"""The chain of emotion states is torch's GRU over packed sequences, and its gradient autograd's."""
+"""The chain of emotion states equals torch's GRU over packed sequences, and its gradients equal those of autograd."""
 
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from dialogue_ser.nn.gru.cells import draw_mask
-from dialogue_ser.nn.recurrence.chain import Chain, read_chain
+from dialogue_ser.nn.recurrence.chain import Chain, autograd_chain
 from dialogue_ser.nn.recurrence.layout import build_layout
 
 N_TURNS = torch.tensor([2, 5, 3])
@@ -35,8 +35,8 @@ def test_gradients_equal_autograds_with_dropout_fed_back() -> None:
     leaves = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
     mask = draw_mask(leaves[0], 0.4, 2, LAYOUT.n_rows, 4)
     weight = torch.randn(2, LAYOUT.n_rows, 4, dtype=torch.float64)
-    for own in (mask, None):
-        ours = torch.autograd.grad((Chain.apply(LAYOUT, own, *leaves) * weight).sum(), leaves)
-        plain = read_chain(*leaves, own, LAYOUT.steps)
+    for mask_or_none in (mask, None):
+        ours = torch.autograd.grad((Chain.apply(LAYOUT, mask_or_none, *leaves) * weight).sum(), leaves)
+        plain = autograd_chain(*leaves, mask_or_none, LAYOUT.steps)
         for mine, autograds in zip(ours, torch.autograd.grad((plain * weight).sum(), leaves), strict=True):
             torch.testing.assert_close(mine, autograds, rtol=0, atol=1e-12)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dialogue_ser.nn.attention import ATTENTION_KINDS
 from dialogue_ser.nn.gru.cells import DropoutMasks
-from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence, Recurred
+from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence, LoopStates
 from dialogue_ser.nn.recurrence.layout import PackedLayout
 from dialogue_ser.nn.recurrence.wiring import Wiring, dialogue_rnn, emotion_rnn
 
@@ -47,7 +47,7 @@ def _engine(attention: str = "general", wiring: Wiring = WIRINGS[0], **options: 
 
 
 def _dialogues(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Mixed lengths incl. one turn, monologues, a silent-until-late party, a party that leaves early."""
+    """Return dialogues of different lengths, also one turn, a monologue, and parties that come late or leave early."""
     generator = torch.Generator().manual_seed(seed)
     speaker = torch.tensor(
         [
@@ -122,34 +122,34 @@ def test_dropout_is_fresh_every_turn_and_absent_in_eval() -> None:
 
 @pytest.mark.parametrize("wiring", WIRINGS, ids=WIRING_IDS)
 @pytest.mark.parametrize("engine_name", ["manual", "autograd"])
-def test_masks_of_ones_change_nothing_and_masks_of_zeros_silence_the_states(wiring: Wiring, engine_name: str) -> None:
+def test_masks_of_ones_change_nothing_and_masks_of_zeros_make_all_states_zero(wiring: Wiring, engine_name: str) -> None:
     engine = _engine(wiring=wiring, dropout=0.5, engine=engine_name)
     x_KND, layout = _inputs(engine)
     drawn = engine.draw_masks(layout)
     ones = DropoutMasks(*(torch.ones_like(mask) for mask in vars(drawn).values()))
     zeros = DropoutMasks(*(torch.zeros_like(mask) for mask in vars(drawn).values()))
 
-    def run(masks: DropoutMasks) -> tuple[Recurred, Tensor]:
-        recurred = engine.recur(engine.inputs(x_KND), layout, masks)
-        return recurred, engine.read_emotions(x_KND, recurred, layout, masks)
+    def run(masks: DropoutMasks) -> tuple[LoopStates, Tensor]:
+        states = engine.run_loop(engine.inputs(x_KND), layout, masks)
+        return states, engine.emotion_states(x_KND, states, layout, masks)
 
     without, emotions = run(DropoutMasks())
     with_ones, same = run(ones)
     torch.testing.assert_close(with_ones, without)
     torch.testing.assert_close(same, emotions)
     silent, none = run(zeros)
-    assert silent.felt_KFNP.abs().sum() == none.abs().sum() == 0
-    assert without.felt_KFNP.abs().sum() > 0
+    assert silent.speaker_KFNP.abs().sum() == none.abs().sum() == 0
+    assert without.speaker_KFNP.abs().sum() > 0
 
 
 def test_dropped_emotions_are_fed_back_where_the_wiring_says_so() -> None:
     for wiring, fed_back in ((dialogue_rnn(), True), (emotion_rnn(), False)):
         engine = _engine(wiring=wiring, dropout=0.5)
         x_KND, layout = _inputs(engine)
-        recurred = engine.recur(engine.inputs(x_KND), layout, DropoutMasks())
+        states = engine.run_loop(engine.inputs(x_KND), layout, DropoutMasks())
         masks = engine.draw_masks(layout)
-        plain = engine.read_emotions(x_KND, recurred, layout, DropoutMasks())
-        dropped = engine.read_emotions(x_KND, recurred, layout, masks)
+        plain = engine.emotion_states(x_KND, states, layout, DropoutMasks())
+        dropped = engine.emotion_states(x_KND, states, layout, masks)
         assert torch.allclose(dropped, plain * masks.emotion_KNE) != fed_back
 
 
@@ -167,13 +167,13 @@ def test_cells_loaded_from_gru_cells_compute_what_those_compute() -> None:
         engine.load_cell(1, cell, columns, published.weight_hh, published.bias_ih, published.bias_hh)
         mine = engine.cell_weights(1, cell)
         x, h = torch.randn(2, sum(sizes.values()), dtype=torch.float64), torch.randn(2, hidden, dtype=torch.float64)
-        weight_x = torch.cat([mine.inputs[source] for source in sizes])
+        weight_x = torch.cat([mine.inputs[name] for name in sizes])
         ours = reference.gru_cell(x[0], h[0], weight_x, mine.hidden, mine.bias_x, mine.bias_h)
         torch.testing.assert_close(ours, published(x, h)[0], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("attention", ATTENTION_KINDS)
-def test_attention_is_a_distribution_over_what_was_read_before(attention: str) -> None:
+def test_attention_is_a_distribution_over_the_turns_read_before(attention: str) -> None:
     engine = _engine(attention).eval()
     x, speaker, n_turns = _dialogues()
     _, weights = engine(x, speaker, n_turns, return_attention=True)
@@ -188,13 +188,13 @@ def test_attention_is_a_distribution_over_what_was_read_before(attention: str) -
 
 
 @pytest.mark.parametrize("attention", ATTENTION_KINDS)
-def test_shown_attention_reproduces_the_context_of_the_loop(attention: str) -> None:
-    """Σ α g over the shown weights equals what `read` gave the loop from the same history."""
+def test_returned_attention_gives_the_context_of_the_loop(attention: str) -> None:
+    """The sum Σ α g with the returned weights equals the context that `read` gave the loop for the same history."""
     engine = _engine(attention).eval()
     x, speaker, n_turns = _dialogues()
     _, weights = engine(x, speaker, n_turns, return_attention=True)
     layout = engine.layout(speaker, n_turns)
-    g_KNG = engine.loop(engine.inputs(x.flatten(0, 1)[layout.turn_of_row]), layout, DropoutMasks()).g_KNG
+    g_KNG = engine.autograd_loop(engine.inputs(x.flatten(0, 1)[layout.turn_of_row]), layout, DropoutMasks()).g_KNG
     first_turns = [int((layout.turn_of_row[0] == t).nonzero()) for t in range(4)]
     g_TH = g_KNG[:, first_turns]
     history = None

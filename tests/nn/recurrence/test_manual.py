@@ -39,8 +39,8 @@ def test_gradients_equal_autograds_under_the_same_dropout(kind: str, wiring: Wir
     gradients = []
     for name in ("manual", "autograd"):
         engine.engine = name  # type: ignore[assignment]
-        recurred = engine.recur(engine.inputs(x_KND), layout, masks)
-        value = (engine.read_emotions(x_KND, recurred, layout, masks) * weight).sum() + recurred.g_KNG.square().sum()
+        states = engine.run_loop(engine.inputs(x_KND), layout, masks)
+        value = (engine.emotion_states(x_KND, states, layout, masks) * weight).sum() + states.g_KNG.square().sum()
         gradients.append(torch.autograd.grad(value, leaves))
     for ours, autograds in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, autograds, rtol=0, atol=1e-10)
@@ -55,8 +55,8 @@ def test_gradients_equal_finite_differences(kind: str, wiring: Wiring) -> None:
     masks = engine.draw_masks(layout)
 
     def run(x_KND: Tensor, *_: Tensor) -> Tensor:
-        recurred = engine.recur(engine.inputs(x_KND), layout, masks)
-        return engine.read_emotions(x_KND, recurred, layout, masks)
+        states = engine.run_loop(engine.inputs(x_KND), layout, masks)
+        return engine.emotion_states(x_KND, states, layout, masks)
 
     some = [engine.from_party, engine.from_global, engine.initial_party]
     assert torch.autograd.gradcheck(run, (x_KND, *some), fast_mode=True)
@@ -67,15 +67,15 @@ def test_gradients_equal_finite_differences(kind: str, wiring: Wiring) -> None:
 def test_what_forward_kept_is_freed_with_the_graph_and_needs_no_garbage_collection(
     wiring: Wiring, has_backward: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An output kept by its own node would be a cycle that Python's collector cannot see."""
+    """If a node kept its own output, the two would form a cycle that Python's garbage collector cannot see."""
     kept: list[weakref.ref[Forward]] = []
-    build = Forward.__init__
+    original_init = Forward.__init__
 
-    def note(self: Forward, *args: Any) -> None:
-        build(self, *args)
+    def record(self: Forward, *args: Any) -> None:
+        original_init(self, *args)
         kept.append(weakref.ref(self))
 
-    monkeypatch.setattr(Forward, "__init__", note)
+    monkeypatch.setattr(Forward, "__init__", record)
     gc.disable()
     try:
         value = _engine("general", wiring)(torch.randn(3, 6, 4, dtype=torch.float64), SPEAKER, N_TURNS)[0].sum()
@@ -97,7 +97,7 @@ def test_two_batches_may_wait_for_their_backward_at_once() -> None:
         torch.testing.assert_close(together, apart)
 
 
-def test_torch_compile_leaves_the_recurrence_out_and_its_values_and_gradients_alone() -> None:
+def test_torch_compile_excludes_the_recurrence_and_changes_no_value_or_gradient() -> None:
     engine = _engine("simple").eval()
     model = torch.nn.Sequential(torch.nn.Linear(4, 4).double())
     x = torch.randn(3, 6, 4, dtype=torch.float64, requires_grad=True)
@@ -112,12 +112,14 @@ def test_torch_compile_leaves_the_recurrence_out_and_its_values_and_gradients_al
         operations.extend(str(node.target) for node in graph.graph.nodes if node.op.startswith("call"))
         return graph
 
-    with warnings.catch_warnings():  # dynamo looks at .grad of what is no leaf
+    with warnings.catch_warnings():  # dynamo reads .grad of tensors that are no leaves
         warnings.simplefilter("ignore", UserWarning)
         compiled = torch.compile(run, backend=backend)
         for _ in range(2):
             torch.testing.assert_close(torch.autograd.grad(compiled(x), x)[0], plain)
-    assert operations == [str(torch._C._nn.linear), "square", "sum"], "what stands around the recurrence, once"
+    assert operations == [str(torch._C._nn.linear), "square", "sum"], (
+        "the operations around the recurrence are compiled once"
+    )
 
 
 def test_backward_twice_over_a_retained_graph_gives_the_same_gradients() -> None:
@@ -129,12 +131,12 @@ def test_backward_twice_over_a_retained_graph_gives_the_same_gradients() -> None
         assert torch.equal(first[0], torch.autograd.grad(loss, x)[0])
 
 
-def test_auto_takes_the_hand_written_node_and_a_flag_forces_either() -> None:
+def test_auto_uses_the_hand_written_node_and_the_option_engine_forces_one_engine() -> None:
     x = torch.randn(3, 6, 4, dtype=torch.float64)
 
     def is_manual(engine: DialogueRecurrence) -> bool:
         layout = engine.layout(SPEAKER, N_TURNS)
-        g_KNG = engine.recur(engine.inputs(x.flatten(0, 1)[layout.turn_of_row]), layout, DropoutMasks()).g_KNG
+        g_KNG = engine.run_loop(engine.inputs(x.flatten(0, 1)[layout.turn_of_row]), layout, DropoutMasks()).g_KNG
         assert g_KNG.grad_fn is not None
         return g_KNG.grad_fn.name().startswith("ManualRecurrence")
 

@@ -1,4 +1,4 @@
-"""A dialogue read turn by turn gives what the whole dialogue gives."""
+"""A dialogue that is read turn by turn gives the results of the whole dialogue."""
 
 from collections.abc import Callable
 
@@ -42,7 +42,7 @@ def test_every_turn_equals_that_of_the_whole_dialogue(
     torch.testing.assert_close(e_TE, whole[0], rtol=0, atol=1e-12)
 
 
-def test_names_of_parties_do_not_matter_and_two_streams_do_not_meet() -> None:
+def test_numbers_of_parties_do_not_matter_and_two_streams_are_independent() -> None:
     recurrence = _recurrence("simple")
     x_TD = torch.randn(len(SPEAKERS), 6, dtype=torch.float64)
     one, other = RecurrenceStream(recurrence), RecurrenceStream(recurrence)
@@ -58,6 +58,6 @@ def test_simple_attention_keeps_one_sum_however_long_the_dialogue() -> None:
     assert [part.shape[1] for part in history] == [1, 1, 1]
 
 
-def test_a_recurrence_that_reads_both_ways_cannot_stream() -> None:
+def test_a_recurrence_with_two_directions_cannot_stream() -> None:
     with pytest.raises(AssertionError, match="causal"):
         RecurrenceStream(DialogueRecurrence(6, emotion_rnn()))
