@@ -238,7 +238,7 @@ def test_a_corpus_of_the_other_kind_is_refused_before_anything_is_written(tiny, 
     [
         ({"training.select": "weighted_f1"}, "weighted_f1 is no metric of regression; use ccc, pearson_r, mae, mse"),
         ({"metrics": ["uar"]}, "metric 'uar': is one of classification, but the task is regression"),
-        ({"training.balance": "downsample"}, "downsample is for classes; set none for regression"),
+        ({"training.balance": "downsample"}, "downsample works with classes only; set it to none for regression"),
         ({"data.leave_out": ["calm"]}, r"data\.leave_out: names classes, which a regression does not have"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.runs.run_files import RunFiles
-from dialogue_ser.training.loop.callbacks import CALLBACKS, Callback, own_callbacks
+from dialogue_ser.training.loop.callbacks import CALLBACKS, Callback, make_callbacks
 from dialogue_ser.training.run import train
 
 seen: list[tuple[str, str, int]] = []
@@ -92,7 +92,7 @@ def test_each_run_and_each_member_makes_its_own(tiny, tmp_path):
 )
 def test_what_is_no_callback_is_refused_before_anything_is_written(tiny, tmp_path, name, message):
     with pytest.raises(ConfigError, match=message):
-        own_callbacks([name])
+        make_callbacks([name])
     with pytest.raises(ConfigError, match=message):
         train(tiny.tiny_config(**{"training.callbacks": [name]}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -101,6 +101,7 @@ def test_what_is_no_callback_is_refused_before_anything_is_written(tiny, tmp_pat
 def test_a_function_that_makes_something_else_is_refused(monkeypatch):
     monkeypatch.setattr(sys.modules["own_callbacks"], "make", lambda: 3)
     with pytest.raises(
-        ConfigError, match=r"callback 'own_callbacks:make': gives int; let it be a subclass of \S+\.Callback"
+        ConfigError,
+        match=r"callback 'own_callbacks:make': returns an object of type int; it must return .* of a subclass of \S+\.Callback",
     ):
-        own_callbacks(["own_callbacks:make"])
+        make_callbacks(["own_callbacks:make"])

@@ -247,7 +247,9 @@ def test_what_is_no_loss_is_refused(own):
 @pytest.mark.parametrize(("task", "kind"), [("classification", "own_losses:misses"), ("regression", "mse")])
 def test_settings_of_the_librarys_losses_of_classes_are_refused_beside_others(task, kind, settings):
     [(name, value)] = settings.items()
-    with pytest.raises(ConfigError, match=rf"loss\.{name}: found {value}, which only nll and binary take"):
+    with pytest.raises(
+        ConfigError, match=rf"loss\.{name}: found {value}, but only the losses nll and binary use this setting"
+    ):
         RunConfig(task=task, loss=LossConfig(kind=kind, **settings))
 
 
