@@ -76,12 +76,13 @@ def make_callbacks(names: Sequence[str]) -> list[Callback]:
             callback = make()
         except Exception as error:  # the user's code may raise anything
             raise ConfigError(
-                f"callback {name!r}: cannot be made without arguments: {type(error).__name__}: {error}; correct its code"
+                f"callback {name!r}: cannot be made without arguments: {type(error).__name__}: {error}; "
+                "correct its code"
             ) from error
         if not isinstance(callback, Callback):
             raise ConfigError(
-                f"callback {name!r}: returns an object of type {type(callback).__name__}; it must return an instance of "
-                "a subclass of dialogue_ser.training.loop.callbacks.Callback"
+                f"callback {name!r}: returns an object of type {type(callback).__name__}; it must return an instance "
+                "of a subclass of dialogue_ser.training.loop.callbacks.Callback"
             )
         found.append(callback)
     return found

@@ -82,8 +82,8 @@ def restore(checkpoint: Checkpoint, learner: Learner, metrics: MetricsFile, acce
         state = TrainState.from_json(values)
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(
-            f"checkpoint {checkpoint.name} does not fit this model or run directory: {error}; restore the old files of the "
-            "directory, or start a new run with another --out"
+            f"checkpoint {checkpoint.name} does not fit this model or run directory: {error}; restore the old files of "
+            "the directory, or start a new run with another --out"
         ) from error
     rng = tensors_under(checkpoint.tensors, "rng")
     rank = min(accelerator.process_index, len(rng["torch"]) - 1)

@@ -58,8 +58,8 @@ def write_predictions(path: Path, frame: pd.DataFrame) -> None:
 def write_attention(folder: Path, predictions: Mapping[str, tuple[Sequence[Dialogue], Predicted]]) -> None:
     """Write attention.safetensors and attention.json; write nothing if the system has no attention.
 
-    The first has ``SPLIT/DIALOGUE/NAME`` → weights ``[T, T]``. The second has ``SPLIT/DIALOGUE`` → ids of the turns that
-    belong to the rows and columns.
+    The first has ``SPLIT/DIALOGUE/NAME`` → weights ``[T, T]``. The second has ``SPLIT/DIALOGUE`` → ids of the turns
+    in the rows and columns.
     """
     tensors: dict[str, Tensor] = {}
     turns: dict[str, list[str]] = {}

@@ -13,7 +13,7 @@ from dialogue_ser.features.audio.augmentation import variant_id
 from dialogue_ser.features.audio.frames import AcousticFrames
 from dialogue_ser.training.config.files import config_from_dict, config_to_dict
 from dialogue_ser.training.config.overrides import apply_overrides
-from dialogue_ser.training.data.augmented import most_copies
+from dialogue_ser.training.data.augmented import max_copies
 from dialogue_ser.training.data.prepare import load_data
 from dialogue_ser.training.loop.setup import make_batches
 from dialogue_ser.training.run import train
@@ -57,8 +57,8 @@ def test_only_training_turns_are_ever_changed_and_each_variant_is_encoded_once(s
     held_out = {turn.id for split in ("dev", "test") for turn in utterances(data.corpus.split(split))}
     assert held_out <= {name for name, effects in asked if effects is None}
     for table in data.tables.values():
-        with_variants = {name.partition("#")[0] for name in table.rows if "#" in name}
-        assert with_variants <= train_ids
+        add_variants = {name.partition("#")[0] for name in table.rows if "#" in name}
+        assert add_variants <= train_ids
     asked.clear()
     load_data(config)
     assert asked == [], "a second run, whatever its seed, finds all variants in the store"
@@ -120,11 +120,11 @@ def test_an_encoder_that_hears_nothing_cannot_be_augmented(spoken):
 
 def test_augmentation_is_read_from_yaml_and_overridden_by_dots(spoken):
     config = config_with(spoken)
-    assert most_copies(config) == 0
+    assert max_copies(config) == 0
     changed = apply_overrides(
         config, {"features.audio.augment.copies": 3, "features.audio.augment.stretch": [0.9, 1.1]}
     )
-    assert most_copies(changed) == 3
+    assert max_copies(changed) == 3
     assert changed.features["audio"].augment.stretch == (0.9, 1.1)
     assert config_from_dict(config_to_dict(changed)) == changed
     with pytest.raises(ConfigError, match=r"augment\.stretch: found"):

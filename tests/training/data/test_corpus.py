@@ -57,5 +57,5 @@ def test_cross_validation_fills_the_protocol_in_and_takes_every_fold():
     assert for_every_fold(with_cut(protocol="session-5")) == with_cut(protocol="session-5")
     with pytest.raises(ConfigError, match="found 'AA0', but crossval runs every fold"):
         for_every_fold(with_cut(protocol=LOSO, fold="AA0"))
-    with pytest.raises(ConfigError, match="cross-fit cuts the train split alone, for dialogue-ser crossfit"):
+    with pytest.raises(ConfigError, match="cross-fit cuts the train split only, for dialogue-ser crossfit"):
         for_every_fold(with_cut(protocol="cross-fit"))

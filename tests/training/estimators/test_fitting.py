@@ -106,15 +106,17 @@ def test_dev_chooses_c_by_unweighted_recall_and_the_smallest_wins_a_tie():
         assert alone.dev_scores[c] == value
 
 
-def test_refitting_learns_from_dev_too_and_the_judged_model_does_not():
+def test_refitting_learns_from_dev_too_and_the_model_fitted_on_train_does_not():
     train, dev = talk("train", 12, spread=2.5), talk("dev", 60, 1, spread=2.5)
     kept = fit_estimator(train, dev, LABELS, pipelines(), EstimatorSettings(refit="train"))
     again = fit_estimator(train, dev, LABELS, pipelines(), EstimatorSettings(refit="train+dev"))
-    assert kept.judged is kept.classifier
-    weights = [one.model.state_dict()["head.weight"] for one in (kept.classifier, again.judged, again.classifier)]
+    assert kept.fitted_on_train is kept.classifier
+    weights = [
+        one.model.state_dict()["head.weight"] for one in (kept.classifier, again.fitted_on_train, again.classifier)
+    ]
     assert torch.equal(weights[0], weights[1])
     assert not torch.allclose(weights[1], weights[2])
-    means = [one.pipelines["text"].transforms[0].arrays["mean"] for one in (again.judged, again.classifier)]
+    means = [one.pipelines["text"].transforms[0].arrays["mean"] for one in (again.fitted_on_train, again.classifier)]
     np.testing.assert_allclose(means[1], matrix([*train, *dev])[0].mean(0), rtol=1e-5)
     assert not np.allclose(*means)
 
@@ -214,7 +216,7 @@ def test_dev_chooses_c_of_values_by_ccc_and_ridge_is_the_estimator_where_none_is
     assert list(fitted.dev_scores) == list(EstimatorSettings().inverse_regularisation)
     top = max(fitted.dev_scores.values())
     assert fitted.inverse_regularisation == min(c for c, value in fitted.dev_scores.items() if value == top)
-    gold, predicted = valued_matrix(dev)[1], said(fitted.judged, dev)
+    gold, predicted = valued_matrix(dev)[1], said(fitted.fitted_on_train, dev)
     ccc = [
         2 * np.cov(g, p, bias=True)[0, 1] / (g.var() + p.var() + (g.mean() - p.mean()) ** 2)
         for g, p in zip(gold.T, predicted.T, strict=True)

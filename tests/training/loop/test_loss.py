@@ -211,13 +211,15 @@ def test_a_decorated_loss_is_found_by_its_name():
 )
 def test_a_loss_that_gives_something_else_is_told_what_to_give(own, kind, gave):
     loss = DialogueLoss(LossConfig(kind=f"own_losses:{kind}"), VALUES)
-    with pytest.raises(TrainingError, match=rf"loss 'own_losses:{kind}': gave {gave} of 2 turns, expected one number"):
+    with pytest.raises(
+        TrainingError, match=rf"loss 'own_losses:{kind}': returned {gave} for 2 turns, expected one number"
+    ):
         loss(Output(SCORES, {}), VALUE_BATCH)
 
 
 @pytest.mark.parametrize(
     ("kind", "message"),
-    [("failing", "its function failed: ZeroDivisionError"), ("detached", "does not depend on what the system says")],
+    [("failing", "its function failed: ZeroDivisionError"), ("detached", "its result has no gradient")],
 )
 def test_a_loss_that_fails_or_cannot_teach_is_named(own, kind, message):
     loss = DialogueLoss(LossConfig(kind=f"own_losses:{kind}"), VALUES)

@@ -204,7 +204,7 @@ def test_what_has_no_gradient_is_left_alone():
 
 @pytest.mark.parametrize("beginning", ["liner", "norm", "initial_party", "frozen"])
 def test_a_beginning_that_no_trained_matrix_has_is_refused(beginning):
-    with pytest.raises(ConfigError, match=f"optimizer.l2: unknown beginning of a matrix '{beginning}'"):
+    with pytest.raises(ConfigError, match=f"optimizer.l2: unknown start of the name of a matrix '{beginning}'"):
         L2Penalty(Small(), {beginning: 0.1})
 
 

@@ -7,12 +7,12 @@ from dialogue_ser.training.loop.state import TrainState
 
 def test_a_tie_stays_with_the_earlier_epoch():
     state = TrainState()
-    assert state.offer(0.5)
+    assert state.note_score(0.5)
     state.epoch = 2
-    assert not state.offer(0.5)
+    assert not state.note_score(0.5)
     assert (state.best_epoch, state.best_score) == (1, 0.5)
     state.epoch = 3
-    assert state.offer(0.5000001)
+    assert state.note_score(0.5000001)
     assert state.best_epoch == 3
 
 

@@ -71,7 +71,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoints_and_nothing_half_written(fol
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))  # the kernel refuses to write further
     try:
-        with pytest.raises(CheckpointError, match=r"could not be written .* earlier ones are intact"):
+        with pytest.raises(CheckpointError, match=r"could not be written .* earlier checkpoints are intact"):
             folder.save("step-3", {"big": torch.zeros(5000)}, {"step": 3})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)

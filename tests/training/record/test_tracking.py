@@ -37,7 +37,7 @@ def test_a_file_opened_again_goes_on_at_its_end(tmp_path):
 
 def test_metrics_shorter_than_the_checkpoint_knows_are_refused(tmp_path):
     metrics = MetricsFile(tmp_path / "metrics.jsonl")
-    with pytest.raises(ValueError, match=r"0 bytes, the checkpoint knows 10"):
+    with pytest.raises(ValueError, match=r"0 bytes, but it had 10 at the checkpoint"):
         metrics.truncate(10)
     metrics.close()
 
