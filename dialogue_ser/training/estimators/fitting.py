@@ -94,14 +94,12 @@ def fit_estimator(
     dev_ND, dev_gold = system.labelled(dev, "dev", store)
     weights = _fit_candidates(x_ND, gold, fitted_task, settings, settings.inverse_regularisation)
     dev_scores = {c: _score(metric, fitted_task, one.scores(dev_ND), dev_gold) for c, one in weights.items()}
-    best_score = metric.best(dev_scores.values())
-    chosen = min(c for c, score in dev_scores.items() if score == best_score)
+    chosen = _best_candidate(dev_scores, metric)
     scale = likeliest_scale(weights[chosen].scores(dev_ND), dev_gold) if settings.name == "linear-svm" else 1.0
     classifier = fitted_on_train = system.classifier(weights[chosen].scaled(scale))
     if settings.refit == "train+dev":
-        both = [*train, *dev]
-        system = _fit_inputs(fitted_task, pipelines, both, store)
-        x_ND, gold = system.labelled(both, "train+dev", store)
+        system = _fit_inputs(fitted_task, pipelines, [*train, *dev], store)
+        x_ND, gold = system.labelled([*train, *dev], "train+dev", store)
         weights = _fit_candidates(x_ND, gold, fitted_task, settings, [chosen])
         classifier = system.classifier(weights[chosen].scaled(scale))
     return FittedEstimator(
@@ -146,6 +144,12 @@ def _fit_candidates(
     else:
         fits = class_fits(x_ND, gold.astype(np.int64), task.n_scores, settings, candidates)
     return dict(zip(candidates, fits, strict=True))
+
+
+def _best_candidate(dev_scores: Mapping[float, float], metric: Metric) -> float:
+    """Return the C with the best score; of several equal ones, the smallest."""
+    best_score = metric.best(dev_scores.values())
+    return min(c for c, score in dev_scores.items() if score == best_score)
 
 
 def _score(metric: Metric, task: Task, scores_NS: FloatArray, gold: FloatArray) -> float:

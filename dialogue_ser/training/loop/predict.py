@@ -45,9 +45,7 @@ def predict(
     with_attention: bool = False,
     stop: StopRequest | None = None,
 ) -> Predicted | None:
-    """Predict every dialogue exactly once.
-
-    All processes get the same result, except that attention has only the dialogues of this process.
+    """Predict every dialogue once. All processes get the same result, but attention of their own dialogues only.
 
     Args:
         system: the model, in any mode; predictions are made in eval mode.

@@ -79,7 +79,7 @@ def test_merging_layers_leaves_them_unchanged():
     ("overrides", "message"),
     [
         ({"training.epoch": 3}, "did you mean 'epochs'"),
-        ({"seed.x": 1}, "'seed' is a plain value"),
+        ({"seed.x": 1}, "'seed' is a single value"),
         ({"training.epochs": "many"}, "expected a whole number"),
     ],
 )

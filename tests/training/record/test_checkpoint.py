@@ -50,7 +50,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(folder, damage, capl
         for path in newest.iterdir():
             path.write_bytes(b"")
     assert folder.load_newest().name == "step-1"
-    assert "going back to the checkpoint before step-2" in caplog.text
+    assert "using the checkpoint before step-2" in caplog.text
 
 
 def test_a_checkpoint_whose_best_is_damaged_cannot_be_resumed_from(folder):

@@ -111,7 +111,7 @@ def test_a_mirror_that_cannot_start_is_a_warning(tmp_path, monkeypatch, caplog):
     (tmp_path / "metrics.jsonl").write_text("")
     monkeypatch.setattr("sys.executable", str(tmp_path / "missing"))
     WandbMirror(tmp_path, WandbConfig(mode="offline")).finish()
-    assert "not started" in caplog.text
+    assert "could not be started" in caplog.text
 
 
 def test_disabled_starts_nothing(tmp_path, monkeypatch):
