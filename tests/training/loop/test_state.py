@@ -26,7 +26,7 @@ def test_patience_counts_finished_epochs_since_the_best(epoch, best, patience, i
     assert TrainState(epoch=epoch, best_epoch=best).is_out_of_patience(patience) is is_out
 
 
-def test_checkpoint_names_sort_in_time_and_tell_before_and_after_evaluation_apart():
+def test_checkpoint_names_sort_in_time_and_differ_before_and_after_evaluation():
     positions = [TrainState(epoch=2, step=9), TrainState(epoch=2, step=10), TrainState(epoch=3, step=10)]
     names = [state.checkpoint_name for state in positions]
     assert names == sorted(set(names))
