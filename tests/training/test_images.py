@@ -107,7 +107,7 @@ def test_the_documents_settings_train_on_its_corpus(name, preset, tmp_path):
 
 
 def test_the_soft_labels_of_document_e2_are_the_annotators_percentages(write_iemocap, tmp_path):
-    """Example of the document: anger, frustration, anger is 0.66 anger and 0.33 frustration; excited counts as happy."""
+    """The document's example: anger, frustration, anger is 0.66 anger and 0.33 frustration; excited counts as happy."""
     config = load_preset("source-bert-vgg")
     corpus = read_corpus(config.data.reader, write_iemocap(tmp_path / "iemocap"), config.data.labels)
     wanted = {

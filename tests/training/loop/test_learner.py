@@ -90,7 +90,7 @@ def learner_of(
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, torch.Tensor]]:
-    """The same three steps: with a batch of 8, with two accumulated batches of 4, with a batch of 8 in two processes."""
+    """The same three steps with a batch of 8, two accumulated batches of 4, or a batch of 8 in two processes."""
     folder = tmp_path_factory.mktemp("ranks")
     script = Path(__file__).parents[1] / "ranks.py"
     learn = runpy.run_path(str(script))["learn"]
