@@ -152,7 +152,7 @@ class OptimizerConfig:
         name: adamw, adam or sgd.
         learning_rate: highest learning rate of the run.
         weight_decay: how strongly weights are pulled towards 0, against overfitting. adamw applies it to matrices only,
-            apart from the gradient; adam and sgd add it to the gradient of every parameter (L2).
+            separately from the gradient; adam and sgd add it to the gradient of every parameter (L2).
         momentum: momentum of sgd. adamw and adam ignore it.
         schedule: how the rate changes with the steps: constant; cosine or linear (both fall to zero); or inverse-time
             (rate / (1 + decay · step)).
@@ -211,7 +211,7 @@ class TrainingConfig:
         balance: none = learn from all turns. downsample = learn from equally many turns of every class, as many as the
             rarest class has. The seed decides which turns.
         ensemble: number of models to train. Each has its own seed (and its own draw if balance is downsample). Their
-            probabilities are averaged.
+            probabilities or values are averaged.
         patience: stop after so many epochs without a better dev score; 0 = never stop early.
         select: metric on dev that chooses the best epoch: the metric's key, or your own function as
             package.module:function. null = the default of the task (weighted_f1 for classification, ccc for
