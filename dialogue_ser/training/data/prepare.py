@@ -51,7 +51,7 @@ class Data:
 
     @property
     def absent(self) -> dict[str, list[str]]:
-        """Split → classes or dimensions that none of its turns has; without train, and without splits that have none or all."""
+        """Split → classes or dimensions that it lacks; without train, and without splits that lack none or all."""
         train_ids = {turn.id for turn in utterances(self.train)}
         found = {}
         for split, dialogues in self.corpus.splits.items():
