@@ -1,1 +1,1 @@
-"""Run presets that ship in the wheel."""
+"""The presets: YAML files with the settings of a run, part of the package."""

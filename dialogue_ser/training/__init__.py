@@ -1,1 +1,1 @@
-"""Epochs, checkpoints, tracking."""
+"""Training: the configuration of a run, its data, the training loop, and what a run leaves on disk."""

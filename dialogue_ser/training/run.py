@@ -1,9 +1,11 @@
-"""A whole run: corpus → features → model → loop → run directory."""
+"""A whole run: read the corpus, make features, train the model, fill the run directory."""
 
 import logging
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from accelerate import Accelerator
 
 from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.errors import CheckpointError
@@ -13,7 +15,7 @@ from dialogue_ser.models import resolve_options
 from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.training.config.files import load_config
 from dialogue_ser.training.config.run_config import RunConfig
-from dialogue_ser.training.data.prepare import load_data
+from dialogue_ser.training.data.prepare import Data, load_data
 from dialogue_ser.training.ensemble import train_ensemble
 from dialogue_ser.training.loop.callbacks import find_callbacks
 from dialogue_ser.training.loop.devices import make_accelerator
@@ -30,9 +32,9 @@ class Run:
 
     Args:
         folder: the run directory.
-        config: what it was made with.
-        best_epoch: the epoch dev chose; None of an ensemble, whose members have one each.
-        scores: split → metric → value: the task's headline metrics, and those that were asked for.
+        config: its configuration.
+        best_epoch: the epoch that dev chose; None for an ensemble, where each member has its own.
+        scores: split → metric → value: the task's headline metrics and the metrics in ``config.metrics``.
     """
 
     folder: Path
@@ -42,10 +44,10 @@ class Run:
 
     @classmethod
     def load(cls, folder: Path) -> "Run":
-        """A finished run from its directory.
+        """Return a finished run from its directory.
 
         Raises:
-            CheckpointError: it is not finished.
+            CheckpointError: the run is not finished.
         """
         summary = RunFiles(folder).summary
         if not summary:
@@ -54,7 +56,12 @@ class Run:
         return cls(folder=folder, config=config, best_epoch=summary["best_epoch"], scores=summary["scores"])
 
     def classifier(self, *, trust_code: bool = False) -> DialogueClassifier:
-        """The dev-selected model, ready to predict; ``trust_code`` if an encoder of your own is given by its module."""
+        """Return the model that dev chose, ready to predict.
+
+        Args:
+            trust_code: allow the model to import your own encoders (``package.module:function``). Set it only if you
+                trust their code.
+        """
         return DialogueClassifier.from_pretrained(self.folder / "model", trust_code=trust_code)
 
 
@@ -68,45 +75,50 @@ def train(
     progress: bool | None = None,
     store: FeatureStore | None = None,
 ) -> Run:
-    """Trains, chooses on dev, predicts every split and leaves a self-contained run directory.
+    """Train a model, choose its epoch on dev, predict every split and write all results into one run directory.
 
     Args:
-        config: everything the run is decided by.
+        config: all settings of the run.
         out: run directory; None = ``runs/NAME``.
-        corpus: taken instead of reading the one that ``config.data`` names; ``config.data.cut`` cuts it too. Such a run
-            is resumed with the same corpus.
-        resume: continue the run in ``out`` from its newest whole checkpoint; a finished one is only loaded,
-            unless its predictions or its model are gone: then they are made again.
-        allow_mismatch: resume although settings, data or versions differ.
-        progress: show a progress bar; None = only on a terminal.
-        store: where frozen features are kept; None = the default one.
+        corpus: use this corpus instead of reading the one in ``config.data``; ``config.data.cut`` is applied to it. To
+            resume such a run, give the same corpus again.
+        resume: continue the run in ``out`` from its newest complete checkpoint. A finished run is only loaded; if its
+            predictions or its model were deleted, they are made again.
+        allow_mismatch: resume even if settings, data or versions are different from those of the run.
+        progress: whether to show a progress bar; None = only on a terminal.
+        store: feature store for the features of frozen encoders; None = the default store.
 
     Raises:
-        ConfigError: settings that do not fit, or a directory that already holds a run.
-        CheckpointError: nothing to resume, or a checkpoint cannot be written.
-        TrainingError: loss or gradient not finite.
-        Interrupted: stopped by SIGTERM or Ctrl-C after a checkpoint was written.
-        CorpusError, MediaError, FeatureError, MissingDataError: data or features that cannot be had.
+        ConfigError: wrong settings, or the directory already holds a run.
+        CheckpointError: there is nothing to resume, or a checkpoint cannot be written.
+        TrainingError: the loss or the gradient is not finite.
+        Interrupted: SIGTERM or Ctrl-C stopped the run after a checkpoint was written.
+        CorpusError, MediaError, FeatureError, MissingDataError: the data or features cannot be read or made.
     """
     started = time.monotonic()
-    config = replace(
-        config, model=replace(config.model, options=resolve_options(config.model.name, config.model.options))
-    )
+    options = resolve_options(config.model.name, config.model.options)
+    config = replace(config, model=replace(config.model, options=options))
     directory = RunDirectory(Path(out) if out is not None else Path("runs") / config.name)
-    find_callbacks(config.training.callbacks)  # before anything is written or encoded
+    find_callbacks(config.training.callbacks)  # an unknown name is an error before anything is written or encoded
     directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
     if resume and directory.is_finished and directory.has_outputs and not allow_mismatch:
         return Run.load(directory.folder)
     accelerator = make_accelerator(config.training)
+    data = _load_data(config, accelerator, store, corpus)
+    execution = Execution(
+        resume=resume, allow_mismatch=allow_mismatch, progress=progress, started=started, run_folder=directory.folder
+    )
+    train_models = train_single if config.training.ensemble == 1 else train_ensemble
+    train_models(config, directory, data, accelerator, execution)
+    return Run.load(directory.folder)
+
+
+def _load_data(config: RunConfig, accelerator: Accelerator, store: FeatureStore | None, corpus: Corpus | None) -> Data:
+    """Return the data of the run; warn about classes or dimensions that a split lacks."""
     seed_everything(config.seed)
-    with accelerator.main_process_first():  # the others find the features in the store
+    with accelerator.main_process_first():  # the other processes then find the features in the store
         data = load_data(config, store, corpus)
     if accelerator.is_main_process:
         for split, absent in data.absent.items():
             logger.warning(data.task.absent_note(split, absent))
-    execution = Execution(
-        resume=resume, allow_mismatch=allow_mismatch, progress=progress, started=started, place=directory.folder
-    )
-    train_it = train_single if config.training.ensemble == 1 else train_ensemble
-    train_it(config, directory, data, accelerator, execution)
-    return Run.load(directory.folder)
+    return data

@@ -1,6 +1,7 @@
-"""One model of a run: trained on data that are loaded, with everything it leaves in its directory."""
+"""Train one model on loaded data and fill its run directory."""
 
 import logging
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from dialogue_ser.metrics.predictions import predictions_of
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.prepare import Data, balanced, dev_metrics, metric_key
-from dialogue_ser.training.loop.callbacks import Callback, own_callbacks
+from dialogue_ser.training.loop.callbacks import Callback, make_callbacks
 from dialogue_ser.training.loop.epochs import fit
 from dialogue_ser.training.loop.interrupt import Interrupted, StopRequest
 from dialogue_ser.training.loop.learner import Learner
@@ -24,7 +25,7 @@ from dialogue_ser.training.loop.rng import seed_everything
 from dialogue_ser.training.loop.setup import build_learner, build_system, build_training, make_batches, values_of
 from dialogue_ser.training.loop.state import TrainState
 from dialogue_ser.training.record import outputs
-from dialogue_ser.training.record.checkpointing import Checkpointer, judged_weights, restore
+from dialogue_ser.training.record.checkpointing import Checkpointer, evaluated_weights, restore
 from dialogue_ser.training.record.environment import describe_environment
 from dialogue_ser.training.record.run_directory import RunDirectory
 from dialogue_ser.training.record.tracking import MetricsFile, WandbMirror
@@ -34,61 +35,63 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """How a run is gone about; changes none of its numbers.
+    """How a run is executed. None of this changes its results.
 
     Args:
-        resume: continue from the newest whole checkpoint.
-        allow_mismatch: although settings, data or versions differ.
-        progress: show a progress bar; None = only on a terminal.
-        started: ``time.monotonic()`` from which its seconds are counted.
-        place: the directory to resume, as a stopped run says it; of a member that of the whole run.
+        resume: continue from the newest complete checkpoint.
+        allow_mismatch: resume even if settings, data or versions are different from those of the run.
+        progress: whether to show a progress bar; None = only on a terminal.
+        started: ``time.monotonic()`` at the start of the run.
+        run_folder: the run directory to resume, for the message of a stopped run. For a member of an ensemble it is the
+            directory of the whole run.
     """
 
     resume: bool
     allow_mismatch: bool
     progress: bool | None
     started: float
-    place: Path
+    run_folder: Path
 
 
 def train_single(
     config: RunConfig, directory: RunDirectory, data: Data, accelerator: Accelerator, execution: Execution
 ) -> None:
-    """Trains one model, predicts every split with it and fills its run directory.
+    """Train one model, predict every split with it and fill its run directory.
 
     Args:
-        config: of this model.
-        directory: its own, already checked.
-        data: of the run.
-        accelerator: a new one: it carries the scale of fp16.
-        execution: whether to resume, and the like.
+        config: configuration of this model.
+        directory: run directory of this model, already checked.
+        data: data of the run, before balancing.
+        accelerator: an accelerator that no other model has used, because it keeps the loss scale of fp16.
+        execution: how the run is executed, e.g. whether it is resumed.
 
     Raises:
         ConfigError, CheckpointError, TrainingError, Interrupted: as :func:`~dialogue_ser.training.run.train`.
     """
     data = balanced(config, data)
-    seed_everything(config.seed)  # how much randomness came before must not matter
+    seed_everything(config.seed)  # the random numbers that were drawn before must not matter
     learner = build_learner(config, data, build_system(config, data), accelerator)
-    own = own_callbacks(config.training.callbacks)
-    # The first thing that is written: data, features, model and callbacks that cannot be had leave no directory behind.
-    begin(config, directory, data, accelerator, execution)
+    user_callbacks = make_callbacks(config.training.callbacks)
+    # Write to the directory only now: errors in data, features, model or callbacks leave no directory behind.
+    record_configuration(config, directory, data, accelerator, execution)
     seed_everything(config.seed, rank=accelerator.process_index)
     metrics = MetricsFile(directory.metrics if accelerator.is_main_process else None)
     try:
-        state = _train(config, directory, data, learner, metrics, own, execution)
+        state = _train_and_finish(config, directory, data, learner, metrics, user_callbacks, execution)
     finally:
         metrics.close()
     accelerator.wait_for_everyone()
     logger.info("run %s finished: best epoch %d", directory.folder, state.best_epoch)
 
 
-def begin(
+def record_configuration(
     config: RunConfig, directory: RunDirectory, data: Data, accelerator: Accelerator, execution: Execution
 ) -> None:
-    """Writes what the run is made with, or refuses to continue one that was made with something else.
+    """Write config.yaml and environment.json; if the run is resumed, first check that its environment is the same.
 
     Raises:
-        ConfigError: every difference.
+        ConfigError: data, versions or the machine differ from those of the resumed run. The error names every
+            difference.
     """
     environment = describe_environment(
         config,
@@ -98,32 +101,32 @@ def begin(
     )
     if execution.resume:
         directory.check_environment(environment, allow_mismatch=execution.allow_mismatch)
-    accelerator.wait_for_everyone()  # all have checked before the main process writes
+    accelerator.wait_for_everyone()  # the main process writes after all processes have checked
     if accelerator.is_main_process:
         directory.write_config(config)
         directory.write_environment(environment)
 
 
 def scores_of(config: RunConfig, task: Task, frame: pd.DataFrame) -> dict[str, dict[str, float | None]]:
-    """Split → scores of a table of predictions as metrics.jsonl carries them, for every split with gold."""
+    """Return the scores of a table of predictions: split → metric → value, for every split with gold labels."""
     predictions, metrics = predictions_of(frame), dev_metrics(config, task)
     return {
         name: values_of(split, metrics) for name in predictions.splits if (split := predictions.split(name)).has_gold
     }
 
 
-def _train(
+def _train_and_finish(
     config: RunConfig,
     directory: RunDirectory,
     data: Data,
     learner: Learner,
     metrics: MetricsFile,
-    own: Sequence[Callback],
+    user_callbacks: Sequence[Callback],
     execution: Execution,
 ) -> TrainState:
-    """Loop, then everything that comes after it; the main process mirrors, predicts and writes."""
+    """Run the training loop, then predict and write the results; only the main process does the latter."""
     is_main = learner.accelerator.is_main_process
-    state = _position(directory, learner, metrics, resume=execution.resume)
+    state = _load_position(directory, learner, metrics, resume=execution.resume)
     mirror = WandbMirror(directory.folder, config.wandb) if is_main else None
     try:
         with StopRequest() as stop:
@@ -135,11 +138,11 @@ def _train(
                 build_training(config, data, learner, stop),
                 config.training,
                 state,
-                [metrics, checkpointer, bar, *own],
+                [metrics, checkpointer, bar, *user_callbacks],
                 stop,
             )
         if not is_done or stop.signal_number:
-            raise _interrupted(stop, execution.place, state)
+            raise _interruption(stop, execution.run_folder, state)
         if is_main:
             _finish(config, directory, data, learner, metrics, state, execution.started)
         if mirror is not None:
@@ -151,20 +154,21 @@ def _train(
     return state
 
 
-def _position(directory: RunDirectory, learner: Learner, metrics: MetricsFile, *, resume: bool) -> TrainState:
-    """Where to go on: the newest whole checkpoint, or the beginning."""
+def _load_position(directory: RunDirectory, learner: Learner, metrics: MetricsFile, *, resume: bool) -> TrainState:
+    """Restore the newest complete checkpoint if the run is resumed; return the position to train from."""
     checkpoint = directory.checkpoints.load_newest() if resume else None
     if checkpoint is not None:
         return restore(checkpoint, learner, metrics, learner.accelerator)
     if resume:
-        logger.warning("%s: no whole checkpoint yet; the run starts from its beginning", directory.folder)
+        logger.warning("%s: there is no complete checkpoint yet; the run starts from its beginning", directory.folder)
     metrics.truncate(0)
     return TrainState()
 
 
-def _interrupted(stop: StopRequest, place: Path, state: TrainState) -> Interrupted:
-    number = stop.signal_number or 15  # another rank was asked
-    message = f"stopped at step {state.step}; continue with dialogue-ser train --resume {place}"
+def _interruption(stop: StopRequest, run_folder: Path, state: TrainState) -> Interrupted:
+    """Return the exception of a stopped run, and log how to continue it."""
+    number = stop.signal_number or signal.SIGTERM.value  # without a number, the signal went to another process
+    message = f"stopped at step {state.step}; continue with dialogue-ser train --resume {run_folder}"
     logger.warning(message)
     return Interrupted(number, message)
 
@@ -178,9 +182,9 @@ def _finish(
     state: TrainState,
     started: float,
 ) -> None:
-    """Loads the weights dev chose, predicts every split, writes predictions, attention, model and the summary line."""
+    """Load the weights that dev chose, predict every split, and write predictions, attention, model and summary."""
     if state.best_checkpoint is not None:
-        learner.system.load_state_dict(judged_weights(directory.checkpoints.load(state.best_checkpoint)))
+        learner.system.load_state_dict(evaluated_weights(directory.checkpoints.load(state.best_checkpoint)))
     batches = evaluation_batches(replace(make_batches(config, data, learner.accelerator), rank=0, n_ranks=1))
     predictions = outputs.predict_splits(learner, data.corpus, batches, with_attention=config.save_attention)
     frame = outputs.predictions_frame(predictions, data.task)

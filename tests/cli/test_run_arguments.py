@@ -238,7 +238,7 @@ def test_help_shows_the_fields_of_the_chosen_model(config, capsys):
     out = capsys.readouterr().out
     assert "--model.options.attention" in out
     assert "--features.text.encoder" in out
-    assert "passes over train" in out
+    assert "how often to go through train" in out
 
 
 def test_a_list_that_is_none_is_asked_for_as_a_list(config):

@@ -15,7 +15,7 @@ from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.inputs.extractor import build_extractor
 from dialogue_ser.metrics.table import METRICS
-from dialogue_ser.training.loop.callbacks import own_callbacks
+from dialogue_ser.training.loop.callbacks import make_callbacks
 from dialogue_ser.training.loop.loss import LOSSES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ def test_the_metric_loss_and_callback_of_the_page_do_what_it_says(tmp_path, monk
     assert METRICS.find(metric).function(["a", "b", "a"], ["a", "b", "b"]) == pytest.approx(0.4)
     outputs = torch.tensor([[-0.5, -2.0, -3.0], [-1.0, -1.5, -4.0]])
     assert loss(outputs, torch.tensor([0, 1])).tolist() == [0.0, 1.5]
-    (callback,) = own_callbacks(config["training"]["callbacks"])
+    (callback,) = make_callbacks(config["training"]["callbacks"])
     callback.on_epoch(None, {"epoch": 2, "dev": {"kappa": 0.4}})
     assert capsys.readouterr().out == "2 {'kappa': 0.4}\n"
 

@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    """The module with the tiny corpus; readers and encoders find it by name; features go to the test's own store."""
+    """The module ``tiny`` with the tiny corpus, importable by its name; each test has its own feature store."""
     monkeypatch.syspath_prepend(str(HERE))
     monkeypatch.setenv("DIALOGUE_SER_CACHE", str(tmp_path / "cache"))
     import tiny
@@ -20,7 +20,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
 
 @pytest.fixture
 def script(warm_process, tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Runs a script of this folder in a process of its own."""
+    """Run a script of this folder in a separate process."""
 
     def run(name: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
         environment = {"DIALOGUE_SER_CACHE": str(tmp_path / "cache")}

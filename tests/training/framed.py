@@ -1,4 +1,4 @@
-"""Frames of a text for the tests of training: a row of letter counts per word."""
+"""An encoder for the tests of training whose frames are the letter counts of each word."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from dialogue_ser.corpus.schema import Dialogue, utterances
 
 
 class WordLetters:
-    """Encoder of one's own that gives frames [words, 26]."""
+    """An encoder of the user that gives frames ``[words, 26]``."""
 
     name = "word-letters"
     modality = "text"

@@ -1,4 +1,4 @@
-"""Three optimizer steps and one evaluation in fp64, to be run on one or several ranks; rank 0 writes what came out.
+"""Make three optimizer steps and one evaluation in fp64, in one or several processes, and write the results.
 
 ``python ranks.py OUT.safetensors BATCH_SIZE ACCUMULATE``
 """
@@ -56,11 +56,11 @@ def learn(out: Path, batch_size: int, accumulate: int) -> None:
     system.eval()
     dev_predicted = predict(system, dev, batches, loss, accelerator)
     if accelerator.is_main_process:
-        found = {f"model/{name}": value for name, value in system.state_dict().items()}
-        found["losses"] = torch.tensor(losses, dtype=torch.float64)
-        found["dev"] = torch.from_numpy(np.ascontiguousarray(dev_predicted.outputs_NS))
-        found["n_ranks"] = torch.tensor(accelerator.num_processes)
-        save_file(found, out)
+        results = {f"model/{name}": value for name, value in system.state_dict().items()}
+        results["losses"] = torch.tensor(losses, dtype=torch.float64)
+        results["dev"] = torch.from_numpy(np.ascontiguousarray(dev_predicted.outputs_NS))
+        results["n_ranks"] = torch.tensor(accelerator.num_processes)
+        save_file(results, out)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ SIZES = {"train": 6, "dev": 2, "test": 2}
 
 
 def read_spoken(path: str | None = None, labels: str = "emotion") -> Corpus:
-    """The first dialogues of every split."""
+    """Return the first dialogues of every split."""
     corpus = read_corpus("sample", path, labels)
     return replace(corpus, splits={split: corpus.splits[split][:size] for split, size in SIZES.items()})
 

@@ -1,4 +1,4 @@
-"""An ensemble is its members: runs of their own, whose probabilities are averaged."""
+"""An ensemble: its members are separate runs, and their probabilities are averaged."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ SMALL = {"training.epochs": 2, "training.ensemble": 3, "training.balance": "down
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Trained once for all tests of this file; none changes it."""
+    """A run for all tests of this file; no test changes it."""
     folder = tmp_path_factory.mktemp("ensemble")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(Path(__file__).parent))

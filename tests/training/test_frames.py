@@ -1,4 +1,4 @@
-"""Encoders and systems that read frames, trained end to end on sound: E1 under a dialogue model and whole."""
+"""Train encoders and systems of frames on sound: the encoder of E1 under a dialogue model, and the whole system E1."""
 
 import json
 
@@ -29,7 +29,7 @@ def losses(run: Run) -> list[float]:
 
 
 def moved(config: RunConfig, run: Run, beginning: str) -> set[str]:
-    """Last parts of the names of tensors of that beginning which are no longer what they were drawn as."""
+    """Return the last parts of the names of tensors that start so and that training has changed."""
     torch.manual_seed(config.seed)
     drawn = build_system(config, load_data(config)).state_dict()
     learnt = load_file(run.folder / "model" / "model.safetensors")

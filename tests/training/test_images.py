@@ -1,4 +1,4 @@
-"""Encoders of mel images trained end to end, under a dialogue model and as the documents of E2 and E4 have them."""
+"""Train encoders of mel images: under a dialogue model, and as in the documents of E2 and E4."""
 
 import json
 
@@ -63,14 +63,14 @@ def test_frames_are_standardised_by_each_bands_statistics_in_train(spoken):
     np.testing.assert_allclose(train_ND.mean(0), 0.0, atol=1e-4)
     np.testing.assert_allclose(train_ND.std(0), 1.0, atol=1e-4)
     test_ND = np.concatenate([rows[turn.id] for turn in utterances(data.corpus.split("test"))])
-    assert abs(test_ND.mean(0)).max() > 0.01  # not by its own
+    assert abs(test_ND.mean(0)).max() > 0.01  # not by the statistics of test
 
 
 PRESETS = {
     "source-bert-vgg": {
         "features.audio.options": VGG,
         "features.audio.augment.copies": 1,
-        "features.audio.augment.pitch_semitones": [],  # these two would take half a minute here
+        "features.audio.augment.pitch_semitones": [],  # these two effects take half a minute
         "features.audio.augment.stretch": [],
     },
     "source-alexnet-bert": {"features.audio.options": ALEXNET},
@@ -79,7 +79,7 @@ PRESETS = {
 
 @pytest.fixture
 def preset(write_iemocap, tiny_text_model, tmp_path):
-    """A document's preset on the generated corpus, with small networks; what it learns from also chooses here."""
+    """A document's preset on the generated corpus with small networks; dev is the same as train here."""
 
     def load(name: str):
         text = load_preset(name).features["text"].options | {"model": str(tiny_text_model)}
@@ -107,7 +107,7 @@ def test_the_documents_settings_train_on_its_corpus(name, preset, tmp_path):
 
 
 def test_the_soft_labels_of_document_e2_are_the_annotators_percentages(write_iemocap, tmp_path):
-    """Its own example: anger, frustration, anger is 0.66 anger and 0.33 frustration; excited counts as happy."""
+    """The document's example: anger, frustration, anger is 0.66 anger and 0.33 frustration; excited counts as happy."""
     config = load_preset("source-bert-vgg")
     corpus = read_corpus(config.data.reader, write_iemocap(tmp_path / "iemocap"), config.data.labels)
     wanted = {

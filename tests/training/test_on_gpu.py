@@ -1,4 +1,4 @@
-"""A train step on a GPU gives what it gives on the CPU, in half precision nearly so, and never waits."""
+"""A train step on a GPU gives the same as on the CPU, nearly the same in half precision, and the host never waits."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -14,26 +14,26 @@ from dialogue_ser.models import MODELS
 
 pytestmark = pytest.mark.cuda
 CPU = torch.device("cpu")
-WHAT = {"vectors": ("vector",), "everything": tuple(INPUTS)}
+INPUT_SETS = {"vectors": ("vector",), "everything": tuple(INPUTS)}
 
 
 def _without_dropout(model: str) -> Mapping[str, Any]:
-    """Devices draw different random numbers."""
+    """Return options without dropout, because devices draw different random numbers."""
     return {field.name: 0.0 for field in fields(MODELS[model].Config) if field.name.endswith("dropout")}
 
 
-@pytest.mark.parametrize("names", WHAT.values(), ids=WHAT)
+@pytest.mark.parametrize("names", INPUT_SETS.values(), ids=INPUT_SETS)
 @pytest.mark.parametrize("model", MODELS)
-def test_two_steps_lead_where_they_lead_on_the_cpu(model: str, names: tuple[str, ...], gpu: torch.device) -> None:
+def test_two_steps_give_the_same_weights_as_on_the_cpu(model: str, names: tuple[str, ...], gpu: torch.device) -> None:
     learners = [
         learner_of(model, _without_dropout(model), names, device, optimizer="sgd", precision="no")
         for device in (gpu, CPU)
     ]
     batch = batch_of(names)
     for number in range(2):
-        found, wanted = (learner.step([batch], number) for learner in learners)
-        assert found.loss == pytest.approx(wanted.loss, rel=1e-4)
-        assert found.grad_norm == pytest.approx(wanted.grad_norm, rel=1e-3)
+        on_gpu, on_cpu = (learner.step([batch], number) for learner in learners)
+        assert on_gpu.loss == pytest.approx(on_cpu.loss, rel=1e-4)
+        assert on_gpu.grad_norm == pytest.approx(on_cpu.grad_norm, rel=1e-3)
     weights = [learner.system.state_dict() for learner in learners]
     for name, value in weights[1].items():
         torch.testing.assert_close(weights[0][name].cpu(), value, rtol=1e-3, atol=1e-4, msg=name)
@@ -53,18 +53,18 @@ def test_half_precision_gives_nearly_the_loss_of_single(model: str, precision: s
     assert losses[0] != losses[1], "autocast changed nothing"
 
 
-@pytest.mark.parametrize("names", WHAT.values(), ids=WHAT)
+@pytest.mark.parametrize("names", INPUT_SETS.values(), ids=INPUT_SETS)
 @pytest.mark.parametrize("model", MODELS)
 def test_the_host_never_waits_inside_a_step(model: str, names: tuple[str, ...], gpu: torch.device) -> None:
     learner = learner_of(model, {}, names, gpu)
     batch = batch_of(names) if gpu.type == "cpu" else batch_of(names).pin_memory()
-    learner.step([batch], 0)  # kernels are compared with torch's before their first use, which waits
+    learner.step([batch], 0)  # before their first use, kernels are compared with torch's, and that waits
     with watched("error", is_cuda=gpu.type == "cuda"):
         loss = train_step(learner, batch)
     assert loss.isfinite()
 
 
-def test_the_watch_sees_what_waits(gpu: torch.device) -> None:
+def test_the_check_for_waiting_finds_a_wait(gpu: torch.device) -> None:
     value = torch.ones(3, device=gpu)
     is_cuda = gpu.type == "cuda"
     expected = pytest.raises(RuntimeError, match="synchroniz") if is_cuda else nullcontext()

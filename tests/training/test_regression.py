@@ -24,7 +24,7 @@ PREDICTED, GOLD = ["predicted_valence", "predicted_arousal"], ["gold_valence", "
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Trained once for all tests of this file; none changes it."""
+    """A run for all tests of this file; no test changes it."""
     folder = tmp_path_factory.mktemp("values")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(Path(__file__).parent))
@@ -44,7 +44,7 @@ def predictions(run: Run, split: str | None = None) -> pd.DataFrame:
 
 
 def ccc(gold: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean over dimensions, by its definition."""
+    """Return the CCC, mean over the dimensions, by its definition."""
     found = []
     for g, p in zip(gold.T, predicted.T, strict=True):
         g, p = g[np.isfinite(g)], p[np.isfinite(g)]
@@ -168,7 +168,7 @@ def test_the_lowest_error_chooses_and_patience_counts_from_it(tiny, tmp_path):
     assert run.scores["dev"]["mae"] == min(errors)
 
 
-def test_a_metric_of_ones_own_chooses_in_its_direction(tiny, tmp_path):
+def test_a_metric_of_the_user_chooses_in_its_direction(tiny, tmp_path):
     settings = {"training.select": "tiny:worst_dimension", "metrics": ["mse"], "training.epochs": 4}
     run = train(tiny.value_config(**settings), tmp_path / "run")
     found = [row["dev"] for row in epochs(run)]
@@ -205,7 +205,7 @@ def test_two_modalities_learn_values_together(model, tiny, tmp_path):
     np.testing.assert_allclose(found[PREDICTED], predictions(run, "test")[PREDICTED], atol=1e-5)
 
 
-def test_only_the_dimensions_that_are_asked_for_are_learnt(tiny, tmp_path):
+def test_only_the_requested_dimensions_are_learnt(tiny, tmp_path):
     run = train(tiny.value_config(**{"data.targets": ["arousal"], "training.epochs": 1}), tmp_path / "run")
     assert list(predictions(run).columns[6:]) == ["gold_arousal", "predicted_arousal"]
     with pytest.raises(ConfigError, match="unknown dimension 'arosal'; did you mean 'arousal'"):
@@ -238,11 +238,11 @@ def test_a_corpus_of_the_other_kind_is_refused_before_anything_is_written(tiny, 
     [
         ({"training.select": "weighted_f1"}, "weighted_f1 is no metric of regression; use ccc, pearson_r, mae, mse"),
         ({"metrics": ["uar"]}, "metric 'uar': is one of classification, but the task is regression"),
-        ({"training.balance": "downsample"}, "downsample is for classes; set none for regression"),
+        ({"training.balance": "downsample"}, "downsample works with classes only; set it to none for regression"),
         ({"data.leave_out": ["calm"]}, r"data\.leave_out: names classes, which a regression does not have"),
     ],
 )
-def test_settings_of_classes_are_refused(tiny, tmp_path, settings, message):
+def test_settings_for_classes_are_refused_in_a_regression(tiny, tmp_path, settings, message):
     with pytest.raises(DialogueSerError, match=message):
         train(tiny.value_config(**settings), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -175,7 +175,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step_and_writes_no_summary(t
     assert not files.summary
 
 
-def test_missing_splits_and_modalities_are_told_before_anything_is_trained(tiny, tmp_path):
+def test_missing_splits_and_modalities_are_reported_before_training(tiny, tmp_path):
     with pytest.raises(CorpusError, match="'dve'; did you mean 'dev'"):
         train(tiny.tiny_config(**{"data.dev": "dve"}), tmp_path / "run")
     with pytest.raises(ConfigError, match="no modality"):
@@ -193,7 +193,7 @@ def test_a_run_that_has_not_finished_says_so(tmp_path, tiny):
         Run.load(tmp_path / "run")
 
 
-def test_votes_of_a_table_reach_the_loss_where_soft_labels_are_asked_for(tiny, tmp_path):
+def test_votes_of_a_table_reach_the_loss_with_soft_labels(tiny, tmp_path):
     turns = ["split,dialogue,text,n_calm,n_glad", "train,a,fine,2,0", "train,a,okay,1,1", "train,a,great,0,3"]
     turns += ["dev,b,fine,1,0", "dev,b,yes,0,1"]
     (tmp_path / "votes.csv").write_text("\n".join(turns) + "\n")
@@ -224,7 +224,7 @@ def test_labels_of_test_and_dev_never_reach_the_weights(tiny, tmp_path, split):
         assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
 
 
-def test_a_corpus_that_is_given_is_learnt_from_and_cut(tiny, tmp_path):
+def test_a_given_corpus_is_cut_and_learnt_from(tiny, tmp_path):
     cut = {"data.cut.protocol": "leave-one-speaker-out", "data.cut.fold": "Bo"}
     read = train(tiny.tiny_config(**SMALL, **cut), tmp_path / "read")
     config = tiny.tiny_config(**SMALL, **cut, **{"data.reader": "nowhere:read"})
@@ -236,7 +236,7 @@ def test_a_corpus_that_is_given_is_learnt_from_and_cut(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("members", [1, 2])
-def test_splits_that_lack_a_class_are_told_before_training_and_kept_in_the_summary(tiny, tmp_path, caplog, members):
+def test_splits_that_lack_a_class_are_reported_before_training_and_in_the_summary(tiny, tmp_path, caplog, members):
     lacking = {"data.options": {"relabel": {"dev": "calm"}}, "training.ensemble": members}
     run = train(tiny.tiny_config(**SMALL, **lacking), tmp_path / "run")
     told = [record.message for record in caplog.records if "has no turn of" in record.message]
@@ -247,5 +247,5 @@ def test_splits_that_lack_a_class_are_told_before_training_and_kept_in_the_summa
     assert rows(run, "summary")[0]["scores"]["dev"]["uar"] <= 1 / 3
 
 
-def test_a_summary_says_nothing_of_classes_where_every_split_has_them_all(finished):
+def test_a_summary_names_no_absent_classes_if_every_split_has_them_all(finished):
     assert "absent" not in RunFiles(finished.folder).summary

@@ -1,4 +1,4 @@
-"""A tiny corpus, encoder and configuration for the tests of training; as a script, one run that may be killed.
+"""A tiny corpus, encoder and configuration for the tests of training. As a script, it makes one run and may kill it.
 
 ``python tiny.py OUT [--resume] [--kill-at STEP --kill-with KILL|TERM|INT] [--values] [--set NAME=YAML …]``
 """
@@ -24,7 +24,7 @@ WORDS = {"calm": "fine okay sure", "glad": "great lovely yes", "cross": "no stop
 def read_tiny(
     path: str | None = None, labels: str = "emotion", seed: int = 0, relabel: dict[str, str] | None = None
 ) -> Corpus:
-    """Random dialogues; ``relabel`` (split → label) gives every labelled turn of a split another label."""
+    """Return random dialogues; with ``relabel`` (split → label) every labelled turn of a split gets this label."""
     rng = np.random.default_rng(seed)
     splits = {}
     for split, size in {"train": 19, "dev": 7, "test": 5}.items():
@@ -52,31 +52,31 @@ FELT = {"calm": (3.0, 1.5), "glad": (4.5, 3.0), "cross": (1.5, 4.0)}
 
 
 def read_values(path: str | None = None, labels: str = "none", seed: int = 0, revalue: str = "") -> Corpus:
-    """The same dialogues with values of two dimensions that follow from the label, and no classes.
+    """Return the same dialogues without classes, but with values of two dimensions that follow from the label.
 
-    Turns without a label have no value, and one turn in ten lacks arousal. ``revalue`` names a split whose values are
-    turned around.
+    Turns without a label have no values, and one turn in ten lacks arousal. ``revalue`` names a split whose values are
+    reversed.
     """
     rng, splits = np.random.default_rng(seed + 1), {}
     for split, dialogues in read_tiny(seed=seed).splits.items():
         splits[split] = tuple(
-            replace(dialogue, utterances=tuple(_valued(turn, rng, split == revalue) for turn in dialogue))
+            replace(dialogue, utterances=tuple(_with_values(turn, rng, split == revalue) for turn in dialogue))
             for dialogue in dialogues
         )
     return Corpus(name="tiny-values", dimensions=DIMENSIONS, splits=splits)
 
 
-def _valued(turn: Utterance, rng: np.random.Generator, is_turned: bool) -> Utterance:
+def _with_values(turn: Utterance, rng: np.random.Generator, is_reversed: bool) -> Utterance:
     noise, lacks_arousal = rng.normal(0, 0.2, 2), rng.random() < 0.1
     if turn.label is None:
         return turn
-    values = 6 - np.add(FELT[turn.label], noise) if is_turned else np.add(FELT[turn.label], noise)
+    values = 6 - np.add(FELT[turn.label], noise) if is_reversed else np.add(FELT[turn.label], noise)
     named = dict(zip(DIMENSIONS, values.tolist(), strict=True))
     return replace(turn, label=None, targets={"valence": named["valence"]} if lacks_arousal else named)
 
 
 def letters(texts: list[str]) -> np.ndarray:
-    """Counts of letters [N, 26]: an encoder of one's own."""
+    """Count letters ``[N, 26]``: an encoder of the user."""
     return np.array([[text.count(chr(97 + i)) for i in range(26)] for text in texts], dtype=np.float32) / 4
 
 
@@ -111,7 +111,7 @@ def value_config(**overrides: object) -> RunConfig:
 
 
 def worst_dimension(gold_NS: np.ndarray, predicted_NS: np.ndarray) -> float:
-    """Mean absolute error of the worse dimension: a metric of one's own, lower is better."""
+    """Return the mean absolute error of the worse dimension: a metric of the user, lower is better."""
     return float(np.abs(gold_NS - predicted_NS).mean(0).max())
 
 
@@ -119,7 +119,7 @@ worst_dimension.direction = "min"  # type: ignore[attr-defined]
 
 
 def signal_at(step: int, name: str) -> None:
-    """Sends this process a signal right after its STEP-th step's line was written, before anything else happens."""
+    """Send this process a signal right after the line of its STEP-th step was written, before anything else happens."""
     from dialogue_ser.training.record.tracking import MetricsFile
 
     write_line, steps = MetricsFile.on_step, count(1)

@@ -121,7 +121,7 @@ def _fit_fold(
     fitted.classifier.save_pretrained(folder / "model")
     frames = [
         task.prediction_frame(parts[part], predict_stored(model, parts[part], store), split=part)
-        for part, model in (("dev", fitted.judged), ("test", fitted.classifier))
+        for part, model in (("dev", fitted.fitted_on_train), ("test", fitted.classifier))
     ]
     chosen = {
         "inverse_regularisation": fitted.inverse_regularisation,

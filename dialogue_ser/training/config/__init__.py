@@ -1,1 +1,1 @@
-"""The configuration of a run: records, files, overrides, presets."""
+"""The configuration of a run: its records, YAML files, overrides and presets."""

@@ -1,23 +1,27 @@
-"""Settings of one layer over those of another: presets, files, flags and Python follow one rule."""
+"""Combine settings: a later layer replaces single settings of an earlier one.
+
+The layers are a preset, files given with --config, flags, and overrides in Python. All follow the same rules.
+"""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.training.config.files import config_from_dict, config_to_dict, plain
+from dialogue_ser.training.config.files import config_from_dict, config_to_dict, to_plain
 from dialogue_ser.training.config.run_config import LossConfig, RunConfig
 
-#: What a section says of the one that it chooses: setting that chooses → settings that belong to its choice.
-_BELONGINGS = {
+#: A setting that names a model, encoder or reader → the settings beside it that belong to this one only. If a later
+#: layer gives another name, they are dropped.
+_SETTINGS_OF_NAMED = {
     "name": ("options",),
     "encoder": ("options",),
     "reader": ("path", "labels", "options", "targets", "leave_out", "cut"),
 }
 
 
-#: Section → settings that mean something to one task only.
-_OF_A_TASK: Mapping[str, tuple[str, ...]] = {
+#: Section → its settings that belong to one task only. If a later layer sets another task, they are dropped.
+_SETTINGS_OF_TASK: Mapping[str, tuple[str, ...]] = {
     "loss": tuple(field.name for field in dataclasses.fields(LossConfig)),
     "training": ("select", "balance"),
     "data": ("targets", "leave_out"),
@@ -25,13 +29,17 @@ _OF_A_TASK: Mapping[str, tuple[str, ...]] = {
 
 
 def apply_overrides(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig:
-    """A new configuration with dotted settings replaced, by the rules of the command line.
+    """Return a new configuration in which some settings are replaced, by the same rules as on the command line.
 
-    Another model, encoder or reader drops what was set for the former one (:func:`merge`); None for ``features.NAME``
-    leaves that modality out.
+    If the model, an encoder or the reader changes, the settings of the old one are dropped (:func:`merge`). The value
+    None for ``features.NAME`` removes that modality.
+
+    Args:
+        config: the configuration to start from; it is not changed.
+        overrides: setting with dots, e.g. ``training.epochs`` → new value.
 
     Raises:
-        ConfigError: a setting that does not exist or a value that does not fit.
+        ConfigError: a setting does not exist, or a value has a wrong type.
 
     >>> apply_overrides(RunConfig(), {"training.epochs": 3, "model.options.hidden": 8}).model.options
     {'hidden': 8}
@@ -39,11 +47,12 @@ def apply_overrides(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfi
     ModelConfig(name='b', options={'a': 1})
     """
     values = config_to_dict(config)
-    for dotted, value in overrides.items():  # what is chosen anew, before anything is set for it
-        choice: Any = plain(value)
+    # First drop the settings of everything that is replaced, so that the order of the overrides does not matter.
+    for dotted, value in overrides.items():
+        override: Any = to_plain(value)
         for part in reversed(dotted.split(".")):
-            choice = {part: choice}
-        values = _without_former(values, choice)
+            override = {part: override}
+        values = _without_settings_of_replaced(values, override)
     for dotted, value in overrides.items():
         *parents, last = dotted.split(".")
         if parents == ["features"] and value is None:
@@ -53,25 +62,30 @@ def apply_overrides(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfi
         for parent in parents:
             child = node.setdefault(parent, {})
             if not isinstance(child, dict):
-                raise ConfigError(f"override {dotted}: {parent!r} is a plain value and has no settings inside")
+                raise ConfigError(f"override {dotted}: {parent!r} is a single value, so it has no settings inside")
             node = child
-        node[last] = plain(value)
+        node[last] = to_plain(value)
     return config_from_dict(values, where="override")
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge of two layers; another model, encoder or reader drops what the layer below set for the former one.
+    """Return two layers of settings as one; where both have a setting, the layer ``above`` wins.
 
-    That is a model's or encoder's ``options``, and what a reader's corpus is asked for: ``path``, ``labels``,
-    ``options``, ``targets``, ``leave_out`` and ``cut``. Another task drops the loss and the other settings whose values
-    only the former one knows: its own stand in for them.
+    If the layer above names another model, encoder or reader, the settings that belong to the old one are dropped: the
+    ``options`` of a model or encoder; ``path``, ``labels``, ``options``, ``targets``, ``leave_out`` and ``cut`` of a
+    reader. If it sets another task, the loss and all other settings of the old task are dropped and get the defaults of
+    the new one.
+
+    Args:
+        below: the earlier layer, a nested mapping.
+        above: the later layer, a nested mapping.
 
     >>> merge({"model": {"name": "a", "options": {"x": 1}}}, {"model": {"name": "b"}})
     {'model': {'name': 'b'}}
     >>> merge({"data": {"reader": "meld", "labels": "sentiment", "on_bad": "mask"}}, {"data": {"reader": "nemo"}})
     {'data': {'reader': 'nemo', 'on_bad': 'mask'}}
     """
-    merged = _without_former(below, above)
+    merged = _without_settings_of_replaced(below, above)
     for key, value in above.items():
         old = merged.get(key)
         merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
@@ -79,7 +93,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_modality(values: Mapping[str, Any], modality: str) -> dict[str, Any]:
-    """A configuration's mapping without a modality, and without what the model says about it.
+    """Return a configuration's mapping without one modality and without the model's projection of this modality.
 
     >>> values = {"features": {"text": {}, "audio": {}}, "model": {"options": {"projection": {"audio": 9}}}}
     >>> without_modality(values, "audio")
@@ -91,22 +105,26 @@ def without_modality(values: Mapping[str, Any], modality: str) -> dict[str, Any]
     return kept
 
 
-def _without_former(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """The layer below without what it set for a model, encoder or reader where the layer above names another."""
+def _without_settings_of_replaced(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the layer below without the settings of each model, encoder, reader or task that the layer above replaces.
+
+    The result does not contain the settings of the layer above.
+    """
     kept = dict(below)
-    for chooser, belongings in _BELONGINGS.items():
-        if chooser in above and chooser in below and above[chooser] != below[chooser]:
-            kept = {key: value for key, value in kept.items() if key not in belongings}
+    for setting, belonging in _SETTINGS_OF_NAMED.items():
+        if setting in above and setting in below and above[setting] != below[setting]:
+            kept = {key: value for key, value in kept.items() if key not in belonging}
     if "task" in above and above["task"] != below.get("task", RunConfig().task):
-        for section, keys in _OF_A_TASK.items():
-            own = kept.get(section)
-            if isinstance(own, Mapping):
-                kept[section] = {name: value for name, value in own.items() if name not in keys}
+        for section, belonging in _SETTINGS_OF_TASK.items():
+            settings = kept.get(section)
+            if isinstance(settings, Mapping):
+                kept[section] = {name: value for name, value in settings.items() if name not in belonging}
     for key, value in above.items():
         if isinstance(kept.get(key), Mapping) and isinstance(value, Mapping):
-            kept[key] = _without_former(kept[key], value)
+            kept[key] = _without_settings_of_replaced(kept[key], value)
     return kept
 
 
 def _copy(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of nested mappings; other values are shared."""
     return {key: _copy(value) if isinstance(value, Mapping) else value for key, value in values.items()}

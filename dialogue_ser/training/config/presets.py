@@ -1,4 +1,4 @@
-"""Run presets: YAML files in ``dialogue_ser/presets`` that ship in the wheel."""
+"""Read presets: the YAML files in ``dialogue_ser/presets``, which are a part of the package."""
 
 from importlib import resources
 from pathlib import Path
@@ -9,15 +9,15 @@ from dialogue_ser.training.config.run_config import RunConfig
 
 
 def preset_names() -> tuple[str, ...]:
-    """Names of all presets, sorted."""
+    """Return the names of all presets, sorted."""
     return tuple(sorted(_preset_files()))
 
 
 def load_preset(name: str) -> RunConfig:
-    """The configuration a preset stands for.
+    """Return the configuration of a preset.
 
     Raises:
-        ConfigError: no such preset (names the nearest one), or its file does not fit RunConfig.
+        ConfigError: there is no such preset (the error names the nearest one), or its file has wrong settings.
     """
     files = _preset_files()
     if name not in files:
@@ -26,5 +26,6 @@ def load_preset(name: str) -> RunConfig:
 
 
 def _preset_files() -> dict[str, Path]:
+    """Return the name of each preset and its file."""
     with resources.as_file(resources.files("dialogue_ser.presets")) as folder:
         return {path.stem: path for path in sorted(folder.glob("*.yaml"))}

@@ -1,6 +1,7 @@
-"""Everything a run is decided by: one frozen, typed, YAML-able configuration.
+"""All settings of a run: frozen, typed records that can be written as YAML.
 
-Long because every setting and its sentence stand in one place, which config.yaml and the flags mirror.
+Long because every setting and its description are in one place. ``config.yaml`` has the same keys, and
+``dialogue-ser train --help`` prints these descriptions.
 """
 
 import math
@@ -15,28 +16,38 @@ from dialogue_ser.features.audio.augmentation import Augmentation
 from dialogue_ser.metrics.table import METRICS, TaskKind
 from dialogue_ser.tasks import TASKS
 
-# More threads than this no machine has, and OpenMP ends the process with a segmentation fault.
-_MOST_THREADS = 1024
-# Seeds of members are their run's times this, plus their number.
-MOST_MEMBERS = 1000
-# Beyond it a step overflows float32; the optimizer refuses it in the middle of the run.
-_LARGEST_RATE = 1e6
+# With far more threads than this, OpenMP ends the process with a segmentation fault. No machine needs so many.
+_MAX_THREADS = 1024
+# The seed of an ensemble's member is the seed of its run times this number, plus the number of the member.
+MAX_MEMBERS = 1000
+# A larger rate overflows float32. The optimizer would find that out only in the middle of the run.
+_MAX_LEARNING_RATE = 1e6
 Sampling = Literal["shuffled", "bucketed"]
 
 
-def _check(section: str, config: object, least: Mapping[str, float], most: Mapping[str, float]) -> None:
-    """Raises ConfigError naming every number of a section that is out of range or not finite."""
-    found = {name: getattr(config, name) for name in least}
+def _check_ranges(section: str, config: object, lowest: Mapping[str, float], highest: Mapping[str, float]) -> None:
+    """Check that the numbers of one section are finite and in their ranges.
+
+    Args:
+        section: name of the section, for the messages.
+        config: the section.
+        lowest: every number to check and its smallest allowed value.
+        highest: some of these numbers and their largest allowed values.
+
+    Raises:
+        ConfigError: some numbers are out of range or not finite. The error names all of them.
+    """
+    found = {name: getattr(config, name) for name in lowest}
     problems = [
         f"{section}.{n}: found {value}, expected a finite number"
         for n, value in found.items()
         if not math.isfinite(value)
     ]
     problems += [
-        f"{section}.{n}: found {found[n]}, expected at least {low}" for n, low in least.items() if found[n] < low
+        f"{section}.{n}: found {found[n]}, expected at least {low}" for n, low in lowest.items() if found[n] < low
     ]
     problems += [
-        f"{section}.{n}: found {found[n]}, expected at most {high:g}" for n, high in most.items() if found[n] > high
+        f"{section}.{n}: found {found[n]}, expected at most {high:g}" for n, high in highest.items() if found[n] > high
     ]
     if problems:
         raise ConfigError(*problems)
@@ -44,19 +55,22 @@ def _check(section: str, config: object, least: Mapping[str, float], most: Mappi
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataConfig:
-    """Which corpus.
+    """The corpus, its splits and its labels.
 
     Args:
-        reader: name in READERS: meld, table, …
-        path: folder or file; None = found in the folders of DIALOGUE_SER_DATA, or in data/ where it is not set.
-        labels: label set, e.g. emotion or sentiment.
-        options: the reader's own options (table: column mapping, splits, label map).
-        targets: dimensions that a regression learns, e.g. [valence, arousal]; empty = all that the corpus has.
-        train: split(s) the model learns from.
-        dev: split that chooses.
-        on_bad: what to do with media that cannot be decoded: error, or mask the modality for that turn.
-        leave_out: classes that micro F1 leaves out (DailyDialog: that without emotion); other scores keep every class.
-        cut: protocol and fold by which the corpus is cut once it is read; ``train`` and ``dev`` are then splits of it.
+        reader: name of the corpus reader, e.g. meld or table (docs/corpora.md).
+        path: folder or file of the corpus. null = look in the folders of DIALOGUE_SER_DATA, or in data/ if it is not
+            set.
+        labels: name of the label set, e.g. emotion or sentiment.
+        options: options of this reader, e.g. for table the columns, the splits and a label map.
+        targets: dimensions that a regression learns, e.g. [valence, arousal]. Empty = all dimensions of the corpus.
+        train: split to learn from. Join several with a plus sign: train+extra.
+        dev: split that chooses the epoch and the settings.
+        on_bad: what to do with media that cannot be decoded. error = stop; mask = mark the modality as absent in that
+            turn and go on.
+        leave_out: classes that micro F1 leaves out, e.g. the class without emotion in DailyDialog. All other metrics
+            count every class.
+        cut: how to divide the corpus into train, dev and test after it is read: a protocol and one of its folds.
     """
 
     reader: str = "meld"
@@ -73,14 +87,15 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FeatureConfig:
-    """One modality's path from utterance to model input.
+    """Features of one modality: an encoder and what is done with its output.
 
     Args:
-        encoder: registered frozen encoder (minilm, hf-text, opensmile, precomputed, …), trained one (textcnn), or
-            ``package.module:function`` of your own.
-        options: the encoder's own options.
-        transforms: fitted on train, applied in order: impute, standardise, rank, l2, speaker-zscore …
-        augment: changed copies of the training utterances' sound; dev and test never have any.
+        encoder: name of a frozen encoder (minilm, hf-text, opensmile, precomputed, …) or of a trained encoder
+            (textcnn, …), or your own function as package.module:function. `dialogue-ser encoders` lists them.
+        options: options of this encoder.
+        transforms: transforms of the features, in the order in which they are applied: impute, standardise, rank, l2,
+            speaker-zscore, … Their statistics come from train.
+        augment: changed copies of the sound of training utterances. The dev and test splits never get copies.
     """
 
     encoder: str
@@ -91,18 +106,24 @@ class FeatureConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossConfig:
-    """Masked loss over real, labelled turns.
+    """The loss. It is computed over the labelled turns; padding never counts.
 
     Args:
-        kind: null = the task's own (nll, or ccc). Of classes: nll; or binary = mean over classes of the cross-entropy
-            of each class against all others, of the softmax's probabilities (it takes every setting below but
-            ``focal_gamma``). Of values: ccc = 1 − concordance correlation of the batch, mean over dimensions; or mse.
-            Or ``package.module:function`` of your own (docs/plugins.md). Only nll and binary take the settings below.
-        class_weights: none; or inverse train frequency to the power ``class_weight_power``, mean 1 over train turns.
-        class_weight_power: 1 = inverse frequency, 0.5 = its square root.
-        label_smoothing: mass spread over all classes.
-        focal_gamma: focal loss exponent; 0 = plain NLL.
-        soft_labels: use annotators' votes as targets where a turn has them, also where they tie and give no label.
+        kind: which loss to use; null = the default of the task (nll for classification, ccc for regression). nll =
+            cross-entropy of the right class. binary = mean over the classes of the cross-entropy of this class against
+            all others, with the softmax's probabilities. ccc = 1 minus the concordance correlation of the batch, mean
+            over the dimensions. mse = mean squared error. Or your own function as package.module:function
+            (docs/plugins.md). The settings below work with nll and binary only.
+        class_weights: none = every class counts alike. inverse-frequency = rare classes count more: the weight is the
+            inverse of the class's frequency in train to the power class_weight_power, with mean 1 over the train turns.
+        class_weight_power: power for inverse-frequency. 1 = inverse frequency; 0.5 = its square root, a weaker
+            correction.
+        label_smoothing: share of the target probability that is spread evenly over all classes, from 0 to 1. Increase
+            it if the model is too confident when it is wrong.
+        focal_gamma: exponent of the focal loss, for nll only. A higher value gives more weight to turns that the model
+            gets wrong. 0 = plain cross-entropy.
+        soft_labels: learn from the annotators' votes instead of the one label. Turns whose votes tie have no label, but
+            then they are learnt from too. Turns without votes keep their label as the target.
     """
 
     kind: str | None = None
@@ -113,30 +134,37 @@ class LossConfig:
     soft_labels: bool = False
 
     def __post_init__(self) -> None:
-        _check("loss", self, {"class_weight_power": 0, "label_smoothing": 0, "focal_gamma": 0}, {"label_smoothing": 1})
+        _check_ranges(
+            "loss", self, {"class_weight_power": 0, "label_smoothing": 0, "focal_gamma": 0}, {"label_smoothing": 1}
+        )
         if self.kind == "binary" and self.focal_gamma:
             raise ConfigError(
-                f"loss.focal_gamma: found {self.focal_gamma} beside kind binary, which has none; set 0, or take nll"
+                f"loss.focal_gamma: found {self.focal_gamma} beside kind binary, which has no focal form; "
+                "set it to 0, or set loss.kind to nll"
             )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizerConfig:
-    """How weights move.
+    """The optimizer and the schedule of its learning rate.
 
     Args:
         name: adamw, adam or sgd.
-        learning_rate: peak learning rate.
-        weight_decay: decoupled for adamw (matrices only), L2 for adam and sgd.
-        momentum: sgd only.
-        schedule: constant, cosine (to zero), linear (to zero), or inverse-time (rate / (1 + decay · step)), per step.
-        decay: of inverse-time only.
-        warmup_fraction: share of all steps over which the rate rises linearly from zero.
-        clip_norm: largest gradient norm; 0 = no clipping.
-        encoder_learning_rate: peak rate of encoders that begin pretrained (transformer); None = ``learning_rate``.
-        layer_decay: their rate times this per layer below the top one, embeddings last; 1 = all alike.
-        l2: beginning of parameters' names (``*`` = anything) → strength: strength · Σ w² over the matrices so called
-            joins the loss that is descended, not the one that is reported.
+        learning_rate: highest learning rate of the run.
+        weight_decay: how strongly weights are pulled towards 0, against overfitting. adamw applies it to matrices only,
+            separately from the gradient; adam and sgd add it to the gradient of every parameter (L2).
+        momentum: momentum of sgd. adamw and adam ignore it.
+        schedule: how the rate changes with the steps: constant; cosine or linear (both fall to zero); or inverse-time
+            (rate / (1 + decay · step)).
+        decay: the decay of inverse-time. The other schedules ignore it.
+        warmup_fraction: share of all steps in which the rate rises linearly from zero to learning_rate.
+        clip_norm: largest norm of the gradient; a larger gradient is scaled down to it. 0 = no limit.
+        encoder_learning_rate: highest rate of encoders that start from pretrained weights (transformer). null = the
+            same as learning_rate. Set it lower to keep more of what these encoders know.
+        layer_decay: factor on that rate for each layer below the top one; the embeddings are the lowest layer. 1 = the
+            same rate in all layers.
+        l2: a penalty on named weight matrices: start of the parameters' names (* stands for any text) → strength.
+            strength · Σ w² is added to the loss that is minimised, but not to the loss that is reported.
     """
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
@@ -153,14 +181,15 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         names = ["learning_rate", "weight_decay", "momentum", "decay", "warmup_fraction", "clip_norm", "layer_decay"]
-        most = {"warmup_fraction": 1, "momentum": 1, "learning_rate": _LARGEST_RATE, "layer_decay": 1}
+        most = {"warmup_fraction": 1, "momentum": 1, "learning_rate": _MAX_LEARNING_RATE, "layer_decay": 1}
         if self.encoder_learning_rate is not None:
             names.append("encoder_learning_rate")
-            most["encoder_learning_rate"] = _LARGEST_RATE
-        _check("optimizer", self, dict.fromkeys(names, 0), most)
+            most["encoder_learning_rate"] = _MAX_LEARNING_RATE
+        _check_ranges("optimizer", self, dict.fromkeys(names, 0), most)
         if not all(0 <= strength < math.inf for strength in self.l2.values()):
-            raise ConfigError(f"optimizer.l2: found {self.l2}, expected strengths of at least 0")
-        if self.encoder_learning_rate and not self.learning_rate:  # all rates follow one schedule, as shares of it
+            raise ConfigError(f"optimizer.l2: found {self.l2}, expected finite strengths of at least 0")
+        # One schedule sets learning_rate; every other rate is a fixed multiple of it.
+        if self.encoder_learning_rate and not self.learning_rate:
             raise ConfigError(
                 "optimizer.learning_rate: found 0 beside an encoder_learning_rate; give the head a rate above 0"
             )
@@ -168,30 +197,38 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingConfig:
-    """How long, in what pieces, and when to stop.
+    """The training loop: epochs, batches, choice of the epoch, checkpoints and device.
 
     Args:
-        epochs: passes over train.
-        batch_size: dialogues a step, over all ranks.
-        accumulate: batches per optimizer step.
-        sampling: which dialogues meet in a batch: shuffled = any; bucketed = some of like length, for less padding and
-            fewer steps of the recurrence. Either way every dialogue comes once an epoch.
-        begin_from: modality → run (or cross-validation) of ``utterance`` on it alone that ``late-fusion`` begins with.
-        balance: none; or downsample = learn from as many turns of every class as the rarest one has, drawn by the seed.
-        ensemble: models trained, each with a seed (and draw by ``balance``) of its own; probabilities are averaged.
-        patience: epochs without a better dev score before stopping; 0 = never stop early.
-        select: metric on dev that chooses the checkpoint, by its key or as ``package.module:function`` of your own;
-            null = the task's own (weighted_f1, or ccc). micro_f1 is that without ``data.leave_out``.
-        keep: best = the run ends with the weights of the epoch with the best dev score; last = with those of the last
-            epoch, where dev is too small to tell epochs apart and ``epochs`` was settled before.
-        ema_decay: exponential moving average of the weights per step, used for evaluation; 0 = off.
-        checkpoint_every_steps: also checkpoint inside an epoch; 0 = at its end only.
-        keep_checkpoints: newest ones kept beside the best.
-        precision: no, bf16 or fp16 autocast.
-        device: auto, cpu or cuda.
-        threads: torch CPU threads; 0 = leave as they are.
-        workers: DataLoader worker processes.
-        callbacks: your own hooks into the loop: registered names, or ``package.module:Class`` (docs/plugins.md).
+        epochs: how often to go through train.
+        batch_size: number of dialogues in a batch, over all processes together.
+        accumulate: number of batches whose gradients are added up for one optimizer step. Increase it if a batch of the
+            size that you want does not fit into memory.
+        sampling: which dialogues share a batch. shuffled = any; bucketed = dialogues of similar length, which is faster
+            because there is less padding. Both take every dialogue once in an epoch.
+        begin_from: runs whose weights the branches of late-fusion start from: modality → run directory (or directory of
+            a cross-validation). Such a run trains the model utterance on this modality alone. Empty = random weights.
+        balance: none = learn from all turns. downsample = learn from equally many turns of every class, as many as the
+            rarest class has. The seed decides which turns.
+        ensemble: number of models to train. Each has its own seed (and its own draw if balance is downsample). Their
+            probabilities or values are averaged.
+        patience: stop after so many epochs without a better dev score; 0 = never stop early.
+        select: metric on dev that chooses the best epoch: the metric's key, or your own function as
+            package.module:function. null = the default of the task (weighted_f1 for classification, ccc for
+            regression). micro_f1 leaves out the classes in data.leave_out.
+        keep: which weights the run ends with. best = those of the epoch with the best dev score. last = those of the
+            last epoch; use it if dev is too small to compare epochs and you chose the number of epochs before.
+        ema_decay: decay of a moving average of the weights, e.g. 0.999. The average is then used on dev and test. 0 =
+            no average.
+        checkpoint_every_steps: also write a checkpoint after so many steps, for very long epochs. 0 = at the end of
+            each epoch only.
+        keep_checkpoints: how many of the newest checkpoints to keep. The best one is always kept.
+        precision: number format of the forward pass. no = float32; bf16 or fp16 = half precision (autocast), which is
+            faster on most GPUs. fp16 needs a GPU.
+        device: auto (a GPU if there is one), cpu or cuda.
+        threads: number of CPU threads of torch; 0 = do not change it.
+        workers: number of processes that prepare batches; 0 = the training process does it.
+        callbacks: your own callbacks of the training loop: registered names, or package.module:Class (docs/plugins.md).
     """
 
     epochs: int = 20
@@ -217,22 +254,22 @@ class TrainingConfig:
         counts = ("patience", "ema_decay", "checkpoint_every_steps", "threads", "workers")
         from_one = ("epochs", "batch_size", "accumulate", "keep_checkpoints", "ensemble")
         least = dict.fromkeys(from_one, 1) | dict.fromkeys(counts, 0)
-        _check("training", self, least, {"ema_decay": 1, "threads": _MOST_THREADS, "ensemble": MOST_MEMBERS})
+        _check_ranges("training", self, least, {"ema_decay": 1, "threads": _MAX_THREADS, "ensemble": MAX_MEMBERS})
         if self.keep == "last" and self.patience:
             raise ConfigError(
-                f"training.patience: found {self.patience}, expected 0 with training.keep last; the last epoch is kept "
-                "whatever dev says"
+                f"training.patience: found {self.patience}, expected 0 with training.keep last; that setting keeps the "
+                "last epoch and ignores the dev scores"
             )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WandbConfig:
-    """Mirroring to Weights & Biases; metrics.jsonl stays the source of truth.
+    """Weights & Biases (W&B): also send the metrics there. metrics.jsonl has them in any case.
 
     Args:
-        mode: disabled, offline or online.
+        mode: disabled = send nothing; offline = write W&B's files into the run directory; online = send to the server.
         project: W&B project.
-        group: W&B group, e.g. the sweep's name.
+        group: W&B group, e.g. the name of a sweep.
         tags: W&B tags.
     """
 
@@ -244,11 +281,11 @@ class WandbConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
-    """Which system and its options (the dataclass beside its module).
+    """The dialogue model.
 
     Args:
-        name: name in MODELS.
-        options: fields of that system's Config.
+        name: registered name of the model. `dialogue-ser models` lists them.
+        options: options of this model.
     """
 
     name: str = "emotion-rnn"
@@ -257,15 +294,18 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CrossvalConfig:
-    """What `dialogue-ser crossval` fits in every fold of ``data.cut``; `train` fits no estimator.
+    """What `dialogue-ser crossval` trains in every fold of data.cut. `dialogue-ser train` ignores this section.
 
     Args:
-        estimator: what is fitted in each fold: of classes linear-svm or logistic, of values ridge (scikit-learn on
-            utterance vectors), or none: the dialogue model that ``model``, ``loss``, ``optimizer`` and ``training``
-            describe.
-        inverse_regularisation: an estimator's candidates for C (ridge: 1 / alpha); UA, or CCC, on dev chooses.
-        class_weight: balanced = inverse to the class's frequency, or none; an estimator's.
-        refit: train = keep the model that dev judged; train+dev = learn again from both once C is chosen.
+        estimator: what to fit in each fold. For classes: linear-svm or logistic; for values: ridge (all three are
+            scikit-learn models on utterance vectors). none = train the dialogue model that the sections model, loss,
+            optimizer and training describe.
+        inverse_regularisation: values of C that the estimator tries (for ridge C is 1 / alpha). The best score on dev
+            wins: UA for classes, CCC for values.
+        class_weight: balanced = the estimator weights each class by its inverse frequency; none = every turn counts
+            alike.
+        refit: train+dev = after the choice of C, fit again on train and dev together. train = keep the model that was
+            fitted on train alone.
     """
 
     estimator: Literal["none", "linear-svm", "logistic", "ridge"] = "none"
@@ -276,22 +316,23 @@ class CrossvalConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """A whole run: what ``config.yaml`` holds, fully resolved.
+    """All settings of a run, as ``config.yaml`` stores them.
 
     Args:
-        name: run name; the directory defaults to runs/NAME.
-        seed: of everything.
-        task: what is said of a turn: one class (classification), or values of named dimensions (regression).
-        data: corpus.
-        features: modality → path to the model.
-        model: system.
-        loss: masked loss.
-        optimizer: optimizer and schedule.
-        training: epochs, batches, selection.
-        wandb: mirroring.
-        metrics: further metrics to count, by registered name or as ``package.module:function`` of your own.
-        save_attention: also write attention.safetensors with the predictions.
-        crossval: what `dialogue-ser crossval` fits in every fold.
+        name: name of the run. Its directory is runs/NAME unless you give another one.
+        seed: seed of all random numbers.
+        task: what the model predicts for a turn: classification = one class; regression = values of named dimensions.
+        data: the corpus, its splits and its labels.
+        features: modality → its encoder, transforms and augmentation.
+        model: the dialogue model and its options.
+        loss: the loss.
+        optimizer: the optimizer and its schedule.
+        training: epochs, batches, choice of the epoch, checkpoints and device.
+        wandb: whether to send the metrics to Weights & Biases.
+        metrics: metrics to compute in addition to the standard ones: registered names, or your own function as
+            package.module:function.
+        save_attention: also write attention.safetensors beside the predictions.
+        crossval: what `dialogue-ser crossval` trains in every fold.
     """
 
     name: str = "run"
@@ -309,53 +350,63 @@ class RunConfig:
     crossval: CrossvalConfig = CrossvalConfig()
 
     def __post_init__(self) -> None:
-        if self.seed < 0:  # numpy and torch have none below
+        if self.seed < 0:  # numpy and torch refuse negative seeds
             raise ConfigError(f"seed: found {self.seed}, expected at least 0")
-        # Every configuration that exists is resolved: what the task decides stands in it, and in config.yaml.
+        # Replace null by the task's defaults, so that every configuration and every config.yaml names them.
         object.__setattr__(self, "loss", replace(self.loss, kind=self.loss.kind or TASKS[self.task].losses[0]))
         select = self.training.select or TASKS[self.task].default_metric
         object.__setattr__(self, "training", replace(self.training, select=select))
-        problems = [*_unfit_loss(self.task, self.loss), *_unfit_select(self.task, select)]
+        problems = [*_loss_problems(self.task, self.loss), *_select_problems(self.task, select)]
         if select == "micro_f1" and not self.data.leave_out:
-            problems.append("training.select: micro_f1 of all classes is accuracy; name some in data.leave_out")
+            problems.append(
+                "training.select: micro_f1 of all classes is accuracy; name the classes to leave out in "
+                "data.leave_out, or select another metric"
+            )
         if self.training.balance != "none" and not TASKS[self.task].gives_probabilities:
-            problems.append(f"training.balance: {self.training.balance} is for classes; set none for {self.task}")
+            problems.append(
+                f"training.balance: {self.training.balance} works with classes only; set it to none for {self.task}"
+            )
         if problems:
             raise ConfigError(*problems)
         parts = PurePath(self.name).parts
         if len(parts) != 1 or parts[0] in ("..", "/") or "/" in self.name or "\\" in self.name:
             raise ConfigError(
-                f"name: found {self.name!r}, expected the name of one folder; say where it lies with --out DIR"
+                f"name: found {self.name!r}, expected the name of one folder; to choose its place, use --out DIR"
             )
 
 
-def _unfit_loss(task: TaskKind, loss: LossConfig) -> list[str]:
-    """A loss of another task, and settings that it would pass over."""
-    kind, own = str(loss.kind), TASKS[task].losses
-    others = {name for other in TASKS.values() for name in other.losses} - set(own)
-    if kind in others:
+def _loss_problems(task: TaskKind, loss: LossConfig) -> list[str]:
+    """Return what is wrong with the section ``loss``: a loss of another task, or settings that the loss ignores."""
+    kind, losses_of_task = str(loss.kind), TASKS[task].losses
+    losses_of_other_tasks = {name for other in TASKS.values() for name in other.losses} - set(losses_of_task)
+    if kind in losses_of_other_tasks:
         return [
-            f"loss.kind: {kind} is no loss of {task}; use {' or '.join(own)}, or package.module:function of your own"
+            f"loss.kind: {kind} is no loss of {task}; use {' or '.join(losses_of_task)}, or your own function as "
+            "package.module:function"
         ]
     if kind in TASKS["classification"].losses:
         return []
     default = LossConfig(kind=kind)
     return [
-        f"loss.{one.name}: found {getattr(loss, one.name)}, which only nll and binary take; leave it at "
-        f"{getattr(default, one.name)} beside kind {kind}"
-        for one in fields(loss)
-        if getattr(loss, one.name) != getattr(default, one.name)
+        f"loss.{setting.name}: found {getattr(loss, setting.name)}, but only the losses nll and binary use this "
+        f"setting; with kind {kind} leave it at {getattr(default, setting.name)}"
+        for setting in fields(loss)
+        if getattr(loss, setting.name) != getattr(default, setting.name)
     ]
 
 
-def _unfit_select(task: TaskKind, select: str) -> list[str]:
-    """A metric that this task does not have; one of the user's is looked up when it is needed."""
+def _select_problems(task: TaskKind, select: str) -> list[str]:
+    """Return what is wrong with ``training.select``: an unknown metric, or a metric of another task.
+
+    A metric of the user's own is looked up later, when it is needed.
+    """
     if select in METRICS:
-        metric = METRICS[select]
-        own = [key for key in METRICS if METRICS[key].task == task]
-        return (
-            [] if metric.task == task else [f"training.select: {select} is no metric of {task}; use {', '.join(own)}"]
-        )
+        if METRICS[select].task == task:
+            return []
+        metrics_of_task = [key for key in METRICS if METRICS[key].task == task]
+        return [f"training.select: {select} is no metric of {task}; use {', '.join(metrics_of_task)}"]
     if METRICS.comes_from_outside(select):
         return []
-    return [f"training.select: {unknown_name('metric', select, METRICS)}, or package.module:function of your own"]
+    return [
+        f"training.select: {unknown_name('metric', select, METRICS)}, or your own function as package.module:function"
+    ]

@@ -1,25 +1,28 @@
-"""Configurations that earlier versions wrote, in today's words."""
+"""Translate configurations of earlier versions to the keys of this version."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# Until 0.1.0 a fold, a corpus without a fold and the small corpus of --smoke were readers that wrapped another one.
+# Up to version 0.1.0 these were corpus readers around another reader: one fold of a corpus, a corpus without one fold,
+# and the small corpus of --smoke.
 _FOLD = "dialogue_ser.evaluation.folds:read_fold"
 _WITHOUT_FOLD = "dialogue_ser.evaluation.cross_fit:read_without_fold"
 _SMOKE = "dialogue_ser.training.smoke:read_smoke"
-_OLD_DEFAULT = "leave-one-speaker-out"
+_OLD_DEFAULT_PROTOCOL = "leave-one-speaker-out"
 
 
 def upgraded(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Settings with what has moved where it is today; those of today's version come back as they are.
+    """Return settings with the keys of this version. Settings that have them already are returned unchanged.
 
-    ``crossval.protocol`` and ``crossval.seed`` become ``data.cut``. Their old default stood in every run, cut or not:
-    it becomes ``none``, which `dialogue-ser crossval` takes for the same protocol. Readers that wrapped another one
-    become that reader and a cut. The corpus of ``--smoke`` becomes the whole sample: ``train`` is now given the small
-    one, so that such an old run is read and shown, but not resumed.
+    - ``crossval.protocol`` and ``crossval.seed`` move to ``data.cut``. Every old run had the default protocol, even if
+      its corpus was not cut. So the default becomes ``none``; `dialogue-ser crossval` uses the same protocol for it.
+    - A reader around another reader becomes that other reader with a cut.
+    - The small corpus of ``--smoke`` becomes the whole sample corpus. Such an old run can be read and shown, but not
+      resumed.
 
     Args:
-        values: nested mapping, as YAML gives it; what is malformed is left to the strict parser.
+        values: nested mapping, as YAML gives it. Malformed parts are returned unchanged: the strict parser reports
+            them.
 
     >>> upgraded({"crossval": {"protocol": "session-5", "estimator": "none"}})
     {'crossval': {'estimator': 'none'}, 'data': {'cut': {'protocol': 'session-5'}}}
@@ -27,29 +30,30 @@ def upgraded(values: Mapping[str, Any]) -> Mapping[str, Any]:
     data, crossval = values.get("data") or {}, values.get("crossval") or {}
     if not (isinstance(data, Mapping) and isinstance(crossval, Mapping)):
         return values
-    old = {key: crossval[key] for key in ("protocol", "seed") if key in crossval}
-    found = dict(values)
-    if old:
-        if old.get("protocol") == _OLD_DEFAULT:
-            old["protocol"] = "none"
-        found["crossval"] = {key: value for key, value in crossval.items() if key not in old}
-        found["data"] = data = {**data, "cut": {**_mapping(data.get("cut")), **old}}
+    moved = {key: crossval[key] for key in ("protocol", "seed") if key in crossval}
+    result = dict(values)
+    if moved:
+        if moved.get("protocol") == _OLD_DEFAULT_PROTOCOL:
+            moved["protocol"] = "none"
+        result["crossval"] = {key: value for key, value in crossval.items() if key not in moved}
+        result["data"] = data = {**data, "cut": {**_mapping_or_empty(data.get("cut")), **moved}}
     if data.get("reader") in (_FOLD, _WITHOUT_FOLD, _SMOKE):
-        found["data"] = _unwrapped(data)
-    return found
+        result["data"] = _with_inner_reader(data)
+    return result
 
 
-def _unwrapped(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Section ``data`` whose reader wrapped another one."""
-    options = _mapping(data.get("options"))
+def _with_inner_reader(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section ``data`` of an old run with the reader inside its reader, and with a cut."""
+    options = _mapping_or_empty(data.get("options"))
     if data["reader"] == _SMOKE:
         return {**data, "reader": "sample", "options": {}}
-    own = {key: options[key] for key in ("protocol", "fold", "seed", "n_folds") if key in options}
+    cut = {key: options[key] for key in ("protocol", "fold", "seed", "n_folds") if key in options}
     if data["reader"] == _WITHOUT_FOLD:
-        own["protocol"] = "cross-fit"
-    inner = {**data, "reader": options.get("corpus"), "options": _mapping(options.get("options")), "cut": own}
-    return _unwrapped(inner) if inner["reader"] == _SMOKE else inner
+        cut["protocol"] = "cross-fit"
+    inner = {**data, "reader": options.get("corpus"), "options": _mapping_or_empty(options.get("options")), "cut": cut}
+    return _with_inner_reader(inner) if inner["reader"] == _SMOKE else inner
 
 
-def _mapping(value: Any) -> dict[str, Any]:
+def _mapping_or_empty(value: Any) -> dict[str, Any]:
+    """Return a mapping as a dict, and an empty dict for any other value."""
     return dict(value) if isinstance(value, Mapping) else {}

@@ -1,1 +1,1 @@
-"""What a run learns from: corpus, features, batches."""
+"""The data that a run learns from: corpus, features, batches."""

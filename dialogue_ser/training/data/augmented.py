@@ -1,4 +1,4 @@
-"""Augmented variants of the training turns in the tables of a run; dev and test have none."""
+"""Add augmented variants of the training turns to the feature tables of a run. Dev and test have no variants."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,20 +11,20 @@ from dialogue_ser.inputs.pipeline import FeaturePipeline
 from dialogue_ser.training.config.run_config import RunConfig
 
 
-def most_copies(config: RunConfig) -> int:
-    """Variants per training utterance: as many as the modality with the most has; 0 = no augmentation."""
+def max_copies(config: RunConfig) -> int:
+    """Return the number of variants per training utterance, the largest of all modalities; 0 = no augmentation."""
     return max((feature.augment.copies for feature in config.features.values()), default=0)
 
 
-def refuse_augmentation_unheard(config: RunConfig, pipelines: Mapping[str, FeaturePipeline]) -> None:
-    """Effects on the waveform would change nothing for an encoder that does not decode it.
+def refuse_augmentation_without_audio(config: RunConfig, pipelines: Mapping[str, FeaturePipeline]) -> None:
+    """Refuse augmentation of modalities whose encoder does not decode the sound: it would change nothing.
 
     Raises:
-        ConfigError: every such modality.
+        ConfigError: there is such a modality. The error names all of them.
     """
     problems = [
         f"features.{modality}.augment: encoder {feature.encoder!r} does not decode the utterances' sound, so there is "
-        f"nothing to augment; drop it (--features.{modality}.augment.copies 0)"
+        f"nothing to augment; set --features.{modality}.augment.copies 0"
         for modality, feature in config.features.items()
         if feature.augment.copies and not pipelines[modality].reads_audio
     ]
@@ -32,34 +32,36 @@ def refuse_augmentation_unheard(config: RunConfig, pipelines: Mapping[str, Featu
         raise ConfigError(*problems)
 
 
-def with_variants(
+def add_variants(
     config: RunConfig,
     pipelines: Mapping[str, FeaturePipeline],
     tables: Mapping[str, FeatureTable],
     train: Sequence[Dialogue],
     store: FeatureStore,
 ) -> dict[str, FeatureTable]:
-    """The tables with a row for every variant of every training turn; statistics stay those of the originals.
+    """Return the tables with an additional row for every variant of every training turn.
+
+    The transforms are not fitted again: their statistics come from the original turns.
 
     Args:
-        config: says what is augmented and how often.
-        pipelines: fitted.
-        tables: of all splits.
-        train: dialogues that are augmented.
-        store: keeps the variants' features, each under its own key.
+        config: configuration of the run; says which modalities are augmented and how often.
+        pipelines: modality → fitted pipeline.
+        tables: modality → features of all splits.
+        train: dialogues to augment.
+        store: feature store that keeps the variants' features, each with its own key.
 
     Raises:
-        MediaError: a variant that cannot be made, unless bad clips are masked: then the original stands in.
+        MediaError: a variant cannot be made. If bad media are masked, the row of the original turn is used instead.
     """
-    n_copies = most_copies(config)
+    n_copies = max_copies(config)
     if not n_copies:
         return dict(tables)
-    found = {}
+    extended = {}
     for modality, table in tables.items():
         augmentation, pipeline = config.features[modality].augment, pipelines[modality]
         rows: dict[str, Array] = {}
         for copy in range(1, augmentation.copies + 1):
             rows.update(pipeline.table(variants(train, augmentation, copy), store).rows)
         complete = with_variant_rows(table.rows, rows, train, n_copies)
-        found[modality] = FeatureTable(spec=table.spec, rows=complete)
-    return found
+        extended[modality] = FeatureTable(spec=table.spec, rows=complete)
+    return extended

@@ -1,4 +1,4 @@
-"""Class-balanced downsampling: what a run learns from has as many turns of every class."""
+"""Downsampling of train: afterwards every class has the same number of labelled turns."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from dialogue_ser.errors import CorpusError
 
 @dataclass(frozen=True, kw_only=True)
 class Downsampled:
-    """What downsampling left.
+    """The training dialogues after downsampling, and counts.
 
     Args:
-        dialogues: those of which something can still be learnt.
-        before: class → labelled turns that there were.
-        after: class → labelled turns that are left, the same number each.
-        n_dropped: dialogues that are left out because no turn of theirs has a label any more.
+        dialogues: dialogues that still have a labelled turn.
+        before: class → number of labelled turns before.
+        after: class → number of labelled turns after; it is the same for all classes.
+        n_dropped: number of dialogues that were dropped because they have no labelled turn any more.
     """
 
     dialogues: tuple[Dialogue, ...]
@@ -28,20 +28,20 @@ class Downsampled:
     n_dropped: int
 
     def to_dict(self) -> dict[str, Any]:
-        """The counts, JSON-able."""
+        """Return the counts as JSON values."""
         return {"before": self.before, "after": self.after, "dropped_dialogues": self.n_dropped}
 
 
 def downsample(dialogues: Sequence[Dialogue], seed: int) -> Downsampled:
-    """As many labelled turns of every class as the rarest class has; which ones stay, the seed decides.
+    """Keep as many labelled turns of every class as the rarest class has; the seed decides which turns.
 
-    A surplus turn loses its label, and its votes, but stays where it is: the turns around it keep their context. A
-    dialogue of which nothing can be learnt any more is dropped; of single utterances those are the surplus ones. Votes
-    of turns without a label (ties) go too. A class that no turn has is not counted.
+    Every other turn loses its label and its votes, but it stays in its dialogue, so that the turns around it keep their
+    context. Turns whose votes tie lose their votes too. A dialogue without any labelled turn is dropped. A class
+    without any turn does not count as the rarest class.
 
     Args:
-        dialogues: of the training split(s).
-        seed: of the draw.
+        dialogues: dialogues of train.
+        seed: seed of the draw.
 
     Raises:
         CorpusError: no turn has a label.
@@ -49,18 +49,25 @@ def downsample(dialogues: Sequence[Dialogue], seed: int) -> Downsampled:
     turns = list(utterances(dialogues))
     before = dict(sorted(Counter(turn.label for turn in turns if turn.label is not None).items()))
     if not before:
-        raise CorpusError("training.balance: no training turn has a label to balance by; set it to none")
-    least = min(before.values())
+        raise CorpusError(
+            "training.balance: no training turn has a label, so classes cannot be balanced; set it to none"
+        )
+    n_kept = min(before.values())
     draw = np.random.default_rng(seed)
     kept: set[str] = set()
     for label in before:
         ids = [turn.id for turn in turns if turn.label == label]
-        kept.update(ids[place] for place in draw.permutation(len(ids))[:least])
+        kept.update(ids[index] for index in draw.permutation(len(ids))[:n_kept])
     relabelled = [
-        Dialogue(one.id, tuple(turn if turn.id in kept else replace(turn, label=None, votes=None) for turn in one))
-        for one in dialogues
+        Dialogue(
+            dialogue.id, tuple(turn if turn.id in kept else replace(turn, label=None, votes=None) for turn in dialogue)
+        )
+        for dialogue in dialogues
     ]
-    left = tuple(one for one in relabelled if any(turn.label is not None for turn in one))
+    remaining = tuple(dialogue for dialogue in relabelled if any(turn.label is not None for turn in dialogue))
     return Downsampled(
-        dialogues=left, before=before, after=dict.fromkeys(before, least), n_dropped=len(relabelled) - len(left)
+        dialogues=remaining,
+        before=before,
+        after=dict.fromkeys(before, n_kept),
+        n_dropped=len(relabelled) - len(remaining),
     )

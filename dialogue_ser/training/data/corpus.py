@@ -1,4 +1,4 @@
-"""The corpus that a run's section ``data`` describes: read, then cut."""
+"""Read the corpus that the section ``data`` of a configuration describes, and cut it."""
 
 from dataclasses import replace
 
@@ -10,52 +10,52 @@ from dialogue_ser.corpus.validate import validate
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config.run_config import DataConfig, RunConfig
 
-#: What cross-validation cuts by where nothing else is asked for.
+#: Protocol of a cross-validation whose configuration names none.
 CROSSVAL_PROTOCOL = "leave-one-speaker-out"
 
 
 def corpus_of(data: DataConfig, whole: Corpus | None = None, *, every_fold: bool = False) -> Corpus:
-    """Read the corpus and cut it; the one place where this is done.
+    """Read a corpus and cut it. All commands use this function for it.
 
     Args:
-        data: reader, its options, and the cut.
-        whole: a corpus to take instead of reading one; it is cut too.
-        every_fold: a cut that names no fold leaves the corpus whole: the caller needs all of its folds.
+        data: the reader, its options and the cut.
+        whole: use this corpus instead of reading one; it is cut too.
+        every_fold: do not cut the corpus if no fold is named, because the caller needs all folds.
 
     Raises:
-        ConfigError: unknown reader, option or fold, or no fold is named and there are several.
-        CorpusError: bad rows, or a corpus that the protocol cannot cut.
+        ConfigError: the reader, an option or the fold is unknown; or no fold is named and there are several.
+        CorpusError: the corpus has bad rows, or the protocol cannot cut it.
         MissingDataError: the corpus is not on this machine.
     """
     if whole is None:
         whole = read_corpus(data.reader, data.path, data.labels, on_bad=data.on_bad, **data.options)
     else:
-        validate(whole)  # as read_corpus does
+        validate(whole)  # read_corpus does this too
     if every_fold and not data.cut.fold:
         return whole
     return cut(whole, data.cut, train=data.train, dev=data.dev)
 
 
 def for_every_fold(config: RunConfig) -> RunConfig:
-    """The configuration of a whole cross-validation, with its protocol filled in.
+    """Return the configuration of a whole cross-validation; if it names no protocol, the default is filled in.
 
     Raises:
-        ConfigError: a single fold is named, or the protocol is not one of cross-validation.
+        ConfigError: the configuration names a single fold, or its protocol is not made for cross-validation.
 
     >>> for_every_fold(RunConfig()).data.cut.protocol
     'leave-one-speaker-out'
     """
-    own = config.data.cut
-    if own.fold:
+    cut_config = config.data.cut
+    if cut_config.fold:
         raise ConfigError(
-            f"data.cut.fold: found {own.fold!r}, but crossval runs every fold; leave it away, or run this one with "
-            "dialogue-ser train"
+            f"data.cut.fold: found {cut_config.fold!r}, but crossval runs every fold; remove this setting, or run this "
+            "one fold with dialogue-ser train"
         )
-    if own.protocol == "none":
-        return replace(config, data=replace(config.data, cut=replace(own, protocol=CROSSVAL_PROTOCOL)))
-    if FOLDS[own.protocol].cuts == "train":
+    if cut_config.protocol == "none":
+        return replace(config, data=replace(config.data, cut=replace(cut_config, protocol=CROSSVAL_PROTOCOL)))
+    if FOLDS[cut_config.protocol].cuts == "train":
         raise ConfigError(
-            f"data.cut.protocol: {own.protocol} cuts the train split alone, for dialogue-ser crossfit; choose another "
-            f"for crossval, e.g. {CROSSVAL_PROTOCOL}"
+            f"data.cut.protocol: {cut_config.protocol} cuts the train split only, for dialogue-ser crossfit; choose "
+            f"another protocol for crossval, e.g. {CROSSVAL_PROTOCOL}"
         )
     return config

@@ -1,4 +1,4 @@
-"""From a configuration to everything the loop needs: corpus, fitted features, system, learner."""
+"""Load the data of a run: corpus, task, fitted feature pipelines and feature tables."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from dialogue_ser.metrics.table import METRICS, Metric
 from dialogue_ser.tasks import find_task
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config.run_config import RunConfig
-from dialogue_ser.training.data.augmented import refuse_augmentation_unheard, with_variants
+from dialogue_ser.training.data.augmented import add_variants, refuse_augmentation_without_audio
 from dialogue_ser.training.data.balance import downsample
 from dialogue_ser.training.data.corpus import corpus_of
 from dialogue_ser.training.data.leakage import refuse_leaked_weights
@@ -23,16 +23,16 @@ from dialogue_ser.training.data.leakage import refuse_leaked_weights
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """What a run learns from.
+    """The data of a run.
 
     Args:
-        corpus: validated.
-        task: what is said of its turns, fitted on train.
-        train: dialogues of the training split(s).
-        dev: dialogues that choose.
-        pipelines: modality → encoder and transforms, fitted on train.
-        tables: modality → model-ready features of every split, and of the training turns' augmented variants.
-        balance: what downsampling left of train, see :meth:`Downsampled.to_dict`; empty without.
+        corpus: the corpus, validated and cut.
+        task: the task, fitted on train.
+        train: dialogues to learn from.
+        dev: dialogues that choose the epoch.
+        pipelines: modality → its encoder and transforms, fitted on train.
+        tables: modality → features for the model, of every split and of the augmented variants of training turns.
+        balance: counts of downsampling (:meth:`Downsampled.to_dict`); empty if train was not downsampled.
     """
 
     corpus: Corpus
@@ -45,24 +45,24 @@ class Data:
 
     @property
     def masked(self) -> dict[str, int]:
-        """Turns of all splits without features, per modality."""
+        """Modality → number of turns of all splits that have no features in it."""
         ids = [turn.id for dialogues in self.corpus.splits.values() for turn in utterances(dialogues)]
         return {modality: sum(name not in table.rows for name in ids) for modality, table in self.tables.items()}
 
     @property
     def absent(self) -> dict[str, list[str]]:
-        """Classes or dimensions that no turn of a split has, of every labelled split that is judged and lacks some."""
-        learnt = {turn.id for turn in utterances(self.train)}
+        """Split → classes or dimensions that it lacks; without train, and without splits that lack none or all."""
+        train_ids = {turn.id for turn in utterances(self.train)}
         found = {}
         for split, dialogues in self.corpus.splits.items():
-            absent = self.task.absent(turn for turn in utterances(dialogues) if turn.id not in learnt)
+            absent = self.task.absent(turn for turn in utterances(dialogues) if turn.id not in train_ids)
             if 0 < len(absent) < self.task.n_scores:
                 found[split] = absent
         return found
 
     @property
     def feature_fingerprints(self) -> dict[str, dict[str, Any]]:
-        """Modality → its encoder's fingerprint and a SHA-256 over all that was fitted (statistics, vocabulary)."""
+        """Modality → its encoder's fingerprint, and a SHA-256 of what was fitted on train (statistics, vocabulary)."""
         found = {}
         for modality, pipeline in self.pipelines.items():
             state, arrays = pipeline.state()
@@ -74,28 +74,29 @@ class Data:
 
 
 def load_data(config: RunConfig, store: FeatureStore | None = None, whole: Corpus | None = None) -> Data:
-    """Reads and cuts the corpus, fits every modality's pipeline on train and makes the tables of all splits.
+    """Read and cut the corpus, fit the pipeline of every modality on train, and make the feature tables of all splits.
 
     Args:
-        config: of the run.
-        store: where frozen features are kept; None = the default one.
-        whole: a corpus to take instead of reading one; the cut applies to it.
+        config: configuration of the run.
+        store: feature store for the features of frozen encoders; None = the default store.
+        whole: use this corpus instead of reading one; it is cut too.
 
     Raises:
-        ConfigError: unknown reader, fold, encoder or option; no modality; weights that have seen the test split.
-        CorpusError: bad rows, unknown or empty split.
-        MediaError, FeatureError: features that cannot be made.
+        ConfigError: the reader, fold, an encoder or an option is unknown; there is no modality; or weights of an
+            encoder were trained on the test split.
+        CorpusError: the corpus has bad rows, or a split is unknown, empty or unlabelled.
+        MediaError, FeatureError: features cannot be made.
         MissingDataError: the corpus is not on this machine.
     """
     if not config.features:
-        raise ConfigError("features: no modality; give at least one, e.g. --features.text.encoder minilm")
+        raise ConfigError("features: there is no modality; give at least one, e.g. --features.text.encoder minilm")
     data = config.data
     corpus = corpus_of(data, whole)
     train = tuple(dialogue for name in data.train.split("+") for dialogue in corpus.split(name))
     dev = corpus.split(data.dev)
     task = find_task(config.task).of_corpus(corpus, targets=data.targets, leave_out=data.leave_out)
     _check_labelled(config, task, corpus.name, train, dev)
-    dev_metrics(config, task)
+    dev_metrics(config, task)  # an unknown metric is an error before anything is encoded
     refuse_leaked_weights(config, corpus.name)
     pipelines = {
         modality: FeaturePipeline.build(
@@ -103,63 +104,67 @@ def load_data(config: RunConfig, store: FeatureStore | None = None, whole: Corpu
         )
         for modality, feature in config.features.items()
     }
-    refuse_augmentation_unheard(config, pipelines)
+    refuse_augmentation_without_audio(config, pipelines)
     store = store or FeatureStore()
     everything = [dialogue for dialogues in corpus.splits.values() for dialogue in dialogues]
     tables = {}
     for modality, pipeline in pipelines.items():
         pipeline.fit(train, store)
         tables[modality] = pipeline.table(everything, store)
-    tables = with_variants(config, pipelines, tables, train, store)
+    tables = add_variants(config, pipelines, tables, train, store)
     return Data(corpus=corpus, task=task.fitted(train), train=train, dev=dev, pipelines=pipelines, tables=tables)
 
 
 def _check_labelled(
     config: RunConfig, task: Task, corpus: str, train: Sequence[Dialogue], dev: Sequence[Dialogue]
 ) -> None:
-    """Raises CorpusError before anything is written: without labels nothing can be learnt or chosen."""
+    """Raise CorpusError if train or dev has no labels. This happens before anything is written."""
     problems = []
     if not any(task.is_labelled(turn, soft=config.loss.soft_labels) for turn in utterances(train)):
         problems.append(
             f"corpus {corpus}: no turn of split {config.data.train!r} is labelled, so nothing can be learnt"
         )
     if not any(task.is_labelled(turn) for turn in utterances(dev)):
-        problems.append(f"corpus {corpus}: no turn of split {config.data.dev!r} is labelled, so nothing can be chosen")
+        problems.append(f"corpus {corpus}: no turn of split {config.data.dev!r} is labelled, so no epoch can be chosen")
     if problems:
-        hint = "label it, or name another split with --data.train or --data.dev"
+        hint = "label its turns, or choose another split with --data.train or --data.dev"
         raise CorpusError(*(f"{problem}; {hint}" for problem in problems))
 
 
 def balanced(config: RunConfig, data: Data) -> Data:
-    """The data with what ``training.balance`` leaves of train, drawn by the run's seed.
+    """Return the data with train downsampled, if ``training.balance`` says so; the run's seed decides which turns stay.
 
-    Transforms and vocabularies are fitted on all of train before: they ask for no labels, and members of an ensemble,
-    which draw differently, share them.
+    Transforms and vocabularies were fitted on all of train before. They need no labels, and so all members of an
+    ensemble can share them, although each member draws other turns.
     """
     if config.training.balance == "none":
         return data
-    fewer = downsample(data.train, config.seed)
-    return replace(data, train=fewer.dialogues, balance=fewer.to_dict())
+    downsampled = downsample(data.train, config.seed)
+    return replace(data, train=downsampled.dialogues, balance=downsampled.to_dict())
 
 
 def requested_metrics(config: RunConfig) -> tuple[str, ...]:
-    """Metrics beside the library's that a run counts: those it names, and one of the user's that chooses."""
+    """Return the names of the additional metrics of a run: ``config.metrics``, and ``training.select`` if it is no
+    metric of the library.
+    """
     select = str(config.training.select)
     return config.metrics if select in METRICS else tuple(dict.fromkeys((*config.metrics, select)))
 
 
 def dev_metrics(config: RunConfig, task: Task) -> dict[str, Metric]:
-    """What metrics.jsonl carries of dev: the headline, micro F1 where classes are left out, and what was asked for.
+    """Return the metrics of dev that go into metrics.jsonl: key → metric.
+
+    These are the headline metrics, micro F1 if it leaves out classes, and the metrics that the configuration names.
 
     Raises:
-        ConfigError: a metric that does not exist, or is of the other kind of task.
+        ConfigError: a metric does not exist, or it belongs to another task.
     """
     known = task.metrics(requested_metrics(config))
-    asked = [*(metric_key(name) for name in requested_metrics(config)), metric_key(str(config.training.select))]
-    keys = [*task.headline, *(("micro_f1",) if "micro_f1" in known else ()), *asked]
+    requested = [*(metric_key(name) for name in requested_metrics(config)), metric_key(str(config.training.select))]
+    keys = [*task.headline, *(("micro_f1",) if "micro_f1" in known else ()), *requested]
     return {key: known[key] for key in dict.fromkeys(keys)}
 
 
 def metric_key(name: str) -> str:
-    """Key of a metric that is named in a configuration."""
+    """Return the key of a metric from its name in a configuration."""
     return METRICS.find(name).key

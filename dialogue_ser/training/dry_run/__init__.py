@@ -1,1 +1,1 @@
-"""A run before it is a run: made-up corpora, memory and time."""
+"""Try a run at reduced size (``--smoke``), and compute what it costs at full size."""

@@ -1,4 +1,4 @@
-"""What a run costs at full size: parameters, multiply-adds of an utterance, memory of a training step."""
+"""Compute what a run costs at full size: parameters, multiply-adds per utterance, memory of a training step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,11 +17,11 @@ from dialogue_ser.features.pretrained.loading import PretrainedModel
 from dialogue_ser.models import build_model
 from dialogue_ser.training.config.run_config import OptimizerConfig, RunConfig
 from dialogue_ser.training.data.prepare import Data
-from dialogue_ser.training.dry_run.smoke import SMALLER, View
+from dialogue_ser.training.dry_run.smoke import SMALL_OPTIONS, TINY_DIM, View
 
-#: Architectures of hub models that presets name, so that their size is known without the hub: type and what differs
-#: from its defaults in transformers.
-KNOWN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+#: Hub models that presets use, so that their size is known without the hub: name → (type of the architecture, settings
+#: that are different from the type's defaults in transformers).
+KNOWN_ARCHITECTURES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "bert-base-uncased": ("bert", {}),
     "bert-base-cased": ("bert", {"vocab_size": 28996}),
     "roberta-base": ("roberta", {"vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1}),
@@ -29,20 +29,21 @@ KNOWN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "facebook/wav2vec2-base-960h": ("wav2vec2", {}),
     "facebook/hubert-base-ls960": ("hubert", {}),
 }
-# Of a batch so many are computed, the rest is scaled: a batch of pictures would take gigabytes.
-_MOST_DIALOGUES = {"dialogues": 4, "utterances": 8}
+# Only so many dialogues of a batch are measured, and the result is scaled: a batch of images would take gigabytes.
+_MAX_MEASURED_DIALOGUES = {"dialogues": 4, "utterances": 8}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of the trained part of a run; frozen encoders are run once and are not counted.
+    """The cost of the trained part of a run. Frozen encoders run only once and are not counted.
 
     Args:
-        n_parameters: of the model.
-        multiply_adds: of the forward pass, per utterance of the sample; training takes about three times as much.
-        training_bytes: weights, gradients, the optimizer's state and what the forward pass of a batch keeps for the
-            backward pass, in float32.
-        batch: (dialogues, utterances) of that batch.
+        n_parameters: number of parameters of the model.
+        multiply_adds: multiply-adds of the forward pass per utterance of the sample; training needs about three times
+            as many.
+        training_bytes: memory of a training step in float32: weights, gradients, the optimizer's state, and what the
+            forward pass of a batch keeps for the backward pass.
+        batch: number of dialogues and number of utterances of this batch.
     """
 
     n_parameters: int
@@ -59,20 +60,21 @@ class Cost:
 
 
 def cost_of(config: RunConfig, small: Data, view: View = "dialogues") -> Cost:
-    """Build the model at full size and run one batch of a small corpus through it.
+    """Compute the cost of a run: build the model at full size and run one batch of a small corpus through it.
 
     Args:
-        config: the run at full size.
-        small: data of :func:`~dialogue_ser.training.dry_run.smoke.smoke_config` of it, of which only the shapes matter.
+        config: configuration of the run at full size.
+        small: data of the run at reduced size (:func:`~dialogue_ser.training.dry_run.smoke.smoke_config`). Only their
+            shapes matter.
         view: whether a batch holds dialogues or single utterances.
 
     Raises:
-        ConfigError: a model or option that does not exist.
+        ConfigError: a model or option does not exist.
     """
     tables = {modality: _at_full_size(table, config, modality) for modality, table in small.tables.items()}
     inputs = {modality: table.spec for modality, table in tables.items()}
     train = small.train if view == "dialogues" else [Dialogue(turn.id, (turn,)) for turn in utterances(small.train)]
-    n_measured = min(config.training.batch_size, _MOST_DIALOGUES[view])
+    n_measured = min(config.training.batch_size, _MAX_MEASURED_DIALOGUES[view])
     batch = collate(train[:n_measured], tables, small.task)
     with torch.random.fork_rng():
         system = build_model(config.model.name, config.model.options, inputs, small.task.n_scores, small.task).train()
@@ -80,7 +82,7 @@ def cost_of(config: RunConfig, small: Data, view: View = "dialogues") -> Cost:
     n_parameters = sum(parameter.numel() for parameter in system.parameters())
     n_trained = sum(parameter.numel() for parameter in system.parameters() if parameter.requires_grad)
     n_utterances, scale = int(batch.n_turns.sum()), config.training.batch_size / batch.n_dialogues
-    weights_bytes = 4 * (n_parameters + n_trained * (1 + _states_of(config.optimizer)))
+    weights_bytes = 4 * (n_parameters + n_trained * (1 + _state_size(config.optimizer)))
     return Cost(
         n_parameters=n_parameters,
         multiply_adds=multiply_adds / n_utterances,
@@ -90,13 +92,16 @@ def cost_of(config: RunConfig, small: Data, view: View = "dialogues") -> Cost:
 
 
 def _forward(system: torch.nn.Module, batch: DialogueBatch) -> tuple[float, int]:
-    """Multiply-adds, and bytes that the backward pass would read, parameters left out."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in system.parameters()}
+    """Run the forward pass; return its multiply-adds and the bytes that it keeps for the backward pass.
+
+    The bytes do not include the parameters.
+    """
+    parameter_storages = {parameter.untyped_storage().data_ptr() for parameter in system.parameters()}
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in parameter_storages:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
@@ -106,25 +111,29 @@ def _forward(system: torch.nn.Module, batch: DialogueBatch) -> tuple[float, int]
     return counter.get_total_flops() / 2, sum(kept.values())
 
 
-def _states_of(optimizer: OptimizerConfig) -> int:
-    """Numbers that the optimizer keeps per weight."""
+def _state_size(optimizer: OptimizerConfig) -> int:
+    """Return how many numbers the optimizer keeps for each weight."""
     return 2 if optimizer.name != "sgd" else int(optimizer.momentum > 0)
 
 
 def _at_full_size(table: FeatureTable, config: RunConfig, modality: str) -> FeatureTable:
-    """The table with as many features as the configured network gives, where another stands in for it."""
+    """Return the table of one modality as it would be at full size.
+
+    A dry run uses smaller networks. Here the number of features becomes that of the configured network; the values do
+    not matter.
+    """
     feature = config.features[modality]
     options = dict(feature.options)
     name = options.get("frames", feature.encoder)
-    own = options.get("frames_options", options) if "frames" in options else options
-    shrunk = SMALLER.get(feature.encoder, {})
-    if shrunk:
-        kept = {key: value for key, value in table.spec.options.items() if key not in shrunk}
-        kept |= {key: options[key] for key in shrunk if key in options}
+    network_options = options.get("frames_options", options) if "frames" in options else options
+    small_options = SMALL_OPTIONS.get(feature.encoder, {})
+    if small_options:
+        kept = {key: value for key, value in table.spec.options.items() if key not in small_options}
+        kept |= {key: options[key] for key in small_options if key in options}
         table = FeatureTable(replace(table.spec, options=kept), table.rows)
     if name not in ("hf-text", "hf-audio", "transformer"):
         return table
-    architecture = _architecture(str(own.get("model", "minilm")))
+    architecture = _architecture(str(network_options.get("model", "minilm")))
     if name == "transformer":
         spec = replace(
             table.spec,
@@ -132,8 +141,7 @@ def _at_full_size(table: FeatureTable, config: RunConfig, modality: str) -> Feat
             options={**table.spec.options, "architecture": architecture, "pretrained": False},
         )
         return FeatureTable(spec, table.rows)
-    tiny = 16
-    dim = table.spec.dim // tiny * int(architecture["hidden_size"])
+    dim = table.spec.dim // TINY_DIM * int(architecture["hidden_size"])
     rows = {key: row.repeat(dim // table.spec.dim, axis=-1) for key, row in table.rows.items()}
     return FeatureTable(
         InputSpec(kind=table.spec.kind, dim=dim, encoder=table.spec.encoder, options=table.spec.options), rows
@@ -141,15 +149,18 @@ def _at_full_size(table: FeatureTable, config: RunConfig, modality: str) -> Feat
 
 
 def _architecture(model: str) -> dict[str, Any]:
-    """From the folder or the package, or as KNOWN says: the hub, which may be far, is asked for other names only.
+    """Return the architecture of a pretrained model, as transformers describes it.
+
+    It comes from the model's folder, from this package or from ``KNOWN_ARCHITECTURES``. The hub is asked only for other
+    names, because it may be slow or not reachable.
 
     Raises:
-        FeatureError: it cannot be had.
+        FeatureError: the architecture cannot be loaded.
     """
     from transformers import AutoConfig
 
-    source = PretrainedModel(model, who="cost")
-    if model not in KNOWN or Path(source.location).is_dir():
-        return source.architecture()
-    kind, changes = KNOWN[model]
-    return dict(AutoConfig.for_model(kind, **changes).to_dict())
+    pretrained = PretrainedModel(model, who="cost")
+    if model not in KNOWN_ARCHITECTURES or Path(pretrained.location).is_dir():
+        return pretrained.architecture()
+    kind, settings = KNOWN_ARCHITECTURES[model]
+    return dict(AutoConfig.for_model(kind, **settings).to_dict())

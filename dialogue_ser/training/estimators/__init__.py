@@ -1,1 +1,1 @@
-"""Linear models of scikit-learn as systems: how they are fitted and saved."""
+"""Linear models of scikit-learn as dialogue systems: they are fitted, chosen on dev and saved like any model."""

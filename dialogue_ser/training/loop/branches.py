@@ -1,4 +1,4 @@
-"""A late fusion that begins with branches trained apart, as in E2 (docs/equations.md)."""
+"""Start the branches of a late fusion from weights that were trained alone before, as in E2 (docs/equations.md)."""
 
 from pathlib import Path
 
@@ -8,55 +8,67 @@ from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.training.config.files import load_config
 from dialogue_ser.training.config.run_config import RunConfig
 
-_BRANCH = "utterance"  # the model that each branch is trained as
+_BRANCH_MODEL = "utterance"  # the model of a run that trains one branch alone
 
 
-def begin_from_branches(system: DialogueSystem, config: RunConfig) -> None:
-    """Gives branches the weights that the runs in ``training.begin_from`` ended with; dev chose them there.
+def load_branch_weights(system: DialogueSystem, config: RunConfig) -> None:
+    """Load the final weights of the runs in ``training.begin_from`` into the branches of a late fusion.
 
-    Each must be a finished run of ``utterance`` on that modality alone, with the same data, so that it has learnt from
-    no turn that is judged here, and the same features.
+    Each must be a finished run of the model ``utterance`` on that modality alone. Its data must be the same, so that it
+    has not learnt from turns that are evaluated here, and its features must be the same.
+
+    Args:
+        system: the model; it is changed.
+        config: configuration of the run.
 
     Raises:
-        ConfigError: a model without branches, modalities it has not, runs that do not fit; names all of them.
-        CheckpointError, MissingDataError: a model folder that cannot be read.
+        ConfigError: the model has no branches, a modality does not exist, or runs do not fit. The error names all of
+            them.
+        CheckpointError, MissingDataError: a model folder cannot be read.
     """
-    branches = config.training.begin_from
-    if not branches:
+    runs = config.training.begin_from
+    if not runs:
         return
-    from dialogue_ser.models.late_fusion import LateFusion  # a system's module is imported where it is needed
+    from dialogue_ser.models.late_fusion import LateFusion  # the module of a model is imported only if it is used
 
     if not isinstance(system, LateFusion):
-        raise ConfigError(f"training.begin_from: model {system.name} has no branches to begin from; late-fusion has")
+        raise ConfigError(
+            f"training.begin_from: model {system.name} has no branches; use the model late-fusion, or "
+            "remove this setting"
+        )
     problems = [
-        f"training.begin_from.{name}: {problem}"
-        for name, place in branches.items()
-        if (problem := _misfit(name, Path(place), config))
+        f"training.begin_from.{modality}: {problem}"
+        for modality, folder in runs.items()
+        if (problem := _why_unsuitable(modality, Path(folder), config))
     ]
     if problems:
         raise ConfigError(*problems)
-    for name, place in branches.items():
-        weights = read_model_folder(Path(place) / "model").weights
+    for modality, folder in runs.items():
+        weights = read_model_folder(Path(folder) / "model").weights
         try:
-            system.take_branch(name, weights)
-        except RuntimeError as error:  # another size of projection, say
+            system.take_branch(modality, weights)
+        except RuntimeError as error:  # e.g. its projection has another size
             raise ConfigError(
-                f"training.begin_from.{name}: weights of {place} do not fit: {error}; train it with the same options"
+                f"training.begin_from.{modality}: weights of {folder} do not fit: {error}; "
+                "train this run with the same options"
             ) from error
 
 
-def _misfit(modality: str, folder: Path, config: RunConfig) -> str | None:
-    """Why a run cannot be the branch of a modality."""
+def _why_unsuitable(modality: str, folder: Path, config: RunConfig) -> str | None:
+    """Return why a run cannot be the branch of a modality; None if it can."""
     if modality not in config.features:
         return f"no such modality; there are {', '.join(config.features)}"
     if not ((folder / "config.yaml").is_file() and (folder / "model").is_dir()):
         return f"no finished run in {folder}; train it first, on {modality} alone with --model.name utterance"
     branch = load_config(folder / "config.yaml")
-    if branch.model.name != _BRANCH or list(branch.features) != [modality]:
-        has = f"{branch.model.name} over {', '.join(branch.features)}"
-        return f"{folder} is {has}, expected {_BRANCH} over {modality} alone"
+    if branch.model.name != _BRANCH_MODEL or list(branch.features) != [modality]:
+        found = f"{branch.model.name} over {', '.join(branch.features)}"
+        return f"{folder} is {found}, expected {_BRANCH_MODEL} over {modality} alone"
     if branch.data != config.data:
-        return f"{folder} was trained on other data (section data of its config.yaml), perhaps on turns judged here"
+        return (
+            f"{folder} was trained on other data, perhaps on turns that are evaluated here; "
+            "make the section data of both runs equal"
+        )
     if branch.features[modality] != config.features[modality]:
-        return f"{folder} has other settings in features.{modality}; make them equal"
+        return f"{folder} has other settings in features.{modality}; make them equal in both runs"
     return None

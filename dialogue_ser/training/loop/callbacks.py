@@ -1,4 +1,4 @@
-"""The few places where something may hook into the loop, and hooks of the user's own."""
+"""Callbacks: code that the training loop calls after each step, after each epoch and at its end."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,70 +9,80 @@ from dialogue_ser.training.loop.state import TrainState
 
 
 class Callback:
-    """Does nothing; a subclass overrides what it needs. Callbacks are called in the order they are given."""
+    """Base class of callbacks. Its methods do nothing; a subclass overrides the ones it needs.
+
+    The loop calls several callbacks in the order in which they are given.
+    """
 
     def on_step(self, state: TrainState, row: dict[str, Any]) -> None:
-        """After an optimizer step; ``row`` is its line of metrics.jsonl."""
+        """Called after each optimizer step; ``row`` is the line of this step in metrics.jsonl."""
 
     def on_epoch(self, state: TrainState, row: dict[str, Any]) -> None:
-        """After an epoch was evaluated; ``state`` already points at the next epoch, ``row`` is its metrics line."""
+        """Called after an epoch was evaluated on dev.
+
+        Args:
+            state: position of the run; it already points at the next epoch.
+            row: the line of the finished epoch in metrics.jsonl.
+        """
 
     def on_interrupt(self, state: TrainState) -> None:
-        """At the step boundary where a signal stops the run."""
+        """Called between two steps when a signal stops the run."""
 
     def on_end(self, state: TrainState) -> None:
-        """When training is done."""
+        """Called once after the last epoch."""
 
 
 def _check_callback(name: str, found: Any) -> Callable[[], Callback]:
+    """Return a registered object if it is a class of callbacks or a function; raise ConfigError otherwise."""
     if not callable(found) or (isinstance(found, type) and not issubclass(found, Callback)):
         raise ConfigError(
             f"callback {name!r}: is no subclass of dialogue_ser.training.loop.callbacks.Callback and no function that "
-            "makes one; name one that is"
+            "returns a callback; name one that is"
         )
     return found  # type: ignore[no-any-return]
 
 
-#: Hooks of the user's own: subclasses of :class:`Callback` without arguments, or functions that make one.
+#: Callbacks of the user: subclasses of :class:`Callback`, or functions that return a callback. Both take no arguments.
 CALLBACKS: Registry[Callable[[], Callback]] = Registry("callback", "dialogue_ser.callbacks", {}, check=_check_callback)
 
 
 def register_callback(name: str) -> Callable[[Target], Target]:
-    """A decorator that registers a subclass of :class:`Callback` under a name.
+    """Return a decorator that registers a subclass of :class:`Callback` under a name.
 
     Raises:
-        ConfigError: the name holds a colon, or belongs to another class.
+        ConfigError: the name contains a colon, or another class already has it.
     """
     return CALLBACKS.register(name)
 
 
 def find_callbacks(names: Sequence[str]) -> list[Callable[[], Callback]]:
-    """Classes or functions that ``training.callbacks`` names; none is made.
+    """Return the classes or functions that ``training.callbacks`` names; they are not called yet.
 
     Raises:
-        ConfigError: a name that does not exist, or something else than a callback.
+        ConfigError: a name does not exist, or it is not a callback.
     """
     return [CALLBACKS.find(name) for name in names]
 
 
-def own_callbacks(names: Sequence[str]) -> list[Callback]:
-    """The callbacks that ``training.callbacks`` names, made anew.
+def make_callbacks(names: Sequence[str]) -> list[Callback]:
+    """Make new callbacks from the names in ``training.callbacks``.
 
     Raises:
-        ConfigError: a name that does not exist, or something else than a callback.
+        ConfigError: a name does not exist, it is not a callback, or it cannot be made.
     """
     found = []
     for name, make in zip(names, find_callbacks(names), strict=True):
         try:
             callback = make()
-        except Exception as error:  # it is somebody's program and may raise anything
+        except Exception as error:  # the user's code may raise anything
             raise ConfigError(
-                f"callback {name!r}: cannot be made without arguments: {type(error).__name__}: {error}"
+                f"callback {name!r}: cannot be made without arguments: {type(error).__name__}: {error}; "
+                "correct its code"
             ) from error
         if not isinstance(callback, Callback):
             raise ConfigError(
-                f"callback {name!r}: gives {type(callback).__name__}; let it be a subclass of "
-                "dialogue_ser.training.loop.callbacks.Callback"
+                f"callback {name!r}: returns an object of type {type(callback).__name__}; it must return an instance "
+                "of a subclass of dialogue_ser.training.loop.callbacks.Callback"
             )
         found.append(callback)
     return found

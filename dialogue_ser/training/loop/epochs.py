@@ -1,4 +1,4 @@
-"""Epochs and steps, nothing else."""
+"""The training loop: epochs and steps."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,19 +16,19 @@ from dialogue_ser.training.loop.learner import Learner
 from dialogue_ser.training.loop.state import TrainState
 
 Evaluate = Callable[[], "dict[str, Any] | None"]
-"""Judges the weights on dev: ``{"dev_loss": …, "dev": {score: value}}``; None when it was asked to stop on the way."""
+"""Evaluates the weights on dev: ``{"dev_loss": …, "dev": {metric: value}}``; None if a signal stopped it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What the loop works on.
+    """The data of the loop and the evaluation on dev.
 
     Args:
-        dialogues: train.
-        batches: how they are cut.
-        evaluate: judges the learner's weights on dev.
-        metric: the dev score that chooses, and which way it is better.
-        seed: decides, with the epoch, the order.
+        dialogues: dialogues of train.
+        batches: makes the batches.
+        evaluate: evaluates the learner's weights on dev.
+        metric: metric on dev that chooses the best epoch; it knows whether higher or lower is better.
+        seed: together with the epoch's number, it decides the order of the dialogues.
     """
 
     dialogues: Sequence[Dialogue]
@@ -46,32 +46,38 @@ def fit(
     callbacks: Sequence[Callback],
     stop: StopRequest,
 ) -> bool:
-    """Trains from where ``state`` stands until the last epoch, until patience runs out, or until asked to stop.
+    """Train from the position in ``state`` until the last epoch, until patience runs out, or until a signal stops it.
+
+    Args:
+        learner: makes the steps.
+        training: the data and the evaluation on dev.
+        config: number of epochs, patience, and which weights to keep.
+        state: position of the run; it is changed.
+        callbacks: called after each step and epoch, and at the end.
+        stop: says whether a signal has asked to stop.
 
     Returns:
-        True if training is done; False if it was asked to stop (``on_interrupt`` has been called).
+        True if training is done; False if a signal stopped it (``on_interrupt`` has been called).
 
     Raises:
-        TrainingError: loss or gradient not finite.
+        TrainingError: the loss or the gradient is not finite.
     """
     while state.epoch <= config.epochs and not state.is_out_of_patience(config.patience):
         started = time.monotonic()
-        if _train_epoch(learner, training, state, callbacks, stop):
-            return _interrupted(state, callbacks)
-        judged = training.evaluate()
-        if judged is None:
-            return _interrupted(state, callbacks)
+        is_stopped = _train_epoch(learner, training, state, callbacks, stop)
+        evaluation = None if is_stopped else training.evaluate()
+        if evaluation is None:
+            for callback in callbacks:
+                callback.on_interrupt(state)
+            return False
         row: dict[str, Any] = {"kind": "epoch", "epoch": state.epoch, "step": state.step}
         row["train_loss"] = state.loss_numerator / (state.loss_denominator or 1.0)
-        row |= judged
+        row |= evaluation
         score = _dev_score(row["dev"], training.metric)
-        row["is_best"] = state.offer(score, is_better=training.metric.is_better, always=config.keep == "last")
+        row["is_best"] = state.note_score(score, is_better=training.metric.is_better, always=config.keep == "last")
         row["learning_rate"] = learner.optimizer.param_groups[0]["lr"]
         row["seconds"] = round(time.monotonic() - started, 3)
-        state.epoch, state.step_in_epoch = state.epoch + 1, 0
-        state.loss_numerator = state.loss_denominator = 0.0
-        if row["is_best"]:
-            state.best_checkpoint = state.checkpoint_name
+        state.start_next_epoch(is_best=row["is_best"])
         for callback in callbacks:
             callback.on_epoch(state, row)
     for callback in callbacks:
@@ -82,7 +88,7 @@ def fit(
 def _train_epoch(
     learner: Learner, training: Training, state: TrainState, callbacks: Sequence[Callback], stop: StopRequest
 ) -> bool:
-    """The remaining steps of the epoch under way; True if asked to stop."""
+    """Make the remaining steps of the current epoch; return True if a signal asked to stop."""
     for batches in training.batches.steps(
         training.dialogues, training.seed, state.epoch, first_step=state.step_in_epoch
     ):
@@ -107,13 +113,10 @@ def _train_epoch(
 
 
 def _dev_score(dev: Mapping[str, float | None], metric: Metric) -> float:
+    """Return the dev score that chooses the epoch; raise TrainingError if it is not defined."""
     value = dev.get(metric.key)
     if value is None:
-        raise TrainingError(f"training.select: {metric.key} is not defined on dev, so it cannot choose; select another")
+        raise TrainingError(
+            f"training.select: {metric.key} is not defined on dev, so it cannot choose an epoch; select another metric"
+        )
     return value
-
-
-def _interrupted(state: TrainState, callbacks: Sequence[Callback]) -> bool:
-    for callback in callbacks:
-        callback.on_interrupt(state)
-    return False

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C become a request to stop at the next step boundary."""
+"""Turn SIGTERM and Ctrl-C into a request to stop after the current step."""
 
 import os
 import signal
@@ -8,7 +8,10 @@ from typing import Any
 
 
 class Interrupted(SystemExit):
-    """A run stopped by a signal after its checkpoint was written; uncaught, it exits with 128 + the signal's number."""
+    """A signal stopped a run after its checkpoint was written.
+
+    If nothing catches it, the process exits with status 128 + the signal's number.
+    """
 
     def __init__(self, signal_number: int, message: str) -> None:
         super().__init__(128 + signal_number)
@@ -20,10 +23,10 @@ class Interrupted(SystemExit):
 
 
 class StopRequest:
-    """Context in which the first SIGTERM or SIGINT is remembered and a second one quits at once.
+    """A context that remembers the first SIGTERM or SIGINT; a second signal ends the process at once.
 
-    Quitting at once does no damage: every file of a run is either appended to or renamed into place when complete.
-    Outside the main thread Python allows no handlers; the context then does nothing.
+    An immediate end does no damage: every file of a run is either appended to, or renamed when it is complete. Outside
+    the main thread Python allows no signal handlers, so the context does nothing there.
     """
 
     def __init__(self) -> None:

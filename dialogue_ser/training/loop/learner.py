@@ -1,4 +1,4 @@
-"""One optimizer step: gradients of exact global means, checks, clipping, update, moving average."""
+"""The learner: it makes one optimizer step, from the gradient and its checks to the update and the moving average."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,25 +31,28 @@ from dialogue_ser.training.loop.optimize import (
 
 
 class Loss(Protocol):
-    """A loss of a batch, and the task that reads scores; the learner divides once, over all ranks and batches."""
+    """The interface of a loss.
+
+    It gives the sums of a batch. The learner divides once, after it has added them over all processes and batches.
+    """
 
     task: Task
 
     def __call__(self, output: Output, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
-        """Numerator and denominator."""
+        """Return the numerator and the denominator of the batch's mean loss."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """What one optimizer step gave, equal on every rank.
+    """The result of one optimizer step. It is the same in every process.
 
     Args:
-        numerator: Σ of the loss's numerators.
-        denominator: Σ of its denominators.
+        numerator: sum of the loss's numerators.
+        denominator: sum of the loss's denominators.
         grad_norm: norm of the whole gradient before clipping.
-        learning_rate: rate the step was taken with.
-        is_stop_requested: whether any rank was asked to stop.
+        learning_rate: learning rate of the step.
+        is_stop_requested: whether a signal has asked any process to stop.
     """
 
     numerator: float
@@ -60,21 +63,21 @@ class StepResult:
 
     @property
     def loss(self) -> float:
-        """Mean over the step's labelled turns (weighted as the loss weights them)."""
+        """Mean loss over the labelled turns of the step, with the weights of the loss."""
         return self.numerator / self.denominator if self.denominator else 0.0
 
 
 class Learner:
-    """Model, optimizer and moving average, moved step by step.
+    """The model, its optimizer and the moving average of its weights; :meth:`step` changes all three.
 
     Args:
         system: the model, already on the accelerator's device.
-        optimizer: over the model's parameters.
-        loss: numerator and denominator of a batch.
+        optimizer: optimizer of the model's parameters.
+        loss: the loss of a batch.
         config: schedule, penalty and clipping.
-        total_steps: optimizer steps of the whole run, for the schedule.
+        total_steps: number of optimizer steps of the whole run, for the schedule.
         accelerator: device, autocast and process group.
-        ema_decay: moving average of the weights; 0 = none.
+        ema_decay: decay of the moving average of the weights; 0 = no average.
     """
 
     def __init__(
@@ -98,18 +101,19 @@ class Learner:
         self.average = MovingAverage(system, ema_decay) if ema_decay else None
 
     def step(self, batches: Sequence[DialogueBatch], step: int, *, is_stop_requested: bool = False) -> StepResult:
-        """One optimizer step from this rank's batches.
+        """Make one optimizer step from the batches of this process.
 
-        Everything is queued on the device before the host waits for it, once, to read four numbers. Where the optimizer
-        cannot be told on the device to leave a step out, and under fp16, that is before the update, else after it.
+        The host waits for the device only once, to read four numbers. If the optimizer can skip a bad update on the
+        device itself, the update is queued before this wait, which is faster. Otherwise (also with fp16) the host reads
+        the numbers first and then decides about the update.
 
         Args:
-            batches: this rank's share; may be empty.
-            step: optimizer steps done before, for the schedule.
-            is_stop_requested: whether this rank was asked to stop; the answer tells all ranks.
+            batches: batches of this process; there may be none.
+            step: number of optimizer steps done before, for the schedule.
+            is_stop_requested: whether a signal has asked this process to stop; the result tells it to all processes.
 
         Raises:
-            TrainingError: loss or gradient not finite; nothing has been updated then.
+            TrainingError: the loss or the gradient is not finite. Nothing has been updated then.
         """
         self.system.train()
         self.optimizer.zero_grad(set_to_none=True)
@@ -117,17 +121,17 @@ class Learner:
         set_learning_rate(self.optimizer, learning_rate)
         scaler = self.accelerator.scaler
         numbers, norm, outputs = self._backward(batches, is_stop_requested)
-        is_decided_on_device = scaler is None and can_skip_on_device(self.optimizer)
-        if is_decided_on_device:
+        skips_on_device = scaler is None and can_skip_on_device(self.optimizer)
+        if skips_on_device:
             self._clip(norm)
             step_if(self.optimizer, numbers.isfinite().all())
         numerator, denominator, n_stops, grad_norm = numbers.tolist()  # the host waits here and nowhere else
         if not math.isfinite(numerator / (denominator or 1.0)):
-            raise TrainingError(_not_finite("loss", step, outputs))
-        # fp16's scaler expects overflows: it skips the step and rescales
+            raise TrainingError(_not_finite_message("loss", step, outputs))
+        # With fp16, overflows are normal: the scaler skips the update and changes its scale.
         if not math.isfinite(grad_norm) and scaler is None:
-            raise TrainingError(_not_finite("gradient", step, outputs))
-        if not is_decided_on_device:
+            raise TrainingError(_not_finite_message("gradient", step, outputs))
+        if not skips_on_device:
             if math.isfinite(grad_norm):
                 self._clip(norm)
             self._update()
@@ -144,11 +148,14 @@ class Learner:
     def _backward(
         self, batches: Sequence[DialogueBatch], is_stop_requested: bool
     ) -> "tuple[Tensor, Tensor, list[tuple[DialogueBatch, Tensor]]]":
-        """Gradient of the mean over all ranks and batches and of the penalty, left in the parameters.
+        """Compute the gradient of the mean loss over all processes and batches, plus that of the penalty.
+
+        The gradient is left in the parameters.
 
         Returns:
-            on the device, float64: numerator, denominator, ranks that were asked to stop, norm of the gradient; that
-            norm as it is; and per batch what went in and came out.
+            A tuple of three: four numbers on the device in float64 (the loss's numerator, its denominator, the number
+            of processes that a signal asked to stop, the norm of the gradient); this norm in its own type; for each
+            batch, the batch and its scores.
         """
         sums = torch.zeros(3, dtype=torch.float64, device=self.accelerator.device)
         outputs = []
@@ -157,7 +164,7 @@ class Learner:
                 output = self.system(batch)
             numerator, denominator = self.loss(output, batch)
             if numerator.requires_grad:
-                self.accelerator.backward(numerator)  # undivided; times the loss scale under fp16
+                self.accelerator.backward(numerator)  # not divided yet; with fp16 times the loss scale
             sums[:2] += torch.stack([numerator.detach(), denominator.detach()]).double()
             outputs.append((batch, output.scores_BTS.detach()))
         sums[2] = float(is_stop_requested)
@@ -166,16 +173,18 @@ class Learner:
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.unscale_(self.optimizer)
         gradients = [parameter.grad for parameter in self.system.parameters() if parameter.grad is not None]
-        torch._foreach_div_(gradients, torch.where(total[1] == 0, 1.0, total[1]))  # the one division
+        torch._foreach_div_(gradients, torch.where(total[1] == 0, 1.0, total[1]))  # the only division
         self.penalty.add_gradients()
         norm = get_total_norm(gradients)
         return torch.cat([total, norm.to(total)[None]]), norm, outputs
 
     def _clip(self, norm: Tensor) -> None:
+        """Scale the gradient down if its norm is larger than the limit."""
         if self.config.clip_norm > 0:
             clip_grads_with_norm_(self.system.parameters(), self.config.clip_norm, norm)
 
     def _update(self) -> None:
+        """Change the weights; with fp16, the scaler skips this after an overflow."""
         scaler = self.accelerator.scaler
         if scaler is None:
             self.optimizer.step()
@@ -185,7 +194,7 @@ class Learner:
 
     @contextmanager
     def evaluation_weights(self) -> Iterator[DialogueSystem]:
-        """The system in eval mode with the weights that are judged: the moving average where there is one."""
+        """Give the system in eval mode, with the averaged weights if there is a moving average."""
         was_training = self.system.training
         self.system.eval()
         with self.average.swapped_into(self.system) if self.average else nullcontext():
@@ -193,7 +202,10 @@ class Learner:
         self.system.train(was_training)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that learning changes, for a checkpoint: ``model/…``, ``optimizer/…``, ``ema/…``, ``scaler/…``."""
+        """Return all tensors that training changes, for a checkpoint.
+
+        Their names start with ``model/``, ``optimizer/``, ``ema/`` or ``scaler/``.
+        """
         state = {f"model/{name}": value for name, value in self.system.state_dict().items()}
         state |= {f"optimizer/{name}": value for name, value in optimizer_state(self.optimizer).items()}
         if self.average is not None:
@@ -204,29 +216,31 @@ class Learner:
         return state
 
     def load_tensors(self, state: Mapping[str, Tensor]) -> None:
-        """Puts back what :meth:`tensors` gave."""
-        self.system.load_state_dict(part(state, "model"))
-        load_optimizer_state(self.optimizer, part(state, "optimizer"))
+        """Restore the tensors that :meth:`tensors` returned."""
+        self.system.load_state_dict(tensors_under(state, "model"))
+        load_optimizer_state(self.optimizer, tensors_under(state, "optimizer"))
         if self.average is not None:
-            for name, value in part(state, "ema").items():
+            for name, value in tensors_under(state, "ema").items():
                 self.average.values[name].copy_(value)
         if self.accelerator.scaler is not None:
-            scaler = {name: value.item() for name, value in part(state, "scaler").items()}
+            scaler = {name: value.item() for name, value in tensors_under(state, "scaler").items()}
             counts = ("growth_interval", "_growth_tracker")
             self.accelerator.scaler.load_state_dict(scaler | {name: int(scaler[name]) for name in counts})
 
 
-def part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Tensors under ``prefix/``, without it."""
+def tensors_under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start with ``prefix/``; the result has the names without it."""
     return {name.removeprefix(f"{prefix}/"): value for name, value in state.items() if name.startswith(f"{prefix}/")}
 
 
 def sum_gradients_over_ranks(system: nn.Module, accelerator: Accelerator) -> None:
-    """Replaces every gradient by its sum over ranks, in one exchange.
+    """Replace every gradient by its sum over all processes, in one exchange.
 
-    Done here, once per step, and not by DDP: DDP averages per batch and needs a forward on every rank for every batch,
-    whereas these losses are sums that are divided once, and a rank's share of the last batch may be empty.
-    A parameter no rank has a gradient for keeps None, so that weight decay leaves it alone as on one process.
+    Torch's DistributedDataParallel cannot be used: it averages per batch and needs a forward pass in every process for
+    every batch. Here the losses are sums that are divided once, and a process may have no part of the last batch.
+
+    If no process has a gradient for a parameter, its gradient stays None, so that weight decay does not change the
+    parameter. With one process it is the same.
     """
     if accelerator.num_processes == 1:
         return
@@ -242,9 +256,12 @@ def sum_gradients_over_ranks(system: nn.Module, accelerator: Accelerator) -> Non
         parameter.grad = piece.view_as(parameter).to(parameter.dtype) if n_ranks else None
 
 
-def _not_finite(what: str, step: int, outputs: "list[tuple[DialogueBatch, Tensor]]") -> str:
-    """Sentence naming the turns that most likely caused it: bad features, else bad outputs, else the whole step."""
-    causes: dict[str, list[str]] = {"features are": [], "outputs are": [], "turns were": []}
+def _not_finite_message(what: str, step: int, outputs: "list[tuple[DialogueBatch, Tensor]]") -> str:
+    """Return an error message that names the turns which are the most likely cause.
+
+    These are turns with bad features; if there are none, turns with bad outputs; otherwise all turns of the step.
+    """
+    turns: dict[str, list[str]] = {"features are": [], "outputs are": [], "turns were": []}
     for batch, scores_BTS in outputs:
         has_bad_input_BT = torch.zeros_like(batch.is_real_turn)
         for values in batch.features.values():
@@ -252,17 +269,17 @@ def _not_finite(what: str, step: int, outputs: "list[tuple[DialogueBatch, Tensor
                 has_bad_input_BT |= ~values.flatten(2).isfinite().all(dim=2)
         has_bad_output_BT = ~scores_BTS.isfinite().all(dim=2)
         for b, ids in enumerate(batch.utterance_ids):
-            causes["features are"] += [name for t, name in enumerate(ids) if has_bad_input_BT[b, t]]
-            causes["outputs are"] += [name for t, name in enumerate(ids) if has_bad_output_BT[b, t]]
-            causes["turns were"] += ids
-    named = "the turns are on another rank"
-    for cause, found in causes.items():
-        if found:
-            more = f" and {len(found) - 10} more" if len(found) > 10 else ""
-            which = "in the step" if cause == "turns were" else "not finite"
-            named = f"{cause} {which}: {', '.join(found[:10])}{more}"
+            turns["features are"] += [name for t, name in enumerate(ids) if has_bad_input_BT[b, t]]
+            turns["outputs are"] += [name for t, name in enumerate(ids) if has_bad_output_BT[b, t]]
+            turns["turns were"] += ids
+    cause = "the turns are in another process"
+    for subject, names in turns.items():
+        if names:
+            more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+            state = "in the step" if subject == "turns were" else "not finite"
+            cause = f"{subject} {state}: {', '.join(names[:10])}{more}"
             break
     return (
-        f"step {step + 1}: the {what} is not finite ({named}); nothing was updated and the last checkpoint is intact: "
+        f"step {step + 1}: the {what} is not finite ({cause}); nothing was updated and the last checkpoint is intact; "
         "lower --optimizer.learning_rate, set --optimizer.clip_norm, or check these features"
     )

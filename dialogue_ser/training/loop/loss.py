@@ -1,4 +1,4 @@
-"""The loss a configuration asks for: the library's own, or a function of the user's; and class weights."""
+"""Make the configured loss, one of the library or a function of the user, and the class weights."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,15 +17,16 @@ from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config.run_config import LossConfig
 
 Sums = tuple[Tensor, Tensor]
-"""Numerator and denominator; the learner divides once, over all ranks and accumulated batches."""
+"""Numerator and denominator of a loss. The learner adds them over all processes and batches, and divides once."""
 OutputLoss = Callable[[Tensor, DialogueBatch], Sums]
-"""A loss of log-probabilities or values ``[B, T, S]``."""
+"""A loss of the task's outputs, log-probabilities or values ``[B, T, S]``, and their batch."""
 
 
 def class_weights(train: Sequence[Dialogue], label_set: LabelSet, config: LossConfig) -> Tensor | None:
-    """Weight per class ``[C]`` float64: inverse train frequency to a power, mean 1 over labelled train turns.
+    """Return the weight of each class ``[C]`` in float64; None if the configuration sets no weights.
 
-    A class that never occurs in train is weighted as if it occurred once.
+    The weight is the inverse of the class's frequency in train to a power, scaled so that the mean over the labelled
+    train turns is 1. A class without any turn in train counts as if it had one.
     """
     if config.class_weights == "none":
         return None
@@ -36,15 +37,15 @@ def class_weights(train: Sequence[Dialogue], label_set: LabelSet, config: LossCo
 
 
 class DialogueLoss:
-    """Masked loss of a batch as (numerator, denominator).
+    """The configured loss; it gives the numerator and the denominator of a batch.
 
     Args:
-        config: which one, smoothing, focal exponent, soft labels.
-        task: turns scores into what losses read.
-        class_weights_C: on the training device, or None.
+        config: section ``loss`` of the configuration.
+        task: turns scores into the log-probabilities or values that losses take.
+        class_weights_C: weight of each class, on the training device; None = no weights.
 
     Raises:
-        ConfigError: a loss that does not exist, or cannot be imported.
+        ConfigError: the loss does not exist or cannot be imported.
     """
 
     def __init__(self, config: LossConfig, task: Task, class_weights_C: Tensor | None = None) -> None:
@@ -52,26 +53,28 @@ class DialogueLoss:
         self.task = task
         self._loss: OutputLoss
         if kind not in LOSSES:
-            self._loss = partial(_own_loss, kind, LOSSES.find(kind))
+            self._loss = partial(_user_loss, kind, LOSSES.find(kind))
         elif task.gives_probabilities:
             self._loss = partial(_class_loss, kind, config, class_weights_C)
         else:
             self._loss = partial(_value_loss, LOSSES[kind])
 
     def __call__(self, output: Output, batch: DialogueBatch) -> Sums:
-        """Both sums over the batch's labelled turns, in float32 or better also under autocast."""
+        """Return both sums over the batch's labelled turns; they are at least float32, also under autocast."""
         return self._loss(self.task.outputs(output.scores_BTS), batch)
 
 
 def _check_loss(name: str, found: Any) -> Callable[..., Any]:
+    """Return a registered object if it can be called; raise ConfigError otherwise."""
     if not callable(found):
         raise ConfigError(f"loss {name!r}: is no function (outputs, target) of tensors; name one that is")
     return found  # type: ignore[no-any-return]
 
 
-#: Every loss that can be asked for. One of the user's is a function ``(outputs, target)`` of the turns that have a
-#: target: log-probabilities ``[N, C]`` and class indices ``[N]``, or values ``[N, S]`` and gold ones with NaN where
-#: there is none. It gives one number per turn ``[N]``, or a pair (numerator, denominator).
+#: All losses by name. A loss of the user is a function ``(outputs, target)``. It gets only turns that have a target:
+#: log-probabilities ``[N, C]`` and class indices ``[N]``; or predicted values ``[N, S]`` and gold values ``[N, S]``,
+#: which are NaN in dimensions without annotation. It returns one number per turn ``[N]`` or a pair (numerator,
+#: denominator).
 LOSSES: Registry[Callable[..., Any]] = Registry(
     "loss",
     "dialogue_ser.losses",
@@ -86,10 +89,10 @@ LOSSES: Registry[Callable[..., Any]] = Registry(
 
 
 def register_loss(name: str) -> Callable[[Target], Target]:
-    """A decorator that registers a loss, a function ``(outputs, target)`` as :data:`LOSSES` describes it, under a name.
+    """Return a decorator that registers a loss under a name; :data:`LOSSES` says what such a function does.
 
     Raises:
-        ConfigError: the name holds a colon, or belongs to the library or to another function.
+        ConfigError: the name contains a colon, or the library or another function already has it.
     """
     return LOSSES.register(name)
 
@@ -97,8 +100,9 @@ def register_loss(name: str) -> Callable[[Target], Target]:
 def _class_loss(
     kind: str, config: LossConfig, class_weights_C: Tensor | None, outputs_BTC: Tensor, batch: DialogueBatch
 ) -> Sums:
+    """Return the sums of one of the library's losses of classes."""
     votes = batch.label_distribution if config.soft_labels else None
-    # Counted on the host, from what is there: a GPU that is asked how many there are makes the host wait.
+    # The labelled turns are found on the host: if the GPU counted them, the host would have to wait for it.
     row_N = counted_rows(batch.on_host(batch.label), None if votes is None else batch.on_host(votes))
     focal = {"focal_gamma": config.focal_gamma} if kind == "nll" else {}
     loss: Callable[..., Sums] = LOSSES[kind]
@@ -108,76 +112,82 @@ def _class_loss(
         class_weights_C=class_weights_C,
         label_smoothing=config.label_smoothing,
         label_distribution_BTC=votes,
-        row_N=_sent(row_N, outputs_BTC),
+        row_N=_on_device_of(row_N, outputs_BTC),
         **focal,
     )
 
 
 def _value_loss(loss: Callable[..., Sums], outputs_BTS: Tensor, batch: DialogueBatch) -> Sums:
+    """Return the sums of one of the library's losses of values."""
     return loss(*_labelled_rows(outputs_BTS, batch))
 
 
-def _own_loss(name: str, loss: Callable[..., Any], outputs_BTS: Tensor, batch: DialogueBatch) -> Sums:
+def _user_loss(name: str, loss: Callable[..., Any], outputs_BTS: Tensor, batch: DialogueBatch) -> Sums:
+    """Return the sums of a loss of the user.
+
+    Raises:
+        TrainingError: the function fails, returns something else than a loss, or has no gradient.
+    """
     outputs_NS, target = _labelled_rows(outputs_BTS, batch)
-    if not len(target):  # what the function makes of nothing, often NaN, must not stop the run
+    if not len(target):  # the function is not called: its result for no turns is often NaN, which would stop the run
         return outputs_NS.sum(), outputs_NS.new_zeros(())
     try:
-        found = loss(outputs_NS, target)
-    except Exception as error:  # the function is somebody's program and may raise anything
+        result = loss(outputs_NS, target)
+    except Exception as error:  # the user's code may raise anything
         raise TrainingError(
-            f"loss {name!r}: its function failed: {type(error).__name__}: {error}; mend the function"
+            f"loss {name!r}: its function failed: {type(error).__name__}: {error}; correct the function"
         ) from error
-    sums = _sums_of(name, found, len(outputs_NS))
+    sums = _as_sums(name, result, len(outputs_NS))
     if outputs_NS.requires_grad and not sums[0].requires_grad:
         raise TrainingError(
-            f"loss {name!r}: does not depend on what the system says, so nothing is learnt; compute it from outputs "
-            "with torch, without detach, item or numpy"
+            f"loss {name!r}: its result has no gradient, so nothing is learnt; compute it from outputs with torch, "
+            "without detach, item or numpy"
         )
     return sums
 
 
-def _sums_of(name: str, found: Any, n_turns: int) -> Sums:
-    """What a loss of the user's gave, as numerator and denominator.
+def _as_sums(name: str, result: Any, n_turns: int) -> Sums:
+    """Return the result of a user's loss as numerator and denominator.
 
     Raises:
-        TrainingError: it is neither one number per turn nor a pair of numbers.
+        TrainingError: the result is neither one number per turn nor a pair of numbers.
     """
-    if isinstance(found, Tensor) and found.shape == (n_turns,):
-        return found.sum(), found.new_full((), n_turns)
-    if isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], Tensor) and found[0].ndim == 0:
-        numerator, denominator = found
+    if isinstance(result, Tensor) and result.shape == (n_turns,):
+        return result.sum(), result.new_full((), n_turns)
+    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], Tensor) and result[0].ndim == 0:
+        numerator, denominator = result
         if isinstance(denominator, (int, float)):
             return numerator, numerator.new_full((), denominator)
         if isinstance(denominator, Tensor) and denominator.ndim == 0:
             return numerator, denominator.to(numerator.dtype)
     raise TrainingError(
-        f"loss {name!r}: gave {_described(found)} of {n_turns} turns, expected one number per turn [{n_turns}], or a "
-        "pair (numerator, denominator) of single numbers, the numerator a tensor"
+        f"loss {name!r}: returned {_shape_text(result)} for {n_turns} turns, expected one number per turn [{n_turns}], "
+        "or a pair (numerator, denominator) of single numbers, the numerator a tensor"
     )
 
 
-def _described(found: Any) -> str:
-    """Shape of a tensor, type of anything else.
+def _shape_text(value: Any) -> str:
+    """Return the shape of a tensor, or the type of another value, as text for a message.
 
-    >>> _described((torch.zeros(3), 2))
+    >>> _shape_text((torch.zeros(3), 2))
     '((3,), int)'
     """
-    if isinstance(found, tuple):
-        return f"({', '.join(map(_described, found))})"
-    return str(tuple(found.shape)) if isinstance(found, Tensor) else type(found).__name__
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_shape_text, value))})"
+    return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
 
 
 def _labelled_rows(outputs_BTS: Tensor, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
-    """Outputs ``[N, S]`` and targets (``[N]`` or ``[N, S]``) of the turns that have a target."""
+    """Return outputs ``[N, S]`` and targets (``[N]`` or ``[N, S]``) of the turns that have a target."""
     if batch.value is None:
-        row_N = _sent(counted_rows(batch.on_host(batch.label)), outputs_BTS)
+        row_N = _on_device_of(counted_rows(batch.on_host(batch.label)), outputs_BTS)
         target = batch.label.flatten()
     else:
-        row_N = _sent(batch.on_host(batch.value).isfinite().any(-1).flatten().nonzero()[:, 0], outputs_BTS)
+        row_N = _on_device_of(batch.on_host(batch.value).isfinite().any(-1).flatten().nonzero()[:, 0], outputs_BTS)
         target = batch.value.flatten(0, 1)
     return outputs_BTS.flatten(0, 1).index_select(0, row_N), target.index_select(0, row_N)
 
 
-def _sent(row_N: Tensor, outputs_BTS: Tensor) -> Tensor:
-    """Positions on the device of the outputs, without waiting for it."""
+def _on_device_of(row_N: Tensor, outputs_BTS: Tensor) -> Tensor:
+    """Copy row numbers to the device of the outputs; the host does not wait for the copy."""
     return (row_N.pin_memory() if outputs_BTS.is_cuda else row_N).to(outputs_BTS.device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""Every dialogue once through the system, over all ranks: outputs per turn, loss and attention."""
+"""Predict dialogues with all processes together: outputs of each turn, the loss and attention."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,12 +21,12 @@ from dialogue_ser.training.loop.learner import Loss
 
 @dataclass(frozen=True, kw_only=True)
 class Predicted:
-    """What the system says of some dialogues.
+    """Predictions of some dialogues.
 
     Args:
-        outputs_NS: log-probabilities or values of every turn, in the order of the dialogues given, float64.
-        loss: mean loss over labelled turns; None without any, or if it is not finite.
-        attention: ``DIALOGUE/NAME`` → weights ``[T, T]`` float32; empty unless asked for.
+        outputs_NS: log-probabilities or values of every turn, float64, in the order of the dialogues.
+        loss: mean loss over the labelled turns; None if there are none, or if the loss is not finite.
+        attention: ``DIALOGUE/NAME`` → weights ``[T, T]`` float32; empty unless it was requested.
     """
 
     outputs_NS: FloatArray
@@ -45,16 +45,19 @@ def predict(
     with_attention: bool = False,
     stop: StopRequest | None = None,
 ) -> Predicted | None:
-    """Predictions of every dialogue, exactly once each, equal on every rank (attention: this rank's dialogues only).
+    """Predict every dialogue once. All processes get the same result, but attention of their own dialogues only.
 
     Args:
-        system: any mode; it is judged in eval mode.
-        dialogues: in any order; dialogues of similar length share a batch.
-        batches: this rank's share and how to collate.
-        loss: numerator and denominator of a batch, and the task that reads scores.
+        system: the model, in any mode; predictions are made in eval mode.
+        dialogues: dialogues in any order; the function puts dialogues of similar length into one batch.
+        batches: makes the batches of this process.
+        loss: the loss of a batch; its task turns scores into outputs.
         accelerator: device, autocast and process group.
-        with_attention: also collect attention.
-        stop: where it is set on a single process, prediction ends and the answer is None.
+        with_attention: whether to collect attention.
+        stop: if a signal asks to stop, and there is one process only, prediction ends.
+
+    Returns:
+        the predictions; None if a signal stopped them.
     """
     shares = batches.shares(sorted(range(len(dialogues)), key=lambda index: len(dialogues[index])))
     table = TurnTable(dialogues, system.n_scores, accelerator.device)
@@ -64,17 +67,17 @@ def predict(
     def loaded() -> Iterator[tuple[Sequence[int], DialogueBatch]]:
         yield from zip(shares, batches.load(dialogues, shares), strict=True)
 
-    asked = answers(
+    outputs = answers(
         system, loaded(), device=accelerator.device, autocast=accelerator.autocast, with_attention=with_attention
     )
-    for share, batch, output in asked:
+    for share, batch, output in outputs:
         if stop is not None and stop.signal_number and accelerator.num_processes == 1:
-            return None  # several ranks must all finish: a rank that left alone would leave the others waiting
+            return None  # several processes must all finish: if one left alone, the others would wait for ever
         sums += torch.stack([value.double() for value in loss(output, batch)])
         table.put(share, batch, loss.task.outputs(output.scores_BTS))
         attention |= _attention(output, batch, [dialogues[index] for index in share])
     if batches.n_ranks > 1:
-        # Each row was filled by one rank and is zero elsewhere: the sum is the gathered table, exactly.
+        # One process has filled a row, and the row is zero in the others. So the sum is exactly the complete table.
         table.values_NS, table.n_seen_N, sums = (
             sum_over_ranks(accelerator, value) for value in (table.values_NS, table.n_seen_N, sums)
         )
@@ -85,14 +88,15 @@ def predict(
 
 
 def evaluation_batches(batches: Batches) -> Batches:
-    """The same cutting for evaluation: no accumulation, no worker processes (starting them would take longer)."""
+    """Return the batches for evaluation: without accumulation, and without worker processes, which start too slowly."""
     return replace(batches, accumulate=1, workers=0)
 
 
 def _attention(output: Output, batch: DialogueBatch, dialogues: Sequence[Dialogue]) -> dict[str, Tensor]:
-    found = {}
+    """Return the attention of each dialogue of a batch without its padding: ``DIALOGUE/NAME`` → ``[T, T]``."""
+    attention = {}
     for name, weights_BTT in output.attention.items():
         for b, dialogue in enumerate(dialogues):
             n = int(batch.n_turns[b])
-            found[f"{dialogue.id}/{name}"] = weights_BTT[b, :n, :n].detach().float().cpu().contiguous()
-    return found
+            attention[f"{dialogue.id}/{name}"] = weights_BTT[b, :n, :n].detach().float().cpu().contiguous()
+    return attention

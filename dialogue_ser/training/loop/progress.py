@@ -1,4 +1,4 @@
-"""A progress bar on terminals, nothing elsewhere."""
+"""A progress bar; it is shown on terminals only."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from dialogue_ser.training.loop.state import TrainState
 
 
 class ProgressBar(Callback):
-    """Steps, loss and the best dev score, on standard error.
+    """A progress bar that shows steps, the loss and the best dev score.
 
     Args:
-        total_steps: optimizer steps of the whole run.
-        select: key of the dev score that is shown.
-        is_shown: True or False; None = only on a terminal.
-        console: where to draw; None = standard error.
+        total_steps: number of optimizer steps of the whole run.
+        select: key of the dev score to show.
+        is_shown: whether to show the bar; None = only on a terminal.
+        console: where to draw the bar; None = standard error.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class ProgressBar(Callback):
         self._dev = ""
 
     def on_step(self, state: TrainState, row: dict[str, Any]) -> None:
-        """Moves the bar."""
+        """Move the bar."""
         if self._task is None:
             self._bar.start()
             self._task = self._bar.add_task("training", total=self.total_steps)
@@ -40,13 +40,13 @@ class ProgressBar(Callback):
         self._bar.update(self._task, completed=state.step, description=words)
 
     def on_epoch(self, state: TrainState, row: dict[str, Any]) -> None:
-        """Shows the new dev score."""
+        """Show the new dev score from the next step on."""
         self._dev = f"  dev {self.select} {row['dev'][self.select]:.4f} (best {state.best_score:.4f})"
 
     def on_interrupt(self, state: TrainState) -> None:
-        """Leaves the bar as it is."""
+        """Stop the bar; it stays visible."""
         self._bar.stop()
 
     def on_end(self, state: TrainState) -> None:
-        """Leaves the bar as it is."""
+        """Stop the bar; it stays visible."""
         self._bar.stop()

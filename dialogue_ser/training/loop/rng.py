@@ -1,4 +1,4 @@
-"""Seeds, and the exact state of every random generator as tensors."""
+"""Seed the random generators, and save and restore their exact states as tensors."""
 
 import random
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def seed_everything(seed: int, rank: int = 0) -> None:
-    """Seeds python, numpy and torch (all devices); ranks get different streams, e.g. for dropout."""
+    """Seed Python, numpy and torch (all devices); processes get different random numbers, e.g. for dropout."""
     mixed = int(np.random.SeedSequence([seed, rank]).generate_state(1)[0])
     random.seed(mixed)
     np.random.seed(mixed)  # noqa: NPY002 - user encoders may draw from the global generator
@@ -17,7 +17,7 @@ def seed_everything(seed: int, rank: int = 0) -> None:
 
 
 def capture_rng() -> dict[str, Tensor]:
-    """State of the global generators of this process, as CPU tensors of fixed shape."""
+    """Return the states of this process's global generators, as CPU tensors whose shapes never change."""
     version, words, gauss = random.getstate()
     assert version == 3
     _, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # noqa: NPY002
@@ -34,14 +34,14 @@ def capture_rng() -> dict[str, Tensor]:
 
 
 def restore_rng(state: Mapping[str, Tensor]) -> None:
-    """Puts the global generators of this process back to a captured state."""
+    """Restore the states of this process's global generators."""
     gauss = float(state["python_gauss"][0])
     random.setstate((3, tuple(int(word) for word in state["python"]), None if np.isnan(gauss) else gauss))
     *keys, position, has_gauss = state["numpy"].tolist()
     np.random.set_state(  # noqa: NPY002
         ("MT19937", np.array(keys, dtype=np.uint32), position, has_gauss, float(state["numpy_gauss"][0]))
     )
-    # Cloned: torch reads its state as a struct, and a slice of a loaded file may lie where that crashes.
+    # Cloned because torch reads the state as a struct, which can crash at the unaligned address of a slice of a file.
     torch.set_rng_state(state["torch"].clone())
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"].clone())

@@ -1,4 +1,4 @@
-"""From a configuration and its data to what the loop needs: system, batches, learner, evaluation on dev."""
+"""Build what the training loop needs from a configuration and data: system, batches, learner, evaluation on dev."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -13,10 +13,10 @@ from dialogue_ser.metrics.table import Metric
 from dialogue_ser.models import build_model
 from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.training.config.run_config import RunConfig
-from dialogue_ser.training.data.augmented import most_copies
+from dialogue_ser.training.data.augmented import max_copies
 from dialogue_ser.training.data.batches import Batches
 from dialogue_ser.training.data.prepare import Data, dev_metrics, metric_key
-from dialogue_ser.training.loop.branches import begin_from_branches
+from dialogue_ser.training.loop.branches import load_branch_weights
 from dialogue_ser.training.loop.epochs import Training
 from dialogue_ser.training.loop.interrupt import StopRequest
 from dialogue_ser.training.loop.learner import Learner
@@ -26,23 +26,26 @@ from dialogue_ser.training.loop.predict import evaluation_batches, predict
 
 
 def build_system(config: RunConfig, data: Data) -> DialogueSystem:
-    """The configured system with random weights, drawn from torch's global generator, or those it is to begin with.
+    """Build the configured system.
+
+    Its weights are drawn from torch's global generator; the branches in ``training.begin_from`` get their trained
+    weights.
 
     Raises:
-        ConfigError: a model or option that does not exist, out of range, or too large for this machine; branches to
-            begin from that do not fit.
-        CheckpointError: branches whose weights cannot be read.
+        ConfigError: a model or option does not exist, is out of range or too large for this machine; or a run in
+            ``training.begin_from`` does not fit.
+        CheckpointError: the weights of such a run cannot be read.
     """
     inputs = {modality: table.spec for modality, table in data.tables.items()}
     system = build_model(config.model.name, config.model.options, inputs, data.task.n_scores, data.task)
-    begin_from_branches(system, config)
+    load_branch_weights(system, config)
     return system
 
 
 def make_batches(config: RunConfig, data: Data, accelerator: Accelerator) -> Batches:
-    """How this process cuts and collates; for a GPU batches are page-locked and made in advance."""
+    """Return what makes the batches of this process; for a GPU they are page-locked and made in advance."""
     is_cuda = accelerator.device.type == "cuda"
-    n_copies = most_copies(config)
+    n_copies = max_copies(config)
     return Batches(
         collate=partial(collate, tables=data.tables, task=data.task),
         batch_size=config.training.batch_size,
@@ -58,7 +61,7 @@ def make_batches(config: RunConfig, data: Data, accelerator: Accelerator) -> Bat
 
 
 def build_learner(config: RunConfig, data: Data, system: DialogueSystem, accelerator: Accelerator) -> Learner:
-    """System on its device, optimizer, loss (class weights from train), moving average."""
+    """Build the learner: move the system to its device, and make the optimizer and the loss with its class weights."""
     system.to(accelerator.device)
     label_set = data.corpus.label_set
     weights_C = None if label_set is None else class_weights(data.train, label_set, config.loss)
@@ -75,7 +78,7 @@ def build_learner(config: RunConfig, data: Data, system: DialogueSystem, acceler
 
 
 def build_training(config: RunConfig, data: Data, learner: Learner, stop: StopRequest) -> Training:
-    """Train dialogues, their batches, and the evaluation on dev."""
+    """Return the data of the training loop and its evaluation on dev."""
     batches = make_batches(config, data, learner.accelerator)
     metrics = dev_metrics(config, data.task)
 
@@ -94,5 +97,5 @@ def build_training(config: RunConfig, data: Data, learner: Learner, stop: StopRe
 
 
 def values_of(predictions: Predictions, metrics: Mapping[str, Metric]) -> dict[str, float | None]:
-    """Key → value of some turns."""
+    """Compute metrics of some predictions: key → value."""
     return {key: predictions.value(metric) for key, metric in metrics.items()}

@@ -1,4 +1,4 @@
-"""Where a run stands: the few numbers that, with the tensors, decide everything that follows."""
+"""The position of a run: a few numbers that, together with the tensors of a checkpoint, allow it to go on."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -8,17 +8,17 @@ from typing import Any
 
 @dataclass(slots=True, kw_only=True)
 class TrainState:
-    """Position and running values of a run; the loop alone changes them.
+    """Position of a run in its training. Only the training loop changes it.
 
     Args:
-        epoch: epoch under way, from 1; epochs + 1 when all are done.
-        step_in_epoch: optimizer steps done in it.
-        step: optimizer steps done since the start.
-        loss_numerator: Σ of the loss's numerators in this epoch so far.
-        loss_denominator: Σ of its denominators.
-        best_epoch: epoch with the best dev score (the last, where that is kept); 0 = none yet.
-        best_score: that score, or None.
-        best_checkpoint: name of the checkpoint that holds those weights.
+        epoch: number of the current epoch, from 1; after the last epoch it is the number of epochs + 1.
+        step_in_epoch: number of optimizer steps done in this epoch.
+        step: number of optimizer steps done since the start.
+        loss_numerator: sum of the loss's numerators in this epoch so far.
+        loss_denominator: sum of the loss's denominators in this epoch so far.
+        best_epoch: epoch with the best dev score, or the last one with ``training.keep: last``; 0 = none yet.
+        best_score: dev score of that epoch; None = none yet.
+        best_checkpoint: name of the checkpoint with the weights of that epoch.
     """
 
     epoch: int = 1
@@ -32,24 +32,33 @@ class TrainState:
 
     @property
     def checkpoint_name(self) -> str:
-        """Finished epochs and steps, so that names sort in time: ``epoch-0002-step-00000064``."""
+        """Name of a checkpoint: finished epochs and steps, e.g. ``epoch-0002-step-00000064``; names sort in time."""
         return f"epoch-{self.epoch - 1:04d}-step-{self.step:08d}"
 
-    def offer(self, score: float, *, is_better: Callable[[float, float], bool] = gt, always: bool = False) -> bool:
-        """Takes the dev score of the epoch under way; True if it is the best so far (a tie stays with the earlier).
+    def note_score(self, score: float, *, is_better: Callable[[float, float], bool] = gt, always: bool = False) -> bool:
+        """Note the dev score of the current epoch; return True if it is the best so far.
+
+        An equal score is not better: the earlier epoch stays the best one.
 
         Args:
-            score: on dev.
-            is_better: whether a score is better than another one, as the metric's direction has it.
-            always: take it for the best whatever came before (``training.keep: last``).
+            score: score on dev.
+            is_better: says whether a first score is better than a second one.
+            always: treat this epoch as the best one even if its score is not (``training.keep: last``).
         """
         if self.best_score is not None and not is_better(score, self.best_score) and not always:
             return False
         self.best_score, self.best_epoch = score, self.epoch
         return True
 
+    def start_next_epoch(self, *, is_best: bool) -> None:
+        """Move to the next epoch; if the finished one is the best so far, note the name of its checkpoint."""
+        self.epoch, self.step_in_epoch = self.epoch + 1, 0
+        self.loss_numerator = self.loss_denominator = 0.0
+        if is_best:
+            self.best_checkpoint = self.checkpoint_name
+
     def is_out_of_patience(self, patience: int) -> bool:
-        """Whether ``patience`` finished epochs in a row brought no better dev score; patience 0 never runs out.
+        """Return whether the last ``patience`` epochs brought no better dev score; patience 0 never runs out.
 
         >>> TrainState(epoch=5, best_epoch=2, best_score=0.4).is_out_of_patience(2)
         True
@@ -57,10 +66,10 @@ class TrainState:
         return bool(patience) and self.epoch - 1 - self.best_epoch >= patience
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-able; Python's floats survive JSON exactly."""
+        """Return the state as JSON values; Python writes and reads floats in JSON without loss."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "TrainState":
-        """Inverse of :meth:`to_json`."""
+        """Return the state from the values of :meth:`to_json`."""
         return cls(**values)

@@ -1,1 +1,1 @@
-"""What a run leaves on disk: the run directory, checkpoints, metrics, predictions."""
+"""Files that a run leaves on disk: its configuration and environment, checkpoints, metrics and predictions."""

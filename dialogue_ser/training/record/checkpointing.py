@@ -1,4 +1,4 @@
-"""When a run is checkpointed, what goes in, and how it is put back."""
+"""Save the state of a run in checkpoints, and restore it from one."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from dialogue_ser.errors import CheckpointError
 from dialogue_ser.training.config.run_config import TrainingConfig
 from dialogue_ser.training.loop.callbacks import Callback
-from dialogue_ser.training.loop.learner import Learner, part
+from dialogue_ser.training.loop.learner import Learner, tensors_under
 from dialogue_ser.training.loop.rng import capture_rng, restore_rng
 from dialogue_ser.training.loop.state import TrainState
 from dialogue_ser.training.record.checkpoint import Checkpoint, CheckpointFolder
@@ -17,16 +17,17 @@ from dialogue_ser.training.record.tracking import MetricsFile
 
 
 class Checkpointer(Callback):
-    """Checkpoints at every epoch's end, every so many steps, and where a signal stops the run.
+    """Save a checkpoint at the end of every epoch, after every so many steps, and when a signal stops the run.
 
-    It must come after the metrics writer in the list of callbacks: a checkpoint records how long metrics.jsonl was.
+    In the list of callbacks it must come after the metrics file, because a checkpoint records the length of
+    metrics.jsonl.
 
     Args:
-        folder: where to.
-        learner: weights, optimizer and moving average.
+        folder: folder of the checkpoints.
+        learner: has the weights, the optimizer's state and the moving average.
         metrics: the open metrics.jsonl.
-        config: how often, how many are kept.
-        accelerator: only the main process writes; every rank's random state goes in.
+        config: says how often to save and how many checkpoints to keep.
+        accelerator: only its main process writes; the random state of every process is saved.
     """
 
     def __init__(
@@ -44,17 +45,17 @@ class Checkpointer(Callback):
         self.accelerator = accelerator
 
     def on_step(self, state: TrainState, row: dict[str, Any]) -> None:
-        """Checkpoints inside an epoch."""
+        """Save a checkpoint inside an epoch, if it is time."""
         every = self.config.checkpoint_every_steps
         if every and state.step % every == 0:
             self._save(state)
 
     def on_epoch(self, state: TrainState, row: dict[str, Any]) -> None:
-        """Checkpoints between epochs."""
+        """Save a checkpoint after an epoch."""
         self._save(state)
 
     def on_interrupt(self, state: TrainState) -> None:
-        """Checkpoints where the run stops."""
+        """Save a checkpoint where the run stops."""
         self._save(state)
 
     def _save(self, state: TrainState) -> None:
@@ -67,10 +68,12 @@ class Checkpointer(Callback):
 
 
 def restore(checkpoint: Checkpoint, learner: Learner, metrics: MetricsFile, accelerator: Accelerator) -> TrainState:
-    """Puts a run back exactly where a checkpoint was taken: weights, generators, metrics.jsonl cut to its length.
+    """Put a run back into the exact state of a checkpoint and return its position.
+
+    The weights, the optimizer's state and the random generators are restored; metrics.jsonl is cut to its length then.
 
     Raises:
-        CheckpointError: it does not fit the model.
+        CheckpointError: the checkpoint does not fit the model, or metrics.jsonl is too short.
     """
     values = dict(checkpoint.state)
     try:
@@ -79,22 +82,22 @@ def restore(checkpoint: Checkpoint, learner: Learner, metrics: MetricsFile, acce
         state = TrainState.from_json(values)
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(
-            f"checkpoint {checkpoint.name} does not fit this model or run directory: {error}; restore the directory as "
-            "it was, or begin again with another --out"
+            f"checkpoint {checkpoint.name} does not fit this model or run directory: {error}; restore the old files of "
+            "the directory, or start a new run with another --out"
         ) from error
-    rng = part(checkpoint.tensors, "rng")
+    rng = tensors_under(checkpoint.tensors, "rng")
     rank = min(accelerator.process_index, len(rng["torch"]) - 1)
-    restore_rng({name: values_of_ranks[rank] for name, values_of_ranks in rng.items()})
+    restore_rng({name: state_of_rank[rank] for name, state_of_rank in rng.items()})
     return state
 
 
-def judged_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The weights that dev judged: the moving average where there is one, else the model's own."""
-    return part(checkpoint.tensors, "ema") or part(checkpoint.tensors, "model")
+def evaluated_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Return the weights that were evaluated on dev: the moving average if there is one, else the model's weights."""
+    return tensors_under(checkpoint.tensors, "ema") or tensors_under(checkpoint.tensors, "model")
 
 
 def _rng_of_all_ranks(accelerator: Accelerator) -> dict[str, Tensor]:
-    """``rng/NAME`` → states of all ranks, one row each."""
+    """Return the random states of all processes: ``rng/NAME`` → one row per process."""
     own = {f"rng/{name}": state[None] for name, state in capture_rng().items()}
     if accelerator.num_processes == 1:
         return own

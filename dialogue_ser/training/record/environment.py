@@ -1,4 +1,4 @@
-"""What a run was made with, and what differs when it is continued with something else."""
+"""Describe the versions, data and machine of a run, and list what is different when it is resumed."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from dialogue_ser.training.config.run_config import RunConfig
 
 PACKAGES = ("dialogue-ser", "torch", "numpy", "accelerate", "transformers", "opensmile", "scikit-learn", "safetensors")
 NUMERIC_PACKAGES = ("dialogue-ser", "torch", "numpy")
-"""Packages whose version may change a run's numbers once its features are made (those have their own fingerprint)."""
+"""Packages whose version may change a run's results. Features are not meant: they have their own fingerprint."""
 
 FREE_SETTINGS = (
     "name",
@@ -29,19 +29,19 @@ FREE_SETTINGS = (
     "training.keep_checkpoints",
     "training.checkpoint_every_steps",
 )
-"""Settings that change no number of a run, and so may differ when it is continued."""
+"""Settings that do not change a run's results, so they may be different when it is resumed."""
 
 
 def describe_environment(
     config: RunConfig, corpus_fingerprint: str, feature_fingerprints: Mapping[str, Any], n_ranks: int
 ) -> dict[str, Any]:
-    """JSON-able content of environment.json.
+    """Return the content of environment.json.
 
     Args:
-        config: the run's configuration.
-        corpus_fingerprint: of every utterance of every split.
-        feature_fingerprints: modality → fingerprint of its encoder.
-        n_ranks: processes.
+        config: configuration of the run.
+        corpus_fingerprint: fingerprint of all utterances of all splits.
+        feature_fingerprints: modality → fingerprint of its encoder and of what was fitted.
+        n_ranks: number of processes.
     """
     is_cuda = torch.cuda.is_available() and config.training.device != "cpu"
     return {
@@ -62,20 +62,22 @@ def describe_environment(
 
 
 def config_hash(config: RunConfig) -> str:
-    """SHA-256 of a configuration's values."""
+    """Return the SHA-256 of all settings of a configuration."""
     return hashlib.sha256(json.dumps(config_to_dict(config), sort_keys=True).encode()).hexdigest()
 
 
 def config_differences(before: RunConfig, now: RunConfig) -> list[str]:
-    """One sentence per setting that differs and may change a number."""
-    then, after = _flat(config_to_dict(before)), _flat(config_to_dict(now))
-    names = [name for name in (then | after) if not name.startswith(tuple(f"{free}." for free in FREE_SETTINGS))]
-    names = [name for name in names if name not in FREE_SETTINGS and then.get(name) != after.get(name)]
-    return [f"{name}: the run has {then.get(name)!r}, now {after.get(name)!r}" for name in names]
+    """Return one sentence for each setting that is different and may change results."""
+    old, new = _flatten(config_to_dict(before)), _flatten(config_to_dict(now))
+    names = [name for name in (old | new) if not name.startswith(tuple(f"{free}." for free in FREE_SETTINGS))]
+    return _differences([name for name in names if name not in FREE_SETTINGS], old, new)
 
 
 def environment_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """One sentence per version, datum or number of processes that differs from environment.json."""
+    """Return one sentence for each part of environment.json that is different and may change results.
+
+    These parts are the versions, the fingerprints of the data, the device and the number of processes.
+    """
 
     def relevant(environment: Mapping[str, Any]) -> dict[str, Any]:
         packages = environment.get("packages", {})
@@ -84,24 +86,34 @@ def environment_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -
             "corpus (fingerprint)": environment.get("corpus_fingerprint"),
             "number of processes": environment.get("n_ranks"),
             "device": environment.get("device"),
-            **_flat({"features": environment.get("feature_fingerprints", {})}),
+            **_flatten({"features": environment.get("feature_fingerprints", {})}),
         }
 
-    then, after = relevant(before), relevant(json.loads(json.dumps(now)))
-    names = [name for name in then | after if then.get(name) != after.get(name)]
-    return [f"{name}: the run has {then.get(name)!r}, now {after.get(name)!r}" for name in names]
+    old, new = relevant(before), relevant(json.loads(json.dumps(now)))
+    return _differences(old | new, old, new)
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _differences(names: Iterable[str], old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return one sentence for each name whose values are different."""
+    return [
+        f"{name}: the run has {old.get(name)!r}, now {new.get(name)!r}"
+        for name in names
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one mapping whose names are joined by dots."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        is_inner = isinstance(value, Mapping) and value
-        flat |= _flat(value, f"{prefix}{name}.") if is_inner else {f"{prefix}{name}": value}
+        is_nested = isinstance(value, Mapping) and value
+        flat |= _flatten(value, f"{prefix}{name}.") if is_nested else {f"{prefix}{name}": value}
     return flat
 
 
 def _version(package: str) -> str | None:
-    if package == "dialogue-ser":  # a checkout on the path is not an installed package
+    """Return the version of a package; None if it is not installed."""
+    if package == "dialogue-ser":  # it may run from its source folder without being installed
         return __version__
     try:
         return version(package)
@@ -110,6 +122,7 @@ def _version(package: str) -> str | None:
 
 
 def _cpu_name() -> str:
+    """Return the name of the processor."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -117,7 +130,7 @@ def _cpu_name() -> str:
 
 
 def _git_revision() -> str | None:
-    """Revision of the source tree this package lies in; None for an installed wheel."""
+    """Return the git revision of the source code that runs; None for an installed package."""
     root = Path(__file__).resolve().parents[3]
     if not (root / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""What a finished run leaves: predictions of every split, attention, the model folder, the summary."""
+"""Make and write the results of a finished run: predictions of every split, attention, and numbers of the summary."""
 
 import io
 import sys
@@ -22,7 +22,11 @@ from dialogue_ser.training.loop.predict import Predicted, predict
 def predict_splits(
     learner: Learner, corpus: Corpus, batches: Batches, *, with_attention: bool
 ) -> dict[str, tuple[Sequence[Dialogue], Predicted]]:
-    """Predictions of every split that has dialogues, on this process alone, with the weights the system has now."""
+    """Predict every split that has dialogues, in this process alone, with the current weights of the system.
+
+    Returns:
+        split → its dialogues and their predictions.
+    """
     found: dict[str, tuple[Sequence[Dialogue], Predicted]] = {}
     learner.system.eval()
     for split, dialogues in corpus.splits.items():
@@ -36,7 +40,7 @@ def predict_splits(
 
 
 def predictions_frame(predictions: Mapping[str, tuple[Sequence[Dialogue], Predicted]], task: Task) -> pd.DataFrame:
-    """The table of predictions of every split: see :meth:`~dialogue_ser.tasks.base.Task.prediction_frame`."""
+    """Return one table of predictions for all splits (:meth:`~dialogue_ser.tasks.base.Task.prediction_frame`)."""
     frames = [
         task.prediction_frame(dialogues, task.numbers(predicted.outputs_NS), split=split)
         for split, (dialogues, predicted) in predictions.items()
@@ -45,41 +49,42 @@ def predictions_frame(predictions: Mapping[str, tuple[Sequence[Dialogue], Predic
 
 
 def write_predictions(path: Path, frame: pd.DataFrame) -> None:
-    """predictions.parquet, whole or not at all."""
+    """Write predictions.parquet; the file appears only when it is complete."""
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
     write_atomically(path, buffer.getvalue())
 
 
 def write_attention(folder: Path, predictions: Mapping[str, tuple[Sequence[Dialogue], Predicted]]) -> None:
-    """attention.safetensors (``SPLIT/DIALOGUE/NAME`` → ``[T, T]``) and attention.json (the turns behind its rows).
+    """Write attention.safetensors and attention.json; write nothing if the system has no attention.
 
-    Writes nothing if the system has no attention.
+    The first has ``SPLIT/DIALOGUE/NAME`` → weights ``[T, T]``. The second has ``SPLIT/DIALOGUE`` → ids of the turns
+    in the rows and columns.
     """
     tensors: dict[str, Tensor] = {}
     turns: dict[str, list[str]] = {}
     for split, (dialogues, predicted) in predictions.items():
-        place = {dialogue.id: f"{split}/{dialogue.id.removeprefix(f'{split}/')}" for dialogue in dialogues}
-        turns |= {place[dialogue.id]: [turn.id for turn in dialogue] for dialogue in dialogues}
+        key_of = {dialogue.id: f"{split}/{dialogue.id.removeprefix(f'{split}/')}" for dialogue in dialogues}
+        turns |= {key_of[dialogue.id]: [turn.id for turn in dialogue] for dialogue in dialogues}
         for key, weights_TT in predicted.attention.items():
             dialogue_id, name = key.rsplit("/", maxsplit=1)
-            tensors[f"{place[dialogue_id]}/{name}"] = weights_TT
+            tensors[f"{key_of[dialogue_id]}/{name}"] = weights_TT
     if tensors:
         write_atomically(folder / "attention.safetensors", safetensors.torch.save(tensors))
         write_atomically(folder / "attention.json", to_json({"turns": turns}))
 
 
 def peak_memory_bytes() -> int:
-    """Largest resident size of this process so far, plus the largest CUDA allocation.
+    """Return the peak memory of this process so far: its largest resident size plus its largest CUDA allocation.
 
-    On Linux a process that a larger one started begins with that one's peak.
+    On Linux a new process starts with the peak of the process that started it.
     """
     device = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
     if sys.platform == "win32":
         import psutil
 
         return device + int(psutil.Process().memory_info().peak_wset)
-    # psutil tells a process's peak on Windows only; elsewhere it knows what is resident now, the kernel what was.
+    # psutil knows a process's peak on Windows only; on other systems the kernel counts it.
     import resource
 
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -87,5 +92,5 @@ def peak_memory_bytes() -> int:
 
 
 def n_parameters(learner: Learner) -> int:
-    """Trained parameters."""
+    """Return the number of trained parameters."""
     return sum(parameter.numel() for parameter in learner.system.parameters() if parameter.requires_grad)

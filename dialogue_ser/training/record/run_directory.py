@@ -1,4 +1,4 @@
-"""Starting, continuing and refusing a run directory."""
+"""The run directory: its files, and checks before a run is started or resumed in it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,89 +15,95 @@ from dialogue_ser.training.record.environment import config_differences, environ
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """The files of a run that training writes.
+    """The directory of one run and the files that training writes there.
 
     Args:
-        folder: the run directory.
+        folder: path of the run directory.
     """
 
     folder: Path
 
     @property
     def metrics(self) -> Path:
-        """metrics.jsonl."""
+        """Path of metrics.jsonl."""
         return self.folder / "metrics.jsonl"
 
     @property
     def checkpoints(self) -> CheckpointFolder:
-        """checkpoints/."""
+        """The checkpoints of the run."""
         return CheckpointFolder(self.folder / "checkpoints")
 
     @property
     def members(self) -> Path:
-        """members/, of an ensemble: a run directory each."""
+        """Folder with the run directories of an ensemble's members."""
         return self.folder / "members"
 
     @property
-    def is_begun(self) -> bool:
-        """Whether there is anything in it that starting anew would lose."""
+    def has_results(self) -> bool:
+        """Whether it holds checkpoints, members or a summary, which a new run would destroy."""
         return self.folder.is_dir() and (bool(self.checkpoints.names()) or self.members.is_dir() or self.is_finished)
 
     @property
     def is_finished(self) -> bool:
-        """Whether its summary was written, which comes last."""
+        """Whether the run is finished: its summary, which is written last, exists."""
         return self.folder.is_dir() and bool(RunFiles(self.folder).summary)
 
     @property
     def has_outputs(self) -> bool:
-        """Whether predictions and model, which a finished run leaves, are still there."""
+        """Whether the predictions and the model are still there; somebody may have deleted them."""
         return (self.folder / "predictions.parquet").is_file() and (self.folder / "model" / "config.json").is_file()
 
     def check(self, config: RunConfig, *, resume: bool, allow_mismatch: bool) -> None:
-        """Refuses what would overwrite a run, or continue one under other settings.
+        """Check that a run may start or resume here: it must not destroy a run or continue it with other settings.
 
         Raises:
-            ConfigError: the folder holds a run, or somebody's config.yaml, and ``resume`` is not set; or settings
-                differ, each one listed.
-            CheckpointError: nothing to resume.
+            ConfigError: ``resume`` is not set and the folder holds a run, or a config.yaml that no run wrote; or
+                ``resume`` is set and settings are different. The error names every difference.
+            CheckpointError: ``resume`` is set and there is no run.
         """
         if not resume:
-            if self.is_begun:
+            if self.has_results:
                 state = "a finished" if self.is_finished else "an unfinished"
                 raise ConfigError(
                     f"{self.folder}: holds {state} run; continue it with --resume, or choose another --out or --name"
                 )
             if (self.folder / "config.yaml").is_file() and not (self.folder / "environment.json").is_file():
-                raise ConfigError(  # a run writes both; perhaps it is the very file given as --config
-                    f"{self.folder}: holds a config.yaml that no run wrote; choose another --out, it would be replaced"
+                # A run writes both files, so this is a file of the user, perhaps the one that was given as --config.
+                raise ConfigError(
+                    f"{self.folder}: holds a config.yaml that no run wrote; the run would replace this file; "
+                    "choose another --out"
                 )
             return
         if not (self.folder / "config.yaml").is_file():
-            raise CheckpointError(f"{self.folder}: no run to resume (no config.yaml); train it without --resume first")
+            raise CheckpointError(
+                f"{self.folder}: there is no run to resume (no config.yaml); start it without --resume"
+            )
         differences = config_differences(load_config(self.folder / "config.yaml"), config)
         self._refuse(differences, allow_mismatch)
 
     def check_environment(self, now: dict[str, Any], *, allow_mismatch: bool) -> None:
-        """Refuses to continue a run with other data or versions.
+        """Check that a resumed run has the same data, versions and machine as before.
 
         Raises:
-            ConfigError: every difference.
-            DialogueSerError: an environment.json that is damaged.
+            ConfigError: something is different. The error names every difference.
+            DialogueSerError: environment.json is damaged.
         """
         path = self.folder / "environment.json"
         if path.is_file():
             self._refuse(environment_differences(RunFiles(self.folder).environment, now), allow_mismatch)
 
     def write_config(self, config: RunConfig) -> None:
-        """config.yaml, fully resolved."""
+        """Write config.yaml with all settings, also those that have their defaults."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / "config.yaml", dump_config(config))
 
     def write_environment(self, environment: dict[str, Any]) -> None:
-        """environment.json."""
+        """Write environment.json."""
         write_atomically(self.folder / "environment.json", to_json(environment))
 
     def _refuse(self, differences: list[str], allow_mismatch: bool) -> None:
+        """Raise ConfigError if there are differences, unless they are allowed."""
         if differences and not allow_mismatch:
-            mend = "resume it as it was, choose another --out, or add --allow-mismatch"
-            raise ConfigError(*(f"{self.folder}: {difference}" for difference in differences), f"{self.folder}: {mend}")
+            advice = "resume with the old settings and data, choose another --out, or add --allow-mismatch"
+            problems = [*differences, advice]
+            raise ConfigError(*(f"{self.folder}: {problem}" for problem in problems))

@@ -1,4 +1,4 @@
-"""metrics.jsonl, the source of truth of a run, and the process that mirrors it to Weights & Biases."""
+"""Write metrics.jsonl, the complete record of a run's metrics, and start the process that sends it to W&B."""
 
 import json
 import logging
@@ -14,16 +14,16 @@ from dialogue_ser.training.loop.callbacks import Callback
 from dialogue_ser.training.loop.state import TrainState
 
 WANDB_GRACE_SECONDS = 8.0
-"""All the time a W&B that does not answer may cost, at a run's end."""
+"""How long a run waits for W&B at its end; a server that does not answer costs no more than this."""
 
 logger = logging.getLogger(__name__)
 
 
 class MetricsFile(Callback):
-    """Appends one JSON object a line; synced to disk at epochs and before checkpoints.
+    """The open metrics.jsonl: one JSON object per line, synced to disk after epochs and before checkpoints.
 
     Args:
-        path: ``RUN/metrics.jsonl``; None writes nothing (all ranks but the main one).
+        path: ``RUN/metrics.jsonl``; None = write nothing, for all processes except the main one.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -31,58 +31,59 @@ class MetricsFile(Callback):
 
     @property
     def n_bytes(self) -> int:
-        """Length so far."""
+        """Current length of the file in bytes."""
         return self._file.tell() if self._file else 0
 
     def truncate(self, n_bytes: int) -> None:
-        """Cuts the file back to a checkpoint's length.
+        """Cut the file to the length that it had at a checkpoint.
 
         Raises:
-            ValueError: it is shorter than that.
+            ValueError: the file is shorter than that.
         """
         if self._file is None:
             return
         if self.n_bytes < n_bytes:
-            raise ValueError(f"metrics.jsonl has {self.n_bytes} bytes, the checkpoint knows {n_bytes}")
+            raise ValueError(f"metrics.jsonl has {self.n_bytes} bytes, but it had {n_bytes} at the checkpoint")
         self._file.truncate(n_bytes)
         self._file.seek(n_bytes)
 
     def write(self, row: dict[str, Any]) -> None:
-        """Appends a line and hands it to the operating system, so that a killed process loses none."""
+        """Append a line and pass it to the operating system, so that a killed process does not lose it."""
         if self._file is not None:
             self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n")
             self._file.flush()
 
     def sync(self) -> None:
-        """Makes what was written survive a power cut."""
+        """Sync the file to disk, so that a power cut does not destroy what was written."""
         if self._file is not None:
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Syncs and closes; may be called again."""
+        """Sync and close the file; a second call does nothing."""
         if self._file is not None and not self._file.closed:
             self.sync()
             self._file.close()
 
     def on_step(self, state: TrainState, row: dict[str, Any]) -> None:
-        """Appends the step's line."""
+        """Append the line of a step."""
         self.write(row)
 
     def on_epoch(self, state: TrainState, row: dict[str, Any]) -> None:
-        """Appends the epoch's line and syncs."""
+        """Append the line of an epoch and sync."""
         self.write(row)
         self.sync()
 
 
 class WandbMirror:
-    """A child process that follows metrics.jsonl and passes it on to W&B.
+    """A child process that reads metrics.jsonl while it grows and sends it to W&B.
 
-    A process of its own, because then nothing W&B does (a dead server, a killed service, a hanging upload) can stop,
-    slow or crash the run; all it can cost is the grace time at the end.
+    It is a separate process so that W&B (a dead server, a killed service, a slow upload) cannot stop, slow or crash the
+    run. W&B can only cost the waiting time at the end.
 
     Args:
-        run_dir: the run directory; the child reads config.yaml, metrics.jsonl and two columns of predictions.parquet.
-        config: mode, project, group, tags.
+        run_dir: the run directory. The child reads config.yaml and metrics.jsonl, and from predictions.parquet the
+            columns with splits and labels.
+        config: mode, project, group and tags.
     """
 
     def __init__(self, run_dir: Path, config: WandbConfig) -> None:
@@ -105,10 +106,10 @@ class WandbMirror:
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
                 )
         except OSError as error:
-            logger.warning("W&B mirror not started (%s); metrics.jsonl is complete without it", error)
+            logger.warning("W&B mirror could not be started (%s); metrics.jsonl is complete without it", error)
 
     def finish(self) -> None:
-        """Waits a little for the mirror to end; one warning if it failed or did not end in time."""
+        """Wait a short time for the child to end; log one warning if it failed or did not end in time."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -121,10 +122,10 @@ class WandbMirror:
             logger.warning("W&B mirror failed (%s, see %s); metrics.jsonl is complete without it", status, self._log)
 
     def abandon(self) -> None:
-        """Ends the mirror at once, for a run that was interrupted or failed."""
+        """Stop the child at once, because the run was interrupted or failed."""
         child, self._child = self._child, None
         if child is not None:
-            child.terminate()  # the mirror finishes what it has and exits
+            child.terminate()  # the child gets a chance to exit cleanly
             try:
                 child.wait(2.0)
             except subprocess.TimeoutExpired:
@@ -132,7 +133,7 @@ class WandbMirror:
 
     @staticmethod
     def _kill(child: "subprocess.Popen[bytes]") -> None:
-        # The whole group: W&B's service is a child of the mirror.
+        """Kill the child and all processes that it started, e.g. W&B's service."""
         if hasattr(os, "killpg"):
             os.killpg(child.pid, signal.SIGKILL)
         else:

@@ -1,8 +1,8 @@
-"""Mirrors a run directory's metrics.jsonl to Weights & Biases; runs as a process of its own beside the training.
+"""Send a run's metrics.jsonl to Weights & Biases (W&B), in a separate process beside the training.
 
-``python -m dialogue_ser.training.record.wandb_mirror RUN_DIR`` follows the file until its summary line, until the
-parent is gone, or until SIGTERM. No transcripts, no audio, no code and no command line are uploaded; the token comes
-from W&B's own environment or netrc and is never read or written here.
+``python -m dialogue_ser.training.record.wandb_mirror RUN_DIR`` reads the file while it grows. It ends after the summary
+line, when its parent process has ended, or on SIGTERM. It never sends transcripts, audio, code or the command line.
+W&B itself reads its token from the environment or from netrc; this module neither reads nor writes it.
 """
 
 import argparse
@@ -22,15 +22,21 @@ INIT_TIMEOUT_SECONDS = 30.0
 
 
 def follow(path: Path, from_byte: int, parent: int) -> Iterator[dict[str, Any]]:
-    """Lines of a growing metrics.jsonl, up to the summary or until the parent process is gone."""
+    """Yield the lines of a growing metrics.jsonl until the summary, or until the parent process has ended.
+
+    Args:
+        path: metrics.jsonl.
+        from_byte: where to start reading.
+        parent: process id of the parent.
+    """
     position = from_byte
     while True:
-        is_parent_gone = os.getppid() != parent  # asked before reading, so that its last lines are still seen
+        is_parent_gone = os.getppid() != parent  # checked before reading, so that the last lines are read too
         with path.open("rb") as file:
             file.seek(position)
             for line in file:
                 if not line.endswith(b"\n"):
-                    break
+                    break  # the line is not complete yet
                 position += len(line)
                 row: dict[str, Any] = json.loads(line)
                 yield row
@@ -42,7 +48,7 @@ def follow(path: Path, from_byte: int, parent: int) -> Iterator[dict[str, Any]]:
 
 
 def flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested metrics with names joined by ``/``.
+    """Return nested metrics as one mapping whose names are joined by ``/``.
 
     >>> flat({"dev": {"uar": 0.5}, "step": 3})
     {'dev/uar': 0.5, 'step': 3}
@@ -54,7 +60,7 @@ def flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def log_row(run: Any, row: dict[str, Any], run_dir: Path) -> None:
-    """One line of metrics.jsonl to W&B; the summary also brings the confusion matrices."""
+    """Send one line of metrics.jsonl to W&B; with the summary line, also send the confusion matrices."""
     values = flat({name: value for name, value in row.items() if name != "kind"})
     if row["kind"] == "summary":
         run.summary.update(values)
@@ -65,13 +71,13 @@ def log_row(run: Any, row: dict[str, Any], run_dir: Path) -> None:
 
 
 def confusion_charts(run_dir: Path) -> dict[str, Any]:
-    """A confusion matrix per split from predictions.parquet: labels and counts only."""
+    """Return one confusion matrix per split, from the labels in predictions.parquet; none for a regression."""
     import pandas as pd
     import wandb
     from pyarrow import parquet
 
     path = run_dir / "predictions.parquet"
-    if not {"gold", "predicted"} <= set(parquet.read_schema(path).names):  # values have no confusion matrix
+    if not {"gold", "predicted"} <= set(parquet.read_schema(path).names):
         return {}
     frame = pd.read_parquet(path, columns=["split", "gold", "predicted"])
     charts: dict[str, Any] = {}
@@ -88,7 +94,7 @@ def confusion_charts(run_dir: Path) -> dict[str, Any]:
 
 
 def mirror(run_dir: Path, from_byte: int, parent: int) -> None:
-    """Starts (or, on resume, continues) the W&B run and logs until the metrics end."""
+    """Start the W&B run, or continue it if the run was resumed, and send all lines of metrics.jsonl."""
     import wandb
 
     config = load_config(run_dir / "config.yaml")
@@ -123,7 +129,7 @@ def mirror(run_dir: Path, from_byte: int, parent: int) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line of the mirror; 0 when everything was passed on."""
+    """Run the command line; return 0 if everything was sent, else 1."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--from-byte", type=int, default=0)

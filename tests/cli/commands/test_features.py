@@ -14,7 +14,7 @@ from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.inputs.pipeline import FeaturePipeline
 from dialogue_ser.training.config.overrides import apply_overrides
 from dialogue_ser.training.config.run_config import RunConfig
-from dialogue_ser.training.data.augmented import with_variants
+from dialogue_ser.training.data.augmented import add_variants
 
 # Writes down every text it is asked for; told to, it stands still where it can be killed.
 RECORDER = r"""
@@ -117,7 +117,7 @@ def test_augmented_copies_of_a_runs_training_turns_are_encoded_ahead(here, cli):
     tables = {"audio": pipelines["audio"].table(dialogues, FeatureStore())}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(AcousticFrames, "encode", lambda self, dialogues: pytest.fail("encoded again"))
-        found = with_variants(run, pipelines, tables, dialogues, FeatureStore())
+        found = add_variants(run, pipelines, tables, dialogues, FeatureStore())
     assert len(found["audio"].rows) == 6
 
 

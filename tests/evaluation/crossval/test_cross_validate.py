@@ -186,7 +186,9 @@ def test_what_cannot_work_leaves_no_directory(nemo, tmp_path, monkeypatch):
         "crossval.estimator linear-svm would not see it; drop it (--features.audio.augment.copies 0), or train in "
         "every fold (--crossval.estimator none)"
     )
-    with pytest.raises(ConfigError, match=r"inverse_regularisation \[0.1, -1.0\]: give positive candidates for C"):
+    with pytest.raises(
+        ConfigError, match=r"inverse_regularisation: found \[0.1, -1.0\]; give positive candidates for C"
+    ):
         cross_validate(config_of(nemo, **{"crossval.inverse_regularisation": [0.1, -1.0]}), out)
     with pytest.raises(ConfigError, match="no modality"):
         cross_validate(replace(config_of(nemo), features={}), out)

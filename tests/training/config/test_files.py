@@ -27,7 +27,7 @@ def test_yaml_brings_back_an_equal_configuration(tmp_path):
     assert config_from_dict(config_to_dict(FULL)) == FULL
 
 
-def test_what_yaml_1_1_makes_of_no_and_1e_3_is_forgiven(tmp_path):
+def test_no_and_1e_3_are_understood_although_yaml_1_1_reads_them_differently(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text("optimizer: {learning_rate: 1e-3}\ntraining: {precision: no}\n")
     config = load_config(path)

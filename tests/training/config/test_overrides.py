@@ -40,7 +40,7 @@ def test_overrides_may_add_a_modality():
     assert apply_overrides(FULL, {"features.audio.encoder": "opensmile"}) == added
 
 
-def test_another_model_encoder_or_reader_drops_what_was_set_for_the_former():
+def test_another_model_encoder_or_reader_drops_the_settings_of_the_old_one():
     own = dataclasses.replace(FULL, data=DataConfig(reader="table", path="a.csv", labels="mood", options={"seed": 1}))
     changed = apply_overrides(own, {"model.options.x": 1, "model.name": "bigru", "features.text.encoder": "hf-text"})
     assert changed.model == ModelConfig(name="bigru", options={"x": 1})
@@ -51,7 +51,7 @@ def test_another_model_encoder_or_reader_drops_what_was_set_for_the_former():
     assert apply_overrides(own, same) == own
 
 
-def test_a_section_that_is_given_whole_replaces_the_former_one():
+def test_a_whole_section_replaces_the_old_one():
     changed = apply_overrides(FULL, {"features.text": FeatureConfig(encoder="minilm", options={"k": 1})})
     assert changed.features["text"] == FeatureConfig(encoder="minilm", options={"k": 1})
     assert apply_overrides(FULL, {"model.options": {"a": 1}}).model.options == {"a": 1}
@@ -79,7 +79,7 @@ def test_merging_layers_leaves_them_unchanged():
     ("overrides", "message"),
     [
         ({"training.epoch": 3}, "did you mean 'epochs'"),
-        ({"seed.x": 1}, "'seed' is a plain value"),
+        ({"seed.x": 1}, "'seed' is a single value"),
         ({"training.epochs": "many"}, "expected a whole number"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Configurations as 0.1.0 wrote them before a cut was data."""
+"""Configurations as version 0.1.0 wrote them, before the section ``data.cut`` existed."""
 
 import pytest
 
@@ -87,6 +87,6 @@ def test_an_override_by_the_old_name_wins_over_the_cut_that_is_there():
 
 
 @pytest.mark.parametrize("wrong", [{"data": 3}, {"crossval": [1]}, {"data": {"cut": 3}}, {"crossval": {"protocol": 5}}])
-def test_what_is_malformed_is_left_to_the_strict_parser(wrong):
+def test_malformed_values_are_left_to_the_strict_parser(wrong):
     with pytest.raises(ConfigError, match="config: "):
         config_from_dict(wrong)

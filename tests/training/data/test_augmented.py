@@ -13,7 +13,7 @@ from dialogue_ser.features.audio.augmentation import variant_id
 from dialogue_ser.features.audio.frames import AcousticFrames
 from dialogue_ser.training.config.files import config_from_dict, config_to_dict
 from dialogue_ser.training.config.overrides import apply_overrides
-from dialogue_ser.training.data.augmented import most_copies
+from dialogue_ser.training.data.augmented import max_copies
 from dialogue_ser.training.data.prepare import load_data
 from dialogue_ser.training.loop.setup import make_batches
 from dialogue_ser.training.run import train
@@ -30,8 +30,8 @@ def spoken(tiny):  # puts this folder on the path
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """(id, effects) of every utterance an acoustic encoder was asked for."""
+def encoded(monkeypatch):
+    """(id, effects) of every utterance that an acoustic encoder has encoded."""
     seen = []
     encode = AcousticFrames.encode
 
@@ -48,20 +48,20 @@ def config_with(spoken, **augment):
     return spoken.spoken_config({"audio": audio, "text": {"encoder": "tiny:letters"}}, epochs=2)
 
 
-def test_only_training_turns_are_ever_changed_and_each_variant_is_encoded_once(spoken, asked):
+def test_only_training_turns_are_ever_changed_and_each_variant_is_encoded_once(spoken, encoded):
     config = config_with(spoken, **AUGMENT)
     data = load_data(config)
     train_ids = {turn.id for turn in utterances(data.train)}
-    changed = [name for name, effects in asked if effects is not None]
+    changed = [name for name, effects in encoded if effects is not None]
     assert sorted(changed) == sorted(variant_id(name, copy) for name in train_ids for copy in (1, 2))
     held_out = {turn.id for split in ("dev", "test") for turn in utterances(data.corpus.split(split))}
-    assert held_out <= {name for name, effects in asked if effects is None}
+    assert held_out <= {name for name, effects in encoded if effects is None}
     for table in data.tables.values():
-        with_variants = {name.partition("#")[0] for name in table.rows if "#" in name}
-        assert with_variants <= train_ids
-    asked.clear()
+        varied_ids = {name.partition("#")[0] for name in table.rows if "#" in name}
+        assert varied_ids <= train_ids
+    encoded.clear()
     load_data(config)
-    assert asked == [], "a second run, whatever its seed, finds all variants in the store"
+    assert encoded == [], "a second run, whatever its seed, finds all variants in the store"
 
 
 def test_statistics_come_from_the_originals(spoken):
@@ -112,7 +112,7 @@ def test_frames_reach_a_model_that_learns_from_them(spoken, tmp_path):
     assert classifier.predict(spoken.read_spoken().split("test")[:1]) is not None
 
 
-def test_an_encoder_that_hears_nothing_cannot_be_augmented(spoken):
+def test_an_encoder_that_reads_no_audio_cannot_be_augmented(spoken):
     features = {"text": {"encoder": "tiny:letters", "augment": AUGMENT}}
     with pytest.raises(ConfigError, match=r"features\.text\.augment: encoder 'tiny:letters' does not decode"):
         load_data(spoken.spoken_config(features))
@@ -120,11 +120,11 @@ def test_an_encoder_that_hears_nothing_cannot_be_augmented(spoken):
 
 def test_augmentation_is_read_from_yaml_and_overridden_by_dots(spoken):
     config = config_with(spoken)
-    assert most_copies(config) == 0
+    assert max_copies(config) == 0
     changed = apply_overrides(
         config, {"features.audio.augment.copies": 3, "features.audio.augment.stretch": [0.9, 1.1]}
     )
-    assert most_copies(changed) == 3
+    assert max_copies(changed) == 3
     assert changed.features["audio"].augment.stretch == (0.9, 1.1)
     assert config_from_dict(config_to_dict(changed)) == changed
     with pytest.raises(ConfigError, match=r"augment\.stretch: found"):

@@ -1,4 +1,4 @@
-"""After downsampling every class has as many labelled turns, and contexts stay whole."""
+"""After downsampling every class has the same number of labelled turns, and dialogues keep all their turns."""
 
 from collections import Counter
 
@@ -12,7 +12,7 @@ from dialogue_ser.training.run import train
 
 
 def _alone(*labels: str | None) -> list[Dialogue]:
-    """One-turn dialogues."""
+    """Return dialogues of one turn each."""
     return [
         Dialogue(f"d{i}", (Utterance(id=f"u{i}", speaker="Ann", label=label, votes={"a": 1.0}),))
         for i, label in enumerate(labels)
@@ -42,7 +42,7 @@ def test_a_surplus_turn_of_a_dialogue_stays_without_label_and_votes() -> None:
     assert found.n_dropped == 0
 
 
-def test_a_dialogue_of_which_nothing_is_left_is_dropped_whatever_its_length() -> None:
+def test_a_dialogue_without_labelled_turns_is_dropped_at_any_length() -> None:
     pair = Dialogue("pair", (Utterance(id="x", speaker="Ann"), Utterance(id="y", speaker="Bo", votes={"a": 1.0})))
     found = downsample([pair, *_alone("a", "b")], seed=1)
     assert [dialogue.id for dialogue in found.dialogues] == ["d0", "d1"]

@@ -14,7 +14,7 @@ DIALOGUES = [
 
 
 def steps(rank: int = 0, n_ranks: int = 1, first_step: int = 0, epoch: int = 1, **settings) -> list[list[list[str]]]:
-    """Ids of the dialogues per step and batch."""
+    """Return the ids of the dialogues in each step and batch."""
     batches = Batches(
         collate=lambda dialogues: [dialogue.id for dialogue in dialogues],
         **({"batch_size": 4, "accumulate": 2} | settings),
@@ -114,8 +114,8 @@ def test_batches_are_made_in_advance_by_a_thread_that_ends_with_the_epoch():
 
     found = Batches(collate=collate, batch_size=4, n_ahead=1).steps(DIALOGUES, seed=1, epoch=1)
     next(found)
-    assert second.wait(10)  # nobody has asked for it yet
-    found.close()  # a run that is stopped in the middle of an epoch
+    assert second.wait(10)  # nobody has taken this batch yet
+    found.close()  # as if the run were stopped in the middle of an epoch
     assert len(made) <= 3
     [thread] = threads
     assert thread is not threading.current_thread()
@@ -123,7 +123,7 @@ def test_batches_are_made_in_advance_by_a_thread_that_ends_with_the_epoch():
     assert not thread.is_alive()
 
 
-def test_what_goes_wrong_in_advance_is_raised_where_the_batch_is_asked_for():
+def test_an_error_in_advance_is_raised_when_the_batch_is_taken():
     def collate(dialogues):
         raise ValueError(f"no {dialogues[0].id}")
 

@@ -24,7 +24,7 @@ def test_a_corpus_is_read_with_every_setting_and_then_cut(nemo):
     assert corpus.label_set == read_corpus("nemo", nemo, "shared-4").label_set
 
 
-def test_a_corpus_that_is_given_is_cut_too_and_nothing_is_read(nemo):
+def test_a_given_corpus_is_cut_too_and_nothing_is_read(nemo):
     whole = read_corpus("nemo", nemo)
     data = DataConfig(reader="nowhere:read", cut=CutConfig(protocol=LOSO, fold="CC0"))
     found = corpus_of(data, whole)
@@ -33,14 +33,14 @@ def test_a_corpus_that_is_given_is_cut_too_and_nothing_is_read(nemo):
         corpus_of(data)
 
 
-def test_a_corpus_that_is_given_must_be_whole(nemo):
+def test_a_given_corpus_is_validated(nemo):
     whole = read_corpus("nemo", nemo)
     one = whole.split("all")[0]
     with pytest.raises(CorpusError, match="is also the id of"):
         corpus_of(DataConfig(), replace(whole, splits={"all": (one, one)}))
 
 
-def test_who_needs_every_fold_gets_the_whole_corpus_unless_one_is_named(nemo):
+def test_with_every_fold_the_corpus_stays_whole_unless_a_fold_is_named(nemo):
     data = DataConfig(reader="nemo", path=str(nemo), cut=CutConfig(protocol=LOSO))
     with pytest.raises(ConfigError, match="has 4 folds"):
         corpus_of(data)
@@ -57,5 +57,5 @@ def test_cross_validation_fills_the_protocol_in_and_takes_every_fold():
     assert for_every_fold(with_cut(protocol="session-5")) == with_cut(protocol="session-5")
     with pytest.raises(ConfigError, match="found 'AA0', but crossval runs every fold"):
         for_every_fold(with_cut(protocol=LOSO, fold="AA0"))
-    with pytest.raises(ConfigError, match="cross-fit cuts the train split alone, for dialogue-ser crossfit"):
+    with pytest.raises(ConfigError, match="cross-fit cuts the train split only, for dialogue-ser crossfit"):
         for_every_fold(with_cut(protocol="cross-fit"))

@@ -15,7 +15,7 @@ def test_weights_that_saw_the_test_split_never_encode_it(model):
         config = RunConfig(features={"text": feature})
         with pytest.raises(ConfigError, match=f"features.text: {model} was trained on all splits of meld"):
             refuse_leaked_weights(config, "meld")
-        refuse_leaked_weights(config, "table")  # one's own dialogues it has not seen
+        refuse_leaked_weights(config, "table")  # the model has not seen the user's dialogues
 
 
 def test_only_the_modality_with_leaked_weights_is_named():

@@ -1,4 +1,4 @@
-"""What cannot be trained is told before anything is written."""
+"""Data that cannot be trained on are refused before anything is written."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from dialogue_ser.training.run import train
 
 
 def bare(corpus: Corpus, *splits: str, votes: bool = False) -> Corpus:
-    """The corpus with the labels of some splits taken away, or turned into a tie of votes."""
+    """Return the corpus without the labels of some splits, or with a tie of votes instead."""
 
     def without(dialogue: Dialogue) -> Dialogue:
         tie = {"calm": 1.0, "glad": 1.0} if votes else None

@@ -76,7 +76,7 @@ def test_the_cost_draws_no_random_numbers(tmp_path):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_it_reads_as_one_line():
+def test_as_text_it_is_one_line():
     text = str(Cost(n_parameters=1_500_000, multiply_adds=2e6, training_bytes=2**21, batch=(4, 31)))
     assert text.startswith("1.50 M parameters, 2.0 M multiply-adds an utterance, 2 MiB to train")
 

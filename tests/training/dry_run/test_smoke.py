@@ -47,7 +47,7 @@ def test_only_data_networks_and_length_change(tmp_path):
     assert (tmp_path / "text" / "model.safetensors").stat().st_size < 1e6
 
 
-def test_every_kind_of_input_that_is_not_here_has_one_that_stands_in(tmp_path):
+def test_every_input_that_is_not_on_this_machine_is_replaced(tmp_path):
     features = {
         "praat": FeatureConfig(encoder="precomputed", options={"path": "nowhere.csv"}, transforms=("standardise",)),
         "speech": FeatureConfig(encoder="layer-mix", options={"frames": "hf-audio", "frames_options": {"model": "x"}}),

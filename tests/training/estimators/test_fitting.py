@@ -34,7 +34,7 @@ def pipelines(encoder="test-numbers", transforms=("standardise",)):
 
 
 def talk(split, n=60, seed=0, labels=LABELS.labels, spread=0.8):
-    """Single utterances whose three numbers tell the class, with noise."""
+    """Return single utterances of three numbers, which tell the class but have noise."""
     rng = np.random.default_rng(seed)
     dialogues = []
     for i in range(n):
@@ -86,7 +86,7 @@ def test_the_probe_gives_scikit_learns_probabilities():
 
 
 @pytest.mark.parametrize("name", ["linear-svm", "logistic"])
-def test_two_classes_are_told_apart_and_a_class_that_train_lacks_is_never_said(name):
+def test_two_classes_are_separated_and_a_class_that_train_lacks_is_never_predicted(name):
     train, dev = talk("train", labels=("glad", "cross")), talk("dev", 30, 1, labels=("glad", "cross"))
     fitted = fit_estimator(train, dev, LABELS, pipelines(), EstimatorSettings(name=name))
     test = talk("test", 50, 2, labels=("glad", "cross"))
@@ -106,15 +106,17 @@ def test_dev_chooses_c_by_unweighted_recall_and_the_smallest_wins_a_tie():
         assert alone.dev_scores[c] == value
 
 
-def test_refitting_learns_from_dev_too_and_the_judged_model_does_not():
+def test_refitting_learns_from_dev_too_and_the_model_fitted_on_train_does_not():
     train, dev = talk("train", 12, spread=2.5), talk("dev", 60, 1, spread=2.5)
     kept = fit_estimator(train, dev, LABELS, pipelines(), EstimatorSettings(refit="train"))
     again = fit_estimator(train, dev, LABELS, pipelines(), EstimatorSettings(refit="train+dev"))
-    assert kept.judged is kept.classifier
-    weights = [one.model.state_dict()["head.weight"] for one in (kept.classifier, again.judged, again.classifier)]
+    assert kept.fitted_on_train is kept.classifier
+    weights = [
+        one.model.state_dict()["head.weight"] for one in (kept.classifier, again.fitted_on_train, again.classifier)
+    ]
     assert torch.equal(weights[0], weights[1])
     assert not torch.allclose(weights[1], weights[2])
-    means = [one.pipelines["text"].transforms[0].arrays["mean"] for one in (again.judged, again.classifier)]
+    means = [one.pipelines["text"].transforms[0].arrays["mean"] for one in (again.fitted_on_train, again.classifier)]
     np.testing.assert_allclose(means[1], matrix([*train, *dev])[0].mean(0), rtol=1e-5)
     assert not np.allclose(*means)
 
@@ -147,13 +149,13 @@ def test_it_is_saved_without_pickle_and_predicts_the_same(tmp_path):
 def test_predictions_from_the_store_are_those_of_the_classifier(tmp_path):
     store = FeatureStore(tmp_path)
     fitted = fit_estimator(talk("train"), talk("dev", 30, 1), LABELS, pipelines(), store=store)
-    test = talk("test", 1100, 2)  # more than are read at a time
+    test = talk("test", 1100, 2)  # more than one batch
     found = predict_stored(fitted.classifier, test, store)
     np.testing.assert_allclose(found, fitted.classifier.predict_proba(test), atol=1e-6)
     np.testing.assert_allclose(found.sum(1), 1)
 
 
-def test_what_nothing_can_be_learnt_from_is_refused():
+def test_data_without_anything_to_learn_is_refused():
     train, dev = talk("train"), talk("dev", 30, 1)
     bare = [Dialogue(d.id, tuple(Utterance(id=t.id, speaker="Ann", text=t.text) for t in d)) for d in train]
     with pytest.raises(CorpusError, match="train: no turn is labelled"):
@@ -170,7 +172,7 @@ VALUES = Regression(("valence", "arousal"))
 
 
 def valued(split, n=60, seed=0, noise=0.5, lacks=0.0):
-    """Single utterances of three numbers; both values follow from them, far from 0, and some are not annotated."""
+    """Return single utterances of three numbers; both values follow from them and are far from 0; some are missing."""
     rng = np.random.default_rng(seed)
     dialogues = []
     for i in range(n):
@@ -192,8 +194,8 @@ def said(classifier, dialogues):
     return classifier.predict(dialogues)[["predicted_valence", "predicted_arousal"]].to_numpy()
 
 
-def test_ridge_says_what_scikit_learns_does_of_the_standardised_values():
-    """Values are learnt in their standard deviations, so one alpha suits every dimension."""
+def test_ridge_predicts_the_same_as_scikit_learns_on_standardised_values():
+    """Values are fitted in units of their standard deviation, so the same alpha works for every dimension."""
     train, test = valued("train", lacks=0.2), valued("test", 50, 2)
     settings = EstimatorSettings(name="ridge", inverse_regularisation=(0.1,), refit="train")
     fitted = fit_estimator(train, valued("dev", 30, 1), VALUES, pipelines(), settings)
@@ -207,14 +209,14 @@ def test_ridge_says_what_scikit_learns_does_of_the_standardised_values():
         np.testing.assert_allclose(said(fitted.classifier, test)[:, s], expected, rtol=1e-5, atol=1e-4)
 
 
-def test_dev_chooses_c_of_values_by_ccc_and_ridge_is_the_estimator_where_none_is_named():
+def test_dev_chooses_c_of_values_by_ccc_and_ridge_is_the_default_estimator():
     train, dev = valued("train", 20, noise=3.0), valued("dev", 40, 1, noise=3.0)
     fitted = fit_estimator(train, dev, VALUES, pipelines())
     assert fitted.metric == "ccc"
     assert list(fitted.dev_scores) == list(EstimatorSettings().inverse_regularisation)
     top = max(fitted.dev_scores.values())
     assert fitted.inverse_regularisation == min(c for c, value in fitted.dev_scores.items() if value == top)
-    gold, predicted = valued_matrix(dev)[1], said(fitted.judged, dev)
+    gold, predicted = valued_matrix(dev)[1], said(fitted.fitted_on_train, dev)
     ccc = [
         2 * np.cov(g, p, bias=True)[0, 1] / (g.var() + p.var() + (g.mean() - p.mean()) ** 2)
         for g, p in zip(gold.T, predicted.T, strict=True)

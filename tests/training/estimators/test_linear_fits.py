@@ -1,4 +1,4 @@
-"""Linear fits of values against the normal equations, and what turns scores into probabilities."""
+"""Compare linear fits with the normal equations, and test the factor that turns scores into probabilities."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ RIDGE = EstimatorSettings(name="ridge")
 
 
 def rows(n: int = 40, dim: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors and two values that follow from them, with noise."""
+    """Return vectors and two values that follow from them, with noise."""
     rng = np.random.default_rng(seed)
     x_ND = rng.normal(2.0, 1.0, (n, dim))
     return x_ND, x_ND @ rng.normal(size=(dim, 2)) + 3 + rng.normal(0, 0.3, (n, 2))

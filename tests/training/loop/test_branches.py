@@ -1,4 +1,4 @@
-"""A late fusion begins with what its branches learnt alone, and only with branches that fit it."""
+"""A late fusion starts from the weights of branches that were trained alone, if they fit."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -49,7 +49,7 @@ def branches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pat
         yield {name: train(config_of(name), folder / name).folder for name in FEATURES}
 
 
-def test_each_branch_decides_as_it_did_alone(branches, tiny) -> None:
+def test_each_branch_gives_the_same_as_alone(branches, tiny) -> None:
     config = config_of("text", "audio", model="late-fusion", begin_from=branches)
     data = load_data(config)
     fused = build_system(config, data).state_dict()
@@ -63,14 +63,14 @@ def test_each_branch_decides_as_it_did_alone(branches, tiny) -> None:
     assert not torch.equal(fresh["heads.text.weight"], fused["heads.text.weight"])  # control
 
 
-def test_one_branch_may_begin_at_random(branches, tiny) -> None:
+def test_one_branch_may_start_from_random_weights(branches, tiny) -> None:
     config = config_of("text", "audio", model="late-fusion", begin_from={"text": branches["text"]})
     fused = build_system(config, load_data(config)).state_dict()
     head = read_model_folder(branches["text"] / "model").weights["head.weight"]
     torch.testing.assert_close(fused["heads.text.weight"], head, rtol=0, atol=0)
 
 
-def test_the_fusion_is_trained_from_there_and_its_model_needs_the_branches_no_more(branches, tiny, tmp_path) -> None:
+def test_the_fusion_is_trained_further_and_its_model_no_longer_needs_the_branches(branches, tiny, tmp_path) -> None:
     run = train(config_of("text", "audio", model="late-fusion", begin_from=branches), tmp_path / "both")
     fresh = train(config_of("text", "audio", model="late-fusion"), tmp_path / "fresh")
     first, other = (RunFiles(one.folder).epochs[0]["train_loss"] for one in (run, fresh))
@@ -78,7 +78,7 @@ def test_the_fusion_is_trained_from_there_and_its_model_needs_the_branches_no_mo
     assert run.classifier(trust_code=True).predict_proba(load_data(run.config).dev).shape[1] == len(tiny.LABELS)
 
 
-def test_in_a_cross_validation_every_fold_begins_with_the_branch_of_the_same_fold(tiny, tmp_path) -> None:
+def test_in_a_cross_validation_every_fold_starts_from_the_branch_of_the_same_fold(tiny, tmp_path) -> None:
     cross_validate(config_of("text"), tmp_path / "text")
     fused = config_of("text", "audio", model="late-fusion", begin_from={"text": tmp_path / "text"})
     cross_validate(fused, tmp_path / "both")
@@ -90,7 +90,7 @@ def test_in_a_cross_validation_every_fold_begins_with_the_branch_of_the_same_fol
         }
 
 
-def test_branches_that_do_not_fit_are_all_told_and_nothing_is_written(branches, tiny, tmp_path) -> None:
+def test_branches_that_do_not_fit_are_all_reported_and_nothing_is_written(branches, tiny, tmp_path) -> None:
     def refused(config: RunConfig) -> tuple[str, ...]:
         with pytest.raises(ConfigError) as error:
             train(config, tmp_path / "run")

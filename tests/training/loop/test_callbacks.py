@@ -1,4 +1,4 @@
-"""Hooks of the user's own: called in the order they are named, and checked before anything is written."""
+"""Callbacks of the user: they are called in the order of their names, and checked before anything is written."""
 
 import sys
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.runs.run_files import RunFiles
-from dialogue_ser.training.loop.callbacks import CALLBACKS, Callback, own_callbacks
+from dialogue_ser.training.loop.callbacks import CALLBACKS, Callback, make_callbacks
 from dialogue_ser.training.run import train
 
 seen: list[tuple[str, str, int]] = []
@@ -33,13 +33,13 @@ class Second(First):
 
 @pytest.fixture(autouse=True)
 def own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These classes as a module that anybody can import."""
+    """Make these classes importable under the name ``own_callbacks``."""
     seen.clear()
     module = SimpleNamespace(First=First, make=lambda: Second(), number=3, Bare=type("Bare", (), {}))
     monkeypatch.setitem(sys.modules, "own_callbacks", module)
 
 
-def test_they_see_every_step_epoch_and_the_end_in_the_order_they_are_named(tiny, tmp_path):
+def test_they_are_called_at_every_step_and_epoch_and_at_the_end_in_the_order_of_their_names(tiny, tmp_path):
     names = ["own_callbacks:make", "own_callbacks:First"]
     run = train(tiny.tiny_config(**{"training.callbacks": names, "training.epochs": 2}), tmp_path / "run")
     expected = []
@@ -50,7 +50,7 @@ def test_they_see_every_step_epoch_and_the_end_in_the_order_they_are_named(tiny,
     assert seen == [*expected, ("second", "end", 10), ("first", "end", 10)]
 
 
-def test_what_they_are_told_is_already_written(tiny, tmp_path, monkeypatch):
+def test_the_rows_they_get_are_already_written(tiny, tmp_path, monkeypatch):
     lines = []
 
     class Reader(Callback):
@@ -90,9 +90,9 @@ def test_each_run_and_each_member_makes_its_own(tiny, tmp_path):
         ("frist", "unknown callback 'frist'"),
     ],
 )
-def test_what_is_no_callback_is_refused_before_anything_is_written(tiny, tmp_path, name, message):
+def test_anything_else_than_a_callback_is_refused_before_anything_is_written(tiny, tmp_path, name, message):
     with pytest.raises(ConfigError, match=message):
-        own_callbacks([name])
+        make_callbacks([name])
     with pytest.raises(ConfigError, match=message):
         train(tiny.tiny_config(**{"training.callbacks": [name]}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -101,6 +101,7 @@ def test_what_is_no_callback_is_refused_before_anything_is_written(tiny, tmp_pat
 def test_a_function_that_makes_something_else_is_refused(monkeypatch):
     monkeypatch.setattr(sys.modules["own_callbacks"], "make", lambda: 3)
     with pytest.raises(
-        ConfigError, match=r"callback 'own_callbacks:make': gives int; let it be a subclass of \S+\.Callback"
+        ConfigError,
+        match=r"callback 'own_callbacks:make': returns an object of type int; .* of a subclass of \S+\.Callback",
     ):
-        own_callbacks(["own_callbacks:make"])
+        make_callbacks(["own_callbacks:make"])

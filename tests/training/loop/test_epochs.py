@@ -67,7 +67,7 @@ def run(scores, state=None, act=None, config=None, stop=None, metric=METRICS["ua
     return fit(FakeLearner(), training, config, state, [recorder], stop or StopRequest()), recorder.seen, state
 
 
-def test_every_step_and_epoch_is_told_in_order_and_the_loss_is_one_division():
+def test_callbacks_get_every_step_and_epoch_in_order_and_the_loss_is_one_division():
     done, seen, state = run([0.3, 0.2])
     assert done
     assert seen == [
@@ -84,13 +84,13 @@ def test_every_step_and_epoch_is_told_in_order_and_the_loss_is_one_division():
     assert state.best_checkpoint == "epoch-0001-step-00000003"
 
 
-def test_the_last_epoch_can_be_kept_whatever_dev_says():
+def test_the_last_epoch_can_be_kept_even_if_dev_is_worse():
     _, _, state = run([0.3, 0.2], config=TrainingConfig(epochs=2, keep="last"))
     assert (state.best_epoch, state.best_score) == (2, 0.2)
     assert state.best_checkpoint == "epoch-0002-step-00000006"
 
 
-def test_where_lower_is_better_the_lowest_score_is_kept_and_patience_counts_from_it():
+def test_if_lower_is_better_the_lowest_score_is_kept_and_patience_counts_from_it():
     config = TrainingConfig(epochs=9, patience=2)
     done, seen, state = run([0.9, 0.4, 0.4, 0.7], config=config, metric=METRICS["mae"])
     assert done
@@ -107,7 +107,7 @@ def test_a_metric_that_dev_does_not_define_cannot_choose():
         fit(FakeLearner(), training, TrainingConfig(epochs=2), TrainState(), [], StopRequest())
 
 
-def test_patience_is_refused_where_the_last_epoch_is_kept():
+def test_patience_is_refused_if_the_last_epoch_is_kept():
     with pytest.raises(ConfigError, match=r"training\.patience: found 3, expected 0"):
         TrainingConfig(keep="last", patience=3)
 

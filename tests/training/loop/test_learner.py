@@ -42,7 +42,7 @@ class Linear(DialogueSystem):
 
 
 def batch_of(*dialogues: list[int], fill: float = 1.0) -> DialogueBatch:
-    """Dialogues given by their labels; features are decided by the label."""
+    """Return a batch of dialogues with these labels; the features follow from the labels."""
     n_turns = torch.tensor([len(labels) for labels in dialogues])
     shape = (len(dialogues), int(n_turns.max()))
     label = torch.full(shape, -100)
@@ -76,7 +76,7 @@ def learner_of(
     config = OptimizerConfig(**{"name": "sgd", "learning_rate": 0.5, "weight_decay": 0.0, "clip_norm": 0.0} | settings)
     optimizer = build_optimizer(system, config)
     for group in optimizer.param_groups:
-        group["fused"] = fused  # as on a GPU: bad steps are left out by the kernel, not by the host
+        group["fused"] = fused  # as on a GPU: the kernel skips bad steps, not the host
     return Learner(
         system,
         optimizer,
@@ -90,7 +90,7 @@ def learner_of(
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, torch.Tensor]]:
-    """The same three steps as one batch of 8, as two accumulated batches of 4, and as one batch of 8 over two ranks."""
+    """The same three steps with a batch of 8, two accumulated batches of 4, or a batch of 8 in two processes."""
     folder = tmp_path_factory.mktemp("ranks")
     script = Path(__file__).parents[1] / "ranks.py"
     learn = runpy.run_path(str(script))["learn"]
@@ -127,7 +127,7 @@ def test_the_mean_is_over_turns_not_over_batches():
 
 
 def with_values(batch: DialogueBatch) -> DialogueBatch:
-    """Both dimensions follow from the label; a dialogue's first turn lacks the second one."""
+    """Return a batch whose values follow from the label; the first turn of each dialogue lacks the second dimension."""
     label = torch.where(batch.label >= 0, batch.label.float(), torch.nan)
     value = torch.stack([label, 3 * label], dim=-1)
     value[:, 0, 1] = torch.nan
@@ -253,26 +253,26 @@ def test_bf16_autocast_learns_and_keeps_the_loss_in_float32():
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
-def test_kernels_that_are_told_on_the_device_learn_the_same_and_keep_their_state_when_a_step_is_left_out(name):
+def test_skipping_on_the_device_learns_the_same_and_a_skipped_step_keeps_the_state(name):
     settings = {"name": name, "ema_decay": 0.9, "weight_decay": 0.1, "clip_norm": 0.2, "learning_rate": 0.1}
-    told, asked = learner_of(fused=True, **settings), learner_of(**settings)
+    on_device, on_host = learner_of(fused=True, **settings), learner_of(**settings)
     for step in range(3):
-        results = [learner.step([batch_of([0, 1, 1], [1, 0])], step=step) for learner in (told, asked)]
+        results = [learner.step([batch_of([0, 1, 1], [1, 0])], step=step) for learner in (on_device, on_host)]
         assert results[0].loss == pytest.approx(results[1].loss, rel=1e-6)
         assert results[0].grad_norm == pytest.approx(results[1].grad_norm, rel=1e-6)
-    before = {name: value.clone() for name, value in told.tensors().items()}
-    for name, value in asked.tensors().items():
+    before = {name: value.clone() for name, value in on_device.tensors().items()}
+    for name, value in on_host.tensors().items():
         torch.testing.assert_close(before[name], value, rtol=1e-6, atol=1e-7)
     bad = batch_of([0, 1, 1], fill=float("nan"))
     with pytest.raises(TrainingError, match="the loss is not finite"):
-        told.step([bad], step=3)
-    for name, value in told.tensors().items():
+        on_device.step([bad], step=3)
+    for name, value in on_device.tensors().items():
         assert torch.equal(value, before[name]), name
-    assert told.step([batch_of([0, 1])], step=3).grad_norm > 0  # and a step that is good is taken again
+    assert on_device.step([batch_of([0, 1])], step=3).grad_norm > 0  # the next good step is made again
 
 
-def test_nothing_is_read_from_the_device_before_all_of_a_step_is_queued():
-    # Tensors on meta have shapes but no values: whatever the host wanted to know of them would be an error.
+def test_nothing_is_read_from_the_device_before_the_whole_step_is_queued():
+    # Tensors on the device meta have shapes but no values, so reading one is an error.
     learner = learner_of()
     learner.system.to("meta")
     learner.accelerator = SimpleNamespace(
@@ -287,4 +287,4 @@ def test_nothing_is_read_from_the_device_before_all_of_a_step_is_queued():
     assert (numbers.shape, norm.shape, len(outputs)) == ((4,), (), 2)
     learner._clip(norm)
     with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
-        numbers.tolist()  # that is how a read would have shown
+        numbers.tolist()  # this error would have come from a read

@@ -32,10 +32,10 @@ def test_class_weights_are_inverse_frequencies_with_mean_one_over_train_turns(po
     count_C = torch.tensor([6.0, 2.0, 1.0, 0.0], dtype=torch.float64)
     assert float((weight_C * count_C).sum() / 9) == pytest.approx(1.0)
     assert float(weight_C[2] / weight_C[0]) == pytest.approx(6.0**power)
-    assert float(weight_C[3]) == float(weight_C[2])  # a class train never has counts as if it had it once
+    assert float(weight_C[3]) == float(weight_C[2])  # a class without any turn in train counts as if it had one
 
 
-def test_no_weights_unless_asked():
+def test_no_class_weights_by_default():
     assert class_weights(TRAIN, LABELS, LossConfig()) is None
 
 
@@ -51,7 +51,7 @@ BATCH = DialogueBatch(
 )
 
 
-def test_votes_are_targets_only_where_soft_labels_are_asked_for():
+def test_votes_are_targets_only_with_soft_labels():
     output = Output(torch.log_softmax(torch.tensor([[[2.0, 0.0], [1.0, 3.0]]]), dim=-1), {})
     hard = DialogueLoss(LossConfig(), TWO)(output, BATCH)
     soft = DialogueLoss(LossConfig(soft_labels=True), TWO)(output, BATCH)
@@ -63,7 +63,7 @@ def test_votes_are_targets_only_where_soft_labels_are_asked_for():
 def test_the_kind_of_the_loss_is_as_configured():
     output = Output(torch.log_softmax(torch.tensor([[[2.0, 0.0], [1.0, 3.0]]]), dim=-1), {})
     nll, binary = (DialogueLoss(LossConfig(kind=kind), TWO)(output, BATCH) for kind in ("nll", "binary"))
-    # of two classes the one is what the other is not: both terms are the same, and so is their mean
+    # with two classes both terms are the same, and so is their mean
     torch.testing.assert_close(binary, nll)
     three = Output(torch.log_softmax(torch.tensor([[[2.0, 0.0, 1.0], [1.0, 3.0, 0.0]]]), dim=-1), {})
     expected = torch.nn.functional.binary_cross_entropy(three.scores_BTS[0].exp(), torch.eye(3)[:2])
@@ -73,7 +73,7 @@ def test_the_kind_of_the_loss_is_as_configured():
         LossConfig(kind="binary", focal_gamma=2.0)
 
 
-def test_half_precision_outputs_are_judged_in_float32():
+def test_the_loss_of_half_precision_outputs_is_float32():
     output = Output(torch.log_softmax(torch.tensor([[[2.0, 0.0], [1.0, 3.0]]]), dim=-1).bfloat16(), {})
     numerator, _ = DialogueLoss(LossConfig(), TWO)(output, BATCH)
     assert numerator.dtype == torch.float32
@@ -82,8 +82,8 @@ def test_half_precision_outputs_are_judged_in_float32():
 @pytest.mark.parametrize(
     "settings", [{}, {"soft_labels": True, "focal_gamma": 2.0, "label_smoothing": 0.1}, {"kind": "binary"}]
 )
-def test_which_turns_count_is_not_asked_of_the_device(settings):
-    # Tensors on meta have shapes but no values: whatever the host wanted to know of them would be an error.
+def test_the_labelled_turns_are_found_without_the_device(settings):
+    # Tensors on the device meta have shapes but no values, so reading one is an error.
     loss = DialogueLoss(LossConfig(**settings), TWO, torch.ones(2, dtype=torch.float64, device="meta"))
     output = Output(torch.zeros(1, 2, 2, device="meta", requires_grad=True), {})
     numerator, denominator = loss(output, BATCH.to("meta"))
@@ -108,7 +108,7 @@ SCORES = torch.tensor([[[0.5, 0.25], [9.0, 9.0], [-1.0, 1.5]]])
 
 
 def misses(log_probs_NC, label_N):
-    """Chance of another class than the right one, per turn."""
+    """Return for each turn the probability of all wrong classes."""
     return 1 - log_probs_NC.exp().gather(1, label_N[:, None])[:, 0]
 
 
@@ -117,7 +117,7 @@ def misses_of_two(log_probs_NC, label_N):
 
 
 def furthest(value_NS, gold_NS):
-    """Largest error of a turn."""
+    """Return the largest error of each turn."""
     return (value_NS - gold_NS).abs().nan_to_num(0.0).amax(1)
 
 
@@ -128,7 +128,7 @@ def bounded(value_NS, gold_NS):
 
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This file's functions as a module that anybody can import."""
+    """Make the functions of this file importable under the name ``own_losses``."""
     functions = {one.__name__: one for one in (misses, misses_of_two, furthest, bounded)}
     wrong = {
         "number": 3,
@@ -146,7 +146,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["misses", "misses_of_two"])
-def test_a_loss_of_ones_own_is_given_log_probabilities_and_classes_of_labelled_turns(own, kind):
+def test_a_loss_of_the_user_gets_log_probabilities_and_classes_of_labelled_turns(own, kind):
     output = Output(torch.tensor([[[2.0, 0.0], [1.0, 3.0]]], requires_grad=True), {})
     batch = replace(BATCH, label=torch.tensor([[-100, 1]]))
     numerator, denominator = DialogueLoss(LossConfig(kind=f"own_losses:{kind}"), TWO)(output, batch)
@@ -157,7 +157,7 @@ def test_a_loss_of_ones_own_is_given_log_probabilities_and_classes_of_labelled_t
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("furthest", (1.0 + 2.0, 2)), ("bounded", (1.0 + 2.0 + 0.25, 3))])
-def test_a_loss_of_ones_own_is_given_values_in_their_units_and_gold_of_annotated_turns(own, kind, expected):
+def test_a_loss_of_the_user_gets_values_in_their_units_and_gold_of_annotated_turns(own, kind, expected):
     """Values are 4 and 1.125, and 1 and 1.75; the turn in between has no gold and is not shown."""
     scores = torch.tensor([[[0.5, 0.25], [9.0, 9.0], [0.0, 1.5]]], requires_grad=True)
     numerator, denominator = DialogueLoss(LossConfig(kind=f"own_losses:{kind}"), VALUES)(
@@ -181,7 +181,7 @@ def test_the_librarys_losses_of_values_read_annotated_turns_only():
         assert (scores.grad[0, 1] == 0).all()
 
 
-def test_the_task_says_which_loss_is_meant_where_none_is_named():
+def test_the_task_decides_the_loss_if_none_is_named():
     output = Output(SCORES, {})
     assert DialogueLoss(LossConfig(), VALUES)(output, VALUE_BATCH) == DialogueLoss(LossConfig(kind="ccc"), VALUES)(
         output, VALUE_BATCH
@@ -209,23 +209,25 @@ def test_a_decorated_loss_is_found_by_its_name():
         ("vectors", r"\(\(2,\), int\)"),
     ],
 )
-def test_a_loss_that_gives_something_else_is_told_what_to_give(own, kind, gave):
+def test_a_loss_that_returns_something_else_gets_a_message_what_to_return(own, kind, gave):
     loss = DialogueLoss(LossConfig(kind=f"own_losses:{kind}"), VALUES)
-    with pytest.raises(TrainingError, match=rf"loss 'own_losses:{kind}': gave {gave} of 2 turns, expected one number"):
+    with pytest.raises(
+        TrainingError, match=rf"loss 'own_losses:{kind}': returned {gave} for 2 turns, expected one number"
+    ):
         loss(Output(SCORES, {}), VALUE_BATCH)
 
 
 @pytest.mark.parametrize(
     ("kind", "message"),
-    [("failing", "its function failed: ZeroDivisionError"), ("detached", "does not depend on what the system says")],
+    [("failing", "its function failed: ZeroDivisionError"), ("detached", "its result has no gradient")],
 )
-def test_a_loss_that_fails_or_cannot_teach_is_named(own, kind, message):
+def test_a_loss_that_fails_or_has_no_gradient_is_named(own, kind, message):
     loss = DialogueLoss(LossConfig(kind=f"own_losses:{kind}"), VALUES)
     with pytest.raises(TrainingError, match=f"loss 'own_losses:{kind}': {message}"):
         loss(Output(SCORES.clone().requires_grad_(), {}), VALUE_BATCH)
 
 
-def test_a_loss_of_ones_own_is_not_asked_about_a_batch_without_targets(own):
+def test_a_loss_of_the_user_is_not_called_for_a_batch_without_targets(own):
     batch = replace(VALUE_BATCH, value=torch.full((1, 3, 2), NAN))
     scores = SCORES.clone().requires_grad_()
     numerator, denominator = DialogueLoss(LossConfig(kind="own_losses:failing"), VALUES)(Output(scores, {}), batch)
@@ -234,7 +236,7 @@ def test_a_loss_of_ones_own_is_not_asked_about_a_batch_without_targets(own):
     assert (scores.grad == 0).all()
 
 
-def test_what_is_no_loss_is_refused(own):
+def test_anything_else_than_a_loss_is_refused(own):
     with pytest.raises(ConfigError, match=r"loss 'own_losses:number': is no function"):
         DialogueLoss(LossConfig(kind="own_losses:number"), VALUES)
     with pytest.raises(ConfigError, match="unknown loss 'cccc'; did you mean 'ccc'"):
@@ -247,7 +249,9 @@ def test_what_is_no_loss_is_refused(own):
 @pytest.mark.parametrize(("task", "kind"), [("classification", "own_losses:misses"), ("regression", "mse")])
 def test_settings_of_the_librarys_losses_of_classes_are_refused_beside_others(task, kind, settings):
     [(name, value)] = settings.items()
-    with pytest.raises(ConfigError, match=rf"loss\.{name}: found {value}, which only nll and binary take"):
+    with pytest.raises(
+        ConfigError, match=rf"loss\.{name}: found {value}, but only the losses nll and binary use this setting"
+    ):
         RunConfig(task=task, loss=LossConfig(kind=kind, **settings))
 
 

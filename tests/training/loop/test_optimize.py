@@ -34,7 +34,7 @@ class Small(nn.Module):
 
 
 def step_with_zero_gradient(config: OptimizerConfig) -> dict[str, float]:
-    """How much of each parameter is left after one step in which only decay can act."""
+    """Return how much of each parameter is left after one step in which only decay changes it."""
     model = Small()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -52,7 +52,7 @@ def test_adamw_decays_matrices_only():
     assert set(left.values()) == {1.0}
 
 
-def test_sgd_has_l2_on_every_trained_parameter_as_the_source_has_it():
+def test_sgd_has_l2_on_every_trained_parameter_as_in_the_document():
     left = step_with_zero_gradient(OptimizerConfig(name="sgd", learning_rate=0.1, weight_decay=0.5))
     assert left.pop("frozen") == 1.0
     assert all(value == pytest.approx(0.95) for value in left.values())
@@ -142,7 +142,7 @@ def test_the_moving_average_is_the_weighted_sum_of_all_past_weights():
     assert int(average.values["seen"]) == 3
 
 
-def test_a_step_that_is_not_wanted_changes_nothing_and_the_next_one_is_as_if_it_had_not_been():
+def test_a_skipped_step_changes_nothing_and_the_next_one_is_as_without_it():
     models = [Small(), Small()]
     optimizers = [build_optimizer(model, OptimizerConfig(name="adamw", weight_decay=0.1)) for model in models]
     assert all(can_skip_on_device(optimizer) for optimizer in optimizers)
@@ -169,7 +169,7 @@ def test_the_rate_over_one_plus_decay_times_the_step_is_keras_decay():
 
 
 def gradients_with(strengths: dict[str, float]) -> dict[str, float]:
-    """What the penalty adds to gradients of 1 where every parameter is 3; the mean of each."""
+    """Return what the penalty adds to gradients of 1 if every parameter is 3: the mean for each parameter."""
     model = Small()
     for name, parameter in model.named_parameters():
         parameter.data.fill_(3.0)
@@ -196,26 +196,26 @@ def test_the_penalty_is_the_gradient_of_the_sum_of_squares():
     torch.testing.assert_close(weight.grad, wanted)
 
 
-def test_what_has_no_gradient_is_left_alone():
+def test_parameters_without_a_gradient_do_not_change():
     model = Small()
     L2Penalty(model, {"linear": 0.5}).add_gradients()
     assert model.linear.weight.grad is None
 
 
 @pytest.mark.parametrize("beginning", ["liner", "norm", "initial_party", "frozen"])
-def test_a_beginning_that_no_trained_matrix_has_is_refused(beginning):
-    with pytest.raises(ConfigError, match=f"optimizer.l2: unknown beginning of a matrix '{beginning}'"):
+def test_a_name_that_no_trained_matrix_has_is_refused(beginning):
+    with pytest.raises(ConfigError, match=f"optimizer.l2: unknown start of the name of a matrix '{beginning}'"):
         L2Penalty(Small(), {beginning: 0.1})
 
 
 @pytest.mark.parametrize("strength", [-1.0, math.nan, math.inf])
 def test_strengths_below_zero_or_beyond_all_bounds_are_refused(strength):
-    with pytest.raises(ConfigError, match=r"optimizer\.l2: found {'gru': .*expected strengths of at least 0"):
+    with pytest.raises(ConfigError, match=r"optimizer\.l2: found {'gru': .*expected finite strengths of at least 0"):
         OptimizerConfig(l2={"gru": strength})
 
 
 class Pretrained(TrainedEncoder):
-    """Two layers and embeddings that begin pretrained."""
+    """Two layers and embeddings that start from pretrained weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -235,7 +235,7 @@ class Tuned(nn.Module):
 
 
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
-def test_what_begins_pretrained_has_a_rate_of_its_own_that_falls_with_depth(name):
+def test_pretrained_parameters_have_their_own_rate_that_falls_with_depth(name):
     model = Tuned()
     config = OptimizerConfig(name=name, learning_rate=0.1, encoder_learning_rate=0.02, layer_decay=0.5)
     optimizer = build_optimizer(model, config)
@@ -250,7 +250,7 @@ def test_what_begins_pretrained_has_a_rate_of_its_own_that_falls_with_depth(name
     assert decays[id(model.encoder.layers[0].weight)] == config.weight_decay
 
 
-def test_without_a_rate_of_its_own_it_has_everybodys():
+def test_without_an_own_rate_pretrained_parameters_have_the_common_one():
     assert set(rate_shares(Tuned(), OptimizerConfig()).values()) == {1.0}
     assert rate_shares(nn.Linear(2, 2), OptimizerConfig()) == {}
 

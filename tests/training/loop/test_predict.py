@@ -19,8 +19,8 @@ from dialogue_ser.training.loop.predict import predict
 
 
 @pytest.fixture
-def ask(tiny):
-    """Predicts the train split with batches of a given size."""
+def predict_train(tiny):
+    """Predict the train split with batches of a given size."""
     corpus = tiny.read_tiny()
     dialogues = corpus.split("train")
     turns = [turn for turn in utterances(dialogues) if turn.text]
@@ -40,35 +40,34 @@ def ask(tiny):
     return run
 
 
-def test_rows_stand_in_the_order_of_the_dialogues_whatever_the_batches(ask):
-    one_by_one = [
-        ask.system(ask.make([dialogue])).scores_BTS[0].log_softmax(-1).detach().numpy() for dialogue in ask.dialogues
-    ]  # fmt: skip
+def test_rows_are_in_the_order_of_the_dialogues_for_any_batch_size(predict_train):
+    single = [predict_train.make([dialogue]) for dialogue in predict_train.dialogues]
+    one_by_one = [predict_train.system(batch).scores_BTS[0].log_softmax(-1).detach().numpy() for batch in single]
     for batch_size in (1, 4, 100):
-        np.testing.assert_allclose(ask(batch_size).outputs_NS, np.concatenate(one_by_one), atol=1e-12)
+        np.testing.assert_allclose(predict_train(batch_size).outputs_NS, np.concatenate(one_by_one), atol=1e-12)
 
 
-def test_the_loss_is_the_mean_over_all_labelled_turns(ask):
-    predicted = ask(4)
-    labels = [turn.label for turn in utterances(ask.dialogues)]
+def test_the_loss_is_the_mean_over_all_labelled_turns(predict_train):
+    predicted = predict_train(4)
+    labels = [turn.label for turn in utterances(predict_train.dialogues)]
     gold = [None if label is None else ("calm", "glad", "cross").index(label) for label in labels]
     nll = [-row[label] for row, label in zip(predicted.outputs_NS, gold, strict=True) if label is not None]
     assert 0 < len(nll) < len(gold)
     assert predicted.loss == pytest.approx(float(np.mean(nll)), abs=1e-12)
-    assert ask(100).loss == pytest.approx(predicted.loss, abs=1e-12)
+    assert predict_train(100).loss == pytest.approx(predicted.loss, abs=1e-12)
 
 
-def test_attention_comes_per_dialogue_without_padding(ask):
-    assert not ask(4).attention
-    attention = ask(4, with_attention=True).attention
-    assert {key.rsplit("/", 1)[0] for key in attention} == {dialogue.id for dialogue in ask.dialogues}
-    for dialogue in ask.dialogues:
+def test_attention_comes_per_dialogue_without_padding(predict_train):
+    assert not predict_train(4).attention
+    attention = predict_train(4, with_attention=True).attention
+    assert {key.rsplit("/", 1)[0] for key in attention} == {dialogue.id for dialogue in predict_train.dialogues}
+    for dialogue in predict_train.dialogues:
         found = [weights for key, weights in attention.items() if key.startswith(f"{dialogue.id}/")]
         assert all(weights.shape == (len(dialogue), len(dialogue)) for weights in found)
 
 
-def test_a_request_to_stop_ends_it_early(ask):
+def test_a_request_to_stop_ends_it_early(predict_train):
     stop = StopRequest()
-    assert ask(4, stop=stop) is not None
+    assert predict_train(4, stop=stop) is not None
     stop.signal_number = signal.SIGTERM
-    assert ask(4, stop=stop) is None
+    assert predict_train(4, stop=stop) is None

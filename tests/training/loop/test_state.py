@@ -7,12 +7,12 @@ from dialogue_ser.training.loop.state import TrainState
 
 def test_a_tie_stays_with_the_earlier_epoch():
     state = TrainState()
-    assert state.offer(0.5)
+    assert state.note_score(0.5)
     state.epoch = 2
-    assert not state.offer(0.5)
+    assert not state.note_score(0.5)
     assert (state.best_epoch, state.best_score) == (1, 0.5)
     state.epoch = 3
-    assert state.offer(0.5000001)
+    assert state.note_score(0.5000001)
     assert state.best_epoch == 3
 
 
@@ -26,7 +26,7 @@ def test_patience_counts_finished_epochs_since_the_best(epoch, best, patience, i
     assert TrainState(epoch=epoch, best_epoch=best).is_out_of_patience(patience) is is_out
 
 
-def test_checkpoint_names_sort_in_time_and_tell_before_and_after_evaluation_apart():
+def test_checkpoint_names_sort_in_time_and_differ_before_and_after_evaluation():
     positions = [TrainState(epoch=2, step=9), TrainState(epoch=2, step=10), TrainState(epoch=3, step=10)]
     names = [state.checkpoint_name for state in positions]
     assert names == sorted(set(names))

@@ -31,7 +31,7 @@ def test_tensors_and_state_come_back_exactly_even_tied_or_transposed_ones(folder
 
 
 @pytest.mark.parametrize("damage", ["bit", "half", "no manifest", "no tensors", "manifest of nonsense", "empty"])
-def test_a_damaged_checkpoint_is_passed_over_with_a_warning(folder, damage, caplog):
+def test_a_damaged_checkpoint_is_skipped_with_a_warning(folder, damage, caplog):
     newest = folder.root / "step-2"
     weights = newest / "tensors.safetensors"
     if damage == "bit":
@@ -50,7 +50,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(folder, damage, capl
         for path in newest.iterdir():
             path.write_bytes(b"")
     assert folder.load_newest().name == "step-1"
-    assert "going back to the checkpoint before step-2" in caplog.text
+    assert "using the checkpoint before step-2" in caplog.text
 
 
 def test_a_checkpoint_whose_best_is_damaged_cannot_be_resumed_from(folder):
@@ -58,7 +58,7 @@ def test_a_checkpoint_whose_best_is_damaged_cannot_be_resumed_from(folder):
     assert folder.load_newest() is None
 
 
-def test_a_write_that_was_cut_short_is_not_seen(folder):
+def test_an_interrupted_write_is_not_seen(folder):
     (folder.root / ".writing-step-3").mkdir()
     (folder.root / ".writing-step-3/tensors.safetensors").write_bytes(b"half")
     assert folder.names() == ["step-1", "step-2"]
@@ -71,7 +71,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoints_and_nothing_half_written(fol
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))  # the kernel refuses to write further
     try:
-        with pytest.raises(CheckpointError, match=r"could not be written .* earlier ones are intact"):
+        with pytest.raises(CheckpointError, match=r"could not be written .* earlier checkpoints are intact"):
             folder.save("step-3", {"big": torch.zeros(5000)}, {"step": 3})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)

@@ -32,7 +32,7 @@ def test_an_environment_written_and_read_again_does_not_differ():
     assert environment_differences(json.loads(json.dumps(described())), described()) == []
 
 
-def test_what_may_change_numbers_is_listed_and_the_rest_is_not():
+def test_differences_that_may_change_results_are_listed_and_others_are_not():
     before = json.loads(json.dumps(described()))
     before["packages"]["numpy"] = "0.1"
     before["packages"]["opensmile"] = "0.1"

@@ -1,4 +1,4 @@
-"""Starting, continuing and refusing a run directory; see also test_run.py."""
+"""Checks before a run is started or resumed in a run directory; see also test_run.py."""
 
 from pathlib import Path
 

@@ -37,7 +37,7 @@ def test_a_file_opened_again_goes_on_at_its_end(tmp_path):
 
 def test_metrics_shorter_than_the_checkpoint_knows_are_refused(tmp_path):
     metrics = MetricsFile(tmp_path / "metrics.jsonl")
-    with pytest.raises(ValueError, match=r"0 bytes, the checkpoint knows 10"):
+    with pytest.raises(ValueError, match=r"0 bytes, but it had 10 at the checkpoint"):
         metrics.truncate(10)
     metrics.close()
 
@@ -111,7 +111,7 @@ def test_a_mirror_that_cannot_start_is_a_warning(tmp_path, monkeypatch, caplog):
     (tmp_path / "metrics.jsonl").write_text("")
     monkeypatch.setattr("sys.executable", str(tmp_path / "missing"))
     WandbMirror(tmp_path, WandbConfig(mode="offline")).finish()
-    assert "not started" in caplog.text
+    assert "could not be started" in caplog.text
 
 
 def test_disabled_starts_nothing(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ class FakeRun:
         self.logged.append(values)
 
 
-def test_following_starts_where_told_leaves_half_lines_and_ends_at_the_summary(tmp_path):
+def test_following_starts_at_the_given_byte_waits_for_half_lines_and_ends_at_the_summary(tmp_path):
     path = tmp_path / "metrics.jsonl"
     first = json.dumps({"kind": "step", "n": 1}) + "\n"
     path.write_text(first + '{"kind": "step", "n": 2}\n{"kind": "summary"}\n{"kind": "step", "n": 3}\n')
