@@ -89,7 +89,7 @@ def test_the_headline_its_interval_and_the_floors_are_those_of_scores_json(full_
     assert f"{headline['estimate']:.3f}95% interval [{headline['low']:.3f}, {headline['high']:.3f}]" in page.text
     for floor, value in scores["floors"].items():
         assert f"{floor} {value['weighted_f1']:.3f}" in page.text
-    assert "3audio turns maskedall splits" in page.text
+    assert "3turns without audioall splits" in page.text
 
 
 def test_figures_are_also_written_as_png_files(full_run: Path) -> None:
@@ -106,7 +106,7 @@ def test_predictions_alone_give_a_page_without_the_parts_that_need_more(tmp_path
     page = _Page(write_report(tmp_path).read_text(encoding="utf-8"))
     assert set(page.ids) >= {"result", "emotions", "dialogues"}
     assert "training" not in page.ids
-    assert "There is no labelled test split: this is dev" in page.text
+    assert "There is no labelled test split. This is dev" in page.text
     assert not list((tmp_path / "figures").glob("attention*"))
 
 
@@ -135,7 +135,7 @@ def test_a_peeking_run_says_so_beside_its_headline(tmp_path: Path, full_run: Pat
     shutil.copytree(full_run, run)
     path = run / "scores.json"
     path.write_text(path.read_text().replace('"protocol": "dev"', '"protocol": "legacy-test-peek"'))
-    assert "chosen on this split, so the number is too high" in write_report(run).read_text(encoding="utf-8")
+    assert "this split chose the checkpoint, so the number is too high" in write_report(run).read_text(encoding="utf-8")
 
 
 def test_predictions_without_any_gold_are_refused_and_nothing_is_written(tmp_path: Path, full_run: Path) -> None:

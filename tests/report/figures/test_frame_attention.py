@@ -31,9 +31,9 @@ def test_every_head_has_its_panel_with_its_own_weights(n_heads):
 def test_axes_run_in_seconds_where_they_are_known_and_count_steps_elsewhere():
     sound, words = _panels(frame_attention([_map("audio", 20), _map("text", 7, None)]))
     assert sound.get_images()[0].get_extent() == pytest.approx([0, 2.0, 2.0, 0])
-    assert (sound.get_xlabel(), sound.get_ylabel()) == ("looked at, seconds", "looks, seconds")
+    assert (sound.get_xlabel(), sound.get_ylabel()) == ("attention to, seconds", "attention from, seconds")
     assert words.get_images()[0].get_extent() == pytest.approx([0, 7, 7, 0])
-    assert words.get_xlabel() == "looked at, step"
+    assert words.get_xlabel() == "attention to, step"
 
 
 def test_one_step_alone_can_be_drawn_in_both_themes():

@@ -37,7 +37,7 @@ def test_the_best_followed_the_most_missed_and_a_typical_dialogue_are_chosen() -
     table = _table({"calm": "nnnnN", "followed": "njnjnj", "thrown": "nJNJNj", "short": "jn"})
     chosen = dict(instructive_dialogues(table))
     assert list(chosen) == ["followed", "thrown", "calm"]
-    assert "5 of 5 shifts caught" in chosen["followed"]
+    assert "5 of 5 shifts found" in chosen["followed"]
     assert "4 of 5 shifts missed" in chosen["thrown"]
 
 
