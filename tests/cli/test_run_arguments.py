@@ -228,7 +228,7 @@ def test_resume_of_a_folder_without_a_run_is_refused(tmp_path):
 
 
 def test_resume_with_another_out_is_refused(run, tmp_path):
-    with pytest.raises(ConfigError, match="leave --out away"):
+    with pytest.raises(ConfigError, match="leave --out out"):
         parse_train(["--resume", str(run), "--out", str(tmp_path / "other")])
 
 
@@ -261,7 +261,7 @@ def test_the_old_names_of_protocol_and_seed_are_still_heard(capsys, tmp_path):
     config = parse_train(["--preset", "nemo-vgg", "--crossval.protocol=session-5", "--crossval.seed", "4"]).config
     assert (config.data.cut.protocol, config.data.cut.seed) == ("session-5", 4)
     assert capsys.readouterr().err.splitlines() == [
-        f"note: --crossval.{name} is called --data.cut.{name} since 0.1.0; the old name goes with 0.2.0"
+        f"note: --crossval.{name} is called --data.cut.{name} since 0.1.0; 0.2.0 removes the old name"
         for name in ("protocol", "seed")
     ]
     (tmp_path / "old.yaml").write_text("crossval: {protocol: own-splits, seed: 2}")

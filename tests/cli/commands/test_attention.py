@@ -67,7 +67,7 @@ def test_an_utterance_of_the_corpus_and_a_sound_file_are_drawn(spoken: Path, sam
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["test/dia0_ut0"], "nor an utterance of sample, where ids look like test/dia0_utt0"),
+        (["test/dia0_ut0"], "nor an utterance of sample; an id looks like this: test/dia0_utt0"),
         (["test/dia0_utt0", "--out", "map.jpg"], "unknown ending '.jpg'"),
         (["test/dia0_utt0", "--out", "no/map.png"], "does not exist; create it"),
         (["test/dia0_utt0", "--modality", "adio"], "unknown modality 'adio'; did you mean 'audio'"),

@@ -39,7 +39,7 @@ def test_what_is_converted_is_what_precomputed_reads(here, cli, ending):
         "convert-pickle", "raw.pkl", f"{{modality}}.{ending}", "--reader", "table", "--path", "turns.csv"
     )
     assert (status, err) == (0, "")
-    assert "conv-emotion MELD; 3 rows, 3 placed" in out
+    assert "conv-emotion MELD; 3 rows, 3 with an utterance id" in out
     assert f"audio.{ending}: audio, 3 utterances of 3 features" in out
     dialogues = turns(here)
     found = Precomputed(path=f"audio.{ending}").encode(dialogues)
@@ -75,12 +75,12 @@ def test_rows_that_do_not_fit_stop_it_or_are_left_out(here, cli):
     status, _, err = cli(*command)
     assert status == 2
     assert "train dialogue 0 row 1 'oh my!': not in" in err
-    assert "1 of 3 rows fit nowhere; --on-bad mask leaves them out" in err
+    assert "1 of 3 rows match no utterance; --on-bad mask leaves them out" in err
     assert not (here / "a.parquet").exists()
     status, out, _ = cli(*command, "--on-bad", "mask")
     assert status == 0
     assert "left out: train dialogue 0 row 1" in out
-    assert "2 placed" in out
+    assert "2 with an utterance id" in out
 
 
 class Payload:
@@ -108,7 +108,7 @@ def test_a_malicious_pickle_is_refused_and_nothing_is_written(here, cli):
         (["nothing.pkl", "out.parquet"], "no such file"),
         (["raw.pkl", "out.parquet"], "the pickle has text, audio; choose one with --modality"),
         (["raw.pkl", "out.parquet", "--modality", "txt"], "did you mean 'text'"),
-        (["raw.pkl", "out.parquet", "--reader", "table", "--id-pattern", "{key}"], "leave --id-pattern away"),
+        (["raw.pkl", "out.parquet", "--reader", "table", "--id-pattern", "{key}"], "leave --id-pattern out"),
         (["raw.pkl", "out.parquet", "--memory-gb", "-1"], "must be at least 0"),
         (["raw.pkl", "out.parquet", "--memory-gb", "1e300"], "at most"),
     ],

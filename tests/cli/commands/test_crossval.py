@@ -55,7 +55,7 @@ def test_one_command_writes_scores_and_shows_them(nemo, cli, tmp_path):
     assert again.splitlines()[:12] == text.splitlines()[:12]
     assert (out / "report.html").is_file()
     assert (out / "scores.json").read_bytes() == before
-    assert "give neither --split nor --report" in cli("evaluate", out, "--split", "test")[2]
+    assert "leave --split, --report and --metrics out" in cli("evaluate", out, "--split", "test")[2]
 
 
 def test_flags_reach_the_estimator_and_the_features(nemo, cli, tmp_path):
@@ -106,7 +106,7 @@ def test_who_stops_it_is_told_how_it_goes_on(nemo, cli, tmp_path, monkeypatch, s
     out = tmp_path / "out"
     status, _, err = cli("crossval", "--preset", "nemo-egemaps-svm", "--data.path", nemo, "--out", out)
     assert status == expected
-    assert f"stopped: the same command with --out {out} goes on" in err
+    assert f"stopped: run the same command with --out {out} again to continue" in err
 
 
 def test_what_a_second_corpus_leaves_out_is_printed(nemo, cli, tmp_path, write_iemocap):

@@ -41,7 +41,7 @@ def test_describe_prints_counts_of_meld(capsys):
     assert found["speakers"] == ["260", "47", "100"]
     assert found["speakers never in train"][2] == "31"
     assert found["fear"] == ["268 (2.7%)", "40 (3.6%)", "50 (1.9%)"]
-    assert found["turns a dialogue (min / median / max)"][0].endswith("/ 24")
+    assert found["turns per dialogue (min / median / max)"][0].endswith("/ 24")
     assert found["turns with audio"] == ["0 (0.0%)"] * 3
 
 
@@ -108,7 +108,7 @@ def test_check_decodes_all_audio_and_names_what_is_broken(own, capsys):
     assert "truncated WAV" in caught.value.problems[0]
     assert data_check("table", own, on_bad="mask") == 0
     text = capsys.readouterr().out
-    assert "ok: 4 turns in 2 splits; 1 audio references decoded, 1 cannot be decoded and would be masked" in text
+    assert "ok: 4 turns in 2 splits; 1 audio clips decoded, 1 cannot be decoded and would be masked" in text
     assert data_check("table", own, media=False) == 0
 
 

@@ -59,7 +59,7 @@ def test_list_counts_broken_shards_and_verify_sets_them_aside(two_sizes, cli):
     status, out, _ = cli("features", "verify")
     assert status == 1
     assert f"broken, set aside: {shard}" in out
-    assert "3 shards read, 1 files broken, 1 utterances to be encoded again" in out
+    assert "3 shards read, 1 files broken, 1 utterances must be encoded again" in out
     status, out, _ = cli("features", "verify")
     assert (status, "2 shards read, 0 files broken" in out) == (0, True)
 

@@ -16,7 +16,7 @@ from dialogue_ser.training.config.overrides import apply_overrides
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.augmented import with_variants
 
-# Writes down every text it is asked for; told to, it stands still where it can be killed.
+# Writes every text that it encodes to a file. HANG_AT makes it wait, so that the test can kill it.
 RECORDER = r"""
 import os, threading
 from pathlib import Path
@@ -60,19 +60,19 @@ def test_encoding_goes_on_after_a_kill_and_nothing_but_the_last_chunk_is_encoded
     assert (len(before), entry.n_utterances) == (24, 16)
     status, out, err = cli(*COMMAND, "--chunk", "8")
     assert (status, err) == (0, "")
-    assert "40 utterances; 24 asked of the encoder" in out
+    assert "40 utterances; 24 encoded now" in out
     asked = Counter((here / "asked.txt").read_text().splitlines())
     assert {text for text, times in asked.items() if times > 1} == set(before[16:])
     assert len(asked) == 40
     assert FeatureStore().verify() == ()
     status, out, _ = cli(*COMMAND)
-    assert "40 utterances; 0 asked of the encoder" in out
+    assert "40 utterances; 0 encoded now" in out
 
 
 def test_workers_give_the_same_store(here, cli):
     status, out, err = cli(*COMMAND, "--workers", 2, "--store", here / "two")
     assert (status, err) == (0, "")
-    assert "40 asked" in out
+    assert "40 encoded" in out
     (entry,) = FeatureStore(here / "two").entries()
     assert entry.n_utterances == 40
     cli(*COMMAND, "--store", here / "one")
@@ -93,7 +93,7 @@ def test_a_run_file_names_corpus_and_encoders(here, cli):
     assert "text: recorder:lengths" in out
     assert "words: textcnn is trained with the model" in out
     status, out, _ = cli(*COMMAND)
-    assert "0 asked" in out, "the run and the encoder's name share one entry"
+    assert "0 encoded" in out, "the run and the encoder's name share one entry"
 
 
 def test_augmented_copies_of_a_runs_training_turns_are_encoded_ahead(here, cli):
@@ -108,8 +108,8 @@ def test_augmented_copies_of_a_runs_training_turns_are_encoded_ahead(here, cli):
         "features": {"audio": {"encoder": "mfcc39", "augment": augment}},
     }
     (here / "run.yaml").write_text(json.dumps(config))
-    assert "8 utterances; 8 asked" in cli("features", "encode", "--config", "run.yaml")[1]
-    assert "2 utterances; 0 asked" in cli("features", "encode", "--config", "run.yaml", "--splits", "dev")[1]
+    assert "8 utterances; 8 encoded" in cli("features", "encode", "--config", "run.yaml")[1]
+    assert "2 utterances; 0 encoded" in cli("features", "encode", "--config", "run.yaml", "--splits", "dev")[1]
     run = apply_overrides(RunConfig(), config)
     pipelines = {"audio": FeaturePipeline.build("audio", "mfcc39")}
     dialogues = read_corpus("table", "clips.csv").split("train")
@@ -136,23 +136,23 @@ def test_another_reader_than_the_files_reads_by_its_own_defaults(here, cli):
 def test_only_the_splits_asked_for_are_encoded(here, cli):
     (here / "turns.csv").write_text("split,dialogue,speaker,text,label\ntrain,a,A,one,calm\ndev,b,B,two,calm\n")
     status, out, _ = cli(*COMMAND, "--splits", "dev, dev")
-    assert (status, "1 utterances; 1 asked" in out) == (0, True)
-    assert "have none" not in out
+    assert (status, "1 utterances; 1 encoded" in out) == (0, True)
+    assert "have no features" not in out
     assert (here / "asked.txt").read_text() == "two\n"
 
 
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        (["--reader", "sample"], "give one of --encoder, --preset and --config; found none"),
+        (["--reader", "sample"], "give exactly one of --encoder, --preset and --config; found none"),
         (["--encoder", "minilm", "--preset", "quickstart"], "found --encoder and --preset"),
         (["--encoder", "minlm"], "did you mean 'minilm'"),
         (["--encoder", "opensmile", "--reader", "sample", "--splits", "trian"], "did you mean 'train'"),
         (["--encoder", "opensmile", "--workers", "-2"], "must be at least 0"),
         (["--encoder", "opensmile", "--chunk", "0"], "must be at least 1"),
-        (["--encoder", "opensmile", "--address", "auto"], "belong to --engine ray"),
-        (["--preset", "quickstart", "--modality", "text"], "go with --encoder"),
-        (["--encoder", "textcnn"], "is trained with the model; there is nothing to encode"),
+        (["--encoder", "opensmile", "--address", "auto"], "need --engine ray"),
+        (["--preset", "quickstart", "--modality", "text"], "need --encoder"),
+        (["--encoder", "textcnn"], "is trained with the model, so it has no features to store"),
         (["--encoder", "opensmile", "--reader", "sample", "--store", ""], "found '' as its folder"),
         (["--encoder", "opensmile", "--encoder_options", "[1]"], "found '[1]', expected a mapping such as {a: 1}"),
     ],

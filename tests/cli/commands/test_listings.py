@@ -30,7 +30,7 @@ def test_every_model_is_listed_with_a_line(cli):
     status, out, _ = cli("models")
     assert status == 0
     lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in out.splitlines()[2:]}
-    assert lines.pop("also:") == "package.module:Class of your own"
+    assert lines.pop("also:") == "your own model as package.module:Class"
     assert lines.keys() == MODELS.keys()
     assert all(len(line) > 10 for line in lines.values())
 

@@ -67,4 +67,4 @@ def test_a_smoke_run_without_out_leaves_the_current_folder_alone(cli, tmp_path, 
 def test_nothing_is_resumed_at_reduced_size(cli, tmp_path):
     cli("train", "--preset", "meld-textcnn", "--smoke", "--out", tmp_path / "run")
     status, _, err = cli("train", "--resume", tmp_path / "run", "--smoke")
-    assert (status, "leave --resume away" in err) == (2, True)
+    assert (status, "leave --resume out" in err) == (2, True)

@@ -42,7 +42,7 @@ def test_a_balanced_ensemble_says_what_it_learnt_from_and_is_reported_as_one_mod
     flags = ["--training.epochs=1", "--training.balance=downsample", "--training.ensemble=2"]
     status, out, _ = cli("train", "--config", config, "--out", tmp_path / "run", *flags)
     assert status == 0
-    [line] = [line for line in out.splitlines() if line.startswith("learnt from: ")]
+    [line] = [line for line in out.splitlines() if line.startswith("kept for training: ")]
     kept = re.findall(r"(calm|cross|glad) (\d+) of (\d+) turns", line)
     assert len(kept) == 3
     assert {int(left) for _, left, _ in kept} == {min(int(before) for *_, before in kept)}
