@@ -38,7 +38,7 @@ def test_page_and_figures_are_written(done):
     assert set(SECTIONS) <= set(ids)
 
 
-def test_nothing_outside_is_asked_for_and_transcripts_are_escaped(done):
+def test_the_page_loads_nothing_and_escapes_transcripts(done):
     _, html, _ = done
     assert not re.search(r"https?://|//cdn|url\(|@import|<script", html)
     assert "default-src 'none'" in html
@@ -88,7 +88,7 @@ def test_the_verdict_names_chance_and_the_folds(done):
     assert "of the folds is" not in verdict(task_of_scores(one), one)
 
 
-def test_what_makes_scores_incomparable_is_said(done):
+def test_cautions_name_what_makes_scores_incomparable(done):
     _, _, scores = done
     assert cautions(scores) == []
     same = [{**scores["folds"][0], "speakers": {"train": ["A", "B"], "dev": ["B"], "test": ["A"]}}]
@@ -116,7 +116,7 @@ def test_what_makes_scores_incomparable_is_said(done):
     assert fourth == "553 of 5,531 utterances were tested."
 
 
-def test_what_is_no_cross_validation_is_refused(tmp_path, write_run, write_crossval):
+def test_a_folder_without_a_cross_validation_is_refused(tmp_path, write_run, write_crossval):
     with pytest.raises(MissingDataError, match="no finished cross-validation"):
         write_crossval_report(write_run(tmp_path / "plain"))
     with pytest.raises(MissingDataError, match="no such run directory"):

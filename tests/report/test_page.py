@@ -68,7 +68,7 @@ def test_the_page_is_well_formed_and_every_link_leads_to_a_part_of_it(html: str)
     assert {link.removeprefix("#") for link in page.links} == set(Classification.sections) <= set(page.ids)
 
 
-def test_the_page_asks_for_nothing_outside_itself_and_runs_no_script(html: str) -> None:
+def test_the_page_loads_nothing_and_runs_no_script(html: str) -> None:
     assert not re.search(r"https?://|//cdn|url\(|@import", html)
     assert "default-src 'none'" in html
     page = _Page(html)
@@ -130,7 +130,7 @@ def test_a_hostile_label_speaker_and_run_name_cannot_break_out(tmp_path: Path, f
 
 
 @pytest.mark.usefixtures("blank_pictures")
-def test_a_peeking_run_says_so_beside_its_headline(tmp_path: Path, full_run: Path) -> None:
+def test_a_run_that_test_has_chosen_says_so_beside_its_headline(tmp_path: Path, full_run: Path) -> None:
     run = tmp_path / "peek"
     shutil.copytree(full_run, run)
     path = run / "scores.json"
@@ -160,7 +160,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         (("train",), "train"),
     ],
 )
-def test_the_headline_is_of_a_split_that_neither_taught_nor_chose_where_there_is_one(
+def test_the_headline_split_was_not_used_to_train_or_to_choose_if_there_is_one(
     splits: tuple[str, ...], expected: str
 ) -> None:
     assert headline_split({"splits": {name: {} for name in splits}}) == expected

@@ -1,4 +1,4 @@
-"""``dialogue-ser data``, as the functions the dispatcher calls."""
+"""The functions behind ``dialogue-ser data``."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from dialogue_ser.errors import ConfigError, CorpusError, MediaError, MissingDat
 
 
 def lines(text: str) -> dict[str, list[str]]:
-    """First word → the cells after the first two blanks."""
+    """Return the first cell of every line → its other cells. Two blanks separate cells."""
     rows = [[cell.strip() for cell in line.strip().split("  ") if cell.strip()] for line in text.splitlines()]
     return {row[0]: row[1:] for row in rows if row}
 
@@ -58,7 +58,7 @@ def test_describe_prints_labels_speakers_lengths_and_audio_of_own_data(own, caps
     assert "#" * 32 in text
 
 
-def test_describe_prints_the_spread_of_targets_and_no_classes_where_there_are_none(tmp_path, capsys):
+def test_describe_of_values_prints_the_spread_of_targets_and_no_classes(tmp_path, capsys):
     (tmp_path / "a.csv").write_text("text,v,a,split\na,1,2,train\nb,4,,train\nc,2.5,,dev\n")
     data_describe(
         "table", str(tmp_path / "a.csv"), options={"columns": {"targets": {"valence": "v", "arousal [a]": "a"}}}
@@ -75,7 +75,7 @@ def test_describe_prints_the_spread_of_targets_and_no_classes_where_there_are_no
     assert "warning: dev: no turn has a value of arousal [a]; the split can be predicted but not scored" in text
 
 
-def test_describe_of_classes_says_nothing_of_targets(own, capsys):
+def test_describe_of_classes_prints_no_targets(own, capsys):
     data_describe("table", own)
     assert "arget" not in capsys.readouterr().out
 

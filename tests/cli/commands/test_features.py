@@ -44,7 +44,7 @@ def here(tmp_path, monkeypatch):
 COMMAND = ["features", "encode", "--encoder", "recorder:lengths", "--reader", "table", "--path", "turns.csv"]
 
 
-def test_encoding_goes_on_after_a_kill_and_nothing_but_the_last_chunk_is_encoded_twice(here, cli):
+def test_encoding_continues_after_a_kill_and_only_the_last_chunk_is_encoded_twice(here, cli):
     process = subprocess.Popen(
         [sys.executable, "-m", "dialogue_ser.cli.main", *COMMAND, "--chunk", "8"],
         env={**os.environ, "HANG_AT": "20", "PYTHONUNBUFFERED": "1"},
@@ -96,7 +96,7 @@ def test_a_run_file_names_corpus_and_encoders(here, cli):
     assert "0 encoded" in out, "the run and the encoder's name share one entry"
 
 
-def test_augmented_copies_of_a_runs_training_turns_are_encoded_ahead(here, cli):
+def test_augmented_copies_of_a_runs_training_turns_are_encoded_too(here, cli):
     rng = np.random.default_rng(0)
     rows = [f"{split},{split}{i},A,{split}{i}.wav,calm" for split in ("train", "dev") for i in range(2)]
     for row in rows:
@@ -121,8 +121,8 @@ def test_augmented_copies_of_a_runs_training_turns_are_encoded_ahead(here, cli):
     assert len(found["audio"].rows) == 6
 
 
-def test_another_reader_than_the_files_reads_by_its_own_defaults(here, cli):
-    """Not with the path and labels that the file gives to the former reader."""
+def test_another_reader_than_that_of_the_file_uses_its_own_defaults(here, cli):
+    """It does not get the path and the labels that the file sets for its own reader."""
     config = {
         "data": {"reader": "table", "path": "turns.csv", "labels": "mood"},
         "features": {"text": {"encoder": "recorder:lengths"}},
@@ -133,7 +133,7 @@ def test_another_reader_than_the_files_reads_by_its_own_defaults(here, cli):
     assert cli(*tokens, "table")[0] == 0
 
 
-def test_only_the_splits_asked_for_are_encoded(here, cli):
+def test_only_the_given_splits_are_encoded(here, cli):
     (here / "turns.csv").write_text("split,dialogue,speaker,text,label\ntrain,a,A,one,calm\ndev,b,B,two,calm\n")
     status, out, _ = cli(*COMMAND, "--splits", "dev, dev")
     assert (status, "1 utterances; 1 encoded" in out) == (0, True)
@@ -157,7 +157,7 @@ def test_only_the_splits_asked_for_are_encoded(here, cli):
         (["--encoder", "opensmile", "--encoder_options", "[1]"], "found '[1]', expected a mapping such as {a: 1}"),
     ],
 )
-def test_what_cannot_work_is_said_before_anything_is_encoded(cli, tokens, message):
+def test_flags_that_cannot_work_are_an_error_before_anything_is_encoded(cli, tokens, message):
     status, _, err = cli("features", "encode", *tokens)
     assert status == 2
     assert message in err

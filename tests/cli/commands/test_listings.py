@@ -36,7 +36,7 @@ def test_every_model_is_listed_with_a_line(cli):
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_a_shown_preset_is_its_own_yaml_fully_resolved(cli, name):
+def test_a_preset_is_shown_as_yaml_with_all_settings(cli, name):
     status, out, _ = cli("presets", "show", name)
     assert status == 0
     own = yaml.safe_load((resources.files("dialogue_ser.presets") / f"{name}.yaml").read_text())

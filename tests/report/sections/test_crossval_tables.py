@@ -70,7 +70,7 @@ def test_speakers_and_confusions_have_rows(scores):
     ]  # fmt: skip
 
 
-def test_published_numbers_are_marked_and_stand_below_measured_ones(scores, one_fold):
+def test_published_numbers_are_marked_and_come_after_measured_ones(scores, one_fold):
     rows = published_table(scores)
     assert [row["numbers"] for row in rows[:2]] == ["measured here: over all folds", "measured here: mean of folds"]
     assert all(str(row["numbers"]).startswith("published: ") for row in rows[2:])
@@ -83,7 +83,7 @@ def test_published_numbers_are_marked_and_stand_below_measured_ones(scores, one_
     assert published_table(one_fold) == []
 
 
-def test_what_a_document_does_not_print_is_left_blank():
+def test_numbers_that_a_document_does_not_give_are_blank():
     rows = document_rows([row.to_dict() for row in published_rows()])
     own, _, quoted = rows[-3:]
     assert (own["numbers"], own["WA"], own["UA"]) == ("published: E4", "0.3500", "–")

@@ -30,7 +30,7 @@ def test_errors_are_ranked_by_the_scale_of_their_dimension() -> None:
     errors = largest_errors(table(gold, predicted, ["a"] * 4))
     assert [(e["utterance"], e["dimension"], e["gold"], e["predicted"]) for e in errors] == [
         ("test/u0", "small", 0.0, 0.9),  # 1.8 standard deviations
-        ("test/u2", "large", 0.0, 30.0),  # 0.6 of them, though the numbers are farther apart
+        ("test/u2", "large", 0.0, 30.0),  # 0.6 standard deviations, although the difference is larger
     ]
 
 
@@ -40,7 +40,7 @@ def test_turns_without_annotation_are_no_error() -> None:
     assert [e["utterance"] for e in errors] == ["test/u2"]
 
 
-def test_the_dialogues_followed_best_and_worst_are_chosen_and_single_utterances_are_not() -> None:
+def test_the_dialogues_with_smallest_and_largest_error_are_chosen_and_single_utterances_are_not() -> None:
     gold = {"v": [1.0, 2.0, 3.0, 4.0] * 3 + [5.0]}
     predicted = {"v": [1.5, 2.5, 3.5, 4.5, 1.0, 2.0, 3.0, 4.0, 4.0, 3.0, 2.0, 1.0, 1.0]}
     chosen = best_and_worst_dialogue(table(gold, predicted, ["a"] * 4 + ["b"] * 4 + ["c"] * 4 + ["d"]))
