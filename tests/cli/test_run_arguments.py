@@ -79,8 +79,8 @@ def test_a_switch_needs_no_value(config):
 def test_switches_of_the_command_take_a_value_or_none(config, flag):
     request = parse_train(["--config", str(config), flag])
     name = flag.removeprefix("--").removesuffix("=true").replace("-", "_")
-    asked = {key: getattr(request, key) for key in ("print_config", "smoke", "allow_mismatch")}
-    assert asked == {**dict.fromkeys(asked, False), name: True}
+    switches = {key: getattr(request, key) for key in ("print_config", "smoke", "allow_mismatch")}
+    assert switches == {**dict.fromkeys(switches, False), name: True}
 
 
 def test_a_flag_changes_nothing_else(config):

@@ -76,7 +76,7 @@ def convert_pickle(
 
 
 def _check_flags(out: str, id_pattern: str | None, reader: str | None, memory_gb: float) -> None:
-    """Raise ConfigError for flags that are wrong whatever the pickle contains."""
+    """Raise ConfigError for flags that cannot work, before the pickle is read."""
     target = Path(out)
     if target.suffix.lower() not in WRITERS:
         raise ConfigError(f"{out}: {unknown_name('ending', target.suffix, WRITERS)}")

@@ -61,7 +61,8 @@ def features_encode(
     Args:
         encoder: frozen encoder ('dialogue-ser encoders' lists them), or package.module:function for your own one. Give
             exactly one of --encoder, --preset and --config.
-        modality: modality that the encoder gives, e.g. text or audio. If left out, the encoder's input decides.
+        modality: modality that the encoder gives, e.g. text or audio. Set it if the encoder reads
+            several modalities.
         encoder_options: options of the encoder, as YAML or JSON, e.g. '{pooling: cls}'.
         preset: encode every modality of this preset, and take its corpus.
         config: encode every modality of a run's YAML file, and take its corpus.
@@ -76,8 +77,9 @@ def features_encode(
             encoder works in this process (openSMILE uses one process for each core). Set it for a large corpus.
         engine: local = this machine; ray = a Ray cluster (needs the extra 'ray').
         address: address of the Ray cluster. If left out, Ray is started on this machine.
-        gpus: number of GPUs for each Ray actor.
-        chunk: number of utterances after which features are written. A stopped command loses at most so many.
+        gpus: number of GPUs for each Ray actor. Set it if the encoder runs on a GPU.
+        chunk: number of utterances after which features are written; a stopped command loses at most so many. Reduce it
+            for a slow encoder.
         store: folder of the feature store. If left out: DIALOGUE_SER_CACHE, or ~/.cache/dialogue_ser.
 
     Returns:

@@ -22,9 +22,9 @@ import os, threading
 from pathlib import Path
 
 def lengths(texts):
-    with Path("asked.txt").open("a") as file:
+    with Path("encoded.txt").open("a") as file:
         file.writelines(f"{text}\n" for text in texts)
-    if "HANG_AT" in os.environ and len(Path("asked.txt").read_text().splitlines()) >= int(os.environ["HANG_AT"]):
+    if "HANG_AT" in os.environ and len(Path("encoded.txt").read_text().splitlines()) >= int(os.environ["HANG_AT"]):
         print("hanging", flush=True)
         threading.Event().wait()
     return [[float(len(text)), 1.0] for text in texts]
@@ -55,15 +55,15 @@ def test_encoding_continues_after_a_kill_and_only_the_last_chunk_is_encoded_twic
     assert process.stdout.readline() == "hanging\n"
     process.kill()
     process.communicate()
-    before = (here / "asked.txt").read_text().splitlines()
+    before = (here / "encoded.txt").read_text().splitlines()
     (entry,) = FeatureStore().entries()
     assert (len(before), entry.n_utterances) == (24, 16)
     status, out, err = cli(*COMMAND, "--chunk", "8")
     assert (status, err) == (0, "")
     assert "40 utterances; 24 encoded now" in out
-    asked = Counter((here / "asked.txt").read_text().splitlines())
-    assert {text for text, times in asked.items() if times > 1} == set(before[16:])
-    assert len(asked) == 40
+    n_times = Counter((here / "encoded.txt").read_text().splitlines())
+    assert {text for text, times in n_times.items() if times > 1} == set(before[16:])
+    assert len(n_times) == 40
     assert FeatureStore().verify() == ()
     status, out, _ = cli(*COMMAND)
     assert "40 utterances; 0 encoded now" in out
@@ -138,7 +138,7 @@ def test_only_the_given_splits_are_encoded(here, cli):
     status, out, _ = cli(*COMMAND, "--splits", "dev, dev")
     assert (status, "1 utterances; 1 encoded" in out) == (0, True)
     assert "have no features" not in out
-    assert (here / "asked.txt").read_text() == "two\n"
+    assert (here / "encoded.txt").read_text() == "two\n"
 
 
 @pytest.mark.parametrize(

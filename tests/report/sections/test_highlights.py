@@ -34,11 +34,11 @@ def _table(dialogues: dict[str, str]) -> Predictions:
 
 
 def test_dialogues_with_most_found_and_most_missed_shifts_and_a_typical_one_are_chosen() -> None:
-    table = _table({"calm": "nnnnN", "followed": "njnjnj", "thrown": "nJNJNj", "short": "jn"})
+    table = _table({"calm": "nnnnN", "mostly found": "njnjnj", "mostly missed": "nJNJNj", "short": "jn"})
     chosen = dict(instructive_dialogues(table))
-    assert list(chosen) == ["followed", "thrown", "calm"]
-    assert "5 of 5 shifts found" in chosen["followed"]
-    assert "4 of 5 shifts missed" in chosen["thrown"]
+    assert list(chosen) == ["mostly found", "mostly missed", "calm"]
+    assert "5 of 5 shifts found" in chosen["mostly found"]
+    assert "4 of 5 shifts missed" in chosen["mostly missed"]
 
 
 def test_unlabelled_dialogues_are_not_chosen_and_short_ones_only_if_there_is_no_other() -> None:
