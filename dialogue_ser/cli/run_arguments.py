@@ -100,7 +100,7 @@ def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
     config = _run_config(values, filled, tokens, is_resumed=bool(control["resume"]))
     resume = control["resume"]
     if resume and control["out"] and Path(resume) != Path(control["out"]):
-        raise ConfigError(f"{command}: --resume DIR writes to DIR; leave --out out")
+        raise ConfigError(f"{command}: --resume DIR continues in DIR; remove --out")
     return TrainRequest(
         config=config,
         out=Path(resume or control["out"]) if resume or control["out"] else None,

@@ -232,7 +232,7 @@ def test_resume_of_a_folder_without_a_run_is_refused(tmp_path):
 
 
 def test_resume_with_another_out_is_refused(run, tmp_path):
-    with pytest.raises(ConfigError, match="leave --out out"):
+    with pytest.raises(ConfigError, match="remove --out"):
         parse_train(["--resume", str(run), "--out", str(tmp_path / "other")])
 
 

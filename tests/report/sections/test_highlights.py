@@ -10,7 +10,7 @@ LABELS = ("neutral", "joy")
 
 
 def _table(dialogues: dict[str, str]) -> Predictions:
-    """Predictions of one speaker: n, j = right; N, J = gold neutral or joy, the other is predicted; ? = no gold label."""
+    """Predictions of one speaker: n, j = right; N, J = gold, but the other is predicted; ? = no gold label."""
     rows, p = [], []
     for name, turns in dialogues.items():
         for turn, code in enumerate(turns):
