@@ -1,12 +1,12 @@
-# Every target builds .venv when it is missing or older than pyproject.toml and constraints.txt.
-# Machines without make: README.md, "From a checkout", gives the same as plain pip commands.
+# Every target first builds .venv if it is missing or older than pyproject.toml and constraints.txt.
+# Without make: README.md, "From a checkout", has the same steps as plain pip commands.
 
 PYTHON ?= python3
 VENV   ?= .venv
 SEEDS  ?= 1
 TABLES ?= main
 JOBS   ?= 2
-# Where corpora lie that are not bundled: here, and beside the checkout.
+# Folders of corpora that are not bundled: one in the checkout, and one beside it.
 export DIALOGUE_SER_DATA ?= $(CURDIR)/data:$(CURDIR)/../shared/data
 GPU_OPTIONS ?=
 BIN    := $(VENV)/bin
@@ -18,7 +18,7 @@ STAMP  := $(VENV)/.installed
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-env: $(STAMP)  ## Build .venv with the package and its tests' tools
+env: $(STAMP)  ## Build .venv with the package and the tools of its tests
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -27,31 +27,31 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-quickstart: $(STAMP)  ## Train AudioTextMatching on the bundled sample and write its report
+quickstart: $(STAMP)  ## Train a model on the bundled sample and write its report (minutes)
 	@if [ -f runs/quickstart/config.yaml ]; then set -- --resume runs/quickstart; else set -- --preset quickstart; fi; \
 	  echo "$(BIN)/dialogue-ser train $$*"; $(BIN)/dialogue-ser train "$$@"
 
-test: $(STAMP)  ## Run the test suite, doctests included, in JOBS=2 processes
+test: $(STAMP)  ## Run all tests and doctests in JOBS=2 processes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-check: $(STAMP)  ## Format, lint, types, import layers, rendered tables
+check: $(STAMP)  ## Check format, lint, types, import layers and rendered tables
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m benchmarks.tables --check
 
-bench: $(STAMP)  ## Measure speed (minutes)
+bench: $(STAMP)  ## Measure the speed of the recurrence (minutes)
 	$(BIN)/python -m benchmarks.recurrence
 
-bench-meld: $(STAMP)  ## Reproduce the MELD table with SEEDS=1 (under an hour on 2 cores)
+bench-meld: $(STAMP)  ## Reproduce the MELD table; SEEDS=3 trains with 3 seeds (one seed: under an hour on 2 cores)
 	$(BIN)/python -m benchmarks.meld --seeds $(SEEDS) --tables $(TABLES)
 
-bench-gpu: $(STAMP)  ## Measure and check on a GPU (8 minutes); GPU_OPTIONS="--device cpu --quick" tries it without
+bench-gpu: $(STAMP)  ## Measure and check on a GPU (8 minutes); GPU_OPTIONS="--device cpu --quick" tries it without one
 	$(BIN)/python -m benchmarks.gpu $(GPU_OPTIONS)
 
-gpu-kit: $(STAMP)  ## Put together what bench-gpu needs on a machine without a network, into .gpu-kit
+gpu-kit: $(STAMP)  ## Collect in .gpu-kit what bench-gpu needs on a machine without a network
 	$(BIN)/python -m benchmarks.gpu.kit
 
-clean:  ## Remove .venv and tool caches; runs and downloaded data stay
+clean:  ## Remove .venv and the caches of the tools; keep runs and downloaded data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,4 +1,4 @@
-"""Flags from typed signatures (jsonargparse), with errors that name the nearest flag."""
+"""Command-line flags made from typed signatures by jsonargparse, and errors that suggest the nearest flag."""
 
 import inspect
 import re
@@ -12,67 +12,70 @@ from jsonargparse import ArgumentParser, Namespace
 
 from dialogue_ser.errors import ConfigError
 
-_SWITCHED = ("true", "false", "yes", "no", "on", "off")
+_SWITCH_VALUES = ("true", "false", "yes", "no", "on", "off")
 
 
 def new_parser(prog: str, description: str) -> ArgumentParser:
-    """A parser that raises instead of exiting, except after ``--help``."""
-    # Abbreviated flags would slip past the search for --model.name and its like, and hide typos.
+    """Return a parser that raises an error where argparse would exit; only ``--help`` exits."""
+    # Abbreviated flags would hide typos, and the search for flags such as --model.name would not find them.
     return ArgumentParser(
         prog=prog, description=description, exit_on_error=False, default_env=False, allow_abbrev=False
     )
 
 
 def parse(parser: ArgumentParser, tokens: Sequence[str]) -> Namespace:
-    """Typed values of a command's tokens; a switch needs no value.
+    """Return the typed values of a command's flags. A switch such as ``--yes`` needs no value.
 
     Raises:
-        ConfigError: a flag that does not exist (names the nearest), or a value of a wrong type.
+        ConfigError: a flag does not exist (the error suggests the nearest one), or a value has a wrong type.
     """
     try:
-        return parser.parse_args(_with_switches(parser, tokens))
+        return parser.parse_args(_complete_switches(parser, tokens))
     except ArgumentError as error:
         raise ConfigError(_explain(parser, str(error))) from error
 
 
 def call_with_arguments(function: Callable[..., Any], tokens: Sequence[str], prog: str) -> int | None:
-    """Call a plain typed function with the values of its flags; parameters without default are positional.
+    """Call a typed function with the values of its flags. Parameters without a default are positional.
+
+    The help begins with the text of the function's docstring up to "Args:".
 
     Returns:
-        the function's own exit status, or None.
+        the exit status that the function returns, or None.
 
     Raises:
-        ConfigError: as :func:`parse`.
+        ConfigError: see :func:`parse`.
     """
-    parser = new_parser(prog, (function.__doc__ or "").split("\n", 1)[0])
-    parser.add_function_arguments(function, as_positional=True, fail_untyped=True)
-    values = parse(parser, underscored(tokens, get_type_hints(function)))
+    introduction = re.split(r"\n\n(?:Args|Returns|Raises):", inspect.cleandoc(function.__doc__ or ""))[0]
+    parser = new_parser(prog, introduction)
+    parser.add_function_arguments(function, as_group=False, as_positional=True, fail_untyped=True)
+    values = parse(parser, underscore_flags(tokens, get_type_hints(function)))
     status = function(**{key: values[key] for key in inspect.signature(function).parameters})
     return status if isinstance(status, int) else None
 
 
-def underscored(tokens: Sequence[str], hints: Mapping[str, Any]) -> list[str]:
-    """Tokens whose flags are spelt with underscores wherever they name a setting or an option.
+def underscore_flags(tokens: Sequence[str], hints: Mapping[str, Any]) -> list[str]:
+    """Write the hyphens in the names of settings and options as underscores, e.g. ``--on-bad`` as ``--on_bad``.
 
-    What the user names (a modality, a pattern, a key inside an option) and values stay as they are.
+    Names that the user chooses (a modality, a pattern, a key inside an option) and values are not changed.
 
     Args:
-        tokens: of a command.
-        hints: name of each flag → its type; of a dataclass, its fields are flags too.
+        tokens: the tokens of a command.
+        hints: name of each flag → its type. If the type is a dataclass, its fields are flags too.
 
-    >>> underscored(["--how-often", "well-done", "--own.my-key=a-b", "--options.max-size=3"],
-    ...             {"how_often": str, "own": dict[str, str], "options": dict[str, int]})
+    >>> underscore_flags(["--how-often", "well-done", "--own.my-key=a-b", "--options.max-size=3"],
+    ...                  {"how_often": str, "own": dict[str, str], "options": dict[str, int]})
     ['--how_often', 'well-done', '--own.my-key=a-b', '--options.max_size=3']
     """
-    spelt = []
+    written = []
     for token in tokens:
         name, equals, value = token.partition("=")
         is_flag = name.startswith("--") and len(name) > 2
-        spelt.append(f"--{_underscored(name[2:], hints)}{equals}{value}" if is_flag else token)
-    return spelt
+        written.append(f"--{_underscore_name(name[2:], hints)}{equals}{value}" if is_flag else token)
+    return written
 
 
-def _underscored(name: str, hints: Mapping[str, Any]) -> str:
+def _underscore_name(name: str, hints: Mapping[str, Any]) -> str:
     head, dot, rest = name.partition(".")
     field = head.replace("-", "_")
     if field not in hints:
@@ -81,31 +84,31 @@ def _underscored(name: str, hints: Mapping[str, Any]) -> str:
     inner = [part for part in get_args(hint) if is_dataclass(part)]
     key, more_dot, more = rest.partition(".")
     if is_dataclass(hint):
-        rest = _underscored(rest, get_type_hints(hint))
-    elif field.endswith("options"):  # keyword parameters, which have no hyphens
+        rest = _underscore_name(rest, get_type_hints(hint))
+    elif field.endswith("options"):  # keyword parameters, whose names never have hyphens
         rest = f"{key.replace('-', '_')}{more_dot}{more}"
     elif inner:
-        rest = f"{key}{more_dot}{_underscored(more, get_type_hints(inner[0]))}"
+        rest = f"{key}{more_dot}{_underscore_name(more, get_type_hints(inner[0]))}"
     return f"{field}{dot}{rest}"
 
 
-def _with_switches(parser: ArgumentParser, tokens: Sequence[str]) -> list[str]:
-    """Tokens in which a switch alone (``--yes``) is true; so is an option of unknown type that no value follows."""
+def _complete_switches(parser: ArgumentParser, tokens: Sequence[str]) -> list[str]:
+    """Add the value "true" after every switch (``--yes``) and every option of unknown type that has no value."""
     switches = {flag for action in parser._actions if _is_switch(action) for flag in action.option_strings}
-    spelt: list[str] = []
+    completed: list[str] = []
     for index, token in enumerate(tokens):
-        spelt.append(token)
+        completed.append(token)
         if not token.startswith("--") or "=" in token:
             continue
         following = tokens[index + 1] if index + 1 < len(tokens) else None
-        is_free = "options." in token and token not in flags(parser)
+        has_unknown_type = "options." in token and token not in flags(parser)
         if token in switches:
-            is_alone = following is None or following.lower() not in _SWITCHED
+            lacks_value = following is None or following.lower() not in _SWITCH_VALUES
         else:
-            is_alone = is_free and (following is None or following.startswith("--"))
-        if is_alone:
-            spelt.append("true")
-    return spelt
+            lacks_value = has_unknown_type and (following is None or following.startswith("--"))
+        if lacks_value:
+            completed.append("true")
+    return completed
 
 
 def _is_switch(action: Any) -> bool:
@@ -114,16 +117,18 @@ def _is_switch(action: Any) -> bool:
 
 
 def flags(parser: ArgumentParser) -> list[str]:
-    """Every ``--flag`` the parser knows."""
+    """Return every ``--flag`` that the parser knows."""
     return [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
 
 
 def _explain(parser: ArgumentParser, message: str) -> str:
-    """An argparse message as what, where and how to mend."""
+    """Rewrite an argparse message: say what is wrong, where, and how to correct it."""
     help_hint = f"see '{parser.prog} --help'"
     bad_value = re.search(r'Parser key "([^"]+)":\s*Expected an? (.+)\. Got value: (.*)', message, re.DOTALL)
-    of_several = r'Parser key "([^"]+)":.*Union subtypes.*?Errors:\s*(.*?)\s*Given value type: .*?Given value: (.*)'
-    bad_value = bad_value or re.search(of_several, message, re.DOTALL)
+    bad_value_of_union = (
+        r'Parser key "([^"]+)":.*Union subtypes.*?Errors:\s*(.*?)\s*Given value type: .*?Given value: (.*)'
+    )
+    bad_value = bad_value or re.search(bad_value_of_union, message, re.DOTALL)
     if bad_value is not None:
         return f"{parser.prog}: {_explain_value(parser, *bad_value.groups())}; {help_hint}"
     unknown = re.search(r"[Uu]nrecognized arguments: (\S+)", message)
@@ -139,13 +144,13 @@ def _explain(parser: ArgumentParser, message: str) -> str:
 
 
 def _explain_value(parser: ArgumentParser, key: str, expected: str, value: str) -> str:
-    """``--training.epochs: found 'x', expected a whole number``, with the nearest of several choices.
+    """Say what a flag expects, e.g. ``--training.epochs: found 'x', expected a whole number``; suggest a near choice.
 
     Args:
-        parser: knows the flags.
-        key: which one.
-        expected: a type as jsonargparse writes it, or a list of ``- Expected a …``.
-        value: found.
+        parser: the parser of the command.
+        key: name of the flag, without ``--``.
+        expected: a type as jsonargparse writes it, or several lines ``- Expected a …``.
+        value: the value that was found.
     """
     name = f"--{key}" if f"--{key}" in flags(parser) else key
     found = _one_line(value)

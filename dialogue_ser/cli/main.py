@@ -1,4 +1,4 @@
-"""The console script: finds the command, runs it, and turns user-caused errors into one clear message and status 2."""
+"""The console script finds and runs a command. Errors that the user can correct give a clear message and status 2."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -10,63 +10,77 @@ from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command, imported only when it is asked for.
+    """One command. Its module is imported only when the command runs.
 
     Args:
-        place: ``module:function`` inside ``dialogue_ser.cli.commands``.
+        target: ``module:function`` inside ``dialogue_ser.cli.commands``.
         summary: one line for ``--help``.
-        takes_tokens: the function parses its own tokens; otherwise its typed signature becomes the flags.
+        takes_tokens: True = the function parses its tokens itself; False = its typed signature becomes the flags.
     """
 
-    place: str
+    target: str
     summary: str
     takes_tokens: bool = False
 
 
 COMMANDS = {
-    "train": Command("train:train_command", "train a preset or a config file, then evaluate and report", True),
-    "crossval": Command("crossval:crossval_command", "fit and test every fold of a protocol, e.g. each speaker", True),
-    "evaluate": Command("evaluate:evaluate", "score the predictions of a run again"),
-    "compare": Command("compare:compare", "paired bootstrap between two runs on the same corpus"),
-    "predict": Command("predict:predict", "label new dialogues from a CSV or JSON Lines file"),
-    "attention": Command("attention:attention", "draw what the encoders attend to inside an utterance"),
-    "data describe": Command("data:data_describe", "counts per split, label, speaker and length"),
-    "data check": Command("data:data_check", "validate a corpus; every bad row in one message"),
-    "data download": Command("data:data_download", "fetch a public corpus, with progress and checksum"),
-    "features encode": Command("features:features_encode", "encode a corpus into the feature store; resumable"),
-    "features list": Command("feature_store:features_list", "list what lies in the feature store"),
-    "features verify": Command("feature_store:features_verify", "check the feature store; set broken shards aside"),
-    "features prune": Command("feature_store:features_prune", "delete from the feature store what is no longer needed"),
-    "convert-pickle": Command(
-        "convert_pickle:convert_pickle", "feature pickles of the field to parquet or safetensors"
+    "train": Command(
+        "train:train_command", "train a model from a preset or a config file, then score it and write a report", True
     ),
-    "crossfit": Command("crossfit:crossfit", "features by models that were not trained on the dialogue", True),
-    "encoders": Command("listings:encoders", "list utterance encoders"),
-    "models": Command("listings:models", "list dialogue models"),
-    "presets": Command("listings:presets", "list run presets"),
-    "published": Command("listings:published", "list the numbers that the documents of E1 to E4 print"),
-    "presets show": Command("listings:presets_show", "print a preset as YAML"),
+    "crossval": Command(
+        "crossval:crossval_command", "train and test once for every fold of a protocol, e.g. for every speaker", True
+    ),
+    "evaluate": Command("evaluate:evaluate", "compute the scores of a run again from its predictions"),
+    "compare": Command("compare:compare", "say whether one run is better than another on the same corpus"),
+    "predict": Command("predict:predict", "predict the emotions of new dialogues in a CSV or JSON Lines file"),
+    "attention": Command("attention:attention", "draw the attention of the encoders inside an utterance"),
+    "data describe": Command(
+        "data:data_describe", "count dialogues and turns of a corpus per split, label, speaker and length"
+    ),
+    "data check": Command("data:data_check", "check a corpus and list every bad row and every bad audio file"),
+    "data download": Command("data:data_download", "download a public corpus and check its checksum"),
+    "features encode": Command(
+        "features:features_encode", "compute the features of a corpus and keep them in the feature store"
+    ),
+    "features list": Command("feature_store:features_list", "list the contents of the feature store"),
+    "features verify": Command(
+        "feature_store:features_verify", "check the files of the feature store and set broken ones aside"
+    ),
+    "features prune": Command(
+        "feature_store:features_prune", "delete features that are no longer needed from the feature store"
+    ),
+    "convert-pickle": Command(
+        "convert_pickle:convert_pickle", "convert a pickle of published features to parquet or safetensors"
+    ),
+    "crossfit": Command(
+        "crossfit:crossfit", "compute features with models that were not trained on the same dialogues", True
+    ),
+    "encoders": Command("listings:encoders", "list the utterance encoders"),
+    "models": Command("listings:models", "list the dialogue models"),
+    "presets": Command("listings:presets", "list the presets of runs"),
+    "published": Command("listings:published", "list the scores that the documents E1 to E4 publish"),
+    "presets show": Command("listings:presets_show", "print the settings of a preset as YAML"),
 }
 
 Handler = Callable[[Sequence[str]], int | None]
 
 
 def usage() -> str:
-    """The text of ``dialogue-ser --help``."""
+    """Return the text of ``dialogue-ser --help``."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
     head = "usage: dialogue-ser COMMAND [arguments]\n\nEmotion recognition in conversation.\n\ncommands:\n"
     tail = (
-        "\n\n'dialogue-ser COMMAND --help' explains one command; start with 'dialogue-ser train --preset quickstart'."
+        "\n\n'dialogue-ser COMMAND --help' explains one command. Begin with 'dialogue-ser train --preset quickstart'."
     )
     return head + "\n".join(lines) + tail
 
 
 def find_command(tokens: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """Command name (one or two words) and the tokens after it.
+    """Return the name of the command (one or two words) and the tokens after it.
 
     Raises:
-        ConfigError: no such command; names the nearest one.
+        ConfigError: there is no such command; the error suggests the nearest one.
 
     >>> find_command(["presets", "show", "quickstart"])
     ('presets show', ['quickstart'])
@@ -83,10 +97,10 @@ def find_command(tokens: Sequence[str]) -> tuple[str, Sequence[str]]:
 
 
 def run(tokens: Sequence[str]) -> int:
-    """Run one command; exit status 0 unless it returns another.
+    """Run one command and return its exit status, which is 0 if the command returns none.
 
     Raises:
-        DialogueSerError: whatever the user can mend.
+        DialogueSerError: an error that the user can correct.
         SystemExit: after ``--help``.
     """
     if not tokens or tokens[0] in ("-h", "--help", "help"):
@@ -97,7 +111,7 @@ def run(tokens: Sequence[str]) -> int:
         return 0
     name, rest = find_command(tokens)
     command = COMMANDS[name]
-    module, _, function_name = command.place.partition(":")
+    module, _, function_name = command.target.partition(":")
     function = getattr(import_module(f"dialogue_ser.cli.commands.{module}"), function_name)
     if command.takes_tokens:
         status: int | None = function(rest)
@@ -112,7 +126,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``dialogue-ser``.
 
     Returns:
-        0; 2 after an error the user can mend (printed to stderr); 130 after Ctrl-C; 141 when the reader of a pipe left.
+        the exit status: 0 after success; 2 after an error that the user can correct (it is printed to stderr);
+        130 after Ctrl-C; 141 if the program that receives the output has stopped.
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -125,14 +140,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        sys.stderr.close()  # what is still buffered has no reader either
+        sys.stderr.close()  # nobody receives the buffered rest, so it must not be written at exit
         return 141
-    except OSError as error:  # a full disk, a folder that may not be written, a name that is too long
+    except OSError as error:  # e.g. a full disk, a folder without write permission, a name that is too long
         if error.strerror is None:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        mend = "check the path, its permissions and the space that is left"
-        print(f"error: {where}{error.strerror}; {mend}", file=sys.stderr)
+        advice = "check the path, its permissions and the free space on the disk"
+        print(f"error: {where}{error.strerror}; {advice}", file=sys.stderr)
         return 2
     except SystemExit as request:
         return request.code if isinstance(request.code, int) else 0

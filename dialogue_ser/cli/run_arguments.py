@@ -1,12 +1,16 @@
-"""The flags of ``dialogue-ser train``: every field of RunConfig, dotted, over a preset or a file.
+"""The flags of ``dialogue-ser train``: every setting of RunConfig has a flag with dots, e.g. ``--training.epochs``.
 
-RunConfig's ``features`` and ``model.options`` have no fixed fields, so the parser is built for the run at hand: the
-tokens are first scanned for what decides its shape (preset, config files, model name, modalities); then each modality
-gets one typed group ``features.MODALITY``, and the chosen system's Config gives the flags under ``model.options``.
-Both ``--a.b value`` and ``--a.b=value`` (what W&B sweeps emit) work, hyphens are as good as underscores, and a switch
-needs no value. Later layers win: preset, then ``--config`` files
-in order, then flags. Choosing another reader, encoder or model drops what the layer below set for the former one;
-``--features.MODALITY null`` leaves a modality out.
+The settings come from layers: first the preset, then the ``--config`` files in order, then the flags. A later layer
+wins. If a layer chooses another reader, encoder or model, the options that an earlier layer set for the former one are
+dropped. ``--features.MODALITY null`` leaves a modality out.
+
+RunConfig's ``features`` and ``model.options`` have no fixed fields, so the parser is built for one command line:
+
+1. Scan the tokens for what decides which flags exist: preset, config files, task, reader, model, modalities, encoders.
+2. Give every modality a group of flags ``features.MODALITY``, and the model's Config a group ``model.options``.
+
+Both ``--a.b value`` and ``--a.b=value`` (as W&B sweeps write it) work. Hyphens are as good as underscores, and a switch
+needs no value.
 """
 
 import dataclasses
@@ -20,7 +24,7 @@ from typing import Any, get_type_hints
 import yaml
 from jsonargparse import ArgumentParser
 
-from dialogue_ser.cli.arguments import new_parser, parse, underscored
+from dialogue_ser.cli.arguments import new_parser, parse, underscore_flags
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.options import unknown_options
 from dialogue_ser.training.config.files import config_from_dict, config_to_dict, load_config
@@ -29,29 +33,34 @@ from dialogue_ser.training.config.presets import load_preset, preset_names
 from dialogue_ser.training.config.run_config import FeatureConfig, ModelConfig, RunConfig
 from dialogue_ser.training.config.upgrade import upgraded
 
-#: Flags that have moved: old name → new one. Announced in 0.1.0, removed in 0.2.0.
+#: Old name of a flag → new name. The old names were announced as old in 0.1.0 and go away in 0.2.0.
 _MOVED = {"--crossval.protocol": "--data.cut.protocol", "--crossval.seed": "--data.cut.seed"}
 _ALIASES = {"--on_bad": "--data.on_bad", "--print_config": "--print-config", "--allow_mismatch": "--allow-mismatch"}
-#: Flags that are no settings of the run.
+#: Flags that are not settings of the run.
 _CONTROL = {
     "preset": str, "config": str, "resume": str, "out": str, "allow_mismatch": bool, "print_config": bool, "smoke": bool
 }  # fmt: skip
 _USAGE = """dialogue-ser {command} --preset NAME [--a.b VALUE | --a.b=VALUE ...] [--config FILE.yaml] [--out DIR]
                           [--seed N] [--on-bad error|mask] [--resume DIR [--allow-mismatch]] [--smoke]
-                          [--print_config]"""
+                          [--print-config]"""
+_INTRODUCTIONS = {
+    "train": "Train a model, score it and write a report.",
+    "crossval": "Train and test once for every fold of --data.cut.protocol, then write scores, tables and a report.",
+}
+_LAYERS_HELP = "Flags replace the settings of --config files, and these replace the settings of --preset."
 _MODALITY = re.compile(r"--features\.([^.=]+)(\..*)?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainRequest:
-    """What ``dialogue-ser train`` was asked for.
+    """What a ``dialogue-ser train`` command line asks for.
 
     Args:
-        config: fully resolved configuration.
-        out: run directory, or None for runs/NAME.
+        config: the configuration with every setting filled in.
+        out: run directory; None = runs/NAME.
         resume: continue the run in ``out``.
-        allow_mismatch: continue although configuration, data or versions differ.
-        print_config: only print the configuration.
+        allow_mismatch: continue even if configuration, data or versions differ from those of the run.
+        print_config: print the configuration and stop.
         smoke: run at reduced size on the bundled sample.
     """
 
@@ -64,51 +73,34 @@ class TrainRequest:
 
 
 def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
-    """The request that a ``train`` command line stands for; touches no data and writes nothing.
+    """Return what a ``train`` command line asks for. This reads no data and writes nothing.
 
     Args:
-        tokens: what follows the command.
-        command: its name, for messages; ``crossval`` takes the same flags.
+        tokens: the tokens after the command.
+        command: name of the command, for messages; ``crossval`` takes the same flags.
 
     Raises:
-        ConfigError: unknown flags, presets, models or settings, values of a wrong type, or nothing to start from.
+        ConfigError: a flag, preset, model or setting is unknown, a value has a wrong type, or no preset, file or run is
+            given.
         SystemExit: after ``--help``.
     """
-    tokens = _split_aliases(underscored(tokens, {**get_type_hints(RunConfig), **_CONTROL, "on_bad": str}))
-    is_help = any(token in ("-h", "--help") for token in tokens)
+    tokens = _replace_aliases(underscore_flags(tokens, {**get_type_hints(RunConfig), **_CONTROL, "on_bad": str}))
     layers = _layers(tokens)
-    if not layers and not is_help:
+    if not layers and not any(token in ("-h", "--help") for token in tokens):
         presets = ", ".join(preset_names())
         raise ConfigError(
             f"{command}: nothing to train; give --preset NAME ({presets}), --config FILE.yaml or --resume DIR"
         )
-    base: dict[str, Any] = {}
-    for _, layer in layers:
-        base = merge(base, layer)
-    tokens, removed = _removed_modalities(tokens)
-    for modality in removed:
-        base = without_modality(base, modality)
-    base = merge(base, _shape_of(tokens, base))
-    where = " + ".join(source for source, _ in layers) or "defaults"
-    filled = config_to_dict(config_from_dict(base, where=where))
-    parser = train_parser(filled, where=where, command=command)
-    values = parse(parser, tokens).as_dict()
+    where = " + ".join(name for name, _ in layers) or "defaults"
+    tokens, filled = _settings_below_flags(tokens, layers, where)
+    values = parse(train_parser(filled, where=where, command=command), tokens).as_dict()
     control = {name: values.pop(name, None) for name in _CONTROL}
     if control["out"] == "":
-        raise ConfigError("--out: found '', expected a folder; leave it away for runs/NAME")
-    # The parser writes hyphens of a modality's name as underscores.
-    own_names = {name.replace("-", "_"): name for name in filled["features"]}
-    values["features"] = {own_names[name]: feature for name, feature in values.get("features", {}).items()}
-    options = dict(values["model"].get("options") or {})
-    if control["resume"]:  # a run begun from Python may have left options at their defaults: they are no difference
-        options = {
-            key: value for key, value in options.items() if key in filled["model"]["options"] or _is_set(key, tokens)
-        }
-    values["model"] = {**values["model"], "options": options}
-    config = config_from_dict(values, where="command line")
+        raise ConfigError("--out: found '', expected a folder; leave the flag out for runs/NAME")
+    config = _run_config(values, filled, tokens, is_resumed=bool(control["resume"]))
     resume = control["resume"]
     if resume and control["out"] and Path(resume) != Path(control["out"]):
-        raise ConfigError(f"{command}: --resume DIR continues in DIR; leave --out away")
+        raise ConfigError(f"{command}: --resume DIR continues in DIR; remove --out")
     return TrainRequest(
         config=config,
         out=Path(resume or control["out"]) if resume or control["out"] else None,
@@ -119,31 +111,71 @@ def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
     )
 
 
-def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str = "train") -> ArgumentParser:
-    """Parser whose defaults are a resolved configuration.
+def _settings_below_flags(
+    tokens: Sequence[str], layers: Sequence[tuple[str, Mapping[str, Any]]], where: str
+) -> tuple[list[str], dict[str, Any]]:
+    """Return the tokens that are still to be parsed, and all settings that hold where no flag changes them.
+
+    The flags that choose a task, reader, model, modality or encoder count already, because they decide the other flags.
+    """
+    base: dict[str, Any] = {}
+    for _, layer in layers:
+        base = merge(base, layer)
+    rest, removed = _without_null_modalities(tokens)
+    for modality in removed:
+        base = without_modality(base, modality)
+    base = merge(base, _choosing_flags(rest, base))
+    return rest, config_to_dict(config_from_dict(base, where=where))
+
+
+def _run_config(
+    values: dict[str, Any], filled: Mapping[str, Any], tokens: Sequence[str], is_resumed: bool
+) -> RunConfig:
+    """Return the configuration that the parsed values describe.
 
     Args:
-        base: RunConfig as a mapping; decides which modalities and model options have flags.
-        where: sources of ``base``, named in errors.
+        values: the parsed values without the control flags.
+        filled: the settings below the flags.
+        tokens: the parsed tokens.
+        is_resumed: the run is continued. An option that its config.yaml leaves out and no flag sets stays left out, so
+            that it does not count as a difference. A run that was started from Python may leave options out.
+    """
+    # The parser writes the hyphens in a modality's name as underscores.
+    modality_of = {name.replace("-", "_"): name for name in filled["features"]}
+    features = {modality_of[name]: feature for name, feature in values.get("features", {}).items()}
+    options = dict(values["model"].get("options") or {})
+    if is_resumed:
+        given = filled["model"]["options"]
+        options = {key: value for key, value in options.items() if key in given or _is_set(key, tokens)}
+    values = {**values, "features": features, "model": {**values["model"], "options": options}}
+    return config_from_dict(values, where="command line")
+
+
+def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str = "train") -> ArgumentParser:
+    """Return the parser of a ``train`` command line.
+
+    Args:
+        base: RunConfig as a mapping: the defaults. It decides which modalities and model options have flags.
+        where: the preset, files or run that ``base`` comes from; errors name them.
         command: train or crossval.
 
     Raises:
-        ConfigError: an unknown model, or options that its Config does not have.
+        ConfigError: the model is unknown, or its Config does not have one of the options.
     """
-    parser = new_parser(
-        f"dialogue-ser {command}", "Train, evaluate and report. Flags win over --config files, those over --preset."
-    )
+    parser = new_parser(f"dialogue-ser {command}", f"{_INTRODUCTIONS[command]} {_LAYERS_HELP}")
     parser.usage = _USAGE.format(command=command)
-    parser.add_argument("--preset", type=str | None, help=f"where to start from: {', '.join(preset_names())}")
+    parser.add_argument("--preset", type=str | None, help=f"preset to begin with, one of: {', '.join(preset_names())}")
     parser.add_argument(
-        "--config", action="append", help="YAML file of settings, laid over the preset (may be repeated)"
+        "--config",
+        action="append",
+        help="YAML file whose settings replace those of the preset (may be repeated: later files win)",
     )
-    parser.add_argument("--out", type=str | None, help="run directory; runs/NAME if left out")
-    parser.add_argument("--resume", type=str | None, help="continue the run in this directory")
+    parser.add_argument("--out", type=str | None, help="run directory; if left out: runs/NAME")
+    parser.add_argument("--resume", type=str | None, help="continue the interrupted run in this directory")
     for name, line in (
-        ("allow-mismatch", "resume although config, data or versions differ"),
-        ("smoke", "one epoch at reduced size on the bundled sample, and what the run costs at full size"),
-        ("print-config", "print the resolved configuration and stop"),
+        ("allow-mismatch", "continue the run even if settings, data or versions have changed"),
+        ("smoke", "try the run: one epoch at reduced size on the bundled sample; print what the full run costs"),
+        ("print-config", "print all settings of the run as YAML and stop"),
     ):
         parser.add_argument(f"--{name}", type=bool, default=False, help=line)
     defaults: dict[str, Any] = {}
@@ -165,7 +197,7 @@ def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str 
 
 
 def _add_model_options(parser: ArgumentParser, model: Mapping[str, Any], where: str) -> dict[str, Any]:
-    from dialogue_ser.models import find_model  # imports torch: only once a run is really described
+    from dialogue_ser.models import find_model  # imported here because it imports torch, which is slow
 
     config_type = find_model(model["name"]).Config
     problems = unknown_options(f"{where}: model.options: model {model['name']}", config_type, model["options"])
@@ -176,11 +208,11 @@ def _add_model_options(parser: ArgumentParser, model: Mapping[str, Any], where: 
     return {f"model.options.{key}": value for key, value in model["options"].items()}
 
 
-def _split_aliases(tokens: Sequence[str]) -> list[str]:
-    """Tokens with friendly names replaced by the fields they stand for, and W&B's None by null."""
+def _replace_aliases(tokens: Sequence[str]) -> list[str]:
+    """Replace short and old names of flags by the names of their settings, and ``None`` as W&B writes it by null."""
     parts = [token.partition("=") for token in tokens]
     for old in dict.fromkeys(head for head, _, _ in parts if head in _MOVED):
-        print(f"note: {old} is called {_MOVED[old]} since 0.1.0; the old name goes with 0.2.0", file=sys.stderr)
+        print(f"note: {old} is called {_MOVED[old]} since 0.1.0; 0.2.0 removes the old name", file=sys.stderr)
     names = {**_ALIASES, **_MOVED}
     return [
         names.get(head, head) + equals + ("null" if equals and value == "None" else value)
@@ -189,7 +221,7 @@ def _split_aliases(tokens: Sequence[str]) -> list[str]:
 
 
 def _values_of(tokens: Sequence[str], flag: str) -> Iterator[str]:
-    """Values a flag is given, as ``--flag value`` or ``--flag=value``."""
+    """Yield the values that the tokens give a flag, as ``--flag value`` or ``--flag=value``."""
     for index, token in enumerate(tokens):
         if token == flag and index + 1 < len(tokens):
             yield tokens[index + 1]
@@ -198,27 +230,28 @@ def _values_of(tokens: Sequence[str], flag: str) -> Iterator[str]:
 
 
 def _is_set(option: str, tokens: Sequence[str]) -> bool:
+    """Whether a flag sets an option of the model."""
     flag = f"--model.options.{option}"
     return any(token.partition("=")[0] == flag or token.startswith(f"{flag}.") for token in tokens)
 
 
 def _layers(tokens: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
-    """(source, mapping) of the run to resume, the preset and the config files, lowest first."""
+    """Return (name, settings) of the run to continue, the preset and the config files; later ones win."""
     layers: list[tuple[str, Mapping[str, Any]]] = []
     for folder in _values_of(tokens, "--resume"):
         path = Path(folder) / "config.yaml"
         if not path.is_file():
-            raise ConfigError(f"--resume {folder}: no run there ({path} does not exist); give a run directory")
+            raise ConfigError(f"--resume {folder}: no run there ({path} does not exist); give the directory of a run")
         layers.append((str(path), config_to_dict(load_config(path))))
     layers += [(f"preset {name}", config_to_dict(load_preset(name))) for name in _values_of(tokens, "--preset")]
     for file in _values_of(tokens, "--config"):
-        load_config(Path(file))  # names every wrong key and value with the file
+        load_config(Path(file))  # raises an error that names the file and every wrong key and value in it
         layers.append((file, upgraded(yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {})))
     return layers
 
 
-def _removed_modalities(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Tokens without ``--features.MODALITY null``, and the modalities so removed."""
+def _without_null_modalities(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Take ``--features.MODALITY null`` out of the tokens; return the other tokens and the removed modalities."""
     kept: list[str] = []
     removed: list[str] = []
     queue = list(tokens)
@@ -235,19 +268,21 @@ def _removed_modalities(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
     return kept, removed
 
 
-def _shape_of(tokens: Sequence[str], base: Mapping[str, Any]) -> dict[str, Any]:
-    """The layer of flags that choose a task, a reader, a model and encoders, and so decide what others there are."""
+def _choosing_flags(tokens: Sequence[str], base: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the flags that choose task, reader, model and encoders: they decide which flags exist."""
     tasks = list(_values_of(tokens, "--task"))
-    shape: dict[str, Any] = {"task": tasks[-1]} if tasks else {}
-    for section, chooser in (("model", "name"), ("data", "reader")):
-        for name in _values_of(tokens, f"--{section}.{chooser}"):
-            shape[section] = {chooser: name}
+    chosen: dict[str, Any] = {"task": tasks[-1]} if tasks else {}
+    for section, setting in (("model", "name"), ("data", "reader")):
+        for name in _values_of(tokens, f"--{section}.{setting}"):
+            chosen[section] = {setting: name}
     modalities = dict.fromkeys(match.group(1) for token in tokens if (match := _MODALITY.match(token)))
     for modality in modalities:
         encoders = list(_values_of(tokens, f"--features.{modality}.encoder"))
         if encoders:
-            shape.setdefault("features", {})[modality] = {"encoder": encoders[-1]}
+            chosen.setdefault("features", {})[modality] = {"encoder": encoders[-1]}
         elif modality not in base.get("features", {}):
             problem = unknown_name("modality", modality, base.get("features", {}))
-            raise ConfigError(f"--features.{modality}: {problem}; a new one needs --features.{modality}.encoder NAME")
-    return shape
+            raise ConfigError(
+                f"--features.{modality}: {problem}; a new modality needs --features.{modality}.encoder NAME"
+            )
+    return chosen

@@ -1,4 +1,4 @@
-"""What commands print: rich tables of scores, with intervals."""
+"""Tables that commands print, made with rich, e.g. of scores with their intervals."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from dialogue_ser.tasks import task_of_scores
 
 
 def scores_table(scores: Mapping[str, Any]) -> Table:
-    """One row per split of what ``evaluate_run`` returns, each metric with its interval over dialogues.
+    """Return a table with one row per split and one column per metric, each score with its interval over dialogues.
 
     Args:
         scores: the content of ``scores.json``.
@@ -38,13 +38,13 @@ def scores_table(scores: Mapping[str, Any]) -> Table:
     if masked:
         counts = ", ".join(f"{modality} {count}" for modality, count in masked.items())
         table.caption = (
-            f"turns of all splits without a modality (none there, or bad and masked), kept and scored: {counts}"
+            f"turns without usable media or features in a modality, over all splits; they are still scored: {counts}"
         )
     return table
 
 
 def show_notes(scores: Mapping[str, Any]) -> None:
-    """Print what one must know beside the scores, a line each.
+    """Print the notes that one must know to read the scores, one per line.
 
     Args:
         scores: the content of ``scores.json``.
@@ -54,7 +54,7 @@ def show_notes(scores: Mapping[str, Any]) -> None:
 
 
 def interval_text(interval: Mapping[str, float]) -> str:
-    """A score and its interval.
+    """Return a score and its interval as text.
 
     >>> interval_text({"estimate": 0.5871, "low": 0.5699, "high": 0.6032})
     '0.587 [0.570, 0.603]'
@@ -63,7 +63,7 @@ def interval_text(interval: Mapping[str, float]) -> str:
 
 
 def show(table: Table) -> None:
-    """Print a table to standard output; never folded when the output is a pipe or a file."""
+    """Print a table to standard output. A pipe or a file gets lines of up to 160 characters."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)
@@ -71,7 +71,7 @@ def show(table: Table) -> None:
 
 
 def show_list(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print named things with one line each."""
+    """Print a table without lines: one row for each thing, its name first."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in headings:
         table.add_column(heading, overflow="fold")

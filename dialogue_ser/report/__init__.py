@@ -1,1 +1,1 @@
-"""Tables, figures, pages."""
+"""Report pages, model cards, figures and tables of runs."""

@@ -1,4 +1,4 @@
-"""Model card text: what a stranger must know before using the model, from the run directory's files."""
+"""The model card: what one must know before one uses the model, written from the files of the run directory."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,14 +17,14 @@ from dialogue_ser.tasks.base import Task
 
 
 def model_card(run_dir: Path) -> str:
-    """Markdown with Hugging Face front matter.
+    """Return the model card of a run as markdown with the metadata ("front matter") of the Hugging Face hub.
 
     Args:
-        run_dir: run directory with ``predictions.parquet``; other files are used where they are.
+        run_dir: run directory with ``predictions.parquet``; the other files are optional.
 
     Raises:
-        MissingDataError: no run directory, or no predictions in it.
-        DialogueSerError: damaged files, or predictions without any gold label.
+        MissingDataError: there is no run directory, or it has no predictions.
+        DialogueSerError: a file is damaged, or the predictions have no gold labels.
     """
     run = RunFiles(Path(run_dir))
     scores = scores_of(run)
@@ -33,7 +33,7 @@ def model_card(run_dir: Path) -> str:
     parts = [
         f"---\n{yaml.safe_dump(front_matter(run, scores), sort_keys=False, allow_unicode=True)}---",
         f"# {run.name}",
-        _what(task),
+        _task_sentence(task),
         _settings(run),
         "## Use",
         _usage(run),
@@ -51,7 +51,7 @@ def model_card(run_dir: Path) -> str:
 
 
 def front_matter(run: RunFiles, scores: Mapping[str, Any]) -> dict[str, Any]:
-    """The card's metadata, as the Hugging Face hub reads it (``model-index`` with the headline split's metrics)."""
+    """Return the metadata that the Hugging Face hub reads; ``model-index`` has the metrics of the headline split."""
     name, task = headline_split(scores), task_of_scores(scores)
     corpus = str((run.config.get("data") or {}).get("reader", "unknown"))
     modalities = list(run.config.get("features") or {})
@@ -84,7 +84,7 @@ def _usage(run: RunFiles) -> str:
         'classifier = DialogueClassifier.from_pretrained("PATH_OR_HUB_NAME")',
     ]
     if "audio" in (run.config.get("features") or {}):
-        how = "Give `dialogue-ser predict MODEL turns.csv` a row per turn: speaker, text, audio path. Or load it:"
+        how = "Run `dialogue-ser predict MODEL turns.csv` on a table of turns (speaker, text, audio path), or load it:"
         return f"{how}\n\n{_code(lines)}"
     lines.append('classifier.predict([("Monica", "You ate my sandwich?"), ("Ross", "It was a very good sandwich.")])')
     return _code(lines)
@@ -96,31 +96,34 @@ def _code(lines: list[str]) -> str:
 
 def _protocol(scores: Mapping[str, Any], name: str, keeps_last: bool) -> str:
     if scores.get("protocol") == "legacy-test-peek":
-        return "**legacy-test-peek**: the checkpoint was chosen on the reported split, so these numbers are too high."
+        return "**legacy-test-peek**: the reported split chose the checkpoint, so these numbers are too high."
     if keeps_last:
-        return "The checkpoint is that of the last epoch; no split chose it. Intervals resample whole dialogues."
+        return (
+            "The checkpoint is the one of the last epoch; no split chose it. Intervals come from resampled dialogues."
+        )
     if name == scores.get("dev_split"):
         return (
-            f"There is no labelled test split: the numbers are of {name}, which chose the checkpoint, so they are high."
+            f"There is no labelled test split. {name} chose the checkpoint and gives these numbers: they are too high."
         )
-    return f"The checkpoint was chosen on {scores.get('dev_split', 'dev')}. Intervals resample whole dialogues."
+    return f"{scores.get('dev_split', 'dev')} chose the checkpoint. Intervals come from resampled dialogues."
 
 
-def _what(task: Task) -> str:
+def _task_sentence(task: Task) -> str:
     names = ", ".join(task.names)
     if task.gives_probabilities:
-        return f"Emotion of every turn of a dialogue, one of: {names}."
-    return f"Values of every turn of a dialogue, on the scales of its corpus: {names}."
+        return f"The model predicts the emotion of every turn of a dialogue, one of: {names}."
+    return f"The model predicts values of every turn of a dialogue, on the scales of its corpus: {names}."
 
 
 def _floors(scores: Mapping[str, Any], split: Mapping[str, Any], name: str) -> str:
     if not split.get("floors"):
         return ""
-    return f"Against floors, {name}:\n\n{render_markdown(floor_rows(scores, split, 'this model'))}"
+    table = render_markdown(floor_rows(scores, split, "this model"))
+    return f"Comparison with floors (systems that know almost nothing), {name}:\n\n{table}"
 
 
 def _details(split: Mapping[str, Any], name: str) -> str:
-    """Every class, or every dimension."""
+    """Return the table of classes or of dimensions."""
     if "per_class" in split["scores"]:
         return f"Per class, {name}:\n\n{render_markdown(class_rows(split))}"
     intervals = {**split.get("dimension_intervals", {}), "": split["intervals"]}
@@ -135,7 +138,7 @@ def _conversation(split: Mapping[str, Any], name: str, task: Task) -> str:
         {"the speaker's emotion": slice_name, "turns": value["n"], heading_of(key): value[key]}
         for slice_name, value in split["slices"]["emotion_shift"].items()
     ]
-    return f"Where the speaker's emotion shifted or stayed, {name}:\n\n{render_markdown(rows)}"
+    return f"Turns where the speaker's emotion shifted or stayed, {name}:\n\n{render_markdown(rows)}"
 
 
 def _limits(split: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
@@ -145,21 +148,19 @@ def _limits(split: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
         if value["f1"] < 0.3
     ]
     lines = [
-        "- It predicts what annotators of one corpus would have said about acted or staged speech; it does not know "
-        "what anyone feels. Do not use it to judge people.",
-        "- Other languages, topics, cultures and recording conditions than the training corpus: unknown, expect worse.",
+        "- The model predicts how the annotators of one corpus would label a turn. It does not know what anyone feels. "
+        "Do not use it to judge people.",
+        "- Expect worse results for other languages, topics, cultures and recording conditions than in the corpus.",
         *(
-            [f"- Its confidence is off by {split['calibration']['ece']:.3f} on average (ECE)."]
+            [f"- Its confidence differs from its accuracy by {split['calibration']['ece']:.3f} on average (ECE)."]
             if "calibration" in split
             else []
         ),
-        "- The training corpus has its own licence; ask whether it covers your use.",
+        "- The training corpus has its own licence. Check that it allows your use.",
     ]
     if weak:
-        lines.append(f"- Rarely or never found: {', '.join(weak)}.")
+        lines.append(f"- Classes that it rarely or never finds: {', '.join(weak)}.")
     for modality, n in (scores.get("masked") or {}).items():
         if n:
-            lines.append(
-                f"- {n} turns of all splits had no usable {modality}; they were masked in it and still scored."
-            )
+            lines.append(f"- {n} turns of all splits had no usable {modality}. They were scored without it.")
     return "\n".join(lines)

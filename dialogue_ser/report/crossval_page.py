@@ -1,4 +1,4 @@
-"""``report.html`` of a cross-validation: one self-contained page, written from the files of its directory."""
+"""Write ``report.html`` of a cross-validation, one self-contained page, from the files of its directory."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from dialogue_ser.report.sections.crossval_sections import MAKERS, annotation_of
 from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.tasks import task_of_scores
 
-_COUNTED = ("scenario", "utterances", "interval_over", "attributes", "published")
+_REQUIRED_KEYS = ("scenario", "utterances", "interval_over", "attributes", "published")
 
 
 def write_crossval_report(folder: Path) -> Path:
@@ -23,19 +23,21 @@ def write_crossval_report(folder: Path) -> Path:
         folder: directory with ``scores.json`` and ``predictions.parquet``.
 
     Returns:
-        path of report.html.
+        the path of ``report.html``.
 
     Raises:
-        MissingDataError: no such directory, or no finished cross-validation in it.
-        DialogueSerError: one by a version of this package that counted less.
+        MissingDataError: there is no such directory, or no finished cross-validation in it.
+        DialogueSerError: an older version of this package wrote ``scores.json``, and it lacks a key.
     """
     run = RunFiles(Path(folder))
     scores = run.scores
     if scores.get("kind") != "crossval":
         raise MissingDataError(f"{folder}: no finished cross-validation; run dialogue-ser crossval --out {folder}")
-    missing = [name for name in _COUNTED if name not in scores]
+    missing = [name for name in _REQUIRED_KEYS if name not in scores]
     if missing:
-        raise DialogueSerError(f"{folder}/scores.json: lacks {', '.join(missing)}; run it again with this version")
+        raise DialogueSerError(
+            f"{folder}/scores.json: lacks {', '.join(missing)}; run the cross-validation again with this version"
+        )
     task, test = task_of_scores(scores), run.predictions.split("test")
     subject = Subject(run=run, scores=scores, split_name="test", predictions=test, task=task, gallery=Gallery())
     composed = compose(task.crossval_sections, MAKERS, subject)

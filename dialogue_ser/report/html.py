@@ -1,4 +1,4 @@
-"""Pages made from templates: jinja2 escapes every text that comes from data, and a name that is missing is an error."""
+"""Make pages from jinja2 templates. Text from data is always escaped, and a missing name is an error."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -12,17 +12,17 @@ from dialogue_ser.report.sections.tables import cell_text, columns_of, format_in
 
 
 def render_page(title: str, subtitle: str, sections: Mapping[str, Section]) -> str:
-    """A whole self-contained page: no script, no address outside itself, readable light, dark and printed.
+    """Return a page as HTML. It has no script, loads nothing, and can be read in light and dark mode and on paper.
 
     Args:
-        title: heading, also the window's.
-        subtitle: one line under it.
-        sections: id on the page, also the link's text in the navigation → section, in reading order.
+        title: heading of the page and title of the window.
+        subtitle: one line under the heading.
+        sections: id → section, in reading order. The id is also the text of the link in the navigation.
 
     Raises:
-        jinja2.UndefinedError: a template names what its section's context lacks.
+        jinja2.UndefinedError: a template uses a name that its section's context lacks.
     """
-    # A template's output is escaped already: the only text of the page that is taken as markup.
+    # The output of a template is escaped already. No other text of the page counts as markup.
     rendered = {
         name: Markup(_template(section.template).render(section.context, name=name))  # noqa: S704
         for name, section in sections.items()
@@ -32,7 +32,7 @@ def render_page(title: str, subtitle: str, sections: Mapping[str, Section]) -> s
 
 @cache
 def environment() -> Environment:
-    """The templates of all pages, with the filters by which they format numbers."""
+    """Return the jinja2 environment of all templates, with the filters that format numbers."""
     made = Environment(
         loader=PackageLoader("dialogue_ser.report"),
         autoescape=True,

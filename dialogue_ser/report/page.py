@@ -1,4 +1,4 @@
-"""``report.html``: one self-contained page about a run, written from the run directory's files."""
+"""Write ``report.html``, one self-contained page about a run, from the files of the run directory."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,18 +16,18 @@ from dialogue_ser.tasks import task_of, task_of_scores
 
 
 def write_report(run_dir: Path) -> Path:
-    """Write ``report.html`` and ``figures/*.png`` of a run from its files alone.
+    """Write ``report.html`` and ``figures/*.png`` of a run from its files.
 
     Args:
-        run_dir: run directory; ``predictions.parquet`` must be there, every other file is used where it is. Without
-            ``scores.json`` the scores are computed here, without floors.
+        run_dir: run directory with ``predictions.parquet``; the other files are optional. Without ``scores.json`` the
+            scores are computed here, without floors.
 
     Returns:
-        path of report.html: no script, no address outside itself, readable light, dark and printed.
+        the path of ``report.html``. The page has no script and loads nothing.
 
     Raises:
-        MissingDataError: no run directory, or no predictions in it.
-        DialogueSerError: damaged files, or predictions without any gold label.
+        MissingDataError: there is no run directory, or it has no predictions.
+        DialogueSerError: a file is damaged, or the predictions have no gold labels.
     """
     run = RunFiles(Path(run_dir))
     scores = scores_of(run)
@@ -44,17 +44,19 @@ def write_report(run_dir: Path) -> Path:
 
 
 def scores_of(run: RunFiles) -> dict[str, Any]:
-    """``scores.json``, or the same computed from the predictions (without floors) where it is absent.
+    """Return the content of ``scores.json``. If it is absent, compute the same from the predictions, without floors.
 
     Raises:
-        DialogueSerError: no labelled turn in any split.
+        DialogueSerError: no split has a labelled turn.
     """
     if run.scores:
         return run.scores
     predictions = run.predictions
     labelled = [name for name in predictions.splits if predictions.split(name).has_gold]
     if not labelled:
-        raise DialogueSerError(f"{predictions.origin}: no split has gold labels, so there is nothing to report")
+        raise DialogueSerError(
+            f"{predictions.origin}: no split has gold labels, so no score can be reported; predict a labelled corpus"
+        )
     task = task_of(predictions, run.config.get("data"))
     return {
         "run": run.name,
@@ -63,16 +65,16 @@ def scores_of(run: RunFiles) -> dict[str, Any]:
         "protocol": "dev",
         "dev_split": str((run.config.get("data") or {}).get("dev", "dev")),
         "masked": run.summary.get("masked", {}),
-        "notes": ["scores.json is absent: floors were not computed; dialogue-ser evaluate writes it"],
+        "notes": ["scores.json is absent, so there are no floors; dialogue-ser evaluate writes it"],
         "splits": {name: task.summary(predictions.split(name)) for name in labelled},
     }
 
 
 def headline_split(scores: Mapping[str, Any]) -> str:
-    """The split that the page is about: test, else another one that neither taught nor chose, else dev, else any."""
+    """Return the split of the headline: test, else one that was not used to train or to choose, else dev, else any."""
     names, used = list(scores["splits"]), (scores.get("train_split", "train"), scores.get("dev_split", "dev"))
     unused = [name for name in names if name not in used]
     for name in ("test", *unused, used[1], *names):
         if name in names:
             return str(name)
-    raise DialogueSerError("scores.json holds no split; run dialogue-ser evaluate again")
+    raise DialogueSerError("scores.json has no split; run dialogue-ser evaluate again")

@@ -1,8 +1,8 @@
-"""Tables of a markdown page rendered from result files, so that no number is typed by hand.
+"""Write the tables of a markdown page from result files, so that nobody types a number by hand.
 
-A page holds ``<!-- table:NAME -->`` … ``<!-- /table -->``; what stands between is replaced by what the renderer NAME
-makes of the results folder. Without a renderer of that name, ``NAME.json`` (a list of rows, or ``{"rows": [...]}``)
-is shown as it is.
+A page contains the markers ``<!-- table:NAME -->`` and ``<!-- /table -->``. The text between them is replaced by the
+table that the renderer NAME makes from the results folder. Without a renderer of that name, the rows of ``NAME.json``
+(a list, or ``{"rows": [...]}``) become the table.
 """
 
 import json
@@ -18,15 +18,17 @@ Renderer = Callable[[Path], str]
 
 RENDERERS: dict[str, Renderer] = {}
 
-_MARKED = re.compile(r"(<!-- table:(?P<name>[\w.-]+) -->\n)(?P<body>.*?)(<!-- /table -->)", re.DOTALL)
-_OPENING = re.compile(r"<!-- table:")
+_TABLE = re.compile(r"(<!-- table:(?P<name>[\w.-]+) -->\n)(?P<body>.*?)(<!-- /table -->)", re.DOTALL)
+_OPENING_MARKER = re.compile(r"<!-- table:")
 
 
 def register_renderer(name: str) -> Callable[[Renderer], Renderer]:
-    """Decorator: the function makes the table NAME, as markdown, from the results folder.
+    """Return a decorator that registers a function as the renderer of the table NAME.
+
+    The function gets the results folder and returns the table as markdown.
 
     Raises:
-        DialogueSerError: the name is taken.
+        DialogueSerError: a renderer with this name exists already.
     """
 
     def register(renderer: Renderer) -> Renderer:
@@ -39,18 +41,18 @@ def register_renderer(name: str) -> Callable[[Renderer], Renderer]:
 
 
 def read_rows(path: Path) -> Sequence[Row]:
-    """Rows of a results file: a JSON list of objects, or an object with ``rows``.
+    """Return the rows of a results file: a JSON list of objects, or an object with the key ``rows``.
 
     Raises:
-        MissingDataError: no such file.
-        DialogueSerError: a file that holds no rows.
+        MissingDataError: the file does not exist.
+        DialogueSerError: the file contains no rows.
     """
     if not path.is_file():
         raise MissingDataError(f"{path}: does not exist; run the benchmark that writes it")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DialogueSerError(f"{path}: no valid JSON ({error}); run the benchmark again") from error
+        raise DialogueSerError(f"{path}: is not valid JSON ({error}); run the benchmark again") from error
     rows = value.get("rows") if isinstance(value, dict) else value
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise DialogueSerError(f'{path}: expected a list of objects, or {{"rows": [...]}}; run the benchmark again')
@@ -58,22 +60,23 @@ def read_rows(path: Path) -> Sequence[Row]:
 
 
 def render(path_markdown: Path, results_dir: Path, check: bool = False) -> tuple[str, ...]:
-    """Render every marked table of a page.
+    """Write every table of a page that has markers.
 
     Args:
-        path_markdown: page, rewritten in one piece if a table changed.
-        results_dir: e.g. benchmarks/results.
-        check: write nothing, only say what would change.
+        path_markdown: the page. It is written only if a table has changed.
+        results_dir: folder of the results, e.g. benchmarks/results.
+        check: True = write nothing and only return what would change.
 
     Returns:
-        names of the tables that changed (or, with ``check``, are stale).
+        the names of the tables that have changed, or would change.
 
     Raises:
-        MissingDataError: no such page, or results that are not there.
-        DialogueSerError: a marker that is never closed, unknown tables, damaged results: all of them.
+        MissingDataError: the page or a results file does not exist.
+        DialogueSerError: a marker is never closed, a table is unknown, or results are damaged; the error lists all
+            problems.
     """
     if not path_markdown.is_file():
-        raise MissingDataError(f"{path_markdown}: does not exist; give the page that holds the table markers")
+        raise MissingDataError(f"{path_markdown}: does not exist; give the page with the table markers")
     text = path_markdown.read_text(encoding="utf-8")
     problems: list[str] = []
     changed: list[str] = []
@@ -89,8 +92,10 @@ def render(path_markdown: Path, results_dir: Path, check: bool = False) -> tuple
             changed.append(name)
         return match[1] + body + match[4]
 
-    new, n_tables = _MARKED.subn(replaced, text)
-    if n_tables != len(_OPENING.findall(text)) or any(_OPENING.search(m["body"]) for m in _MARKED.finditer(text)):
+    new, n_tables = _TABLE.subn(replaced, text)
+    if n_tables != len(_OPENING_MARKER.findall(text)) or any(
+        _OPENING_MARKER.search(m["body"]) for m in _TABLE.finditer(text)
+    ):
         problems.append(
             f"{path_markdown}: a <!-- table:NAME --> is never closed; end each with <!-- /table --> on its own line"
         )

@@ -12,7 +12,7 @@ WORDS = {"calm": "fine okay sure well", "glad": "great lovely yes wow", "cross":
 
 
 def write_table(path: Path, seed: int = 0) -> Path:
-    """30 short dialogues whose words give the label away, in a CSV with a split column."""
+    """Write a CSV with 30 short dialogues in three splits; the words of a turn show its label."""
     rng = np.random.default_rng(seed)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -50,7 +50,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run, made once by the command line; copy it before changing it."""
+    """A finished run that the command line made once for all tests; copy it before you change it."""
     folder = tmp_path_factory.mktemp("cli")
     config = write_config(folder / "tiny.yaml", write_table(folder / "turns.csv"))
     assert main(["train", "--config", str(config), "--out", str(folder / "run")]) == 0
@@ -65,7 +65,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs a command line; gives exit status, standard output, standard error."""
+    """A function that runs a command line and returns exit status, standard output and standard error."""
 
     def call(*tokens: object) -> tuple[int, str, str]:
         capfd.readouterr()

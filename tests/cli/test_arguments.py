@@ -64,7 +64,7 @@ def test_a_wrong_token_is_explained(tokens, message):
         ("--either=x", "--either: found 'x', expected a whole number or true or false;"),
     ],
 )
-def test_a_wrong_value_of_what_may_be_left_out_is_explained(flag, message):
+def test_a_wrong_value_of_an_optional_flag_is_explained(flag, message):
     def act(
         share: float | None = None,
         mode: Literal["red", "green"] | None = None,
@@ -78,7 +78,7 @@ def test_a_wrong_value_of_what_may_be_left_out_is_explained(flag, message):
     assert "Union" not in str(caught.value)
 
 
-def test_help_shows_what_the_docstring_says(capsys):
+def test_help_shows_the_docstring(capsys):
     with pytest.raises(SystemExit) as caught:
         call("--help")
     out = capsys.readouterr().out
@@ -98,7 +98,7 @@ def test_an_abbreviated_flag_is_a_typo_with_a_suggestion():
         call("x", "--siz", "5")
 
 
-def test_a_switch_needs_no_value_and_hyphens_are_as_good_as_underscores(capsys):
+def test_a_switch_needs_no_value_and_flags_accept_hyphens(capsys):
     def act(name: str, really_do: bool = False, how_often: int = 1) -> None:
         """Act."""
         print(name, really_do, how_often)
@@ -111,13 +111,13 @@ def test_a_switch_needs_no_value_and_hyphens_are_as_good_as_underscores(capsys):
         assert capsys.readouterr().out == "x False 1\n"
 
 
-def test_hyphens_of_options_are_underscores_and_those_of_keys_and_values_stay(capsys):
+def test_hyphens_become_underscores_in_options_but_not_in_keys_and_values(capsys):
     def act(options: dict[str, Any] | None = None, names: dict[str, str] | None = None) -> None:
         """Act."""
         print(options, names)
 
     tokens = ["--options.batch-size=3", "--options.map.my-key", "x-y", "--names.my-name", "--options.deep-one"]
-    with pytest.raises(ConfigError):  # a name needs its value
+    with pytest.raises(ConfigError):  # an option of type str needs a value
         call_with_arguments(act, tokens, prog="prog")
     tokens.insert(4, "a-b")
     call_with_arguments(act, tokens, prog="prog")

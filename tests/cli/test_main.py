@@ -95,12 +95,12 @@ def test_a_defect_of_the_program_is_not_hidden(monkeypatch):
         ["predict", "--help"],
     ],
 )
-def test_what_needs_no_torch_does_not_import_it(tokens):
+def test_commands_that_need_no_torch_do_not_import_it(tokens):
     code = f"import sys; from dialogue_ser.cli.main import main; main({tokens}); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
-def test_a_reader_that_leaves_the_pipe_is_no_error():
+def test_a_pipe_that_is_closed_early_is_no_error():
     command = f"{sys.executable} -m dialogue_ser.cli.main presets show quickstart | head -c 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stderr == ""

@@ -60,7 +60,7 @@ def test_a_flag_works_with_a_space_and_with_an_equals_sign(config, name, text, r
     ],
     ids=lambda case: case[0] if isinstance(case, list) else "",
 )  # fmt: skip
-def test_hyphens_are_as_good_as_underscores_in_names_and_stay_in_what_the_user_names(config, tokens, read, value):
+def test_names_of_settings_accept_hyphens_and_names_that_the_user_chose_keep_them(config, tokens, read, value):
     assert read(resolved(config, *tokens)) == value
 
 
@@ -79,8 +79,8 @@ def test_a_switch_needs_no_value(config):
 def test_switches_of_the_command_take_a_value_or_none(config, flag):
     request = parse_train(["--config", str(config), flag])
     name = flag.removeprefix("--").removesuffix("=true").replace("-", "_")
-    asked = {key: getattr(request, key) for key in ("print_config", "smoke", "allow_mismatch")}
-    assert asked == {**dict.fromkeys(asked, False), name: True}
+    switches = {key: getattr(request, key) for key in ("print_config", "smoke", "allow_mismatch")}
+    assert switches == {**dict.fromkeys(switches, False), name: True}
 
 
 def test_a_flag_changes_nothing_else(config):
@@ -141,7 +141,7 @@ def test_every_preset_can_be_parsed_and_reads_back_equal(preset, tmp_path):
     assert config.name == preset
 
 
-def test_a_file_is_laid_over_the_preset_and_flags_over_both(tmp_path):
+def test_a_file_replaces_settings_of_the_preset_and_flags_replace_both(tmp_path):
     over = tmp_path / "over.yaml"
     over.write_text("seed: 7\ntraining: {epochs: 9}\n")
     plain = parse_train(["--preset", "quickstart"]).config
@@ -165,7 +165,7 @@ def test_another_reader_drops_the_path_labels_and_options_of_the_former(config):
     assert resolved(config, "--data.reader=table").data.labels == "mood", "the same reader is no other one"
 
 
-def test_what_a_layer_set_without_a_choice_belongs_to_whom_the_next_one_chooses(config, tmp_path):
+def test_a_setting_of_a_layer_that_chooses_no_reader_is_kept_for_the_reader_of_the_next_layer(config, tmp_path):
     (tmp_path / "where.yaml").write_text("data: {path: turns.csv}\n")
     assert resolved(tmp_path / "where.yaml", "--data.reader=table").data.path == "turns.csv"
 
@@ -185,7 +185,9 @@ def test_overrides_in_python_and_flags_mean_the_same(config, overrides, tokens):
     from dialogue_ser.models import resolve_options
 
     by_flags, by_python = resolved(config, *tokens), apply_overrides(load_config(config), overrides)
-    options = resolve_options(by_python.model.name, by_python.model.options)  # which the flags show
+    options = resolve_options(
+        by_python.model.name, by_python.model.options
+    )  # the flags give every option, the overrides only the changed ones
     assert replace(by_python, model=replace(by_python.model, options=options)) == by_flags
 
 
@@ -206,7 +208,7 @@ def test_a_modality_can_be_added_and_left_out(config):
     assert list(resolved(config, "--features.text", "null", "--features.x.encoder=minilm").features) == ["x"]
 
 
-def test_nothing_to_start_from_says_what_to_give():
+def test_without_preset_file_or_run_the_error_says_what_to_give():
     with pytest.raises(ConfigError, match=r"give --preset NAME .*quickstart"):
         parse_train(["--seed", "3"])
 
@@ -218,7 +220,9 @@ def test_resume_takes_the_runs_own_settings(config, tmp_path):
     (run / "config.yaml").write_text(yaml.safe_dump(values | {"seed": 11}))
     request = parse_train(["--resume", str(run)])
     assert (request.resume, request.out, request.config.seed) == (True, run, 11)
-    assert request.config.model.options == values["model"]["options"]  # defaults it never named are no difference
+    assert (
+        request.config.model.options == values["model"]["options"]
+    )  # options that the run left at their defaults are not added
     assert parse_train(["--resume", str(run), "--model.options.causal=true"]).config.model.options["causal"] is True
 
 
@@ -228,7 +232,7 @@ def test_resume_of_a_folder_without_a_run_is_refused(tmp_path):
 
 
 def test_resume_with_another_out_is_refused(run, tmp_path):
-    with pytest.raises(ConfigError, match="leave --out away"):
+    with pytest.raises(ConfigError, match="remove --out"):
         parse_train(["--resume", str(run), "--out", str(tmp_path / "other")])
 
 
@@ -241,7 +245,7 @@ def test_help_shows_the_fields_of_the_chosen_model(config, capsys):
     assert "how often to go through train" in out
 
 
-def test_a_list_that_is_none_is_asked_for_as_a_list(config):
+def test_a_single_value_instead_of_a_list_is_refused(config):
     with pytest.raises(ConfigError, match=r"found 'l2', expected a list such as \[a, b\]"):
         resolved(config, "--features.text.transforms", "l2")
 
@@ -257,11 +261,11 @@ def test_a_removed_modality_leaves_the_models_projection_too():
     assert config.model.options["projection"] == {"text": 64}
 
 
-def test_the_old_names_of_protocol_and_seed_are_still_heard(capsys, tmp_path):
+def test_the_old_names_of_protocol_and_seed_are_still_accepted(capsys, tmp_path):
     config = parse_train(["--preset", "nemo-vgg", "--crossval.protocol=session-5", "--crossval.seed", "4"]).config
     assert (config.data.cut.protocol, config.data.cut.seed) == ("session-5", 4)
     assert capsys.readouterr().err.splitlines() == [
-        f"note: --crossval.{name} is called --data.cut.{name} since 0.1.0; the old name goes with 0.2.0"
+        f"note: --crossval.{name} is called --data.cut.{name} since 0.1.0; 0.2.0 removes the old name"
         for name in ("protocol", "seed")
     ]
     (tmp_path / "old.yaml").write_text("crossval: {protocol: own-splits, seed: 2}")

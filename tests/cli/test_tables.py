@@ -14,7 +14,7 @@ def test_every_split_is_a_row_with_intervals(capsys):
     assert "a [b]: scores with 95% intervals" in out
 
 
-def test_masked_turns_stand_beside_the_scores(capsys):
+def test_the_table_counts_masked_turns(capsys):
     show(scores_table({"run": "r", "labels": LABELS, "splits": {"dev": PART}, "masked": {"audio": 2, "text": 0}}))
     out = capsys.readouterr().out
     assert "audio 2" in out
@@ -31,6 +31,6 @@ def test_micro_f1_says_what_it_leaves_out(capsys):
     assert "micro" not in capsys.readouterr().out
 
 
-def test_a_list_is_not_cut_when_the_output_is_no_terminal(capsys):
+def test_lines_are_not_cut_if_the_output_is_not_a_terminal(capsys):
     show_list("things", ("name", "what"), [("x", "word " * 25)])
     assert ("word " * 25).strip() in capsys.readouterr().out

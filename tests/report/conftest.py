@@ -1,4 +1,4 @@
-"""A small finished cross-validation, made up: four speakers in two sessions, each tested once."""
+"""A small finished cross-validation with invented predictions: four speakers in two sessions, each tested once."""
 
 import json
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def _fold(frame: pd.DataFrame, name: str, leave_out: list[str]) -> dict[str, Any
 
 
 def _write(folder: Path, leave_out: list[str], folds: tuple[str, ...] = SPEAKERS, **changed: Any) -> Path:
-    """predictions.parquet, config.yaml and scores.json; ``changed`` fields of the latter replace the usual ones."""
+    """Write predictions.parquet, config.yaml and scores.json; ``changed`` replaces fields of scores.json."""
     frame = _frame()
     frame = frame[frame["fold"].isin(folds)].reset_index(drop=True)
     task, test = _task(leave_out), predictions_of(frame).split("test")
@@ -110,5 +110,5 @@ def _write(folder: Path, leave_out: list[str], folds: tuple[str, ...] = SPEAKERS
 
 @pytest.fixture(scope="session")
 def write_crossval() -> Callable[..., Path]:
-    """Writes a finished cross-validation into a new folder: (folder, leave_out, folds, **changed scores)."""
+    """A function that writes a finished cross-validation: (folder, leave_out, folds, **changed fields)."""
     return _write

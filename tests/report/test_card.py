@@ -17,7 +17,7 @@ def test_the_front_matter_is_yaml_with_the_test_scores(run_dir: Path) -> None:
     assert "tfidf-logistic" in body
 
 
-def test_the_limits_name_the_classes_that_are_hardly_found_and_the_masked_turns(run_dir: Path) -> None:
+def test_the_limits_name_rarely_found_classes_and_masked_turns(run_dir: Path) -> None:
     scores = evaluate_run(run_dir, n_resamples=100)["splits"]["test"]["scores"]
     card = model_card(run_dir)
     weak = [label for label, value in scores["per_class"].items() if value["f1"] < 0.3]

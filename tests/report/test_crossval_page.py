@@ -38,7 +38,7 @@ def test_page_and_figures_are_written(done):
     assert set(SECTIONS) <= set(ids)
 
 
-def test_nothing_outside_is_asked_for_and_transcripts_are_escaped(done):
+def test_the_page_loads_nothing_and_escapes_transcripts(done):
     _, html, _ = done
     assert not re.search(r"https?://|//cdn|url\(|@import|<script", html)
     assert "default-src 'none'" in html
@@ -81,14 +81,14 @@ def test_the_verdict_names_chance_and_the_folds(done):
     said = verdict(task_of_scores(scores), scores)
     assert "80 labelled test utterances of 4 folds" in said
     assert "guessing gives 0.250" in said
-    assert f"The folds' own UA (macro recall) is {scores['fold_mean']['uar']['mean']:.3f} ± " in said
+    assert f"The mean UA (macro recall) of the folds is {scores['fold_mean']['uar']['mean']:.3f} ± " in said
     one = {**scores, "folds": scores["folds"][:1], "interval_over": "dialogues"}
     assert "of 1 fold (" in verdict(task_of_scores(one), one)
-    assert "resampling dialogues" in verdict(task_of_scores(one), one)
-    assert "folds' own" not in verdict(task_of_scores(one), one)
+    assert "if the dialogues are resampled" in verdict(task_of_scores(one), one)
+    assert "of the folds is" not in verdict(task_of_scores(one), one)
 
 
-def test_what_makes_scores_incomparable_is_said(done):
+def test_cautions_name_what_makes_scores_incomparable(done):
     _, _, scores = done
     assert cautions(scores) == []
     same = [{**scores["folds"][0], "speakers": {"train": ["A", "B"], "dev": ["B"], "test": ["A"]}}]
@@ -111,12 +111,12 @@ def test_what_makes_scores_incomparable_is_said(done):
     assert "cut 151 dialogues" in third
     alone = [{**scores["folds"][0], "speakers": {part: ["speaker"] for part in ("train", "dev", "test")}}]
     assert cautions({**scores, "folds": alone}) == [
-        "The corpus names one speaker only: how far these scores hold for other speakers cannot be told."
+        "The corpus names only one speaker, so it is unknown whether these scores hold for other speakers."
     ]
     assert fourth == "553 of 5,531 utterances were tested."
 
 
-def test_what_is_no_cross_validation_is_refused(tmp_path, write_run, write_crossval):
+def test_a_folder_without_a_cross_validation_is_refused(tmp_path, write_run, write_crossval):
     with pytest.raises(MissingDataError, match="no finished cross-validation"):
         write_crossval_report(write_run(tmp_path / "plain"))
     with pytest.raises(MissingDataError, match="no such run directory"):
@@ -125,5 +125,5 @@ def test_what_is_no_cross_validation_is_refused(tmp_path, write_run, write_cross
     scores = json.loads((folder / "scores.json").read_text())
     del scores["scenario"], scores["published"]
     (folder / "scores.json").write_text(json.dumps(scores))
-    with pytest.raises(DialogueSerError, match="lacks scenario, published; run it again"):
+    with pytest.raises(DialogueSerError, match="lacks scenario, published; run the cross-validation again"):
         write_crossval_report(folder)

@@ -45,7 +45,7 @@ class _Found(HTMLParser):
 
 
 def _sections(text: str) -> dict[str, Section]:
-    """Three sections whose every text is ``text``: a table, errors with chips, and settings."""
+    """Return three sections in which every text is ``text``: a table, errors with chips, and settings."""
     error = {"speaker": text, "before": text, "text": text, "utterance": text, "predicted": text, "gold": text}
     return {
         "scores": Section(
@@ -61,7 +61,7 @@ def _sections(text: str) -> dict[str, Section]:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_no_text_becomes_markup_and_every_text_is_shown_as_it_is(text: str) -> None:
+def test_no_text_becomes_markup_and_every_text_is_shown_unchanged(text: str) -> None:
     plain, page = (_Found(render_page(said, said, _sections(said))) for said in ("plain", text))
     assert page.tags == plain.tags
     assert page.attributes == plain.attributes

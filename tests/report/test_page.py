@@ -68,7 +68,7 @@ def test_the_page_is_well_formed_and_every_link_leads_to_a_part_of_it(html: str)
     assert {link.removeprefix("#") for link in page.links} == set(Classification.sections) <= set(page.ids)
 
 
-def test_the_page_asks_for_nothing_outside_itself_and_runs_no_script(html: str) -> None:
+def test_the_page_loads_nothing_and_runs_no_script(html: str) -> None:
     assert not re.search(r"https?://|//cdn|url\(|@import", html)
     assert "default-src 'none'" in html
     page = _Page(html)
@@ -89,7 +89,7 @@ def test_the_headline_its_interval_and_the_floors_are_those_of_scores_json(full_
     assert f"{headline['estimate']:.3f}95% interval [{headline['low']:.3f}, {headline['high']:.3f}]" in page.text
     for floor, value in scores["floors"].items():
         assert f"{floor} {value['weighted_f1']:.3f}" in page.text
-    assert "3audio turns maskedall splits" in page.text
+    assert "3turns without audioall splits" in page.text
 
 
 def test_figures_are_also_written_as_png_files(full_run: Path) -> None:
@@ -106,7 +106,7 @@ def test_predictions_alone_give_a_page_without_the_parts_that_need_more(tmp_path
     page = _Page(write_report(tmp_path).read_text(encoding="utf-8"))
     assert set(page.ids) >= {"result", "emotions", "dialogues"}
     assert "training" not in page.ids
-    assert "There is no labelled test split: this is dev" in page.text
+    assert "There is no labelled test split. This is dev" in page.text
     assert not list((tmp_path / "figures").glob("attention*"))
 
 
@@ -130,12 +130,12 @@ def test_a_hostile_label_speaker_and_run_name_cannot_break_out(tmp_path: Path, f
 
 
 @pytest.mark.usefixtures("blank_pictures")
-def test_a_peeking_run_says_so_beside_its_headline(tmp_path: Path, full_run: Path) -> None:
+def test_a_run_that_test_has_chosen_says_so_beside_its_headline(tmp_path: Path, full_run: Path) -> None:
     run = tmp_path / "peek"
     shutil.copytree(full_run, run)
     path = run / "scores.json"
     path.write_text(path.read_text().replace('"protocol": "dev"', '"protocol": "legacy-test-peek"'))
-    assert "chosen on this split, so the number is too high" in write_report(run).read_text(encoding="utf-8")
+    assert "this split chose the checkpoint, so the number is too high" in write_report(run).read_text(encoding="utf-8")
 
 
 def test_predictions_without_any_gold_are_refused_and_nothing_is_written(tmp_path: Path, full_run: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         (("train",), "train"),
     ],
 )
-def test_the_headline_is_of_a_split_that_neither_taught_nor_chose_where_there_is_one(
+def test_the_headline_split_was_not_used_to_train_or_to_choose_if_there_is_one(
     splits: tuple[str, ...], expected: str
 ) -> None:
     assert headline_split({"splits": {name: {} for name in splits}}) == expected

@@ -1,1 +1,1 @@
-"""One command per file."""
+"""The commands of ``dialogue-ser``, one file for each command or group of commands."""

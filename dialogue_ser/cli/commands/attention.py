@@ -21,16 +21,18 @@ def attention(
     device: Literal["auto", "cpu", "cuda"] = "auto",
     trust_code: bool = False,
 ) -> None:
-    """Draw what the model's encoders attend to inside an utterance: a map per head, time in seconds.
+    """Draw the attention of the model's encoders inside one utterance: one map for each attention head.
 
     Args:
-        model: run directory, model folder or hub id; of an ensemble the first member, or RUN/members/2, ….
+        model: run directory, model folder or hub id. Of an ensemble the first member is used; RUN/members/2 is the
+            second one.
         utterance: id of an utterance of the run's corpus, e.g. train/dia0_utt3, or a sound file.
-        out: the picture, .png.
-        modality: only the encoder of this one.
-        theme: light or dark.
-        device: where to run.
-        trust_code: allow a model that is your own code, or whose encoder is (its import runs code).
+        out: file of the picture; its name ends in .png.
+        modality: draw only the encoder of this modality. If left out, all encoders with attention are drawn.
+        theme: colours of the picture: for a light or for a dark page.
+        device: device that computes; auto takes a GPU if there is one.
+        trust_code: allow a model or an encoder that is your own code. Loading it runs that code, so allow only code
+            that you trust.
     """
     target = Path(out)
     if target.suffix.lower() != ".png":
@@ -54,14 +56,14 @@ def attention(
     ]
     label = next(turn.label for turn in utterances(dialogues) if turn.id == name)
     write_atomically(target, to_png(frame_attention(panels, f"{name} ({label})" if label else name, theme)))
-    print(f"{len(panels)} heads: {target}")
+    print(f"{len(panels)} attention heads: {target}")
 
 
 def _dialogues_with(utterance: str, model: Path) -> tuple[Sequence[Dialogue], str]:
-    """The dialogues among which an utterance is found, and its id there.
+    """Return the dialogues that contain an utterance, and its id. A sound file becomes a dialogue of one turn.
 
     Raises:
-        ConfigError: neither a file nor an utterance of the run's corpus.
+        ConfigError: ``utterance`` is neither a file nor an utterance of the run's corpus.
     """
     if Path(utterance).is_file():
         from dialogue_ser.inference.conversations import as_dialogues
@@ -70,8 +72,8 @@ def _dialogues_with(utterance: str, model: Path) -> tuple[Sequence[Dialogue], st
         return dialogues, dialogues[0].utterances[0].id
     if not (model / "config.yaml").is_file():
         raise ConfigError(
-            f"{utterance}: no such sound file, and {model} is no run directory, whose corpus could have an utterance "
-            "of that name"
+            f"{utterance}: no such sound file, and {model} is no run directory; give a sound file, or a run directory "
+            "and the id of an utterance in its corpus"
         )
     from dialogue_ser.training.config.files import load_config
     from dialogue_ser.training.data.corpus import corpus_of
@@ -82,16 +84,16 @@ def _dialogues_with(utterance: str, model: Path) -> tuple[Sequence[Dialogue], st
     if utterance not in ids:
         near = get_close_matches(utterance, ids, n=1) or ids[:1]
         raise ConfigError(
-            f"{utterance}: no such file, nor an utterance of {corpus.name}, where ids look like {near[0]}"
+            f"{utterance}: is neither a file nor an utterance of {corpus.name}; an id looks like this: {near[0]}"
         )
     return found, utterance
 
 
 def _of_modality(maps: "Sequence[AttentionMap]", modality: str | None, name: str) -> "Sequence[AttentionMap]":
-    """Raises ConfigError where nothing is left."""
+    """Return the maps of one modality, or all if it is None. Raises ConfigError if there are none."""
     known = [one.modality for one in maps]
     if not known:
-        raise ConfigError(f"{name}: has nothing that an encoder with attention reads; choose an utterance that has")
+        raise ConfigError(f"{name}: has no text or audio for the encoders with attention; choose another utterance")
     if modality is not None and modality not in known:
         raise ConfigError(f"--modality: {unknown_name('modality', modality, known)}")
     return [one for one in maps if modality in (None, one.modality)]

@@ -8,16 +8,16 @@ from dialogue_ser.evaluation import compare as comparison
 def compare(
     run_a: str, run_b: str, split: str = "test", metric: str | None = None, n_resamples: int = 2000, seed: int = 0
 ) -> None:
-    """Paired bootstrap over dialogues between two runs: is A better than B?
+    """Is run A better than run B? A paired bootstrap over dialogues gives the difference and its interval.
 
     Args:
-        run_a: run directory of A; several seeds separated by commas.
-        run_b: run directory of B; several seeds separated by commas.
-        split: split that both predicted.
-        metric: any metric of the task (weighted_f1, uar, ccc, …), or package.module:function of your own; the task's
-            default (weighted_f1, or ccc) if left out.
-        n_resamples: draws.
-        seed: of the draws.
+        run_a: run directory of A, or several (one for each seed) separated by commas.
+        run_b: run directory of B, or several (one for each seed) separated by commas.
+        split: split to compare on; both runs must have predictions for it.
+        metric: metric of the task, e.g. weighted_f1, uar or ccc, or package.module:function for your own one. If left
+            out: weighted_f1 for classes, ccc for values.
+        n_resamples: number of bootstrap samples. More samples make the interval more exact and take longer.
+        seed: seed of the bootstrap samples. The same seed gives the same interval.
     """
     result = comparison.compare(
         [Path(run) for run in run_a.split(",")],

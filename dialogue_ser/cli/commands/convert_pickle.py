@@ -1,7 +1,8 @@
 """``dialogue-ser convert-pickle IN OUT``."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,8 @@ from dialogue_ser.features.files.pickle_layouts import PickledTurn, read_layout
 from dialogue_ser.features.files.pickle_reading import read_pickle
 from dialogue_ser.features.files.tables import WRITERS, write_rows
 
-_LISTED = 20
+#: Problems that are printed one by one; of the others only the number is printed.
+_MOST_LISTED = 20
 _MOST_GB = 1_000_000
 
 
@@ -31,70 +33,71 @@ def convert_pickle(
     on_bad: Literal["error", "mask"] = "error",
     memory_gb: float = 0.0,
 ) -> None:
-    """Turn a feature pickle of the field into parquet or safetensors keyed by utterance id, executing nothing in it.
+    """Convert a pickle of features to parquet or safetensors with one row per utterance id. No code in it is run.
 
     Args:
-        input: the pickle: conv-emotion, MMGCN, COSMIC and their like, or a dictionary.
-        out: .parquet or .safetensors, by its ending; '{modality}' in it gives one file for each.
-        modality: convert only this one.
-        layout: what stands where in a tuple, e.g. ids,speakers,labels,text,audio,sentences,train,test,-; left out:
-            recognised.
-        keys: what a plain dictionary is keyed by.
-        id_pattern: how ids are made: {key}, {split}, {dialogue}, {utterance}; left out: {key}.
-        reader: corpus to align with by its texts, where the pickle has only an order: meld, sample, table, …
-        path: the corpus's folder or file; left out: looked for.
-        labels: label set of the corpus.
-        options: the reader's own options.
-        on_bad: error, or mask (leave out and list) rows that fit nowhere.
-        memory_gb: that reading may take; 0 = 1 GB and 16 times the file.
+        input: pickle of conv-emotion, MMGCN, COSMIC or M3Net, or of a dictionary.
+        out: file to write, .parquet or .safetensors. With '{modality}' in its name, every modality gets a file.
+        modality: convert only this modality. If left out, all modalities are converted.
+        layout: what a tuple contains, part by part, e.g. ids,speakers,labels,text,audio,sentences,train,test,-. Set it
+            if the command does not recognise the layout.
+        keys: what the keys of a dictionary name: utterances or dialogues. Set it if auto guesses wrong.
+        id_pattern: pattern of the utterance ids, made from {key}, {split}, {dialogue} and {utterance}. Set it if your
+            corpus has other ids than the pickle. If left out: {key}.
+        reader: corpus reader, e.g. meld, sample or table. Set it if the pickle has no utterance ids: its rows are then
+            compared with the texts of the corpus.
+        path: folder or file of that corpus. If left out, the reader looks in DIALOGUE_SER_DATA, or in data/.
+        labels: label set of that corpus.
+        options: options of the corpus reader, as YAML or JSON.
+        on_bad: what to do with rows that match no utterance. error = stop; mask = leave them out and list them.
+        memory_gb: memory that reading may use, in GB; 0 = 1 GB and 16 times the size of the file. Increase it if the
+            command says that the pickle needs more.
 
     Raises:
-        DialogueSerError: the pickle asks for code, is broken or of no known layout; rows that fit nowhere.
+        DialogueSerError: the pickle asks for code, is damaged or has no known layout, or rows match no utterance.
     """
+    # Long because the signature and the docstring are the command's flags and their help.
+    pickle = Path(input)
+    _check_flags(out, id_pattern, reader, memory_gb)
+    with _errors_that_name(pickle):
+        layout_name, turns = read_layout(read_pickle(pickle, memory_bytes=int(memory_gb * 1e9) or None), layout, keys)
+        if not turns:
+            raise FeatureError("contains no rows; give another file")
+        modalities = _modalities_to_convert(turns, modality, out)
+        if reader is None:
+            turn_by_id, problems = name_by_pattern(turns, id_pattern)
+        else:
+            turn_by_id, problems = align_with_corpus(
+                turns, read_corpus(reader, path, labels, on_bad="mask", **(options or {}))
+            )
+    _report_problems(problems, len(turns), on_bad, pickle)
+    print(f"{pickle}: {layout_name}; {len(turns)} rows, {len(turn_by_id)} with an utterance id")
+    _write_files(turn_by_id, modalities, out, pickle)
+
+
+def _check_flags(out: str, id_pattern: str | None, reader: str | None, memory_gb: float) -> None:
+    """Raise ConfigError for flags that cannot work, before the pickle is read."""
     target = Path(out)
     if target.suffix.lower() not in WRITERS:
         raise ConfigError(f"{out}: {unknown_name('ending', target.suffix, WRITERS)}")
     if target.parent != Path() and not target.parent.is_dir():
-        raise ConfigError(f"{out}: the folder {target.parent} does not exist; create it or write elsewhere")
+        raise ConfigError(f"{out}: the folder {target.parent} does not exist; create it or write to another folder")
     if reader is not None and id_pattern is not None:
-        raise ConfigError("--reader takes the corpus's own ids; leave --id-pattern away")
-    source = Path(input)
+        raise ConfigError("--reader takes the utterance ids of the corpus; leave --id-pattern out")
     if not 0 <= memory_gb <= _MOST_GB:
         raise ConfigError(f"--memory_gb {memory_gb:g}: must be at least 0 (0 = by the file's size), at most {_MOST_GB}")
+
+
+@contextmanager
+def _errors_that_name(pickle: Path) -> Iterator[None]:
+    """Put the name of the pickle before every problem of a FeatureError, unless it is there already."""
     try:
-        name, turns = read_layout(read_pickle(source, memory_bytes=int(memory_gb * 1e9) or None), layout, keys)
-        if not turns:
-            raise FeatureError("holds no rows; is it the right file?")
-        chosen = _chosen(turns, modality, out)
-        if reader is None:
-            placed, problems = name_by_pattern(turns, id_pattern)
-        else:
-            placed, problems = align_with_corpus(
-                turns, read_corpus(reader, path, labels, on_bad="mask", **(options or {}))
-            )
+        yield
     except FeatureError as error:
-        raise FeatureError(*(p if p.startswith(str(source)) else f"{source}: {p}" for p in error.problems)) from None
-    _tell(problems, len(turns), on_bad, source)
-    print(f"{source}: {name}; {len(turns)} rows, {len(placed)} placed")
-    rows = {one: _of_one_size({key: turn.rows[one] for key, turn in placed.items()}, one, source) for one in chosen}
-    files = {one: Path(out.replace("{modality}", one)) for one in chosen}
-    if any(file.exists() and file.samefile(source) for file in files.values()):
-        raise ConfigError(f"{out}: is the pickle itself, which would be gone; write elsewhere")
-    for one, file in files.items():
-        write_rows(file, rows[one])
-        dim = next(iter(rows[one].values())).shape[-1]
-        print(f"{file}: {one}, {len(placed)} utterances of {dim} features")
+        raise FeatureError(*(p if p.startswith(str(pickle)) else f"{pickle}: {p}" for p in error.problems)) from None
 
 
-def _of_one_size(rows: Mapping[str, Array], modality: str, source: Path) -> Mapping[str, Array]:
-    shapes = Counter(row.shape[-1] for row in rows.values())
-    if len(shapes) > 1:
-        sizes = ", ".join(f"{size} ({n} rows)" for size, n in shapes.most_common(5))
-        raise FeatureError(f"{source}: {modality} has rows of different sizes: {sizes}; choose another --modality")
-    return rows
-
-
-def _chosen(turns: Sequence[PickledTurn], modality: str | None, out: str) -> list[str]:
+def _modalities_to_convert(turns: Sequence[PickledTurn], modality: str | None, out: str) -> list[str]:
     known = list(turns[0].rows)
     if modality is not None:
         if modality not in known:
@@ -107,17 +110,39 @@ def _chosen(turns: Sequence[PickledTurn], modality: str | None, out: str) -> lis
     return known
 
 
-def _tell(problems: Sequence[str], n_rows: int, on_bad: str, source: Path) -> None:
-    """Raises FeatureError for rows that fit nowhere, unless they are to be left out."""
+def _report_problems(problems: Sequence[str], n_rows: int, on_bad: str, pickle: Path) -> None:
+    """Print the rows that are left out. Raise FeatureError if they are an error, or if no row is left."""
     if not problems:
         return
-    shown = list(problems[:_LISTED])
-    if len(problems) > _LISTED:
-        shown.append(f"… and {len(problems) - _LISTED} more")
+    listed = list(problems[:_MOST_LISTED])
+    if len(problems) > _MOST_LISTED:
+        listed.append(f"… and {len(problems) - _MOST_LISTED} more")
     if on_bad == "error" or len(problems) == n_rows:
         raise FeatureError(
-            *(f"{source}: {problem}" for problem in shown),
-            f"{source}: {len(problems)} of {n_rows} rows fit nowhere; --on-bad mask leaves them out",
+            *(f"{pickle}: {problem}" for problem in listed),
+            f"{pickle}: {len(problems)} of {n_rows} rows match no utterance; --on-bad mask leaves them out",
         )
-    for problem in shown:
+    for problem in listed:
         print(f"left out: {problem}")
+
+
+def _write_files(turn_by_id: Mapping[str, PickledTurn], modalities: Sequence[str], out: str, pickle: Path) -> None:
+    """Write one file for each modality. Nothing is written if one of them cannot be written."""
+    rows_of = {one: {key: turn.rows[one] for key, turn in turn_by_id.items()} for one in modalities}
+    for modality, rows in rows_of.items():
+        _check_sizes(rows, modality, pickle)
+    files = {modality: Path(out.replace("{modality}", modality)) for modality in modalities}
+    if any(file.exists() and file.samefile(pickle) for file in files.values()):
+        raise ConfigError(f"{out}: is the pickle itself and would be overwritten; write to another file")
+    for modality, file in files.items():
+        rows = rows_of[modality]
+        write_rows(file, rows)
+        print(f"{file}: {modality}, {len(rows)} utterances of {next(iter(rows.values())).shape[-1]} features")
+
+
+def _check_sizes(rows: Mapping[str, Array], modality: str, pickle: Path) -> None:
+    """Raise FeatureError if the rows of a modality have different numbers of features."""
+    shapes = Counter(row.shape[-1] for row in rows.values())
+    if len(shapes) > 1:
+        sizes = ", ".join(f"{size} ({n} rows)" for size, n in shapes.most_common(5))
+        raise FeatureError(f"{pickle}: {modality} has rows of different sizes: {sizes}; choose another --modality")

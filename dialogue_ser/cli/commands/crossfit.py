@@ -10,24 +10,30 @@ from dialogue_ser.training.config.files import dump_config
 USAGE = """usage: dialogue-ser crossfit --preset NAME --out FILE.parquet [--folds 5]
                              [--content vectors|log-probs|values|both] [--work DIR] [flags of dialogue-ser train]
 
-Fine-tunes the preset's model on all folds of the train dialogues but one, k times, and encodes the fold left out;
-other splits are encoded by a model of all of train. Beside or instead of the encoders' vectors the file may hold what
-the models say: log-probs of classes, or values of a regression. It is read by the encoder precomputed. Run the same
-command again to go on after an interruption."""
+Divides the train dialogues into folds. For every fold it trains the preset's model on the other folds and encodes the
+fold, so that no model encodes a dialogue that it has learned from. A model trained on all of train encodes the other
+splits. The encoder "precomputed" reads the file. After an interruption, run the same command again: it continues.
+
+  --preset NAME   preset of the model that is trained; all flags of dialogue-ser train are allowed
+  --out FILE      file of the features, .parquet or .safetensors
+  --folds N       number of folds; more folds leave each model more dialogues to learn from and take longer (default: 5)
+  --content WHAT  what the file contains: vectors of the encoders; the model's predictions, which are log-probs (of
+                  classes) or values (of a regression); or both (default: vectors)
+  --work DIR      folder of the models that are trained on the way (default: a folder beside the file)"""
 _OWN = ("--folds", "--out", "--content", "--work")
 
 
 def crossfit(tokens: Sequence[str]) -> int:
-    """Cross-fit as the flags say, then say where the features are.
+    """Compute the features as the flags say, then print where they are.
 
     Args:
-        tokens: what follows ``dialogue-ser crossfit``.
+        tokens: the tokens after ``dialogue-ser crossfit``.
 
     Returns:
         exit status 0.
 
     Raises:
-        DialogueSerError: whatever the user can mend.
+        DialogueSerError: an error that the user can correct.
     """
     if any(token in ("-h", "--help") for token in tokens):
         print(USAGE)
@@ -41,7 +47,7 @@ def crossfit(tokens: Sequence[str]) -> int:
         raise ConfigError(f"--folds: found {own['--folds']!r}, expected a whole number") from None
     request = parse_train(rest)
     if request.resume:
-        raise ConfigError("crossfit: --resume is not needed; the same command goes on by itself")
+        raise ConfigError("crossfit: leave --resume out; the same command continues where it stopped")
     if request.print_config:
         print(dump_config(request.config), end="")
         return 0
@@ -60,7 +66,7 @@ def crossfit(tokens: Sequence[str]) -> int:
 
 
 def _split(tokens: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Flags of its own, and those of ``train``.
+    """Return the flags of ``crossfit`` itself, and the tokens for the parser of ``train``.
 
     >>> _split(["--folds=3", "--preset", "x", "--out", "f.parquet"])
     ({'--folds': '3', '--out': 'f.parquet'}, ['--preset', 'x'])
@@ -75,6 +81,6 @@ def _split(tokens: Sequence[str]) -> tuple[dict[str, str], list[str]]:
             continue
         found = value if equals else next(waiting, None)
         if not found:
-            raise ConfigError(f"{name}: found nothing, expected a value")
+            raise ConfigError(f"{name}: a value is missing; give it after the flag")
         own[name] = found
     return own, rest

@@ -1,4 +1,4 @@
-"""``dialogue-ser crossval``: every fold of a protocol fitted, chosen on dev and tested; scores, tables and a page."""
+"""``dialogue-ser crossval``: train and test once for every fold of a protocol; write scores, tables and a page."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 def crossval_command(tokens: Sequence[str]) -> int:
-    """Cross-validate as the flags say, which are those of ``train``, with ``--data.cut.protocol`` and ``--crossval.…``.
+    """Cross-validate as the flags say. The flags are those of ``train``; ``--data.cut.protocol`` makes the folds.
 
     Args:
-        tokens: what follows ``dialogue-ser crossval``.
+        tokens: the tokens after ``dialogue-ser crossval``.
 
     Returns:
         exit status 0.
 
     Raises:
-        DialogueSerError: whatever the user can mend; nothing is written then.
+        DialogueSerError: an error that the user can correct; nothing is written then.
     """
     request = parse_train(tokens, command="crossval")
     request = replace(request, config=for_every_fold(request.config))
@@ -41,19 +41,21 @@ def crossval_command(tokens: Sequence[str]) -> int:
         print(dump_config(request.config), end="")
         return 0
     if request.resume:
-        raise ConfigError("crossval: no --resume needed; give the same command with the same --out again: it goes on")
-    return _crossval(*reduced(request, "utterances")) if request.smoke else _crossval(request)
+        raise ConfigError(
+            "crossval: leave --resume out; the same command with the same --out continues where it stopped"
+        )
+    return _run_folds(*reduced(request, "utterances")) if request.smoke else _run_folds(request)
 
 
 def finish(folder: Path, scores: Mapping[str, Any]) -> Path:
     """Print the tables of a cross-validation and write its page and figures.
 
     Args:
-        folder: its directory.
+        folder: directory of the cross-validation.
         scores: the content of its ``scores.json``.
 
     Returns:
-        path of report.html.
+        the path of ``report.html``.
     """
     from dialogue_ser.report.crossval_page import write_crossval_report
     from dialogue_ser.report.sections import crossval_tables as rows
@@ -66,19 +68,24 @@ def finish(folder: Path, scores: Mapping[str, Any]) -> Path:
     show(render_rich(rows.score_rows(scores), title="scores"))
     if "class_intervals" in scores:
         classes = {"scores": scores["pooled"], "class_intervals": scores["class_intervals"]}
-        show(render_rich(class_rows(classes), title="classes, all test turns"))
-        show(render_rich(rows.confusion_rows(scores["pooled"]["confusion"], scores["labels"]), title="confusion"))
+        show(render_rich(class_rows(classes), title="classes, over all folds"))
+        show(
+            render_rich(
+                rows.confusion_rows(scores["pooled"]["confusion"], scores["labels"]),
+                title="confusion matrix, over all folds",
+            )
+        )
     else:
         intervals = {**scores["dimension_intervals"], "": scores["intervals"]}
-        show(render_rich(dimension_rows(scores["pooled"], intervals), title="dimensions, all test turns"))
+        show(render_rich(dimension_rows(scores["pooled"], intervals), title="dimensions, over all folds"))
     for name, groups in (("speaker", scores["speakers"]), *scores["attributes"].items()):
-        if set(groups) != {fold["name"] for fold in scores["folds"]}:  # else the first table has said it
+        if set(groups) != {fold["name"] for fold in scores["folds"]}:  # else the table of folds shows the same rows
             show(render_rich(rows.group_rows(scores, groups, name), title=f"by {name}"))
     published = rows.published_table(scores, same_conditions=True)
     if published:
-        show(render_rich(published, title="beside published numbers, which were not measured here"))
+        show(render_rich(published, title="comparison with published numbers (not measured here)"))
     if scores["published"]:
-        print("all published numbers on this corpus: in the report, and dialogue-ser published")
+        print("The report and 'dialogue-ser published' list all published numbers on this corpus.")
     for note in scores["notes"]:
         print(f"reader: {note}")
     for caution in cautions(scores):
@@ -86,34 +93,46 @@ def finish(folder: Path, scores: Mapping[str, Any]) -> Path:
     return report
 
 
-def _crossval(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
+def _run_folds(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
+    """Train and test every fold, then print and write the results. Returns exit status 0."""
     from dialogue_ser.evaluation.crossval.cross_validate import cross_validate  # imports torch and scikit-learn
     from dialogue_ser.training.loop.interrupt import Interrupted
 
     out = request.out or Path("runs") / request.config.name
     try:
-        with _bars() as (report_features, report_fold):
+        with _progress_bars() as (report_features, report_fold):
             scores = cross_validate(
                 request.config, out, corpus=corpus, report_features=report_features, report_fold=report_fold
             )
-    except (Interrupted, KeyboardInterrupt):  # a fold's own run says how it alone would be resumed
-        print(f"stopped: the same command with --out {out} goes on", file=sys.stderr)
+    except (Interrupted, KeyboardInterrupt):  # the message of the fold's run would resume this fold alone
+        print(f"stopped: run the same command with --out {out} again to continue", file=sys.stderr)
         raise
     report = finish(out, scores)
-    for modality, one in scores["extraction"].items():
-        stored = one["utterances"] - one["encoded"]
-        where = f", {stored} were in the store or have none" if stored else ""
-        memory = f"{one['peak_memory_bytes'] / 1e6:.0f} MB"
-        if one["worker_memory_bytes"]:
-            memory += f" and {one['worker_memory_bytes'] / 1e6:.0f} MB in workers"
-        print(f"{modality}: {one['encoded']} utterances encoded in {one['seconds']:.1f} s{where}; peak memory {memory}")
-    print(f"all in {scores['seconds']:.1f} s\nscores: {out / 'scores.json'}\nreport: {report}")
+    for modality, extraction in scores["extraction"].items():
+        print(_extraction_line(modality, extraction))
+    print(f"total time: {scores['seconds']:.1f} s\nscores: {out / 'scores.json'}\nreport: {report}")
     return 0
 
 
+def _extraction_line(modality: str, extraction: Mapping[str, Any]) -> str:
+    """How many utterances of a modality were encoded, in what time, with how much memory.
+
+    >>> counts = {"utterances": 9, "encoded": 4, "seconds": 2.0}
+    >>> _extraction_line("audio", {**counts, "peak_memory_bytes": 3e8, "worker_memory_bytes": 0})
+    'audio: 4 utterances encoded in 2.0 s (5 more are in the store or have no features); peak memory 300 MB'
+    """
+    n_others = extraction["utterances"] - extraction["encoded"]
+    others = f" ({n_others} more are in the store or have no features)" if n_others else ""
+    memory = f"{extraction['peak_memory_bytes'] / 1e6:.0f} MB"
+    if extraction["worker_memory_bytes"]:
+        memory += f" and {extraction['worker_memory_bytes'] / 1e6:.0f} MB in worker processes"
+    seconds = extraction["seconds"]
+    return f"{modality}: {extraction['encoded']} utterances encoded in {seconds:.1f} s{others}; peak memory {memory}"
+
+
 @contextmanager
-def _bars() -> "Iterator[tuple[Callable[[str], Report], Callable[[int, int, str], None]]]":
-    """Functions that draw how far encoding and folds have come, on terminals."""
+def _progress_bars() -> "Iterator[tuple[Callable[[str], Report], Callable[[int, int, str], None]]]":
+    """Yield two functions that show the progress of encoding and of folds; they draw on terminals only."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -29,21 +29,22 @@ def data_describe(
     on_bad: str = "error",
     cut: dict[str, Any] | None = None,
 ) -> int:
-    """Print what a corpus holds: splits, labels, targets, speakers, dialogue and text lengths, audio, warnings.
+    """Print what a corpus contains: splits, labels, targets, speakers, lengths, text, audio, and warnings.
 
     Args:
-        reader: meld, sample, table, …
-        path: folder or file; left out: looked for.
+        reader: corpus reader, e.g. meld, sample or table; docs/corpora.md lists all.
+        path: folder or file of the corpus. If left out, the reader looks in DIALOGUE_SER_DATA, or in data/.
         labels: label set, e.g. emotion or sentiment.
-        options: the reader's own options, as YAML or JSON, e.g. '{splits: [dev]}'.
-        on_bad: error or mask, for missing media.
-        cut: a fold instead of the whole corpus, as YAML or JSON, e.g. '{protocol: leave-one-speaker-out, fold: EB0}'.
+        options: options of the corpus reader, as YAML or JSON, e.g. '{splits: [dev]}'.
+        on_bad: what to do if a media file is missing. error = stop; mask = count the turn as one without this modality.
+        cut: show one fold instead of the whole corpus, as YAML or JSON, e.g.
+            '{protocol: leave-one-speaker-out, fold: EB0}'.
 
     Returns:
-        Exit status 0.
+        exit status 0.
 
     Raises:
-        DialogueSerError: the corpus cannot be read or cut; every bad row.
+        DialogueSerError: the corpus cannot be read or cut; the error lists every bad row.
     """
     from dialogue_ser.training.config.files import config_from_dict
     from dialogue_ser.training.data.corpus import corpus_of
@@ -67,21 +68,21 @@ def data_check(
     on_bad: str = "error",
     media: bool = True,
 ) -> int:
-    """Validate a corpus: every row, and every audio file by decoding it; all problems in one error.
+    """Check every row of a corpus and decode every audio file. All problems are listed in one error.
 
     Args:
-        reader: meld, sample, table, …
-        path: folder or file; left out: looked for.
+        reader: corpus reader, e.g. meld, sample or table; docs/corpora.md lists all.
+        path: folder or file of the corpus. If left out, the reader looks in DIALOGUE_SER_DATA, or in data/.
         labels: label set, e.g. emotion or sentiment.
-        options: the reader's own options, as YAML or JSON.
-        on_bad: with mask, bad media are counted and listed but are no error.
-        media: also decode every audio file.
+        options: options of the corpus reader, as YAML or JSON, e.g. '{splits: [dev]}'.
+        on_bad: error = bad media are an error; mask = bad media are only counted and listed.
+        media: also decode every audio file. Switch it off to check the rows only, which is faster.
 
     Returns:
-        Exit status 0: the corpus can be used.
+        exit status 0, which means that the corpus can be used.
 
     Raises:
-        DialogueSerError: every bad row, or every audio file that cannot be decoded.
+        DialogueSerError: there are bad rows, or audio files that cannot be decoded; the error lists all of them.
     """
     corpus = read_corpus(reader, path, labels, on_bad=on_bad, **(options or {}))
     _head(corpus)
@@ -93,23 +94,23 @@ def data_check(
     masked = f", {len(bad)} cannot be decoded and would be masked" if bad else ""
     for problem in bad:
         _print(f"  masked: {problem}")
-    _print(f"ok: {n_turns} turns in {len(corpus.splits)} splits; {n_decoded} audio references decoded{masked}")
+    _print(f"ok: {n_turns} turns in {len(corpus.splits)} splits; {n_decoded} audio clips decoded{masked}")
     return 0
 
 
 def data_download(name: str, folder: str | None = None, base_url: str | None = None) -> int:
-    """Fetch a public corpus: licence shown, checksum checked, resumed after an interruption.
+    """Download a public corpus, show its licence and check its checksum. After an interruption, run it again.
 
     Args:
-        name: emobank, meld (the CSVs), meld-clips or meld-clips-hub (10 GB of video clips).
-        folder: that holds corpora; left out: DIALOGUE_SER_DATA or data/.
-        base_url: a mirror with the same files.
+        name: emobank, meld (the CSV files), or meld-clips or meld-clips-hub (10 GB of video clips).
+        folder: folder that contains your corpora. If left out: DIALOGUE_SER_DATA, or data/.
+        base_url: address of another server with the same files. Change it if the usual server cannot be reached.
 
     Returns:
-        Exit status 0.
+        exit status 0.
 
     Raises:
-        DialogueSerError: unknown name, no connection, wrong content.
+        DialogueSerError: the name is unknown, the server cannot be reached, or a file has a wrong checksum.
     """
     download(name, folder, base_url)
     return 0
@@ -148,10 +149,10 @@ def _splits(corpus: Corpus, counts: Mapping[str, SplitCounts]) -> Table:
         "speakers": [str(len(count.speakers)) for count in counts.values()],
         "speakers never in train": [str(len(set(count.speakers) - known)) for count in counts.values()],
         "most speakers in a dialogue": [str(count.most_speakers) for count in counts.values()],
-        "turns a dialogue (min / median / max)": [min_median_max(count.dialogue_turns) for count in counts.values()],
+        "turns per dialogue (min / median / max)": [min_median_max(count.dialogue_turns) for count in counts.values()],
         "longest dialogue": [escape(count.longest) for count in counts.values()],
         "dialogues of one turn": [str(count.dialogue_turns.count(1)) for count in counts.values()],
-        "words a turn (min / median / max)": [min_median_max(count.words) for count in counts.values()],
+        "words per turn (min / median / max)": [min_median_max(count.words) for count in counts.values()],
         "turns with text": [_share(count.with_text, count.turns) for count in counts.values()],
         "turns with audio": [_share(count.with_audio, count.turns) for count in counts.values()],
     }
@@ -194,7 +195,7 @@ def _speakers(counts: Mapping[str, SplitCounts]) -> Table:
         for speaker, turns in count.speakers.items():
             total[speaker] = total.get(speaker, 0) + turns
     top = sorted(total, key=lambda speaker: (-total[speaker], speaker))[:_MOST_SPEAKERS]
-    table = _table(f"Top {len(top)} of {len(total)} speakers", "", counts)
+    table = _table(f"Turns of the {len(top)} most frequent of {len(total)} speakers", "", counts)
     for speaker in top:
         table.add_row(escape(speaker), *(str(count.speakers.get(speaker, 0)) for count in counts.values()))
     return table
@@ -202,7 +203,7 @@ def _speakers(counts: Mapping[str, SplitCounts]) -> Table:
 
 def _lengths(counts: Mapping[str, SplitCounts]) -> Iterable[Table]:
     for split, count in counts.items():
-        table = Table(title=f"Turns a dialogue, {escape(split)}", title_justify="left", box=SIMPLE_HEAD)
+        table = Table(title=f"Turns per dialogue, {escape(split)}", title_justify="left", box=SIMPLE_HEAD)
         for heading in ("turns", "dialogues"):
             table.add_column(heading, justify="right")
         table.add_column("")
@@ -223,7 +224,7 @@ def _warnings(warnings: Iterable[str]) -> None:
 
 
 def _decode_all(corpus: Corpus) -> tuple[int, list[str]]:
-    """How many audio references could be decoded, and a sentence for each that could not."""
+    """Return how many audio files or clips can be decoded, and a message for each one that cannot."""
     turns = [turn for dialogues in corpus.splits.values() for turn in utterances(dialogues) if turn.audio is not None]
     bad: list[str] = []
     with Progress(console=Console(stderr=True), transient=True) as progress:

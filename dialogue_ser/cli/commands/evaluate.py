@@ -10,21 +10,21 @@ from dialogue_ser.runs.run_files import RunFiles
 
 
 def evaluate(run: str, split: str | None = None, report: bool = True, metrics: str | None = None) -> None:
-    """Score a run's predictions again: writes scores.json and report.html, prints the table.
+    """Compute the scores of a run again from its predictions, write scores.json and report.html, and print a table.
 
-    Of a cross-validation, whose scores.json is final, it prints the tables and writes the page again.
+    The scores of a cross-validation stay as they are: its tables are printed and its report.html is written again.
 
     Args:
-        run: run directory, or the directory of a cross-validation.
-        split: show only this one, or several separated by commas; all are scored and written.
-        report: also write report.html again.
-        metrics: score this further metric too, or several separated by commas: names, or package.module:function of
-            your own. Without it those that the run's configuration names, except code.
+        run: run directory, or directory of a cross-validation.
+        split: print only this split, or several separated by commas. All splits are scored and written in any case.
+        report: also write report.html. Switch it off to save time.
+        metrics: further metrics to compute, separated by commas: names, or package.module:function for your own ones.
+            If left out: the named metrics of the run's configuration, but not its own functions.
     """
     folder = Path(run)
     if RunFiles(folder).scores.get("kind") == "crossval":
         if split is not None or not report or metrics is not None:
-            raise ConfigError(f"{run}: is a cross-validation; give neither --split nor --report nor --metrics")
+            raise ConfigError(f"{run}: is a cross-validation; leave --split, --report and --metrics out")
         from dialogue_ser.cli.commands.crossval import finish
 
         print(f"report: {finish(folder, RunFiles(folder).scores)}")

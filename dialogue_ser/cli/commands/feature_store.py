@@ -1,9 +1,9 @@
-"""``dialogue-ser features list|verify|prune``: looking after the feature store."""
+"""``dialogue-ser features list|verify|prune``: list, check and clean up the feature store."""
 
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -20,13 +20,13 @@ _DAY = 86400.0
 
 
 def features_list(store: str | None = None) -> int:
-    """List what lies in the feature store.
+    """List the contents of the feature store: encoders, utterances, sizes and ages.
 
     Args:
-        store: folder of the store; left out: DIALOGUE_SER_CACHE or ~/.cache/dialogue_ser.
+        store: folder of the feature store. If left out: DIALOGUE_SER_CACHE, or ~/.cache/dialogue_ser.
 
     Returns:
-        Exit status 0.
+        exit status 0.
     """
     feature_store = FeatureStore(store)
     table = Table(title=f"Feature store {escape(str(feature_store.root))}", title_justify="left", box=SIMPLE_HEAD)
@@ -43,13 +43,15 @@ def features_list(store: str | None = None) -> int:
 
 
 def features_verify(store: str | None = None) -> int:
-    """Read every shard of the feature store and compare its checksum; broken ones are set aside.
+    """Read every file (shard) of the feature store, compare its checksum, and set broken ones aside.
+
+    The features of a broken file are computed again when a run needs them.
 
     Args:
-        store: folder of the store; left out: DIALOGUE_SER_CACHE or ~/.cache/dialogue_ser.
+        store: folder of the feature store. If left out: DIALOGUE_SER_CACHE, or ~/.cache/dialogue_ser.
 
     Returns:
-        Exit status 1 if anything was broken (it is computed again when next asked for), else 0.
+        exit status 1 if a file is broken, else 0.
     """
     feature_store = FeatureStore(store)
     n_shards = n_broken = n_lost = 0
@@ -59,7 +61,7 @@ def features_verify(store: str | None = None) -> int:
         n_lost += found.n_lost
         for path in found.broken:
             print(f"broken, set aside: {path}")
-    print(f"{n_shards} shards read, {n_broken} files broken, {n_lost} utterances to be encoded again")
+    print(f"{n_shards} shards read, {n_broken} files broken, {n_lost} utterances must be encoded again")
     return 1 if n_broken else 0
 
 
@@ -71,79 +73,89 @@ def features_prune(
     yes: bool = False,
     store: str | None = None,
 ) -> int:
-    """Show what may be deleted from the feature store, and delete it after a yes.
+    """Show which features can be deleted from the feature store, ask, and delete them.
 
-    Without conditions only what was set aside as broken and what killed processes left. With several conditions an
-    encoder's folder goes if all of them hold. What a process is using always stays.
+    The flags are conditions: the features of an encoder are deleted if they meet all the conditions that you give.
+    Without a condition, only broken files and files that stopped processes left behind are deleted. Features that a
+    process is using are always kept.
 
     Args:
-        encoder: of this name.
-        unused_days: not asked for since so many days.
-        superseded: made by older software (library versions, a function's source) than another one like it.
-        runs: folders of runs, separated by commas: those that none of these runs was made with.
-        yes: delete without asking.
-        store: folder of the store; left out: DIALOGUE_SER_CACHE or ~/.cache/dialogue_ser.
+        encoder: condition: the features come from the encoder with this name.
+        unused_days: condition: no run or command has used the features for so many days.
+        superseded: condition: newer features exist that differ only in the software that made them (versions of
+            libraries, source code of a function).
+        runs: condition: no run in these folders (separated by commas) uses the features.
+        yes: delete without asking. Needed in scripts, where nobody can answer.
+        store: folder of the feature store. If left out: DIALOGUE_SER_CACHE, or ~/.cache/dialogue_ser.
 
     Returns:
-        Exit status 0.
+        exit status 0.
     """
     root = FeatureStore(store).root
     entries = FeatureStore(store).entries()
     if encoder is not None and encoder not in {entry.encoder for entry in entries}:
         raise ConfigError(f"--encoder: {unknown_name('encoder', encoder, {entry.encoder for entry in entries})}")
-    chosen = list(_chosen(entries, encoder, unused_days, superseded, runs))
-    rest = {entry.folder: maintenance.leftovers(entry.folder) for entry in entries}
-    for entry, why in chosen:
-        print(f"{entry.encoder} {entry.digest}: {entry.n_utterances} utterances, {_size(entry.n_bytes)}; {why}")
-    n_rest = sum(map(len, rest.values()))
-    if n_rest:
-        n_bytes = sum(path.stat().st_size for paths in rest.values() for path in paths if path.exists())
-        print(f"{n_rest} file(s) set aside or left over by killed processes: {_size(n_bytes)}")
-    if not chosen and not n_rest:
+    chosen = list(_entries_to_delete(entries, encoder, unused_days, superseded, runs))
+    leftovers = {entry.folder: maintenance.leftovers(entry.folder) for entry in entries}
+    if not chosen and not any(leftovers.values()):
         print("nothing to delete")
         return 0
+    _print_plan(chosen, leftovers)
     if not yes and not _confirmed():
         print("nothing deleted; --yes deletes it")
         return 0
     maintenance.delete_half_deleted(root)
-    freed = sum(maintenance.delete_leftovers(folder) for folder, paths in rest.items() if paths)
-    for entry, _ in chosen:
-        if maintenance.delete(entry):
-            freed += entry.n_bytes
-        else:
-            print(f"{entry.encoder} {entry.digest}: in use by another process, kept")
+    freed = sum(maintenance.delete_leftovers(folder) for folder, paths in leftovers.items() if paths)
+    freed += sum(_delete(entry) for entry, _ in chosen)
     print(f"{_size(freed)} freed")
     return 0
 
 
-def _chosen(
-    entries: tuple[StoreEntry, ...], encoder: str | None, unused_days: float | None, is_old: bool, runs: str | None
+def _print_plan(chosen: Sequence[tuple[StoreEntry, str]], leftovers: Mapping[Path, Sequence[Path]]) -> None:
+    for entry, reasons in chosen:
+        print(f"{entry.encoder} {entry.digest}: {entry.n_utterances} utterances, {_size(entry.n_bytes)}; {reasons}")
+    paths = [path for some in leftovers.values() for path in some]
+    if paths:
+        n_bytes = sum(path.stat().st_size for path in paths if path.exists())
+        print(f"{len(paths)} broken file(s) or files of stopped processes: {_size(n_bytes)}")
+
+
+def _delete(entry: StoreEntry) -> int:
+    """Delete the features of an encoder and return the bytes that this frees; keep them if a process uses them."""
+    if maintenance.delete(entry):
+        return entry.n_bytes
+    print(f"{entry.encoder} {entry.digest}: kept, because another process is using it")
+    return 0
+
+
+def _entries_to_delete(
+    entries: tuple[StoreEntry, ...], encoder: str | None, unused_days: float | None, superseded: bool, runs: str | None
 ) -> Iterator[tuple[StoreEntry, str]]:
-    """Entries for which every condition given holds, and why."""
-    if encoder is None and unused_days is None and not is_old and runs is None:
+    """Yield the entries that meet every given condition, each with the reasons; none without a condition."""
+    if encoder is None and unused_days is None and not superseded and runs is None:
         return
     if unused_days is not None and not 0 <= unused_days < math.inf:
         raise ConfigError(f"--unused-days {unused_days:g}: must be at least 0")
     names = [] if runs is None else runs.split(",")
-    folders = [Path(name) for name in names]
     absent = [repr(name) for name in names if not name or not Path(name).is_dir()]
-    if absent:  # else a slip of the pen would make everything unreferenced
+    if absent:  # a typing error would otherwise make it look as if no run used any features
         raise ConfigError(f"--runs {','.join(absent)}: no such folder; give the folders that hold the runs to keep")
-    known = maintenance.fingerprints_of_runs(folders)
-    newer = maintenance.superseded(entries)
+    used_by_runs = maintenance.fingerprints_of_runs([Path(name) for name in names])
+    newer_entry = maintenance.superseded(entries)
     for entry in entries:
-        why = []
+        reasons = []
         if encoder is not None:
-            why.append("of that encoder" if entry.encoder == encoder else "")
+            reasons.append("of that encoder" if entry.encoder == encoder else "")
         if unused_days is not None:
-            why.append(f"last used {_age(entry.used)} ago" if time.time() - entry.used > unused_days * _DAY else "")
-        if is_old:
-            by = newer.get(entry.folder.name)
-            why.append(f"superseded by {by.digest}" if by else "")
+            is_old = time.time() - entry.used > unused_days * _DAY
+            reasons.append(f"last used {_age(entry.used)} ago" if is_old else "")
+        if superseded:
+            newer = newer_entry.get(entry.folder.name)
+            reasons.append(f"superseded by {newer.digest}" if newer else "")
         if runs is not None:
-            why.append("" if entry.fingerprint in known else "no run was made with it")
-        if all(why):
-            yield entry, ", ".join(why)
+            reasons.append("" if entry.fingerprint in used_by_runs else "no run uses it")
+        if all(reasons):
+            yield entry, ", ".join(reasons)
 
 
 def _confirmed() -> bool:

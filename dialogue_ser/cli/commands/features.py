@@ -23,11 +23,11 @@ OnBad = Literal["error", "mask"]
 
 @dataclass(frozen=True, kw_only=True)
 class _Request:
-    """Whose features are wanted.
+    """What is to be encoded.
 
     Args:
-        data: corpus; its ``train`` splits are augmented.
-        encoders: frozen encoders, each with the augmentation of the turns that it is trained on.
+        data: the settings of the corpus; the turns of its ``train`` splits are augmented.
+        encoders: frozen encoders, each with the augmentation of the training turns.
     """
 
     data: "DataConfig"
@@ -53,73 +53,86 @@ def features_encode(
     chunk: int = CHUNK_UTTERANCES,
     store: str | None = None,
 ) -> int:
-    """Encode a corpus into the feature store; what is there already is not encoded again, also after a kill.
+    """Encode a corpus and keep the features in the feature store. What is stored already is not encoded again.
 
-    A preset's or file's augmented copies of the training turns are encoded too.
+    After an interruption, run the same command again: it continues. With --preset or --config, the augmented copies of
+    the training turns are encoded too.
 
     Args:
-        encoder: a frozen encoder ('dialogue-ser encoders'), or package.module:function; or give --preset or --config.
-        modality: text, audio, …; left out: as the encoder's first parameter or name says.
-        encoder_options: the encoder's own, as YAML or JSON, e.g. '{pooling: cls}'.
-        preset: encode every modality of a run preset, with its corpus.
-        config: the same of a run's YAML file.
-        reader: meld, sample, table, …
-        path: folder or file; left out: looked for.
+        encoder: frozen encoder ('dialogue-ser encoders' lists them), or package.module:function for your own one. Give
+            exactly one of --encoder, --preset and --config.
+        modality: modality that the encoder gives, e.g. text or audio. Set it if the encoder reads
+            several modalities.
+        encoder_options: options of the encoder, as YAML or JSON, e.g. '{pooling: cls}'.
+        preset: encode every modality of this preset, and take its corpus.
+        config: encode every modality of a run's YAML file, and take its corpus.
+        reader: corpus reader, e.g. meld, sample or table. Set it to encode another corpus than the preset's.
+        path: folder or file of the corpus. If left out, the reader looks in DIALOGUE_SER_DATA, or in data/.
         labels: label set, e.g. emotion or sentiment.
-        options: the reader's own options, as YAML or JSON.
-        splits: only these, separated by commas.
-        on_bad: error, or mask media that cannot be decoded.
-        workers: processes, each with an encoder of its own; 0 = one per CPU core; left out: the encoder works in this
-            process, as it does in training (openSMILE: in a process per core).
-        engine: local, or ray: actors on a Ray cluster (extra 'ray').
-        address: of the Ray cluster; left out: Ray is started on this machine.
-        gpus: GPUs of each Ray actor.
-        chunk: utterances between two commits, what a kill loses at most.
-        store: folder of the store; left out: DIALOGUE_SER_CACHE or ~/.cache/dialogue_ser.
+        options: options of the corpus reader, as YAML or JSON.
+        splits: encode only these splits, separated by commas.
+        on_bad: what to do with media that cannot be decoded. error = report them as an error at the end; mask = store
+            nothing for them.
+        workers: number of worker processes, each with its own encoder; 0 = one for each CPU core. If left out, the
+            encoder works in this process (openSMILE uses one process for each core). Set it for a large corpus.
+        engine: local = this machine; ray = a Ray cluster (needs the extra 'ray').
+        address: address of the Ray cluster. If left out, Ray is started on this machine.
+        gpus: number of GPUs for each Ray actor. Set it if the encoder runs on a GPU.
+        chunk: number of utterances after which features are written; a stopped command loses at most so many. Reduce it
+            for a slow encoder.
+        store: folder of the feature store. If left out: DIALOGUE_SER_CACHE, or ~/.cache/dialogue_ser.
 
     Returns:
-        Exit status 0.
+        exit status 0.
 
     Raises:
-        DialogueSerError: unknown names, bad rows, clips that cannot be used (the rest is stored by then).
+        DialogueSerError: a name is unknown, a row is bad, or a clip cannot be used (all others are stored then).
     """
+    # Long and with many parameters because they and the docstring are the command's flags and their help.
     if chunk < 1:
         raise ConfigError(f"--chunk {chunk}: must be at least 1")
     from dialogue_ser.training.data.corpus import corpus_of
 
     runner = _engine(engine, workers, address, gpus)
-    given = {"reader": reader, "path": path, "labels": labels, "options": options, "on_bad": on_bad}
-    request = _request(encoder, modality, encoder_options or {}, preset, config, given)
+    corpus_flags = {"reader": reader, "path": path, "labels": labels, "options": options, "on_bad": on_bad}
+    request = _request(encoder, modality, encoder_options or {}, preset, config, corpus_flags)
     corpus = corpus_of(request.data, every_fold=True)
+    names = _split_names(splits, corpus)
+    feature_store = FeatureStore(store, chunk_utterances=chunk, engine=runner)
+    train = [name for name in names if name in request.data.train.split("+")]
+    for built, augmentation in request.encoders:
+        copies = _augmented_copies(_dialogues_of(corpus, train), augmentation)
+        _encode(feature_store, built, [*_dialogues_of(corpus, names), *copies])
+    return 0
+
+
+def _split_names(splits: str | None, corpus: Corpus) -> list[str]:
+    """Return the splits that ``--splits`` names, or all. Raises ConfigError if the corpus lacks one of them."""
     names = list(corpus.splits) if splits is None else list(dict.fromkeys(map(str.strip, splits.split(","))))
     unknown = [unknown_name("split", name, corpus.splits) for name in names if name not in corpus.splits]
     if unknown:
         raise ConfigError(*(f"--splits: {problem}" for problem in unknown))
-    feature_store = FeatureStore(store, chunk_utterances=chunk, engine=runner)
-    train = [name for name in names if name in request.data.train.split("+")]
-    for wanted, augmentation in request.encoders:
-        _encode(feature_store, wanted, [*_of(corpus, names), *_copies(_of(corpus, train), augmentation)])
-    return 0
+    return names
 
 
-def _of(corpus: Corpus, splits: Sequence[str]) -> list[Dialogue]:
+def _dialogues_of(corpus: Corpus, splits: Sequence[str]) -> list[Dialogue]:
     return [dialogue for name in splits for dialogue in corpus.splits[name]]
 
 
-def _copies(train: Sequence[Dialogue], augmentation: Augmentation) -> list[Dialogue]:
-    """Every augmented copy of the training turns."""
+def _augmented_copies(train: Sequence[Dialogue], augmentation: Augmentation) -> list[Dialogue]:
+    """Return the dialogues with all augmented copies of the training turns."""
     copies = range(1, augmentation.copies + 1)
     return [dialogue for copy in copies for dialogue in variants(train, augmentation, copy)]
 
 
 def _engine(name: str, workers: int | None, address: str | None, gpus: float) -> Engine | None:
-    """None = as in training."""
+    """Return the engine that the flags name; None = the one that training uses."""
     if name == "ray":
         from dialogue_ser.features.store.ray_engine import RayEngine
 
         return RayEngine(workers or 0, address, gpus)
     if address is not None or gpus:
-        raise ConfigError("--address and --gpus belong to --engine ray; add it or leave them away")
+        raise ConfigError("--address and --gpus need --engine ray; add it, or leave them out")
     return None if workers is None else WorkerProcesses(workers)
 
 
@@ -129,20 +142,24 @@ def _request(
     encoder_options: dict[str, Any],
     preset: str | None,
     config: str | None,
-    given: Mapping[str, Any],
+    corpus_flags: Mapping[str, Any],
 ) -> _Request:
-    """What the flags ask for, over what the preset or file says."""
-    sources = [name for name, value in (("encoder", encoder), ("preset", preset), ("config", config)) if value]
-    if len(sources) != 1:
-        said = f"found {' and '.join(f'--{name}' for name in sources)}" if sources else "found none of them"
-        raise ConfigError(f"features encode: give one of --encoder, --preset and --config; {said}")
+    """Return what is to be encoded: the settings of the preset or file, changed by the flags."""
+    given = [flag for flag, value in (("--encoder", encoder), ("--preset", preset), ("--config", config)) if value]
+    if len(given) != 1:
+        found = " and ".join(given) or "none of them"
+        raise ConfigError(f"features encode: give exactly one of --encoder, --preset and --config; found {found}")
     if encoder is None and (modality is not None or encoder_options):
-        raise ConfigError("--modality and --encoder_options go with --encoder; a preset or file has its own")
-    run = _run_config(preset, config, {f"data.{key}": value for key, value in given.items() if value is not None})
+        raise ConfigError(
+            "--modality and --encoder_options need --encoder; a preset or file has its own modalities and options"
+        )
+    run = _run_config(
+        preset, config, {f"data.{key}": value for key, value in corpus_flags.items() if value is not None}
+    )
     if encoder is not None:
-        built = _built(encoder, modality, encoder_options, run.data.on_bad)
+        built = _built_encoder(encoder, modality, encoder_options, run.data.on_bad)
         return _Request(data=run.data, encoders=((built, Augmentation()),))
-    return _Request(data=run.data, encoders=tuple(_encoders_of(run, run.data.on_bad)))
+    return _Request(data=run.data, encoders=tuple(_encoders_of_run(run, run.data.on_bad)))
 
 
 def _run_config(preset: str | None, config: str | None, overrides: Mapping[str, Any]) -> "RunConfig":
@@ -155,7 +172,7 @@ def _run_config(preset: str | None, config: str | None, overrides: Mapping[str, 
     return apply_overrides(run if preset is None else load_preset(preset), overrides)
 
 
-def _encoders_of(run: "RunConfig", on_bad: OnBad) -> Iterator[tuple[CheckedEncoder, Augmentation]]:
+def _encoders_of_run(run: "RunConfig", on_bad: OnBad) -> Iterator[tuple[CheckedEncoder, Augmentation]]:
     from dialogue_ser.inputs.extractor import build_extractor
 
     for modality, feature in run.features.items():
@@ -165,37 +182,36 @@ def _encoders_of(run: "RunConfig", on_bad: OnBad) -> Iterator[tuple[CheckedEncod
         if isinstance(extractor, CheckedEncoder):
             yield extractor, feature.augment
         else:
-            print(f"{modality}: {feature.encoder} is trained with the model on token ids; there is nothing to encode")
+            print(
+                f"{modality}: {feature.encoder} is trained with the model on token ids, so it has no features to store"
+            )
 
 
-def _built(encoder: str, modality: str | None, options: dict[str, Any], on_bad: OnBad) -> CheckedEncoder:
-    """The encoder; where no modality is given its own, else what a function's first parameter says."""
+def _built_encoder(encoder: str, modality: str | None, options: dict[str, Any], on_bad: OnBad) -> CheckedEncoder:
+    """Return the encoder. If no modality is given, it is the only kind of input that the encoder reads."""
     if encoder not in ENCODERS and ":" not in encoder:
         from dialogue_ser.encoders import find_trained  # imports torch
 
         if find_trained(encoder) is not None:
-            raise ConfigError(f"--encoder {encoder}: is trained with the model; there is nothing to encode ahead of it")
+            raise ConfigError(f"--encoder {encoder}: is trained with the model, so it has no features to store")
     if modality is not None:
         return build_encoder(encoder, modality, options, on_bad)
     built = build_encoder(encoder, "any", options, on_bad)
-    own = "any"
-    for kind in ("text", "audio"):
-        if kind in built.traits.reads and len(set(built.traits.reads) & {"text", "audio"}) == 1:
-            own = kind
-    if own == "any":
-        raise ConfigError(f"encoder {encoder!r}: name the modality it gives with --modality, e.g. text or audio")
-    return build_encoder(encoder, own, options, on_bad)
+    input_kinds = set(built.traits.reads) & {"text", "audio"}
+    if len(input_kinds) != 1:
+        raise ConfigError(f"encoder {encoder!r}: name the modality that it gives with --modality, e.g. text or audio")
+    return build_encoder(encoder, input_kinds.pop(), options, on_bad)
 
 
 def _encode(store: FeatureStore, encoder: CheckedEncoder, dialogues: list[Dialogue]) -> None:
     title = f"{encoder.modality}: {encoder.name}"
     if not encoder.traits.is_stored:
-        print(f"{title}: is not stored (it looks rows up, or its source cannot be hashed)")
+        print(f"{title}: is not stored (it only reads a file, or its source code cannot be hashed)")
         return
     with Tally(title) as tally:
         rows = store.table(encoder, dialogues, tally)
     n_turns = sum(1 for _ in utterances(dialogues))
     digest = fingerprint_digest(encoder.name, encoder.kind, encoder.fingerprint())
     rate = f" in {tally.seconds:.1f} s, {tally.n_done / tally.seconds:.1f}/s" if tally.n_done else ""
-    absent = f"; {n_turns - len(rows)} have none (nothing to read, or bad and masked)" if len(rows) < n_turns else ""
-    print(f"{title} ({digest}): {n_turns} utterances; {tally.n_done} asked of the encoder{rate}{absent}")
+    absent = f"; {n_turns - len(rows)} have no features (no text or media, or masked)" if len(rows) < n_turns else ""
+    print(f"{title} ({digest}): {n_turns} utterances; {tally.n_done} encoded now{rate}{absent}")

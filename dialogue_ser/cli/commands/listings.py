@@ -1,4 +1,4 @@
-"""``dialogue-ser encoders``, ``models``, ``presets`` and ``presets show NAME``: what there is, one line each."""
+"""``dialogue-ser encoders``, ``models``, ``presets``, ``presets show NAME`` and ``published``: lists and settings."""
 
 import re
 from importlib import resources
@@ -10,18 +10,18 @@ from dialogue_ser.training.config.presets import load_preset, preset_names
 
 
 def encoders() -> None:
-    """List the utterance encoders: frozen ones (any modality) and those trained inside the model."""
+    """List the utterance encoders: the frozen ones, and those that are trained as a part of the model."""
     from dialogue_ser.encoders import TRAINED_ENCODERS
     from dialogue_ser.features.registry import list_encoders
 
     rows = [(info.name, info.origin, info.description) for info in list_encoders()]
     rows += [(name, "trained", encoder.description) for name, encoder in TRAINED_ENCODERS.items()]
-    show_list("utterance encoders (--features.MODALITY.encoder NAME)", ("name", "origin", "what it gives"), rows)
-    print("also: package.module:function or package.module:Class of your own")
+    show_list("utterance encoders (--features.MODALITY.encoder NAME)", ("name", "origin", "what it computes"), rows)
+    print("also: your own encoder as package.module:function or package.module:Class")
 
 
 def models() -> None:
-    """List the dialogue models."""
+    """List the dialogue models that --model.name accepts."""
     from dialogue_ser.models import MODELS
 
     rows = [
@@ -32,17 +32,17 @@ def models() -> None:
         for entry in MODELS.entries()
     ]
     show_list("dialogue models (--model.name NAME)", ("name", "what it is"), rows)
-    print("also: package.module:Class of your own")
+    print("also: your own model as package.module:Class")
 
 
 def presets() -> None:
-    """List the run presets that ship with the package."""
+    """List the presets of runs: settings that are part of the package, for --preset."""
     rows = [(name, preset_summary(name)) for name in preset_names()]
     show_list("run presets (dialogue-ser train --preset NAME)", ("name", "what it runs"), rows)
 
 
 def published() -> None:
-    """List the numbers that the documents of the single-utterance systems E1 to E4 print; none was measured here."""
+    """List the scores that the documents E1 to E4 publish. None of them was measured by this package."""
     from dialogue_ser.evaluation.crossval.published import SCORES, published_rows
     from dialogue_ser.report.sections.tables import format_mean_std
 
@@ -54,23 +54,23 @@ def published() -> None:
         scores = ", ".join(f"{SCORES[name]} {format_mean_std(*score)}" for name, score in row.scores.items())
         by = f"quoted by {row.document}" if row.is_quoted else row.document
         rows.append((f"published: {by}", row.system, " + ".join(row.modalities), conditions, scores))
-    headings = ("numbers", "system", "modalities", "where they state it: corpus, classes, scenario, protocol", "scores")
-    show_list("what the documents print; nothing here was measured by this package", headings, rows)
+    headings = ("numbers", "system", "modalities", "corpus, classes, scenario, protocol (as far as stated)", "scores")
+    show_list("published scores; nothing here was measured by this package", headings, rows)
     documents = {row.document: (row.document, row.preset, row.title) for row in found}
     show_list("documents", ("name", "preset that follows it", "title"), documents.values())
 
 
 def presets_show(name: str) -> None:
-    """Print a preset as YAML, fully resolved.
+    """Print all settings of a preset as YAML, defaults included.
 
     Args:
-        name: preset; 'dialogue-ser presets' lists them.
+        name: name of the preset; 'dialogue-ser presets' lists them.
     """
     print(dump_config(load_preset(name)), end="")
 
 
 def preset_summary(name: str) -> str:
-    """The first sentence of the comment that a preset's file begins with."""
+    """Return the first sentence of the comment at the top of a preset's file."""
     text = (resources.files("dialogue_ser.presets") / f"{name}.yaml").read_text(encoding="utf-8")
     comment = " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), text.splitlines()))
     return re.split(r"(?<=\.)\s+(?=[A-Z(])", comment, maxsplit=1)[0].strip()

@@ -31,26 +31,29 @@ def predict(
     device: Literal["auto", "cpu", "cuda"] = "auto",
     trust_code: bool = False,
 ) -> None:
-    """Label new dialogues: one row per turn with speaker, and text and/or audio.
+    """Predict the emotion, or the values, of every turn of new dialogues.
 
     Args:
         model: run directory, model folder or hub id.
-        input: .csv or .jsonl; columns speaker, text, audio (a path), and dialogue where there are several dialogues.
-        out: .csv, .jsonl or .parquet, by its ending; CSV to standard output if left out.
-        columns: role → column where the names differ, e.g. --columns.text Utterance.
-        audio_root: folder of the audio paths; the input's own if left out.
-        features: modality → file of precomputed features keyed by utterance id, e.g. --features.audio FILE.
-        on_bad: what to do with audio that cannot be decoded; as in training if left out.
-        batch_size: dialogues at a time, at most.
-        device: where to run.
-        trust_code: allow a model that is your own code, or whose encoder is (its import runs code).
+        input: .csv or .jsonl file with one row per turn. Columns: speaker, text, audio (a path), and dialogue if there
+            is more than one dialogue.
+        out: file to write: .csv, .jsonl or .parquet. If left out, CSV is written to standard output.
+        columns: names of your columns, if they differ from those above, e.g. --columns.text Utterance.
+        audio_root: folder that the audio paths start from. If left out: the folder of the input file.
+        features: files of precomputed features with one row per utterance id, by modality, e.g. --features.audio FILE.
+        on_bad: what to do with audio that cannot be decoded. error = stop; mask = predict the turn without its audio.
+            If left out: as in training.
+        batch_size: largest number of dialogues that are computed together. Reduce it if memory runs out.
+        device: device that computes; auto takes a GPU if there is one.
+        trust_code: allow a model or an encoder that is your own code. Loading it runs that code, so allow only code
+            that you trust.
     """
     target = None if out is None else _target(out, input)
     if not Path(input).is_file():
         raise MissingDataError(f"{input}: no such file; give a .csv or .jsonl with one turn per row")
     from dialogue_ser.corpus.readers.table import read_dialogues
 
-    # Before torch is imported: bad rows are told at once.
+    # Read before torch is imported, which is slow, so that errors in the rows are shown at once.
     dialogues = read_dialogues(Path(input), columns=columns, audio_root=audio_root, on_bad=on_bad or "error")
     from dialogue_ser.inference.classifier import DialogueClassifier
 
@@ -63,13 +66,13 @@ def predict(
     print(f"{len(table)} turns of {table['dialogue_id'].nunique()} dialogues: {target}")
 
 
-def _target(out: str, source: str) -> Path:
-    """Where to write, refused before any work is done."""
+def _target(out: str, input_file: str) -> Path:
+    """Return the file to write. Raises ConfigError, before any work is done, if it cannot be written."""
     target = Path(out)
     if os.path.isdir(target):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         raise ConfigError(f"--out {out}: is a folder; name a file in it, e.g. {target / 'predictions.csv'}")
-    if target.resolve() == Path(source).resolve():
-        raise ConfigError(f"--out {out}: is the input itself, which is never changed; write to another file")
+    if target.resolve() == Path(input_file).resolve():
+        raise ConfigError(f"--out {out}: is the input itself and would be overwritten; write to another file")
     if target.suffix.lower() not in WRITERS:
         raise ConfigError(f"--out {out}: {unknown_name('ending', target.suffix, WRITERS)}")
     if not target.parent.is_dir():
@@ -78,14 +81,14 @@ def _target(out: str, source: str) -> Path:
 
 
 def write_table(table: "pd.DataFrame", target: Path) -> None:
-    """Write predictions in the format of the file's ending, whole or not at all.
+    """Write predictions in the format that the file's ending names. A failed write leaves no file behind.
 
     Raises:
-        ConfigError: it cannot be written there.
+        ConfigError: the file cannot be written.
     """
     temporary: Path | None = None
     try:
-        # A short name of its own: one made of the target's could be too long for the file system.
+        # The temporary name is short: a name made from the target's could be too long for the file system.
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=".predict-", suffix=target.suffix)
         os.close(handle)
         temporary = Path(name)

@@ -1,4 +1,4 @@
-"""``--smoke`` of ``train`` and ``crossval``: the run at reduced size, and what it costs at full size."""
+"""``--smoke`` of ``train`` and ``crossval``: try a run at reduced size and print what it costs at full size."""
 
 import tempfile
 from dataclasses import replace
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def reduced(request: TrainRequest, view: "View") -> "tuple[TrainRequest, Corpus]":
-    """The request at reduced size (``--smoke``), in a folder of its own; prints what it costs at full size.
+    """Return a request at reduced size, in a temporary folder; print what the run costs at full size.
 
     Returns:
-        the request, and the small corpus that it is run on.
+        the reduced request, and the small corpus for it.
 
     Raises:
-        ConfigError: it is to be resumed.
+        ConfigError: the request continues a run.
     """
     from dialogue_ser.training.data.prepare import load_data
     from dialogue_ser.training.dry_run.cost import cost_of
@@ -33,7 +33,7 @@ def reduced(request: TrainRequest, view: "View") -> "tuple[TrainRequest, Corpus]
     )
 
     if request.resume:
-        raise ConfigError("--smoke: begins a run of its own; leave --resume away")
+        raise ConfigError("--smoke: starts a new run; leave --resume out")
     folder = Path(tempfile.mkdtemp(prefix=f"dialogue-ser-smoke-{request.config.name}-"))
     networks = folder / "networks"
     view, dimensions = smoke_view(request.config, view), smoke_dimensions(request.config)

@@ -1,4 +1,4 @@
-"""``dialogue-ser train``: configuration → run → evaluation → report → model card."""
+"""``dialogue-ser train``: train a run, then write its scores, report and model card."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 def train_command(tokens: Sequence[str]) -> int:
-    """Train as the flags say, then score, report and describe the model.
+    """Train as the flags say, then write scores, report and model card.
 
     Args:
-        tokens: what follows ``dialogue-ser train``.
+        tokens: the tokens after ``dialogue-ser train``.
 
     Returns:
-        exit status: 0, or 128 + signal number of an interrupted run (resume it with --resume).
+        exit status: 0, or 128 + the number of the signal that interrupted the run (``--resume`` continues it).
 
     Raises:
-        DialogueSerError: whatever the user can mend; nothing is written then.
+        DialogueSerError: an error that the user can correct; nothing is written then.
     """
     request = parse_train(tokens)
     if request.print_config:
@@ -32,21 +32,21 @@ def train_command(tokens: Sequence[str]) -> int:
         return 0
     if request.config.crossval.estimator != "none":
         raise ConfigError(
-            f"train: {request.config.name} fits an estimator in the folds of a protocol (crossval.estimator "
-            f"{request.config.crossval.estimator}); give dialogue-ser crossval the same flags"
+            f"train: {request.config.name} has no dialogue model but an estimator (crossval.estimator "
+            f"{request.config.crossval.estimator}); run dialogue-ser crossval with the same flags"
         )
     return _train(*reduced(request, "dialogues")) if request.smoke else _train(request)
 
 
 def finish(run_dir: Path, metrics: Sequence[str] | None = None) -> Path:
-    """Score a finished run, write its model card and report, print the table.
+    """Score a finished run, write its model card and report, and print the table of scores.
 
     Args:
-        run_dir: its directory.
-        metrics: further ones to count, as in :func:`~dialogue_ser.evaluation.run.evaluate_run`.
+        run_dir: directory of the run.
+        metrics: further metrics to compute, see :func:`~dialogue_ser.evaluation.run.evaluate_run`.
 
     Returns:
-        the report's path.
+        the path of the report.
     """
     from dialogue_ser.durable import write_atomically
     from dialogue_ser.evaluation.run import evaluate_run
@@ -74,7 +74,7 @@ def _train(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
         resume=request.resume,
         allow_mismatch=request.allow_mismatch,
     )
-    if not is_main_process():  # under `accelerate launch` and torchrun one process scores, writes and prints
+    if not is_main_process():  # `accelerate launch` and torchrun start several processes; one scores, writes and prints
         return 0
     report = finish(run.folder, requested_metrics(run.config))
     if balance := RunFiles(run.folder).summary.get("balance"):
@@ -84,10 +84,10 @@ def _train(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
 
 
 def _balance_line(balance: Mapping[str, Any]) -> str:
-    """What downsampling left.
+    """Say how many turns of each class downsampling kept.
 
     >>> _balance_line({"before": {"calm": 5, "cross": 2}, "after": {"calm": 2, "cross": 2}, "dropped_dialogues": 3})
-    'learnt from: calm 2 of 5 turns, cross 2 of 2 turns; 3 dialogues dropped'
+    'kept for training: calm 2 of 5 turns, cross 2 of 2 turns; 3 dialogues dropped'
     """
     kept = (f"{label} {n} of {balance['before'][label]} turns" for label, n in balance["after"].items())
-    return f"learnt from: {', '.join(kept)}; {balance['dropped_dialogues']} dialogues dropped"
+    return f"kept for training: {', '.join(kept)}; {balance['dropped_dialogues']} dialogues dropped"

@@ -1,1 +1,1 @@
-"""The pictures of a page."""
+"""Figures of report pages, drawn by matplotlib."""

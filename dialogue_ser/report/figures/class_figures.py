@@ -1,7 +1,7 @@
-"""Pictures of a run, drawn by matplotlib without a screen: curves, confusion, per class, reliability.
+"""Figures about classes: training curves, confusion matrix, F1 per class, ROC, folds, reliability.
 
-Every function takes plain values and a theme and gives a Figure; :mod:`~dialogue_ser.report.figures.timeline` draws
-dialogues.
+Every function takes plain values and a theme and returns a Figure. No screen is needed.
+:mod:`~dialogue_ser.report.figures.timeline` draws dialogues.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,12 +21,12 @@ from dialogue_ser.report.figures.theme import Theme, colours_of, ink_on, themed
 def training_curves(
     epochs: Sequence[Mapping[str, Any]], best_epoch: int | None, metric: str = "weighted_f1", theme: Theme = "light"
 ) -> Figure:
-    """Loss and score per epoch, train and dev, with the chosen epoch marked.
+    """Draw loss and score of train and dev per epoch, and mark the chosen epoch.
 
     Args:
-        epochs: the ``epoch`` lines of metrics.jsonl.
-        best_epoch: epoch whose checkpoint was kept; None = not marked.
-        metric: dev score that chose.
+        epochs: the lines of metrics.jsonl that describe an epoch.
+        best_epoch: epoch whose checkpoint was kept; None = mark none.
+        metric: the score on dev that chose the epoch.
         theme: light or dark.
     """
     with themed(theme) as palette:
@@ -68,12 +68,12 @@ def _mark_best(axes: Axes, epochs: Sequence[Mapping[str, Any]], best: int | None
     value = next(((e.get("dev") or {}).get(metric) for e in epochs if e["epoch"] == best), None)
     if best is None or value is None:
         return
-    label = f"epoch {best}: {value:.3f}"  # in the legend: beside the star it would lie on the curve
+    label = f"epoch {best}: {value:.3f}"  # shown in the legend, because text beside the star would cover the curve
     axes.plot([best], [value], marker="*", markersize=12, color=colour, linestyle="none", zorder=5, label=label)
 
 
 def confusion_heat_map(confusion: Sequence[Sequence[int]], labels: Sequence[str], theme: Theme = "light") -> Figure:
-    """Confusion matrix ``[C, C]``: colour and per cent by row (what happened to each gold class), counts below."""
+    """Draw a confusion matrix ``[C, C]``, rows = gold classes: per cent of the row as colour and text, counts below."""
     counts = np.asarray(confusion, dtype=np.float64)
     support = counts.sum(1, keepdims=True)
     share = np.divide(counts, support, out=np.zeros_like(counts), where=support > 0)
@@ -108,13 +108,13 @@ def class_bars(
     theme: Theme = "light",
     over: str = "dialogues",
 ) -> Figure:
-    """F1 per class with its interval; support beside the name.
+    """Draw F1 per class with its interval; the number of gold turns stands beside the name.
 
     Args:
-        per_class: label to f1 and support (as in ``scores.json``).
-        intervals: label to low and high of F1; may be empty.
+        per_class: label → f1 and support, as in ``scores.json``.
+        intervals: label → low and high of F1; may be empty.
         theme: light or dark.
-        over: what was drawn for the intervals.
+        over: what was resampled for the intervals, e.g. dialogues.
     """
     labels = list(per_class)
     colours = colours_of(labels)
@@ -139,7 +139,7 @@ def class_bars(
 
 
 def roc_figure(curves: Mapping[str, RocCurve | None], theme: Theme = "light") -> Figure:
-    """Every class's ROC curve against the rest, with its area; classes without a curve stand in the legend only."""
+    """Draw the ROC curve of every class against the rest. A class without a curve (None) is only in the legend."""
     colours = colours_of(list(curves))
     with themed(theme) as palette:
         figure = Figure(figsize=(6.4, 4.4), layout="constrained")
@@ -157,26 +157,28 @@ def roc_figure(curves: Mapping[str, RocCurve | None], theme: Theme = "light") ->
         axes.set_xlim(-0.01, 1.01)
         axes.set_ylim(-0.01, 1.01)
         axes.grid()
-        axes.set_xlabel("false alarms: share of the other turns")
-        axes.set_ylabel("found: share of the class's turns")
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=9, title="area under it")
+        axes.set_xlabel("false alarms: share of the turns of other classes")
+        axes.set_ylabel("found: share of the turns of the class")
+        figure.legend(
+            *axes.get_legend_handles_labels(), loc="outside right center", fontsize=9, title="area under the curve"
+        )
         return figure
 
 
 def fold_dots(
     folds: Sequence[Mapping[str, Any]],
     metric: str,
-    pooled: float,
+    over_all_folds: float,
     chance: Mapping[str, float],
     theme: Theme = "light",
 ) -> Figure:
-    """A metric of every fold on test and on dev, with its pooled value and what guessing gives.
+    """Draw a metric of every fold on test and on dev, its value over all folds, and the value of guessing.
 
     Args:
-        folds: as in ``scores.json``: name, the metric, dev.
-        metric: its key.
-        pooled: of all test turns together.
-        chance: name → value, of guessing; may be empty.
+        folds: the folds in ``scores.json``; each has its name, the metric on test, and its scores on dev.
+        metric: key of the metric.
+        over_all_folds: value of the metric on the test turns of all folds together.
+        chance: name → value of a system that guesses; may be empty.
         theme: light or dark.
     """
     with themed(theme) as palette:
@@ -186,11 +188,15 @@ def fold_dots(
         for name, value in chance.items():
             axes.axvline(value, color=palette["soft"], linewidth=1, linestyle=(0, (1, 3)), label=f"{name} {value:.3f}")
         axes.axvline(
-            pooled, color=palette["second"], linewidth=1.2, linestyle=(0, (4, 3)), label=f"pooled {pooled:.3f}"
+            over_all_folds,
+            color=palette["second"],
+            linewidth=1.2,
+            linestyle=(0, (4, 3)),
+            label=f"over all folds {over_all_folds:.3f}",
         )
         dev, test = [fold["dev"][metric] for fold in folds], [fold[metric] for fold in folds]
         axes.scatter(dev, y, s=26, facecolors="none", edgecolors=palette["soft"], zorder=3, clip_on=False,
-                     label="dev, which chose")  # fmt: skip
+                     label="dev (used to choose)")  # fmt: skip
         axes.scatter(test, y, s=36, color=palette["accent"], zorder=4, clip_on=False, label="test")
         axes.set_yticks(y, [str(fold["name"]) for fold in folds])
         axes.tick_params(axis="y", length=0, colors=palette["ink"])
@@ -203,7 +209,7 @@ def fold_dots(
 
 
 def reliability_diagram(calibration: Mapping[str, Any], theme: Theme = "light") -> Figure:
-    """Accuracy against confidence per bin, the gap to the diagonal, and how many turns each bin holds."""
+    """Draw the accuracy per bin of confidence, the gap between both, and the number of turns in each bin."""
     bins = calibration["bins"]
     width = 1 / len(bins)
     filled = [b for b in bins if b["n"]]
@@ -220,9 +226,9 @@ def reliability_diagram(calibration: Mapping[str, Any], theme: Theme = "light") 
             lower.bar(centre, b["n"], width * 0.92, color=palette["soft"], alpha=0.7)
         upper.set_ylim(0, 1)
         upper.set_xlim(0, 1)
-        upper.set_ylabel("share that is right")
+        upper.set_ylabel("share of right predictions")
         upper.text(0.03, 0.94, f"ECE {calibration['ece']:.3f}", fontweight="bold", fontsize=11, va="top")
-        upper.text(0.03, 0.86, "hatched: gap to confidence", fontsize=8, va="top", color=palette["second"])
+        upper.text(0.03, 0.86, "hatched: difference to the confidence", fontsize=8, va="top", color=palette["second"])
         upper.grid(zorder=0)
         lower.set_ylabel("turns")
         lower.set_xlabel("confidence (probability of the predicted class)")

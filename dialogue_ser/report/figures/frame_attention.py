@@ -1,4 +1,4 @@
-"""What an encoder attends to inside one utterance, drawn: a map per head."""
+"""Draw the attention of an encoder inside one utterance: one map per attention head."""
 
 import math
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ _MOST_COLUMNS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class FrameMap:
-    """One panel.
+    """One map.
 
     Args:
-        name: over the panel, e.g. ``audio, head 1``.
-        weights_LL: ``[steps, steps]``, row looks at column.
-        step_seconds: from step to step; None = the axes count tokens or frames.
+        name: title of the map, e.g. ``audio, head 1``.
+        weights_LL: attention weights ``[steps, steps]`` from the step of the row to the step of the column.
+        step_seconds: seconds from one step to the next; None = the axes count tokens or frames.
     """
 
     name: str
@@ -30,14 +30,15 @@ class FrameMap:
 
 
 def frame_attention(maps: Sequence[FrameMap], title: str = "", theme: Theme = "light") -> Figure:
-    """The maps side by side, at most four in a row, each with its own scale of colours: heads differ in sharpness.
+    """Draw the maps side by side, at most four in a row.
 
-    Time runs to the right for what is looked at and downwards for what looks, in seconds where they are known. A bright
-    column is a moment that the whole utterance looks at; a bright diagonal, moments that look at themselves.
+    Each map has its own colour scale, because the weights of some heads are much higher than those of others. The rows
+    are the steps that attend, the columns those that they attend to. A bright column is a moment that the whole
+    utterance attends to; a bright diagonal means that moments attend to themselves.
 
     Args:
-        maps: at least one.
-        title: over all of them, e.g. the utterance.
+        maps: at least one map.
+        title: title over all maps, e.g. the id of the utterance.
         theme: light or dark.
     """
     n_columns = min(len(maps), _MOST_COLUMNS)
@@ -58,8 +59,8 @@ def frame_attention(maps: Sequence[FrameMap], title: str = "", theme: Theme = "l
                 interpolation="nearest",
             )
             axes.set_title(one.name)
-            axes.set_xlabel(f"looked at, {unit}")
-            axes.set_ylabel(f"looks, {unit}")
+            axes.set_xlabel(f"attention to, {unit}")
+            axes.set_ylabel(f"attention from, {unit}")
             axes.locator_params(nbins=5)
             figure.colorbar(image, ax=axes, shrink=0.7)
         for axes in grid[len(maps) :]:

@@ -1,4 +1,4 @@
-"""The pictures of a page: drawn for light and dark, embedded, and kept as files beside it."""
+"""The pictures of a page: drawn for light and dark, embedded in the page, and written as files beside it."""
 
 import base64
 import struct
@@ -16,13 +16,13 @@ DOTS_PER_PIXEL = 1.5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """A figure as it is embedded.
+    """A figure as it is embedded in a page.
 
     Args:
-        name: file name under figures/, without ``.png``.
-        light: PNG for light pages, also the file that is written.
+        name: name of the file under figures/, without ``.png``.
+        light: PNG for light pages; it is also written as a file.
         dark: PNG for dark pages.
-        alt: what it shows, for who cannot see it.
+        alt: text that describes the picture for people who cannot see it.
     """
 
     name: str
@@ -32,17 +32,17 @@ class Picture:
 
     @property
     def light_address(self) -> str:
-        """The light PNG as a ``data:`` address."""
+        """Return the light PNG as a ``data:`` address."""
         return _address(self.light)
 
     @property
     def dark_address(self) -> str:
-        """The dark PNG as a ``data:`` address."""
+        """Return the dark PNG as a ``data:`` address."""
         return _address(self.dark)
 
     @property
     def width(self) -> int:
-        """Width on the page, in CSS pixels."""
+        """Return the width on the page, in CSS pixels."""
         return int(struct.unpack(">I", self.light[16:20])[0] / DOTS_PER_PIXEL)
 
 
@@ -53,22 +53,22 @@ class Gallery:
         self._pictures: list[Picture] = []
 
     def draw(self, name: str, figure: Callable[[Theme], Figure], alt: str) -> Picture:
-        """Draw a picture in both themes.
+        """Draw a picture in both themes, keep it, and return it.
 
         Args:
-            name: of its file, without ``.png``.
-            figure: theme → figure.
-            alt: what it shows, for who cannot see it.
+            name: name of the file, without ``.png``.
+            figure: function that draws the figure in a theme.
+            alt: text that describes the picture for people who cannot see it.
         """
-        image = Picture(name=name, light=to_png(figure("light")), dark=to_png(figure("dark")), alt=alt)
-        self._pictures.append(image)
-        return image
+        picture = Picture(name=name, light=to_png(figure("light")), dark=to_png(figure("dark")), alt=alt)
+        self._pictures.append(picture)
+        return picture
 
     def write(self, folder: Path) -> None:
-        """Write the light version of every picture as ``NAME.png`` into a folder, which is made if it is absent."""
+        """Write the light version of every picture as ``NAME.png`` into a folder; create the folder if necessary."""
         folder.mkdir(exist_ok=True)
-        for image in self._pictures:
-            write_atomically(folder / f"{image.name}.png", image.light)
+        for picture in self._pictures:
+            write_atomically(folder / f"{picture.name}.png", picture.light)
 
 
 def _address(png: bytes) -> str:

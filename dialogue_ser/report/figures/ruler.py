@@ -1,22 +1,22 @@
-"""Where things stand on the line of scores beside the headline; the template ``macros.html.j2`` draws it."""
+"""Positions on the line of scores beside the headline. The template ``macros.html.j2`` draws the line."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, floor
 
 LEFT, RIGHT = 40, 680
-#: The run's name is kept this far from both ends, so that it is not cut off.
+#: Least distance of the run's name from both ends of the drawing, so that it is not cut off.
 TEXT_MARGIN = 90
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mark:
-    """A place on the line with its text.
+    """A position on the line with a text.
 
     Args:
-        x: from the left, in units of a drawing that is 720 wide.
-        y: of the text's foot, from the top.
-        text: what stands there.
+        x: distance from the left; the whole drawing is 720 units wide.
+        y: distance of the lower edge of the text from the top.
+        text: the text.
     """
 
     x: float
@@ -26,17 +26,17 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ruler:
-    """A line with the run's score, its interval, and the floors below it; x as in :class:`Mark`.
+    """A line with the run's score, its interval, and the floors below it. Horizontal positions are as in :class:`Mark`.
 
     Args:
-        ticks: every tenth of the scale.
-        marks: the floors, lowest first, each lower down than the one before.
+        ticks: marks at every tenth of the scale.
+        marks: the floors, lowest score first; each text is below the one before.
         run: the run.
-        run_text_x: the middle of the run's text.
-        low: left end of the interval.
-        high: right end of the interval.
-        height: of the drawing.
-        label: the same in words.
+        run_text_x: horizontal position of the middle of the run's text.
+        low: horizontal position of the interval's left end.
+        high: horizontal position of the interval's right end.
+        height: height of the drawing.
+        label: text that says the same as the drawing.
     """
 
     ticks: tuple[Mark, ...]
@@ -50,12 +50,12 @@ class Ruler:
 
 
 def ruler(run: str, interval: Mapping[str, float], floors: Mapping[str, float]) -> Ruler:
-    """Place a run and its floors on a scale that shows all of them.
+    """Return the positions of a run and its floors on a scale that contains all of them.
 
     Args:
-        run: what the run is called.
-        interval: its ``estimate``, ``low`` and ``high``.
-        floors: name → score.
+        run: name of the run in the drawing.
+        interval: ``estimate``, ``low`` and ``high`` of the run's score.
+        floors: name of a floor → its score.
     """
     values = [interval["low"], interval["high"], interval["estimate"], *floors.values()]
     low = floor((min(values) - 0.03) * 10) / 10

@@ -1,4 +1,4 @@
-"""One look for every picture: the colour of each emotion, light and dark themes, figures to PNG."""
+"""The common look of all figures: the colour of each emotion, light and dark themes, and figures as PNG."""
 
 import io
 import warnings
@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 Theme = Literal["light", "dark"]
 
-# Told apart by lightness as well as hue, so that they survive a grey print and most colour blindness.
+# The colours differ in lightness as well as in hue: one can tell them apart in grey print and with most kinds of colour
+# blindness.
 EMOTION_COLOURS: Mapping[str, str] = {
     "neutral": "#a3acb8",
     "surprise": "#1aa5a0",
@@ -43,7 +44,7 @@ PALETTE: Mapping[Theme, Mapping[str, str]] = {
 
 
 def colours_of(labels: Sequence[str]) -> dict[str, str]:
-    """A colour per label: the emotion's own where it has one, a spare one otherwise; the same in every picture.
+    """Return a colour per label, the same in every figure: that of the emotion if it has one, else a spare one.
 
     >>> colours_of(["joy", "smugness"])
     {'joy': '#f0b429', 'smugness': '#4c9f70'}
@@ -61,7 +62,7 @@ def colours_of(labels: Sequence[str]) -> dict[str, str]:
 
 
 def ink_on(colour: str) -> str:
-    """Black or white, whichever reads better on a colour (WCAG contrast).
+    """Return black or white: the one with more contrast to a background colour (formula of the WCAG).
 
     >>> ink_on("#f0b429"), ink_on("#6d4fa3")
     ('#14181d', '#ffffff')
@@ -73,7 +74,7 @@ def ink_on(colour: str) -> str:
 
 @contextmanager
 def themed(theme: Theme) -> Iterator[Mapping[str, str]]:
-    """Figures drawn inside have the theme's colours; gives the palette."""
+    """Give figures that are drawn inside this context the colours of a theme; yield its palette."""
     palette = PALETTE[theme]
     settings: dict[Any, Any] = {
         "font.family": "DejaVu Sans", "font.size": 9, "text.parse_math": False, "axes.titlesize": 10,
@@ -90,11 +91,11 @@ def themed(theme: Theme) -> Iterator[Mapping[str, str]]:
 
 
 def to_png(figure: Figure, dots_per_inch: int = 144) -> bytes:
-    """PNG of a figure; the same figure gives the same bytes."""
+    """Return a figure as PNG. The same figure always gives the same bytes."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # A speaker's name in a script that DejaVu lacks is drawn as boxes; the transcript beside it has it right.
+        # Letters that the font lacks, e.g. in a speaker's name, are drawn as boxes. The transcript shows them right.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        # Not bbox_inches="tight", which draws everything twice: the figures lay themselves out.
+        # bbox_inches="tight" is not needed, because the figures have a layout, and it would draw everything twice.
         figure.savefig(buffer, format="png", dpi=dots_per_inch, metadata={"Software": ""})
     return buffer.getvalue()

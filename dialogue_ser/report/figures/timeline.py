@@ -1,4 +1,4 @@
-"""The emotion timeline of one dialogue: turns in speaker lanes, probabilities, and the turns each turn looked at."""
+"""The emotion timeline of one dialogue: turns in a lane per speaker, probabilities, and attention between turns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ class DialogueView:
     """What is drawn of one dialogue of T turns.
 
     Args:
-        split: where it is from.
-        dialogue_id: which one.
-        speakers: who speaks, ``[T]``.
-        texts: transcripts, ``[T]``; empty where there is none.
-        gold: gold labels, None where unlabelled, ``[T]``.
-        predicted: predicted labels, ``[T]``.
+        split: split that the dialogue belongs to.
+        dialogue_id: id of the dialogue.
+        speakers: speaker of every turn, ``[T]``.
+        texts: transcript of every turn, ``[T]``; "" if there is none.
+        gold: gold label of every turn, ``[T]``; None if it has none.
+        predicted: predicted label of every turn, ``[T]``.
         probabilities_TC: class probabilities.
-        labels: classes.
-        attention: name to weights ``[T, T]``, row looks at column; may be empty.
+        labels: all classes.
+        attention: name → weights ``[T, T]`` from the turn of the row to the turn of the column; may be empty.
     """
 
     split: str
@@ -50,23 +50,25 @@ class DialogueView:
 
     @property
     def n_right(self) -> int:
-        """Labelled turns predicted right."""
+        """The number of turns whose predicted label is the gold label."""
         return sum(g is not None and g == p for g, p in zip(self.gold, self.predicted, strict=True))
 
     @property
     def n_labelled(self) -> int:
-        """Turns with a gold label."""
+        """The number of turns with a gold label."""
         return sum(g is not None for g in self.gold)
 
-    def looked_at(self, turn: int) -> list[tuple[int, float]]:
-        """Other turns that a turn looked at most, strongest first: (index, weight), mean over the named attentions
-        that look anywhere; at most MOST_ARCS_PER_TURN, none below LEAST_ARC_WEIGHT.
+    def attended_turns(self, turn: int) -> list[tuple[int, float]]:
+        """Return the other turns that a turn attends to most, as (index, weight), the highest weight first.
+
+        The weight is the highest one over all named attentions. There are at most MOST_ARCS_PER_TURN turns, all with a
+        weight of at least LEAST_ARC_WEIGHT.
         """
         rows = [np.nan_to_num(weights[turn]) for weights in self.attention.values()]
         rows = [row for row in rows if row.sum() > 0]
         if not rows:
             return []
-        # Forward attention sees the past only and backward the future only: the stronger of both, not their mean.
+        # The forward attention sees only the past and the backward one only the future, so their mean would halve both.
         strongest = np.max(rows, axis=0)
         order = [int(i) for i in np.argsort(-strongest, kind="stable") if i != turn][:MOST_ARCS_PER_TURN]
         return [(i, float(strongest[i])) for i in order if strongest[i] >= LEAST_ARC_WEIGHT]
@@ -75,7 +77,7 @@ class DialogueView:
 def dialogue_view(
     predictions: ClassPredictions, dialogue_id: str, attention: Mapping[str, FloatArray] | None = None
 ) -> DialogueView:
-    """View of one dialogue of one split's predictions; attention of another size than the dialogue is left out."""
+    """Return the view of one dialogue in the predictions of one split. Attention of a wrong size is left out."""
     rows = predictions.frame["dialogue_id"].astype(str) == dialogue_id
     frame, n_turns = predictions.frame[rows], int(rows.sum())
     fitting = {name: w for name, w in (attention or {}).items() if w.shape == (n_turns, n_turns)}
@@ -94,12 +96,13 @@ def dialogue_view(
 
 
 def emotion_timeline(view: DialogueView, theme: Theme = "light") -> Figure:
-    """Arcs to the turns looked at, lanes of speakers with predicted (and gold, where it differs) tiles, probabilities.
+    """Draw attention as arcs, the turns as tiles in a lane per speaker, and the class probabilities as bars.
 
-    Legible from 1 to about 40 turns: the width grows with the turns.
+    A tile shows the predicted label, and the gold label too if it differs. The figure gets wider with the number of
+    turns; it is readable for up to about 40 turns.
     """
     n_turns, names = len(view), list(dict.fromkeys(view.speakers))
-    has_arcs = any(view.looked_at(turn) for turn in range(n_turns))
+    has_arcs = any(view.attended_turns(turn) for turn in range(n_turns))
     heights = [0.95 if has_arcs else 0.05, 0.46 * len(names) + 0.1, 1.15]
     with themed(theme) as palette:
         width = max(6.2, 1.5 + INCHES_PER_TURN * n_turns)
@@ -107,7 +110,7 @@ def emotion_timeline(view: DialogueView, theme: Theme = "light") -> Figure:
         grid = figure.add_gridspec(3, 1, height_ratios=heights, hspace=0.06, left=1.25 / width, right=0.99,
                                    top=0.98, bottom=0.72 / (sum(heights) + 0.95))  # fmt: skip
         arcs, lanes, bars = (figure.add_subplot(grid[i]) for i in range(3))
-        # A short dialogue keeps its turns at the same size and leaves the rest of the line empty.
+        # Turns have the same size in every dialogue; after a short dialogue the rest of the line is empty.
         right = max(n_turns, int((width - 1.5) / INCHES_PER_TURN)) + 0.5
         for axes in (arcs, lanes, bars):
             axes.set_xlim(0.5, right)
@@ -127,11 +130,11 @@ def _draw_arcs(axes: Axes, view: DialogueView, palette: Mapping[str, str]) -> No
     axes.set_ylim(0, 1)
     axes.set_yticks([])
     axes.set_xticks([])
-    pairs = [(turn, i, weight) for turn in range(len(view)) for i, weight in view.looked_at(turn)]
+    pairs = [(turn, i, weight) for turn in range(len(view)) for i, weight in view.attended_turns(turn)]
     longest = max((abs(turn - i) for turn, i, _ in pairs), default=1)
     for turn, i, weight in pairs:
         span = abs(turn - i)
-        # Square root: a neighbour's arc stays visible beside one that spans the dialogue.
+        # The square root keeps a short arc visible beside one that spans the whole dialogue.
         height = 1.8 * (span / longest) ** 0.5
         axes.add_patch(
             Arc(
@@ -146,7 +149,7 @@ def _draw_arcs(axes: Axes, view: DialogueView, palette: Mapping[str, str]) -> No
             )
         )
     if pairs:
-        axes.set_ylabel("looks at", rotation=0, ha="right", va="center", fontsize=8)
+        axes.set_ylabel("attention", rotation=0, ha="right", va="center", fontsize=8)
 
 
 def _draw_lanes(axes: Axes, view: DialogueView, names: Sequence[str], palette: Mapping[str, str]) -> None:
@@ -169,12 +172,12 @@ def _draw_lanes(axes: Axes, view: DialogueView, names: Sequence[str], palette: M
                 linestyle="-" if gold is not None else ":",
             )
         )
-        axes.text(x, y - (0.13 if differs else 0), _short(predicted), ha="center", va="center", fontsize=6.5,
+        axes.text(x, y - (0.13 if differs else 0), _abbreviated(predicted), ha="center", va="center", fontsize=6.5,
                   color=ink_on(colours[predicted]), zorder=5)  # fmt: skip
         if differs:
             assert gold is not None
             axes.add_patch(Rectangle((x - 0.33, y + 0.03), 0.66, 0.27, facecolor=colours[gold], zorder=4))
-            axes.text(x, y + 0.165, _short(gold), ha="center", va="center", fontsize=6.5, zorder=5,
+            axes.text(x, y + 0.165, _abbreviated(gold), ha="center", va="center", fontsize=6.5, zorder=5,
                       color=ink_on(colours[gold]), fontweight="bold")  # fmt: skip
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_yticks(range(len(names)), [name if len(name) <= 14 else name[:13] + "…" for name in names])
@@ -196,13 +199,13 @@ def _draw_probabilities(axes: Axes, view: DialogueView, palette: Mapping[str, st
     axes.set_ylim(0, 1.02)
     axes.set_yticks([0, 0.5, 1], ["0", ".5", "1"])
     axes.set_ylabel(
-        "probability\n(box: gold\nwhere missed)", rotation=0, ha="right", va="center", fontsize=8, labelpad=16
+        "probability\n(box: missed\ngold class)", rotation=0, ha="right", va="center", fontsize=8, labelpad=16
     )
     axes.set_xticks(x, [str(i) for i in x], fontsize=7.5)
 
 
 def attention_heat_map(view: DialogueView, name: str, theme: Theme = "light") -> Figure:
-    """One named attention of a dialogue as a map ``[T, T]``: row looks at column."""
+    """Draw one named attention as a map ``[T, T]``: from the turn of the row to the turn of the column."""
     weights = view.attention[name]
     n_turns = len(view)
     with themed(theme) as palette:
@@ -215,11 +218,11 @@ def attention_heat_map(view: DialogueView, name: str, theme: Theme = "light") ->
         axes.set_xticks(range(n_turns), turns, fontsize=7)
         rows = [f"{speaker[:12]} {turn}" for speaker, turn in zip(view.speakers, turns, strict=True)]
         axes.set_yticks(range(n_turns), rows, fontsize=7)
-        axes.set_xlabel("looked at")
+        axes.set_xlabel("attention to turn")
         axes.set_title(f"Attention: {name}")
         figure.colorbar(image, ax=axes, shrink=0.7)
         return figure
 
 
-def _short(label: str) -> str:
+def _abbreviated(label: str) -> str:
     return label[:3]

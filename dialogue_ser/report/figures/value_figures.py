@@ -1,4 +1,4 @@
-"""Pictures of predicted values, drawn without a screen: gold against predicted, and the course of a dialogue."""
+"""Figures about predicted values: gold against predicted, and the values of a dialogue turn by turn."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.report.figures.theme import Theme, themed
 
-#: Turns drawn per dimension: more would hide each other.
+#: Most turns that are drawn per dimension; more dots would hide each other.
 MOST_DOTS = 4000
-#: So few are drawn strongly.
+#: Up to so many dots are drawn in a strong colour.
 FEW_DOTS = 400
 
 
@@ -22,13 +22,13 @@ def value_scatter(
     scores: Mapping[str, Mapping[str, Any]],
     theme: Theme = "light",
 ) -> Figure:
-    """Gold against predicted, one panel per dimension, with the line of agreement and the fitted one.
+    """Draw gold against predicted values, one panel per dimension, with the line of agreement and a fitted line.
 
     Args:
-        gold_NS: NaN where a turn was not annotated (not drawn).
-        predicted_NS: values.
-        names: dimensions.
-        scores: dimension → ``ccc`` and ``pearson_r``, shown in the panel.
+        gold_NS: gold values; NaN = the turn is not annotated and is not drawn.
+        predicted_NS: predicted values.
+        names: names of the S dimensions.
+        scores: dimension → ``ccc`` and ``pearson_r``, which the panel shows.
         theme: light or dark.
     """
     columns = min(3, len(names))
@@ -72,13 +72,13 @@ def value_course(
     speakers: Sequence[str],
     theme: Theme = "light",
 ) -> Figure:
-    """The values of one dialogue turn by turn: gold as rings, predicted as dots on a line, one strip per dimension.
+    """Draw the values of one dialogue turn by turn, one strip per dimension: gold as rings, predicted as dots.
 
     Args:
-        gold_TS: NaN where a turn was not annotated.
-        predicted_TS: values.
-        names: dimensions.
-        speakers: who speaks, written below the turns.
+        gold_TS: gold values; NaN = the turn is not annotated.
+        predicted_TS: predicted values.
+        names: names of the S dimensions.
+        speakers: speaker of every turn, written below it.
         theme: light or dark.
     """
     n_turns = len(speakers)

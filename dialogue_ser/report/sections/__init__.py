@@ -1,1 +1,1 @@
-"""The sections of a page, and the tables in them."""
+"""Sections of report pages, and the tables in them."""

@@ -1,4 +1,4 @@
-"""What a page is made of: named sections, each a template and what it shows, chosen by a tuple of names."""
+"""The parts of a page: named sections. Each is a template and its content; a task names the sections of its pages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class Section:
     """A part of a page.
 
     Args:
-        template: file in ``templates/``, without ``.html.j2``; most extend ``section.html.j2``.
-        context: what the template shows, by name; ``name``, the section's own, is added.
+        template: name of a file in ``templates/``, without ``.html.j2``; most templates extend ``section.html.j2``.
+        context: values that the template shows, by name. The id of the section is added as ``name``.
     """
 
     template: str
@@ -26,14 +26,14 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
-    """What a page is about, and where its pictures are collected.
+    """The run that a page is about, and the gallery of its pictures.
 
     Args:
-        run: the run directory's files.
+        run: files of the run directory.
         scores: the content of ``scores.json``.
-        split_name: the split that the headline is of.
-        predictions: of this split.
-        task: what was predicted.
+        split_name: split of the headline.
+        predictions: predictions of this split.
+        task: task of the run.
         gallery: draws and keeps the pictures.
     """
 
@@ -46,22 +46,22 @@ class Subject:
 
     @property
     def split(self) -> Mapping[str, Any]:
-        """The headline split's part of ``scores.json``."""
+        """The part of ``scores.json`` about the headline split."""
         found: Mapping[str, Any] = self.scores["splits"][self.split_name]
         return found
 
 
-#: Gives a section, or None where the run has nothing to show in it.
+#: Makes a section, or returns None if the run has nothing to show in it.
 Maker = Callable[[Subject], Section | None]
 
 
 def compose(names: Sequence[str], makers: Mapping[str, Maker], subject: Subject) -> dict[str, Section]:
-    """The named sections of a page in this order, without those that have nothing to show.
+    """Return the named sections of a page in this order, without those that have nothing to show.
 
     Args:
-        names: ids of sections.
-        makers: id → what makes it; must hold every name.
-        subject: what the page is about.
+        names: ids of the sections.
+        makers: id → function that makes the section; every name must be there.
+        subject: the run that the page is about.
     """
     made = {name: makers[name](subject) for name in names}
     return {name: section for name, section in made.items() if section is not None}
@@ -69,7 +69,7 @@ def compose(names: Sequence[str], makers: Mapping[str, Maker], subject: Subject)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tile:
-    """A number beside the headline: its value, what it is, and a remark (the interval, say)."""
+    """A number beside the headline: its value, its name, and a remark, e.g. the interval."""
 
     value: str
     name: str
@@ -77,5 +77,5 @@ class Tile:
 
 
 def interval_tile(value: float | None, interval: Mapping[str, float], name: str) -> Tile:
-    """A score with its interval."""
+    """Return a tile that shows a score with its interval."""
     return Tile(value=format_score(value, 3), name=name, remark=format_interval(interval["low"], interval["high"]))

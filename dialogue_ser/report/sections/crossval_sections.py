@@ -1,4 +1,4 @@
-"""The sections of a cross-validation's report.html: each gives a template with what it shows."""
+"""The sections of the report of a cross-validation. Each function returns a template with its content."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,38 +23,41 @@ from dialogue_ser.tasks.base import Task
 
 
 def verdict(task: Task, scores: Mapping[str, Any]) -> str:
-    """What was found, in two sentences."""
+    """Return the result in two sentences."""
     key = task.fold_metric
     heading = heading_of(key)
-    pooled, headline, folds = scores["pooled"], scores["intervals"][key], len(scores["folds"])
-    chance = "".join(f", guessing gives {value:.3f}" for value in task.chance.values())
+    over_all_folds, headline, n_folds = scores["pooled"], scores["intervals"][key], len(scores["folds"])
+    chance = "".join(f" (guessing gives {value:.3f})" for value in task.chance.values())
     text = (
-        f"On {pooled['n']:,} labelled test utterances of {folds} fold{'s' if folds > 1 else ''} "
-        f"({scores['protocol']}) the {heading} of {scores['system']} is {pooled[key]:.3f}{chance}; "
-        f"resampling {scores['interval_over']} puts {headline['level']:.0%} of the values in "
-        f"{format_interval(headline['low'], headline['high'])}."
+        f"On {over_all_folds['n']:,} labelled test utterances of {n_folds} fold{'s' if n_folds > 1 else ''} "
+        f"({scores['protocol']}) the {heading} of {scores['system']} is {over_all_folds[key]:.3f}{chance}. "
+        f"{headline['level']:.0%} of the values lie in {format_interval(headline['low'], headline['high'])} if the "
+        f"{scores['interval_over']} are resampled."
     )
-    if folds > 1:
+    if n_folds > 1:
         mean = scores["fold_mean"][key]
-        text += f" The folds' own {heading} is {format_mean_std(mean['mean'], mean['std'], 3)}."
+        text += f" The mean {heading} of the folds is {format_mean_std(mean['mean'], mean['std'], 3)}."
     return text
 
 
 def cautions(scores: Mapping[str, Any]) -> list[str]:
-    """What one must know before comparing the scores with others, one sentence each; often there is nothing."""
+    """Return what one must know before one compares the scores with others, as sentences; often there is none."""
     found = []
     if scores["uses_unlabelled_test_recordings"]:
         found.append(
-            "Transforms learnt from the test speakers' unlabelled recordings: the scores stand apart from those of "
-            "systems that meet each test utterance alone."
+            "Transforms have learned from the unlabelled recordings of the test speakers. Do not compare the scores "
+            "with those of systems that use each test utterance alone."
         )
     named = {name for fold in scores["folds"] for part in fold["speakers"].values() for name in part}
     both = sum(bool(set(fold["speakers"]["train"]) & set(fold["speakers"]["test"])) for fold in scores["folds"])
     if len(named) == 1:
-        found.append("The corpus names one speaker only: how far these scores hold for other speakers cannot be told.")
+        found.append(
+            "The corpus names only one speaker, so it is unknown whether these scores hold for other speakers."
+        )
     elif both:
         found.append(
-            f"In {both} of {len(scores['folds'])} folds speakers of test are in train too: new ones will fare worse."
+            f"In {both} of {len(scores['folds'])} folds speakers of test are in train too. Expect worse scores for new "
+            "speakers."
         )
     names_key, remarks = task_of_scores(scores).names_key, task_of_scores(scores).lacking_remarks
     for part, remark in remarks.items():
@@ -63,8 +66,8 @@ def cautions(scores: Mapping[str, Any]) -> list[str]:
             found.append(f"In {lacking} of {len(scores['folds'])} folds {remark}")
     if scores["cut_dialogues"]:
         found.append(
-            f"The folds cut {scores['cut_dialogues']:,} dialogues: their turns are met without those of other parts as "
-            "context, while other turns of the same conversation were learnt from or chosen on."
+            f"The folds cut {scores['cut_dialogues']:,} dialogues: a test turn lacks the turns of other parts as "
+            "context, and other turns of the same conversation were used to train or to choose."
         )
     counts = scores["utterances"]
     if counts["tested"] < counts["all"]:
@@ -73,17 +76,17 @@ def cautions(scores: Mapping[str, Any]) -> list[str]:
 
 
 def result(subject: Subject) -> Section:
-    """The headline with its interval, the other scores, and what to beware of."""
+    """Return the section with the headline and its interval, warnings, and the other scores."""
     scores, task = subject.scores, subject.task
-    pooled, intervals, key = scores["pooled"], scores["intervals"], task.fold_metric
+    over_all_folds, intervals, key = scores["pooled"], scores["intervals"], task.fold_metric
     tiles = [
-        interval_tile(pooled[other], intervals[other], heading_of(other))
+        interval_tile(over_all_folds[other], intervals[other], heading_of(other))
         if other in intervals
-        else Tile(value=format_score(pooled[other], 3), name=heading_of(other), remark="")
+        else Tile(value=format_score(over_all_folds[other], 3), name=heading_of(other), remark="")
         for other in task.crossval_tiles
     ]
     context = {
-        "caption": f"{heading_of(key)}, all test turns",
+        "caption": f"{heading_of(key)}, over all folds",
         "interval": intervals[key],
         "drawn": ruler("this system", intervals[key], task.chance),
         "verdict": verdict(task, scores),
@@ -94,13 +97,13 @@ def result(subject: Subject) -> Section:
 
 
 def annotation_of(scores: Mapping[str, Any]) -> str:
-    """What was predicted: the name of the label set, or the dimensions."""
+    """Return the name of the label set, or the dimensions that are predicted."""
     task = task_of_scores(scores)
     return str(scores["config"]["data"]["labels"]) if task.gives_probabilities else ", ".join(task.names)
 
 
 def all_scores(subject: Subject) -> Section:
-    """Every score, pooled and per fold, and what the reader noticed."""
+    """Return the section with every score over all folds and per fold, and the notes of the corpus reader."""
     scores, data = subject.scores, subject.scores["config"]["data"]
     facts: list[tuple[str, object]] = [
         ("corpus", f"{data['reader']}, {annotation_of(scores)}"),
@@ -117,7 +120,7 @@ def all_scores(subject: Subject) -> Section:
 
 
 def published(subject: Subject) -> Section | None:
-    """The documents' own numbers beside the measured ones; None where there are none on this corpus."""
+    """Return the section that compares with published numbers; None if there are none on this corpus."""
     rows = published_table(subject.scores)
     if not rows:
         return None
@@ -126,7 +129,7 @@ def published(subject: Subject) -> Section | None:
 
 
 def folds(subject: Subject) -> Section:
-    """Every fold: scores, and how many turns of which class it had."""
+    """Return the section about the folds: scores, and number of turns per class."""
     scores, task = subject.scores, subject.task
     key = task.fold_metric
     dots = subject.gallery.draw(
@@ -143,18 +146,18 @@ def folds(subject: Subject) -> Section:
 
 
 def emotions(subject: Subject) -> Section:
-    """Which emotions are found, what they are taken for, and how well their probabilities rank."""
+    """Return the section about classes: how well each is found, confusions, and ROC curves."""
     scores, labels, predictions = subject.scores, subject.task.names, class_predictions(subject)
-    pooled, intervals, over = scores["pooled"], scores["class_intervals"], scores["interval_over"]
+    over_all_folds, intervals, resampled = scores["pooled"], scores["class_intervals"], scores["interval_over"]
     curves = roc_curves(predictions.probabilities_NC, predictions.gold_N, labels)
     confusion = subject.gallery.draw(
         "confusion_matrix",
-        lambda theme: confusion_heat_map(pooled["confusion"], labels, theme),
-        "Confusion matrix of all test turns; the table below has the counts",
+        lambda theme: confusion_heat_map(over_all_folds["confusion"], labels, theme),
+        "Confusion matrix over all folds; the table below has the counts",
     )
     bars = subject.gallery.draw(
         "class_f1",
-        lambda theme: class_bars(pooled["per_class"], intervals, theme, over),
+        lambda theme: class_bars(over_all_folds["per_class"], intervals, theme, resampled),
         "F1 of every class with its interval; the table below has the numbers",
     )
     roc = subject.gallery.draw(
@@ -165,16 +168,16 @@ def emotions(subject: Subject) -> Section:
     context = {
         "confusion": confusion,
         "bars": bars,
-        "interval_over": over,
-        "class_rows": class_rows({"scores": pooled, "class_intervals": intervals}),
+        "interval_over": resampled,
+        "class_rows": class_rows({"scores": over_all_folds, "class_intervals": intervals}),
         "roc": roc,
-        "confusion_rows": confusion_rows(pooled["confusion"], labels),
+        "confusion_rows": confusion_rows(over_all_folds["confusion"], labels),
     }
     return Section(template="crossval_emotions", context=context)
 
 
 def speakers(subject: Subject) -> Section:
-    """Scores per speaker, and per session, scenario, … where the corpus says them."""
+    """Return the section with scores per speaker, and per session, scenario, … if the corpus has them."""
     groups = {"speaker": subject.scores["speakers"], **subject.scores["attributes"]}
     rows = {name: group_rows(subject.scores, found, name) for name, found in groups.items()}
     return Section(template="crossval_speakers", context={"groups": rows, "remark": subject.task.group_remark})

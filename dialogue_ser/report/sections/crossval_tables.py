@@ -1,19 +1,19 @@
-"""Rows about a cross-validation, from its ``scores.json``: the terminal and the page show the same ones."""
+"""Rows of the tables about a cross-validation, from its ``scores.json``, for the terminal and the page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dialogue_ser.metrics.table import METRICS, heading_of
-from dialogue_ser.report.sections.tables import format_interval, format_mean_std, format_score, own_heading
+from dialogue_ser.report.sections.tables import format_interval, format_mean_std, format_score, heading_in
 from dialogue_ser.tasks import task_of_scores
 
 Rows = list[dict[str, object]]
 
-_CHOSEN = {"inverse_regularisation": "C", "best_epoch": "epoch"}
+_SHORT_NAMES = {"inverse_regularisation": "C", "best_epoch": "epoch"}
 
 
 def fold_rows(scores: Mapping[str, Any]) -> Rows:
-    """One row per fold, then their mean ± std (where there are several), the pooled scores and their intervals.
+    """Return one row per fold, then rows for the mean ± std of several folds, all folds together, and the intervals.
 
     Args:
         scores: the content of ``scores.json``.
@@ -25,7 +25,11 @@ def fold_rows(scores: Mapping[str, Any]) -> Rows:
     rows: Rows = [
         {"fold": fold["name"], "turns": fold["n"], chooser: format_score(fold["dev"][task.fold_metric], 3)}
         | {name: format_score(fold[key], 3) for key, name in names.items()}
-        | {"chosen on dev": ", ".join(f"{_CHOSEN[k]} {v:g}" for k, v in fold["chosen"].items() if k in _CHOSEN)}
+        | {
+            "chosen on dev": ", ".join(
+                f"{_SHORT_NAMES[k]} {v:g}" for k, v in fold["chosen"].items() if k in _SHORT_NAMES
+            )
+        }
         for fold in scores["folds"]
     ]
 
@@ -34,41 +38,43 @@ def fold_rows(scores: Mapping[str, Any]) -> Rows:
 
     if len(rows) > 1:
         rows.append(row("mean ± std", "", "", {name: _mean(scores, key) for key, name in names.items()}))
-    pooled = {name: format_score(scores["pooled"][key], 3) for key, name in names.items()}
-    rows.append(row("pooled", scores["pooled"]["n"], format_score(scores["dev"][task.fold_metric], 3), pooled))
-    spans = {name: _span(scores, key) for key, name in names.items()}
-    rows.append(row(f"95 % over {scores['interval_over']}", "", "", spans))
+    together = {name: format_score(scores["pooled"][key], 3) for key, name in names.items()}
+    rows.append(
+        row("over all folds", scores["pooled"]["n"], format_score(scores["dev"][task.fold_metric], 3), together)
+    )
+    intervals = {name: _interval(scores, key) for key, name in names.items()}
+    rows.append(row(f"95 % over {scores['interval_over']}", "", "", intervals))
     return rows
 
 
 def score_rows(scores: Mapping[str, Any]) -> Rows:
-    """One row per metric: of all test turns together, with its interval; mean ± std of folds; of dev."""
+    """Return one row per metric: its value over all folds with the interval, mean ± std of the folds, value on dev."""
     task = task_of_scores(scores)
     library = task.metrics()
     first = [task.fold_metric, *(key for key in library if key != task.fold_metric)]
-    own = [key for key, value in scores["pooled"].items() if key not in METRICS and isinstance(value, float)]
+    user_metrics = [key for key, value in scores["pooled"].items() if key not in METRICS and isinstance(value, float)]
     rows: Rows = []
-    for key in (key for key in (*first, *own) if key in scores["pooled"]):
+    for key in (key for key in (*first, *user_metrics) if key in scores["pooled"]):
         several = {"mean ± std of folds": _mean(scores, key)} if len(scores["folds"]) > 1 else {}
         rows.append(
             {
-                "score": library[key].heading if key in library else own_heading(scores, key),
-                "pooled": format_score(scores["pooled"][key], 3),
-                f"95 % over {scores['interval_over']}": _span(scores, key),
+                "score": library[key].heading if key in library else heading_in(scores, key),
+                "over all folds": format_score(scores["pooled"][key], 3),
+                f"95 % over {scores['interval_over']}": _interval(scores, key),
                 **several,
-                "dev, which chose": format_score(scores["dev"][key], 3),
+                "dev (used to choose)": format_score(scores["dev"][key], 3),
             }
         )
     return rows
 
 
 def group_rows(scores: Mapping[str, Any], groups: Mapping[str, Mapping[str, Any]], heading: str) -> Rows:
-    """One row per speaker, session, ….
+    """Return one row per group, e.g. per speaker or per session.
 
     Args:
         scores: the content of ``scores.json``.
-        groups: name → n and scores.
-        heading: of the first column.
+        groups: name of the group → its number of turns and its scores.
+        heading: heading of the first column.
     """
     task = task_of_scores(scores)
     names = {key: heading_of(key) for key in dict.fromkeys((task.fold_metric, *task.headline))}
@@ -79,7 +85,7 @@ def group_rows(scores: Mapping[str, Any], groups: Mapping[str, Mapping[str, Any]
 
 
 def confusion_rows(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> Rows:
-    """One row per gold class: how many of its turns were said to be which."""
+    """Return one row per gold class: how many of its turns are predicted as each class."""
     return [
         {"gold": gold, **{f"as {label}": count for label, count in zip(labels, row, strict=True)}}
         for gold, row in zip(labels, confusion, strict=True)
@@ -87,11 +93,11 @@ def confusion_rows(confusion: Sequence[Sequence[int]], labels: Sequence[str]) ->
 
 
 def published_table(scores: Mapping[str, Any], *, same_conditions: bool = False) -> Rows:
-    """What was measured here, then what documents print about the same corpus, marked as such; empty without any.
+    """Return rows of measured scores, then rows of published ones; no rows if nothing is published on the corpus.
 
     Args:
         scores: the content of ``scores.json``.
-        same_conditions: only rows under as many classes and, where they state one, the same scenario.
+        same_conditions: keep only published numbers with the same number of classes and, if stated, the same scenario.
     """
     published = [row for row in scores["published"] if row["same_conditions"] or not same_conditions]
     if not published:
@@ -103,16 +109,16 @@ def published_table(scores: Mapping[str, Any], *, same_conditions: bool = False)
         "scenario": scores["scenario"] or None,
         "protocol": scores["protocol"],
     }
-    pooled = {name: format_score(scores["pooled"][_SAME.get(key, key)]) for key, (name, _) in _PUBLISHED.items()}
-    rows: Rows = [{"numbers": "measured here: pooled"} | own | pooled]
+    together = {name: format_score(scores["pooled"][_STORED_AS.get(key, key)]) for key, (name, _) in _PUBLISHED.items()}
+    rows: Rows = [{"numbers": "measured here: over all folds"} | own | together]
     if len(scores["folds"]) > 1:
-        means = {name: _mean(scores, _SAME.get(key, key), 4) for key, (name, _) in _PUBLISHED.items()}
-        rows.append({"numbers": "measured here: folds"} | own | means)
+        means = {name: _mean(scores, _STORED_AS.get(key, key), 4) for key, (name, _) in _PUBLISHED.items()}
+        rows.append({"numbers": "measured here: mean of folds"} | own | means)
     return [*rows, *document_rows(published)]
 
 
 def document_rows(published: Sequence[Mapping[str, Any]]) -> Rows:
-    """One row per published number, marked as published.
+    """Return one row per published number, marked as published.
 
     Args:
         published: rows as :meth:`~dialogue_ser.evaluation.crossval.published.PublishedRow.to_dict` gives them.
@@ -131,7 +137,7 @@ def document_rows(published: Sequence[Mapping[str, Any]]) -> Rows:
     ]
 
 
-#: Own score → (column, the documents' key); the documents do not say which average theirs are.
+#: Key of a measured score → (column, key of the published score). The documents do not say which average they use.
 _PUBLISHED: Mapping[str, tuple[str, str]] = {
     "accuracy": ("WA", "wa"),
     "uar": ("UA", "ua"),
@@ -139,8 +145,8 @@ _PUBLISHED: Mapping[str, tuple[str, str]] = {
     "weighted_recall": ("recall", "recall"),
     "weighted_f05": ("F0.5", "f05"),
 }
-#: Weighted recall is accuracy, under which name it is counted.
-_SAME: Mapping[str, str] = {"weighted_recall": "accuracy"}
+#: Score → its key in ``scores.json``. Weighted recall is the same number as accuracy and is stored as that.
+_STORED_AS: Mapping[str, str] = {"weighted_recall": "accuracy"}
 
 
 def _mean(scores: Mapping[str, Any], key: str, digits: int = 3) -> str:
@@ -148,7 +154,7 @@ def _mean(scores: Mapping[str, Any], key: str, digits: int = 3) -> str:
     return "–" if found is None else format_mean_std(found["mean"], found["std"], digits)
 
 
-def _span(scores: Mapping[str, Any], key: str) -> str:
+def _interval(scores: Mapping[str, Any], key: str) -> str:
     found = scores["intervals"].get(key)
     return "–" if found is None else format_interval(found["low"], found["high"])
 

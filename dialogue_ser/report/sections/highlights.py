@@ -1,4 +1,4 @@
-"""What of a split is worth a reader's time: instructive dialogues and the most confident errors."""
+"""Choose what a report shows of a split: three dialogues and the most confident errors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,10 +13,10 @@ READABLE_TURNS = (4, 24)
 
 
 def instructive_dialogues(predictions: ClassPredictions) -> list[tuple[str, str]]:
-    """Up to three dialogues of one split, each with the reason it was chosen.
+    """Choose up to three dialogues of one split, each with the reason why.
 
-    The one where most emotion shifts were caught, the one where most were missed, and one of typical accuracy; of 4
-    to 24 turns where there are such. Ties go to the earlier dialogue.
+    They are the dialogue where most emotion shifts are found, the one where most are missed, and one with typical
+    accuracy. Dialogues of 4 to 24 turns are preferred. Of equal dialogues the first one is chosen.
 
     Returns:
         (dialogue id, reason).
@@ -30,19 +30,19 @@ def instructive_dialogues(predictions: ClassPredictions) -> list[tuple[str, str]
         return np.bincount(dialogue_N, values, n_dialogues)
 
     labelled, turns = per_dialogue(gold_N >= 0), np.bincount(dialogue_N, minlength=n_dialogues)
-    caught, missed = per_dialogue(shifted & right), per_dialogue(shifted & ~right)
+    found, missed = per_dialogue(shifted & right), per_dialogue(shifted & ~right)
     accuracy = np.divide(per_dialogue(right), labelled, out=np.zeros(n_dialogues), where=labelled > 0)
     usable = labelled > 0
     readable = usable & (turns >= READABLE_TURNS[0]) & (turns <= READABLE_TURNS[1])
     allowed = readable if readable.any() else usable
     typical = float(right.sum() / max(1, (gold_N >= 0).sum()))
-    n_shifts = (caught + missed).astype(int)
+    n_shifts = (found + missed).astype(int)
     wanted: tuple[tuple[FloatArray, Callable[[int], str]], ...] = (
-        (caught - missed, lambda i: f"the model follows it best: {int(caught[i])} of {n_shifts[i]} shifts caught"),
-        (missed - caught, lambda i: f"the model is thrown most: {int(missed[i])} of {n_shifts[i]} shifts missed"),
+        (found - missed, lambda i: f"best on shifts: {int(found[i])} of {n_shifts[i]} shifts found"),
+        (missed - found, lambda i: f"worst on shifts: {int(missed[i])} of {n_shifts[i]} shifts missed"),
         (
             -np.abs(accuracy - typical),
-            lambda i: f"typical: {accuracy[i]:.0%} of turns right, {typical:.0%} over the split",
+            lambda i: f"typical: {accuracy[i]:.0%} of its turns are right ({typical:.0%} in the whole split)",
         ),
     )
     ids = predictions.frame["dialogue_id"].astype(str).to_numpy()
@@ -56,11 +56,11 @@ def instructive_dialogues(predictions: ClassPredictions) -> list[tuple[str, str]
 
 
 def confident_errors(predictions: ClassPredictions, most: int = 12) -> list[dict[str, Any]]:
-    """The labelled turns that were wrong with the highest probability, most confident first.
+    """Return the wrongly predicted turns with the highest probability, the most confident one first.
 
     Returns:
-        per turn: utterance, speaker, text, before (the dialogue's previous line, or ""), gold, predicted, p_predicted,
-        p_gold.
+        one mapping per turn with the keys utterance, speaker, text, before (the turn before it in the dialogue, or ""),
+        gold, predicted, p_predicted (probability of the predicted class) and p_gold.
     """
     gold_N, predicted_N, p_NC = predictions.gold_N, predictions.predicted_N, predictions.probabilities_NC
     wrong = np.flatnonzero((gold_N >= 0) & (gold_N != predicted_N))

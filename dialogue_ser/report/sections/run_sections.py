@@ -1,4 +1,4 @@
-"""The sections of report.html: each takes what the page is about and gives a template with what it shows."""
+"""The sections of the report of a run. Each function returns a template with its content."""
 
 import re
 from collections.abc import Mapping
@@ -36,46 +36,46 @@ MOST_SPEAKERS = 12
 
 
 def verdict(task: Task, split: Mapping[str, Any], name: str) -> str:
-    """One honest sentence about the headline and the strongest floor."""
+    """Return the result in two sentences: the headline, and the comparison with the strongest floor."""
     metric = METRICS[task.default_metric]
     counts, headline = split["counts"], split["intervals"][metric.key]
     text = (
         f"On {counts['dialogues']:,} {name} dialogues ({counts['labelled']:,} labelled turns) the {metric.heading} is "
-        f"{headline['estimate']:.3f}; resampling the dialogues puts {headline['level']:.0%} of the values in "
-        f"{format_interval(headline['low'], headline['high'])}. "
+        f"{headline['estimate']:.3f}. {headline['level']:.0%} of the values lie in "
+        f"{format_interval(headline['low'], headline['high'])} if the dialogues are resampled. "
     )
     floors = split.get("floors", {})
     if not floors:
-        return text + "No floor was computed to compare it with."
+        return text + "No floor was computed, so there is nothing to compare it with."
     strongest = max(floors, key=lambda floor: metric.sign * float(floors[floor][metric.key]))
     lead = floors[strongest]["difference"]
-    how = f"{format_difference(lead['estimate'])}, interval {format_interval(lead['low'], lead['high'])}".replace(
+    by = f"{format_difference(lead['estimate'])}, interval {format_interval(lead['low'], lead['high'])}".replace(
         "-", "−"
     )
     if metric.sign * lead["low"] > 0 and metric.sign * lead["high"] > 0:
-        return text + f"It clears its strongest floor, {strongest} ({how})."
+        return text + f"This is better than the strongest floor, {strongest} ({by})."
     if metric.sign * lead["low"] < 0 and metric.sign * lead["high"] < 0:
-        return text + f"It stays below its strongest floor, {strongest} ({how}): something is wrong, or missing."
-    return text + f"It cannot be told apart from its strongest floor, {strongest} ({how})."
+        return text + f"This is worse than the strongest floor, {strongest} ({by}): something is wrong or missing."
+    return text + f"This is not clearly different from the strongest floor, {strongest} ({by})."
 
 
 def result(subject: Subject) -> Section:
-    """The headline number with its interval, the floors, and the other metrics."""
+    """Return the section with the headline and its interval, the floors, warnings, and the other metrics."""
     name, split, scores, task = subject.split_name, subject.split, subject.scores, subject.task
     headline, intervals = split["intervals"][task.default_metric], split["intervals"]
     warnings = []
     if scores.get("protocol") == "legacy-test-peek":
-        warnings.append("legacy-test-peek: the checkpoint was chosen on this split, so the number is too high.")
+        warnings.append("legacy-test-peek: this split chose the checkpoint, so the number is too high.")
     elif name == scores.get("dev_split") and not subject.run.keeps_last:
         warnings.append(
-            f"There is no labelled test split: this is {name}, which chose the checkpoint, so it is optimistic."
+            f"There is no labelled test split. This is {name}, which chose the checkpoint, so the number is too high."
         )
     others = [key for key in task.headline if key != task.default_metric]
     tiles = [interval_tile(split["scores"][key], intervals[key], heading_of(key)) for key in others]
     if "calibration" in split:
         tiles.append(Tile(value=format_score(split["calibration"]["ece"], 3), name="ECE", remark="calibration error"))
     tiles += [
-        Tile(value=f"{int(n):,}", name=f"{modality} turns masked", remark="all splits, scored")
+        Tile(value=f"{int(n):,}", name=f"turns without {modality}", remark="all splits; still scored")
         for modality, n in (scores.get("masked") or {}).items()
     ]
     floors = {floor: value[task.default_metric] for floor, value in split.get("floors", {}).items()}
@@ -91,7 +91,7 @@ def result(subject: Subject) -> Section:
 
 
 def scores(subject: Subject) -> Section:
-    """Every split, and the floors of the headline split."""
+    """Return the section with the scores of every split, and the floors of the headline split."""
     context = {
         "split_name": subject.split_name,
         "split_rows": split_rows(subject.scores),
@@ -102,14 +102,14 @@ def scores(subject: Subject) -> Section:
 
 
 def training(subject: Subject) -> Section | None:
-    """Training curves with the chosen epoch."""
+    """Return the section with the training curves and the chosen epoch; None if there are no epochs."""
     run = subject.run
     if not run.epochs:
         return None
     settings, summary = run.config.get("training") or {}, run.summary
     select, best = str(settings.get("select") or subject.task.default_metric), summary.get("best_epoch")
     metric = summary.get("select") or key_in(select)
-    reason = "the last" if run.keeps_last else f"the best dev {heading_of(metric)}"
+    reason = "it is the last one" if run.keeps_last else f"it has the best {heading_of(metric)} on dev"
     facts: list[tuple[str, object]] = [
         ("epochs", len(run.epochs)),
         ("training time", _duration(summary.get("seconds"))),
@@ -121,12 +121,12 @@ def training(subject: Subject) -> Section | None:
         lambda theme: training_curves(run.epochs, best, metric, theme),
         "Loss and score per epoch on train and dev",
     )
-    caption = f"Epoch {best} was kept: {reason}." if best is not None else ""
+    caption = f"The run keeps epoch {best}: {reason}." if best is not None else ""
     return Section(template="training", context={"curves": curves, "caption": caption, "facts": facts})
 
 
 def emotions(subject: Subject) -> Section:
-    """Which emotions are found, and what they are taken for."""
+    """Return the section about classes: how well each is found, and confusions."""
     split, name, labels = subject.split, subject.split_name, subject.task.names
     per_class = split["scores"]["per_class"]
     confusion = subject.gallery.draw(
@@ -150,7 +150,7 @@ def emotions(subject: Subject) -> Section:
 
 
 def conversation(subject: Subject) -> Section:
-    """Shift against stayed, positions, lengths, speakers."""
+    """Return the section with scores by emotion shift, position and length of the dialogue, and speaker."""
     slices = subject.split["slices"]
     speakers = slices.get("speaker", {})
     shown = {speaker: speakers[speaker] for speaker in list(speakers)[:MOST_SPEAKERS]}
@@ -165,7 +165,7 @@ def conversation(subject: Subject) -> Section:
 
 
 def confidence(subject: Subject) -> Section:
-    """Can its confidence be believed?"""
+    """Return the section that compares confidence with accuracy."""
     values = subject.split["calibration"]
     diagram = subject.gallery.draw(
         "reliability",
@@ -177,9 +177,9 @@ def confidence(subject: Subject) -> Section:
     facts: list[tuple[str, object]] = [
         ("mean confidence", format_score(values["confidence"], 3)),
         ("accuracy", format_score(values["accuracy"], 3)),
-        ("on the whole", f"{direction} by {abs(gap):.3f}"),
+        ("on average", f"{direction} by {abs(gap):.3f}"),
         ("ECE (15 bins)", format_score(values["ece"], 3)),
-        ("largest gap of a bin", format_score(values["mce"], 3)),
+        ("largest difference in a bin", format_score(values["mce"], 3)),
         ("Brier score", format_score(values["brier"], 3)),
         ("log-loss, nats", format_score(values["log_loss"], 3)),
     ]
@@ -187,7 +187,7 @@ def confidence(subject: Subject) -> Section:
 
 
 def dialogues(subject: Subject) -> Section:
-    """A few dialogues that tell most: timelines, transcripts and attention."""
+    """Return the section with a few dialogues: timelines, transcripts and attention."""
     chosen = instructive_dialogues(class_predictions(subject))
     context = {
         "dialogues": [_dialogue(subject, dialogue_id, reason) for dialogue_id, reason in chosen],
@@ -197,7 +197,7 @@ def dialogues(subject: Subject) -> Section:
 
 
 def class_predictions(subject: Subject) -> ClassPredictions:
-    """The predictions of a page about classes."""
+    """Return the predictions of a page about classes."""
     assert isinstance(subject.predictions, ClassPredictions)
     return subject.predictions
 
@@ -206,7 +206,7 @@ def _dialogue(subject: Subject, dialogue_id: str, reason: str) -> dict[str, obje
     predictions, draw = class_predictions(subject), subject.gallery.draw
     view = dialogue_view(predictions, dialogue_id, subject.run.attention(predictions.splits[0], dialogue_id))
     file = re.sub(r"[^\w.-]+", "_", f"{view.split}_{dialogue_id}")
-    alt = f"Emotion timeline of {dialogue_id}: {len(view)} turns; the transcript below tells the same"
+    alt = f"Emotion timeline of {dialogue_id}: {len(view)} turns; the transcript below says the same"
     timeline = draw(f"timeline_{file}", partial(emotion_timeline, view), alt)
     attention = None
     if view.attention:
@@ -214,14 +214,16 @@ def _dialogue(subject: Subject, dialogue_id: str, reason: str) -> dict[str, obje
         attention = draw(
             f"attention_{file}",
             partial(attention_heat_map, view, first),
-            f"Attention {first} of {dialogue_id}, row looks at column",
+            f"Attention {first} of {dialogue_id}, from the turn of the row to the turn of the column",
         )
     return {"view": view, "reason": reason, "lines": lines_of(view), "timeline": timeline, "attention": attention}
 
 
 def lines_of(view: DialogueView) -> list[dict[str, object]]:
-    """A dialogue's transcript, one line a turn: who (in which lane) said what, labels, probabilities by label, and the
-    turns looked at, counted from 1, with their weights.
+    """Return the transcript of a dialogue, one mapping per turn.
+
+    The keys are speaker, lane (number of the speaker's lane), text, gold, predicted, p (label → probability), and
+    attended (pairs of a turn, counted from 1, and the weight of the attention to it).
     """
     names = list(dict.fromkeys(view.speakers))
     return [
@@ -232,21 +234,21 @@ def lines_of(view: DialogueView) -> list[dict[str, object]]:
             "gold": view.gold[turn],
             "predicted": view.predicted[turn],
             "p": dict(zip(view.labels, map(float, view.probabilities_TC[turn]), strict=True)),
-            "looked_at": [(i + 1, weight) for i, weight in view.looked_at(turn)],
+            "attended": [(i + 1, weight) for i, weight in view.attended_turns(turn)],
         }
         for turn, speaker in enumerate(view.speakers)
     ]
 
 
 def errors(subject: Subject) -> Section:
-    """The most confident errors: often the most telling, and sometimes gold is the one that errs."""
+    """Return the section with the most confident errors. Sometimes the gold label is the wrong one."""
     predictions = class_predictions(subject)
     context = {"errors": confident_errors(predictions), "colours": colours_of(predictions.labels)}
     return Section(template="errors", context=context)
 
 
 def settings(subject: Subject) -> Section:
-    """What the run was: configuration, data, seed, versions, command."""
+    """Return the section about how the run was made: configuration, data, seed, versions, command."""
     config, environment = subject.run.config, dict(subject.run.environment)
     command = environment.pop("command", None)
     context = {
@@ -257,7 +259,7 @@ def settings(subject: Subject) -> Section:
     return Section(template="run", context=context)
 
 
-#: Every section that a run's page can have; the task names those it shows.
+#: Every section that the page of a run can have; the task names those that the page shows.
 MAKERS: Mapping[str, Maker] = {
     "result": result,
     "scores": scores,

@@ -1,11 +1,11 @@
-"""A run's configuration in the few words a reader asks for first."""
+"""The most important settings of a run, as short texts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def summary_pairs(config: Mapping[str, Any]) -> list[tuple[str, object]]:
-    """The settings a reader asks for first, as (name, text)."""
+    """Return the most important settings as (name, text)."""
     if not config:
         return []
     data, model = config.get("data") or {}, config.get("model") or {}
@@ -15,7 +15,9 @@ def summary_pairs(config: Mapping[str, Any]) -> list[tuple[str, object]]:
     ]
     optimizer, training = config.get("optimizer") or {}, config.get("training") or {}
     crossval = config.get("crossval") or {}
-    if is_estimator := crossval.get("estimator", "none") != "none":  # model, optimizer and training are not used then
+    if (
+        is_estimator := crossval.get("estimator", "none") != "none"
+    ):  # an estimator uses neither model nor optimizer nor training
         optimizer, training = {}, {}
     settings = {name: crossval.get(name) for name in ("inverse_regularisation", "class_weight", "refit")}
     return [
@@ -24,32 +26,32 @@ def summary_pairs(config: Mapping[str, Any]) -> list[tuple[str, object]]:
         ("features", "; ".join(features)),
         (
             "corpus",
-            f"{data.get('reader', '')} ({data.get('labels', '')}), learns from {data.get('train')}, "
-            f"chooses on {data.get('dev')}",
+            f"{data.get('reader', '')} ({data.get('labels', '')}); trained on {data.get('train')}, "
+            f"chosen on {data.get('dev')}",
         ),
         ("cut", _cut(data.get("cut") or {})),
         ("seed", config.get("seed")),
         ("optimizer", _named(optimizer, ("name", "learning_rate", "weight_decay", "schedule"))),
-        ("training", _named(training, ("epochs", "batch_size", "select", "patience", *_unusual(training)))),
+        ("training", _named(training, ("epochs", "batch_size", "select", "patience", *_changed_settings(training)))),
     ]
 
 
 def subtitle(config: Mapping[str, Any]) -> str:
-    """One line under the run's name."""
+    """Return the line under the run's name: model, features, corpus and seed."""
     if not config:
         return ""
     modalities = " + ".join(
         f"{name} ({(v or {}).get('encoder')})" for name, v in (config.get("features") or {}).items()
     )
     data = config.get("data") or {}
-    learnt = ", ".join(data.get("targets") or ()) if config.get("task") == "regression" else data.get("labels", "")
-    corpus = f"{data.get('reader', '')} {learnt}".strip()
+    predicted = ", ".join(data.get("targets") or ()) if config.get("task") == "regression" else data.get("labels", "")
+    corpus = f"{data.get('reader', '')} {predicted}".strip()
     parts = [(config.get("model") or {}).get("name"), modalities, corpus, f"seed {config.get('seed')}"]
     return " · ".join(str(part) for part in parts if part)
 
 
 def flattened(value: Any, prefix: str = "") -> list[tuple[str, object]]:
-    """Leaves of nested mappings as ("a.b", value); lists are joined by commas.
+    """Return the innermost values of nested mappings as ("a.b", value); lists are joined by commas.
 
     >>> flattened({"versions": {"torch": "2.13"}, "gpus": ["a", "b"]})
     [('versions.torch', '2.13'), ('gpus', 'a, b')]
@@ -64,15 +66,15 @@ def flattened(value: Any, prefix: str = "") -> list[tuple[str, object]]:
 
 
 def _cut(cut: Mapping[str, Any]) -> str:
-    """Protocol and fold of a corpus that is cut; "" of one that is not."""
+    """Return protocol and fold of a corpus that is cut, or "" if it is not."""
     if cut.get("protocol", "none") == "none":
         return ""
     return f"{cut['protocol']}, fold {cut['fold']}" if cut.get("fold") else str(cut["protocol"])
 
 
-def _unusual(training: Mapping[str, Any]) -> list[str]:
-    """Settings that are named only where they are not as always."""
-    return [name for name, usual in (("balance", "none"), ("ensemble", 1)) if training.get(name, usual) != usual]
+def _changed_settings(training: Mapping[str, Any]) -> list[str]:
+    """Return the names of the rarely used settings that differ from their defaults."""
+    return [name for name, default in (("balance", "none"), ("ensemble", 1)) if training.get(name, default) != default]
 
 
 def _options(options: object) -> str:

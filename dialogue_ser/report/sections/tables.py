@@ -1,4 +1,4 @@
-"""Tables for people: one place that formats numbers, for markdown, rich and the templates of pages."""
+"""Rows of tables, and the formats of numbers, for markdown, the terminal (rich) and the templates of pages."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ Row = Mapping[str, object]
 
 
 def format_score(value: float | None, digits: int = 4) -> str:
-    """A score; an en dash where there is none.
+    """Return a score as text, or an en dash if there is none.
 
     >>> format_score(0.58461), format_score(None)
     ('0.5846', '–')
@@ -21,7 +21,7 @@ def format_score(value: float | None, digits: int = 4) -> str:
 
 
 def format_mean_std(mean: float, std: float | None, digits: int = 4) -> str:
-    """Mean ± sample standard deviation; the mean alone where there is one seed (std None).
+    """Return mean ± sample standard deviation as text, or the mean alone if std is None (one seed).
 
     >>> format_mean_std(0.58461, 0.0031), format_mean_std(0.58461, None)
     ('0.5846 ± 0.0031', '0.5846')
@@ -30,7 +30,7 @@ def format_mean_std(mean: float, std: float | None, digits: int = 4) -> str:
 
 
 def format_interval(low: float, high: float, digits: int = 3) -> str:
-    """Both bounds.
+    """Return the bounds of an interval as text.
 
     >>> format_interval(0.5612, 0.603)
     '[0.561, 0.603]'
@@ -39,7 +39,7 @@ def format_interval(low: float, high: float, digits: int = 3) -> str:
 
 
 def format_difference(value: float, digits: int = 3) -> str:
-    """A signed difference, with a real minus sign.
+    """Return a difference as text, with its sign; the minus is a real minus sign.
 
     >>> format_difference(-0.0042), format_difference(0.02)
     ('−0.004', '+0.020')
@@ -48,16 +48,16 @@ def format_difference(value: float, digits: int = 3) -> str:
 
 
 def columns_of(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Column names in order of first appearance over all rows."""
+    """Return all column names of the rows in the order of their first appearance."""
     return tuple(dict.fromkeys(name for row in rows for name in row))
 
 
 def render_markdown(rows: Sequence[Row], columns: Sequence[str] | None = None) -> str:
-    """A GitHub table; numbers are right-aligned, pipes in cells escaped, floats given four digits.
+    """Return a GitHub markdown table. Numbers are right-aligned, pipes are escaped, and floats have four digits.
 
     Args:
-        rows: one mapping a row, column name to value (a mapping with ``mean`` and ``std`` is shown as mean ± std).
-        columns: which, in which order; None = all, as they first appear.
+        rows: one mapping per row, column name → value. A value with ``mean`` and ``std`` is shown as mean ± std.
+        columns: the columns in their order; None = all, in the order of :func:`columns_of`.
 
     >>> print(render_markdown([{"system": "majority", "weighted F1": 0.313}]))
     | system | weighted F1 |
@@ -73,7 +73,7 @@ def render_markdown(rows: Sequence[Row], columns: Sequence[str] | None = None) -
 
 
 def render_rich(rows: Sequence[Row], columns: Sequence[str] | None = None, title: str | None = None) -> Table:
-    """A rich table for the terminal."""
+    """Return a rich table for the terminal."""
     from rich.text import Text
 
     names = columns_of(rows) if columns is None else tuple(columns)
@@ -82,15 +82,13 @@ def render_rich(rows: Sequence[Row], columns: Sequence[str] | None = None, title
     for name in names:
         table.add_column(Text(name), justify="right" if name in numeric else "left", overflow="fold")
     for row in rows:
-        # Text, not str: a label in square brackets is no markup.
+        # Text instead of str, because rich would read a label in square brackets as markup.
         table.add_row(*(Text(cell_text(row.get(name))) for name in names))
     return table
 
 
 def split_rows(scores: Mapping[str, Any]) -> list[dict[str, object]]:
-    """One row a split of ``scores.json``: its headline metrics, what was asked for beside them, the interval of the
-    default metric, ECE where there is calibration, and counts.
-    """
+    """Return one row per split of ``scores.json``: counts, shown metrics, interval of the default metric, and ECE."""
     task = task_of_scores(scores)
     rows: list[dict[str, object]] = []
     for split, value in scores["splits"].items():
@@ -106,8 +104,7 @@ def split_rows(scores: Mapping[str, Any]) -> list[dict[str, object]]:
 
 
 def shown_metrics(scores: Mapping[str, Any], split: Mapping[str, Any]) -> dict[str, str]:
-    """Key → heading of the metrics that narrow tables show: the headline, micro F1 where classes are left out, and
-    metrics of the user's own.
+    """Return key → heading of the metrics in a table: headline metrics, micro F1 if used, and the user's own ones.
 
     Args:
         scores: the content of ``scores.json``.
@@ -115,22 +112,22 @@ def shown_metrics(scores: Mapping[str, Any], split: Mapping[str, Any]) -> dict[s
     """
     task = task_of_scores(scores)
     library = task.metrics()
-    own = [key for key, value in split["scores"].items() if key not in METRICS and isinstance(value, float)]
-    keys = [*task.headline, *(key for key in ("micro_f1",) if key in split["scores"] and key in library), *own]
-    return {key: library[key].heading if key in library else own_heading(scores, key) for key in keys}
+    user_metrics = [key for key, value in split["scores"].items() if key not in METRICS and isinstance(value, float)]
+    keys = [*task.headline, *(key for key in ("micro_f1",) if key in split["scores"] and key in library), *user_metrics]
+    return {key: library[key].heading if key in library else heading_in(scores, key) for key in keys}
 
 
-def own_heading(scores: Mapping[str, Any], key: str) -> str:
-    """What a metric of the user is called: its heading stands in ``scores.json``, its function may not be here."""
+def heading_in(scores: Mapping[str, Any], key: str) -> str:
+    """Return the heading of a user's own metric from ``scores.json``: its function may be missing on this machine."""
     return str((scores.get("headings") or {}).get(key, heading_of(key)))
 
 
 def dimension_rows(scores: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[dict[str, object]]:
-    """One row a dimension: turns and every metric of values with its interval, then their mean.
+    """Return one row per dimension: turns and every metric of values with its interval; the last row is the mean.
 
     Args:
-        scores: of one split, or pooled.
-        intervals: dimension → metric → interval, and metric → interval of the means under "".
+        scores: scores of one split, or over all folds.
+        intervals: dimension → metric → interval; the intervals of the means have the key "".
     """
     rows: list[dict[str, object]] = []
     for name, value in {**scores["per_dimension"], "": scores}.items():
@@ -148,7 +145,7 @@ def dimension_rows(scores: Mapping[str, Any], intervals: Mapping[str, Any]) -> l
 
 
 def class_rows(split: Mapping[str, Any]) -> list[dict[str, object]]:
-    """One row a class: precision, recall, F1 with interval, support; F0.5 and AUC where they are known.
+    """Return one row per class: precision, recall, F1 with interval, F0.5 and AUC if known, and counts of turns.
 
     Args:
         split: one split of ``scores.json``.
@@ -173,12 +170,12 @@ def class_rows(split: Mapping[str, Any]) -> list[dict[str, object]]:
 
 
 def floor_rows(scores: Mapping[str, Any], split: Mapping[str, Any], run: str) -> list[dict[str, object]]:
-    """The run and the floors under it: the headline metrics, and the run's lead in the default one with its interval.
+    """Return a row for the run and one per floor: the headline metrics, and by how much the run is better.
 
     Args:
         scores: the content of ``scores.json``.
         split: one of its splits.
-        run: what the run is called.
+        run: name of the run in the table.
     """
     names = {key: heading_of(key) for key in task_of_scores(scores).headline}
     rows: list[dict[str, object]] = [
@@ -190,13 +187,13 @@ def floor_rows(scores: Mapping[str, Any], split: Mapping[str, Any], run: str) ->
         rows.append(
             {"system": floor}
             | {name: format_score(value[key]) for key, name in names.items()}
-            | {"this run leads by": text.replace("-", "−")}
+            | {"this run is better by": text.replace("-", "−")}
         )
     return rows
 
 
 def cell_text(value: object) -> str:
-    """Text of one cell."""
+    """Return the text of one cell."""
     if value is None:
         return "–"
     if isinstance(value, Mapping) and "mean" in value:
@@ -209,7 +206,7 @@ def cell_text(value: object) -> str:
 
 
 def numeric_columns(rows: Sequence[Row], names: Sequence[str]) -> set[str]:
-    """The columns that hold nothing but numbers, intervals and blanks: they are right-aligned."""
+    """Return the columns that contain only numbers, intervals and blanks; they are right-aligned."""
 
     def is_number(value: object) -> bool:
         text = cell_text(value)

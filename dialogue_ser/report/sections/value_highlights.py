@@ -1,4 +1,4 @@
-"""What of a split's predicted values is worth a reader's time: the largest errors, and dialogues that tell most."""
+"""Choose what a report shows of predicted values: the largest errors and two dialogues."""
 
 from typing import Any
 
@@ -11,13 +11,14 @@ READABLE_TURNS = (4, 24)
 
 
 def largest_errors(predictions: ValuePredictions, most: int = 12) -> list[dict[str, Any]]:
-    """The turns whose values lie farthest from gold, farthest first.
+    """Return the turns with the largest errors, the largest first.
 
-    Distances are counted in standard deviations of each dimension's gold values, so that dimensions of any scale count
-    alike.
+    An error is measured in standard deviations of the dimension's gold values, so that the scale of a dimension does
+    not matter.
 
     Returns:
-        per turn: utterance, speaker, text, dimension (where it is farthest off), gold, predicted.
+        one mapping per turn with the keys utterance, speaker, text, dimension (the one with the largest error), gold
+        and predicted.
     """
     deviation_NS = _deviations(predictions)
     worst_N = deviation_NS.max(-1)
@@ -39,10 +40,10 @@ def largest_errors(predictions: ValuePredictions, most: int = 12) -> list[dict[s
     return found
 
 
-def telling_dialogues(predictions: ValuePredictions) -> list[tuple[str, str]]:
-    """Up to two dialogues of one split, each with the reason: the one followed best, and the one followed worst.
+def best_and_worst_dialogue(predictions: ValuePredictions) -> list[tuple[str, str]]:
+    """Choose up to two dialogues of one split, each with the reason why: smallest and largest mean error.
 
-    Of dialogues of 4 to 24 turns where there are such, else of those of more than one. Single utterances have none.
+    Dialogues of 4 to 24 turns are preferred. A dialogue of one turn is never chosen.
 
     Returns:
         (dialogue id, reason).
@@ -58,20 +59,20 @@ def telling_dialogues(predictions: ValuePredictions) -> list[tuple[str, str]]:
         return []
     ids = predictions.frame["dialogue_id"].astype(str).to_numpy()
     chosen = {
-        int(allowed[mean[allowed].argmin()]): "followed best",
-        int(allowed[mean[allowed].argmax()]): "followed worst",
+        int(allowed[mean[allowed].argmin()]): "smallest error",
+        int(allowed[mean[allowed].argmax()]): "largest error",
     }
     return [
         (
             str(ids[int(np.flatnonzero(dialogue_N == i)[0])]),
-            f"{reason}: {mean[i]:.2f} standard deviations of gold off, on average",
+            f"{reason}: {mean[i]:.2f} standard deviations of gold on average",
         )
         for i, reason in chosen.items()
     ]
 
 
 def _deviations(predictions: ValuePredictions) -> FloatArray:
-    """Distance from gold in standard deviations of gold ``[N, S]``; 0 where a turn was not annotated."""
+    """Return the distance from gold in standard deviations of gold, ``[N, S]``; 0 if a turn is not annotated."""
     gold_NS = np.ma.masked_invalid(predictions.gold_NS)
     scale_S = np.asarray(gold_NS.std(0).filled(0.0))
     distance_NS = np.abs(predictions.predicted_NS - gold_NS) / np.where(scale_S > 0, scale_S, 1.0)

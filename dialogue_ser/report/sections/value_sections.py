@@ -1,4 +1,4 @@
-"""The sections of pages about predicted values, beside those that every page has."""
+"""The sections that only pages about predicted values have."""
 
 import re
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ from dialogue_ser.metrics.predictions import ValuePredictions
 from dialogue_ser.report.figures.value_figures import value_course, value_scatter
 from dialogue_ser.report.sections.composition import Maker, Section, Subject
 from dialogue_ser.report.sections.tables import dimension_rows
-from dialogue_ser.report.sections.value_highlights import largest_errors, telling_dialogues
+from dialogue_ser.report.sections.value_highlights import best_and_worst_dialogue, largest_errors
 
 
 def dimensions(subject: Subject) -> Section:
-    """How well each dimension is met: scores with intervals, gold against predicted."""
+    """Return the section about dimensions: scores with intervals, and gold against predicted values."""
     predictions, scores = _values(subject), subject.scores
-    # a run's page is about one split; a cross-validation's about all test turns together
+    # The page of a run is about one split; that of a cross-validation is about the test turns of all folds.
     found = scores["pooled"] if "pooled" in scores else subject.split["scores"]
     intervals = scores if "pooled" in scores else subject.split
     rows = dimension_rows(found, {**intervals["dimension_intervals"], "": intervals["intervals"]})
@@ -30,14 +30,14 @@ def dimensions(subject: Subject) -> Section:
 
 
 def courses(subject: Subject) -> Section | None:
-    """Dialogues turn by turn; None where every dialogue is a single utterance."""
+    """Return the section with dialogues turn by turn; None if every dialogue is a single utterance."""
     predictions = _values(subject)
-    chosen = [_course(subject, predictions, name, reason) for name, reason in telling_dialogues(predictions)]
+    chosen = [_course(subject, predictions, name, reason) for name, reason in best_and_worst_dialogue(predictions)]
     return Section(template="courses", context={"dialogues": chosen}) if chosen else None
 
 
 def deviations(subject: Subject) -> Section:
-    """The turns whose values lie farthest from gold."""
+    """Return the section with the largest errors."""
     return Section(template="deviations", context={"errors": largest_errors(_values(subject))})
 
 
@@ -47,7 +47,7 @@ def _course(subject: Subject, predictions: ValuePredictions, dialogue_id: str, r
     picture = subject.gallery.draw(
         f"course_{name}",
         partial(value_course, rows.gold_NS, rows.predicted_NS, rows.names, rows.speakers),
-        f"Values of {dialogue_id}, turn by turn: {len(rows)} turns; the lines below say what was said",
+        f"Values of {dialogue_id}, turn by turn: {len(rows)} turns; the transcript is below",
     )
     lines = [
         {"speaker": speaker, "text": str(text)}
@@ -61,5 +61,5 @@ def _values(subject: Subject) -> ValuePredictions:
     return subject.predictions
 
 
-#: Sections that only pages about values have.
+#: The sections that only pages about values have.
 VALUE_MAKERS: Mapping[str, Maker] = {"dimensions": dimensions, "courses": courses, "deviations": deviations}

@@ -1,4 +1,4 @@
-"""From training conv-attention under a dialogue model to the picture of what it attends to."""
+"""Train conv-attention as a part of a dialogue model, then draw its attention."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ PNG = b"\x89PNG"
 
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """EmotionRNN over conv-attention, trained end to end on a few dialogues of the bundled sample."""
+    """A run of EmotionRNN and conv-attention, trained together on a few dialogues of the bundled sample."""
     folder = tmp_path_factory.mktemp("spoken")
     config = {
         "data": {"reader": "sample"},
@@ -57,7 +57,7 @@ def test_an_utterance_of_the_corpus_and_a_sound_file_are_drawn(spoken: Path, sam
     by_id, by_file = tmp_path / "id.png", tmp_path / "file.png"
     status, out, err = cli("attention", spoken, "test/dia0_utt0", "--out", by_id)
     assert (status, err) == (0, "")
-    assert out == f"2 heads: {by_id}\n"
+    assert out == f"2 attention heads: {by_id}\n"
     status, _, err = cli("attention", spoken / "model", sample / "audio/test/dia0_utt0.ogg", "--out", by_file)
     assert (status, err) == (0, "")
     assert by_id.read_bytes().startswith(PNG)
@@ -67,13 +67,13 @@ def test_an_utterance_of_the_corpus_and_a_sound_file_are_drawn(spoken: Path, sam
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["test/dia0_ut0"], "nor an utterance of sample, where ids look like test/dia0_utt0"),
+        (["test/dia0_ut0"], "nor an utterance of sample; an id looks like this: test/dia0_utt0"),
         (["test/dia0_utt0", "--out", "map.jpg"], "unknown ending '.jpg'"),
         (["test/dia0_utt0", "--out", "no/map.png"], "does not exist; create it"),
         (["test/dia0_utt0", "--modality", "adio"], "unknown modality 'adio'; did you mean 'audio'"),
     ],
 )
-def test_what_cannot_be_drawn_is_told(spoken: Path, cli, given, message, tmp_path, monkeypatch) -> None:
+def test_what_cannot_be_drawn_is_a_clear_error(spoken: Path, cli, given, message, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     status, _, err = cli("attention", spoken, *given)
     assert status == 2
@@ -81,14 +81,14 @@ def test_what_cannot_be_drawn_is_told(spoken: Path, cli, given, message, tmp_pat
     assert not list(tmp_path.glob("*.png"))
 
 
-def test_a_model_folder_has_no_corpus_to_look_in(spoken: Path, cli) -> None:
+def test_a_model_folder_has_no_corpus_with_utterances(spoken: Path, cli) -> None:
     status, _, err = cli("attention", spoken / "model", "test/dia0_utt0")
     assert status == 2
     assert "no such sound file, and" in err
     assert "is no run directory" in err
 
 
-def test_a_model_without_such_an_encoder_names_one_that_would_do(run: Path, cli) -> None:
+def test_a_model_without_an_encoder_with_attention_names_one(run: Path, cli) -> None:
     ids = pd.read_parquet(run / "predictions.parquet")["utterance_id"]
     status, _, err = cli("attention", run, ids[0])
     assert status == 2

@@ -1,7 +1,7 @@
 import pytest
 
 
-def test_a_run_against_itself_differs_by_nothing(run, cli):
+def test_a_run_does_not_differ_from_itself(run, cli):
     status, out, _ = cli("compare", run, run)
     assert status == 0
     assert "A − B +0.0000, 95% interval [+0.0000, +0.0000]" in out
@@ -20,7 +20,7 @@ def test_an_unknown_metric_names_the_nearest(run, cli):
 
 
 @pytest.mark.parametrize("flag", ["--n_resamples=0", "--n_resamples=-5", "--seed=-1"])
-def test_senseless_draws_are_refused(run, cli, flag):
+def test_impossible_numbers_of_resamples_and_seeds_are_refused(run, cli, flag):
     status, _, err = cli("compare", run, run, flag)
     assert status == 2
     assert "expected n_resamples of at least 1 and a seed of at least 0" in err

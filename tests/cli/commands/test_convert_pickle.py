@@ -11,7 +11,7 @@ from dialogue_ser.features.files.precomputed import Precomputed
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A folder with a corpus of two dialogues, the first with a gap, and its features as conv-emotion keeps them."""
+    """A folder with a corpus of two dialogues, the first with a gap, and its features in the layout of conv-emotion."""
     monkeypatch.chdir(tmp_path)
     lines = ["train,d0,0,A,Hello there", "train,d0,2,B,Oh my", "dev,d1,0,A,Never"]
     header = "split,dialogue,turn,speaker,text,label"
@@ -34,12 +34,12 @@ def turns(here):
 
 
 @pytest.mark.parametrize("ending", ["parquet", "safetensors"])
-def test_what_is_converted_is_what_precomputed_reads(here, cli, ending):
+def test_precomputed_reads_the_converted_file(here, cli, ending):
     status, out, err = cli(
         "convert-pickle", "raw.pkl", f"{{modality}}.{ending}", "--reader", "table", "--path", "turns.csv"
     )
     assert (status, err) == (0, "")
-    assert "conv-emotion MELD; 3 rows, 3 placed" in out
+    assert "conv-emotion MELD; 3 rows, 3 with an utterance id" in out
     assert f"audio.{ending}: audio, 3 utterances of 3 features" in out
     dialogues = turns(here)
     found = Precomputed(path=f"audio.{ending}").encode(dialogues)
@@ -47,7 +47,7 @@ def test_what_is_converted_is_what_precomputed_reads(here, cli, ending):
     assert {key: row.tolist() for key, row in found.items()} == expected
 
 
-def test_frames_go_to_safetensors_only(here, cli):
+def test_frames_are_written_to_safetensors_only(here, cli):
     ids = [turn.id for turn in utterances(turns(here))]
     save(here / "frames.pkl", {key: np.ones((i + 1, 4), np.float32) for i, key in enumerate(ids)})
     common = ("convert-pickle", "frames.pkl")
@@ -58,7 +58,7 @@ def test_frames_go_to_safetensors_only(here, cli):
     assert [len(found[key]) for key in ids] == [1, 2, 3]
 
 
-def test_rows_that_do_not_fit_stop_it_or_are_left_out(here, cli):
+def test_rows_that_match_no_utterance_are_an_error_or_left_out(here, cli):
     text = (here / "turns.csv").read_text()
     (here / "turns.csv").write_text(text.replace("Oh my", "Something new"))
     command = (
@@ -75,12 +75,12 @@ def test_rows_that_do_not_fit_stop_it_or_are_left_out(here, cli):
     status, _, err = cli(*command)
     assert status == 2
     assert "train dialogue 0 row 1 'oh my!': not in" in err
-    assert "1 of 3 rows fit nowhere; --on-bad mask leaves them out" in err
+    assert "1 of 3 rows match no utterance; --on-bad mask leaves them out" in err
     assert not (here / "a.parquet").exists()
     status, out, _ = cli(*command, "--on-bad", "mask")
     assert status == 0
     assert "left out: train dialogue 0 row 1" in out
-    assert "2 placed" in out
+    assert "2 with an utterance id" in out
 
 
 class Payload:
@@ -108,7 +108,7 @@ def test_a_malicious_pickle_is_refused_and_nothing_is_written(here, cli):
         (["nothing.pkl", "out.parquet"], "no such file"),
         (["raw.pkl", "out.parquet"], "the pickle has text, audio; choose one with --modality"),
         (["raw.pkl", "out.parquet", "--modality", "txt"], "did you mean 'text'"),
-        (["raw.pkl", "out.parquet", "--reader", "table", "--id-pattern", "{key}"], "leave --id-pattern away"),
+        (["raw.pkl", "out.parquet", "--reader", "table", "--id-pattern", "{key}"], "leave --id-pattern out"),
         (["raw.pkl", "out.parquet", "--memory-gb", "-1"], "must be at least 0"),
         (["raw.pkl", "out.parquet", "--memory-gb", "1e300"], "at most"),
     ],
@@ -120,7 +120,7 @@ def test_what_cannot_work_is_a_clear_error(here, cli, tokens, message):
 
 
 @pytest.mark.parametrize("out", ["features.parquet", "{modality}.parquet", "link.parquet"])
-def test_the_pickle_is_never_written_over(here, cli, out):
+def test_the_pickle_is_never_overwritten(here, cli, out):
     save(here / "features.parquet", {"a": [1.0, 2.0]})
     (here / "link.parquet").symlink_to("features.parquet")
     before = (here / "features.parquet").read_bytes()
@@ -129,7 +129,7 @@ def test_the_pickle_is_never_written_over(here, cli, out):
     assert (here / "features.parquet").read_bytes() == before
 
 
-def test_where_one_modality_does_not_fit_none_is_written(here, cli):
+def test_if_one_modality_cannot_be_written_none_is(here, cli):
     audio, text = {0: [[1.0], [2.0]]}, {0: [[1.0], [2.0, 3.0]]}
     save(here / "uneven.pkl", ({0: ["a", "b"]}, audio, text))
     status, _, err = cli("convert-pickle", "uneven.pkl", "{modality}.parquet", "--layout", "ids,audio,text")

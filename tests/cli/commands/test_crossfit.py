@@ -5,7 +5,7 @@ import pytest
 from dialogue_ser.cli.commands.crossfit import crossfit
 
 
-def test_features_are_written_and_how_to_use_them_is_said(tiny_text_model, sample, tmp_path, capsys):
+def test_features_are_written_and_the_output_says_how_to_use_them(tiny_text_model, sample, tmp_path, capsys):
     out = tmp_path / "v.parquet"
     config = tmp_path / "c.yaml"
     config.write_text(
@@ -32,7 +32,7 @@ def test_features_are_written_and_how_to_use_them_is_said(tiny_text_model, sampl
     [
         (["--preset", "quickstart"], "--out FILE is missing"),
         (["--preset", "quickstart", "--out", "f.parquet", "--folds", "x"], "--folds: found 'x'"),
-        (["--preset", "quickstart", "--out"], "--out: found nothing"),
+        (["--preset", "quickstart", "--out"], "--out: a value is missing"),
         (["--resume", "runs/x", "--out", "f.parquet", "--preset", "quickstart"], "not needed|no run to resume|resume"),
     ],
 )

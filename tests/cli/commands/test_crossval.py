@@ -32,7 +32,7 @@ def test_one_command_writes_scores_and_shows_them(nemo, cli, tmp_path):
     assert len(pd.read_parquet(out / "predictions.parquet")) == 48
     for said in (
         "AA0",
-        "pooled",
+        "over all folds",
         f"{scores['pooled']['uar']:.3f}",
         "mean ± std",
         "24 utterances encoded",
@@ -43,7 +43,7 @@ def test_one_command_writes_scores_and_shows_them(nemo, cli, tmp_path):
     ):
         assert said in text
     assert "unlabelled" not in text
-    assert "published" not in text  # no document prints numbers on nEMO
+    assert "published" not in text  # no document publishes numbers on nEMO
     assert f"report: {out / 'report.html'}" in text
     assert (out / "figures" / "roc.png").read_bytes().startswith(b"\x89PNG")
     status, _, err = cli("crossval", "--preset", "nemo-egemaps-svm", *flags)
@@ -55,7 +55,7 @@ def test_one_command_writes_scores_and_shows_them(nemo, cli, tmp_path):
     assert again.splitlines()[:12] == text.splitlines()[:12]
     assert (out / "report.html").is_file()
     assert (out / "scores.json").read_bytes() == before
-    assert "give neither --split nor --report" in cli("evaluate", out, "--split", "test")[2]
+    assert "leave --split, --report and --metrics out" in cli("evaluate", out, "--split", "test")[2]
 
 
 def test_flags_reach_the_estimator_and_the_features(nemo, cli, tmp_path):
@@ -66,7 +66,7 @@ def test_flags_reach_the_estimator_and_the_features(nemo, cli, tmp_path):
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert (scores["name"], scores["system"]) == ("probe", "logistic")
     assert {one["inverse_regularisation"] for one in scores["folds"][0]["chosen"]["dev_scores"]} == {0.1, 1.0}
-    assert scores["uses_unlabelled_test_recordings"] is False  # rank does not
+    assert scores["uses_unlabelled_test_recordings"] is False  # the transform rank does not
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -87,7 +87,7 @@ def test_print_config_runs_nothing(cli, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_work_is_told(nemo, cli, tmp_path, monkeypatch):
+def test_what_cannot_work_is_a_clear_error(nemo, cli, tmp_path, monkeypatch):
     monkeypatch.setenv("DIALOGUE_SER_DATA", str(tmp_path / "nowhere"))
     status, _, err = cli("crossval", "--preset", "nemo-egemaps-svm", "--out", tmp_path / "out")
     assert (status, "nemo: no such folder" in err, (tmp_path / "out").exists()) == (2, True, False)
@@ -98,7 +98,7 @@ def test_what_cannot_work_is_told(nemo, cli, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("stop", "expected"), [(KeyboardInterrupt(), 130), (Interrupted(15, "stopped"), 143)])
-def test_who_stops_it_is_told_how_it_goes_on(nemo, cli, tmp_path, monkeypatch, stop, expected):
+def test_a_stopped_cross_validation_says_how_to_continue(nemo, cli, tmp_path, monkeypatch, stop, expected):
     def cross_validate(*_, **__):
         raise stop
 
@@ -106,10 +106,10 @@ def test_who_stops_it_is_told_how_it_goes_on(nemo, cli, tmp_path, monkeypatch, s
     out = tmp_path / "out"
     status, _, err = cli("crossval", "--preset", "nemo-egemaps-svm", "--data.path", nemo, "--out", out)
     assert status == expected
-    assert f"stopped: the same command with --out {out} goes on" in err
+    assert f"stopped: run the same command with --out {out} again to continue" in err
 
 
-def test_what_a_second_corpus_leaves_out_is_printed(nemo, cli, tmp_path, write_iemocap):
+def test_notes_of_the_corpus_reader_are_printed(nemo, cli, tmp_path, write_iemocap):
     tree = write_iemocap(tmp_path / "iemocap")
     train = f"{{reader: iemocap, path: {tree}, labels: shared-5}}"
     options = f"{{train: {train}, test: {{reader: nemo, path: {nemo}}}}}"
@@ -123,7 +123,7 @@ def test_what_a_second_corpus_leaves_out_is_printed(nemo, cli, tmp_path, write_i
     assert "95 % over dialogues" in " ".join(text.split())
 
 
-def test_groups_of_speakers_go_through_at_reduced_size(cli, tmp_path):
+def test_groups_of_speakers_can_be_run_at_reduced_size(cli, tmp_path):
     flags = ["--data.cut.protocol=k-fold-speakers", "--data.cut.n_folds=3", "--smoke", "--out", tmp_path / "out"]
     status, text, err = cli("crossval", "--preset", "nemo-egemaps-svm", *flags)
     assert (status, err) == (0, "")

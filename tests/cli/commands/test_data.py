@@ -1,4 +1,4 @@
-"""``dialogue-ser data``, as the functions the dispatcher calls."""
+"""The functions behind ``dialogue-ser data``."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from dialogue_ser.errors import ConfigError, CorpusError, MediaError, MissingDat
 
 
 def lines(text: str) -> dict[str, list[str]]:
-    """First word → the cells after the first two blanks."""
+    """Return the first cell of every line → its other cells. Two blanks separate cells."""
     rows = [[cell.strip() for cell in line.strip().split("  ") if cell.strip()] for line in text.splitlines()]
     return {row[0]: row[1:] for row in rows if row}
 
@@ -41,7 +41,7 @@ def test_describe_prints_counts_of_meld(capsys):
     assert found["speakers"] == ["260", "47", "100"]
     assert found["speakers never in train"][2] == "31"
     assert found["fear"] == ["268 (2.7%)", "40 (3.6%)", "50 (1.9%)"]
-    assert found["turns a dialogue (min / median / max)"][0].endswith("/ 24")
+    assert found["turns per dialogue (min / median / max)"][0].endswith("/ 24")
     assert found["turns with audio"] == ["0 (0.0%)"] * 3
 
 
@@ -58,7 +58,7 @@ def test_describe_prints_labels_speakers_lengths_and_audio_of_own_data(own, caps
     assert "#" * 32 in text
 
 
-def test_describe_prints_the_spread_of_targets_and_no_classes_where_there_are_none(tmp_path, capsys):
+def test_describe_of_values_prints_the_spread_of_targets_and_no_classes(tmp_path, capsys):
     (tmp_path / "a.csv").write_text("text,v,a,split\na,1,2,train\nb,4,,train\nc,2.5,,dev\n")
     data_describe(
         "table", str(tmp_path / "a.csv"), options={"columns": {"targets": {"valence": "v", "arousal [a]": "a"}}}
@@ -75,7 +75,7 @@ def test_describe_prints_the_spread_of_targets_and_no_classes_where_there_are_no
     assert "warning: dev: no turn has a value of arousal [a]; the split can be predicted but not scored" in text
 
 
-def test_describe_of_classes_says_nothing_of_targets(own, capsys):
+def test_describe_of_classes_prints_no_targets(own, capsys):
     data_describe("table", own)
     assert "arget" not in capsys.readouterr().out
 
@@ -108,7 +108,7 @@ def test_check_decodes_all_audio_and_names_what_is_broken(own, capsys):
     assert "truncated WAV" in caught.value.problems[0]
     assert data_check("table", own, on_bad="mask") == 0
     text = capsys.readouterr().out
-    assert "ok: 4 turns in 2 splits; 1 audio references decoded, 1 cannot be decoded and would be masked" in text
+    assert "ok: 4 turns in 2 splits; 1 audio clips decoded, 1 cannot be decoded and would be masked" in text
     assert data_check("table", own, media=False) == 0
 
 

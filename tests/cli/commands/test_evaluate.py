@@ -57,14 +57,14 @@ def hits(gold, predicted):
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """A working folder with a module that leaves a trace when it is imported."""
+    """A working folder with a module that writes a file when it is imported."""
     (tmp_path / "cli_metrics.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "cli_metrics", raising=False)
     return tmp_path
 
 
-def test_metrics_of_ones_own_are_scored_and_shown(run, cli, own):
+def test_metrics_of_the_user_are_scored_and_shown(run, cli, own):
     status, out, _ = cli("evaluate", run, "--metrics", "cli_metrics:misses,cli_metrics:hits", "--report=false")
     assert status == 0
     assert "misses" in out
@@ -72,7 +72,7 @@ def test_metrics_of_ones_own_are_scored_and_shown(run, cli, own):
     assert scores["misses"] + scores["hits"] == scores["n"]
 
 
-def test_code_that_the_runs_configuration_names_is_only_imported_when_it_is_asked_for(run, cli, own):
+def test_code_that_the_runs_configuration_names_is_only_imported_if_a_flag_names_it(run, cli, own):
     config = yaml.safe_load((run / "config.yaml").read_text())
     (run / "config.yaml").write_text(yaml.safe_dump({**config, "metrics": ["cli_metrics:misses"]}))
     status, out, _ = cli("evaluate", run, "--report=false")
@@ -85,7 +85,7 @@ def test_code_that_the_runs_configuration_names_is_only_imported_when_it_is_aske
     assert json.loads((run / "scores.json").read_text())["splits"]["test"]["scores"]["misses"] >= 0
 
 
-def test_a_metric_that_there_is_not_names_the_nearest_and_changes_nothing(run, cli):
+def test_an_unknown_metric_names_the_nearest_and_changes_nothing(run, cli):
     before = (run / "scores.json").read_bytes()
     status, _, err = cli("evaluate", run, "--metrics=weightd_f1")
     assert status == 2

@@ -11,7 +11,7 @@ from dialogue_ser.features.store.feature_store import FeatureStore
 
 
 class Numbered:
-    """One row per text; its fingerprint is what the test says."""
+    """An encoder with one row per text and the fingerprint that the test gives."""
 
     modality, kind = "text", "vector"
     traits = EncoderTraits(context=(0, 0), reads=("text",))
@@ -59,7 +59,7 @@ def test_list_counts_broken_shards_and_verify_sets_them_aside(two_sizes, cli):
     status, out, _ = cli("features", "verify")
     assert status == 1
     assert f"broken, set aside: {shard}" in out
-    assert "3 shards read, 1 files broken, 1 utterances to be encoded again" in out
+    assert "3 shards read, 1 files broken, 1 utterances must be encoded again" in out
     status, out, _ = cli("features", "verify")
     assert (status, "2 shards read, 0 files broken" in out) == (0, True)
 
@@ -74,7 +74,7 @@ def test_nothing_is_deleted_without_a_yes(two_sizes, cli):
     assert left() == [("other", 3)]
 
 
-def test_conditions_narrow_each_other(two_sizes, cli):
+def test_features_must_meet_all_conditions(two_sizes, cli):
     old = FeatureStore().entries()[0]
     os.utime(old.folder / "encoder.json", (time.time() - 40 * 86400,) * 2)
     cli("features", "prune", "--encoder", "other", "--unused-days", "30", "--yes")
@@ -94,13 +94,13 @@ def test_conditions_narrow_each_other(two_sizes, cli):
         (["--runs", ".,"], "--runs '': no such folder"),
     ],
 )
-def test_a_slip_of_the_pen_deletes_nothing(two_sizes, cli, tokens, message):
+def test_a_typing_error_deletes_nothing(two_sizes, cli, tokens, message):
     status, _, err = cli("features", "prune", *tokens, "--yes")
     assert (status, message in err) == (2, True)
     assert len(left()) == 3
 
 
-def test_asking_for_features_counts_as_use(two_sizes, cli):
+def test_reading_features_counts_as_use(two_sizes, cli):
     for entry in FeatureStore().entries():
         os.utime(entry.folder / "encoder.json", (time.time() - 40 * 86400,) * 2)
     fill(Numbered(size=1))
@@ -108,7 +108,7 @@ def test_asking_for_features_counts_as_use(two_sizes, cli):
     assert left() == [("numbered", 1)]
 
 
-def test_superseded_is_what_newer_software_has_made_again(cli):
+def test_superseded_features_are_those_that_newer_software_has_made_again(cli):
     fill(Numbered(size=1, versions={"torch": "1"}), Numbered(size=2, versions={"torch": "1"}))
     for entry in FeatureStore().entries():
         os.utime(entry.folder / "index.parquet", (time.time() - 60,) * 2)
@@ -119,7 +119,7 @@ def test_superseded_is_what_newer_software_has_made_again(cli):
     assert versions == {1: "2", 2: "1"}
 
 
-def test_what_no_run_was_made_with_can_go(two_sizes, cli, tmp_path):
+def test_features_that_no_run_uses_can_be_deleted(two_sizes, cli, tmp_path):
     run = tmp_path / "runs" / "one"
     run.mkdir(parents=True)
     run.joinpath("environment.json").write_text(

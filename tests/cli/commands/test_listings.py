@@ -30,13 +30,13 @@ def test_every_model_is_listed_with_a_line(cli):
     status, out, _ = cli("models")
     assert status == 0
     lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in out.splitlines()[2:]}
-    assert lines.pop("also:") == "package.module:Class of your own"
+    assert lines.pop("also:") == "your own model as package.module:Class"
     assert lines.keys() == MODELS.keys()
     assert all(len(line) > 10 for line in lines.values())
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_a_shown_preset_is_its_own_yaml_fully_resolved(cli, name):
+def test_a_preset_is_shown_as_yaml_with_all_settings(cli, name):
     status, out, _ = cli("presets", "show", name)
     assert status == 0
     own = yaml.safe_load((resources.files("dialogue_ser.presets") / f"{name}.yaml").read_text())

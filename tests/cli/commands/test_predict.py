@@ -81,7 +81,7 @@ def test_every_bad_row_of_the_input_is_named(run, cli, tmp_path):
     assert "UTF-8" in err
 
 
-def test_the_input_is_never_written_over(run, turns, cli):
+def test_the_input_is_never_overwritten(run, turns, cli):
     before = turns.read_bytes()
     status, _, err = cli("predict", run, turns, "--out", turns.parent / ".." / turns.parent.name / turns.name)
     assert status == 2

@@ -7,30 +7,33 @@ from dialogue_ser.training.config.presets import load_preset, preset_names
 
 #: Presets that name a protocol are cross-validated, the others trained.
 CROSSVAL = [name for name in preset_names() if load_preset(name).data.cut.protocol != "none"]
-#: These run on as many turns as users' runs at reduced size, the others on a third: what a preset lacks shows on any.
+#: These presets run on as many turns as --smoke uses, the others on a third, which is faster and shows errors as well.
 WHOLE = ("meld-textcnn", "nemo-egemaps-svm-speaker-norm", "source-asr-attention-linguistic")
 
 
 @pytest.fixture
 def few_turns(request, monkeypatch):
-    """A third of the turns, but for the presets in WHOLE."""
+    """Use a third of the turns, except for the presets in WHOLE."""
     if request.node.callspec.params["name"] not in WHOLE:
         monkeypatch.setattr("dialogue_ser.training.dry_run.smoke.N_DIALOGUES", {"train": 4, "dev": 1, "test": 1})
 
 
 @pytest.fixture(autouse=True)
 def _no_data(monkeypatch, tmp_path, shared_store):
-    """As on a machine that has neither corpora nor a hub; what one preset extracts the next one finds."""
+    """A machine without corpora and without a hub. All presets share one feature store."""
     monkeypatch.setenv("DIALOGUE_SER_CACHE", str(shared_store))
     monkeypatch.setenv("DIALOGUE_SER_DATA", str(tmp_path / "none"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    for writer in ("page.write_report", "crossval_page.write_crossval_report"):  # they take longer than all the rest
+    for writer in (
+        "page.write_report",
+        "crossval_page.write_crossval_report",
+    ):  # writing pages takes longer than all the rest
         monkeypatch.setattr(f"dialogue_ser.report.{writer}", lambda run: run / "report.html")
 
 
 def unexpected(err: str) -> list[str]:
-    """What is said beside the classes that a split of the small corpus lacks, which is true of it."""
+    """Return the lines except the expected ones about classes that a split of the small corpus lacks."""
     return [line for line in err.splitlines() if not re.match(r"split (dev|test) has no turn of ", line)]
 
 
@@ -64,7 +67,7 @@ def test_a_smoke_run_without_out_leaves_the_current_folder_alone(cli, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_is_resumed_at_reduced_size(cli, tmp_path):
+def test_smoke_does_not_resume_a_run(cli, tmp_path):
     cli("train", "--preset", "meld-textcnn", "--smoke", "--out", tmp_path / "run")
     status, _, err = cli("train", "--resume", tmp_path / "run", "--smoke")
-    assert (status, "leave --resume away" in err) == (2, True)
+    assert (status, "leave --resume out" in err) == (2, True)

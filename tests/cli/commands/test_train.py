@@ -12,7 +12,7 @@ from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.training.loop import devices
 
 
-def test_one_command_leaves_a_whole_run_directory(trained):
+def test_one_command_writes_a_complete_run_directory(trained):
     names = {path.name for path in trained.iterdir()}
     expected = {"config.yaml", "environment.json", "metrics.jsonl", "predictions.parquet", "scores.json", "report.html"}
     assert expected | {"checkpoints", "model"} <= names
@@ -20,9 +20,9 @@ def test_one_command_leaves_a_whole_run_directory(trained):
     assert json.loads((trained / "scores.json").read_text())["splits"].keys() == {"train", "dev", "test"}
 
 
-def test_what_was_learned_is_in_the_model_folder(trained):
+def test_the_model_folder_contains_the_trained_model(trained):
     predictions = pd.read_parquet(trained / "predictions.parquet")
-    assert (predictions["gold"] == predictions["predicted"]).mean() > 0.8  # words give the label away
+    assert (predictions["gold"] == predictions["predicted"]).mean() > 0.8  # the words of a turn show its label
     table = DialogueClassifier.from_pretrained(trained).predict([("Ann", "lovely great wow"), ("Bo", "stop never no")])
     assert list(table["predicted"]) == ["glad", "cross"]
 
@@ -38,11 +38,11 @@ def test_the_table_shows_f1_with_its_interval_and_where_the_report_is(config, cl
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["training"]["epochs"] == 1
 
 
-def test_a_balanced_ensemble_says_what_it_learnt_from_and_is_reported_as_one_model(config, cli, tmp_path):
+def test_a_balanced_ensemble_says_which_turns_it_keeps_and_is_reported_as_one_model(config, cli, tmp_path):
     flags = ["--training.epochs=1", "--training.balance=downsample", "--training.ensemble=2"]
     status, out, _ = cli("train", "--config", config, "--out", tmp_path / "run", *flags)
     assert status == 0
-    [line] = [line for line in out.splitlines() if line.startswith("learnt from: ")]
+    [line] = [line for line in out.splitlines() if line.startswith("kept for training: ")]
     kept = re.findall(r"(calm|cross|glad) (\d+) of (\d+) turns", line)
     assert len(kept) == 3
     assert {int(left) for _, left, _ in kept} == {min(int(before) for *_, before in kept)}
@@ -53,7 +53,7 @@ def test_a_balanced_ensemble_says_what_it_learnt_from_and_is_reported_as_one_mod
     assert set(table.columns) <= set(predictions.columns)
 
 
-def test_runs_go_to_runs_slash_name(config, cli, tmp_path, monkeypatch):
+def test_runs_are_written_to_runs_slash_name(config, cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert cli("train", "--config", config, "--name", "mine", "--training.epochs=1")[0] == 0
     assert (tmp_path / "runs" / "mine" / "report.html").is_file()
@@ -78,7 +78,7 @@ def test_a_preset_without_its_data_says_how_to_get_it_and_writes_nothing(cli, tm
 @pytest.mark.parametrize(
     "flag", ["--features.text.encoder=minlm", "--data.path=/nowhere.csv", "--features.text.options.n_filtres=3"]
 )
-def test_what_cannot_work_is_told_before_anything_is_written(config, cli, tmp_path, flag):
+def test_flags_that_cannot_work_are_an_error_before_anything_is_written(config, cli, tmp_path, flag):
     status, _, err = cli("train", "--config", config, "--out", tmp_path / "run", flag)
     assert (status, (tmp_path / "run").exists()) == (2, False)
     assert err.startswith("error: ")
@@ -104,7 +104,7 @@ def test_resuming_under_other_settings_is_refused_with_the_differences(run, cli)
     assert "--allow-mismatch" in err
 
 
-# The signal is sent by the run itself, right after its fourth step: no timing, no sleeping.
+# The run sends the signal itself, right after its fourth step, so the test needs no waiting.
 INTERRUPTED = """
 import os, signal, sys
 from dialogue_ser.training.record.tracking import MetricsFile

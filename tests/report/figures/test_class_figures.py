@@ -69,12 +69,12 @@ def test_roc_curves_of_all_classes_share_one_picture_with_their_areas() -> None:
 
 def test_folds_are_dots_on_test_and_dev() -> None:
     folds = [{"name": "A", "uar": 0.4, "dev": {"uar": 0.5}}, {"name": "B", "uar": 0.6, "dev": {"uar": 0.7}}]
-    figure = fold_dots(folds, "uar", pooled=0.52, chance={"chance": 0.25})
+    figure = fold_dots(folds, "uar", over_all_folds=0.52, chance={"chance": 0.25})
     (axes,) = figure.axes
     dots = {dot.get_label(): dot.get_offsets().tolist() for dot in axes.collections}
-    assert dots == {"dev, which chose": [[0.5, 0.0], [0.7, 1.0]], "test": [[0.4, 0.0], [0.6, 1.0]]}
+    assert dots == {"dev (used to choose)": [[0.5, 0.0], [0.7, 1.0]], "test": [[0.4, 0.0], [0.6, 1.0]]}
     assert [label.get_text() for label in axes.get_yticklabels()] == ["A", "B"]
-    assert [line.get_label() for line in axes.lines] == ["chance 0.250", "pooled 0.520"]
+    assert [line.get_label() for line in axes.lines] == ["chance 0.250", "over all folds 0.520"]
 
 
 def test_the_reliability_diagram_draws_the_filled_bins() -> None:

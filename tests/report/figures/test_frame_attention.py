@@ -1,4 +1,4 @@
-"""Every head has its panel, and the axes say when."""
+"""Every attention head has its map, and the axes show time."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def _map(name: str, n: int, step_seconds: float | None = 0.1) -> FrameMap:
 
 
 def _panels(figure):
-    """Axes that hold a map; colour bars hold none."""
+    """Return the axes with a map, without those of colour bars."""
     return [axes for axes in figure.axes if axes.get_images()]
 
 
@@ -28,12 +28,12 @@ def test_every_head_has_its_panel_with_its_own_weights(n_heads):
         assert image.get_clim() == (0.0, one.weights_LL.max())
 
 
-def test_axes_run_in_seconds_where_they_are_known_and_count_steps_elsewhere():
+def test_axes_show_seconds_if_they_are_known_and_count_steps_otherwise():
     sound, words = _panels(frame_attention([_map("audio", 20), _map("text", 7, None)]))
     assert sound.get_images()[0].get_extent() == pytest.approx([0, 2.0, 2.0, 0])
-    assert (sound.get_xlabel(), sound.get_ylabel()) == ("looked at, seconds", "looks, seconds")
+    assert (sound.get_xlabel(), sound.get_ylabel()) == ("attention to, seconds", "attention from, seconds")
     assert words.get_images()[0].get_extent() == pytest.approx([0, 7, 7, 0])
-    assert words.get_xlabel() == "looked at, step"
+    assert words.get_xlabel() == "attention to, step"
 
 
 def test_one_step_alone_can_be_drawn_in_both_themes():

@@ -11,7 +11,7 @@ def test_the_ruler_orders_run_and_floors_by_score() -> None:
     assert drawn.label == "run 0.600, floors tfidf 0.550, majority 0.300"
 
 
-def test_equal_scores_stand_at_one_place_and_their_texts_do_not_overlap() -> None:
+def test_equal_scores_have_one_position_and_their_texts_do_not_overlap() -> None:
     drawn = ruler("run", {"estimate": 0.5, "low": 0.5, "high": 0.5}, {"a": 0.5, "b": 0.5})
     assert {mark.x for mark in drawn.marks} == {drawn.run.x}
     assert [mark.y for mark in drawn.marks] == [100, 118]

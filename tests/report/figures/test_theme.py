@@ -17,7 +17,7 @@ def _contrast(a: str, b: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_the_seven_emotions_have_seven_colours_well_apart() -> None:
+def test_the_seven_emotions_have_seven_colours_that_differ_clearly() -> None:
     colours = [np.array(to_rgb(colour)) for colour in colours_of(MELD).values()]
     assert min(float(np.linalg.norm(a - b)) for a, b in combinations(colours, 2)) > 0.25
 
@@ -27,7 +27,7 @@ def test_text_on_every_emotions_colour_is_readable() -> None:
         assert _contrast(colour, ink_on(colour)) >= 4.0, colour
 
 
-def test_an_emotion_has_its_colour_whatever_the_corpus_calls_it() -> None:
+def test_synonyms_of_an_emotion_have_its_colour() -> None:
     assert colours_of(["Happy", "sad"]) == {"Happy": EMOTION_COLOURS["joy"], "sad": EMOTION_COLOURS["sadness"]}
 
 

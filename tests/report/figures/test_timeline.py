@@ -56,15 +56,15 @@ def test_an_unlabelled_dialogue_can_be_drawn_and_counts_no_turn() -> None:
     assert to_png(emotion_timeline(view)).startswith(b"\x89PNG")
 
 
-def test_looked_at_gives_the_strongest_other_turns_of_both_directions() -> None:
+def test_attended_turns_are_the_strongest_other_turns_of_both_directions() -> None:
     forward, backward = np.zeros((4, 4)), np.zeros((4, 4))
     forward[2] = [0.7, 0.2, 0.1, 0]
     backward[2] = [0, 0, 0, 1.0]
     backward[0] = [0, 0.1, 0.1, 0.1]
     view = _view(4, {"forward": forward, "backward": backward})
-    assert view.looked_at(2) == [(3, 1.0), (0, 0.7)]
-    assert view.looked_at(0) == []
-    assert view.looked_at(1) == []
+    assert view.attended_turns(2) == [(3, 1.0), (0, 0.7)]
+    assert view.attended_turns(0) == []
+    assert view.attended_turns(1) == []
     arcs = emotion_timeline(view).axes[0].patches
     assert len(arcs) == 2
 

@@ -18,7 +18,7 @@ def test_every_dimension_has_a_panel_with_its_scores(n_dimensions: int) -> None:
     assert to_png(figure).startswith(b"\x89PNG")
 
 
-def test_values_that_are_missing_are_not_drawn_and_a_dimension_without_any_says_so() -> None:
+def test_missing_values_are_not_drawn_and_a_dimension_without_values_says_so() -> None:
     gold = np.array([[1.0, np.nan], [np.nan, np.nan], [3.0, np.nan]])
     figure = value_scatter(gold, np.ones((3, 2)), ["valence", "arousal"], SCORES)
     assert len(figure.axes[0].collections[0].get_offsets()) == 2
@@ -33,7 +33,7 @@ def test_no_more_dots_than_can_be_seen_are_drawn() -> None:
 
 def test_constant_gold_has_no_fitted_line_and_is_drawn() -> None:
     figure = value_scatter(np.full((5, 1), 3.0), np.arange(5.0)[:, None], ["valence"], SCORES)
-    assert len(figure.axes[0].lines) == 1  # that of agreement alone
+    assert len(figure.axes[0].lines) == 1  # only the line of agreement
     assert to_png(figure)
 
 

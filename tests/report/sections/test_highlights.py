@@ -10,7 +10,7 @@ LABELS = ("neutral", "joy")
 
 
 def _table(dialogues: dict[str, str]) -> Predictions:
-    """Per dialogue the turns of one speaker: n/j right, N/J gold neutral/joy but predicted the other, ? unlabelled."""
+    """Predictions of one speaker: n, j = right; N, J = gold, but the other is predicted; ? = no gold label."""
     rows, p = [], []
     for name, turns in dialogues.items():
         for turn, code in enumerate(turns):
@@ -33,19 +33,19 @@ def _table(dialogues: dict[str, str]) -> Predictions:
     return predictions_of(pd.DataFrame(rows).assign(**task.prediction_columns(np.array(p))))
 
 
-def test_the_best_followed_the_most_missed_and_a_typical_dialogue_are_chosen() -> None:
-    table = _table({"calm": "nnnnN", "followed": "njnjnj", "thrown": "nJNJNj", "short": "jn"})
+def test_dialogues_with_most_found_and_most_missed_shifts_and_a_typical_one_are_chosen() -> None:
+    table = _table({"calm": "nnnnN", "mostly found": "njnjnj", "mostly missed": "nJNJNj", "short": "jn"})
     chosen = dict(instructive_dialogues(table))
-    assert list(chosen) == ["followed", "thrown", "calm"]
-    assert "5 of 5 shifts caught" in chosen["followed"]
-    assert "4 of 5 shifts missed" in chosen["thrown"]
+    assert list(chosen) == ["mostly found", "mostly missed", "calm"]
+    assert "5 of 5 shifts found" in chosen["mostly found"]
+    assert "4 of 5 shifts missed" in chosen["mostly missed"]
 
 
-def test_unlabelled_dialogues_are_not_chosen_and_short_ones_only_where_there_is_no_other() -> None:
+def test_unlabelled_dialogues_are_not_chosen_and_short_ones_only_if_there_is_no_other() -> None:
     assert [name for name, _ in instructive_dialogues(_table({"blank": "????", "one": "n"}))] == ["one"]
 
 
-def test_errors_come_most_confident_first_with_the_line_before() -> None:
+def test_the_most_confident_error_comes_first_and_shows_the_turn_before() -> None:
     errors = confident_errors(_table({"d1": "nNJ", "d2": "J?"}), most=3)
     assert [e["utterance"] for e in errors] == ["test/d1_2", "test/d1_1", "test/d2_0"]
     assert errors[0]["before"] == "a: line 1"

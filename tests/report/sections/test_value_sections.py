@@ -14,7 +14,7 @@ from dialogue_ser.tasks.regression import Regression
 
 @pytest.fixture
 def run(tmp_path):
-    """A run directory that holds predictions of values alone."""
+    """A run directory that contains only predictions of values."""
     rng = np.random.default_rng(3)
     rows = [
         (split, f"{split}/d{d}", f"{split}/d{d}_utt{t}", t, "ab"[t % 2], f"<b>line {t}</b>")
@@ -39,7 +39,7 @@ def subject_of(run) -> Subject:
 
 
 @pytest.mark.parametrize("name", VALUE_MAKERS)
-def test_each_section_renders_with_what_it_names(run, name) -> None:
+def test_each_section_renders_with_its_context(run, name) -> None:
     section = VALUE_MAKERS[name](subject_of(run))
     assert section is not None
     page = render_page("run", "", {name: section})
@@ -47,7 +47,7 @@ def test_each_section_renders_with_what_it_names(run, name) -> None:
     assert "<b>line" not in page  # text from data is escaped
 
 
-def test_the_page_of_a_run_of_values_has_its_sections_and_none_of_classes(run) -> None:
+def test_a_page_about_values_has_its_sections_and_none_about_classes(run) -> None:
     page = write_report(run).read_text()
     for name in ("result", "dimensions", "courses", "deviations"):
         assert f'id="{name}"' in page
