@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 #: Temporary files begin with it; one that is old was left by a process that died.
-WRITING = ".writing-"
+TEMPORARY_PREFIX = ".writing-"
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -18,7 +18,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: the disk is full or the folder not writable; the old file stays and nothing half-written.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=WRITING, suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:

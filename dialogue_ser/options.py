@@ -14,7 +14,7 @@ _NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWOR
 _PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
-def misfits(
+def option_problems(
     who: str,
     target: Callable[..., Any],
     options: Mapping[str, Any],
@@ -34,7 +34,7 @@ def misfits(
         further: names that are options too, though the signature does not have them.
 
     >>> def read(path: str, size: int = 3, files: Mapping[str, str] | None = None) -> None: ...
-    >>> for problem in misfits("reader mine", read, {"size": "x", "file": "a"}, given=["path"]):
+    >>> for problem in option_problems("reader mine", read, {"size": "x", "file": "a"}, given=["path"]):
     ...     print(problem)
     reader mine: unknown option 'file'; did you mean 'files'? Known: files, size
     reader mine: option size: found 'x', expected a whole number
@@ -62,7 +62,7 @@ def unknown_options(
     given: Collection[str] = (),
     further: Collection[str] = (),
 ) -> list[str]:
-    """One sentence per option that its target does not have; arguments as of :func:`misfits`."""
+    """One sentence per option that its target does not have; arguments as of :func:`option_problems`."""
     parameters = inspect.signature(target).parameters.values()
     if any(one.kind is one.VAR_KEYWORD for one in parameters):
         return []
@@ -77,7 +77,7 @@ def construct(who: str, target: Callable[..., T], options: Mapping[str, Any], *,
         who: begins every sentence of an error.
         target: function or class; raises ConfigError itself where a number is out of range.
         options: all that it gets.
-        at: as of :func:`misfits`.
+        at: as of :func:`option_problems`.
 
     Raises:
         ConfigError: every option that it does not have, lacks or cannot take.
@@ -92,7 +92,7 @@ def construct(who: str, target: Callable[..., T], options: Mapping[str, Any], *,
     dialogue_ser.errors.ConfigError: area: option width is required; known: width, height
     area: option height: found 'tall', expected a whole number
     """
-    problems = misfits(who, target, options, at=at)
+    problems = option_problems(who, target, options, at=at)
     if problems:
         raise ConfigError(*problems)
     try:

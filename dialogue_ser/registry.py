@@ -53,7 +53,7 @@ class Registry(Mapping[str, T]):
         group: entry-point group of installed packages.
         built_in: name → ``package.module:attribute`` of the library's own, which nobody can take.
         check: called with the name and what was found under it; gives it back as the right type, or raises
-            ConfigError that says what it lacks (:func:`place_of` says where it is defined). None = anything is right.
+            ConfigError that says what it lacks (:func:`import_path_of` says where it is defined). None = anything is right.
         beside: a registry whose decorator and entry points serve this one too; neither can take names of the other.
 
     >>> numbers = Registry("number", "dialogue_ser.no_such_group", {"pi": "math:pi", "e": "math:e"})
@@ -72,14 +72,14 @@ class Registry(Mapping[str, T]):
         built_in: Mapping[str, str],
         check: Callable[[str, Any], T] | None = None,
         *,
-        beside: "Registry[Any] | None" = None,
+        shared_with: "Registry[Any] | None" = None,
     ) -> None:
         self.what = what
         self.group = group
         self.built_in = dict(built_in)
-        self.registered: dict[str, Registered] = {} if beside is None else beside.registered
+        self.registered: dict[str, Registered] = {} if shared_with is None else shared_with.registered
         self._check = check
-        self._family: list[Registry[Any]] = [] if beside is None else beside._family
+        self._family: list[Registry[Any]] = [] if shared_with is None else shared_with._family
         self._family.append(self)
 
     def __getitem__(self, name: str) -> T:
@@ -120,7 +120,7 @@ class Registry(Mapping[str, T]):
         """Whether a decorator or an installed package gives the name, or it is ``package.module:attribute`` itself."""
         if self._owner(name):
             return False
-        return ":" in name or name in self.registered or name in installed(self.group)
+        return ":" in name or name in self.registered or name in entry_point_targets(self.group)
 
     def load_outside(self, name: str) -> Any:
         """What a name from outside the library stands for, unchecked; asked after :meth:`comes_from_outside`.
@@ -158,8 +158,8 @@ class Registry(Mapping[str, T]):
 
         def keep(target: Target) -> Target:
             former = self.registered.get(name)
-            if former is not None and place_of(former.target) != place_of(target):
-                raise self._taken(name, place_of(former.target))
+            if former is not None and import_path_of(former.target) != import_path_of(target):
+                raise self._taken(name, import_path_of(former.target))
             self.registered[name] = Registered(target, details)
             return target
 
@@ -169,12 +169,13 @@ class Registry(Mapping[str, T]):
         """Every name with where it comes from, those of the library first; imports none of them."""
         found = [Entry(name=name, origin="built in", target=target) for name, target in self.built_in.items()]
         found += [
-            Entry(name=name, origin="registered", target=place_of(one.target)) for name, one in self.registered.items()
+            Entry(name=name, origin="registered", target=import_path_of(one.target))
+            for name, one in self.registered.items()
         ]
         taken = {entry.name for entry in found}
         found += [
             Entry(name=name, origin="entry point", target=target)
-            for name, target in installed(self.group).items()
+            for name, target in entry_point_targets(self.group).items()
             if name not in taken and not self._owner(name)
         ]
         return found
@@ -187,20 +188,20 @@ class Registry(Mapping[str, T]):
         return ConfigError(f"{self.what} name {name!r} is taken by {owner}; choose another one")
 
 
-def place_of(thing: object) -> str:
+def import_path_of(thing: object) -> str:
     """Where a function or class is defined, as ``package.module:attribute``; of anything else, its type.
 
-    >>> place_of(Registry.find)
+    >>> import_path_of(Registry.find)
     'dialogue_ser.registry:Registry.find'
     """
     named = thing if hasattr(thing, "__qualname__") else type(thing)
     return f"{named.__module__}:{named.__qualname__}"
 
 
-def installed(group: str) -> Mapping[str, str]:
+def entry_point_targets(group: str) -> Mapping[str, str]:
     """Name → ``package.module:attribute`` of what installed packages offer under an entry-point group; imports nothing.
 
-    >>> sorted(installed("dialogue_ser.no_such_group"))
+    >>> sorted(entry_point_targets("dialogue_ser.no_such_group"))
     []
     """
     return {name: min(targets) for name, targets in _offers(group).items()}

@@ -8,7 +8,7 @@ import pytest
 
 from dialogue_ser import registry
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.registry import Entry, Registry, load, place_of
+from dialogue_ser.registry import Entry, Registry, load, import_path_of
 
 GROUP = "dialogue_ser.test_tools"
 
@@ -59,7 +59,7 @@ def test_entries_say_where_each_name_comes_from_and_import_nothing(monkeypatch) 
     tools.register("mine")(Tool)
     assert tools.entries() == [
         Entry(name="own", origin="built in", target="no.such.module:Own"),
-        Entry(name="mine", origin="registered", target=place_of(Tool)),
+        Entry(name="mine", origin="registered", target=import_path_of(Tool)),
         Entry(name="theirs", origin="entry point", target="no.such.package:Theirs"),
     ]
     assert "own" in tools
@@ -117,12 +117,12 @@ def test_an_import_that_fails_is_named_in_every_way_in(monkeypatch) -> None:
 def test_what_is_found_is_checked_whatever_way_it_came(monkeypatch) -> None:
     def check(name: str, value: object) -> type:
         if not isinstance(value, type):
-            raise ConfigError(f"tool {name!r}: {place_of(value)} is no class")
+            raise ConfigError(f"tool {name!r}: {import_path_of(value)} is no class")
         return value
 
     tools = Registry("tool", GROUP, {"pi": "math:pi", "counter": "collections:Counter"}, check)
     offer(monkeypatch, ("e", "math:e"))
-    tools.register("function")(place_of)
+    tools.register("function")(import_path_of)
     assert tools["counter"].__name__ == "Counter"
     for name in ("pi", "e", "function", "math:sqrt"):
         with pytest.raises(ConfigError, match=f"tool '{name}': .* is no class"):
@@ -130,7 +130,7 @@ def test_what_is_found_is_checked_whatever_way_it_came(monkeypatch) -> None:
 
 
 def test_registries_beside_each_other_share_what_comes_from_outside(tools, monkeypatch) -> None:
-    others: Registry[object] = Registry("other", GROUP, {"map": "collections:ChainMap"}, beside=tools)
+    others: Registry[object] = Registry("other", GROUP, {"map": "collections:ChainMap"}, shared_with=tools)
     tools.register("tool")(Tool)
     assert others.find("tool") is Tool
     with pytest.raises(ConfigError, match="is taken by collections:ChainMap"):
@@ -139,7 +139,7 @@ def test_registries_beside_each_other_share_what_comes_from_outside(tools, monke
     assert not others.comes_from_outside("counter"), "a name of the registry beside it stays that one's"
     assert others.entries() == [
         Entry(name="map", origin="built in", target="collections:ChainMap"),
-        Entry(name="tool", origin="registered", target=place_of(Tool)),
+        Entry(name="tool", origin="registered", target=import_path_of(Tool)),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.metrics.bootstrap import Difference
-from dialogue_ser.metrics.intervals import paired
+from dialogue_ser.metrics.intervals import paired_comparison
 from dialogue_ser.metrics.predictions import Predictions
 from dialogue_ser.metrics.significance import TestResult
 from dialogue_ser.metrics.table import METRICS
@@ -92,5 +92,5 @@ def compare_predictions(
 ) -> Comparison:
     """As :func:`compare`, for tables already read (each one split, one table per seed)."""
     chosen = METRICS.find(metric or task_of(a[0]).default_metric)
-    difference, test = paired(a, b, chosen, n_resamples, seed=seed)
+    difference, test = paired_comparison(a, b, chosen, n_resamples, seed=seed)
     return Comparison(metric=chosen.key, split=split, difference=difference, randomisation=test)

@@ -29,7 +29,7 @@ from dialogue_ser.features.core.api import Array
 from dialogue_ser.features.files.tables import WRITERS, read_rows, write_rows
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
-from dialogue_ser.inference.loop import answers, by_length
+from dialogue_ser.inference.loop import model_outputs, batches_by_length
 from dialogue_ser.media.hashing import file_sha256
 from dialogue_ser.runs.run_files import to_json
 from dialogue_ser.tasks import find_task
@@ -178,11 +178,11 @@ def utterance_features(classifier: DialogueClassifier, dialogues: Sequence[Dialo
     rows: dict[str, Array] = {}
     batches = (
         (indices, collate([dialogues[index] for index in indices], tables, classifier.task))
-        for indices in by_length([len(dialogue) for dialogue in dialogues], _BATCH_DIALOGUES)
+        for indices in batches_by_length([len(dialogue) for dialogue in dialogues], _BATCH_DIALOGUES)
     )
     wanted = (VECTORS, said) if content == BOTH else (content,)
     try:
-        for _, batch, output in answers(model, batches, device=next(model.parameters()).device):
+        for _, batch, output in model_outputs(model, batches, device=next(model.parameters()).device):
             found = {said: classifier.task.outputs(output.scores_BTS), **({VECTORS: seen.pop()} if seen else {})}
             seen.clear()
             x_BTD = torch.cat([found[name].float() for name in wanted], dim=-1).cpu().numpy()

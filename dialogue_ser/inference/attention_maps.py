@@ -15,7 +15,7 @@ from dialogue_ser.features.audio.decoding import decode_turn
 from dialogue_ser.features.core.api import Array
 from dialogue_ser.inference.feature_tables import feature_tables
 from dialogue_ser.inputs.pipeline import FeaturePipeline
-from dialogue_ser.models.api import AttentionReader, DialogueSystem
+from dialogue_ser.models.api import AttendingEncoder, DialogueSystem
 
 # Only to ask how long a clip is; any rate would do.
 _RATE_HZ = 16000
@@ -79,8 +79,8 @@ def attention_maps(
         model.train(was_training)
 
 
-def _readers(model: DialogueSystem) -> dict[str, AttentionReader]:
-    found: dict[str, AttentionReader] = {}
+def _readers(model: DialogueSystem) -> dict[str, AttendingEncoder]:
+    found: dict[str, AttendingEncoder] = {}
     for modality, reader in _all_readers(model):
         found.setdefault(modality, reader)
     if not found:
@@ -91,10 +91,10 @@ def _readers(model: DialogueSystem) -> dict[str, AttentionReader]:
     return found
 
 
-def _all_readers(model: DialogueSystem) -> Iterator[tuple[str, AttentionReader]]:
+def _all_readers(model: DialogueSystem) -> Iterator[tuple[str, AttendingEncoder]]:
     for module in model.modules():
         if isinstance(module, DialogueSystem):
-            yield from module.attention_readers().items()
+            yield from module.attending_encoders().items()
         elif isinstance(module, TurnEncoder):
             for modality, encoder in module.encoders.items():
                 if not isinstance(encoder, TrainedEncoder):
@@ -105,7 +105,12 @@ def _all_readers(model: DialogueSystem) -> Iterator[tuple[str, AttentionReader]]
 
 @torch.inference_mode()
 def _map(
-    turn: Utterance, modality: str, reader: AttentionReader, pipeline: FeaturePipeline, row: Array, device: torch.device
+    turn: Utterance,
+    modality: str,
+    reader: AttendingEncoder,
+    pipeline: FeaturePipeline,
+    row: Array,
+    device: torch.device,
 ) -> AttentionMap:
     length = torch.tensor([len(row)])
     [weights_HLL] = reader.attention_maps(torch.from_numpy(row)[None].to(device), length.to(device), length)

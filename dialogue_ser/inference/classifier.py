@@ -20,7 +20,7 @@ from dialogue_ser.features.core.bad_clips import OnBad
 from dialogue_ser.inference.attention_maps import AttentionMap, attention_maps
 from dialogue_ser.inference.conversations import Dialogues, as_dialogues
 from dialogue_ser.inference.feature_tables import feature_tables
-from dialogue_ser.inference.loop import TurnTable, answers, by_length
+from dialogue_ser.inference.loop import TurnTable, model_outputs, batches_by_length
 from dialogue_ser.inference.model_folder import read_model_folder, write_model_folder
 from dialogue_ser.inference.rebuild import describe_model, rebuild_model, rebuild_pipeline, rebuild_task
 from dialogue_ser.inference.stream import DialogueStream
@@ -127,9 +127,9 @@ class DialogueClassifier:
         table = TurnTable(dialogues, self.model.n_scores, device)
         batches = (
             (indices, collate([self.task.unlabelled(dialogues[index]) for index in indices], tables, self.task))
-            for indices in by_length([len(dialogue) for dialogue in dialogues], batch_size)
+            for indices in batches_by_length([len(dialogue) for dialogue in dialogues], batch_size)
         )
-        for indices, batch, output in answers(self.model, batches, device=device):
+        for indices, batch, output in model_outputs(self.model, batches, device=device):
             table.put(indices, batch, self.task.outputs(output.scores_BTS))
         return self.task.numbers(table.check().cpu().numpy())
 

@@ -16,7 +16,7 @@ from dialogue_ser.tensors import ScoresBTS
 MAX_BATCH_TURNS = 4096
 
 
-def answers(
+def model_outputs(
     system: DialogueSystem,
     batches: Iterable[tuple[Sequence[int], DialogueBatch]],
     *,
@@ -76,10 +76,10 @@ class TurnTable:
         return self.values_NS
 
 
-def by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+def batches_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     """Indices of dialogues of similar length, so that little is padded, within MAX_BATCH_TURNS.
 
-    >>> list(by_length([3000, 2, 2500, 1], batch_size=2))
+    >>> list(batches_by_length([3000, 2, 2500, 1], batch_size=2))
     [[3, 1], [2], [0]]
     """
     batch: list[int] = []

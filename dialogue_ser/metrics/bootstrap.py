@@ -97,7 +97,7 @@ def bootstrap(
     """
     resampled, full = _resampled(statistics_N, n_resamples, seed)
     draws, estimates = values(resampled), values(full)
-    return {name: interval_of(float(estimates[name]), draws[name], level) for name in estimates}
+    return {name: percentile_interval(float(estimates[name]), draws[name], level) for name in estimates}
 
 
 def values_of(metrics: Iterable[Metric]) -> Callable[[FloatArray], dict[str, FloatArray]]:
@@ -176,7 +176,7 @@ def paired_difference(
     mean_a, mean_b = (float(scores(once_1N).mean()) for scores in (scores_a, scores_b))
     draws = values_a - values_b
     draws[np.abs(draws) < 1e-12] = 0.0  # equal scores whose seeds were summed in another order
-    interval = interval_of(mean_a - mean_b, draws, level)
+    interval = percentile_interval(mean_a - mean_b, draws, level)
     return Difference(
         **interval.to_dict(),
         a=mean_a,
@@ -219,7 +219,7 @@ def check_paired(statistics_a: FloatArray, statistics_b: FloatArray, metric: Met
     return a, b
 
 
-def interval_of(estimate: float, draws: FloatArray, level: float) -> Interval:
+def percentile_interval(estimate: float, draws: FloatArray, level: float) -> Interval:
     """Percentile interval of an estimate by its values under resampling."""
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Interval(estimate=estimate, low=float(low), high=float(high), level=level)

@@ -13,7 +13,7 @@ from dialogue_ser.metrics.bootstrap import (
     Difference,
     Interval,
     bootstrap,
-    interval_of,
+    percentile_interval,
     paired_bootstrap,
     paired_difference,
     stack_seeds,
@@ -25,7 +25,7 @@ from dialogue_ser.metrics.significance import TestResult, randomisation_test
 from dialogue_ser.metrics.table import Metric
 
 #: Resamples of metrics that are functions of turns: each is a call, which may take milliseconds.
-MOST_CALLS = 200
+MAX_CALLS = 200
 
 
 def intervals(
@@ -43,7 +43,7 @@ def intervals(
     Args:
         predictions: of one split.
         metrics: of its kind of task.
-        n_resamples: draws; at most MOST_CALLS for functions of turns.
+        n_resamples: draws; at most MAX_CALLS for functions of turns.
         level: coverage.
         seed: of the draws.
         group_N: what is drawn: group 0, 1, … of every turn; None = dialogues.
@@ -59,14 +59,14 @@ def intervals(
         estimate = predictions.value(metric)
         if estimate is not None:
             draw = _drawn(predictions, metric, groups_N)
-            weights_RN = _weights(predictions.is_labelled_N, groups_N, min(n_resamples, MOST_CALLS), seed)
+            weights_RN = _weights(predictions.is_labelled_N, groups_N, min(n_resamples, MAX_CALLS), seed)
             draws = draw(weights_RN)
             if np.isfinite(draws).all():
-                found[metric.key] = interval_of(estimate, draws, level)
+                found[metric.key] = percentile_interval(estimate, draws, level)
     return {metric.key: found[metric.key] for metric in chosen if metric.key in found}
 
 
-def paired(
+def paired_comparison(
     a: Sequence[Predictions],
     b: Sequence[Predictions],
     metric: Metric,
@@ -80,7 +80,7 @@ def paired(
         a: one split's table per seed of A.
         b: the same of B; the same turns in any order.
         metric: of their kind of task.
-        n_resamples: draws, and swaps of the test; at most MOST_CALLS for functions of turns.
+        n_resamples: draws, and swaps of the test; at most MAX_CALLS for functions of turns.
         level: coverage.
         seed: of the draws.
 
@@ -104,7 +104,7 @@ def paired(
         _of_seeds(tables_b, metric),
         (len(a), len(b)),
         n_dialogues,
-        min(n_resamples, MOST_CALLS),
+        min(n_resamples, MAX_CALLS),
         level,
         seed,
     )

@@ -173,7 +173,7 @@ def as_metric(name: str, found: Any) -> Metric:
     """
     if not isinstance(found, Metric) and not callable(found):
         raise ConfigError(f"metric {name!r}: is no function (gold, predicted) and no Metric; name one that is")
-    key = found.key if isinstance(found, Metric) else key_in(name)
+    key = found.key if isinstance(found, Metric) else metric_key(name)
     if key in vars(BUILT_IN) and found is not vars(BUILT_IN)[key]:
         raise ConfigError(f"metric {name!r}: {key} is a metric of the library; give the function another name")
     if key in RESERVED:
@@ -211,10 +211,10 @@ def register_metric(name: str, **details: Any) -> Callable[[Target], Target]:
     return METRICS.register(name, **details)
 
 
-def key_in(name: str) -> str:
+def metric_key(name: str) -> str:
     """Key of a metric that a configuration names, without importing it.
 
-    >>> key_in("ccc"), key_in("my.module:Scores.kappa")
+    >>> metric_key("ccc"), metric_key("my.module:Scores.kappa")
     ('ccc', 'kappa')
     """
     return name.rpartition(":")[2].rpartition(".")[2]

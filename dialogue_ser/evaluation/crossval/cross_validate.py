@@ -13,7 +13,7 @@ from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.evaluation.crossval.extraction import Extraction, Report, extract
 from dialogue_ser.evaluation.crossval.fold_run import FoldResult, crossval_task, estimator_settings, pipelines, run_fold
-from dialogue_ser.evaluation.crossval.scores import crossval_scores, pooled_frame
+from dialogue_ser.evaluation.crossval.scores import crossval_scores, frame_of_all_folds
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.runs.run_files import to_json
 from dialogue_ser.training.config.files import config_to_dict, dump_config, load_config
@@ -64,7 +64,7 @@ def cross_validate(
     extraction, environment = _extract(config, corpus, store, report_features)
     _write_head(config, environment, out)
     results = _run_folds(config, corpus, folds, out / "folds", store, report_fold)
-    frame = pooled_frame(results, all_dialogues(corpus))
+    frame = frame_of_all_folds(results, all_dialogues(corpus))
     write_predictions(out / "predictions.parquet", frame)
     scores = {
         **crossval_scores(config, corpus, results, frame),

@@ -73,7 +73,7 @@ def published_rows() -> tuple[PublishedRow, ...]:
     )
 
 
-def rows_beside(corpus: str, classes: int, scenario: str) -> list[dict[str, Any]]:
+def published_rows_for(corpus: str, classes: int, scenario: str) -> list[dict[str, Any]]:
     """The rows that may stand beside a run: those on its corpus, the ones under its conditions first.
 
     Args:

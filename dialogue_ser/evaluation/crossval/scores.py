@@ -9,8 +9,8 @@ from dialogue_ser.corpus.cut import all_dialogues, count_cut_dialogues
 from dialogue_ser.corpus.protocols import PARTS
 from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
 from dialogue_ser.evaluation.crossval.fold_run import SCORED, FoldResult, crossval_task
-from dialogue_ser.evaluation.crossval.pooled_scores import pooled_scores, scores_by
-from dialogue_ser.evaluation.crossval.published import rows_beside
+from dialogue_ser.evaluation.crossval.scores_over_folds import scores_over_folds, scores_by
+from dialogue_ser.evaluation.crossval.published import published_rows_for
 from dialogue_ser.features.transforms import TRANSFORMS
 from dialogue_ser.metrics.predictions import Predictions, predictions_of
 from dialogue_ser.tasks.base import Task
@@ -20,10 +20,10 @@ from dialogue_ser.training.data.prepare import requested_metrics
 #: 2: one set of metric keys for both kinds of scores.json; 1 had ``ua`` and ``wa``.
 FORMAT = 2
 #: Attributes with more values than this are no parts worth a score of their own.
-MOST_VALUES = 12
+MAX_VALUES = 12
 
 
-def pooled_frame(results: Sequence[FoldResult], dialogues: Sequence[Dialogue]) -> pd.DataFrame:
+def frame_of_all_folds(results: Sequence[FoldResult], dialogues: Sequence[Dialogue]) -> pd.DataFrame:
     """Predictions of all folds with the column ``fold``; ``turn`` is the place in the whole dialogue.
 
     A fold that cuts through a dialogue counts its own turns only.
@@ -43,10 +43,10 @@ def crossval_scores(
         config: of the whole cross-validation.
         corpus: the whole.
         results: of every fold.
-        frame: their predictions, from :func:`pooled_frame`.
+        frame: their predictions, from :func:`frame_of_all_folds`.
 
     Returns:
-        what :func:`~dialogue_ser.evaluation.crossval.pooled_scores.pooled_scores` gives, and: ``protocol``,
+        what :func:`~dialogue_ser.evaluation.crossval.scores_over_folds.scores_over_folds` gives, and: ``protocol``,
         ``system``, ``scenario`` (improvised, scripted, mixed, or "" where the corpus knows none), ``utterances``
         (all, tested), ``cut_dialogues`` (see there), ``notes`` (what the reader noticed), ``attributes`` (session,
         scenario, … → value → scores), ``published`` (documents' own numbers beside them) and ``folds``.
@@ -68,9 +68,11 @@ def crossval_scores(
         "task": task.kind,
         task.names_key: list(task.names),
         "headings": task.own_headings(requested_metrics(config)),
-        **pooled_scores(frame, task, extra=requested_metrics(config)),
+        **scores_over_folds(frame, task, extra=requested_metrics(config)),
         "attributes": _by_attribute(test, dialogues, task),
-        "published": rows_beside(config.data.reader, task.n_scores, scenario) if task.gives_probabilities else [],
+        "published": published_rows_for(config.data.reader, task.n_scores, scenario)
+        if task.gives_probabilities
+        else [],
         "folds": [_fold_entry(one, dialogues, task, requested_metrics(config)) for one in results],
     }
 
@@ -98,7 +100,7 @@ def _by_attribute(test: Predictions, dialogues: Sequence[Dialogue], task: Task) 
     names = dict.fromkeys(name for id_ in ids for name in attributes[id_])
     values = {name: pd.Series([attributes[id_].get(name) for id_ in ids]) for name in names}
     return {
-        name: scores_by(test, column, task) for name, column in values.items() if 2 <= column.nunique() <= MOST_VALUES
+        name: scores_by(test, column, task) for name, column in values.items() if 2 <= column.nunique() <= MAX_VALUES
     }
 
 

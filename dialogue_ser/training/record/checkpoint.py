@@ -13,7 +13,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from dialogue_ser.durable import WRITING, sync_folder, write_synced
+from dialogue_ser.durable import TEMPORARY_PREFIX, sync_folder, write_synced
 from dialogue_ser.errors import CheckpointError
 
 FORMAT_VERSION = 1
@@ -59,7 +59,7 @@ class CheckpointFolder:
         Raises:
             CheckpointError: it cannot be written (disk full, no permission); nothing half-written stays.
         """
-        aside, place = self.root / f"{WRITING}{name}", self.root / name
+        aside, place = self.root / f"{TEMPORARY_PREFIX}{name}", self.root / name
         # Own copies: tied weights share storage, which safetensors refuses.
         whole = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
         try:

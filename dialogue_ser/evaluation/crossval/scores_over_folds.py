@@ -13,7 +13,7 @@ from dialogue_ser.metrics.table import METRICS
 from dialogue_ser.tasks.base import Task
 
 
-def pooled_scores(
+def scores_over_folds(
     frame: pd.DataFrame, task: Task, n_resamples: int = 2000, extra: Sequence[str] = ()
 ) -> dict[str, Any]:
     """What a table of predictions of all folds says.
