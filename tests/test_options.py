@@ -107,7 +107,7 @@ def test_what_a_constructor_stumbles_over_is_the_users_error_too() -> None:
         return size + 1
 
     assert construct("x", untyped, {"size": 2}) == 3
-    with pytest.raises(ConfigError, match=r"x: options \{'size': 'a'\} do not fit it: .*; correct them"):
+    with pytest.raises(ConfigError, match=r"x: the options \{'size': 'a'\} do not fit \(.*\); correct them"):
         construct("x", untyped, {"size": "a"})
 
 

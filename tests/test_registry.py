@@ -8,7 +8,7 @@ import pytest
 
 from dialogue_ser import registry
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.registry import Entry, Registry, load, import_path_of
+from dialogue_ser.registry import Entry, Registry, import_path_of, load
 
 GROUP = "dialogue_ser.test_tools"
 
@@ -77,12 +77,12 @@ def test_an_unknown_name_is_told_the_nearest_of_all_known_ones(tools, monkeypatc
 
 
 def test_a_name_cannot_be_taken_from_the_library_or_from_each_other(tools) -> None:
-    with pytest.raises(ConfigError, match="tool name 'counter' is taken by collections:Counter; choose another one"):
+    with pytest.raises(ConfigError, match="tool name 'counter' is taken by collections:Counter; choose another name"):
         tools.register("counter")
-    with pytest.raises(ConfigError, match="tool name 'my:tool' holds a colon"):
+    with pytest.raises(ConfigError, match="tool name 'my:tool' contains a colon"):
         tools.register("my:tool")
     tools.register("tool")(Tool)
-    with pytest.raises(ConfigError, match=r"tool name 'tool' is taken by .*:Tool; choose another one"):
+    with pytest.raises(ConfigError, match=r"tool name 'tool' is taken by .*:Tool; choose another name"):
         tools.register("tool")(OtherTool)
     assert tools.find("tool") is Tool
 
@@ -97,7 +97,9 @@ def test_running_a_definition_again_replaces_it(tools) -> None:
 
 def test_a_name_that_two_packages_offer_is_refused_and_both_are_named(tools, monkeypatch) -> None:
     offer(monkeypatch, ("x", "collections:ChainMap"), ("x", "collections:Counter"), ("y", "math:pi"), ("y", "math:pi"))
-    with pytest.raises(ConfigError, match=r"tool name 'x' is taken twice.* collections:ChainMap, collections:Counter"):
+    with pytest.raises(
+        ConfigError, match=r"tool name 'x' is used by several .* collections:ChainMap, collections:Counter"
+    ):
         tools.find("x")
     assert tools.find("y") == pytest.approx(3.14159, rel=1e-5), "one package seen twice is no quarrel"
 

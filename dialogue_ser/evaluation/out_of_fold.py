@@ -29,7 +29,7 @@ from dialogue_ser.features.core.api import Array
 from dialogue_ser.features.files.tables import WRITERS, read_rows, write_rows
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
-from dialogue_ser.inference.loop import model_outputs, batches_by_length
+from dialogue_ser.inference.loop import batches_by_length, model_outputs
 from dialogue_ser.media.hashing import file_sha256
 from dialogue_ser.runs.run_files import to_json
 from dialogue_ser.tasks import find_task

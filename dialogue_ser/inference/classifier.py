@@ -20,7 +20,7 @@ from dialogue_ser.features.core.bad_clips import OnBad
 from dialogue_ser.inference.attention_maps import AttentionMap, attention_maps
 from dialogue_ser.inference.conversations import Dialogues, as_dialogues
 from dialogue_ser.inference.feature_tables import feature_tables
-from dialogue_ser.inference.loop import TurnTable, model_outputs, batches_by_length
+from dialogue_ser.inference.loop import TurnTable, batches_by_length, model_outputs
 from dialogue_ser.inference.model_folder import read_model_folder, write_model_folder
 from dialogue_ser.inference.rebuild import describe_model, rebuild_model, rebuild_pipeline, rebuild_task
 from dialogue_ser.inference.stream import DialogueStream

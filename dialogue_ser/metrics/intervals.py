@@ -13,9 +13,9 @@ from dialogue_ser.metrics.bootstrap import (
     Difference,
     Interval,
     bootstrap,
-    percentile_interval,
     paired_bootstrap,
     paired_difference,
+    percentile_interval,
     stack_seeds,
     values_of,
 )

@@ -9,7 +9,7 @@ from torch import nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, Utterance
-from dialogue_ser.inference.loop import MAX_BATCH_TURNS, TurnTable, model_outputs, batches_by_length
+from dialogue_ser.inference.loop import MAX_BATCH_TURNS, TurnTable, batches_by_length, model_outputs
 from dialogue_ser.models.api import DialogueSystem, Output
 
 CPU = torch.device("cpu")

@@ -5,7 +5,7 @@ from sklearn.metrics import f1_score, fbeta_score, roc_auc_score
 
 from dialogue_ser.corpus.schema import LabelSet
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.evaluation.crossval.scores_over_folds import scores_over_folds, scores_by
+from dialogue_ser.evaluation.crossval.scores_over_folds import scores_by, scores_over_folds
 from dialogue_ser.metrics.predictions import predictions_of
 from dialogue_ser.metrics.scores import FIELDS, score
 from dialogue_ser.tasks.classification import Classification
