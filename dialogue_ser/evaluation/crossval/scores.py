@@ -1,4 +1,4 @@
-"""What ``scores.json`` of a cross-validation holds: scores, counts, and what one must know to believe them."""
+"""The content of ``scores.json`` of a cross-validation: scores, counts, and facts that help to judge the scores."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,39 +17,40 @@ from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.prepare import requested_metrics
 
-#: 2: one set of metric keys for both kinds of scores.json; 1 had ``ua`` and ``wa``.
+#: Version of the format. Format 1 had the metric keys ``ua`` and ``wa``. Format 2 has the keys of METRICS.
 FORMAT = 2
-#: Attributes with more values than this are no parts worth a score of their own.
+#: An attribute with more values than this gets no scores per value.
 MAX_VALUES = 12
 
 
 def frame_of_all_folds(results: Sequence[FoldResult], dialogues: Sequence[Dialogue]) -> pd.DataFrame:
-    """Predictions of all folds with the column ``fold``; ``turn`` is the place in the whole dialogue.
+    """Return the predictions of all folds in one table with the column ``fold``.
 
-    A fold that cuts through a dialogue counts its own turns only.
+    The column ``turn`` is the position in the whole dialogue. A fold that cuts through a dialogue counts only its own
+    turns, so the positions are computed here again.
     """
     frame = pd.concat([one.frame.assign(fold=one.fold.name) for one in results], ignore_index=True)
-    place = {turn.id: number for dialogue in dialogues for number, turn in enumerate(dialogue)}
-    frame["turn"] = [place[name] for name in frame["utterance_id"]]
+    position = {turn.id: number for dialogue in dialogues for number, turn in enumerate(dialogue)}
+    frame["turn"] = [position[name] for name in frame["utterance_id"]]
     return frame
 
 
 def crossval_scores(
     config: RunConfig, corpus: Corpus, results: Sequence[FoldResult], frame: pd.DataFrame
 ) -> dict[str, Any]:
-    """Everything that follows from the predictions and the corpus.
+    """Return everything in scores.json that follows from the predictions and the corpus.
 
     Args:
-        config: of the whole cross-validation.
-        corpus: the whole.
-        results: of every fold.
-        frame: their predictions, from :func:`frame_of_all_folds`.
+        config: configuration of the whole cross-validation.
+        corpus: the whole corpus.
+        results: result of every fold.
+        frame: predictions of all folds, from :func:`frame_of_all_folds`.
 
     Returns:
-        what :func:`~dialogue_ser.evaluation.crossval.scores_over_folds.scores_over_folds` gives, and: ``protocol``,
-        ``system``, ``scenario`` (improvised, scripted, mixed, or "" where the corpus knows none), ``utterances``
-        (all, tested), ``cut_dialogues`` (see there), ``notes`` (what the reader noticed), ``attributes`` (session,
-        scenario, … → value → scores), ``published`` (documents' own numbers beside them) and ``folds``.
+        the result of :func:`~dialogue_ser.evaluation.crossval.scores_over_folds.scores_over_folds`, and: ``protocol``,
+        ``system``, ``scenario`` (improvised, scripted, mixed, or "" if the corpus has none), ``utterances`` (all,
+        tested), ``cut_dialogues`` (see that function), ``notes`` (warnings of the reader), ``attributes`` (session,
+        scenario, … → value → scores), ``published`` (scores that documents print) and ``folds``.
     """
     task, dialogues = crossval_task(config, corpus), all_dialogues(corpus)
     test = predictions_of(frame).split("test")
@@ -78,13 +79,16 @@ def crossval_scores(
 
 
 def is_transductive(config: RunConfig) -> bool:
-    """Whether a transform learns from the test speakers' unlabelled recordings, so that scores stand apart."""
+    """Return whether a transform learns from unlabelled recordings of the test speakers.
+
+    Such scores cannot be compared with the scores of other runs.
+    """
     names = [name for feature in config.features.values() for name in feature.transforms]
     return any(TRANSFORMS[name].is_transductive for name in names if name in TRANSFORMS)
 
 
 def scenario_of(turns: Iterable[Utterance]) -> str:
-    """``improvised`` or ``scripted`` if all turns are, ``mixed`` if there are several; "" where none says.
+    """Return the scenario that all turns share, e.g. ``improvised``; ``mixed`` for several; "" if there is none.
 
     >>> scenario_of([Utterance(id="a", speaker="x", attributes={"scenario": "improvised"})])
     'improvised'
@@ -94,7 +98,7 @@ def scenario_of(turns: Iterable[Utterance]) -> str:
 
 
 def _by_attribute(test: Predictions, dialogues: Sequence[Dialogue], task: Task) -> dict[str, Any]:
-    """Attribute → value → scores of its test turns, for attributes of few values."""
+    """Return attribute → value → scores of its test turns, for attributes with few values."""
     attributes = {turn.id: turn.attributes for turn in utterances(dialogues)}
     ids = test.frame["utterance_id"]
     names = dict.fromkeys(name for id_ in ids for name in attributes[id_])

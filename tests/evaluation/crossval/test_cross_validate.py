@@ -149,10 +149,10 @@ def test_a_finished_or_foreign_directory_is_not_overwritten(done, nemo, tmp_path
 def test_a_directory_that_cannot_be_made_is_refused_before_anything_is_encoded(nemo, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     store = FeatureStore(tmp_path / "store")
-    with pytest.raises(ConfigError, match=r"cannot be made, since .*/file is no folder; choose another --out"):
+    with pytest.raises(ConfigError, match=r"cannot be created, because .*/file is not a folder; choose another --out"):
         cross_validate(config_of(nemo), tmp_path / "file" / "out", store=store)
     monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(ConfigError, match="may not be written in"):
+    with pytest.raises(ConfigError, match="is not writable"):
         cross_validate(config_of(nemo), tmp_path / "new" / "out", store=store)
     assert not (tmp_path / "store").exists()
 
@@ -183,8 +183,8 @@ def test_what_cannot_work_leaves_no_directory(nemo, tmp_path, monkeypatch):
         "features.audio.augment.copies", *list(trained)[1:]
     ]  # fmt: skip
     assert caught.value.problems[0].endswith(
-        "crossval.estimator linear-svm would not see it; drop it (--features.audio.augment.copies 0), or train in "
-        "every fold (--crossval.estimator none)"
+        "crossval.estimator linear-svm does not use it; switch it off (--features.audio.augment.copies 0), or train a "
+        "model in every fold (--crossval.estimator none)"
     )
     with pytest.raises(ConfigError, match=r"inverse_regularisation \[0.1, -1.0\]: give positive candidates for C"):
         cross_validate(config_of(nemo, **{"crossval.inverse_regularisation": [0.1, -1.0]}), out)
