@@ -219,7 +219,7 @@ def test_a_metric_of_both_kinds_of_name_keeps_what_it_is() -> None:
         (lambda statistic: 1 / 0, "failed: ZeroDivisionError"),
         (
             lambda statistic: statistic[..., 0],
-            "gave shape (3,) of statistics (3, 3), expected finite numbers of shape ()",
+            "gave shape (3,) for statistics of shape (3, 3), expected finite numbers of shape ()",
         ),
         (lambda statistic: np.full(statistic.shape[:-2], np.nan), "something not finite"),
     ],
