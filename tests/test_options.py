@@ -1,4 +1,4 @@
-"""Options of readers, encoders, models and configurations are checked by one set of rules."""
+"""One set of rules checks the options of readers, encoders, models and configurations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -148,7 +148,7 @@ def test_every_problem_of_a_nested_mapping_is_told_with_its_place() -> None:
 
 @dataclass
 class Settings:
-    """Like a system's Config, which the suite's import hook would check before us."""
+    """Like the Config of a system. The tests cannot use a real Config, because their import hook checks its types."""
 
     attention: Literal["simple", "matching"] = "simple"
     hidden_dim: int = 3
@@ -179,7 +179,7 @@ def test_whole_numbers_are_numbers() -> None:
 
 @dataclass
 class Sizes:
-    """Like a system's Config."""
+    """Like the Config of a system."""
 
     hidden_dims: Sequence[int] = ()
     n_heads: int = 1

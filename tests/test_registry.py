@@ -1,4 +1,4 @@
-"""Registries: four ways in, one set of messages, and no import before its time."""
+"""Registries: the four kinds of names, their error messages, and that nothing is imported too early."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def tools() -> Registry[object]:
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str]) -> None:
-    """Entry points of installed packages."""
+    """Pretend that installed packages declare these entry points."""
     found = [EntryPoint(name, target, GROUP) for name, target in points]
     monkeypatch.setattr(registry, "entry_points", lambda group: found if group == GROUP else [])
 
@@ -99,7 +99,7 @@ def test_a_name_that_two_packages_offer_is_refused_and_both_are_named(tools, mon
     offer(monkeypatch, ("x", "collections:ChainMap"), ("x", "collections:Counter"), ("y", "math:pi"), ("y", "math:pi"))
     with pytest.raises(ConfigError, match=r"'x' is used by several .* collections:ChainMap, collections:Counter"):
         tools.find("x")
-    assert tools.find("y") == pytest.approx(3.14159, rel=1e-5), "one package seen twice is no quarrel"
+    assert tools.find("y") == pytest.approx(3.14159, rel=1e-5), "the same target twice is no conflict"
 
 
 def test_an_import_that_fails_is_named_in_every_way_in(monkeypatch) -> None:
@@ -136,7 +136,7 @@ def test_registries_beside_each_other_share_what_comes_from_outside(tools, monke
     with pytest.raises(ConfigError, match="is taken by collections:ChainMap"):
         tools.register("map")
     offer(monkeypatch, ("counter", "math:pi"))
-    assert not others.comes_from_outside("counter"), "a name of the registry beside it stays that one's"
+    assert not others.comes_from_outside("counter"), "the name belongs to the other registry"
     assert others.entries() == [
         Entry(name="map", origin="built in", target="collections:ChainMap"),
         Entry(name="tool", origin="registered", target=import_path_of(Tool)),
@@ -165,7 +165,7 @@ def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch, conten
 
 
 def modules_after(code: str) -> set[str]:
-    """Modules of the package that a fresh interpreter has imported."""
+    """Return the modules of the package that a new interpreter has imported after some code."""
     code += "\nimport sys; print(*(name for name in sys.modules if name.startswith('dialogue_ser')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())

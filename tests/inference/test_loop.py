@@ -1,4 +1,4 @@
-"""The one loop that asks systems, and the table that every turn must stand in once."""
+"""The one loop that applies systems to batches, and the table that must contain every turn once."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 
 class Listening(DialogueSystem):
-    """Its scores say how it was asked."""
+    """A system that records the modes in which it is called."""
 
     name = "listening"
 
@@ -34,7 +34,7 @@ class Listening(DialogueSystem):
 
 
 def batch_of(*n_turns: int) -> DialogueBatch:
-    """Every turn's feature is 10 × dialogue + turn."""
+    """Return a batch in which the feature of every turn is 10 × dialogue + turn."""
     shape = (len(n_turns), max(n_turns))
     is_real = torch.arange(shape[1]) < torch.tensor(n_turns)[:, None]
     numbers = 10.0 * torch.arange(shape[0])[:, None] + torch.arange(shape[1])

@@ -58,7 +58,7 @@ def _values(noise: float, seed: int = 0) -> Predictions:
 
 
 def _by_loop(table: Predictions, score: Callable[[pd.DataFrame], float], n: int, seed: int) -> list[float]:
-    """The score of n resamples, whose turns are put together dialogue by dialogue."""
+    """Return the scores of n resamples. Each resample is built dialogue by dialogue."""
     dialogues = [rows for _, rows in table.frame.groupby("dialogue_id", sort=False)]
     size = len(dialogues)
     drawn = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=n)

@@ -43,7 +43,7 @@ def _frame() -> pd.DataFrame:
 
 
 def _value_frame(**changed: object) -> pd.DataFrame:
-    """Five turns of two dimensions; the second lacks its arousal, the last one both."""
+    """Return five turns with two dimensions. The second turn has no gold arousal, the last one no gold at all."""
     columns = {
         "split": "test",
         "dialogue_id": ["d1", "d1", "d2", "d2", "d2"],

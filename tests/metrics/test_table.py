@@ -60,7 +60,7 @@ number = 7
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A module of one's own in the working folder; its name."""
+    """The name of a user's module in the working folder."""
     (tmp_path / "own_metrics.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "own_metrics", raising=False)

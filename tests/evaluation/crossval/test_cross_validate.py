@@ -300,7 +300,7 @@ def test_folds_that_cut_dialogues_show_no_part_the_turns_of_another(tree, tmp_pa
     test = frame[frame["split"] == "test"]
     assert sorted(test["turn"]) == sorted(list(range(14)) * 5)  # places in the whole dialogue
     assert (test["fold"] == test["speaker"]).all()
-    # What was scored is what the fold's model says of its test speaker's turns alone.
+    # The scored predictions are those of the fold's model for the turns of the test speaker only.
     dialogues = read_corpus("iemocap", tree, "4-class", **options).split("all")
     [fold] = [one for one in make_folds(protocol, dialogues) if one.name == "Ses01F"]
     classifier = DialogueClassifier.from_pretrained(tmp_path / "out" / "folds" / "Ses01F", device="cpu")
@@ -382,7 +382,7 @@ def test_without_a_protocol_every_speaker_is_left_out_and_config_yaml_says_so(do
 
 
 def in_old_words(path: Path, *, is_fold: bool = False) -> None:
-    """A config.yaml as 0.1.0 wrote it before a cut was data: of a cross-validation, or of one fold."""
+    """Rewrite a config.yaml as an early 0.1.0 wrote it, without section data.cut, for all folds or for one fold."""
     values = yaml.safe_load(path.read_text())
     cut = values["data"].pop("cut")
     values["crossval"] |= {"protocol": cut["protocol"], "seed": cut["seed"]}

@@ -17,7 +17,7 @@ def turn(name, speaker, label, **attributes):
 
 @pytest.fixture(scope="module")
 def corpus():
-    """Three dialogues of two speakers each, improvised but for the last; the third turn of each has no label."""
+    """Three dialogues of two speakers, the last one scripted, the others improvised. Each third turn has no label."""
     dialogues = []
     for number in "123":
         scenario = "scripted" if number == "3" else "improvised"
@@ -33,7 +33,7 @@ def corpus():
 
 
 def results_of(corpus, protocol):
-    """Every fold predicts calm, surely."""
+    """Return results of folds that predict calm for every turn."""
     dialogues = corpus.splits["all"]
     results = []
     for fold in make_folds(protocol, dialogues):
