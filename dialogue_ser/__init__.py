@@ -1,6 +1,6 @@
 """Emotion recognition in conversation: corpora, utterance encoders, dialogue models, training, evaluation.
 
-The public names below load on first use, so importing the package stays cheap and never imports torch.
+The public names below are loaded when they are first used. So importing the package is fast and never imports torch.
 
 >>> import dialogue_ser
 >>> dialogue_ser.LabelSet("sentiment", ("neutral", "positive", "negative")).index("positive")

@@ -1,29 +1,32 @@
-"""Files that are whole or not there, also after a crash: synced content, then the name."""
+"""Write files so that they are complete or do not exist, even after a crash.
+
+The content is first written to disk under a temporary name. Only then the file gets its own name.
+"""
 
 import os
 import tempfile
 from pathlib import Path
 
-#: Temporary files begin with it; one that is old was left by a process that died.
-WRITING = ".writing-"
+#: Names of temporary files begin with it. An old temporary file was left by a process that died.
+TEMPORARY_PREFIX = ".writing-"
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a whole file or nothing: temporary file beside it, fsync, rename, fsync of the folder.
+    """Write a whole file or nothing: write a temporary file in the same folder, fsync it, rename it, fsync the folder.
 
     Args:
-        path: replaced if it exists; its folder must exist.
-        content: text (as UTF-8) or bytes.
+        path: file to write. It is replaced if it exists. Its folder must exist.
+        content: bytes, or text that is written as UTF-8.
 
     Raises:
-        OSError: the disk is full or the folder not writable; the old file stays and nothing half-written.
+        OSError: the disk is full or the folder is not writable. The old file stays as it was.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=WRITING, suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
         write_synced(temporary, content.encode() if isinstance(content, str) else content)
-        temporary.chmod(0o644)  # mkstemp makes it private; a report is for reading
+        temporary.chmod(0o644)  # mkstemp creates a file that only its owner may read
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -34,7 +37,7 @@ def write_synced(path: Path, content: bytes) -> None:
     """Write a file and wait until it is on disk.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     with path.open("wb") as file:
         file.write(content)
@@ -43,7 +46,7 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut (POSIX; elsewhere folders cannot be opened)."""
+    """Wait until the names of a folder's files are on disk. This does nothing where folders cannot be opened."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""One exception family: every user-caused error says what, where and how to mend it."""
+"""The exceptions of the package. Every message says what is wrong, where it is and how to mend it."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class DialogueSerError(ValueError):
-    """Base of every error a user can cause; the command line prints it and exits with status 2.
+    """Base of every error that a user can cause. The command line prints it and exits with status 2.
 
     >>> str(DialogueSerError("meld/train row 3: no text", "meld/train row 9: no text"))
     'meld/train row 3: no text\\nmeld/train row 9: no text'
@@ -17,40 +17,45 @@ class DialogueSerError(ValueError):
         self.problems: tuple[str, ...] = problems
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Worker processes send errors back; by default the problems would come home as one.
+        # Worker processes send errors back by pickling. Without this method all problems would arrive as one text.
         return type(self), self.problems
 
 
 class CorpusError(DialogueSerError):
-    """Rows or files of a corpus that cannot be read; lists every bad row found in one pass."""
+    """Rows or files of a corpus cannot be read. The message lists every bad row that was found."""
 
 
 class MediaError(DialogueSerError):
-    """An audio or video reference that cannot be decoded."""
+    """An audio or video file cannot be decoded."""
 
 
 class FeatureError(DialogueSerError):
-    """An encoder, feature table or feature store that cannot deliver what was asked."""
+    """An encoder, a feature table or the feature store cannot give the features that are needed."""
 
 
 class ConfigError(DialogueSerError):
-    """A setting, preset, model or encoder name that does not exist or does not fit."""
+    """A setting has a wrong value, or a name (of a preset, a model, an encoder, …) does not exist."""
 
 
 class CheckpointError(DialogueSerError):
-    """A checkpoint or model folder that cannot be loaded or does not fit."""
+    """A checkpoint or a model folder cannot be loaded, or it does not fit the run or the model."""
 
 
 class MissingDataError(DialogueSerError):
-    """Data that a preset or reader needs and that is not on this machine; says how to get it."""
+    """Data that a preset or a reader needs is not on this machine. The message says how to get it."""
 
 
 class TrainingError(DialogueSerError):
-    """A training run that must stop, e.g. a loss that is not finite."""
+    """A training run must stop, e.g. because a loss is not finite."""
 
 
-def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
-    """Sentence for a name that does not exist, with the nearest match.
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the message for a name that does not exist. It suggests the most similar name.
+
+    Args:
+        kind: kind of thing that has the name, e.g. ``encoder``.
+        name: the unknown name.
+        known: all names that exist.
 
     >>> unknown_name("encoder", "minlm", ["minilm", "opensmile"])
     "unknown encoder 'minlm'; did you mean 'minilm'? Known: minilm, opensmile"
@@ -58,4 +63,4 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     choices: Sequence[str] = sorted(known)
     near = get_close_matches(name, choices, n=1)
     hint = f"did you mean {near[0]!r}? Known" if near else "known"
-    return f"unknown {what} {name!r}; {hint}: {', '.join(choices)}"
+    return f"unknown {kind} {name!r}; {hint}: {', '.join(choices)}"

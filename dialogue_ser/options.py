@@ -1,4 +1,4 @@
-"""One check of options, of whatever takes them: names, types by their hints, what is missing, ranges by their names."""
+"""Checks of options and settings: names, types (from annotations), ranges (from names) and missing values."""
 
 import inspect
 import types
@@ -11,10 +11,10 @@ from dialogue_ser.errors import ConfigError, unknown_name
 
 T = TypeVar("T")
 _NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-_PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
-def misfits(
+def option_problems(
     who: str,
     target: Callable[..., Any],
     options: Mapping[str, Any],
@@ -23,18 +23,18 @@ def misfits(
     given: Collection[str] = (),
     further: Collection[str] = (),
 ) -> list[str]:
-    """One sentence per option that its target does not have, that it needs, or that has another type than it states.
+    """Return one message for every option that is unknown, is missing, or has a value of the wrong type.
 
     Args:
-        who: begins every sentence, e.g. ``reader table``.
-        target: function, class or dataclass; parameters without annotation take anything.
-        options: as configuration files give them.
-        at: what stands before an option's name, e.g. ``model.options.``.
-        given: parameters that are filled by somebody else, so that they are no options.
-        further: names that are options too, though the signature does not have them.
+        who: beginning of every message, e.g. ``reader table``.
+        target: function, class or dataclass that takes the options. Parameters without annotation accept any value.
+        options: name → value, as in a configuration file.
+        at: text before the name of an option, e.g. ``model.options.``.
+        given: parameters that the caller sets itself. They are no options.
+        further: names of options that are no parameters of the target.
 
     >>> def read(path: str, size: int = 3, files: Mapping[str, str] | None = None) -> None: ...
-    >>> for problem in misfits("reader mine", read, {"size": "x", "file": "a"}, given=["path"]):
+    >>> for problem in option_problems("reader mine", read, {"size": "x", "file": "a"}, given=["path"]):
     ...     print(problem)
     reader mine: unknown option 'file'; did you mean 'files'? Known: files, size
     reader mine: option size: found 'x', expected a whole number
@@ -45,7 +45,7 @@ def misfits(
     missing = [name for name, one in own.items() if one.default is one.empty and name not in options]
     if missing:
         problems.append(f"{who}: option {', '.join(missing)} is required; known: {', '.join([*own, *further])}")
-    hints = _hints_of(target)
+    hints = _parameter_hints(target)
     for name, value in options.items():
         if name in own:
             wrong: list[str] = []
@@ -62,7 +62,7 @@ def unknown_options(
     given: Collection[str] = (),
     further: Collection[str] = (),
 ) -> list[str]:
-    """One sentence per option that its target does not have; arguments as of :func:`misfits`."""
+    """Return one message for every option that the target does not have. For the arguments see option_problems."""
     parameters = inspect.signature(target).parameters.values()
     if any(one.kind is one.VAR_KEYWORD for one in parameters):
         return []
@@ -71,16 +71,16 @@ def unknown_options(
 
 
 def construct(who: str, target: Callable[..., T], options: Mapping[str, Any], *, at: str = "option ") -> T:
-    """What a target makes of its options.
+    """Check the options of a function or class and call it with them.
 
     Args:
-        who: begins every sentence of an error.
-        target: function or class; raises ConfigError itself where a number is out of range.
-        options: all that it gets.
-        at: as of :func:`misfits`.
+        who: beginning of every error message.
+        target: function or class. It raises ConfigError itself if a number is out of range.
+        options: all arguments of the call.
+        at: text before the name of an option.
 
     Raises:
-        ConfigError: every option that it does not have, lacks or cannot take.
+        ConfigError: options that are unknown, missing or of the wrong type. The message names all of them.
 
     >>> def area(width: int, height: int = 1) -> int:
     ...     return width * height
@@ -92,28 +92,29 @@ def construct(who: str, target: Callable[..., T], options: Mapping[str, Any], *,
     dialogue_ser.errors.ConfigError: area: option width is required; known: width, height
     area: option height: found 'tall', expected a whole number
     """
-    problems = misfits(who, target, options, at=at)
+    problems = option_problems(who, target, options, at=at)
     if problems:
         raise ConfigError(*problems)
     try:
         return target(**options)
     except TypeError as error:
-        raise ConfigError(f"{who}: options {dict(options)} do not fit it: {error}; correct them") from error
+        raise ConfigError(f"{who}: the options {dict(options)} do not fit ({error}); correct them") from error
 
 
 def build(kind: type[T], values: Mapping[str, Any], at: str, problems: list[str]) -> T | None:
-    """A dataclass from a mapping, as YAML gives it; its fields may be dataclasses, lists and mappings of them.
+    """Build a dataclass from a mapping that was read from YAML. Fields may contain dataclasses, lists and mappings.
 
-    Forgives what YAML 1.1 makes of ``no`` and ``1e-3``; a list becomes a tuple where the field is one.
+    YAML 1.1 reads ``no`` as false and ``1e-3`` as a text. Both are converted back where the field needs it. A list
+    becomes a tuple if the field is a tuple.
 
     Args:
-        kind: raises ConfigError itself where a number is out of range.
-        values: fields that are missing keep their defaults.
-        at: dotted name of the place, for messages, with its dot.
-        problems: one sentence is added per key that is unknown or missing and per value that does not fit.
+        kind: the dataclass. It raises ConfigError itself if a number is out of range.
+        values: values of the fields. A missing field keeps its default.
+        at: dotted name of the mapping for messages, with a dot at the end.
+        problems: one message is added for every unknown key, missing key and wrong value.
 
     Returns:
-        None where there was a problem.
+        the dataclass; None if there was a problem.
 
     >>> from dataclasses import dataclass
     >>> @dataclass
@@ -147,16 +148,17 @@ def build(kind: type[T], values: Mapping[str, Any], at: str, problems: list[str]
 
 
 def check_fields(where: str, config: object) -> None:
-    """Check a dataclass that has been made: types and choices by hints, ranges by names.
+    """Check the types, choices and ranges of a dataclass that was already built.
 
-    A size (``…_dim``, ``…_dims``, ``n_…``, and a mapping to whole numbers) must be at least 1, ``…dropout`` in [0, 1).
+    The name of a field decides its range. A size (``…_dim``, ``…_dims``, ``n_…``, or a mapping to whole numbers) must
+    be at least 1. A ``…dropout`` must be at least 0 and below 1.
 
     Args:
-        where: begins every sentence, e.g. ``model bigru: model.options``.
-        config: what to check; a field that is None where its hint allows that is left alone.
+        where: beginning of every message, e.g. ``model bigru: model.options``.
+        config: the dataclass. A field may be None if its annotation allows None.
 
     Raises:
-        ConfigError: every field that is no choice (names the nearest), of another type or out of range.
+        ConfigError: fields of the wrong type, with an unknown choice or out of range. The message names all of them.
     """
     assert is_dataclass(config)
     hints = get_type_hints(type(config))
@@ -173,15 +175,15 @@ def check_fields(where: str, config: object) -> None:
 def _out_of_range(where: str, name: str, hint: Any, value: Any) -> Iterator[str]:
     is_sizes = get_origin(hint) in (dict, Mapping) and get_args(hint)[1] is int
     if name.endswith(("_dim", "_dims")) or name.startswith("n_") or is_sizes:
-        for place, size in _leaves(name, value):
+        for item, size in _items(name, value):
             if size < 1:
-                yield f"{where}.{place}: found {size}, expected at least 1"
+                yield f"{where}.{item}: found {size}, expected at least 1"
     elif name.endswith("dropout") and value is not None and not 0 <= value < 1:
         yield f"{where}.{name}: found {value}, expected at least 0 and below 1"
 
 
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """A value, or the values inside it, with their places."""
+def _items(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield (name, value) of a plain value, or of each value in a mapping or list. None yields nothing."""
     if isinstance(value, Mapping):
         yield from ((f"{name}.{key}", item) for key, item in value.items())
     elif isinstance(value, Sequence):
@@ -194,63 +196,64 @@ def _is_required(field: "Field[Any]") -> bool:
     return field.default is MISSING and field.default_factory is MISSING
 
 
-def _hints_of(target: Callable[..., Any]) -> dict[str, Any]:
+def _parameter_hints(target: Callable[..., Any]) -> dict[str, Any]:
     try:
         parameters = inspect.signature(target, eval_str=True).parameters.values()
-    except (NameError, TypeError, SyntaxError):  # annotations of a user's own function that mean nothing here
+    except (NameError, TypeError, SyntaxError):  # a user's function may have annotations that cannot be evaluated
         return {}
     return {one.name: Any if one.annotation is one.empty else one.annotation for one in parameters}
 
 
 def _convert(
-    hint: Any, value: Any, at: str, problems: list[str], *, is_yaml: bool = False, is_inside: bool = False
+    hint: Any, value: Any, at: str, problems: list[str], *, is_yaml: bool = False, in_container: bool = False
 ) -> Any:
-    """The value as its hint wants it; a problem is noted where it does not fit.
+    """Return the value in the type of its annotation. A message is added to ``problems`` if it does not fit.
 
     Args:
         hint: evaluated annotation.
-        value: found.
-        at: its place, for messages.
-        problems: to add to.
-        is_yaml: dataclasses are built from mappings, and texts and switches of YAML 1.1 read as what they were.
-        is_inside: of a list or mapping, where a class may be called 1.
+        value: the value as it was found.
+        at: dotted name of the value for messages.
+        problems: list that messages are added to.
+        is_yaml: the value was read from YAML. Dataclasses are built from mappings, and what YAML 1.1 reads wrongly is
+            converted back.
+        in_container: the value is in a list or mapping. There a number may be the name of a class, and becomes a text.
     """
     origin, arguments = get_origin(hint), get_args(hint)
-    manner = {"is_yaml": is_yaml, "is_inside": is_inside}
+    flags = {"is_yaml": is_yaml, "in_container": in_container}
     if origin in (Union, types.UnionType):
-        return _convert_union(hint, value, at, problems, manner)
+        return _convert_union(hint, value, at, problems, flags)
     kind = origin or hint
     if is_yaml and isinstance(hint, type) and is_dataclass(hint) and isinstance(value, Mapping):
         return build(hint, value, f"{at}.", problems)
-    manner["is_inside"] = True
+    flags["in_container"] = True
     if isinstance(kind, type) and issubclass(kind, Mapping) and isinstance(value, Mapping):
         inner = arguments[-1] if arguments else Any
-        return {str(key): _convert(inner, item, f"{at}.{key}", problems, **manner) for key, item in value.items()}
+        return {str(key): _convert(inner, item, f"{at}.{key}", problems, **flags) for key, item in value.items()}
     if kind in (Sequence, list, tuple) and isinstance(value, list | tuple):
         inner = arguments[0] if arguments else Any
-        items = (_convert(inner, item, f"{at}[{i}]", problems, **manner) for i, item in enumerate(value))
+        items = (_convert(inner, item, f"{at}[{i}]", problems, **flags) for i, item in enumerate(value))
         return tuple(items) if kind is tuple else list(items)
-    fits, converted = _scalar(hint, value, is_yaml=is_yaml, is_inside=is_inside)
+    fits, converted = _convert_scalar(hint, value, is_yaml=is_yaml, in_container=in_container)
     if not fits:
-        problems.append(f"{at}: found {value!r}, expected {_expected(hint)}{_nearest(hint, value)}")
+        problems.append(f"{at}: found {value!r}, expected {_expected(hint)}{_suggestion(hint, value)}")
     return converted
 
 
-def _convert_union(hint: Any, value: Any, at: str, problems: list[str], manner: Mapping[str, bool]) -> Any:
+def _convert_union(hint: Any, value: Any, at: str, problems: list[str], flags: Mapping[str, bool]) -> Any:
     if value is None and type(None) in get_args(hint):
         return None
     choices = [choice for choice in get_args(hint) if choice is not type(None)]
     for choice in choices:
         wrong: list[str] = []
-        converted = _convert(choice, value, at, wrong, **manner)
+        converted = _convert(choice, value, at, wrong, **flags)
         if not wrong:
             return converted
     problems += wrong if len(choices) == 1 else [f"{at}: found {value!r}, expected {_expected(hint)}"]
     return value
 
 
-def _scalar(hint: Any, value: Any, *, is_yaml: bool, is_inside: bool) -> tuple[bool, Any]:
-    """Whether a plain value fits its hint, and the value."""
+def _convert_scalar(hint: Any, value: Any, *, is_yaml: bool, in_container: bool) -> tuple[bool, Any]:
+    """Return whether a value that is no container fits its annotation, and the converted value."""
     if get_origin(hint) is Literal:
         if is_yaml and value is False and "no" in get_args(hint):
             return True, "no"
@@ -264,17 +267,18 @@ def _scalar(hint: Any, value: Any, *, is_yaml: bool, is_inside: bool) -> tuple[b
             return False, value
     if kind in (int, float):
         return is_number and (kind is float or isinstance(value, int)), value
-    if kind is str and is_inside and is_number:  # a class that is called 1 is a text all the same
+    if kind is str and in_container and is_number:  # YAML reads the name of a class called 1 as a number
         return True, str(value)
-    if kind in (Sequence, Mapping):  # a text is a sequence, but no list
+    if kind in (Sequence, Mapping):  # a text is a Sequence too, but it is not accepted as a list
         return False, value
     try:
         return kind is Any or not isinstance(kind, type) or isinstance(value, kind), value
-    except TypeError:  # a protocol that cannot be asked
+    except TypeError:  # isinstance refuses a Protocol that is not runtime_checkable
         return True, value
 
 
 def _expected(hint: Any) -> str:
+    """Return the words for an annotation in a message, e.g. ``a whole number``."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return " or ".join(_expected(choice) for choice in arguments if choice is not type(None))
@@ -287,10 +291,10 @@ def _expected(hint: Any) -> str:
         return f"a mapping to {_expected(arguments[-1])}, e.g. {{name: …}}" if arguments else "a mapping"
     if kind in (Sequence, list, tuple):
         return "a list such as [a, b]"
-    return _PLAIN.get(kind, "any value" if kind is Any else getattr(kind, "__name__", str(kind)))
+    return _TYPE_NAMES.get(kind, "any value" if kind is Any else getattr(kind, "__name__", str(kind)))
 
 
-def _nearest(hint: Any, value: Any) -> str:
+def _suggestion(hint: Any, value: Any) -> str:
     choices = [choice for choice in get_args(hint) if isinstance(choice, str)] if get_origin(hint) is Literal else []
     near = get_close_matches(str(value), choices, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

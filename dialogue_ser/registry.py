@@ -1,4 +1,4 @@
-"""One way to find things by name: the library's own, decorated ones, entry points, and ``package.module:attribute``."""
+"""Tables that find things by name: things of the library, registered things and things of installed packages."""
 
 import importlib
 import sys
@@ -16,11 +16,11 @@ Target = TypeVar("Target")
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What a decorator registered under a name.
+    """A function or class that a decorator registered under a name.
 
     Args:
         target: the function or class.
-        details: what the decorator was told beside the name, e.g. an encoder's modality.
+        details: further arguments of the decorator, e.g. an encoder's modality.
     """
 
     target: Any
@@ -32,7 +32,7 @@ class Entry:
     """One name of a registry.
 
     Args:
-        name: as a configuration gives it.
+        name: the name as it is written in a configuration.
         origin: ``built in``, ``registered`` or ``entry point``.
         target: ``package.module:attribute``.
     """
@@ -43,18 +43,20 @@ class Entry:
 
 
 class Registry(Mapping[str, T]):
-    """Things of one kind by name; a module is imported only when its name is asked for.
+    """A table of things of one kind. A module is imported only when one of its names is used.
 
-    :meth:`find` takes a name of the library, a registered one (:meth:`register`), one that an installed package offers
-    as entry point, and ``package.module:attribute``. As a mapping, a registry is the library's own list: name → thing.
+    :meth:`find` accepts four kinds of names: a name of the library, a name that was registered with :meth:`register`,
+    a name that an installed package declares as an entry point, and ``package.module:attribute``. As a mapping, a
+    registry contains the names of the library only: name → thing.
 
     Args:
-        what: the kind of thing, for messages, e.g. ``model``.
-        group: entry-point group of installed packages.
-        built_in: name → ``package.module:attribute`` of the library's own, which nobody can take.
-        check: called with the name and what was found under it; gives it back as the right type, or raises
-            ConfigError that says what it lacks (:func:`place_of` says where it is defined). None = anything is right.
-        beside: a registry whose decorator and entry points serve this one too; neither can take names of the other.
+        kind: kind of thing for messages, e.g. ``model``.
+        group: entry-point group in which installed packages declare their names.
+        built_in: names of the library, name → ``package.module:attribute``. Nobody else can use these names.
+        check: function that gets a name and the thing found under it. It returns the thing with the right type, or
+            raises a ConfigError that says what is wrong with it. None = everything is accepted.
+        shared_with: another registry. Both then share registered names and entry points, and neither can use a name
+            that belongs to the other.
 
     >>> numbers = Registry("number", "dialogue_ser.no_such_group", {"pi": "math:pi", "e": "math:e"})
     >>> numbers.find("pi") == numbers["pi"] == numbers.find("math:pi")
@@ -67,20 +69,20 @@ class Registry(Mapping[str, T]):
 
     def __init__(
         self,
-        what: str,
+        kind: str,
         group: str,
         built_in: Mapping[str, str],
         check: Callable[[str, Any], T] | None = None,
         *,
-        beside: "Registry[Any] | None" = None,
+        shared_with: "Registry[Any] | None" = None,
     ) -> None:
-        self.what = what
+        self.kind = kind
         self.group = group
         self.built_in = dict(built_in)
-        self.registered: dict[str, Registered] = {} if beside is None else beside.registered
+        self.registered: dict[str, Registered] = {} if shared_with is None else shared_with.registered
         self._check = check
-        self._family: list[Registry[Any]] = [] if beside is None else beside._family
-        self._family.append(self)
+        self._sharing: list[Registry[Any]] = [] if shared_with is None else shared_with._sharing
+        self._sharing.append(self)
 
     def __getitem__(self, name: str) -> T:
         if name not in self.built_in:
@@ -94,143 +96,148 @@ class Registry(Mapping[str, T]):
         return len(self.built_in)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.built_in  # a mapping's own way would import it
+        return name in self.built_in  # Mapping's own method would import the thing
 
     def find(self, name: str, *, also_known: Iterable[str] = ()) -> T:
-        """What a name stands for.
+        """Return the thing that has a name.
 
         Args:
-            name: of the library, registered, of an installed package, or ``package.module:attribute``.
-            also_known: further names to suggest for an unknown one.
+            name: name of the library, registered name, name of an installed package, or
+                ``package.module:attribute``.
+            also_known: further names that the message for an unknown name may suggest.
 
         Raises:
-            ConfigError: unknown name (with the nearest match), a name that several packages offer, an import that
-                fails, or a thing of another kind.
+            ConfigError: the name is unknown (the message suggests the most similar one), several packages offer it,
+                the import fails, or the thing is of the wrong kind.
         """
         if name in self.built_in:
-            found = load(self.what, name, self.built_in[name])
+            found = load(self.kind, name, self.built_in[name])
         elif self.comes_from_outside(name):
             found = self.load_outside(name)
         else:
             known = {*(entry.name for entry in self.entries()), *also_known}
-            raise ConfigError(unknown_name(self.what, name, known) + "; or package.module:attribute of your own")
+            raise ConfigError(unknown_name(self.kind, name, known) + "; or package.module:attribute of your own")
         return found if self._check is None else self._check(name, found)
 
     def comes_from_outside(self, name: str) -> bool:
-        """Whether a decorator or an installed package gives the name, or it is ``package.module:attribute`` itself."""
-        if self._owner(name):
+        """Return whether the thing is no part of the library: it is registered, installed or given by its module."""
+        if self._library_target(name):
             return False
-        return ":" in name or name in self.registered or name in installed(self.group)
+        return ":" in name or name in self.registered or name in entry_point_targets(self.group)
 
     def load_outside(self, name: str) -> Any:
-        """What a name from outside the library stands for, unchecked; asked after :meth:`comes_from_outside`.
+        """Return the thing for which :meth:`comes_from_outside` is true. The check of the registry is not applied.
 
         Raises:
             ConfigError: several packages offer the name, or it cannot be imported.
         """
         if name in self.registered:
             return self.registered[name].target
-        targets = [name] if ":" in name else sorted(_offers(self.group)[name])
+        targets = [name] if ":" in name else sorted(_targets_by_name(self.group)[name])
         if len(targets) > 1:
             raise ConfigError(
-                f"{self.what} name {name!r} is taken twice, by installed packages: {', '.join(targets)}; "
-                "say which one you mean by writing that instead of the name"
+                f"{self.kind} name {name!r} is used by several installed packages: {', '.join(targets)}; "
+                "write the one that you mean instead of the name"
             )
-        return load(self.what, name, targets[0])
+        return load(self.kind, name, targets[0])
 
     def register(self, name: str, **details: Any) -> Callable[[Target], Target]:
-        """A decorator that registers a function or class under a name; running its definition again replaces it.
+        """Return a decorator that registers a function or class. If its definition runs again, the new one counts.
 
         Args:
-            name: to use in configurations.
-            details: kept beside it (:attr:`registered`).
+            name: name for configurations.
+            details: further values that are stored with it in :attr:`registered`.
 
         Raises:
-            ConfigError: the name holds a colon, or belongs to the library or to another function or class.
+            ConfigError: the name contains a colon, or it belongs to the library or to another function or class.
         """
-        owner = self._owner(name)
-        if owner:
-            raise self._taken(name, owner)
+        library_target = self._library_target(name)
+        if library_target:
+            raise self._name_taken(name, library_target)
         if ":" in name:
             raise ConfigError(
-                f"{self.what} name {name!r} holds a colon, as package.module:attribute; choose another one"
+                f"{self.kind} name {name!r} contains a colon, which only package.module:attribute may have; "
+                "choose another name"
             )
 
         def keep(target: Target) -> Target:
             former = self.registered.get(name)
-            if former is not None and place_of(former.target) != place_of(target):
-                raise self._taken(name, place_of(former.target))
+            if former is not None and import_path_of(former.target) != import_path_of(target):
+                raise self._name_taken(name, import_path_of(former.target))
             self.registered[name] = Registered(target, details)
             return target
 
         return keep
 
     def entries(self) -> list[Entry]:
-        """Every name with where it comes from, those of the library first; imports none of them."""
+        """Return every name with its origin, the names of the library first. Nothing is imported."""
         found = [Entry(name=name, origin="built in", target=target) for name, target in self.built_in.items()]
         found += [
-            Entry(name=name, origin="registered", target=place_of(one.target)) for name, one in self.registered.items()
+            Entry(name=name, origin="registered", target=import_path_of(one.target))
+            for name, one in self.registered.items()
         ]
-        taken = {entry.name for entry in found}
+        listed = {entry.name for entry in found}
         found += [
             Entry(name=name, origin="entry point", target=target)
-            for name, target in installed(self.group).items()
-            if name not in taken and not self._owner(name)
+            for name, target in entry_point_targets(self.group).items()
+            if name not in listed and not self._library_target(name)
         ]
         return found
 
-    def _owner(self, name: str) -> str:
-        """The target of a name of the library, also of a registry beside this one; else empty."""
-        return next((one.built_in[name] for one in self._family if name in one.built_in), "")
+    def _library_target(self, name: str) -> str:
+        """Return the target if the name belongs to the library, in this or in a sharing registry; else ""."""
+        return next((one.built_in[name] for one in self._sharing if name in one.built_in), "")
 
-    def _taken(self, name: str, owner: str) -> ConfigError:
-        return ConfigError(f"{self.what} name {name!r} is taken by {owner}; choose another one")
+    def _name_taken(self, name: str, target: str) -> ConfigError:
+        return ConfigError(f"{self.kind} name {name!r} is taken by {target}; choose another name")
 
 
-def place_of(thing: object) -> str:
-    """Where a function or class is defined, as ``package.module:attribute``; of anything else, its type.
+def import_path_of(thing: object) -> str:
+    """Return where a function or class is defined, as ``package.module:attribute``. For other things: their type.
 
-    >>> place_of(Registry.find)
+    >>> import_path_of(Registry.find)
     'dialogue_ser.registry:Registry.find'
     """
     named = thing if hasattr(thing, "__qualname__") else type(thing)
     return f"{named.__module__}:{named.__qualname__}"
 
 
-def installed(group: str) -> Mapping[str, str]:
-    """Name → ``package.module:attribute`` of what installed packages offer under an entry-point group; imports nothing.
+def entry_point_targets(group: str) -> Mapping[str, str]:
+    """Return what installed packages declare in an entry-point group: name → ``package.module:attribute``.
 
-    >>> sorted(installed("dialogue_ser.no_such_group"))
+    Nothing is imported.
+
+    >>> sorted(entry_point_targets("dialogue_ser.no_such_group"))
     []
     """
-    return {name: min(targets) for name, targets in _offers(group).items()}
+    return {name: min(targets) for name, targets in _targets_by_name(group).items()}
 
 
-def _offers(group: str) -> dict[str, set[str]]:
-    """All targets of each name; more than one where packages disagree."""
-    offers: dict[str, set[str]] = {}
+def _targets_by_name(group: str) -> dict[str, set[str]]:
+    """Return all targets of each name. There are several where two packages declare the same name."""
+    targets: dict[str, set[str]] = {}
     for point in entry_points(group=group):
-        offers.setdefault(point.name, set()).add(point.value)
-    return offers
+        targets.setdefault(point.name, set()).add(point.value)
+    return targets
 
 
-def load(what: str, name: str, target: str) -> Any:
-    """Import an attribute; a module of one's own may lie in the working folder.
+def load(kind: str, name: str, target: str) -> Any:
+    """Import an attribute of a module. The module may also be a file in the working folder.
 
     Args:
-        what: kind of thing, for the error, e.g. ``encoder``.
-        name: name under which the user asked for it, for the error.
+        kind: kind of thing for the error message, e.g. ``encoder``.
+        name: name in the configuration, for the error message.
         target: ``package.module:attribute``.
 
     Raises:
-        ConfigError: no such module or attribute, or importing it fails.
+        ConfigError: the module or the attribute does not exist, or its import fails.
 
     >>> load("reader", "table", "dialogue_ser.corpus.readers.table:read_table").__name__
     'read_table'
     """
     module_name, _, attribute = target.partition(":")
     folder = str(Path.cwd())
-    # A console script has no working directory on its path, yet that is where a user's own module lies.
+    # The path of an installed command lacks the working folder, where users keep their own modules.
     is_added = folder not in sys.path
     if is_added:
         sys.path.append(folder)
@@ -238,9 +245,9 @@ def load(what: str, name: str, target: str) -> Any:
         value: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
             value = getattr(value, part)
-    except Exception as error:  # the module is somebody's program and may raise anything
+    except Exception as error:  # the module is a user's program and may raise anything
         raise ConfigError(
-            f"{what} {name!r}: cannot import {target} ({error}); is it installed or in this folder?"
+            f"{kind} {name!r}: cannot import {target} ({error}); is it installed or in this folder?"
         ) from error
     finally:
         if is_added and folder in sys.path:

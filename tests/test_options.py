@@ -1,4 +1,4 @@
-"""Options of readers, encoders, models and configurations are checked by one set of rules."""
+"""One set of rules checks the options of readers, encoders, models and configurations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import pytest
 
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.options import build, check_fields, construct, misfits
+from dialogue_ser.options import build, check_fields, construct, option_problems
 
 
 def read(
@@ -35,7 +35,7 @@ def read(
     ],
 )  # fmt: skip
 def test_what_a_configuration_file_may_say_fits(options: dict[str, Any]) -> None:
-    assert misfits("reader mine", read, {"path": None, **options}) == []
+    assert option_problems("reader mine", read, {"path": None, **options}) == []
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_does_not_fit_is_named_with_what_is_expected(options: dict[str, Any
         name, value = "shares.train", "x"
     if name == "order" and isinstance(value, list):
         name, value = "order[1]", True
-    assert misfits("reader mine", read, options, given=["path"]) == [
+    assert option_problems("reader mine", read, options, given=["path"]) == [
         f"reader mine: option {name}: found {value!r}, expected {expected}"
     ]
 
@@ -71,7 +71,7 @@ def test_the_table_reader_refuses_options_of_a_wrong_type_all_at_once(tmp_path: 
 
 
 def test_unknown_missing_and_misfitting_options_are_told_in_one_go() -> None:
-    assert misfits("reader mine", read, {"sead": 1, "share": "x"}, further=["extra"]) == [
+    assert option_problems("reader mine", read, {"sead": 1, "share": "x"}, further=["extra"]) == [
         "reader mine: unknown option 'sead'; did you mean 'seed'? Known: anything, columns, extra, label_map, mode, "
         "order, path, seed, share, shares, stratify",
         "reader mine: option path is required; known: path, seed, share, stratify, shares, label_map, order, mode, "
@@ -81,23 +81,25 @@ def test_unknown_missing_and_misfitting_options_are_told_in_one_go() -> None:
 
 
 def test_what_somebody_else_fills_is_no_option() -> None:
-    assert misfits("reader mine", read, {}, given=["path"]) == []
-    [problem] = misfits("reader mine", read, {"path": "x"}, given=["path"])
+    assert option_problems("reader mine", read, {}, given=["path"]) == []
+    [problem] = option_problems("reader mine", read, {"path": "x"}, given=["path"])
     assert problem.startswith("reader mine: unknown option 'path'")
 
 
 def test_a_target_that_takes_anything_is_asked_for_what_it_names_only() -> None:
     def free(size: int = 1, **more: Any) -> None: ...
 
-    assert misfits("x", free, {"size": 2, "colour": "red"}) == []
-    assert misfits("x", free, {"size": "a", "colour": "red"}) == ["x: option size: found 'a', expected a whole number"]
+    assert option_problems("x", free, {"size": 2, "colour": "red"}) == []
+    assert option_problems("x", free, {"size": "a", "colour": "red"}) == [
+        "x: option size: found 'a', expected a whole number"
+    ]
 
 
 def test_annotations_that_mean_nothing_check_names_only() -> None:
     def odd(size: "Nowhere" = 1) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
-    assert misfits("x", odd, {"size": "a"}) == []
-    assert misfits("x", odd, {"sise": "a"}) == ["x: unknown option 'sise'; did you mean 'size'? Known: size"]
+    assert option_problems("x", odd, {"size": "a"}) == []
+    assert option_problems("x", odd, {"sise": "a"}) == ["x: unknown option 'sise'; did you mean 'size'? Known: size"]
 
 
 def test_what_a_constructor_stumbles_over_is_the_users_error_too() -> None:
@@ -105,7 +107,7 @@ def test_what_a_constructor_stumbles_over_is_the_users_error_too() -> None:
         return size + 1
 
     assert construct("x", untyped, {"size": 2}) == 3
-    with pytest.raises(ConfigError, match=r"x: options \{'size': 'a'\} do not fit it: .*; correct them"):
+    with pytest.raises(ConfigError, match=r"x: the options \{'size': 'a'\} do not fit \(.*\); correct them"):
         construct("x", untyped, {"size": "a"})
 
 
@@ -146,7 +148,7 @@ def test_every_problem_of_a_nested_mapping_is_told_with_its_place() -> None:
 
 @dataclass
 class Settings:
-    """Like a system's Config, which the suite's import hook would check before us."""
+    """Like the Config of a system. The tests cannot use a real Config, because their import hook checks its types."""
 
     attention: Literal["simple", "matching"] = "simple"
     hidden_dim: int = 3
@@ -177,7 +179,7 @@ def test_whole_numbers_are_numbers() -> None:
 
 @dataclass
 class Sizes:
-    """Like a system's Config."""
+    """Like the Config of a system."""
 
     hidden_dims: Sequence[int] = ()
     n_heads: int = 1

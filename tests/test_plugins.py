@@ -12,7 +12,7 @@ from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.features.registry import list_encoders
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.models import MODELS, find_model
-from dialogue_ser.registry import installed
+from dialogue_ser.registry import entry_point_targets
 from dialogue_ser.runs.run_files import RunFiles
 
 MODULE = '''
@@ -230,7 +230,7 @@ def test_installed_things_are_listed_and_suggested(package, capsys):
     assert "demo-turns" in capsys.readouterr().out
     assert main(["train", "--config", "/dev/null", "--model.name", "demo-turn"]) == 2
     assert "did you mean 'demo-turns'" in capsys.readouterr().err
-    assert set(installed("dialogue_ser.readers")) == {"demo-reader"}
+    assert set(entry_point_targets("dialogue_ser.readers")) == {"demo-reader"}
 
 
 def test_the_librarys_own_names_cannot_be_taken(package):

@@ -1,4 +1,4 @@
-"""Registries: four ways in, one set of messages, and no import before its time."""
+"""Registries: the four kinds of names, their error messages, and that nothing is imported too early."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 from dialogue_ser import registry
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.registry import Entry, Registry, load, place_of
+from dialogue_ser.registry import Entry, Registry, import_path_of, load
 
 GROUP = "dialogue_ser.test_tools"
 
@@ -27,7 +27,7 @@ def tools() -> Registry[object]:
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str]) -> None:
-    """Entry points of installed packages."""
+    """Pretend that installed packages declare these entry points."""
     found = [EntryPoint(name, target, GROUP) for name, target in points]
     monkeypatch.setattr(registry, "entry_points", lambda group: found if group == GROUP else [])
 
@@ -59,7 +59,7 @@ def test_entries_say_where_each_name_comes_from_and_import_nothing(monkeypatch) 
     tools.register("mine")(Tool)
     assert tools.entries() == [
         Entry(name="own", origin="built in", target="no.such.module:Own"),
-        Entry(name="mine", origin="registered", target=place_of(Tool)),
+        Entry(name="mine", origin="registered", target=import_path_of(Tool)),
         Entry(name="theirs", origin="entry point", target="no.such.package:Theirs"),
     ]
     assert "own" in tools
@@ -77,12 +77,12 @@ def test_an_unknown_name_is_told_the_nearest_of_all_known_ones(tools, monkeypatc
 
 
 def test_a_name_cannot_be_taken_from_the_library_or_from_each_other(tools) -> None:
-    with pytest.raises(ConfigError, match="tool name 'counter' is taken by collections:Counter; choose another one"):
+    with pytest.raises(ConfigError, match="tool name 'counter' is taken by collections:Counter; choose another name"):
         tools.register("counter")
-    with pytest.raises(ConfigError, match="tool name 'my:tool' holds a colon"):
+    with pytest.raises(ConfigError, match="tool name 'my:tool' contains a colon"):
         tools.register("my:tool")
     tools.register("tool")(Tool)
-    with pytest.raises(ConfigError, match=r"tool name 'tool' is taken by .*:Tool; choose another one"):
+    with pytest.raises(ConfigError, match=r"tool name 'tool' is taken by .*:Tool; choose another name"):
         tools.register("tool")(OtherTool)
     assert tools.find("tool") is Tool
 
@@ -97,9 +97,9 @@ def test_running_a_definition_again_replaces_it(tools) -> None:
 
 def test_a_name_that_two_packages_offer_is_refused_and_both_are_named(tools, monkeypatch) -> None:
     offer(monkeypatch, ("x", "collections:ChainMap"), ("x", "collections:Counter"), ("y", "math:pi"), ("y", "math:pi"))
-    with pytest.raises(ConfigError, match=r"tool name 'x' is taken twice.* collections:ChainMap, collections:Counter"):
+    with pytest.raises(ConfigError, match=r"'x' is used by several .* collections:ChainMap, collections:Counter"):
         tools.find("x")
-    assert tools.find("y") == pytest.approx(3.14159, rel=1e-5), "one package seen twice is no quarrel"
+    assert tools.find("y") == pytest.approx(3.14159, rel=1e-5), "the same target twice is no conflict"
 
 
 def test_an_import_that_fails_is_named_in_every_way_in(monkeypatch) -> None:
@@ -117,12 +117,12 @@ def test_an_import_that_fails_is_named_in_every_way_in(monkeypatch) -> None:
 def test_what_is_found_is_checked_whatever_way_it_came(monkeypatch) -> None:
     def check(name: str, value: object) -> type:
         if not isinstance(value, type):
-            raise ConfigError(f"tool {name!r}: {place_of(value)} is no class")
+            raise ConfigError(f"tool {name!r}: {import_path_of(value)} is no class")
         return value
 
     tools = Registry("tool", GROUP, {"pi": "math:pi", "counter": "collections:Counter"}, check)
     offer(monkeypatch, ("e", "math:e"))
-    tools.register("function")(place_of)
+    tools.register("function")(import_path_of)
     assert tools["counter"].__name__ == "Counter"
     for name in ("pi", "e", "function", "math:sqrt"):
         with pytest.raises(ConfigError, match=f"tool '{name}': .* is no class"):
@@ -130,16 +130,16 @@ def test_what_is_found_is_checked_whatever_way_it_came(monkeypatch) -> None:
 
 
 def test_registries_beside_each_other_share_what_comes_from_outside(tools, monkeypatch) -> None:
-    others: Registry[object] = Registry("other", GROUP, {"map": "collections:ChainMap"}, beside=tools)
+    others: Registry[object] = Registry("other", GROUP, {"map": "collections:ChainMap"}, shared_with=tools)
     tools.register("tool")(Tool)
     assert others.find("tool") is Tool
     with pytest.raises(ConfigError, match="is taken by collections:ChainMap"):
         tools.register("map")
     offer(monkeypatch, ("counter", "math:pi"))
-    assert not others.comes_from_outside("counter"), "a name of the registry beside it stays that one's"
+    assert not others.comes_from_outside("counter"), "the name belongs to the other registry"
     assert others.entries() == [
         Entry(name="map", origin="built in", target="collections:ChainMap"),
-        Entry(name="tool", origin="registered", target=place_of(Tool)),
+        Entry(name="tool", origin="registered", target=import_path_of(Tool)),
     ]
 
 
@@ -165,7 +165,7 @@ def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch, conten
 
 
 def modules_after(code: str) -> set[str]:
-    """Modules of the package that a fresh interpreter has imported."""
+    """Return the modules of the package that a new interpreter has imported after some code."""
     code += "\nimport sys; print(*(name for name in sys.modules if name.startswith('dialogue_ser')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())

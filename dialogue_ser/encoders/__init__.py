@@ -10,15 +10,15 @@ from dialogue_ser.encoders.vector import VectorInput
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.features.registry import ENCODERS, ENTRY_POINT_GROUP
-from dialogue_ser.options import construct, misfits
-from dialogue_ser.registry import Registry, place_of
+from dialogue_ser.options import construct, option_problems
+from dialogue_ser.registry import Registry, import_path_of
 
 
 def _check_encoder(name: str, encoder: Any) -> type[TrainedEncoder]:
     problems = []
     if not _is_trained(encoder):
         raise ConfigError(
-            f"trained encoder {name!r}: {place_of(encoder)} is not a subclass of TrainedEncoder; make it one"
+            f"trained encoder {name!r}: {import_path_of(encoder)} is not a subclass of TrainedEncoder; make it one"
         )
     if not is_dataclass(getattr(encoder, "Config", None)):
         problems.append("has no Config; set Config to the frozen dataclass of its options")
@@ -50,7 +50,7 @@ TRAINED_ENCODERS: Registry[type[TrainedEncoder]] = Registry(
         "gru-attention": "dialogue_ser.encoders.gru_attention:GruAttention",
     },
     _check_encoder,
-    beside=ENCODERS,
+    shared_with=ENCODERS,
 )
 
 __all__ = ["TRAINED_ENCODERS", "TrainedEncoder", "VectorInput", "as_saved", "build_input", "find_trained"]
@@ -83,7 +83,7 @@ def build_input(spec: InputSpec) -> nn.Module:
     8
     """
     if spec.encoder is None and spec.kind == "vector":
-        problems = misfits("input of vectors", VectorInput, spec.options, given=["dim"])
+        problems = option_problems("input of vectors", VectorInput, spec.options, given=["dim"])
         if problems:
             raise ConfigError(*problems)
         return VectorInput(spec.dim, **spec.options)

@@ -1,1 +1,1 @@
-"""Protocols and comparisons."""
+"""Evaluate runs: score them, compare them, choose among them, and cross-validate."""

@@ -1,4 +1,4 @@
-"""Is system A better than system B? Paired over dialogues and seeds."""
+"""Compare two systems: is A better than B? The comparison is paired over dialogues and includes all seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.metrics.bootstrap import Difference
-from dialogue_ser.metrics.intervals import paired
+from dialogue_ser.metrics.intervals import paired_comparison
 from dialogue_ser.metrics.predictions import Predictions
 from dialogue_ser.metrics.significance import TestResult
 from dialogue_ser.metrics.table import METRICS
@@ -17,14 +17,14 @@ from dialogue_ser.tasks import task_of
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """System A against system B on one split.
+    """The comparison of system A with system B on one split.
 
     Args:
-        metric: its key.
-        split: where.
+        metric: key of the metric.
+        split: name of the split.
         difference: A − B with its paired interval over dialogues and seeds.
-        randomisation: paired approximate randomisation over dialogues; None where A and B have other numbers of
-            seeds, or the metric is a function of turns.
+        randomisation: paired approximate randomisation test over dialogues. None if A and B have different numbers
+            of seeds, or if the metric is a function of turns.
     """
 
     metric: str
@@ -33,7 +33,7 @@ class Comparison:
     randomisation: TestResult | None
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """Return the fields as plain JSON values."""
         return {
             "metric": self.metric,
             "split": self.split,
@@ -50,28 +50,30 @@ def compare(
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> Comparison:
-    """Compare two systems, each given by the run directories of its seeds.
+    """Compare two systems. Each is given by the run directories of its seeds.
 
     Args:
         runs_a: one run directory per seed of A.
-        runs_b: the same of B; the number of seeds may differ.
-        split: split to compare on; every run must have predicted the same turns of it.
-        metric: key in METRICS, or ``package.module:function`` of your own; None = the task's default.
-        n_resamples: bootstrap draws (of dialogues and of seeds) and random swaps.
-        seed: of the draws.
+        runs_b: one run directory per seed of B. The number of seeds may differ from A's.
+        split: split to compare on. Every run must have predicted the same turns of it.
+        metric: key in METRICS, or ``package.module:function`` of your own; None = the default metric of the task.
+        n_resamples: number of bootstrap draws (of dialogues and seeds) and of random swaps.
+        seed: random seed of the draws.
 
     Raises:
-        ConfigError: no runs, an unknown metric, no draws or a negative seed.
-        DialogueSerError: runs over other turns, labels or gold, or a metric of the other kind of task.
+        ConfigError: no run is given, the metric is unknown, n_resamples is below 1 or the seed is negative.
+        DialogueSerError: the runs have different turns, classes or gold labels, or the metric is for the other kind of
+            task.
     """
     if metric is not None:
         METRICS.find(metric)
     if n_resamples < 1 or seed < 0:
         raise ConfigError(
-            f"n_resamples {n_resamples}, seed {seed}: expected n_resamples of at least 1 and a seed of at least 0"
+            f"compare: found n_resamples {n_resamples} and seed {seed}, expected n_resamples of at least 1 and a seed "
+            "of at least 0"
         )
     if not runs_a or not runs_b:
-        raise ConfigError("nothing to compare; give at least one run directory of each system")
+        raise ConfigError("compare: a system has no run; give at least one run directory of each system")
     return compare_predictions(
         [RunFiles(run).predictions.split(split) for run in runs_a],
         [RunFiles(run).predictions.split(split) for run in runs_b],
@@ -90,7 +92,7 @@ def compare_predictions(
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> Comparison:
-    """As :func:`compare`, for tables already read (each one split, one table per seed)."""
+    """Compare two systems by their tables of predictions: one table of one split per seed. See :func:`compare`."""
     chosen = METRICS.find(metric or task_of(a[0]).default_metric)
-    difference, test = paired(a, b, chosen, n_resamples, seed=seed)
+    difference, test = paired_comparison(a, b, chosen, n_resamples, seed=seed)
     return Comparison(metric=chosen.key, split=split, difference=difference, randomisation=test)

@@ -1,9 +1,11 @@
-"""Floors that every dialogue model must clear (docs/equations.md): majority, TF-IDF, linear probe on frozen features;
-of values their mean, and a ridge regression on TF-IDF.
+"""Floors: simple systems that every dialogue model must beat (docs/equations.md, "Floors").
 
-Each reads a table of turns (a run's predictions serve, only split, text and gold are looked at), learns from the
-train split, chooses its regularisation on dev and gives a table of the same turns. None of them sees who speaks or
-any other turn. The fourth floor, a speaker-blind BiGRU, is a registered model.
+For classes: the majority class, logistic regression on TF-IDF, and a linear probe on frozen features. For values: their
+mean, and ridge regression on TF-IDF. A further floor, a speaker-blind BiGRU, is a registered model.
+
+Each floor reads a table of turns and returns a table of predictions of the same turns. It uses only the columns split,
+text and gold, so the predictions of a run can be its input. It learns from the train split and chooses its
+regularisation on dev. It never uses the speaker or any other turn.
 """
 
 import warnings
@@ -31,16 +33,16 @@ PROBE_INVERSE_REGULARISATION = (0.001, 0.01, 0.1, 1.0)
 
 
 def majority(turns: ClassPredictions, train: str = "train") -> ClassPredictions:
-    """The most frequent class of train everywhere; probabilities are train's class frequencies.
+    """Predict the most frequent class of train for every turn. The probabilities are the class frequencies of train.
 
     Raises:
-        DialogueSerError: no such split, or no labelled turn in it.
+        DialogueSerError: the split does not exist, or it has no labelled turn.
     """
     gold = turns.split(train).gold_N
     counts = np.bincount(gold[gold >= 0], minlength=len(turns.labels)).astype(np.float64)
     if not counts.sum():
         raise DialogueSerError(f"{turns.origin}: split {train!r} has no labelled turn to learn from; choose another")
-    return _table(turns, np.tile(counts / counts.sum(), (len(turns), 1)), "majority")
+    return _with_predictions(turns, np.tile(counts / counts.sum(), (len(turns), 1)), "majority")
 
 
 def tfidf_logistic(
@@ -49,19 +51,19 @@ def tfidf_logistic(
     dev: str = "dev",
     inverse_regularisation: Sequence[float] = TFIDF_INVERSE_REGULARISATION,
 ) -> ClassPredictions:
-    """TF-IDF of words and word pairs, then logistic regression.
+    """Predict classes by logistic regression on TF-IDF of words and word pairs.
 
     Args:
         turns: turns with text.
-        train: split that the vocabulary and the weights come from.
+        train: split from which the vocabulary and the weights are learned.
         dev: split whose weighted F1 chooses C.
         inverse_regularisation: candidates for C.
 
     Raises:
-        DialogueSerError: no such split, no labelled turn, no text, or a single class in train.
+        DialogueSerError: a split does not exist or has no labelled turn, there is no text, or train has one class only.
     """
     rows = _tfidf(turns, train)
-    return _table(turns, _logistic(turns, rows, train, dev, inverse_regularisation), "tfidf-logistic")
+    return _with_predictions(turns, _logistic(turns, rows, train, dev, inverse_regularisation), "tfidf-logistic")
 
 
 def linear_probe(
@@ -71,21 +73,22 @@ def linear_probe(
     dev: str = "dev",
     inverse_regularisation: Sequence[float] = PROBE_INVERSE_REGULARISATION,
 ) -> ClassPredictions:
-    """Logistic regression on any frozen features of the turns.
+    """Predict classes by logistic regression on frozen features of the turns.
 
     Args:
         turns: the turns.
-        features: utterance id to vector ``[D]``; standardised by train (a constant column becomes 0), values that
-            are missing (NaN, or no row at all) take train's mean.
-        train: split that statistics and weights come from.
+        features: utterance id → vector ``[D]``. The vectors are standardised with the statistics of train; a constant
+            column becomes 0. Missing values (NaN, or no vector at all) become the mean of train.
+        train: split from which statistics and weights are learned.
         dev: split whose weighted F1 chooses C.
         inverse_regularisation: candidates for C.
 
     Raises:
-        DialogueSerError: no such split, no labelled turn, no features, vectors of several lengths.
+        DialogueSerError: a split does not exist or has no labelled turn, there are no features, or vectors differ in
+            length.
     """
     rows_ND = _standardised(turns, features, train)
-    return _table(turns, _logistic(turns, rows_ND, train, dev, inverse_regularisation), "linear-probe")
+    return _with_predictions(turns, _logistic(turns, rows_ND, train, dev, inverse_regularisation), "linear-probe")
 
 
 def _feature_rows(turns: Predictions, features: Mapping[str, npt.ArrayLike]) -> FloatArray:
@@ -94,23 +97,25 @@ def _feature_rows(turns: Predictions, features: Mapping[str, npt.ArrayLike]) -> 
     shapes = {vector.shape for vector in vectors.values()}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
         found = ", ".join(map(str, sorted(shapes))) or "no row for any utterance"
-        raise DialogueSerError(f"{turns.origin}: a linear probe needs one vector [D] per utterance; found {found}")
+        raise DialogueSerError(
+            f"{turns.origin}: found {found}, expected one vector [D] per utterance; give vectors of one length"
+        )
     absent = np.full(next(iter(shapes)), np.nan)
     return np.stack([vectors.get(name, absent) for name in ids])
 
 
 def mean_value(turns: ValuePredictions, train: str = "train") -> ValuePredictions:
-    """The mean of train's values everywhere: CCC and r are 0, MAE is what a system must get below.
+    """Predict the mean of train's values for every turn. Its CCC and r are 0, and a system should have a lower MAE.
 
     Raises:
-        DialogueSerError: no such split, or no annotated turn in it.
+        DialogueSerError: the split does not exist, or it has no annotated turn.
     """
     gold_NS = turns.split(train).gold_NS
     is_known_NS = np.isfinite(gold_NS)
     if not is_known_NS.any():
         raise DialogueSerError(f"{turns.origin}: split {train!r} has no labelled turn to learn from; choose another")
     mean_S = np.where(is_known_NS, gold_NS, 0.0).sum(0) / np.maximum(is_known_NS.sum(0), 1)
-    return _table(turns, np.tile(mean_S, (len(turns), 1)), "mean")
+    return _with_predictions(turns, np.tile(mean_S, (len(turns), 1)), "mean")
 
 
 def tfidf_ridge(
@@ -119,23 +124,23 @@ def tfidf_ridge(
     dev: str = "dev",
     inverse_regularisation: Sequence[float] = TFIDF_INVERSE_REGULARISATION,
 ) -> ValuePredictions:
-    """TF-IDF of words and word pairs, then a ridge regression per dimension, each with the C best on dev by CCC.
+    """Predict values by one ridge regression per dimension on TF-IDF of words and word pairs.
 
     Args:
         turns: turns with text.
-        train: split that the vocabulary and the weights come from.
-        dev: split whose CCC chooses C = 1 / alpha.
+        train: split from which the vocabulary and the weights are learned.
+        dev: split whose CCC chooses C = 1 / alpha, for each dimension separately.
         inverse_regularisation: candidates for C.
 
     Raises:
-        DialogueSerError: no such split, no annotated turn, or no text.
+        DialogueSerError: a split does not exist or has no annotated turn, or there is no text.
     """
     rows = _tfidf(turns, train)
-    return _table(turns, _ridge(turns, rows, train, dev, inverse_regularisation), "tfidf-ridge")
+    return _with_predictions(turns, _ridge(turns, rows, train, dev, inverse_regularisation), "tfidf-ridge")
 
 
 def _tfidf(turns: Predictions, train: str) -> Any:
-    """Sparse rows of every turn; words and idf from train.
+    """Return a sparse TF-IDF row for every turn. The vocabulary and the idf weights come from train.
 
     Raises:
         DialogueSerError: train has no words.
@@ -154,7 +159,7 @@ def _tfidf(turns: Predictions, train: str) -> Any:
 
 
 def _standardised(turns: Predictions, features: Mapping[str, npt.ArrayLike], train: str) -> FloatArray:
-    """Features by train's mean and deviation; what is missing takes the mean."""
+    """Return features standardised with train's mean and standard deviation. Missing values become the mean."""
     rows_ND = _feature_rows(turns, features)
     is_train = (turns.frame["split"] == train).to_numpy()
     known = np.isfinite(rows_ND)
@@ -167,20 +172,20 @@ def _standardised(turns: Predictions, features: Mapping[str, npt.ArrayLike], tra
 
 
 def _ridge(turns: ValuePredictions, rows: Any, train: str, dev: str, candidates: Sequence[float]) -> FloatArray:
-    """Values ``[N, S]``, per dimension those of the ridge regression whose C is best on dev."""
+    """Return values ``[N, S]``. For each dimension, C is the candidate with the best CCC on dev."""
     split, gold_NS = turns.frame["split"].to_numpy(), turns.gold_NS
     best_NS = np.zeros_like(gold_NS)
     for s, name in enumerate(turns.names):
         is_known_N = np.isfinite(gold_NS[:, s])
-        learn, chooser = (np.flatnonzero((split == part) & is_known_N) for part in (train, dev))
-        for part, members in ((train, learn), (dev, chooser)):
+        train_rows, dev_rows = (np.flatnonzero((split == part) & is_known_N) for part in (train, dev))
+        for part, members in ((train, train_rows), (dev, dev_rows)):
             if not members.size:
                 raise DialogueSerError(f"{turns.origin}: split {part!r} has no value of {name}; choose another")
         best = -np.inf
         for c in candidates:
-            value_N = Ridge(alpha=1 / c).fit(rows[learn], gold_NS[learn, s]).predict(rows)
-            one = np.zeros(chooser.size, dtype=np.int64)
-            moments = dialogue_moments(gold_NS[chooser, s : s + 1], value_N[chooser, None], one).sum(0)
+            value_N = Ridge(alpha=1 / c).fit(rows[train_rows], gold_NS[train_rows, s]).predict(rows)
+            one_group = np.zeros(dev_rows.size, dtype=np.int64)
+            moments = dialogue_moments(gold_NS[dev_rows, s : s + 1], value_N[dev_rows, None], one_group).sum(0)
             score = float(METRICS["ccc"].of_statistic(moments))
             if score > best:
                 best, best_NS[:, s] = score, value_N
@@ -188,36 +193,39 @@ def _ridge(turns: ValuePredictions, rows: Any, train: str, dev: str, candidates:
 
 
 def _logistic(turns: ClassPredictions, rows: Any, train: str, dev: str, candidates: Sequence[float]) -> FloatArray:
-    """Probabilities ``[N, C]`` of the logistic regression whose C is best on dev; rows may be sparse."""
+    """Return probabilities ``[N, C]``. C is the candidate with the best weighted F1 on dev. Rows may be sparse."""
     gold_N: IntArray = turns.gold_N
     split = turns.frame["split"].to_numpy()
-    learn, choose = (np.flatnonzero((split == name) & (gold_N >= 0)) for name in (train, dev))
+    train_rows, dev_rows = (np.flatnonzero((split == name) & (gold_N >= 0)) for name in (train, dev))
     problems = [
         f"{turns.origin}: split {name!r} has no labelled turn; choose another"
-        for name, members in ((train, learn), (dev, choose))
+        for name, members in ((train, train_rows), (dev, dev_rows))
         if not members.size
     ]
-    if learn.size and np.unique(gold_N[learn]).size < 2:
-        problems.append(f"{turns.origin}: split {train!r} holds one class only; nothing can be learnt from it")
+    if train_rows.size and np.unique(gold_N[train_rows]).size < 2:
+        problems.append(
+            f"{turns.origin}: split {train!r} has one class only, so nothing can be learned from it; choose another"
+        )
     if problems:
         raise DialogueSerError(*problems)
     best, best_f1 = np.zeros((len(turns), len(turns.labels))), -1.0
     for c in candidates:
         model = LogisticRegression(C=c, max_iter=300, tol=1e-3)
         with warnings.catch_warnings():
-            # The last digits of convergence move nothing: C is chosen on dev among the fits as they are.
+            # Full convergence is not needed, because dev chooses among the models as they are fitted.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(rows[learn], gold_N[learn])
+            model.fit(rows[train_rows], gold_N[train_rows])
         p_NC = np.zeros_like(best)
         p_NC[:, model.classes_] = model.predict_proba(rows)
-        confusion = confusion_matrix(gold_N[choose], p_NC[choose].argmax(-1).astype(np.int64), len(turns.labels))
+        confusion = confusion_matrix(gold_N[dev_rows], p_NC[dev_rows].argmax(-1).astype(np.int64), len(turns.labels))
         f1 = float(METRICS["weighted_f1"].of_statistic(confusion))
         if f1 > best_f1:
             best, best_f1 = p_NC, f1
     return best
 
 
-def _table(turns: Kind, numbers_NS: FloatArray, name: str) -> Kind:
+def _with_predictions(turns: Kind, numbers_NS: FloatArray, name: str) -> Kind:
+    """Return a table of the same turns with other probabilities or values."""
     found = predictions_of(task_of(turns).with_numbers(turns.frame, numbers_NS), origin=name)
     assert isinstance(found, type(turns))
     return found
@@ -225,7 +233,7 @@ def _table(turns: Kind, numbers_NS: FloatArray, name: str) -> Kind:
 
 Floor = Callable[[Any, str, str], Predictions]
 
-#: Name → (table of turns, train split, dev split) → the same turns as the floor predicts them.
+#: Name → function (table of turns, name of the train split, name of the dev split) → the floor's predictions.
 FLOORS: Mapping[str, Floor] = {
     "majority": lambda turns, train, _dev: majority(turns, train),
     "tfidf-logistic": tfidf_logistic,

@@ -1,12 +1,15 @@
-"""Cross-fitted features: every training utterance is encoded by a model that has not been trained on its dialogue.
+"""Cross-fitted features: a model that was not trained on a dialogue encodes the utterances of this dialogue.
 
-A fine-tuned encoder has memorised its training utterances, so a dialogue model on top would learn from vectors that
-are surer of the label than those of new dialogues ever are. Here k models are trained on k−1 folds of the train
-dialogues each and encode the fold they have not seen. Dev, test and all other splits are encoded by one more model,
-trained on all of train: the one that would be used on new dialogues (own choice; the alternative, the mean of the k
-models, costs k times as much there). Each of the k+1 begins with the same pretrained weights and seed, and chooses its
-epoch on dev, as the later dialogue model does. Their vectors are alike but not in one coordinate system; their
-log-probabilities (of classes) or values (of a regression) are, and can be had beside them.
+A fine-tuned encoder has memorised its training utterances. Its vectors of them show the label more clearly than its
+vectors of new dialogues. A dialogue model that learns from such vectors would trust them too much.
+
+Therefore k models are trained. Each is trained on k−1 folds of the train dialogues and encodes the remaining fold. One
+more model is trained on all train dialogues, like the model for new dialogues, and encodes dev, test and all other
+splits. This is an own choice; the mean of the k models would cost k times as much there. All k+1 models begin with the
+same pretrained weights and the same seed, and each chooses its epoch on dev, as the later dialogue model does.
+
+The vectors of different models are similar, but they do not share one coordinate system. The log-probabilities of
+classes, or the values of a regression, do share one. They can be stored instead of the vectors or together with them.
 """
 
 import json
@@ -29,7 +32,7 @@ from dialogue_ser.features.core.api import Array
 from dialogue_ser.features.files.tables import WRITERS, read_rows, write_rows
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
-from dialogue_ser.inference.loop import answers, by_length
+from dialogue_ser.inference.loop import batches_by_length, model_outputs
 from dialogue_ser.media.hashing import file_sha256
 from dialogue_ser.runs.run_files import to_json
 from dialogue_ser.tasks import find_task
@@ -41,19 +44,20 @@ from dialogue_ser.training.run import Run, train
 FORMAT = 1
 VECTORS, BOTH = "vectors", "both"
 _PROTOCOL = "cross-fit"
-_ROWS, _PROOF = "rows.safetensors", "rows.json"
+#: Files in the folder of a run: the features of its dialogues, and a record of the model that they were made with.
+_ROWS, _RECORD = "rows.safetensors", "rows.json"
 _BATCH_DIALOGUES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class CrossFitted:
-    """What :func:`cross_fit` leaves.
+    """The files that :func:`cross_fit` has written.
 
     Args:
-        file: features of every utterance, for the encoder ``precomputed``.
-        manifest: JSON beside it.
-        n_rows: utterances.
-        dim: features of each.
+        file: file with the features of every utterance, for the encoder ``precomputed``.
+        manifest: JSON file that describes how they were made.
+        n_rows: number of utterances.
+        dim: number of features per utterance.
     """
 
     file: Path
@@ -71,120 +75,142 @@ def cross_fit(
     work: Path | None = None,
     progress: bool | None = None,
 ) -> CrossFitted:
-    """Train k+1 models and write the features of every utterance; a second call goes on where the first was stopped.
+    """Train k+1 models and write the features of every utterance. If the call was stopped, the same call continues it.
 
     Args:
-        config: the run that trains the encoder, e.g. preset ``meld-text-minilm-finetuned``.
-        out: .parquet or .safetensors, keyed by utterance id; ``NAME.manifest.json`` beside it says how it was made.
-        n_folds: over the train dialogues, dealt by ``config.seed``.
-        content: ``vectors`` (what the encoders give the dialogue model), what the model says (``log-probs`` of the
-            classes, or ``values`` of a regression), or ``both``.
-        work: folder of the runs; None = ``NAME.folds`` beside ``out``.
-        progress: as in :func:`~dialogue_ser.training.run.train`.
+        config: settings of the run that trains the encoder, e.g. preset ``meld-text-minilm-finetuned``.
+        out: file to write, .parquet or .safetensors, keyed by utterance id. ``NAME.manifest.json`` in the same folder
+            describes how it was made.
+        n_folds: number of folds k of the train dialogues. ``config.seed`` decides which dialogue is in which fold.
+        content: ``vectors`` (what the encoders give to the dialogue model), the outputs of the model (``log-probs``
+            for classes, ``values`` for a regression), or ``both``.
+        work: folder of the runs; None = ``NAME.folds`` in the folder of ``out``.
+        progress: see :func:`~dialogue_ser.training.run.train`.
 
     Raises:
-        ConfigError: fewer than two folds, a cut of its own, a file type or content that does not exist, or runs under
-            other settings in ``work``.
-        Interrupted: stopped by SIGTERM or Ctrl-C; the same call goes on.
-        DialogueSerError: whatever a run raises.
+        ConfigError: there are fewer than two folds, the configuration has a cut of its own, the file type or the
+            content does not exist, or ``work`` has runs with other settings.
+        Interrupted: the call was stopped by SIGTERM or Ctrl-C.
+        DialogueSerError: a run cannot be trained.
     """
-    _check(config, out, n_folds, content)
-    whole = corpus_of(config.data)
+    _check_arguments(config, out, n_folds, content)
+    corpus = corpus_of(config.data)
     work = work or out.with_name(f"{out.stem}.folds")
     rows: dict[str, Array] = {}
     parts = [
-        _part(one, whole, work / one.name, dialogues, content, rows, progress)
-        for one, dialogues in _runs(config, whole, n_folds)
+        _train_and_encode(run_config, corpus, work / run_config.name, dialogues, content, rows, progress)
+        for run_config, dialogues in _planned_runs(config, corpus, n_folds)
     ]
-    order = [turn.id for some in whole.splits.values() for turn in utterances(some) if turn.id in rows]
+    order = [turn.id for some in corpus.splits.values() for turn in utterances(some) if turn.id in rows]
     out.parent.mkdir(parents=True, exist_ok=True)
     write_rows(out, {key: rows[key] for key in order})
-    dim = int(rows[order[0]].shape[-1])
-    described = {
+    made = CrossFitted(
+        file=out,
+        manifest=out.with_name(f"{out.stem}.manifest.json"),
+        n_rows=len(order),
+        dim=int(rows[order[0]].shape[-1]),
+    )
+    write_atomically(made.manifest, to_json(_manifest(made, config, corpus, content, n_folds, parts)))
+    return made
+
+
+def _manifest(
+    made: CrossFitted, config: RunConfig, corpus: Corpus, content: str, n_folds: int, parts: Sequence[Any]
+) -> dict[str, Any]:
+    """Return the description of the file: what it contains, and which models made it from which corpus."""
+    return {
         "format": FORMAT,
-        "file": out.name,
-        "sha256": file_sha256(out),
+        "file": made.file.name,
+        "sha256": file_sha256(made.file),
         "content": content,
-        "n_rows": len(order),
-        "dim": dim,
+        "n_rows": made.n_rows,
+        "dim": made.dim,
         "n_folds": n_folds,
         "seed": config.seed,
-        "corpus": {"name": whole.name, "fingerprint": crossval_task(config, whole).fingerprint(whole)},
+        "corpus": {"name": corpus.name, "fingerprint": crossval_task(config, corpus).fingerprint(corpus)},
         "choice": "train: the model that has not seen the dialogue's fold; other splits: the model of all of train; "
         "every model's epoch is chosen on dev",
-        "parts": parts,
+        "parts": list(parts),
         "config": config_to_dict(config),
     }
-    manifest = out.with_name(f"{out.stem}.manifest.json")
-    write_atomically(manifest, to_json(described))
-    return CrossFitted(file=out, manifest=manifest, n_rows=len(order), dim=dim)
 
 
-def _check(config: RunConfig, out: Path, n_folds: int, content: str) -> None:
-    """Raises ConfigError for whatever cannot work, before anything is read."""
+def _check_arguments(config: RunConfig, out: Path, n_folds: int, content: str) -> None:
+    """Raise ConfigError for arguments that cannot work, before anything is read."""
     problems = []
     if n_folds < 2:
-        problems.append(f"crossfit: {n_folds} fold(s), expected at least 2")
+        problems.append(f"crossfit: found {n_folds} fold(s), expected at least 2")
     if config.data.cut.protocol != "none":
         problems.append(
-            f"crossfit: cuts the train split itself and cannot cut by {config.data.cut.protocol} too; give "
+            f"crossfit: it cuts the train split itself, so it cannot also cut by {config.data.cut.protocol}; give "
             "--data.cut.protocol none"
         )
     if out.suffix.lower() not in WRITERS:
         problems.append(f"crossfit: {out} must end in {' or '.join(WRITERS)}")
-    said = find_task(config.task).output_name
-    contents = (VECTORS, said, BOTH)
+    output_name = find_task(config.task).output_name
+    contents = (VECTORS, output_name, BOTH)
     if content not in contents:
         problems.append(f"crossfit: content {content!r} of a {config.task} is none of {', '.join(contents)}")
-    if config.training.ensemble > 1 and content != said:
-        problems.append(f"crossfit: {config.training.ensemble} members have a vector each; ask for --content {said}")
+    if config.training.ensemble > 1 and content != output_name:
+        problems.append(
+            f"crossfit: {config.training.ensemble} members have a vector each; ask for --content {output_name}"
+        )
     if problems:
         raise ConfigError(*problems)
 
 
-def _runs(config: RunConfig, whole: Corpus, n_folds: int) -> Iterator[tuple[RunConfig, list[Dialogue]]]:
-    """Each model's run and the dialogues it encodes: one per fold of train, then the one for all other splits."""
-    learnt = config.data.train.split("+")
-    dialogues = [dialogue for name in learnt for dialogue in whole.split(name)]
+def _planned_runs(config: RunConfig, corpus: Corpus, n_folds: int) -> Iterator[tuple[RunConfig, list[Dialogue]]]:
+    """Yield the settings of each run and the dialogues that its model encodes.
+
+    There is one run per fold of train, and a last one for all other splits.
+    """
+    train_splits = config.data.train.split("+")
+    dialogues = [dialogue for name in train_splits for dialogue in corpus.split(name)]
     for fold in make_folds(_PROTOCOL, dialogues, config.seed, n_folds):
-        own = CutConfig(protocol=_PROTOCOL, fold=fold.name, seed=config.seed, n_folds=n_folds)
-        one = replace(config, name=fold.name, data=replace(config.data, cut=own))
-        yield one, list(select_turns(dialogues, fold.test))
-    others = [dialogue for split, some in whole.splits.items() if split not in learnt for dialogue in some]
+        cut = CutConfig(protocol=_PROTOCOL, fold=fold.name, seed=config.seed, n_folds=n_folds)
+        fold_config = replace(config, name=fold.name, data=replace(config.data, cut=cut))
+        yield fold_config, list(select_turns(dialogues, fold.test))
+    others = [dialogue for split, some in corpus.splits.items() if split not in train_splits for dialogue in some]
     yield replace(config, name="all"), others
 
 
 def utterance_features(classifier: DialogueClassifier, dialogues: Sequence[Dialogue], content: str) -> dict[str, Array]:
-    """What a model's encoders (and the model itself) say of every utterance that it can read, float32 ``[D]``.
+    """Return utterance id → its vector or the model's outputs, float32 ``[D]``, for every utterance the model can read.
 
     Args:
-        classifier: trained.
-        dialogues: at least one.
-        content: ``vectors``, what the task's outputs are called (``log-probs`` or ``values``), or ``both`` (vectors
-            first).
+        classifier: trained model.
+        dialogues: at least one dialogue.
+        content: ``vectors``; the name of the task's outputs (``log-probs`` or ``values``); or ``both``, which puts the
+            vectors first.
 
     Raises:
-        ConfigError: vectors of a model that has no turn encoder.
+        ConfigError: the content includes vectors, but the model has no turn encoder.
     """
     model = classifier.model
     store = FeatureStore()
     tables = {name: pipeline.table(dialogues, store) for name, pipeline in classifier.pipelines.items()}
     turn_encoder = next((module for module in model.modules() if isinstance(module, TurnEncoder)), None)
-    said = classifier.task.output_name
-    if turn_encoder is None and content != said:
-        raise ConfigError(f"crossfit: model {model.name} has no TurnEncoder to take vectors from; ask for {said}")
-    seen: list[Tensor] = []
-    hook = turn_encoder.register_forward_hook(lambda *call: seen.append(call[-1])) if turn_encoder is not None else None
+    output_name = classifier.task.output_name
+    if turn_encoder is None and content != output_name:
+        raise ConfigError(
+            f"crossfit: model {model.name} has no TurnEncoder that gives vectors; ask for --content {output_name}"
+        )
+    vectors: list[Tensor] = []  # output of the turn encoder for the current batch
+    hook = None
+    if turn_encoder is not None:
+        hook = turn_encoder.register_forward_hook(lambda *call: vectors.append(call[-1]))
     rows: dict[str, Array] = {}
     batches = (
         (indices, collate([dialogues[index] for index in indices], tables, classifier.task))
-        for indices in by_length([len(dialogue) for dialogue in dialogues], _BATCH_DIALOGUES)
+        for indices in batches_by_length([len(dialogue) for dialogue in dialogues], _BATCH_DIALOGUES)
     )
-    wanted = (VECTORS, said) if content == BOTH else (content,)
+    wanted = (VECTORS, output_name) if content == BOTH else (content,)
     try:
-        for _, batch, output in answers(model, batches, device=next(model.parameters()).device):
-            found = {said: classifier.task.outputs(output.scores_BTS), **({VECTORS: seen.pop()} if seen else {})}
-            seen.clear()
+        for _, batch, output in model_outputs(model, batches, device=next(model.parameters()).device):
+            found = {output_name: classifier.task.outputs(output.scores_BTS)}
+            if vectors:
+                found[VECTORS] = vectors.pop()
+            vectors.clear()
             x_BTD = torch.cat([found[name].float() for name in wanted], dim=-1).cpu().numpy()
             is_present_BT = torch.stack(list(batch.is_present.values())).any(0).cpu().numpy()
             for b, ids in enumerate(batch.utterance_ids):
@@ -195,30 +221,33 @@ def utterance_features(classifier: DialogueClassifier, dialogues: Sequence[Dialo
     return rows
 
 
-def _part(
+def _train_and_encode(
     config: RunConfig,
-    whole: Corpus,
+    corpus: Corpus,
     folder: Path,
     dialogues: Sequence[Dialogue],
     content: str,
     rows: dict[str, Array],
     progress: bool | None,
 ) -> dict[str, Any]:
-    """Train one model and encode its dialogues, unless that is done; adds to ``rows``, gives its manifest entry."""
-    run = train(config, folder, corpus=whole, resume=(folder / "config.yaml").is_file(), progress=progress)
-    proof = {"content": content, "model_sha256": file_sha256(folder / "model" / "model.safetensors")}
-    if _read_proof(folder) != proof | {"rows_sha256": _digest(folder / _ROWS)}:
+    """Train one model and encode its dialogues. Add the features to ``rows`` and return the manifest entry.
+
+    Work that an earlier call has finished is not done again.
+    """
+    run = train(config, folder, corpus=corpus, resume=(folder / "config.yaml").is_file(), progress=progress)
+    record = {"content": content, "model_sha256": file_sha256(folder / "model" / "model.safetensors")}
+    if _read_record(folder) != record | {"rows_sha256": _digest(folder / _ROWS)}:
         found = utterance_features(run.classifier(trust_code=True), dialogues, content) if dialogues else {}
         if found:
             write_rows(folder / _ROWS, found)
-        write_atomically(folder / _PROOF, to_json(proof | {"rows_sha256": _digest(folder / _ROWS)}))
+        write_atomically(folder / _RECORD, to_json(record | {"rows_sha256": _digest(folder / _ROWS)}))
     if (folder / _ROWS).is_file():
         stored = read_rows(folder / _ROWS, None, None)
         rows.update(zip(stored.keys, stored.rows, strict=True))
-    return _entry(run, dialogues, proof)
+    return _manifest_entry(run, dialogues, record)
 
 
-def _entry(run: Run, dialogues: Sequence[Dialogue], proof: Mapping[str, Any]) -> dict[str, Any]:
+def _manifest_entry(run: Run, dialogues: Sequence[Dialogue], record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": run.folder.name,
         "run": str(run.folder),
@@ -226,13 +255,13 @@ def _entry(run: Run, dialogues: Sequence[Dialogue], proof: Mapping[str, Any]) ->
         "n_utterances": sum(map(len, dialogues)),
         "best_epoch": run.best_epoch,
         "dev": run.scores.get(run.config.data.dev, {}),
-        "model_sha256": proof["model_sha256"],
+        "model_sha256": record["model_sha256"],
     }
 
 
-def _read_proof(folder: Path) -> Any:
+def _read_record(folder: Path) -> Any:
     try:
-        return json.loads((folder / _PROOF).read_text(encoding="utf-8"))
+        return json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

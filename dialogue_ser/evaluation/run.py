@@ -1,4 +1,27 @@
-"""Score a run directory: reads its predictions, writes ``scores.json``."""
+"""Score a run directory: read its predictions and write ``scores.json``.
+
+Keys of ``scores.json``:
+
+``format``, ``run``, ``task``
+    version of this format, name of the run, kind of task
+``labels`` or ``dimensions``
+    names of what is predicted
+``protocol``
+    ``dev``, or ``legacy-test-peek`` if the checkpoint was chosen on a test split that is reported
+``train_split``, ``dev_split``
+    names of these splits
+``masked``
+    modality → number of turns of all splits without it: it is missing there, or it was bad and therefore masked
+``leave_out``
+    classes that micro F1 leaves out
+``headings``
+    key → heading of metrics that are not part of the library
+``notes``
+    sentences on floors and metrics that are left out, and on splits without any turn of some class or dimension
+``splits``
+    name → :meth:`~dialogue_ser.tasks.base.Task.summary`, with ``floors``: name → its headline metrics and
+    ``difference``, which is the run's default metric minus the floor's, with its paired interval over dialogues
+"""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -9,7 +32,7 @@ from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
 from dialogue_ser.evaluation.compare import compare_predictions
 from dialogue_ser.evaluation.floors import FLOORS
-from dialogue_ser.evaluation.selection import PeekWarning, check_selection, protocol_of
+from dialogue_ser.evaluation.selection import PeekWarning, Protocol, check_selection, protocol_of
 from dialogue_ser.metrics.predictions import Predictions
 from dialogue_ser.metrics.table import METRICS
 from dialogue_ser.runs.run_files import RunFiles, to_json
@@ -26,83 +49,84 @@ def evaluate_run(
     n_resamples: int = 2000,
     metrics: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Score every split of a run and write ``scores.json`` (whole or not at all).
+    """Score the splits of a run and write ``scores.json``.
 
     Args:
         run_dir: run directory with ``predictions.parquet``.
-        splits: splits to score; None = every labelled one.
-        floors: names in FLOORS, learnt from the run's own train turns; left out where they cannot be (the reason
-            stands in ``notes``); None = those of the task.
+        splits: splits to score; None = every split with labels.
+        floors: names in FLOORS; None = the floors of the task. They learn from the train turns of the run. A floor
+            that cannot be computed is left out, and ``notes`` gives the reason.
         n_resamples: bootstrap draws of dialogues.
-        metrics: further metrics, by name or ``package.module:function``; None = those that the run's config.yaml names,
-            as far as they are known without importing what a file names (the others stand in ``notes``).
+        metrics: further metrics, by name or ``package.module:function``. None = the metrics in the run's config.yaml.
+            Of these, code that the file names is not imported; ``notes`` lists what is left out.
 
     Returns:
-        what ``scores.json`` holds: ``format``, ``run``, ``task``, ``labels`` or ``dimensions``, ``protocol``,
-        ``train_split``, ``dev_split``, ``masked`` (modality → turns of all splits without it: nothing there, or bad and
-        masked), ``leave_out`` (classes that micro F1 leaves out), ``headings`` (of metrics of the user's own),
-        ``notes`` (floors left out, splits that lack a class or dimension, metrics that are not defined) and ``splits``
-        (name →
-        :meth:`~dialogue_ser.tasks.base.Task.summary`, plus ``floors``: name → the headline metrics, and ``difference``:
-        the run's default metric minus the floor's with its paired interval over dialogues).
+        the content of ``scores.json``, see the module's docstring.
 
     Raises:
-        MissingDataError: no run directory or no predictions in it.
-        DialogueSerError: damaged files, a split that is not there or has no label, an unknown floor, a checkpoint
-            that was not the best on dev.
+        MissingDataError: the run directory or its predictions do not exist.
+        DialogueSerError: a file is damaged, a split does not exist or has no labels, a floor is unknown, or the
+            checkpoint was not the best one on dev.
 
     Warns:
-        PeekWarning: the run's checkpoint was chosen on a test split.
+        PeekWarning: the checkpoint of the run was chosen on a test split that is reported.
     """
     run = RunFiles(Path(run_dir))
-    if (run.folder / "folds").is_dir():
-        raise DialogueSerError(
-            f"{run.folder}: is a cross-validation, whose scores.json was written by it; evaluate one of its folds/NAME"
-        )
+    _refuse_cross_validation(run)
     predictions = run.predictions
-    chosen = _splits(predictions, splits)
-    data = run.config.get("data") or {}
+    chosen = _splits_to_score(predictions, splits)
     task = task_of(predictions, run.config.get("data"))
-    floors = task.floors if floors is None else floors
-    unknown = [unknown_name("floor", name, task.floors) for name in floors if name not in task.floors]
-    if unknown:
-        raise ConfigError(*unknown)
+    floor_names = _floor_names(task, floors)
     check_selection(run)
-    train, dev = str(data.get("train", "train")), str(data.get("dev", "dev"))
     protocol = protocol_of(run, chosen)
     if protocol != "dev":
-        warnings.warn(
-            f"{run.folder}: legacy-test-peek: its checkpoint was chosen on {dev!r}, which is reported; its score is "
-            "too high and must not stand beside honest ones",
-            PeekWarning,
-            stacklevel=2,
-        )
-    tables, notes = _floor_tables(predictions, floors, train, dev)
-    extra, unsaid = _metrics(run, task, metrics)
+        _warn_of_peeking(run)
+    train = _split_name(run, "train")
+    tables, floor_notes = _learn_floors(predictions, floor_names, train, _split_name(run, "dev"))
+    extra, metric_notes = _further_metrics(run, task, metrics)
     scored = {name: _score_split(task, predictions.split(name), tables, train, n_resamples, extra) for name in chosen}
-    result = {
+    notes = [*task.absent_notes(scored), *floor_notes, *metric_notes, *_undefined_notes(scored, extra)]
+    result = _description(run, task, protocol, extra) | {"notes": notes, "splits": scored}
+    write_atomically(run.folder / "scores.json", to_json(result))
+    return result
+
+
+def _description(run: RunFiles, task: Task, protocol: Protocol, extra: Sequence[str]) -> dict[str, Any]:
+    """Return all of ``scores.json`` that does not depend on the scores."""
+    return {
         "format": FORMAT,
         "run": run.name,
         "task": task.kind,
         task.names_key: list(task.names),
         "protocol": protocol,
-        "train_split": train,
-        "dev_split": dev,
+        "train_split": _split_name(run, "train"),
+        "dev_split": _split_name(run, "dev"),
         "masked": run.summary.get("masked", {}),
-        "leave_out": list(map(str, data.get("leave_out") or ())),
+        "leave_out": list(map(str, (run.config.get("data") or {}).get("leave_out") or ())),
         "headings": task.own_headings(extra),
-        "notes": [*task.absent_notes(scored), *notes, *unsaid, *_undefined(scored, extra)],
-        "splits": scored,
     }
-    write_atomically(run.folder / "scores.json", to_json(result))
-    return result
 
 
-def _splits(predictions: Predictions, splits: Sequence[str] | None) -> tuple[str, ...]:
+def _refuse_cross_validation(run: RunFiles) -> None:
+    if (run.folder / "folds").is_dir():
+        raise DialogueSerError(
+            f"{run.folder}: is a cross-validation, which has written its scores.json itself; evaluate one of its runs "
+            "folds/NAME instead"
+        )
+
+
+def _split_name(run: RunFiles, part: str) -> str:
+    """Return the split that the configuration of the run uses as ``train`` or ``dev``."""
+    return str((run.config.get("data") or {}).get(part, part))
+
+
+def _splits_to_score(predictions: Predictions, splits: Sequence[str] | None) -> tuple[str, ...]:
     labelled = tuple(name for name in predictions.splits if predictions.split(name).has_gold)
     if splits is None:
         if not labelled:
-            raise DialogueSerError(f"{predictions.origin}: no split has gold labels; there is nothing to score")
+            raise DialogueSerError(
+                f"{predictions.origin}: no split has gold labels, so nothing can be scored; evaluate a labelled corpus"
+            )
         return labelled
     problems = []
     for name in splits:
@@ -115,25 +139,47 @@ def _splits(predictions: Predictions, splits: Sequence[str] | None) -> tuple[str
     return tuple(dict.fromkeys(splits))
 
 
-def _floor_tables(
+def _floor_names(task: Task, floors: Sequence[str] | None) -> Sequence[str]:
+    if floors is None:
+        return task.floors
+    unknown = [unknown_name("floor", name, task.floors) for name in floors if name not in task.floors]
+    if unknown:
+        raise ConfigError(*unknown)
+    return floors
+
+
+def _warn_of_peeking(run: RunFiles) -> None:
+    warnings.warn(
+        f"{run.folder}: legacy-test-peek: its checkpoint was chosen on {_split_name(run, 'dev')!r}, which is reported; "
+        "its score is too high and must not be compared with honest ones",
+        PeekWarning,
+        stacklevel=3,  # the caller of evaluate_run
+    )
+
+
+def _learn_floors(
     predictions: Predictions, floors: Sequence[str], train: str, dev: str
 ) -> tuple[dict[str, Predictions], list[str]]:
+    """Return floor → its predictions of the same turns, and a sentence on every floor that is left out."""
     tables: dict[str, Predictions] = {}
     notes: list[str] = []
     for name in floors:
         try:
             tables[name] = FLOORS[name](predictions, train, dev)
         except DialogueSerError as error:
-            # A corpus without transcripts or without a train split in the file is no fault of the run.
+            # The corpus may have no transcripts, or the file no train split. The run is scored without this floor.
             notes.append(f"floor {name} left out: {error}")
     return tables, notes
 
 
-def _metrics(run: RunFiles, task: Task, asked: Sequence[str] | None) -> tuple[tuple[str, ...], list[str]]:
-    """Further metrics to count, and a sentence about each that config.yaml names as code: a file must not import it."""
-    if asked is not None:
-        task.metrics(asked)
-        return tuple(asked), []
+def _further_metrics(run: RunFiles, task: Task, requested: Sequence[str] | None) -> tuple[tuple[str, ...], list[str]]:
+    """Return the further metrics to compute, and a sentence on every metric of config.yaml that is left out.
+
+    Code that config.yaml names is not imported: a file must not run code by itself.
+    """
+    if requested is not None:
+        task.metrics(requested)
+        return tuple(requested), []
     found, notes = [], []
     for name in map(str, run.config.get("metrics") or ()):
         if ":" in name:
@@ -145,8 +191,8 @@ def _metrics(run: RunFiles, task: Task, asked: Sequence[str] | None) -> tuple[tu
     return tuple(found), notes
 
 
-def _undefined(scored: Mapping[str, Mapping[str, Any]], extra: Sequence[str]) -> list[str]:
-    """A sentence on every further metric that some split has no value of: tables leave it out there."""
+def _undefined_notes(scored: Mapping[str, Mapping[str, Any]], extra: Sequence[str]) -> list[str]:
+    """Return a sentence on every further metric that has no value on some split. Tables leave it out there."""
     found = []
     for metric in (METRICS.find(name) for name in extra):
         splits = [split for split, part in scored.items() if part["scores"][metric.key] is None]
@@ -168,7 +214,7 @@ def _score_split(
     result = task.summary(predictions, extra, n_resamples=n_resamples)
     (split,) = predictions.splits
     result["floors"] = {}
-    # On train a floor has seen the answers: a comparison there would only mislead.
+    # A floor has learned the labels of train, so a comparison on train would mislead.
     for name, table in floors.items() if split != train else ():
         turns = table.split(split)
         comparison = compare_predictions([predictions], [turns], split=split, n_resamples=n_resamples)

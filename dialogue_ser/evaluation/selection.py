@@ -1,4 +1,4 @@
-"""How a result may be arrived at: chosen on dev, mean ± std over seeds; peeking at test has its own name."""
+"""Protocols of results: the mean ± std over seeds, and the choice on dev. A choice on test has a name of its own."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -18,18 +18,18 @@ Protocol = Literal["dev", "legacy-test-peek"]
 
 
 class PeekWarning(UserWarning):
-    """Something was chosen on the split it is reported on."""
+    """A checkpoint or a system was chosen on the split that is reported."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeanStd:
-    """A metric over seeds.
+    """Mean and standard deviation of a metric, e.g. over seeds.
 
     Args:
-        mean: over seeds.
-        std: sample standard deviation (n − 1); 0 for a single seed.
-        n: seeds.
-        values: one per run, in the order given.
+        mean: mean of the values.
+        std: sample standard deviation (divided by n − 1); 0 for a single value.
+        n: number of values.
+        values: the values, e.g. one per run, in their order.
     """
 
     mean: float
@@ -38,21 +38,21 @@ class MeanStd:
     values: tuple[float, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """Return the fields as plain JSON values."""
         return {**asdict(self), "values": list(self.values)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """Which candidate was chosen, and by what.
+    """The candidate that was chosen, and the scores that chose it.
 
     Args:
-        name: the chosen candidate.
-        protocol: dev, or legacy-test-peek.
-        selection: every candidate's score on the split that chose.
-        reported: the chosen candidate's scores on the reported split.
-        gap: how much better the reported metric is than the one that choosing on dev gives; 0 under ``dev``, never
-            negative under ``legacy-test-peek``.
+        name: name of the chosen candidate.
+        protocol: ``dev`` or ``legacy-test-peek``.
+        selection: candidate → its score on the split that chose.
+        reported: metric → score of the chosen candidate on the reported split.
+        gap: how much better the reported metric is than with a choice on dev. It is 0 for ``dev`` and never negative
+            for ``legacy-test-peek``.
     """
 
     name: str
@@ -63,26 +63,26 @@ class Choice:
 
 
 def mean_std(values: Sequence[float]) -> MeanStd:
-    """Mean and sample standard deviation.
+    """Return the mean and the sample standard deviation of some values.
 
     Raises:
-        DialogueSerError: no value.
+        DialogueSerError: there is no value.
 
     >>> mean_std([0.5, 0.7]).mean, round(mean_std([0.5, 0.7]).std, 4)
     (0.6, 0.1414)
     """
     if not values:
-        raise DialogueSerError("no run to average; give at least one run directory")
+        raise DialogueSerError("there is no run to average; give at least one run directory")
     std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
     return MeanStd(mean=float(np.mean(values)), std=std, n=len(values), values=tuple(map(float, values)))
 
 
 def run_scores(run: Path, split: str) -> dict[str, float]:
-    """The headline metrics of one run on one split, from its predictions.
+    """Return the headline metrics of one run on one split, computed from its predictions.
 
     Raises:
-        MissingDataError: no run or no predictions.
-        DialogueSerError: no such split, or no labelled turn in it.
+        MissingDataError: the run directory or its predictions do not exist.
+        DialogueSerError: the split does not exist, or it has no labelled turn.
     """
     predictions = RunFiles(run).predictions.split(split)
     if not predictions.has_gold:
@@ -92,15 +92,17 @@ def run_scores(run: Path, split: str) -> dict[str, float]:
 
 
 def aggregate(runs: Sequence[Path], split: str = "test") -> dict[str, MeanStd]:
-    """Mean ± std of every metric over runs that differ in their seed.
+    """Return metric → mean ± std over runs that differ in their seed.
 
     Raises:
-        DialogueSerError: no run, a seed given twice, unreadable runs.
+        DialogueSerError: no run is given, two runs have the same seed, or a run cannot be read.
     """
     seeds = [RunFiles(run).config.get("seed") for run in runs]
-    twice = sorted({str(seed) for seed in seeds if seed is not None and seeds.count(seed) > 1})
-    if twice:
-        raise ConfigError(f"seed {', '.join(twice)} occurs in several of the runs; average runs with different seeds")
+    repeated = sorted({str(seed) for seed in seeds if seed is not None and seeds.count(seed) > 1})
+    if repeated:
+        raise ConfigError(
+            f"seed {', '.join(repeated)} occurs in several of the runs; average runs with different seeds"
+        )
     scores = [run_scores(run, split) for run in runs]
     return {name: mean_std([values[name] for values in scores]) for name in scores[0]}
 
@@ -112,36 +114,26 @@ def choose(
     report: str = "test",
     protocol: Protocol = "dev",
 ) -> Choice:
-    """Choose among candidates (each one or several seeds) and report the chosen one.
+    """Choose the best candidate and return its scores.
 
     Args:
-        candidates: name to run directories.
-        metric: a headline metric of the task; the best mean over seeds wins, the first on a tie. None = its default.
-        dev: split that chooses under ``dev``.
-        report: split that is reported, and that chooses under ``legacy-test-peek``.
-        protocol: ``legacy-test-peek`` exists so that the gap to honest selection can be measured; it warns.
+        candidates: name → run directories, one per seed.
+        metric: headline metric of the task that chooses; None = the task's default metric. The best mean over seeds
+            wins, and the first candidate if two are equal.
+        dev: split that chooses if the protocol is ``dev``.
+        report: split that is reported. It also chooses if the protocol is ``legacy-test-peek``.
+        protocol: ``dev``, or ``legacy-test-peek`` to measure the gap to an honest choice. The latter warns.
 
     Raises:
-        ConfigError: no candidate, dev and report are one split, a metric that is no headline of the task, or under
-            ``dev`` a run whose checkpoint was chosen on the reported split.
+        ConfigError: there is no candidate, dev and report are the same split, the metric is no headline metric of the
+            task, or the protocol is ``dev`` but a checkpoint was chosen on the reported split.
     """
-    if not candidates:
-        raise ConfigError("no candidate to choose from; give at least one name with its run directories")
-    if dev == report:
-        raise ConfigError(f"split {dev!r} cannot both choose and be reported; give another split to choose on")
-    if protocol == "dev":
-        _refuse_peeking(candidates, report)
-    else:
-        warnings.warn(
-            f"legacy-test-peek: chosen on {report!r} itself, so its score is too high; do not publish it as it is",
-            PeekWarning,
-            stacklevel=2,
-        )
+    _check_choice(candidates, dev, report, protocol)
     scores = {split: {name: aggregate(runs, split) for name, runs in candidates.items()} for split in {dev, report}}
     metric = metric or task_of(RunFiles(next(iter(candidates.values()))[0]).predictions).default_metric
-    shown = set.intersection(*(set(found) for named in scores.values() for found in named.values()))
-    if metric not in shown:
-        raise ConfigError(unknown_name("metric to choose by", metric, sorted(shown)))
+    computed = set.intersection(*(set(found) for named in scores.values() for found in named.values()))
+    if metric not in computed:
+        raise ConfigError(unknown_name("metric to choose by", metric, sorted(computed)))
     honest, peeked = (
         min(candidates, key=lambda name: -METRICS[metric].sign * scores[split][name][metric].mean)
         for split in (dev, report)
@@ -156,17 +148,34 @@ def choose(
     )
 
 
+def _check_choice(candidates: Mapping[str, Sequence[Path]], dev: str, report: str, protocol: Protocol) -> None:
+    """Refuse a choice that cannot be made or is not honest. Warn if it is dishonest by intention (legacy-test-peek)."""
+    if not candidates:
+        raise ConfigError("there is no candidate to choose from; give at least one name with its run directories")
+    if dev == report:
+        raise ConfigError(f"split {dev!r} cannot both choose and be reported; give another split to choose on")
+    if protocol == "dev":
+        _refuse_peeking(candidates, report)
+        return
+    warnings.warn(
+        f"legacy-test-peek: the system is chosen on {report!r} itself, so its score is too high; do not publish it as "
+        "an honest score",
+        PeekWarning,
+        stacklevel=3,  # the caller of choose
+    )
+
+
 def protocol_of(run: RunFiles, reported: Sequence[str]) -> Protocol:
-    """``legacy-test-peek`` if the run's checkpoint was chosen on test although test is reported, else ``dev``."""
+    """Return ``legacy-test-peek`` if the checkpoint was chosen on test and test is reported, else ``dev``."""
     dev = _dev_split(run)
     return "legacy-test-peek" if dev in reported and dev.startswith("test") else "dev"
 
 
 def check_selection(run: RunFiles) -> None:
-    """Hold a run to its word: the epoch it calls best must be the best on dev by the metric its config names.
+    """Check that the epoch of the checkpoint is the best one on dev, by the metric that the configuration names.
 
-    Runs without history or configuration are let pass: there is nothing to hold them to. So are runs that keep the
-    last epoch: they chose none.
+    Runs without a history or a configuration cannot be checked and are accepted. Runs that keep the last epoch are
+    accepted too, because they choose no epoch.
 
     Raises:
         DialogueSerError: another epoch was better on dev.
@@ -177,7 +186,7 @@ def check_selection(run: RunFiles) -> None:
     task = find_task(str(run.config.get("task") or Classification.kind))
     metric = str(run.config.get("training", {}).get("select") or task.default_metric)
     if metric not in METRICS:
-        return  # a metric of the user's: which way is better is in its code, which is not run here
+        return  # only the code of a user's metric knows whether higher is better, and this code is not run here
     sign = METRICS[metric].sign
     scores = {
         entry["epoch"]: float(entry["dev"][metric])
@@ -190,7 +199,7 @@ def check_selection(run: RunFiles) -> None:
     if sign * scores[best] < sign * scores[top]:
         raise DialogueSerError(
             f"{run.folder}: its checkpoint is epoch {best} with dev {metric} {scores[best]:.4f}, but epoch {top} has "
-            f"{scores[top]:.4f}: it was not chosen on dev; train it again with data.dev naming the dev split"
+            f"{scores[top]:.4f}: it was not chosen on dev; train it again and set data.dev to the dev split"
         )
 
 

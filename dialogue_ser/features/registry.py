@@ -10,7 +10,7 @@ from dialogue_ser.features.core.bad_clips import OnBad
 from dialogue_ser.features.core.checked_encoder import CheckedEncoder
 from dialogue_ser.features.core.recipe import EncoderRecipe
 from dialogue_ser.features.function_encoder import FunctionEncoder, function_input
-from dialogue_ser.options import misfits
+from dialogue_ser.options import option_problems
 from dialogue_ser.registry import Entry, Registry
 
 ENTRY_POINT_GROUP = "dialogue_ser.encoders"  # for frozen and for trained encoders
@@ -128,7 +128,7 @@ def _build(target: Any, recipe: EncoderRecipe) -> Any:
     reads = function_input(target, name, details["modality"], modality)
     further = () if reads == "text" else ("sample_rate_hz",)
     given = [*inspect.signature(target).parameters][: 1 + len(further)]
-    problems = misfits(f"encoder {name!r}", target, options, given=given, further=further)
+    problems = option_problems(f"encoder {name!r}", target, options, given=given, further=further)
     if problems:
         raise ConfigError(*problems)
     return FunctionEncoder(target, name, modality, reads, options, on_bad, details["version"])
@@ -166,7 +166,7 @@ def _construct(target: Callable[..., Any], name: str, modality: str, options: Ma
         )
     parameters = inspect.signature(target).parameters
     context = {key: value for key, value in {"modality": modality, "on_bad": on_bad}.items() if key in parameters}
-    problems = misfits(f"encoder {name!r}", target, options, given=context)
+    problems = option_problems(f"encoder {name!r}", target, options, given=context)
     if problems:
         raise ConfigError(*problems)
     try:

@@ -1,1 +1,1 @@
-"""Trained systems on new dialogues."""
+"""Use trained systems on new dialogues."""

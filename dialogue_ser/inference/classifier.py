@@ -1,4 +1,4 @@
-"""A trained dialogue system ready for use: new dialogues in, one labelled row per turn out."""
+"""A trained dialogue system that is ready for use. It labels every turn of new dialogues."""
 
 import dataclasses
 import tempfile
@@ -20,7 +20,7 @@ from dialogue_ser.features.core.bad_clips import OnBad
 from dialogue_ser.inference.attention_maps import AttentionMap, attention_maps
 from dialogue_ser.inference.conversations import Dialogues, as_dialogues
 from dialogue_ser.inference.feature_tables import feature_tables
-from dialogue_ser.inference.loop import TurnTable, answers, by_length
+from dialogue_ser.inference.loop import TurnTable, batches_by_length, model_outputs
 from dialogue_ser.inference.model_folder import read_model_folder, write_model_folder
 from dialogue_ser.inference.rebuild import describe_model, rebuild_model, rebuild_pipeline, rebuild_task
 from dialogue_ser.inference.stream import DialogueStream
@@ -32,25 +32,29 @@ from dialogue_ser.tasks.classification import Classification
 
 
 class DialogueClassifier:
-    """A model with everything it needs to label new dialogues.
+    """A trained model with everything that it needs to label new dialogues.
 
     Args:
-        model: trained system; its ``config`` holds its options.
-        task: what its scores mean; a label set stands for telling its classes apart.
+        model: trained system. Its attribute ``config`` contains its options.
+        task: task that gives the scores their meaning. A label set means the classification into its classes.
         pipelines: modality → fitted pipeline.
 
     Raises:
-        ConfigError: task or pipelines do not fit the model.
+        ConfigError: the task or the pipelines do not fit the model.
     """
 
     def __init__(self, model: DialogueSystem, task: Task | LabelSet, pipelines: Mapping[str, FeaturePipeline]) -> None:
         task, problems = as_task(task), []
         if task.n_scores != model.n_scores:
             problems.append(
-                f"classifier: {task.n_scores} {task.names_key} for a model of {model.n_scores} scores; give its own"
+                f"classifier: found {task.n_scores} {task.names_key} for a model of {model.n_scores} scores; "
+                "give the task that the model was trained for"
             )
         if set(pipelines) != set(model.inputs):
-            problems.append(f"classifier: pipelines {sorted(pipelines)} for a model that reads {sorted(model.inputs)}")
+            problems.append(
+                f"classifier: found pipelines {sorted(pipelines)} for a model that reads {sorted(model.inputs)}; "
+                "give one pipeline for each modality of the model"
+            )
         if problems:
             raise ConfigError(*problems)
         self.model = model
@@ -62,15 +66,17 @@ class DialogueClassifier:
         """The classes, in the order of the model's outputs.
 
         Raises:
-            ConfigError: the model predicts values of dimensions.
+            ConfigError: the model predicts values of dimensions, so it has no classes.
         """
         if not isinstance(self.task, Classification):
-            raise ConfigError(f"classifier: predicts values of {', '.join(self.task.names)} and has no classes")
+            raise ConfigError(
+                f"classifier: the model predicts values of {', '.join(self.task.names)} and has no classes; use task"
+            )
         return self.task.label_set
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """What the model reads, e.g. text and audio."""
+        """The modalities that the model reads, e.g. text and audio."""
         return tuple(self.pipelines)
 
     def predict(
@@ -79,20 +85,21 @@ class DialogueClassifier:
         """Label every turn.
 
         Args:
-            dialogues: Dialogue objects, one conversation as (speaker, text) pairs or mappings with speaker, text
-                and/or audio, or several such conversations. A turn without a modality is masked in it.
-            features: modality → file of precomputed features of these dialogues, keyed by utterance id; only for
-                modalities whose encoder is ``precomputed``.
-            batch_size: dialogues at a time, at most.
+            dialogues: one of three things: Dialogue objects; one conversation, which is a list of turns; or several
+                conversations. A turn is a pair (speaker, text), or a mapping with speaker, text and/or audio. A
+                modality that a turn lacks is absent there.
+            features: modality → file with precomputed features of these dialogues, keyed by utterance id. It is
+                needed for modalities whose encoder is ``precomputed``, and allowed only for them.
+            batch_size: largest number of dialogues per batch.
 
         Returns:
-            one row per turn in the order given: dialogue_id, utterance_id, turn (0-based), speaker, text, and predicted
-            and p_<class> for every class, or predicted_<dimension> for every dimension.
+            one row per turn, in the order of the input. Columns: dialogue_id, utterance_id, turn (0-based), speaker,
+            text; then predicted and p_<class> for every class, or predicted_<dimension> for every dimension.
 
         Raises:
-            CorpusError: turns that are none.
-            FeatureError: nothing in them that the model reads.
-            MediaError: audio that cannot be decoded, unless the model masks it.
+            CorpusError: something in the input is not a turn.
+            FeatureError: no turn has a modality that the model reads.
+            MediaError: audio cannot be decoded, and the model does not mask such audio.
         """
         chosen = as_dialogues(dialogues)
         numbers_NS = self._numbers(chosen, features, batch_size)
@@ -101,11 +108,11 @@ class DialogueClassifier:
     def predict_proba(
         self, dialogues: Dialogues, *, features: Mapping[str, str | Path] | None = None, batch_size: int = 32
     ) -> NDArray[np.float64]:
-        """Class probabilities ``[turns, classes]``, rows as in :meth:`predict`, columns as in the label set.
+        """Return class probabilities ``[turns, classes]``: rows as in :meth:`predict`, columns as in the label set.
 
         Raises:
-            ConfigError: the model predicts values of dimensions: :meth:`predict` gives them.
-            DialogueSerError: as :meth:`predict`.
+            ConfigError: the model predicts values of dimensions. :meth:`predict` returns them.
+            DialogueSerError: see :meth:`predict`.
         """
         if not self.task.gives_probabilities:
             raise ConfigError(
@@ -116,20 +123,20 @@ class DialogueClassifier:
     def numbers_of(
         self, dialogues: Sequence[Dialogue], tables: Mapping[str, FeatureTable], batch_size: int = 32
     ) -> NDArray[np.float64]:
-        """Probabilities or values ``[turns, S]`` of dialogues whose features are made.
+        """Return probabilities or values ``[turns, S]`` of dialogues whose features are already computed.
 
         Args:
-            dialogues: in the order of the rows.
+            dialogues: dialogues whose turns become the rows, in this order.
             tables: modality → features of their turns.
-            batch_size: dialogues at a time, at most.
+            batch_size: largest number of dialogues per batch.
         """
         device = next(self.model.parameters()).device
         table = TurnTable(dialogues, self.model.n_scores, device)
         batches = (
             (indices, collate([self.task.unlabelled(dialogues[index]) for index in indices], tables, self.task))
-            for indices in by_length([len(dialogue) for dialogue in dialogues], batch_size)
+            for indices in batches_by_length([len(dialogue) for dialogue in dialogues], batch_size)
         )
-        for indices, batch, output in answers(self.model, batches, device=device):
+        for indices, batch, output in model_outputs(self.model, batches, device=device):
             table.put(indices, batch, self.task.outputs(output.scores_BTS))
         return self.task.numbers(table.check().cpu().numpy())
 
@@ -137,48 +144,48 @@ class DialogueClassifier:
         self, chosen: Sequence[Dialogue], features: Mapping[str, str | Path] | None, batch_size: int
     ) -> NDArray[np.float64]:
         if batch_size < 1:
-            raise ConfigError(f"batch_size {batch_size}: must be at least 1")
+            raise ConfigError(f"batch_size: found {batch_size}, expected at least 1")
         return self.numbers_of(chosen, feature_tables(self.pipelines, chosen, features), batch_size)
 
     def attention_maps(
         self, dialogues: Dialogues, *, utterance_ids: Collection[str] | None = None
     ) -> list[AttentionMap]:
-        """What the encoders attend to inside each utterance; see :class:`AttentionMap`.
+        """Return which frames or tokens the encoders look at inside each utterance, see :class:`AttentionMap`.
 
         Args:
-            dialogues: as in :meth:`predict`.
-            utterance_ids: only of these; None = of all.
+            dialogues: see :meth:`predict`.
+            utterance_ids: utterances to make maps of; None = all.
 
         Returns:
-            one map per utterance and modality that has one, in order.
+            one map per utterance and modality with attention, ordered by utterance, then by modality.
 
         Raises:
-            ConfigError: nothing in this model has an attention over frames or tokens.
-            DialogueSerError: as :meth:`predict`.
+            ConfigError: the model has no attention over frames or tokens.
+            DialogueSerError: see :meth:`predict`.
         """
         return attention_maps(self.model, self.pipelines, as_dialogues(dialogues), utterance_ids)
 
     def stream(self) -> DialogueStream:
-        """A new dialogue to be labelled turn by turn, while it is going on.
+        """Return a stream that labels the turns of one new dialogue while it is still going on.
 
         Raises:
-            ConfigError: the model, an encoder or a transform needs turns that have not been spoken yet.
+            ConfigError: the model, an encoder or a transform needs later turns of the dialogue.
         """
         self.model.eval()
         return DialogueStream(self.model, self.task, self.pipelines)
 
     def save_pretrained(self, folder: str | Path, card: str | None = None) -> Path:
-        """Write the model folder: config.json, model.safetensors, transforms.safetensors, and README.md if given.
+        """Write the model folder: config.json, model.safetensors, transforms.safetensors, and README.md for a card.
 
         Args:
-            folder: made if absent.
-            card: text of the model card.
+            folder: folder to write. It is created if it does not exist.
+            card: text of the model card; None = no README.md is written.
 
         Returns:
             the folder.
 
         Raises:
-            CheckpointError: it cannot be written, or the model's options are not known.
+            CheckpointError: the folder cannot be written, or the model does not keep its options in ``config``.
         """
         states = {modality: pipeline.state() for modality, pipeline in self.pipelines.items()}
         config = {
@@ -203,42 +210,46 @@ class DialogueClassifier:
         revision: str | None = None,
         trust_code: bool = False,
     ) -> "DialogueClassifier":
-        """Load a model folder, a run directory, or a model on the Hugging Face hub; runs no code from it.
+        """Load a model folder, a run directory, or a model from the Hugging Face hub. No code in it is run.
 
         Args:
-            place: folder, run directory or hub id.
-            device: auto (CUDA where there is one), cpu or cuda.
-            on_bad: what to do with media that cannot be decoded: error, mask, or None = as in training.
+            place: model folder, run directory or hub id (``owner/name``).
+            device: ``auto`` (CUDA if there is a GPU, else the CPU), ``cpu`` or ``cuda``.
+            on_bad: what to do with media that cannot be decoded: ``error`` or ``mask``; None = the same as in
+                training.
             revision: branch, tag or commit of a hub model.
-            trust_code: allow a model or encoder given as ``package.module:attribute``, whose import runs code.
+            trust_code: allow a model or encoder that is given as ``package.module:attribute``. Its import runs code.
 
         Raises:
-            ConfigError: a GPU asked for where there is none.
-            MissingDataError: nothing is there.
-            CheckpointError: another format version, changed files, or weights that do not fit (all are named).
+            ConfigError: the device is a GPU, but there is none.
+            MissingDataError: the folder or the hub model does not exist.
+            CheckpointError: the format version is another one, files were changed, or weights do not fit the model
+                (the message names all of them).
         """
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if device.startswith("cuda") and not torch.cuda.is_available():
-            raise ConfigError(f"device: {device!r}, but torch sees no GPU; use cpu or auto")
+            raise ConfigError(f"device: found {device!r}, but torch sees no GPU; use cpu or auto")
         saved = read_model_folder(place, revision)
         try:
             model, task = rebuild_model(saved, trust_code), rebuild_task(saved)
             pipelines = {name: rebuild_pipeline(saved, name, on_bad, trust_code) for name in saved.config["features"]}
         except (KeyError, TypeError) as error:
-            raise CheckpointError(f"{saved.folder}: config.json is not complete ({error!r}); save it again") from error
+            raise CheckpointError(
+                f"{saved.folder}: config.json is not complete ({error!r}); save the model again"
+            ) from error
         return cls(model.to(device).eval(), task, pipelines)
 
     def push_to_hub(self, repo_id: str, *, private: bool = True, card: str | None = None) -> str:
         """Upload the model folder to the Hugging Face hub with the token of ``hf auth login``.
 
         Args:
-            repo_id: ``owner/name``; made if absent.
-            private: visibility of a new repository.
-            card: text of the model card.
+            repo_id: name of the repository, ``owner/name``. It is created if it does not exist.
+            private: whether a new repository is private.
+            card: text of the model card; None = no card.
 
         Returns:
-            address of the commit.
+            the web address of the commit.
         """
         from huggingface_hub import HfApi
 

@@ -1,4 +1,4 @@
-"""What ``predict`` takes, as dialogues: Dialogue objects, or turns written as pairs or mappings."""
+"""Turn the input of ``predict`` into dialogues. It is Dialogue objects, or turns written as pairs or mappings."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,14 +16,16 @@ _EXPECTED = "expected (speaker, text), or a mapping with speaker, text and/or au
 
 
 def as_dialogues(given: Dialogues) -> tuple[Dialogue, ...]:
-    """Dialogues from whatever ``predict`` was given.
+    """Return the input of ``predict`` as dialogues.
 
     Args:
-        given: a Dialogue or several; one conversation (a list of turns); or several conversations (a list of lists).
-            A turn is a pair (speaker, text) or a mapping with the keys of TURN_KEYS; ``audio`` is a path or AudioRef.
+        given: one Dialogue or several; one conversation (a list of turns); or several conversations (a list of lists).
+            A turn is a pair (speaker, text) or a mapping with the keys of TURN_KEYS. Its ``audio`` is a path or an
+            AudioRef.
 
     Raises:
-        CorpusError: nothing given, several dialogues of one id, or turns that are none; names every one of them.
+        CorpusError: the input is empty, an utterance id occurs twice, or something is not a turn. The message names
+            all problems.
 
     >>> [dialogue] = as_dialogues([("Ross", "Hi."), {"speaker": "Joey", "text": "Hey!"}])
     >>> dialogue.speakers, dialogue.utterances[1].id
@@ -32,13 +34,15 @@ def as_dialogues(given: Dialogues) -> tuple[Dialogue, ...]:
     if isinstance(given, Dialogue):
         return (given,)
     if isinstance(given, (str, Mapping)) or not isinstance(given, Sequence):
-        raise CorpusError(f"predict: found {_shown(given)}, expected dialogues or a list of turns; {_EXPECTED}")
+        raise CorpusError(
+            f"predict: found {_shortened(given)}, expected dialogues or a list of turns; for a turn {_EXPECTED}"
+        )
     items: Sequence[Any] = given
     if not items:
-        raise CorpusError("predict: found no dialogue; give at least one turn")
+        raise CorpusError("predict: the list of dialogues is empty; give at least one turn")
     if any(isinstance(item, Dialogue) for item in items):
-        return _distinct(items)
-    # A list of turns is one conversation; a list whose items are all lists of turns is several.
+        return _check_dialogues(items)
+    # A list of turns is one conversation. A list whose items are all lists of turns is several conversations.
     conversations = [items] if not all(_is_conversation(item) for item in items) else list(items)
     problems: list[str] = []
     dialogues = tuple(_dialogue(number, turns, problems) for number, turns in enumerate(conversations))
@@ -47,18 +51,18 @@ def as_dialogues(given: Dialogues) -> tuple[Dialogue, ...]:
     return tuple(dialogue for dialogue in dialogues if dialogue is not None)
 
 
-def _distinct(items: Sequence[Any]) -> tuple[Dialogue, ...]:
+def _check_dialogues(items: Sequence[Any]) -> tuple[Dialogue, ...]:
+    """Check that all items are dialogues and that no utterance id occurs twice."""
     problems = [
-        f"predict item {number}: found {_shown(item)} among Dialogue objects; give one kind"
+        f"predict item {number}: found {_shortened(item)} among Dialogue objects; give either Dialogue objects or "
+        "conversations"
         for number, item in enumerate(items)
         if not isinstance(item, Dialogue)
     ]
     seen: set[str] = set()
     for turn in (turn for item in items if isinstance(item, Dialogue) for turn in item):
         if turn.id in seen:
-            problems.append(
-                f"predict: utterance id {turn.id!r} occurs twice; ids must be unique among all dialogues given"
-            )
+            problems.append(f"predict: utterance id {turn.id!r} occurs twice; every utterance needs an id of its own")
         seen.add(turn.id)
     if problems:
         raise CorpusError(*problems)
@@ -76,7 +80,7 @@ def _is_conversation(item: object) -> bool:
 
 def _dialogue(number: int, turns: Sequence[Any], problems: list[str]) -> Dialogue | None:
     if not turns:
-        problems.append(f"predict dialogue {number}: has no turn; drop it or give it at least one")
+        problems.append(f"predict dialogue {number}: has no turn; give it at least one turn, or remove it")
         return None
     n_before = len(problems)
     found = tuple(_utterance(f"dia{number}_utt{index}", turn, problems) for index, turn in enumerate(turns))
@@ -91,12 +95,12 @@ def _utterance(name: str, turn: object, problems: list[str]) -> Utterance:
         assert isinstance(turn, Sequence)
         fields = {"speaker": turn[0], "text": turn[1]}
     else:
-        problems.append(f"predict turn {name}: found {_shown(turn)}, {_EXPECTED}")
+        problems.append(f"predict turn {name}: found {_shortened(turn)}, {_EXPECTED}")
     problems += [f"predict turn {name}: {unknown_name('key', str(k), TURN_KEYS)}" for k in fields if k not in TURN_KEYS]
     speaker, text, audio = fields.get("speaker", "speaker"), fields.get("text"), fields.get("audio")
     wanted = (("speaker", speaker, str), ("text", text, str | None), ("audio", audio, str | Path | AudioRef | None))
     problems += [
-        f"predict turn {name}: {key} is {_shown(value)}; {_EXPECTED}"
+        f"predict turn {name}: {key} is {_shortened(value)}; {_EXPECTED}"
         for key, value, kind in wanted
         if not isinstance(value, kind)
     ]
@@ -107,6 +111,6 @@ def _utterance(name: str, turn: object, problems: list[str]) -> Utterance:
     return Utterance(id=f"new/{name}", speaker=str(speaker), text=text, audio=audio, origin=f"predict turn {name}")
 
 
-def _shown(value: object) -> str:
+def _shortened(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,4 +1,4 @@
-"""What a trained system reads of dialogues it is given: one table per modality, from its fitted pipelines."""
+"""Features of new dialogues for a trained system: its fitted pipelines make one table per modality."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,17 @@ def feature_tables(
     dialogues: Sequence[Dialogue],
     files: Mapping[str, str | Path] | None = None,
 ) -> dict[str, FeatureTable]:
-    """Model-ready arrays of every modality; a modality that no turn has is masked, with a warning.
+    """Return modality → the features that the model reads. A modality that no turn has is absent, with a warning.
 
     Args:
         pipelines: modality → fitted pipeline.
-        dialogues: whatever is to be labelled.
-        files: modality → file of precomputed features of these dialogues, keyed by utterance id.
+        dialogues: dialogues to label.
+        files: modality → file with precomputed features of these dialogues, keyed by utterance id.
 
     Raises:
-        ConfigError: a file for a modality that the model does not read, or computes itself.
-        FeatureError: no turn has anything that the model reads.
-        MediaError: audio that cannot be decoded, unless the model masks it.
+        ConfigError: a file is given for a modality that the model does not read, or whose features it computes itself.
+        FeatureError: no turn has a modality that the model reads.
+        MediaError: audio cannot be decoded, and the model does not mask such audio.
     """
     files = files or {}
     unknown = [name for name in files if name not in pipelines]
@@ -35,41 +35,46 @@ def feature_tables(
         raise ConfigError(*(unknown_name("modality", name, pipelines) for name in unknown))
     tables = {}
     for modality, pipeline in pipelines.items():
-        chosen = _reading(pipeline, Path(files[modality])) if modality in files else pipeline
+        chosen = _with_file(pipeline, Path(files[modality])) if modality in files else pipeline
         try:
             tables[modality] = chosen.table(dialogues)
         except DialogueSerError as error:
             if pipeline.name != "precomputed" or modality in files:
                 raise
-            raise FeatureError(_why_precomputed(pipeline), *error.problems) from error
+            raise FeatureError(_no_precomputed_features(pipeline), *error.problems) from error
     n_turns = sum(map(len, dialogues))
-    bare = [name for name, table in tables.items() if not any(turn.id in table.rows for turn in utterances(dialogues))]
-    if len(bare) == len(tables):
+    empty = [name for name, table in tables.items() if not any(turn.id in table.rows for turn in utterances(dialogues))]
+    if len(empty) == len(tables):
         raise FeatureError(
-            f"predict: none of the {n_turns} turns has {' or '.join(bare)}, which is all this model "
-            "reads; add it to the turns"
+            f"predict: none of the {n_turns} turns has {' or '.join(empty)}, and this model reads nothing else; "
+            "add it to the turns"
         )
-    for modality in bare:
-        logger.warning("none of the %d turns has %s, which the model was trained with: it is masked", n_turns, modality)
+    for modality in empty:
+        logger.warning(
+            "none of the %d turns has %s, which the model was trained with; the model labels them without it",
+            n_turns,
+            modality,
+        )
     return tables
 
 
-def _reading(pipeline: FeaturePipeline, file: Path) -> FeaturePipeline:
-    """The same fitted pipeline over another file of precomputed features, keyed by utterance id."""
+def _with_file(pipeline: FeaturePipeline, file: Path) -> FeaturePipeline:
+    """Return the same fitted pipeline with another file of precomputed features, keyed by utterance id."""
     if pipeline.name != "precomputed":
         raise ConfigError(
-            f"features.{pipeline.modality}: {file} is of no use: {pipeline.name} computes this model's features itself"
+            f"features.{pipeline.modality}: {file} cannot be used, because {pipeline.name} computes this model's "
+            "features itself; leave the file out"
         )
     state, arrays = pipeline.state()
     options = {**state["options"], "path": str(file), "key_pattern": "{key}"}
     return FeaturePipeline.from_state({**state, "options": options}, arrays)
 
 
-def _why_precomputed(pipeline: FeaturePipeline) -> str:
+def _no_precomputed_features(pipeline: FeaturePipeline) -> str:
     modality = pipeline.modality
     return (
         f"predict: this model's {modality} features are precomputed: they were read from "
-        f"{pipeline.options.get('path')} and exist for its utterances only, nothing here computes them for new "
-        f"dialogues; give a file of theirs (features={{'{modality}': FILE}}, --features.{modality} FILE), or train "
-        "with an encoder that computes them"
+        f"{pipeline.options.get('path')}, which has no features of these dialogues, and the model cannot compute them; "
+        f"give a file with features of these dialogues (features={{'{modality}': FILE}}, --features.{modality} FILE), "
+        "or train with an encoder that computes them"
     )

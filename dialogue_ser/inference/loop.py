@@ -1,4 +1,4 @@
-"""THE loop that asks a system about dialogues: training, prediction, estimators and cross-fitting all go through it."""
+"""The one loop that applies a system to batches of dialogues. Training, prediction and cross-fitting all use it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -12,11 +12,12 @@ from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.models.api import DialogueSystem, Output
 from dialogue_ser.tensors import ScoresBTS
 
-#: Padded turns a batch: few enough for 500-turn dialogues side by side, enough for short ones to share a step.
+#: Largest number of turns in a batch, padding included. It keeps batches of very long dialogues small, and lets many
+#: short dialogues share a batch.
 MAX_BATCH_TURNS = 4096
 
 
-def answers(
+def model_outputs(
     system: DialogueSystem,
     batches: Iterable[tuple[Sequence[int], DialogueBatch]],
     *,
@@ -24,24 +25,24 @@ def answers(
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     with_attention: bool = False,
 ) -> Iterator[tuple[Sequence[int], DialogueBatch, Output]]:
-    """Every batch through the system in eval mode, without gradients.
+    """Apply the system to every batch, in evaluation mode and without gradients.
 
     Args:
-        system: is put back into the mode it was in.
-        batches: (which dialogues, their batch).
-        device: where the system is.
-        autocast: precision of the forward pass.
-        with_attention: also ask for attention.
+        system: the model. Afterwards it is in the mode (training or evaluation) in which it was before.
+        batches: pairs (indices of the dialogues, their batch).
+        device: device of the system.
+        autocast: context in which the forward pass runs. It decides the precision.
+        with_attention: whether the output contains attention weights.
 
     Yields:
-        (which dialogues, their batch on the device, what the system says of it).
+        (indices of the dialogues, their batch on the device, output of the system).
     """
     was_training = system.training
     system.eval()
     try:
         for indices, loaded in batches:
             batch = loaded.to(device)
-            with torch.no_grad(), autocast():  # never around a yield, which would leave it on for the caller
+            with torch.no_grad(), autocast():  # around a yield, it would stay on in the code of the caller
                 output = system(batch, return_attention=with_attention)
             yield indices, batch, output
     finally:
@@ -49,12 +50,12 @@ def answers(
 
 
 class TurnTable:
-    """One row of numbers per turn of some dialogues, filled batch by batch.
+    """A table with one row of numbers per turn. It is filled batch by batch.
 
     Args:
-        dialogues: whose turns the rows are, in order.
+        dialogues: dialogues whose turns are the rows, in this order.
         width: numbers per turn.
-        device: where it is kept; it is read once, at the end.
+        device: device of the table. The table is moved to the host only once, at the end.
     """
 
     def __init__(self, dialogues: Sequence[Dialogue], width: int, device: torch.device) -> None:
@@ -64,22 +65,22 @@ class TurnTable:
         self.n_seen_N = torch.zeros(n_turns, dtype=torch.int64, device=device)
 
     def put(self, indices: Sequence[int], batch: DialogueBatch, values_BTS: ScoresBTS) -> None:
-        """The rows of a batch's dialogues."""
+        """Fill in the rows of the dialogues of one batch."""
         rows = torch.cat([torch.arange(self._first_row[i], self._first_row[i + 1]) for i in indices])
         rows = rows.to(self.values_NS.device)
         self.values_NS[rows] = values_BTS[batch.is_real_turn].double()
         self.n_seen_N[rows] += 1
 
     def check(self) -> Tensor:
-        """The table, in which every turn must stand exactly once."""
+        """Return the table, after a check that every row was filled exactly once."""
         assert bool((self.n_seen_N == 1).all()), "a turn was predicted never or twice"
         return self.values_NS
 
 
-def by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Indices of dialogues of similar length, so that little is padded, within MAX_BATCH_TURNS.
+def batches_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """Yield batches of dialogue indices. A batch has dialogues of similar length and at most MAX_BATCH_TURNS turns.
 
-    >>> list(by_length([3000, 2, 2500, 1], batch_size=2))
+    >>> list(batches_by_length([3000, 2, 2500, 1], batch_size=2))
     [[3, 1], [2], [0]]
     """
     batch: list[int] = []

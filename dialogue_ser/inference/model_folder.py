@@ -1,4 +1,4 @@
-"""A saved model on disk: JSON and safetensors, written whole or not at all, every byte checked when read.
+"""A saved model on disk. The folder is written completely or not at all, and all files are checked when it is read.
 
 config.json             format version, model, label set, inputs, features, size and SHA-256 of the files below
 model.safetensors       weights
@@ -9,7 +9,6 @@ README.md               model card, if there is one
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from dialogue_ser.durable import write_synced
 from dialogue_ser.errors import CheckpointError, MissingDataError
 from dialogue_ser.features.core.api import Array
 from dialogue_ser.inputs.pipeline import FILE_SUFFIX
@@ -31,19 +31,20 @@ FORMAT_VERSION = 1
 CONFIG, WEIGHTS, TRANSFORMS, CARD = "config.json", "model.safetensors", "transforms.safetensors", "README.md"
 _PATTERNS = [CONFIG, WEIGHTS, TRANSFORMS, CARD, f"*/*{FILE_SUFFIX}"]
 REQUIRED_KEYS = ("format_version", "model", "inputs", "features", "files")
-#: What the scores mean: one of them stands there.
+#: config.json has one of these keys. It says what the scores mean.
 TASK_KEYS = ("label_set", "task")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SavedModel:
-    """What a model folder holds.
+    """The content of a model folder.
 
     Args:
-        folder: where it was read.
+        folder: the folder it was read from.
         config: content of config.json.
-        weights: parameters and buffers by name.
-        transforms: arrays of the fitted transforms, ``MODALITY/NAME``; bytes (uint8) where the name ends in ``.json``.
+        weights: name → parameter or buffer.
+        transforms: ``MODALITY/NAME`` → array of a fitted transform. If the name ends in ``.json``, the array is the
+            content of a file as bytes (uint8).
     """
 
     folder: Path
@@ -59,70 +60,79 @@ def write_model_folder(
     transforms: Mapping[str, Array],
     card: str | None = None,
 ) -> None:
-    """Write a model folder; a new one appears whole, files of an existing one are replaced one by one, config last.
+    """Write a model folder. A new folder appears only when it is complete.
+
+    Files of an existing folder are replaced one by one, config.json last.
 
     Args:
-        folder: made if absent; other files in it stay.
-        config: JSON-able, without ``format_version`` and ``files``.
-        weights: by name, on any device.
-        transforms: by name; those whose name ends in ``.json`` become files of their own.
-        card: text of README.md.
+        folder: folder to write. It is created if it does not exist. Other files in it stay.
+        config: values that JSON can hold, without ``format_version`` and ``files``.
+        weights: name → weight, on any device.
+        transforms: name → array. Arrays whose name ends in ``.json`` become separate files.
+        card: text of README.md; None = no such file.
 
     Raises:
-        CheckpointError: it cannot be written; nothing half-written stays behind.
+        CheckpointError: the folder cannot be written. No incomplete file stays behind.
     """
-    # Own copies: tied weights share storage, which safetensors refuses.
-    whole = {name: value.detach().cpu().clone().contiguous() for name, value in weights.items()}
-    files = {name: array.tobytes() for name, array in transforms.items() if name.endswith(FILE_SUFFIX)}
-    arrays = {name: array for name, array in transforms.items() if name not in files}
-    contents = {WEIGHTS: safetensors.torch.save(whole), TRANSFORMS: safetensors.numpy.save(arrays), **files}
-    described = {"format_version": FORMAT_VERSION, **config, "files": {k: _proof(v) for k, v in contents.items()}}
-    if card is not None:
-        contents[CARD] = card.encode()
-    contents[CONFIG] = (
-        json.dumps(described, indent=1, ensure_ascii=False) + "\n"
-    ).encode()  # last: vouches for the others
-    aside: Path | None = None
+    contents = _file_contents(config, weights, transforms, card)
+    temporary: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        aside.chmod(0o755)  # mkdtemp makes it private; a model is for sharing
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        temporary.chmod(0o755)  # mkdtemp creates a folder that only its owner may read
         for name, content in contents.items():
-            (aside / name).parent.mkdir(parents=True, exist_ok=True)
-            with (aside / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            write_synced(temporary / name, content)
         if folder.exists():
             for name in contents:
                 (folder / name).parent.mkdir(exist_ok=True)
-                (aside / name).replace(folder / name)
+                (temporary / name).replace(folder / name)
         else:
-            aside.rename(folder)
+            temporary.rename(folder)
     except OSError as error:
         raise CheckpointError(
-            f"{folder}: the model could not be written ({error}); free space or choose another folder"
+            f"{folder}: the model could not be written ({error}); free disk space or choose another folder"
         ) from error
     finally:
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
-def read_model_folder(place: str | Path, revision: str | None = None) -> SavedModel:
-    """Read a model folder, the ``model/`` of a run directory, or a model on the Hugging Face hub.
+def _file_contents(
+    config: Mapping[str, Any], weights: Mapping[str, Tensor], transforms: Mapping[str, Array], card: str | None
+) -> dict[str, bytes]:
+    """Return name → content of every file of the folder. config.json is the last one: it has the hashes of the others.
+
+    For the arguments see :func:`write_model_folder`.
+    """
+    # Each weight is copied, because safetensors refuses tensors that share their storage (tied weights).
+    copies = {name: value.detach().cpu().clone().contiguous() for name, value in weights.items()}
+    files = {name: array.tobytes() for name, array in transforms.items() if name.endswith(FILE_SUFFIX)}
+    arrays = {name: array for name, array in transforms.items() if name not in files}
+    contents = {WEIGHTS: safetensors.torch.save(copies), TRANSFORMS: safetensors.numpy.save(arrays), **files}
+    checksums = {name: _checksum(content) for name, content in contents.items()}
+    whole_config = {"format_version": FORMAT_VERSION, **config, "files": checksums}
+    if card is not None:
+        contents[CARD] = card.encode()
+    contents[CONFIG] = (json.dumps(whole_config, indent=1, ensure_ascii=False) + "\n").encode()
+    return contents
+
+
+def read_model_folder(location: str | Path, revision: str | None = None) -> SavedModel:
+    """Read a model folder, the folder ``model/`` of a run directory, or a model from the Hugging Face hub.
 
     Args:
-        place: folder, run directory or hub id (``owner/name``).
+        location: folder, run directory or hub id (``owner/name``).
         revision: branch, tag or commit of a hub model.
 
     Raises:
-        MissingDataError: nothing is there, or the hub cannot be reached.
-        CheckpointError: no model of this library, another format version, or missing or changed files.
+        MissingDataError: the folder or the hub model does not exist, or the hub cannot be reached.
+        CheckpointError: the folder has no model of this library, another format version, or missing or changed files.
     """
-    folder = find_model_folder(place, revision)
+    folder = find_model_folder(location, revision)
     config = _read_config(folder / CONFIG)
     problems, contents = [], {}
-    others = [name for name in config["files"] if name not in (WEIGHTS, TRANSFORMS) and _is_inside(name)]
+    others = [name for name in config["files"] if name not in (WEIGHTS, TRANSFORMS) and _is_modality_file(name)]
     for name in (WEIGHTS, TRANSFORMS, *others):
         path = folder / name
         expected = config["files"].get(name)
@@ -130,35 +140,41 @@ def read_model_folder(place: str | Path, revision: str | None = None) -> SavedMo
             problems.append(f"{path}: is missing; copy the whole model folder again")
             continue
         contents[name] = path.read_bytes()
-        if _proof(contents[name]) != expected:
-            problems.append(f"{path}: does not match {CONFIG} (half-copied or changed); copy the whole folder again")
+        if _checksum(contents[name]) != expected:
+            problems.append(
+                f"{path}: does not match {CONFIG}, so it was changed or not copied completely; copy the whole folder "
+                "again"
+            )
     if problems:
         raise CheckpointError(*problems)
     try:
         weights = safetensors.torch.load(contents[WEIGHTS])
         transforms = safetensors.numpy.load(contents[TRANSFORMS])
     except SafetensorError as error:
-        raise CheckpointError(f"{folder}: its safetensors cannot be read ({error}); copy the folder again") from error
+        raise CheckpointError(
+            f"{folder}: its safetensors cannot be read ({error}); copy the whole folder again"
+        ) from error
     transforms |= {name: np.frombuffer(contents[name], dtype=np.uint8) for name in others}
     return SavedModel(folder=folder, config=config, weights=weights, transforms=transforms)
 
 
-def find_model_folder(place: str | Path, revision: str | None = None) -> Path:
-    """The folder that holds ``config.json``: given, ``model/`` of a run, or downloaded.
+def find_model_folder(location: str | Path, revision: str | None = None) -> Path:
+    """Return the folder that has ``config.json``: the given one, ``model/`` of a run directory, or a downloaded one.
 
     Raises:
-        MissingDataError: nothing is there, or the hub cannot be reached.
-        CheckpointError: a folder without a model.
+        MissingDataError: the folder or the hub model does not exist, or the hub cannot be reached.
+        CheckpointError: the folder exists, but it has no model.
     """
-    folder = Path(place).expanduser()
+    folder = Path(location).expanduser()
     if folder.is_dir():
         for candidate in (folder, folder / "model"):
             if (candidate / CONFIG).is_file():
                 return candidate
-        hint = "the run is not finished; continue it with --resume" if (folder / "config.yaml").is_file() else (
-            "give a folder that save_pretrained wrote, or a run directory")  # fmt: skip
-        raise CheckpointError(f"{folder}: holds no model ({CONFIG} is missing); {hint}")
-    name = str(place)
+        is_run = (folder / "config.yaml").is_file()
+        unfinished = "the run is not finished; continue it with --resume"
+        hint = unfinished if is_run else "give a folder that save_pretrained wrote, or a run directory"
+        raise CheckpointError(f"{folder}: has no model ({CONFIG} is missing); {hint}")
+    name = str(location)
     if folder.exists() or name.count("/") != 1 or name.startswith((".", "~", "/")):
         raise MissingDataError(f"{name}: no such model folder or run directory; train one with dialogue-ser train")
     from huggingface_hub import snapshot_download
@@ -169,8 +185,8 @@ def find_model_folder(place: str | Path, revision: str | None = None) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         first_line = str(error).strip().partition("\n")[0]
         raise MissingDataError(
-            f"{name}: no such folder here, and the Hugging Face hub did not give it ({first_line}); check the name "
-            "and the network, or copy the model folder here"
+            f"{name}: no such folder here, and it could not be downloaded from the Hugging Face hub ({first_line}); "
+            "check the name and the network, or copy the model folder to this machine"
         ) from error
 
 
@@ -186,7 +202,7 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     if config["format_version"] != FORMAT_VERSION:
         raise CheckpointError(
             f"{path}: format version {config['format_version']}, this library reads {FORMAT_VERSION}; "
-            "use the dialogue-ser version that wrote it, or save the model again"
+            "use the version of dialogue-ser that wrote the model, or save the model again"
         )
     missing = [key for key in REQUIRED_KEYS if not isinstance(config.get(key), dict) and key != "format_version"]
     if not any(isinstance(config.get(key), dict) for key in TASK_KEYS):
@@ -196,11 +212,11 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     return config
 
 
-def _is_inside(name: str) -> bool:
-    """Whether a file that config.json names is one a modality may have; a folder from anywhere may name anything."""
+def _is_modality_file(name: str) -> bool:
+    """Return whether a file name in config.json is safe: ``MODALITY/NAME.json``. A foreign folder may name any file."""
     parts = PurePosixPath(name).parts
     return len(parts) == 2 and ".." not in parts and parts[0] != "/" and name.endswith(FILE_SUFFIX)
 
 
-def _proof(content: bytes) -> dict[str, Any]:
+def _checksum(content: bytes) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

@@ -1,9 +1,11 @@
-"""The parts of a classifier from a saved model: system, task, pipelines."""
+"""Rebuild the parts of a classifier from a saved model: its system, its task and its pipelines."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from dialogue_ser.errors import CheckpointError
 from dialogue_ser.features.core.api import InputSpec
@@ -18,10 +20,10 @@ from dialogue_ser.tasks.base import Task
 
 
 def describe_model(model: DialogueSystem) -> dict[str, Any]:
-    """What config.json says of a system: its name and options and, of an ensemble, how many members share them.
+    """Return the entry ``model`` of config.json: name, options and, for an ensemble, the number of members.
 
     Raises:
-        CheckpointError: the system does not keep its ``config``.
+        CheckpointError: the system has no attribute ``config`` with its options.
     """
     if isinstance(model, Ensemble):
         first = model.members[0]
@@ -31,10 +33,10 @@ def describe_model(model: DialogueSystem) -> dict[str, Any]:
 
 
 def model_options(model: DialogueSystem) -> dict[str, Any]:
-    """Every option of a system, from which ``build_model`` builds it again.
+    """Return all options of a system. ``build_model`` can build the system again from them.
 
     Raises:
-        CheckpointError: the system does not keep its ``config``.
+        CheckpointError: the system has no attribute ``config`` with its options.
     """
     config = getattr(model, "config", None)
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
@@ -44,23 +46,23 @@ def model_options(model: DialogueSystem) -> dict[str, Any]:
 
 
 def rebuild_model(saved: SavedModel, trust_code: bool = False) -> DialogueSystem:
-    """The system with the saved weights, on the CPU.
+    """Build the system on the CPU and load the saved weights.
 
     Args:
-        saved: what the model folder holds.
-        trust_code: allow a model or trained encoder given as ``package.module:Class``, whose import runs code.
+        saved: content of the model folder.
+        trust_code: allow a model or trained encoder that is given as ``package.module:Class``. Its import runs code.
 
     Raises:
-        CheckpointError: missing and extra weights, shapes that differ, values that are not finite: every one of them;
-            or a model or encoder that needs ``trust_code``.
-        ConfigError: a model or option that does not exist here.
+        CheckpointError: weights are missing, unknown, of another shape or not finite (the message names all of them);
+            or a model or encoder needs ``trust_code``.
+        ConfigError: the model or an option does not exist in this version.
         KeyError, TypeError: config.json is not complete.
     """
     described = saved.config["model"]
     if not trust_code and ":" in described["name"]:
         raise CheckpointError(
             f"{saved.folder}: needs your own model {described['name']!r}; import it and register it with "
-            "@register_model under a name of its own, or load with trust_code=True (--trust_code) if the model is yours"
+            "@register_model, or load with trust_code=True (--trust_code) if you trust its code"
         )
     inputs = {modality: InputSpec(**spec) for modality, spec in saved.config["inputs"].items()}
     for modality, spec in inputs.items():
@@ -68,54 +70,61 @@ def rebuild_model(saved: SavedModel, trust_code: bool = False) -> DialogueSystem
             raise CheckpointError(untrusted_encoder_message(modality, spec.encoder))
     task, n_members = rebuild_task(saved), described.get("members", 1)
     if not (isinstance(n_members, int) and 1 <= n_members <= len(saved.weights)):
-        raise CheckpointError(f"{saved.folder}: config.json says {n_members!r} members; copy the whole folder again")
-    with torch.random.fork_rng(devices=[]):  # its random weights are overwritten: leave the caller's generator alone
+        raise CheckpointError(
+            f"{saved.folder}: config.json says {n_members!r} members, which cannot be; copy the whole folder again"
+        )
+    with torch.random.fork_rng(devices=[]):  # the new weights are random; this keeps the caller's generator as it is
         built = [
             build_model(described["name"], described["options"], inputs, task.n_scores, task) for _ in range(n_members)
         ]
     model = built[0] if "members" not in described else Ensemble(built)
-    expected = model.state_dict()
-    problems = [f"weight {name!r} is missing" for name in expected if name not in saved.weights]
-    problems += [f"weight {name!r} is not one of the model's" for name in saved.weights if name not in expected]
-    problems += [
-        f"weight {name!r} has shape {tuple(value.shape)}, the model needs {tuple(expected[name].shape)}"
-        for name, value in saved.weights.items()
-        if name in expected and value.shape != expected[name].shape
-    ]
-    problems += [
-        f"weight {name!r} holds NaN or infinite values"
-        for name, value in saved.weights.items()
-        if value.is_floating_point() and not value.isfinite().all()
-    ]
+    problems = _weight_problems(model.state_dict(), saved.weights)
     if problems:
-        hint = "config.json and model.safetensors are not of one model; copy the whole folder again"
+        hint = "config.json and model.safetensors do not belong to one model; copy the whole folder again"
         raise CheckpointError(*(f"{saved.folder}: {problem}" for problem in problems), f"{saved.folder}: {hint}")
     model.load_state_dict(dict(saved.weights))
     return model
 
 
+def _weight_problems(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
+    """Return one message for every weight that is missing, unknown, of another shape or not finite."""
+    problems = [f"weight {name!r} is missing" for name in expected if name not in weights]
+    problems += [f"weight {name!r} does not belong to the model" for name in weights if name not in expected]
+    problems += [
+        f"weight {name!r} has shape {tuple(value.shape)}, the model needs {tuple(expected[name].shape)}"
+        for name, value in weights.items()
+        if name in expected and value.shape != expected[name].shape
+    ]
+    problems += [
+        f"weight {name!r} holds NaN or infinite values"
+        for name, value in weights.items()
+        if value.is_floating_point() and not value.isfinite().all()
+    ]
+    return problems
+
+
 def rebuild_task(saved: SavedModel) -> Task:
-    """What the model's scores mean, in their order.
+    """Return the task of the saved model.
 
     Raises:
-        ConfigError: a task that this version does not know.
+        ConfigError: this version does not know the task.
         KeyError, TypeError: config.json is not complete.
     """
     return task_from_description(saved.config)
 
 
 def rebuild_pipeline(saved: SavedModel, modality: str, on_bad: OnBad | None, trust_code: bool) -> FeaturePipeline:
-    """The fitted pipeline of one modality.
+    """Return the fitted pipeline of one modality.
 
     Args:
-        saved: what the model folder holds.
+        saved: content of the model folder.
         modality: key of ``features`` in its config.json.
-        on_bad: what to do with media that cannot be decoded; None = as in training.
+        on_bad: what to do with media that cannot be decoded; None = the same as in training.
         trust_code: allow an encoder whose import runs code.
 
     Raises:
-        CheckpointError: incomplete state, or an encoder that needs ``trust_code``.
-        FeatureError: the encoder is not the one of the training run.
+        CheckpointError: the saved state is not complete, or the encoder needs ``trust_code``.
+        FeatureError: the encoder here is another one than in the training run.
     """
     prefix = f"{modality}/"
     arrays = {key.removeprefix(prefix): a for key, a in saved.transforms.items() if key.startswith(prefix)}

@@ -11,7 +11,7 @@ from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.text.front_end import TokenFrontEnd
 from dialogue_ser.features.text.subword_tokenizer import SubwordIds
 from dialogue_ser.features.text.word_tokenizer import WordIds
-from dialogue_ser.options import construct, misfits
+from dialogue_ser.options import construct, option_problems
 
 #: Two options of a trained encoder that reads frames: the frozen encoder that gives the frames, and its options.
 FRAMES, FRAMES_OPTIONS = "frames", "frames_options"
@@ -73,10 +73,10 @@ def _extractor_options(
     """
     names = (FRAMES, FRAMES_OPTIONS) if tokenizer is None else tokenizer.OPTIONS
     found = {key: value for key, value in options.items() if key in names}
-    problems = misfits(
+    problems = option_problems(
         who, trained.Config, options, further=[name for name in names if name not in trained.option_names()]
     )
-    problems += misfits(who, tokenizer or _frames_options, found)
+    problems += option_problems(who, tokenizer or _frames_options, found)
     if problems:
         raise ConfigError(*dict.fromkeys(problems))  # an option that both read is named once
     return found

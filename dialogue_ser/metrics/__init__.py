@@ -1,1 +1,1 @@
-"""Pure functions on arrays: scores, intervals, calibration, slices; and the tables and files they are read from."""
+"""Metrics: scores, intervals, calibration and slices as pure functions on arrays, and tables of predictions."""

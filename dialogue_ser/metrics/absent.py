@@ -1,16 +1,16 @@
-"""Classes or dimensions that a split has no turn of: whoever reads its scores must know it."""
+"""Sentences on classes or dimensions without a turn in a split. They change the meaning of the split's scores."""
 
 from collections.abc import Sequence
 
 
 def absent_classes_note(split: str, absent: Sequence[str], n_classes: int, uar: float | None = None) -> str:
-    """One sentence on a split that lacks classes, which count as never found.
+    """Return a sentence on a split without turns of some classes. These classes count as never found.
 
     Args:
-        split: its name.
-        absent: classes that no labelled turn of it has, at least one and fewer than all.
-        n_classes: of the label set.
-        uar: mean recall over all classes (UA), once it is known.
+        split: name of the split.
+        absent: classes without a labelled turn in the split. It is at least one class, and not all.
+        n_classes: number of classes of the label set.
+        uar: mean recall over all classes (UA), if it is already computed.
 
     >>> print(absent_classes_note("dev", ["fear", "disgust"], 3, uar=1 / 3))
     split dev has no turn of fear, disgust: such a class counts as never found, which lowers UA and macro scores (UA \
@@ -30,11 +30,11 @@ def absent_classes_note(split: str, absent: Sequence[str], n_classes: int, uar: 
 
 
 def absent_dimensions_note(split: str, absent: Sequence[str]) -> str:
-    """One sentence on a split that lacks dimensions, which its scores leave out.
+    """Return a sentence on a split without values of some dimensions. Its scores leave these dimensions out.
 
     Args:
-        split: its name.
-        absent: dimensions that no turn of it is annotated in, at least one and fewer than all.
+        split: name of the split.
+        absent: dimensions without an annotated turn in the split. It is at least one dimension, and not all.
 
     >>> absent_dimensions_note("dev", ["arousal"])
     'split dev has no value of arousal: its scores are the means over the other dimensions'

@@ -1,8 +1,8 @@
-"""Percentile intervals by resampling dialogues, of one system or of the difference between two.
+"""Percentile intervals by resampling dialogues, for one system or for the difference between two systems.
 
-Turns of a dialogue are not independent, so whole dialogues are drawn. A dialogue enters an additive metric only through
-its statistic (confusion matrix, or sums of values), so that a resample is a weighted sum of N of them. All resamples
-are one matrix product.
+The turns of a dialogue are not independent. Therefore whole dialogues are drawn. An additive metric depends on a
+dialogue only through its statistic (a confusion matrix, or sums of values). So the statistic of a resample is a
+weighted sum of N statistics, and all resamples together are one matrix product.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,10 +21,10 @@ class Interval:
     """A metric with its percentile interval.
 
     Args:
-        estimate: on the data as they are.
-        low: lower bound.
-        high: upper bound.
-        level: e.g. 0.95.
+        estimate: metric of the data without resampling.
+        low: lower bound of the interval.
+        high: upper bound of the interval.
+        level: coverage of the interval, e.g. 0.95.
     """
 
     estimate: float
@@ -33,24 +33,24 @@ class Interval:
     level: float
 
     def to_dict(self) -> dict[str, float]:
-        """The same as plain JSON values."""
+        """Return the fields as plain JSON values."""
         return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """Metric of system A minus metric of system B over the same dialogues.
+    """The metric of system A minus the metric of system B, on the same dialogues.
 
     Args:
-        estimate: difference of the means over seeds, on the data as they are.
+        estimate: difference of the means over seeds, without resampling.
         low: lower bound of the percentile interval.
-        high: upper bound.
-        level: e.g. 0.95.
-        a: A's metric, mean over seeds.
-        b: B's metric, mean over seeds.
-        share_above_zero: share of resamples in which A's metric is higher.
-        n_dialogues: dialogues that were drawn from.
-        n_seeds: seeds of A and of B.
+        high: upper bound of the percentile interval.
+        level: coverage of the interval, e.g. 0.95.
+        a: mean over seeds of A's metric.
+        b: mean over seeds of B's metric.
+        share_above_zero: share of the resamples in which A's metric is higher.
+        n_dialogues: number of dialogues from which resamples are drawn.
+        n_seeds: number of seeds of A and of B.
     """
 
     estimate: float
@@ -69,7 +69,7 @@ class Difference:
         return self.low > 0 or self.high < 0
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """Return the fields as plain JSON values."""
         return {**asdict(self), "n_seeds": list(self.n_seeds)}
 
 
@@ -80,34 +80,35 @@ def bootstrap(
     level: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Interval of every value by resampling N dialogues with replacement.
+    """Return the interval of every value, by resampling N dialogues with replacement.
+
+    A class without a turn in a resample counts as 0 in UA and macro F1, as everywhere in this package. Therefore the
+    intervals of these two metrics have low lower bounds if there are only a few dialogues.
 
     Args:
         statistics_N: one statistic per dialogue ``[N, …]``: confusion matrices ``[N, C, C]`` or moments ``[N, S, 7]``.
-        values: sums of statistics ``[…, C, C]`` or ``[…, S, 7]`` → name → ``[…]``, e.g. :func:`values_of` some metrics.
-        n_resamples: draws.
+        values: function from sums of statistics ``[…, C, C]`` or ``[…, S, 7]`` to name → ``[…]``, e.g. the result of
+            :func:`values_of`.
+        n_resamples: number of draws.
         level: coverage of the percentile interval.
-        seed: of the draws.
+        seed: random seed of the draws.
 
     Raises:
-        DialogueSerError: no labelled turn.
-
-    A class that a resample lacks counts 0 in UA and macro F1, as everywhere here; on a handful of dialogues these
-    two intervals therefore reach low.
+        DialogueSerError: there is no labelled turn.
     """
     resampled, full = _resampled(statistics_N, n_resamples, seed)
     draws, estimates = values(resampled), values(full)
-    return {name: interval_of(float(estimates[name]), draws[name], level) for name in estimates}
+    return {name: percentile_interval(float(estimates[name]), draws[name], level) for name in estimates}
 
 
 def values_of(metrics: Iterable[Metric]) -> Callable[[FloatArray], dict[str, FloatArray]]:
-    """A function that computes additive metrics of sums of statistics, by key."""
+    """Return a function from sums of statistics to key → additive metric."""
     chosen = tuple(metrics)
     return lambda statistic: {metric.key: metric.of_statistic(statistic) for metric in chosen}
 
 
 def class_f1_values(labels: Sequence[str]) -> Callable[[FloatArray], dict[str, FloatArray]]:
-    """A function that computes each class's F1 of confusion matrices, by class."""
+    """Return a function from confusion matrices to class → F1."""
     return lambda confusion: {label: class_values(confusion)[2][..., c] for c, label in enumerate(labels)}
 
 
@@ -119,23 +120,26 @@ def paired_bootstrap(
     level: float = 0.95,
     seed: int = 0,
 ) -> Difference:
-    """Interval of metric(A) − metric(B) over the same dialogues, and over seeds where there are several.
+    """Return the interval of metric(A) − metric(B), by resampling dialogues and, if there are several, seeds.
+
+    Each draw takes N dialogues, the same ones for every system and seed. It also takes as many seeds of a system as the
+    system has. The seeds of A and B are drawn independently, because equal seeds of different systems have nothing in
+    common.
 
     Args:
         statistics_a: ``[N, C, C]`` or ``[N, S, 7]``, or ``[seed, N, …]`` for several training seeds.
-        statistics_b: the same N dialogues in the same order; the number of seeds may differ.
-        metric: an additive one.
-        n_resamples: draws. Each draws N dialogues (the same for every system and seed) and, of each system, as many
-            seeds as it has (independently, because equal seeds of different systems have nothing in common).
+        statistics_b: the same for B, with the same N dialogues in the same order. The number of seeds may differ.
+        metric: an additive metric.
+        n_resamples: number of draws.
         level: coverage of the percentile interval.
-        seed: of the draws.
+        seed: random seed of the draws.
 
     Raises:
-        DialogueSerError: shapes or gold labels that differ.
+        DialogueSerError: the shapes or the gold labels differ.
     """
     a, b = check_paired(statistics_a, statistics_b, metric)
 
-    def system(statistics_SN: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    def scorer(statistics_SN: FloatArray) -> Callable[[FloatArray], FloatArray]:
         def scores_RS(weights_RN: FloatArray) -> FloatArray:
             n_seeds, n_dialogues, *shape = statistics_SN.shape
             flat = statistics_SN.swapaxes(0, 1).reshape(n_dialogues, -1)
@@ -143,7 +147,7 @@ def paired_bootstrap(
 
         return scores_RS
 
-    return paired_difference(system(a), system(b), (a.shape[0], b.shape[0]), a.shape[1], n_resamples, level, seed)
+    return paired_difference(scorer(a), scorer(b), (a.shape[0], b.shape[0]), a.shape[1], n_resamples, level, seed)
 
 
 def paired_difference(
@@ -155,16 +159,16 @@ def paired_difference(
     level: float = 0.95,
     seed: int = 0,
 ) -> Difference:
-    """As :func:`paired_bootstrap`, of systems given by how they score weighted dialogues.
+    """Return the same as :func:`paired_bootstrap`, for systems that are given by functions.
 
     Args:
-        scores_a: how often each dialogue was drawn ``[R, N]`` → A's metric ``[R, seed]``.
-        scores_b: the same of B.
-        n_seeds: of A and of B.
-        n_dialogues: N.
-        n_resamples: R.
-        level: coverage.
-        seed: of the draws.
+        scores_a: function from the number of times each dialogue was drawn ``[R, N]`` to A's metric ``[R, seed]``.
+        scores_b: the same for B.
+        n_seeds: number of seeds of A and of B.
+        n_dialogues: number of dialogues N.
+        n_resamples: number of draws R.
+        level: coverage of the percentile interval.
+        seed: random seed of the draws.
     """
     rng = np.random.default_rng(seed)
     weights_RN = _dialogue_weights(rng, n_dialogues, n_resamples)
@@ -172,11 +176,11 @@ def paired_difference(
         _mean_over_drawn_seeds(rng, scores(weights_RN), n)
         for scores, n in ((scores_a, n_seeds[0]), (scores_b, n_seeds[1]))
     )
-    once_1N = np.ones((1, n_dialogues))
-    mean_a, mean_b = (float(scores(once_1N).mean()) for scores in (scores_a, scores_b))
+    each_once_1N = np.ones((1, n_dialogues))
+    mean_a, mean_b = (float(scores(each_once_1N).mean()) for scores in (scores_a, scores_b))
     draws = values_a - values_b
-    draws[np.abs(draws) < 1e-12] = 0.0  # equal scores whose seeds were summed in another order
-    interval = interval_of(mean_a - mean_b, draws, level)
+    draws[np.abs(draws) < 1e-12] = 0.0  # rounding: equal scores differ if their seeds were added in another order
+    interval = percentile_interval(mean_a - mean_b, draws, level)
     return Difference(
         **interval.to_dict(),
         a=mean_a,
@@ -188,10 +192,10 @@ def paired_difference(
 
 
 def stack_seeds(statistics: Sequence[FloatArray]) -> FloatArray:
-    """``[seed, N, …]`` of one stack of statistics ``[N, …]`` per seed.
+    """Return statistics ``[seed, N, …]`` from one array ``[N, …]`` per seed.
 
     Raises:
-        DialogueSerError: none given, or other dialogues, classes or dimensions.
+        DialogueSerError: there is no seed, or the seeds differ in dialogues, classes or dimensions.
     """
     if not statistics or len({x.shape for x in statistics}) != 1:
         shapes = ", ".join(str(x.shape) for x in statistics) or "none"
@@ -200,46 +204,49 @@ def stack_seeds(statistics: Sequence[FloatArray]) -> FloatArray:
 
 
 def check_paired(statistics_a: FloatArray, statistics_b: FloatArray, metric: Metric) -> tuple[FloatArray, FloatArray]:
-    """Both as ``[seed, N, …]``, known to be over the same dialogues.
+    """Return both statistics as ``[seed, N, …]``, after a check that they are of the same dialogues.
 
     Raises:
-        DialogueSerError: shapes or gold labels that differ.
+        DialogueSerError: the shapes or the gold labels differ.
     """
     a, b = (x[None] if x.ndim == 3 else x for x in (statistics_a, statistics_b))
     if a.shape[1:] != b.shape[1:]:
         raise DialogueSerError(
-            f"A has {a.shape[1]} dialogues × {a.shape[2]} classes, B {b.shape[1]} × {b.shape[2]}; "
+            f"A has {a.shape[1]} dialogues × {a.shape[2]} classes, B has {b.shape[1]} × {b.shape[2]}; "
             "compare systems on the same split and label set"
         )
     gold = metric.gold_of(a[0])
     if any((metric.gold_of(x) != gold).any() for x in (*a, *b)):
         raise DialogueSerError(
-            "A and B have different gold labels in some dialogues; evaluate both on one corpus version"
+            "A and B have different gold labels in some dialogues; evaluate both on the same version of the corpus"
         )
     return a, b
 
 
-def interval_of(estimate: float, draws: FloatArray, level: float) -> Interval:
-    """Percentile interval of an estimate by its values under resampling."""
+def percentile_interval(estimate: float, draws: FloatArray, level: float) -> Interval:
+    """Return the percentile interval of an estimate, from its values in the resamples."""
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Interval(estimate=estimate, low=float(low), high=float(high), level=level)
 
 
 def _mean_over_drawn_seeds(rng: np.random.Generator, values_RS: FloatArray, n_seeds: int) -> FloatArray:
+    """Draw seeds with replacement in every resample and return the mean of their values ``[R]``."""
     seed_weights = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=values_RS.shape[0]) / n_seeds
     means: FloatArray = (values_RS * seed_weights).sum(-1)
     return means
 
 
 def _dialogue_weights(rng: np.random.Generator, n_dialogues: int, n_resamples: int) -> FloatArray:
+    """Return how often each dialogue is drawn in each resample ``[R, N]``."""
     return rng.multinomial(n_dialogues, np.full(n_dialogues, 1 / n_dialogues), size=n_resamples).astype(np.float64)
 
 
 def _resampled(statistics_N: FloatArray, n_resamples: int, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Return the summed statistics of every resample ``[R, …]``, and those of the data without resampling ``[…]``."""
     full: FloatArray = statistics_N.sum(0)
     if not full.any():
         raise DialogueSerError("no labelled turn to resample; use a labelled split")
-    # Dialogues without labelled turns say nothing; drawing them would only thin the resamples.
+    # Dialogues without labelled turns are never drawn, because they would only make the resamples smaller.
     kept = statistics_N[statistics_N.any((1, 2))]
     weights = _dialogue_weights(np.random.default_rng(seed), kept.shape[0], n_resamples)
     return (weights @ kept.reshape(kept.shape[0], -1)).reshape(-1, *full.shape), full

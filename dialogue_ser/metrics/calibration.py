@@ -1,4 +1,4 @@
-"""How far a model's confidence can be believed: ECE, Brier score, log-loss, reliability bins."""
+"""Calibration: whether a model is right as often as its probabilities say. ECE, Brier score, log-loss, bins."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,14 +11,14 @@ from dialogue_ser.metrics.confusion import FloatArray, IntArray
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReliabilityBin:
-    """Turns whose top probability lies in (low, high].
+    """The turns whose highest probability is in (low, high].
 
     Args:
-        low: lower edge.
-        high: upper edge.
-        n: turns.
-        confidence: their mean top probability; None where n is 0.
-        accuracy: share of them that is right; None where n is 0.
+        low: lower edge of the bin.
+        high: upper edge of the bin.
+        n: number of turns.
+        confidence: mean of their highest probabilities; None if n is 0.
+        accuracy: share of correct turns; None if n is 0.
     """
 
     low: float
@@ -30,16 +30,16 @@ class ReliabilityBin:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Calibration:
-    """Calibration of one set of turns.
+    """The calibration of one set of turns.
 
     Args:
-        ece: expected calibration error, Σ n_b/n · |accuracy_b − confidence_b| over equal-width bins (Naeini 2015).
-        mce: largest gap of a non-empty bin.
-        brier: mean over turns of Σ_c (p_c − 1[c = gold])², 0 to 2.
-        log_loss: mean −log p_gold in nats.
-        confidence: mean top probability.
-        accuracy: share of right turns.
-        bins: the reliability diagram.
+        ece: expected calibration error: Σ n_b/n · |accuracy_b − confidence_b| over bins of equal width (Naeini 2015).
+        mce: largest |accuracy_b − confidence_b| of the bins that have turns.
+        brier: mean over turns of Σ_c (p_c − 1[c = gold])², from 0 to 2.
+        log_loss: mean of −log p_gold, in nats.
+        confidence: mean of the highest probabilities.
+        accuracy: share of correct turns.
+        bins: bins of the reliability diagram.
     """
 
     ece: float
@@ -51,20 +51,20 @@ class Calibration:
     bins: tuple[ReliabilityBin, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """Return the fields as plain JSON values."""
         return {**asdict(self), "bins": [asdict(b) for b in self.bins]}
 
 
 def calibration(probabilities_NC: FloatArray, gold_N: IntArray, n_bins: int = 15) -> Calibration:
-    """Calibration of class probabilities.
+    """Return the calibration of class probabilities.
 
     Args:
-        probabilities_NC: rows sum to 1, ``[N, C]``.
-        gold_N: class indices, negative where unlabelled (left out), ``[N]``.
-        n_bins: equal-width bins over (0, 1].
+        probabilities_NC: class probabilities ``[N, C]``. Each row sums to 1.
+        gold_N: class indices ``[N]``. Negative = the turn is not labelled and is left out.
+        n_bins: number of bins of equal width over (0, 1].
 
     Raises:
-        DialogueSerError: no labelled turn, or rows that are no distribution (within 1e-3).
+        DialogueSerError: there is no labelled turn, or a row is no probability distribution (within 1e-3).
 
     >>> calibration(np.array([[0.75, 0.25], [0.25, 0.75]]), np.array([0, 0]), n_bins=2).ece
     0.25
@@ -73,7 +73,7 @@ def calibration(probabilities_NC: FloatArray, gold_N: IntArray, n_bins: int = 15
     p_NC, y_N = probabilities_NC[labelled].astype(np.float64), gold_N[labelled]
     if not y_N.size:
         raise DialogueSerError("no labelled turn to calibrate on; use a labelled split")
-    _check(p_NC)
+    _check_probabilities(p_NC)
     confidence_N = p_NC.max(-1)
     right_N = (p_NC.argmax(-1) == y_N).astype(np.float64)
     gold_p_N = p_NC[np.arange(y_N.size), y_N]
@@ -90,13 +90,13 @@ def calibration(probabilities_NC: FloatArray, gold_N: IntArray, n_bins: int = 15
     )
 
 
-def _check(p_NC: FloatArray) -> None:
-    off = ~np.isfinite(p_NC).all(-1) | (p_NC < 0).any(-1) | (np.abs(p_NC.sum(-1) - 1) > 1e-3)
-    if off.any():
-        first = int(np.flatnonzero(off)[0])
+def _check_probabilities(p_NC: FloatArray) -> None:
+    is_wrong_N = ~np.isfinite(p_NC).all(-1) | (p_NC < 0).any(-1) | (np.abs(p_NC.sum(-1) - 1) > 1e-3)
+    if is_wrong_N.any():
+        first = int(np.flatnonzero(is_wrong_N)[0])
         raise DialogueSerError(
-            f"{int(off.sum())} of {p_NC.shape[0]} rows are no probabilities (first: labelled row {first}, sum "
-            f"{p_NC[first].sum():.4g}); give softmax outputs, not logits"
+            f"{int(is_wrong_N.sum())} of {p_NC.shape[0]} rows are no probabilities (the first one is labelled row "
+            f"{first}, with the sum {p_NC[first].sum():.4g}); give softmax outputs, not logits"
         )
 
 

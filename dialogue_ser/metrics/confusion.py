@@ -1,4 +1,4 @@
-"""Confusion matrices: labels to class indices, turns per (gold, predicted) pair, precision, recall and F1 per class."""
+"""Confusion matrices: how many turns of each gold class are predicted as each class; precision, recall and F1."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,10 +15,10 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def encode(values: Iterable[object], labels: Sequence[str]) -> IntArray:
-    """Class indices ``[N]`` of labels given by name or index; −100 for None, NaN and −100.
+    """Return class indices ``[N]`` of labels that are given by name or index; −100 for None, NaN and −100.
 
     Raises:
-        DialogueSerError: values that are neither a label nor a valid index, all of them.
+        DialogueSerError: values are neither a label nor a valid index. The message names all of them.
 
     >>> encode(["joy", None, 0], ["neutral", "joy"]).tolist()
     [1, -100, 0]
@@ -41,7 +41,7 @@ def encode(values: Iterable[object], labels: Sequence[str]) -> IntArray:
 
 
 def confusion_matrix(gold_N: IntArray, predicted_N: IntArray, n_classes: int) -> IntArray:
-    """Turns per (gold, predicted) pair ``[C, C]``; turns whose gold is negative are left out.
+    """Return the number of turns per pair (gold, predicted) ``[C, C]``. Turns with negative gold are left out.
 
     >>> confusion_matrix(np.array([0, 1, -100]), np.array([1, 1, 0]), 2).tolist()
     [[0, 1], [0, 1]]
@@ -52,13 +52,13 @@ def confusion_matrix(gold_N: IntArray, predicted_N: IntArray, n_classes: int) ->
 
 
 def dialogue_confusions(gold_N: IntArray, predicted_N: IntArray, dialogue_N: IntArray, n_classes: int) -> FloatArray:
-    """Confusion matrix of every dialogue.
+    """Return the confusion matrix of every dialogue.
 
     Args:
-        gold_N: class indices, negative where unlabelled (left out).
-        predicted_N: class indices.
+        gold_N: gold class indices. Negative = the turn is not labelled and is left out.
+        predicted_N: predicted class indices.
         dialogue_N: dialogue number of every turn, 0 … n_dialogues − 1.
-        n_classes: C.
+        n_classes: number of classes C.
 
     Returns:
         counts ``[dialogue, C, C]``, row = gold; all zero for a dialogue without labelled turns.
@@ -71,7 +71,7 @@ def dialogue_confusions(gold_N: IntArray, predicted_N: IntArray, dialogue_N: Int
 
 
 def class_values(confusion: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Precision, recall and F1 per class ``[…, C]`` of confusion matrices ``[…, C, C]``; 0/0 counts as 0."""
+    """Return precision, recall and F1 per class ``[…, C]`` for confusion matrices ``[…, C, C]``. 0/0 counts as 0."""
     hits = np.einsum("...ii->...i", confusion).astype(np.float64)
     support = confusion.sum(-1).astype(np.float64)
     predicted = confusion.sum(-2).astype(np.float64)
@@ -79,7 +79,7 @@ def class_values(confusion: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray, F
 
 
 def ratio(numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> FloatArray:
-    """Elementwise quotient in which 0/0 counts as 0.
+    """Return the elementwise quotient. 0/0 counts as 0.
 
     >>> ratio(np.array([1.0, 0.0]), np.array([4.0, 0.0])).tolist()
     [0.25, 0.0]

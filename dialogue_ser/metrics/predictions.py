@@ -1,6 +1,6 @@
-"""The predictions of a run: one row a turn, as ``predictions.parquet`` holds them, of classes or of values.
+"""Tables of predictions of classes or values: one row per turn, as in ``predictions.parquet``.
 
-Long because both kinds of tables stand beside what they share and what is checked of them.
+Long because it contains both kinds of tables, what they have in common, and the checks of both.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ from dialogue_ser.metrics.agreement import dialogue_moments
 from dialogue_ser.metrics.confusion import FloatArray, IntArray, dialogue_confusions, encode
 from dialogue_ser.metrics.table import Metric, TaskKind, function_failed
 
-#: Columns about the turn itself; what was right and what was predicted stand behind them.
+#: Columns about the turn itself. The columns with gold and predictions come after them.
 TURN_COLUMNS = ("split", "dialogue_id", "utterance_id", "turn", "speaker", "text")
 GOLD, PREDICTED = "gold", "predicted"
 PROBABILITY_PREFIX = "p_"
@@ -28,12 +28,13 @@ GOLD_PREFIX, PREDICTED_PREFIX = "gold_", "predicted_"
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions(ABC):
-    """A checked table of predictions; make it with :func:`predictions_of` or :func:`read_predictions`.
+    """A checked table of predictions. Make it with :func:`predictions_of` or :func:`read_predictions`.
 
     Args:
-        frame: columns TURN_COLUMNS and those of the kind; dialogues in order of first appearance, turns as spoken.
-        names: classes, in the order of the probability columns; or dimensions.
-        origin: the file it was read from, for error messages.
+        frame: columns TURN_COLUMNS and the columns of the kind. Dialogues are in the order of their first row, turns in
+            spoken order.
+        names: classes in the order of the probability columns, or dimensions.
+        origin: file of the table, for error messages.
     """
 
     kind: ClassVar[TaskKind]
@@ -47,27 +48,27 @@ class Predictions(ABC):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Splits, in order of first appearance."""
+        """Names of the splits, in the order of their first row."""
         return tuple(str(name) for name in self.frame["split"].unique())
 
     def split(self, name: str) -> Self:
-        """The turns of one split.
+        """Return the turns of one split.
 
         Raises:
-            DialogueSerError: no such split.
+            DialogueSerError: the split does not exist.
         """
         if name not in self.splits:
             raise DialogueSerError(f"{self.origin}: {unknown_name('split', name, self.splits)}")
         return self.rows((self.frame["split"] == name).to_numpy())
 
     def rows(self, chosen_N: npt.NDArray[Any]) -> Self:
-        """Some turns: where a mask ``[N]`` is True, or at positions, which may repeat."""
+        """Return some turns, chosen by a mask ``[N]`` or by positions. A position may occur several times."""
         frame = self.frame[chosen_N] if chosen_N.dtype == np.bool_ else self.frame.iloc[chosen_N]
         return replace(self, frame=frame.reset_index(drop=True))
 
     @cached_property
     def dialogue_N(self) -> IntArray:
-        """Dialogue number of every turn, from 0 in order of first appearance."""
+        """Dialogue number of every turn. Numbers begin at 0, in the order of the dialogues' first rows."""
         return self.frame.groupby(["split", "dialogue_id"], sort=False).ngroup().to_numpy().astype(np.int64)
 
     @cached_property
@@ -83,52 +84,62 @@ class Predictions(ABC):
     @property
     @abstractmethod
     def is_labelled_N(self) -> npt.NDArray[np.bool_]:
-        """Whether each turn has gold, in some dimension at least."""
+        """Whether each turn has gold, in at least one dimension."""
 
     @property
     @abstractmethod
     def gold_columns(self) -> tuple[str, ...]:
-        """Columns that hold gold."""
+        """Names of the columns with gold."""
 
     @abstractmethod
     def statistics(self, group_N: IntArray | None = None) -> FloatArray:
-        """What additive metrics follow from, one per dialogue, or per group where groups 0, 1, … are given:
+        """Return one statistic per dialogue or group. Additive metrics are computed from them.
 
-        confusion matrices ``[dialogue, C, C]``, row = gold; or moments ``[dialogue, S, 7]``.
+        A statistic is a confusion matrix, ``[dialogue, C, C]`` with row = gold; or moments, ``[dialogue, S, 7]``.
+
+        Args:
+            group_N: number of the group of every turn (0, 1, …); None = dialogues.
         """
 
     @abstractmethod
-    def arguments(self, metric: Metric) -> tuple[Any, ...]:
-        """What a metric that is not additive is called with, of the labelled turns."""
+    def metric_arguments(self, metric: Metric) -> tuple[Any, ...]:
+        """Return the arguments for a metric that is not additive. They contain the labelled turns."""
 
     def value(self, metric: Metric) -> float | None:
-        """A metric of all turns together; None where it is not defined.
+        """Return a metric of all turns together; None if it is not defined.
 
         Raises:
-            DialogueSerError: the metric is for the other kind of task, or a function of one's own fails.
+            DialogueSerError: the metric is for the other kind of task, or the function of the metric fails.
         """
         self.check_metric(metric)
         if metric.is_additive:
             return float(metric.of_statistic(self.statistics().sum(0)))
         try:
-            value = metric.function(*self.arguments(metric))
+            value = metric.function(*self.metric_arguments(metric))
             number = None if value is None else float(value)
         except DialogueSerError:
             raise
-        except Exception as error:  # the function is somebody's program and may raise anything
+        except Exception as error:  # the function may be a user's program and may raise anything
             raise function_failed(metric.key, error) from error
         return number if number is not None and np.isfinite(number) else None
 
     def check_metric(self, metric: Metric) -> None:
-        """Raises DialogueSerError where a metric is for the other kind of task."""
-        if metric.task not in (None, self.kind):
-            raise DialogueSerError(f"{self.origin}: holds a {self.kind}, but {metric.key} is a metric of {metric.task}")
-
-    def aligned_to(self, other: "Predictions") -> Self:
-        """The same rows in the order of another system's, for paired comparisons.
+        """Check that a metric is for this kind of task.
 
         Raises:
-            DialogueSerError: other turns, other names or other gold.
+            DialogueSerError: the metric is for the other kind of task.
+        """
+        if metric.task not in (None, self.kind):
+            raise DialogueSerError(
+                f"{self.origin}: holds a {self.kind}, but {metric.key} is a metric of {metric.task}; choose another "
+                "metric"
+            )
+
+    def aligned_to(self, other: "Predictions") -> Self:
+        """Return the same rows in the order of another system's table, for paired comparisons.
+
+        Raises:
+            DialogueSerError: the tables have different turns, names or gold.
         """
         key = ["split", "dialogue_id", "utterance_id"]
         mine, theirs = (pd.MultiIndex.from_frame(p.frame[key]) for p in (self, other))
@@ -142,21 +153,21 @@ class Predictions(ABC):
             example = [str(row) for row in (*extra[:1], *lacking[:1])]
             problems.append(f"{len(extra)} turns only here, {len(lacking)} only there, e.g. {'; '.join(example)}")
         if problems:
-            text = "cannot be compared turn by turn; run both on one corpus version and split"
-            raise DialogueSerError(*(f"{self.origin} and {other.origin}: {problem}; {text}" for problem in problems))
+            hint = "they cannot be compared turn by turn; run both on the same version and split of the corpus"
+            raise DialogueSerError(*(f"{self.origin} and {other.origin}: {problem}; {hint}" for problem in problems))
         rows = self.frame.iloc[mine.get_indexer(theirs)].reset_index(drop=True)
         differs_N = _gold_differs(rows, other.frame, other.gold_columns)
         if differs_N.any():
             raise DialogueSerError(
                 f"{self.origin} and {other.origin}: {int(differs_N.sum())} turns have different gold labels, first "
-                f"{rows['utterance_id'][int(differs_N.argmax())]}; run both on one corpus version"
+                f"{rows['utterance_id'][int(differs_N.argmax())]}; run both on the same version of the corpus"
             )
         return replace(self, frame=rows, names=other.names)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassPredictions(Predictions):
-    """Predicted classes: columns ``gold``, ``predicted`` and ``p_<class>`` …"""
+    """A table of predicted classes, with the columns ``gold``, ``predicted`` and one ``p_<class>`` per class."""
 
     kind: ClassVar[TaskKind] = "classification"
 
@@ -167,7 +178,7 @@ class ClassPredictions(Predictions):
 
     @property
     def gold_columns(self) -> tuple[str, ...]:
-        """``gold``."""
+        """The column name ``gold``."""
         return (GOLD,)
 
     @property
@@ -178,30 +189,30 @@ class ClassPredictions(Predictions):
 
     @cached_property
     def gold_N(self) -> IntArray:
-        """Gold class indices, −100 where unlabelled."""
+        """Gold class index of every turn; −100 if the turn is not labelled."""
         return encode(self.frame[GOLD].astype(object), self.names)
 
     @cached_property
     def predicted_N(self) -> IntArray:
-        """Predicted class indices."""
+        """Predicted class index of every turn."""
         return encode(self.frame[PREDICTED].astype(object), self.names)
 
     @cached_property
     def probabilities_NC(self) -> FloatArray:
-        """Class probabilities."""
+        """Class probabilities ``[N, C]``."""
         return self.frame[[PROBABILITY_PREFIX + label for label in self.names]].to_numpy(dtype=np.float64)
 
     def confusions(self) -> FloatArray:
-        """Confusion matrix of every dialogue ``[dialogue, C, C]``, row = gold."""
+        """Return the confusion matrix of every dialogue ``[dialogue, C, C]``, row = gold."""
         return self.statistics()
 
     def statistics(self, group_N: IntArray | None = None) -> FloatArray:
-        """Confusion matrices."""
+        """Return one confusion matrix per dialogue or group."""
         groups = self.dialogue_N if group_N is None else group_N
         return dialogue_confusions(self.gold_N, self.predicted_N, groups, len(self.names))
 
-    def arguments(self, metric: Metric) -> tuple[Any, ...]:
-        """Probabilities, gold indices and classes; or the names of gold and predicted classes."""
+    def metric_arguments(self, metric: Metric) -> tuple[Any, ...]:
+        """Return probabilities, gold indices and classes; or the names of gold and predicted classes."""
         is_labelled_N = self.is_labelled_N
         if metric.needs == "probabilities":
             return self.probabilities_NC[is_labelled_N], self.gold_N[is_labelled_N], self.names
@@ -210,63 +221,66 @@ class ClassPredictions(Predictions):
 
 @dataclass(frozen=True, kw_only=True)
 class ValuePredictions(Predictions):
-    """Predicted values: columns ``gold_<dimension>`` … and ``predicted_<dimension>`` …"""
+    """A table of predicted values, with the columns ``gold_<dimension>`` and ``predicted_<dimension>``."""
 
     kind: ClassVar[TaskKind] = "regression"
 
     @property
     def gold_columns(self) -> tuple[str, ...]:
-        """``gold_<dimension>`` of every dimension."""
+        """The column name ``gold_<dimension>`` of every dimension."""
         return tuple(GOLD_PREFIX + name for name in self.names)
 
     @property
     def is_labelled_N(self) -> npt.NDArray[np.bool_]:
-        """Whether each turn is annotated in some dimension."""
+        """Whether each turn is annotated in at least one dimension."""
         return np.asarray(np.isfinite(self.gold_NS).any(1))
 
     @cached_property
     def gold_NS(self) -> FloatArray:
-        """Gold values, NaN where a turn was not annotated."""
+        """Gold values ``[N, S]``; NaN if a turn is not annotated."""
         return self.frame[list(self.gold_columns)].to_numpy(dtype=np.float64)
 
     @cached_property
     def predicted_NS(self) -> FloatArray:
-        """Predicted values."""
+        """Predicted values ``[N, S]``."""
         return self.frame[[PREDICTED_PREFIX + name for name in self.names]].to_numpy(dtype=np.float64)
 
     def statistics(self, group_N: IntArray | None = None) -> FloatArray:
-        """Moments."""
+        """Return the moments of every dialogue or group."""
         return dialogue_moments(self.gold_NS, self.predicted_NS, self.dialogue_N if group_N is None else group_N)
 
-    def arguments(self, metric: Metric) -> tuple[Any, ...]:
-        """Gold and predicted values of the turns that are annotated in every dimension."""
+    def metric_arguments(self, metric: Metric) -> tuple[Any, ...]:
+        """Return gold and predicted values of the turns that are annotated in every dimension."""
         is_complete_N = np.isfinite(self.gold_NS).all(1)
         return self.gold_NS[is_complete_N], self.predicted_NS[is_complete_N]
 
 
 def predictions_of(frame: pd.DataFrame, origin: str = "predictions") -> Predictions:
-    """Check and order a frame of predictions; its columns tell of which kind it is.
+    """Check and sort a table of predictions. Its columns decide whether it contains classes or values.
 
     Raises:
-        DialogueSerError: missing columns, unknown labels, duplicate utterances, missing predictions: all of them.
+        DialogueSerError: columns or predictions are missing, labels are unknown, or utterances occur twice. The message
+            names all of these problems.
     """
     columns = [str(column) for column in frame.columns]
     dimensions = tuple(c.removeprefix(PREDICTED_PREFIX) for c in columns if c.startswith(PREDICTED_PREFIX))
     is_values = bool(dimensions) and PREDICTED not in columns
     labels = tuple(c.removeprefix(PROBABILITY_PREFIX) for c in columns if c.startswith(PROBABILITY_PREFIX))
-    wanted = (*TURN_COLUMNS, *(GOLD_PREFIX + name for name in dimensions)) if is_values else (
-        *TURN_COLUMNS, GOLD, PREDICTED)  # fmt: skip
-    problems = [f"{origin}: column {name!r} is missing; columns are {', '.join(columns)}"
-                for name in wanted if name not in columns]  # fmt: skip
+    gold_columns = tuple(GOLD_PREFIX + name for name in dimensions) if is_values else (GOLD, PREDICTED)
+    problems = [
+        f"{origin}: column {name!r} is missing; columns are {', '.join(columns)}"
+        for name in (*TURN_COLUMNS, *gold_columns)
+        if name not in columns
+    ]
     if not is_values and not labels:
-        problems.append(f"{origin}: no probability column p_<class>; write one per class")
+        problems.append(f"{origin}: there is no probability column p_<class>; write one per class")
     if problems:
         raise DialogueSerError(*problems)
     problems += _value_problems(frame, dimensions, origin) if is_values else _class_problems(frame, labels, origin)
     if not pd.api.types.is_numeric_dtype(frame["turn"]):
         problems.append(f"{origin}: column turn holds {frame['turn'].dtype}, expected whole numbers")
-    twice = frame.loc[frame.duplicated(["split", "utterance_id"]), "utterance_id"]
-    problems += [f"{origin}: utterance {name!r} occurs twice; ids are unique inside a split" for name in twice]
+    repeated = frame.loc[frame.duplicated(["split", "utterance_id"]), "utterance_id"]
+    problems += [f"{origin}: utterance {name!r} occurs twice; ids must be unique inside a split" for name in repeated]
     if problems:
         raise DialogueSerError(*problems)
     dialogue = frame.groupby(["split", "dialogue_id"], sort=False).ngroup()
@@ -282,15 +296,15 @@ def read_predictions(path: Path) -> Predictions:
     """Read ``predictions.parquet``.
 
     Raises:
-        MissingDataError: no such file.
-        DialogueSerError: a file that is no table of predictions.
+        MissingDataError: the file does not exist.
+        DialogueSerError: the file is not a table of predictions.
     """
     if not path.is_file():
         raise MissingDataError(f"{path}: does not exist; is {path.parent} a finished run directory?")
     try:
         frame = pd.read_parquet(path)
     except (ValueError, OSError) as error:
-        raise DialogueSerError(f"{path}: no readable parquet file ({error}); run the training again") from error
+        raise DialogueSerError(f"{path}: is no readable parquet file ({error}); run the training again") from error
     return predictions_of(frame, origin=str(path))
 
 
@@ -302,19 +316,19 @@ def _class_problems(frame: pd.DataFrame, labels: Sequence[str], origin: str) -> 
         problems += [f"{origin}: {column} {unknown_name('label', str(value), labels)}" for value in bad]
     if frame[PREDICTED].isna().any():
         problems.append(f"{origin}: {int(frame[PREDICTED].isna().sum())} turns have no prediction; predict every turn")
-    return problems + _no_numbers(frame, [PROBABILITY_PREFIX + label for label in labels], origin)
+    return problems + _non_numeric_columns(frame, [PROBABILITY_PREFIX + label for label in labels], origin)
 
 
 def _value_problems(frame: pd.DataFrame, dimensions: Sequence[str], origin: str) -> list[str]:
     predicted = [PREDICTED_PREFIX + name for name in dimensions]
-    problems = _no_numbers(frame, [*predicted, *(GOLD_PREFIX + name for name in dimensions)], origin)
+    problems = _non_numeric_columns(frame, [*predicted, *(GOLD_PREFIX + name for name in dimensions)], origin)
     if problems:
         return problems
     n_missing = int((~np.isfinite(frame[predicted].to_numpy(dtype=np.float64))).any(1).sum())
     return [f"{origin}: {n_missing} turns have no prediction; predict every turn"] if n_missing else []
 
 
-def _no_numbers(frame: pd.DataFrame, columns: Sequence[str], origin: str) -> list[str]:
+def _non_numeric_columns(frame: pd.DataFrame, columns: Sequence[str], origin: str) -> list[str]:
     return [
         f"{origin}: column {name} holds {frame[name].dtype}, expected numbers"
         for name in columns
@@ -323,7 +337,7 @@ def _no_numbers(frame: pd.DataFrame, columns: Sequence[str], origin: str) -> lis
 
 
 def _gold_differs(mine: pd.DataFrame, theirs: pd.DataFrame, columns: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Per row, whether some gold column differs; two missing values are equal."""
+    """Return for every row whether a gold column differs. Two missing values are equal."""
     differs_N = np.zeros(len(mine), dtype=np.bool_)
     for column in columns:
         a, b = mine[column].to_numpy(dtype=object), theirs[column].to_numpy(dtype=object)

@@ -1,4 +1,4 @@
-"""ROC curves, one class against the rest, and the area under them, as scikit-learn computes them."""
+"""ROC curves of each class against all others, and the area under them (AUC), as in scikit-learn."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,13 @@ from dialogue_ser.metrics.confusion import FloatArray, IntArray
 
 @dataclass(frozen=True, kw_only=True)
 class RocCurve:
-    """One class's curve, from (0, 0) to (1, 1).
+    """The ROC curve of one class, from (0, 0) to (1, 1). Thresholds fall along the curve.
 
     Args:
-        false_positive_rate: share of the other turns whose score lies at or above each threshold, falling thresholds.
-        true_positive_rate: share of the class's turns that does.
-        auc: area under the curve: how often a turn of the class has a higher score than one of another, ties half.
+        false_positive_rate: for each threshold, share of the turns of other classes with a score at or above it.
+        true_positive_rate: for each threshold, share of the turns of the class with a score at or above it.
+        auc: area under the curve. It is the probability that a turn of the class has a higher score than a turn of
+            another class; equal scores count half.
     """
 
     false_positive_rate: FloatArray
@@ -26,9 +27,9 @@ class RocCurve:
 
 
 def roc_curve(score_N: FloatArray, is_positive_N: npt.NDArray[np.bool_]) -> RocCurve | None:
-    """The curve of one score; None where either side is empty, so that there is nothing to tell apart.
+    """Return the ROC curve of one score; None if all turns or no turns are positive.
 
-    Equal scores are one step of the curve, a slanted one.
+    Turns with equal scores are one step of the curve, which is then diagonal.
 
     >>> curve = roc_curve(np.array([0.9, 0.8, 0.3, 0.1]), np.array([True, False, True, False]))
     >>> curve.auc
@@ -36,7 +37,7 @@ def roc_curve(score_N: FloatArray, is_positive_N: npt.NDArray[np.bool_]) -> RocC
     """
     if is_positive_N.all() or not is_positive_N.any():
         return None
-    from sklearn import metrics  # takes seconds to import, and few who import this module need a curve
+    from sklearn import metrics  # imported here, because it takes seconds and most users need no curve
 
     false_rate, true_rate, _ = metrics.roc_curve(is_positive_N, score_N, drop_intermediate=False)
     area = float(metrics.auc(false_rate, true_rate))
@@ -44,18 +45,18 @@ def roc_curve(score_N: FloatArray, is_positive_N: npt.NDArray[np.bool_]) -> RocC
 
 
 def roc_curves(probabilities_NC: FloatArray, gold_N: IntArray, labels: Sequence[str]) -> dict[str, RocCurve | None]:
-    """Every class against the rest, by its probability.
+    """Return the curve of every class against all others.
 
     Args:
-        probabilities_NC: ``[N, C]``.
-        gold_N: class indices, negative where unlabelled (left out), ``[N]``.
+        probabilities_NC: class probabilities ``[N, C]``.
+        gold_N: class indices ``[N]``. Negative = the turn is not labelled and is left out.
         labels: all C classes.
 
-    Raises:
-        DialogueSerError: probabilities that are not finite.
-
     Returns:
-        label → curve; None for a class that never occurs, or alone occurs.
+        class → curve; None for a class that no turn or every turn has.
+
+    Raises:
+        DialogueSerError: a probability is not finite.
     """
     labelled = gold_N >= 0
     p_NC, y_N = probabilities_NC[labelled], gold_N[labelled]
@@ -65,6 +66,6 @@ def roc_curves(probabilities_NC: FloatArray, gold_N: IntArray, labels: Sequence[
 
 
 def macro_auc(curves: Mapping[str, RocCurve | None]) -> float | None:
-    """Mean area over the classes that have a curve; None where none has."""
+    """Return the mean area over the classes that have a curve; None if no class has one."""
     areas = [curve.auc for curve in curves.values() if curve is not None]
     return float(np.mean(areas)) if areas else None

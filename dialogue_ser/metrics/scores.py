@@ -1,4 +1,4 @@
-"""Scores of predicted classes: weighted F1, accuracy (WA), UA/UAR, macro F1, per class, confusion."""
+"""Scores of predicted classes: weighted F1, accuracy (WA), UAR (UA), macro F1, scores per class, confusion matrix."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,14 +16,14 @@ FIELDS = ("weighted_f1", "accuracy", "uar", "macro_f1")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClassScore:
-    """One class's share of the scores.
+    """The scores of one class.
 
     Args:
-        precision: right among predicted; 0 where the class is never predicted.
-        recall: right among gold; 0 where the class never occurs.
-        f1: harmonic mean of both; 0 where both are 0.
-        support: gold turns of the class.
-        predicted: turns predicted as the class.
+        precision: share of correct turns among the turns predicted as the class; 0 if it is never predicted.
+        recall: share of correct turns among the gold turns of the class; 0 if it never occurs.
+        f1: harmonic mean of precision and recall; 0 if both are 0.
+        support: number of gold turns of the class.
+        predicted: number of turns predicted as the class.
     """
 
     precision: float
@@ -35,17 +35,17 @@ class ClassScore:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scores:
-    """Scores of one set of turns.
+    """The scores of one set of turns.
 
     Args:
-        labels: classes, in the LabelSet's order.
-        n: labelled turns that were scored.
-        weighted_f1: F1 averaged over classes with their gold support as weight: the headline.
-        accuracy: right turns / turns (WA).
-        uar: recall averaged over ALL labels, also those that never occur (UA); 0 for an absent class.
-        macro_f1: F1 averaged over all labels.
-        per_class: label to its precision, recall, F1 and support.
-        confusion: turns, row = gold, column = predicted, ``[C, C]``.
+        labels: classes, in the order of the label set.
+        n: number of labelled turns that were scored.
+        weighted_f1: mean F1 over classes, weighted by their gold turns. It is the default metric of classification.
+        accuracy: share of correct turns (WA).
+        uar: mean recall over ALL classes (UA). A class that never occurs counts as 0.
+        macro_f1: mean F1 over all classes.
+        per_class: class → its precision, recall, F1 and support.
+        confusion: number of turns ``[C, C]``, row = gold, column = predicted.
     """
 
     labels: tuple[str, ...]
@@ -58,17 +58,17 @@ class Scores:
     confusion: tuple[tuple[int, ...], ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """Return the fields, except ``labels``, as plain JSON values."""
         found = asdict(self)
         del found["labels"]
         return {**found, "confusion": [list(row) for row in self.confusion]}
 
 
 def from_confusion(confusion: IntArray, labels: Sequence[str]) -> Scores:
-    """Scores of one confusion matrix ``[C, C]`` (row = gold).
+    """Return the scores of one confusion matrix ``[C, C]`` (row = gold).
 
     Raises:
-        DialogueSerError: it holds no turn.
+        DialogueSerError: the matrix contains no turn.
     """
     if not confusion.sum():
         raise DialogueSerError("no labelled turn to score: every gold label is missing; score a labelled split")
@@ -89,15 +89,16 @@ def from_confusion(confusion: IntArray, labels: Sequence[str]) -> Scores:
 
 
 def score(gold: Iterable[object], predicted: Iterable[object], labels: Sequence[str]) -> Scores:
-    """Scores of N turns given by label name or class index.
+    """Return the scores of N turns. Labels are given by name or by class index.
 
     Args:
-        gold: ``[N]``; None, NaN or −100 on unlabelled turns, which are left out.
-        predicted: ``[N]``.
-        labels: all C classes, in the LabelSet's order.
+        gold: gold labels ``[N]``. None, NaN or −100 = the turn is not labelled and is left out.
+        predicted: predicted labels ``[N]``.
+        labels: all C classes, in the order of the label set.
 
     Raises:
-        DialogueSerError: other lengths, unknown labels, a labelled turn without prediction, no labelled turn.
+        DialogueSerError: gold and predicted differ in length, a label is unknown, a labelled turn has no prediction,
+            or no turn is labelled.
 
     >>> result = score(["joy", "joy", "anger", None], ["joy", "anger", "anger", "joy"], ["joy", "anger", "fear"])
     >>> round(result.weighted_f1, 4), round(result.uar, 4), result.n
@@ -105,7 +106,7 @@ def score(gold: Iterable[object], predicted: Iterable[object], labels: Sequence[
     """
     gold_N, predicted_N = encode(gold, labels), encode(predicted, labels)
     if gold_N.shape != predicted_N.shape:
-        raise DialogueSerError(f"{gold_N.size} gold labels but {predicted_N.size} predictions; give one per turn")
+        raise DialogueSerError(f"found {gold_N.size} gold labels but {predicted_N.size} predictions; give one per turn")
     missing = np.flatnonzero((gold_N >= 0) & (predicted_N < 0))
     if missing.size:
         raise DialogueSerError(

@@ -1,4 +1,4 @@
-"""Is system A better than system B? Approximate randomisation over dialogues, and McNemar's test."""
+"""Tests whether system A is better than system B: approximate randomisation over dialogues, and McNemar's test."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,20 +13,20 @@ from dialogue_ser.metrics.table import Metric
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestResult:
-    """A two-sided test of "both systems are alike".
+    """The result of a two-sided test of the hypothesis that both systems are equally good.
 
     Args:
-        statistic: what was observed (a difference of metrics, or of discordant turns).
-        p_value: probability of something at least as extreme if they were alike.
+        statistic: observed difference, of metrics or of numbers of turns.
+        p_value: probability of a difference at least as large if the systems were equally good.
     """
 
-    __test__ = False  # not a test class, whatever pytest thinks of its name
+    __test__ = False  # tells pytest that this is no test class
 
     statistic: float
     p_value: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """Return the fields as plain JSON values."""
         return asdict(self)
 
 
@@ -37,21 +37,24 @@ def randomisation_test(
     n_permutations: int = 5000,
     seed: int = 0,
 ) -> TestResult:
-    """Paired approximate randomisation: A's and B's outputs are swapped dialogue by dialogue (Noreen 1989).
+    """Return the result of paired approximate randomisation (Noreen 1989).
+
+    In each permutation, the outputs of A and B are swapped for a random half of the dialogues. All seeds of a dialogue
+    are swapped together. The p-value is (1 + number of differences at least as large) / (1 + n_permutations).
 
     Args:
         statistics_a: ``[N, …]`` or ``[seed, N, …]``, see :func:`~dialogue_ser.metrics.bootstrap.paired_bootstrap`.
-        statistics_b: the same shape: seeds are swapped together with their dialogue.
-        metric: an additive one.
-        n_permutations: random swaps; the p-value is (1 + as extreme) / (1 + n_permutations).
-        seed: of the swaps.
+        statistics_b: the same for B, in the same shape.
+        metric: an additive metric.
+        n_permutations: number of random permutations.
+        seed: random seed of the permutations.
 
     Raises:
-        DialogueSerError: shapes or gold labels that differ.
+        DialogueSerError: the shapes or the gold labels differ.
     """
     a, b = check_paired(statistics_a, statistics_b, metric)
     if a.shape != b.shape:
-        raise DialogueSerError(f"A has {a.shape[0]} seeds, B {b.shape[0]}; give as many seeds of both")
+        raise DialogueSerError(f"A has {a.shape[0]} seeds, B has {b.shape[0]}; give as many seeds of both systems")
     n_seeds, n_dialogues, *shape = a.shape
     delta = (b - a).swapaxes(0, 1).reshape(n_dialogues, -1)
     swap_RN = np.random.default_rng(seed).integers(0, 2, size=(n_permutations, n_dialogues)).astype(np.float64)
@@ -59,24 +62,25 @@ def randomisation_test(
     swapped_a, swapped_b = a.sum(1) + moved, b.sum(1) - moved
     draws = (metric.of_statistic(swapped_a) - metric.of_statistic(swapped_b)).mean(-1)
     observed = float((metric.of_statistic(a.sum(1)) - metric.of_statistic(b.sum(1))).mean())
-    # 1e-12: ties of equal fractions that differ in the last bit count as equally extreme.
+    # 1e-12: differences that are equal except for rounding count as equally large.
     extreme = int((np.abs(draws) >= abs(observed) - 1e-12).sum())
     return TestResult(statistic=observed, p_value=(1 + extreme) / (1 + n_permutations))
 
 
 def mcnemar(gold_N: IntArray, a_N: IntArray, b_N: IntArray) -> TestResult:
-    """McNemar's exact test on turns; unlabelled turns are left out.
+    """Return the result of McNemar's exact test on turns. Turns without a label are left out.
 
-    It takes turns as independent, which turns of one dialogue are not: prefer :func:`randomisation_test` for dialogues.
+    The test assumes independent turns, but turns of one dialogue are not independent. Use :func:`randomisation_test`
+    for dialogues.
 
     Returns:
-        statistic = turns only A gets right − turns only B gets right.
+        a result with statistic = number of turns that only A predicts correctly − number that only B does.
 
     >>> gold = np.zeros(8, dtype=np.int64)
     >>> mcnemar(gold, np.zeros(8, dtype=np.int64), np.array([0, 0, 1, 1, 1, 1, 1, 1])).p_value
     0.03125
     """
-    from scipy.stats import binomtest  # scipy takes long to import, and tables of predictions need none of it
+    from scipy.stats import binomtest  # imported here, because it takes long and tables of predictions do not need it
 
     labelled = gold_N >= 0
     right_a, right_b = a_N[labelled] == gold_N[labelled], b_N[labelled] == gold_N[labelled]

@@ -1,4 +1,4 @@
-"""Parts of the turns worth a score of their own: emotion shifts, positions, dialogue lengths, speakers."""
+"""Slices: parts of the turns that get scores of their own, by emotion shift, position and dialogue length."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -16,15 +16,15 @@ LENGTH_EDGES = (1, 2, 5, 9, 14)
 
 
 def emotion_shift(gold_N: IntArray, dialogue_N: IntArray, speaker_N: Sequence[object]) -> Names:
-    """Whether the speaker's emotion changed since the same speaker's previous labelled turn of the dialogue.
+    """Return for every turn whether its emotion differs from the same speaker's previous labelled turn in the dialogue.
 
     Args:
-        gold_N: class indices, negative where unlabelled; turns of a dialogue in spoken order.
+        gold_N: class indices, negative if a turn is not labelled. Turns of a dialogue are in spoken order.
         dialogue_N: dialogue number of every turn.
-        speaker_N: who speaks.
+        speaker_N: speaker of every turn.
 
     Returns:
-        one of SHIFTS per turn; ``""`` on unlabelled turns.
+        one of SHIFTS per turn; ``""`` for turns without a label.
 
     >>> emotion_shift(np.array([0, 1, 0, 0]), np.zeros(4, dtype=np.int64), ["Ross", "Joey", "Ross", "Joey"]).tolist()
     ['first turn of speaker', 'first turn of speaker', 'stayed', 'shifted']
@@ -42,7 +42,7 @@ def emotion_shift(gold_N: IntArray, dialogue_N: IntArray, speaker_N: Sequence[ob
 
 
 def turn_positions(dialogue_N: IntArray) -> IntArray:
-    """Position of every turn in its dialogue, from 1, counted in the order given (so gaps in ids do not matter).
+    """Return the position of every turn in its dialogue. Positions begin at 1 and are counted in the given order.
 
     >>> turn_positions(np.array([0, 0, 1, 0])).tolist()
     [1, 2, 1, 3]
@@ -55,7 +55,7 @@ def turn_positions(dialogue_N: IntArray) -> IntArray:
 
 
 def dialogue_lengths(dialogue_N: IntArray) -> IntArray:
-    """Turns of the dialogue that each turn belongs to.
+    """Return for every turn the number of turns of its dialogue.
 
     >>> dialogue_lengths(np.array([0, 0, 1])).tolist()
     [2, 2, 1]
@@ -64,7 +64,7 @@ def dialogue_lengths(dialogue_N: IntArray) -> IntArray:
 
 
 def bin_names(edges: Sequence[int]) -> tuple[str, ...]:
-    """Names of bins that start at the given numbers; the last one is open.
+    """Return the names of bins that begin at the given numbers. The last bin has no upper end.
 
     >>> bin_names((1, 2, 4, 7))
     ('1', '2–3', '4–6', '7+')
@@ -74,7 +74,7 @@ def bin_names(edges: Sequence[int]) -> tuple[str, ...]:
 
 
 def binned(values_N: IntArray, edges: Sequence[int]) -> Names:
-    """Bin name of every value (values below the first edge fall into the first bin)."""
+    """Return the bin name of every value. Values below the first edge belong to the first bin."""
     names = np.array(bin_names(edges), dtype=object)
     which = np.clip(np.searchsorted(np.asarray(edges), values_N, side="right") - 1, 0, len(edges) - 1)
     result: Names = names[which]

@@ -1,6 +1,6 @@
-"""THE table of metrics: what each one is called, how it is computed, which way is better, and what it needs.
+"""The table of all metrics: their names, how they are computed, whether higher or lower is better, and what they need.
 
-Selection, scores.json, tables, cards, reports, W&B names and comparisons read it; no other place lists metrics.
+No other place lists metrics. Selection, scores.json, tables, cards, reports and comparisons use this table.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +23,7 @@ Needs = Literal["confusion", "moments", "probabilities", "turns"]
 TaskKind = Literal["classification", "regression"]
 Direction = Literal["max", "min"]
 
-#: What only one task has.
+#: What a metric may need → the only task that has it.
 _TASK_OF: Mapping[str, TaskKind] = {
     "confusion": "classification", "probabilities": "classification", "moments": "regression",
 }  # fmt: skip
@@ -31,23 +31,24 @@ _TASK_OF: Mapping[str, TaskKind] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One score.
+    """One metric.
 
     Args:
-        key: its name in configurations, scores.json, metrics.jsonl and W&B.
-        heading: its name for people.
-        function: computes it; what it is given is said by ``needs``.
-        needs: ``confusion``: matrices ``[…, C, C]`` (row = gold) → ``[…]``. ``moments``: sums ``[…, S, 7]`` of
-            :mod:`~dialogue_ser.metrics.agreement` → one value per dimension ``[…, S]``; the mean over dimensions that
-            are annotated there is the score.
-            ``probabilities``: ``(probabilities_NC, gold_N, labels)`` → a number, or None where it is not defined.
-            ``turns``: ``(gold, predicted)`` of the labelled turns → a number; names ``[N]``, or values ``[N, S]``.
+        key: name in configurations, scores.json, metrics.jsonl and W&B.
+        heading: name in tables and reports.
+        function: function that computes the metric. ``needs`` decides its arguments and its result.
+        needs: ``confusion``: from confusion matrices ``[…, C, C]`` (row = gold) to ``[…]``.
+            ``moments``: from sums ``[…, S, 7]`` of :mod:`~dialogue_ser.metrics.agreement` to one value per dimension
+            ``[…, S]``; the metric is the mean over the annotated dimensions.
+            ``probabilities``: from ``(probabilities_NC, gold_N, labels)`` to a number, or None if it is not defined.
+            ``turns``: from ``(gold, predicted)`` of the labelled turns to a number. They are names ``[N]`` or values
+            ``[N, S]``.
         direction: ``max`` = higher is better, ``min`` = lower is better.
-        task: classification, regression, or None for metrics of either; a metric that needs more than turns is one of
-            the task that has it.
+        task: ``classification``, ``regression``, or None for both. If only one task has what the metric needs, the
+            metric belongs to this task.
 
     Raises:
-        ConfigError: another value of needs, direction or task, or a task that does not have what it needs.
+        ConfigError: needs, direction or task has an unknown value, or the task does not have what the metric needs.
     """
 
     key: str
@@ -64,23 +65,26 @@ class Metric:
             for field, allowed in choices.items()
             if (found := getattr(self, field)) not in allowed
         ]
-        has_it = _TASK_OF.get(self.needs)
-        if has_it and self.task not in (None, has_it):
-            problems.append(f"metric {self.key!r}: needs {self.needs}, which a {self.task} does not have; drop task")
+        only_task = _TASK_OF.get(self.needs)
+        if only_task and self.task not in (None, only_task):
+            problems.append(
+                f"metric {self.key!r}: needs {self.needs}, which a {self.task} does not have; leave task out"
+            )
         if problems:
             raise ConfigError(*problems)
-        object.__setattr__(self, "task", has_it or self.task)
+        object.__setattr__(self, "task", only_task or self.task)
 
     @property
     def is_additive(self) -> bool:
-        """Whether it follows from sums over dialogues, so that resamples and swaps of dialogues are sums too."""
+        """Whether the metric is computed from sums over dialogues. Then resampling and swapping dialogues is fast."""
         return self.needs in ("confusion", "moments")
 
     def of_statistic(self, statistic: npt.NDArray[Any]) -> FloatArray:
-        """``[…]`` of confusion matrices ``[…, C, C]`` or moments ``[…, S, 7]``; only of an additive metric.
+        """Return the metric ``[…]`` of confusion matrices ``[…, C, C]`` or moments ``[…, S, 7]``, if it is additive.
 
         Raises:
-            DialogueSerError: a function of one's own that fails, or gives another shape or something not finite.
+            DialogueSerError: the function of the metric fails, or it returns another shape or a number that is not
+                finite.
         """
         assert self.is_additive, self.key
         n_kept = 2 if self.needs == "confusion" else 1
@@ -90,138 +94,139 @@ class Metric:
     def _checked(self, statistic: npt.NDArray[Any], shape: tuple[int, ...]) -> FloatArray:
         try:
             values: FloatArray = np.asarray(self.function(statistic), dtype=np.float64)
-        except Exception as error:  # the function is somebody's program and may raise anything
+        except Exception as error:  # the function may be a user's program and may raise anything
             raise function_failed(self.key, error) from error
         if values.shape != shape or not np.isfinite(values).all():
             found = f"shape {values.shape}" if values.shape != shape else "something not finite"
             raise DialogueSerError(
-                f"metric {self.key}: its function gave {found} of statistics {statistic.shape}, expected finite "
-                f"numbers of shape {shape}"
+                f"metric {self.key}: its function gave {found} for statistics of shape {statistic.shape}, expected "
+                f"finite numbers of shape {shape}; correct the function"
             )
         return values
 
     def gold_of(self, statistic: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The part of such a statistic that gold alone decides: equal for every system on the same turns."""
+        """Return the part of a statistic that depends only on gold. It is equal for every system on the same turns."""
         return statistic.sum(-1) if self.needs == "confusion" else statistic[..., :N_GOLD_SUMS]
 
     @property
     def sign(self) -> int:
-        """1 where higher is better, −1 where lower is."""
+        """1 if higher is better, −1 if lower is better."""
         return 1 if self.direction == "max" else -1
 
     def is_better(self, value: float, than: float) -> bool:
-        """Whether a value is strictly better than another one."""
+        """Return whether a value is strictly better than another one."""
         return value > than if self.direction == "max" else value < than
 
     def best(self, values: Iterable[float]) -> float:
-        """The best of some values."""
+        """Return the best of some values."""
         return max(values) if self.direction == "max" else min(values)
 
 
 def function_failed(key: str, error: Exception) -> DialogueSerError:
-    """What to raise where the function of a metric raises."""
-    return DialogueSerError(f"metric {key}: its function failed: {type(error).__name__}: {error}; mend the function")
+    """Return the exception to raise if the function of a metric has failed."""
+    return DialogueSerError(f"metric {key}: its function failed: {type(error).__name__}: {error}; correct the function")
 
 
 def _auc(probabilities_NC: FloatArray, gold_N: npt.NDArray[np.int64], labels: tuple[str, ...]) -> float | None:
     return macro_auc(roc_curves(probabilities_NC, gold_N, labels))
 
 
-def _of_classes(key: str, heading: str, function: Callable[..., Any], needs: Needs = "confusion") -> Metric:
+def _class_metric(key: str, heading: str, function: Callable[..., Any], needs: Needs = "confusion") -> Metric:
     return Metric(key=key, heading=heading, function=function, needs=needs, task="classification")
 
 
-def _of_values(key: str, heading: str, function: Callable[..., Any], direction: Direction) -> Metric:
+def _value_metric(key: str, heading: str, function: Callable[..., Any], direction: Direction) -> Metric:
     return Metric(key=key, heading=heading, function=function, needs="moments", direction=direction, task="regression")
 
 
-#: The library's own, in the order of tables.
+#: The metrics of the library, in the order of tables.
 BUILT_IN = SimpleNamespace(
     **{
         metric.key: metric
         for metric in (
-            _of_classes("weighted_f1", "weighted F1", partial(averages.weighted, name="f1")),
-            _of_classes("accuracy", "accuracy (WA)", averages.accuracy),
-            _of_classes("uar", "UA (macro recall)", partial(averages.macro, name="recall")),
-            _of_classes("macro_f1", "macro F1", partial(averages.macro, name="f1")),
-            _of_classes("macro_precision", "macro precision", partial(averages.macro, name="precision")),
-            _of_classes("weighted_precision", "weighted precision", partial(averages.weighted, name="precision")),
-            _of_classes("macro_f05", "macro F0.5", partial(averages.macro, name="f05")),
-            _of_classes("weighted_f05", "weighted F0.5", partial(averages.weighted, name="f05")),
-            _of_classes("micro_f1", "micro F1", averages.micro_f1),
-            _of_classes("auc", "AUC (one against the rest)", _auc, "probabilities"),
-            _of_values("ccc", "CCC", ccc, "max"),
-            _of_values("pearson_r", "Pearson r", pearson_r, "max"),
-            _of_values("mae", "MAE", mae, "min"),
-            _of_values("mse", "MSE", mse, "min"),
+            _class_metric("weighted_f1", "weighted F1", partial(averages.weighted, name="f1")),
+            _class_metric("accuracy", "accuracy (WA)", averages.accuracy),
+            _class_metric("uar", "UA (macro recall)", partial(averages.macro, name="recall")),
+            _class_metric("macro_f1", "macro F1", partial(averages.macro, name="f1")),
+            _class_metric("macro_precision", "macro precision", partial(averages.macro, name="precision")),
+            _class_metric("weighted_precision", "weighted precision", partial(averages.weighted, name="precision")),
+            _class_metric("macro_f05", "macro F0.5", partial(averages.macro, name="f05")),
+            _class_metric("weighted_f05", "weighted F0.5", partial(averages.weighted, name="f05")),
+            _class_metric("micro_f1", "micro F1", averages.micro_f1),
+            _class_metric("auc", "AUC (one against the rest)", _auc, "probabilities"),
+            _value_metric("ccc", "CCC", ccc, "max"),
+            _value_metric("pearson_r", "Pearson r", pearson_r, "max"),
+            _value_metric("mae", "MAE", mae, "min"),
+            _value_metric("mse", "MSE", mse, "min"),
         )
     }
 )
 
 
 def as_metric(name: str, found: Any) -> Metric:
-    """A metric, or a function ``(gold, predicted) → number`` as one: higher is better, its key is the name's last part.
+    """Return a metric unchanged, or make one from a function ``(gold, predicted) → number``.
 
-    A function may carry ``heading``, ``needs``, ``direction`` and ``task`` as attributes, or as what the decorator
-    :func:`~dialogue_ser.registry.Registry.register` was told.
+    The key of the new metric is the last part of the name, and higher is better. ``heading``, ``needs``, ``direction``
+    and ``task`` can be set as attributes of the function or as arguments of :func:`register_metric`.
 
     Raises:
-        ConfigError: neither of both, or a key that the library's own metric has, or scores.json something else under.
+        ConfigError: the thing is neither a metric nor a function, or its key is used by a metric of the library or by
+            another entry of scores.json.
 
     >>> as_metric("my.module:cohen_kappa", lambda gold, predicted: 0.5).heading
     'cohen kappa'
     """
     if not isinstance(found, Metric) and not callable(found):
-        raise ConfigError(f"metric {name!r}: is no function (gold, predicted) and no Metric; name one that is")
-    key = found.key if isinstance(found, Metric) else key_in(name)
+        raise ConfigError(f"metric {name!r}: is no function (gold, predicted) and no Metric; give one of these")
+    key = found.key if isinstance(found, Metric) else metric_key(name)
     if key in vars(BUILT_IN) and found is not vars(BUILT_IN)[key]:
         raise ConfigError(f"metric {name!r}: {key} is a metric of the library; give the function another name")
     if key in RESERVED:
         raise ConfigError(f"metric {name!r}: {key} stands for something else in scores.json; give it another name")
     if isinstance(found, Metric):
         return found
-    details = METRICS.registered[name].details if name in METRICS.registered else {}
-    said = {field: getattr(found, field) for field in _SAYABLE if hasattr(found, field)} | dict(details)
-    unknown = [field for field in said if field not in _SAYABLE]
+    attributes = {field: getattr(found, field) for field in _DETAILS if hasattr(found, field)}
+    details = attributes | dict(METRICS.registered[name].details if name in METRICS.registered else {})
+    unknown = [field for field in details if field not in _DETAILS]
     if unknown:
-        raise ConfigError(*(f"metric {name!r}: {unknown_name('detail', field, _SAYABLE)}" for field in unknown))
-    return Metric(key=key, function=found, **({"heading": key.replace("_", " ")} | said))
+        raise ConfigError(*(f"metric {name!r}: {unknown_name('detail', field, _DETAILS)}" for field in unknown))
+    return Metric(key=key, function=found, **({"heading": key.replace("_", " ")} | details))
 
 
-#: What scores hold beside metrics.
+#: Keys of scores that are no metrics.
 RESERVED = ("n", "confusion", "per_class", "per_dimension")
-_SAYABLE = ("heading", "needs", "direction", "task")
+_DETAILS = ("heading", "needs", "direction", "task")
 
-#: Every metric that can be asked for: the library's own, decorated ones, entry points, ``package.module:function``.
+#: All metrics: those of the library, registered ones, entry points, and ``package.module:function``.
 METRICS: Registry[Metric] = Registry(
     "metric", "dialogue_ser.metrics", {key: f"{__name__}:BUILT_IN.{key}" for key in vars(BUILT_IN)}, check=as_metric
 )
 
 
 def register_metric(name: str, **details: Any) -> Callable[[Target], Target]:
-    """A decorator that registers a metric, a function ``(gold, predicted) → number``, under a name.
+    """Return a decorator that registers a function ``(gold, predicted) → number`` as a metric.
 
     Args:
-        name: to use in configurations, also its key.
-        details: ``heading``, ``needs``, ``direction`` and ``task`` of :class:`Metric`, where the defaults do not fit.
+        name: name for configurations. It is also the key of the metric.
+        details: ``heading``, ``needs``, ``direction`` and ``task`` of :class:`Metric`, if the defaults do not fit.
 
     Raises:
-        ConfigError: the name holds a colon, or belongs to the library or to another function.
+        ConfigError: the name contains a colon, or it belongs to the library or to another function.
     """
     return METRICS.register(name, **details)
 
 
-def key_in(name: str) -> str:
-    """Key of a metric that a configuration names, without importing it.
+def metric_key(name: str) -> str:
+    """Return the key of a metric that a configuration names. The metric is not imported.
 
-    >>> key_in("ccc"), key_in("my.module:Scores.kappa")
+    >>> metric_key("ccc"), metric_key("my.module:Scores.kappa")
     ('ccc', 'kappa')
     """
     return name.rpartition(":")[2].rpartition(".")[2]
 
 
 def heading_of(key: str) -> str:
-    """What people call a metric; of one that is not known here, its key.
+    """Return the heading of a metric; its key if the metric is not known here.
 
     >>> heading_of("uar"), heading_of("cohen_kappa")
     ('UA (macro recall)', 'cohen_kappa')

@@ -8,12 +8,12 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output
 from dialogue_ser.options import construct
-from dialogue_ser.registry import Registry, Target, place_of
+from dialogue_ser.registry import Registry, Target, import_path_of
 from dialogue_ser.tasks.base import Task
 
 
 def _check_system(name: str, system: Any) -> type[DialogueSystem]:
-    location = place_of(system)
+    location = import_path_of(system)
     if not (isinstance(system, type) and issubclass(system, DialogueSystem)):
         raise ConfigError(f"model {name!r}: {location} is not a subclass of dialogue_ser.DialogueSystem; make it one")
     problems = []

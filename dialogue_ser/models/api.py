@@ -38,7 +38,7 @@ over the whole dialogue. The function returns the scores ``[S]`` of the turn. Th
 
 
 @runtime_checkable
-class AttentionReader(Protocol):
+class AttendingEncoder(Protocol):
     """The interface of an object that shows the attention inside the utterances of one modality.
 
     A ``TrainedEncoder`` has these attributes too.
@@ -103,7 +103,7 @@ class DialogueSystem(nn.Module):
         """Scores of every turn."""
         raise NotImplementedError
 
-    def attention_readers(self) -> Mapping[str, AttentionReader]:
+    def attending_encoders(self) -> Mapping[str, AttendingEncoder]:
         """For each modality, an object that shows the system's own attention inside utterances.
 
         The encoders of its ``TurnEncoder`` are not part of this mapping; they show their attention themselves.

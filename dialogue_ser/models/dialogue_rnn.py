@@ -263,12 +263,12 @@ def _check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[i
     """Refuse tensors whose names or shapes are not the expected ones."""
     missing = [f"{name}: missing, expected {list(shape)}" for name, shape in expected.items() if name not in tensors]
     unknown = [f"{name}: unknown, {list(value.shape)}" for name, value in tensors.items() if name not in expected]
-    misfits = [
+    option_problems = [
         f"{name}: found {value.dtype} {list(value.shape)}, expected floats {list(expected[name])}"
         for name, value in tensors.items()
         if name in expected and (tuple(value.shape) != expected[name] or not value.is_floating_point())
     ]
-    if missing or unknown or misfits:
+    if missing or unknown or option_problems:
         summary = "dialogue-rnn: the published weights do not fit; set listeners, attention, emotion_attention, the "
         summary += "sizes under model.options and the inputs to the values they were trained with:"
-        raise CheckpointError(summary, *(f"  {problem}" for problem in (*missing, *unknown, *misfits)))
+        raise CheckpointError(summary, *(f"  {problem}" for problem in (*missing, *unknown, *option_problems)))

@@ -109,7 +109,7 @@ class FusionAttentionSystem(DialogueSystem):
         self.head = nn.Linear(config.hidden_dim, n_scores)
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
-        """Scores of every turn. The attention is inside the utterances, so ``attention_readers`` shows it."""
+        """Scores of every turn. The attention is inside the utterances, so ``attending_encoders`` shows it."""
         is_real_M = batch.on_host(batch.is_real_turn).flatten()
         rows = is_real_M.nonzero()[:, 0]
         device = batch.features[self.query].device
@@ -129,7 +129,7 @@ class FusionAttentionSystem(DialogueSystem):
         """A stream over one dialogue; it keeps nothing of the earlier turns."""
         return stream_of_single_turns(self)
 
-    def attention_readers(self) -> dict[str, "FusionMaps"]:
+    def attending_encoders(self) -> dict[str, "FusionMaps"]:
         """For every modality with frames: its self-attention; for the query modality also the heads of the fusion."""
         found = {}
         branches: dict[str, Any] = dict(self.branches.items())
@@ -171,7 +171,7 @@ class FusionAttentionSystem(DialogueSystem):
 
 @dataclass(frozen=True)
 class FusionMaps:
-    """The attention over the frames of one modality; see :class:`~dialogue_ser.models.api.AttentionReader`.
+    """The attention over the frames of one modality; see :class:`~dialogue_ser.models.api.AttendingEncoder`.
 
     Args:
         branch: the modality's branch, which has a self-attention.

@@ -1,1 +1,1 @@
-"""Run directories, read without torch."""
+"""Read run directories. This needs no torch."""

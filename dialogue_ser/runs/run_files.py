@@ -1,7 +1,4 @@
-"""The files of a run directory, read without torch (docs/architecture.md, 'The run directory').
-
-Lives here because evaluation and report both read them and may not import each other.
-"""
+"""Read the files of a run directory, without torch (docs/architecture.md, "The run directory")."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +18,7 @@ from dialogue_ser.metrics.predictions import Predictions, read_predictions
 
 @dataclass(frozen=True)
 class RunFiles:
-    """A run directory; every file is read when first asked for, absent optional ones give empty values.
+    """A run directory. Each file is read when it is first used. A missing optional file gives an empty value.
 
     Args:
         folder: the run directory.
@@ -38,10 +35,10 @@ class RunFiles:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """``config.yaml``; empty if absent.
+        """The content of ``config.yaml``; empty if there is no such file.
 
         Raises:
-            DialogueSerError: a file that is no YAML mapping.
+            DialogueSerError: the file is not a YAML mapping.
         """
         path = self.folder / "config.yaml"
         if not path.is_file():
@@ -49,47 +46,52 @@ class RunFiles:
         try:
             value = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise DialogueSerError(f"{path}: no valid YAML ({error}); restore it from the run that wrote it") from error
+            raise DialogueSerError(
+                f"{path}: is not valid YAML ({error}); restore the file from the run that wrote it"
+            ) from error
         config = _mapping(value, path)
         wrong = [name for name in ("data", "features", "model") if not isinstance(config.get(name, {}), dict)]
         if wrong:
-            raise DialogueSerError(*(f"{path}: {name} is no mapping; restore the file" for name in wrong))
+            raise DialogueSerError(*(f"{path}: {name} is not a mapping; restore the file" for name in wrong))
         return config
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        """``environment.json``; empty if absent."""
+        """The content of ``environment.json``; empty if there is no such file."""
         return _read_json(self.folder / "environment.json")
 
     @cached_property
     def scores(self) -> dict[str, Any]:
-        """``scores.json`` as evaluation wrote it, in today's metric keys; empty if absent."""
+        """The content of ``scores.json`` with the metric keys of this version; empty if there is no such file."""
         scores = _read_json(self.folder / "scores.json")
         is_old = scores.get("kind") == "crossval" and scores.get("format") == 1
-        return _renamed(scores) if is_old else scores
+        return _with_current_keys(scores) if is_old else scores
 
     @cached_property
     def history(self) -> tuple[dict[str, Any], ...]:
-        """Every line of ``metrics.jsonl``, in order; empty if absent. A torn last line is left out.
+        """Every line of ``metrics.jsonl``, in order; empty if there is no such file. A broken last line is left out.
 
         Raises:
-            DialogueSerError: another line that is no JSON object.
+            DialogueSerError: a line before the last one is not a JSON object.
         """
         path = self.folder / "metrics.jsonl"
-        lines = path.read_bytes().splitlines() if path.is_file() else []  # bytes: a power cut may leave any at the end
+        # Read as bytes, because after a power cut the file may end in bytes that are no text.
+        lines = path.read_bytes().splitlines() if path.is_file() else []
         entries: list[dict[str, Any]] = []
         for number, line in enumerate(lines, start=1):
             try:
                 entries.append(_mapping(json.loads(line.decode("utf-8")), path))
             except ValueError as error:
-                # A run killed while writing leaves half a line at the end: that is no reason to refuse the rest.
+                # A run that was killed while writing leaves half a line at the end. The other lines are good.
                 if number < len(lines):
-                    raise DialogueSerError(f"{path} row {number}: no JSON object ({error}); remove the line") from error
+                    raise DialogueSerError(
+                        f"{path} row {number}: is not a JSON object ({error}); remove the line"
+                    ) from error
         return tuple(entries)
 
     @property
     def epochs(self) -> tuple[dict[str, Any], ...]:
-        """The ``epoch`` lines of metrics.jsonl, the newest of each epoch (a resumed run may have repeated one)."""
+        """The ``epoch`` lines of metrics.jsonl. A resumed run may repeat an epoch; then the last line counts."""
         for row, entry in enumerate(self.history, start=1):
             if entry.get("kind") == "epoch" and not isinstance(entry.get("epoch"), int):
                 raise DialogueSerError(f"{self.folder / 'metrics.jsonl'} row {row}: has no epoch; remove the line")
@@ -98,69 +100,77 @@ class RunFiles:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The last ``summary`` line of metrics.jsonl; empty if absent."""
+        """The last ``summary`` line of metrics.jsonl; empty if there is none."""
         lines = [entry for entry in self.history if entry.get("kind") == "summary"]
         return lines[-1] if lines else {}
 
     @property
     def keeps_last(self) -> bool:
-        """Whether the checkpoint is the last epoch whatever dev says (``training.keep: last``)."""
+        """Whether the checkpoint is always the last epoch, so that dev chooses nothing (``training.keep: last``)."""
         return (self.config.get("training") or {}).get("keep") == "last"
 
     @cached_property
     def predictions(self) -> Predictions:
-        """``predictions.parquet``.
+        """The table of ``predictions.parquet``.
 
         Raises:
-            MissingDataError: it is absent.
+            MissingDataError: the file does not exist.
         """
         return read_predictions(self.folder / "predictions.parquet")
 
     @property
     def name(self) -> str:
-        """The run's name."""
+        """The name of the run."""
         return str(self.config.get("name") or self.folder.resolve().name)
 
     def attention(self, split: str, dialogue_id: str) -> Mapping[str, FloatArray]:
-        """Attention matrices ``[T, T]`` of a dialogue by name (row looks, column is looked at); empty if not stored.
+        """Return name → attention matrix ``[T, T]`` of a dialogue; empty if none is stored.
+
+        Each row belongs to the turn that looks, each column to the turn that is looked at.
 
         Raises:
-            DialogueSerError: a damaged attention.safetensors.
+            DialogueSerError: attention.safetensors is damaged.
         """
         path = self.folder / "attention.safetensors"
         if not path.is_file():
             return {}
-        prefixes = (f"{split}/{dialogue_id}/", f"{dialogue_id}/") if dialogue_id.startswith(f"{split}/") else (
-            f"{split}/{dialogue_id}/",)  # fmt: skip
+        prefixes = [f"{split}/{dialogue_id}/"]
+        if dialogue_id.startswith(f"{split}/"):
+            prefixes.append(f"{dialogue_id}/")
         try:
             with safe_open(path, framework="numpy") as file:
                 return {
                     key.rsplit("/", 1)[1]: np.asarray(file.get_tensor(key), dtype=np.float64)
-                    for key in file.keys()  # noqa: SIM118 - safe_open is no mapping
+                    for key in file.keys()  # noqa: SIM118 - the file object is not a mapping
                     if key.rpartition("/")[0] + "/" in prefixes
                 }
         except SafetensorError as error:
-            raise DialogueSerError(f"{path}: damaged ({error}); delete it or write it again") from error
+            raise DialogueSerError(f"{path}: is damaged ({error}); delete it or write it again") from error
 
 
-#: Keys of metrics in cross-validations of format 1; the last two are others under a second name.
-_OLD_KEYS = {"ua": "uar", "wa": "accuracy", "dev_ua": "dev_scores", "macro_recall": None, "weighted_recall": None}
+#: Metric key in cross-validations of format 1 → its key in this version. None = the same metric under a second key.
+_KEY_CHANGES = {"ua": "uar", "wa": "accuracy", "dev_ua": "dev_scores", "macro_recall": None, "weighted_recall": None}
 
 
-def _renamed(value: Any) -> Any:
+def _with_current_keys(value: Any) -> Any:
+    """Return a value of format 1 with the metric keys of this version."""
     if isinstance(value, dict):
-        names = {key: _OLD_KEYS.get(key, key) for key in value}
-        # The documents' own numbers (``scores`` of published rows) keep the documents' names.
+        names = {key: _KEY_CHANGES.get(key, key) for key in value}
+        # Scores that documents print have keys of their own, which did not change.
         return {
-            name: value[key] if key == "published" else _renamed(value[key])
+            name: value[key] if key == "published" else _with_current_keys(value[key])
             for key, name in names.items()
             if name is not None
         }
-    return [_renamed(item) for item in value] if isinstance(value, list) else value
+    return [_with_current_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def to_json(value: object) -> str:
-    """JSON text of plain values; refuses NaN, which no other JSON reader takes."""
+    """Return plain values as JSON text.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which other programs cannot read.
+    """
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -170,10 +180,10 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         return _mapping(json.loads(path.read_text(encoding="utf-8")), path)
     except ValueError as error:
-        raise DialogueSerError(f"{path}: no JSON object ({error}); delete it, or restore it") from error
+        raise DialogueSerError(f"{path}: is not a JSON object ({error}); delete or restore the file") from error
 
 
 def _mapping(value: object, path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise DialogueSerError(f"{path}: holds {type(value).__name__}, expected a mapping; restore it")
+        raise DialogueSerError(f"{path}: found {type(value).__name__}, expected a mapping; restore the file")
     return value

@@ -1,4 +1,4 @@
-"""What is to be said of a turn, and all that follows from it: classes, or values of named dimensions."""
+"""Tasks: what is predicted of a turn. It is a class (classification), or values of named dimensions (regression)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,10 +14,10 @@ TASKS: Mapping[str, type[Task]] = {task.kind: task for task in (Classification, 
 
 
 def find_task(kind: str) -> type[Task]:
-    """The task of a configuration.
+    """Return the class of a task by its kind, e.g. ``regression``.
 
     Raises:
-        ConfigError: there is none of this name.
+        ConfigError: there is no task of this kind.
     """
     if kind not in TASKS:
         raise ConfigError(f"task: {unknown_name('task', kind, TASKS)}")
@@ -25,19 +25,20 @@ def find_task(kind: str) -> type[Task]:
 
 
 def as_task(task: Task | LabelSet) -> Task:
-    """A task; a label set stands for telling its classes apart."""
+    """Return the task. A label set becomes the classification into its classes."""
     return Classification(task) if isinstance(task, LabelSet) else task
 
 
 def task_of(predictions: Predictions, data: Mapping[str, Any] | None = None) -> Task:
-    """The task that a table of predictions is about.
+    """Return the task of a table of predictions.
 
     Args:
-        predictions: of a run.
-        data: section ``data`` of its configuration, which names the label set and the classes that micro F1 leaves out.
+        predictions: predictions of a run.
+        data: section ``data`` of the run's configuration. It names the label set and the classes that micro F1 leaves
+            out.
 
     Raises:
-        ConfigError: classes to leave out that there are not.
+        ConfigError: a class to leave out does not exist.
     """
     if predictions.kind == Regression.kind:
         return Regression(predictions.names)
@@ -47,7 +48,7 @@ def task_of(predictions: Predictions, data: Mapping[str, Any] | None = None) -> 
 
 
 def task_of_scores(scores: Mapping[str, Any]) -> Task:
-    """The task that a scores.json is about; files of earlier versions tell classes apart."""
+    """Return the task of the content of a scores.json. Files of early versions are always classifications."""
     if Regression.names_key in scores:
         return Regression(tuple(scores[Regression.names_key]))
     leave_out = scores.get("leave_out") or ((scores.get("config") or {}).get("data") or {}).get("leave_out") or ()
@@ -55,18 +56,18 @@ def task_of_scores(scores: Mapping[str, Any]) -> Task:
 
 
 def task_from_description(config: Mapping[str, Any]) -> Task:
-    """The task that config.json of a model folder describes.
+    """Return the task that config.json of a model folder describes.
 
     Raises:
-        KeyError, TypeError: it is not complete.
-        ConfigError: another task, which this version does not know.
+        KeyError, TypeError: config.json is not complete.
+        ConfigError: this version does not know the task.
     """
     if "task" not in config:
         described = config["label_set"]
         return Classification(LabelSet(described["name"], tuple(described["labels"])))
     kind = config["task"]["kind"]
     if kind != Regression.kind:
-        raise ConfigError(f"task {kind!r}: is not known here; load it with the version that saved it")
+        raise ConfigError(f"task {kind!r}: is not known here; load the model with the version that saved it")
     described = config["task"]
     return Regression(
         tuple(described["dimensions"]), tuple(described.get("centres", ())), tuple(described.get("scales", ()))

@@ -1,6 +1,6 @@
-"""What a task decides: everything between a system's scores and what people are shown.
+"""The base class of tasks. A task decides everything between the scores of a system and what people see.
 
-Long because one class must say what every task decides, and one place must use it.
+Long because one class declares all decisions of a task and also computes what is the same for every task.
 """
 
 from abc import ABC, abstractmethod
@@ -38,140 +38,144 @@ SLICE_RESAMPLES = 500
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """What is to be said of every turn, and all that follows from it.
+    """What is predicted of every turn, and everything that follows from it.
 
-    A task names the scores a system gives, makes the targets of a batch, turns scores into outputs, and says which
-    losses, metrics, floors, estimators and parts of a report there are. Rooms above ask it and never ask of which kind
-    it is. It knows tensors only as what it is handed, so that reports and tables need no torch.
+    A task names the scores of a system, makes the targets of a batch, and turns scores into outputs. It also says which
+    losses, metrics, floors, estimators and parts of a report there are. Rooms above use this class and need not know
+    the kind of task. This module does not import torch, so that reports and tables do not need it.
     """
 
     kind: ClassVar[TaskKind]
-    #: Whether its outputs are log-probabilities; else they are values.
+    #: Whether the outputs are log-probabilities. If not, they are values.
     gives_probabilities: ClassVar[bool]
-    #: What its outputs are called where they are written as features (``crossfit --content``).
+    #: Name of the outputs if they are written as features (``crossfit --content``).
     output_name: ClassVar[str]
-    #: Losses it is trained with; the first is the default.
+    #: Losses for training. The first one is the default.
     losses: ClassVar[tuple[str, ...]]
-    #: Chooses the checkpoint, and is the headline of tables and reports.
+    #: Metric that chooses the checkpoint and comes first in tables and reports.
     default_metric: ClassVar[str]
     #: Metrics of narrow tables and of metrics.jsonl.
     headline: ClassVar[tuple[str, ...]]
-    #: Estimators of cross-validations that can learn it.
+    #: Estimators that can learn the task in a cross-validation.
     estimators: ClassVar[tuple[str, ...]]
-    #: Chooses an estimator's regularisation on dev, and is the headline of cross-validations.
+    #: Metric that chooses the regularisation of an estimator on dev and comes first in cross-validations.
     fold_metric: ClassVar[str]
     #: Floors of an evaluation.
     floors: ClassVar[tuple[str, ...]]
     #: Parts of report.html, in reading order.
     sections: ClassVar[tuple[str, ...]]
-    #: Parts of a cross-validation's report.html.
+    #: Parts of the report.html of a cross-validation.
     crossval_sections: ClassVar[tuple[str, ...]]
-    #: Further tiles beside a cross-validation's headline.
+    #: Further metrics that the report of a cross-validation shows next to the first one.
     crossval_tiles: ClassVar[tuple[str, ...]]
-    #: What a reader of a cross-validation's scores must know, and of its scores per speaker; may be empty.
+    #: Remarks that explain the scores of a cross-validation, and its scores per speaker. They may be empty.
     score_remark: ClassVar[str]
     group_remark: ClassVar[str]
-    #: Part of a fold → what it means where a class, or dimension, has no turn of this part.
+    #: Part of a fold → remark that says what it means if a class or dimension has no turn in this part.
     lacking_remarks: ClassVar[Mapping[str, str]]
-    #: Key in scores.json under which the names stand.
+    #: Key of the names in scores.json.
     names_key: ClassVar[str]
 
     @property
     @abstractmethod
     def names(self) -> tuple[str, ...]:
-        """What each score of a system is about: classes, or dimensions."""
+        """The name of each score of a system: classes, or dimensions."""
 
     @property
     def n_scores(self) -> int:
-        """Scores that a system gives per turn."""
+        """Number of scores that a system gives per turn."""
         return len(self.names)
 
     @classmethod
     @abstractmethod
     def of_corpus(cls, corpus: Corpus, *, targets: Sequence[str] = (), leave_out: Sequence[str] = ()) -> Self:
-        """The task on a corpus.
+        """Return the task for a corpus.
 
         Args:
-            corpus: read.
+            corpus: the corpus.
             targets: dimensions to learn (``data.targets``); empty = all.
             leave_out: classes that micro F1 leaves out (``data.leave_out``).
 
         Raises:
-            ConfigError: settings of the other kind of task, or names that the corpus does not have.
-            CorpusError: the corpus is not annotated for it.
+            ConfigError: a setting belongs to the other kind of task, or the corpus does not have a name.
+            CorpusError: the corpus has no annotation for this task.
         """
 
     def fitted(self, train: Sequence[Dialogue]) -> Self:
-        """The task with what it takes from the training dialogues; by default nothing."""
+        """Return the task with statistics of the training dialogues. By default a task needs none."""
         return self
 
     @abstractmethod
     def description(self) -> dict[str, Any]:
-        """What config.json of a model folder says of it."""
+        """Return the entry of config.json in a model folder that describes the task."""
 
     # ---- corpora and batches
 
     @abstractmethod
     def is_labelled(self, turn: Utterance, *, soft: bool = False) -> bool:
-        """Whether a turn says what is right.
+        """Return whether a turn has a gold label or value.
 
         Args:
-            turn: any.
-            soft: annotators' votes without a label count too.
+            turn: the turn.
+            soft: whether votes of annotators without a label count too.
         """
 
     @abstractmethod
     def counts(self, turns: Iterable[Utterance]) -> dict[str, int]:
-        """Turns per class, or turns annotated per dimension, in the names' order."""
+        """Return class → number of its turns, or dimension → number of annotated turns, in the order of the names."""
 
     def absent(self, turns: Iterable[Utterance]) -> list[str]:
-        """Classes, or dimensions, that none of some turns has."""
+        """Return the classes or dimensions that occur in none of the turns."""
         return [name for name, n in self.counts(turns).items() if not n]
 
     @abstractmethod
     def absent_note(self, split: str, absent: Sequence[str], scores: Mapping[str, Any] | None = None) -> str:
-        """One sentence on a split that lacks classes or dimensions: what it does to scores.
+        """Return a sentence on a split without turns of some classes or dimensions, and on the effect on the scores.
 
         Args:
-            split: its name.
-            absent: what it lacks, at least one and fewer than all.
-            scores: what :meth:`scores` gives, once it is known.
+            split: name of the split.
+            absent: the classes or dimensions without a turn. It is at least one, and not all.
+            scores: result of :meth:`scores`, if it is already computed.
         """
 
     @abstractmethod
     def absent_of_scores(self, scores: Mapping[str, Any]) -> list[str]:
-        """Classes, or dimensions, that the turns behind some scores lack; see :meth:`scores`."""
+        """Return the classes or dimensions without a turn, given the result of :meth:`scores`."""
 
     def absent_notes(self, splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
-        """A sentence on every split that lacks some; name → what :meth:`summary` gives."""
+        """Return a sentence on every split without turns of some classes or dimensions.
+
+        Args:
+            splits: name of a split → result of :meth:`summary`.
+        """
         scores = {name: part["scores"] for name, part in splits.items()}
         found = {name: absent for name in scores if (absent := self.absent_of_scores(scores[name]))}
         return [self.absent_note(name, absent, scores[name]) for name, absent in found.items()]
 
     def fingerprint(self, corpus: Corpus) -> str:
-        """SHA-256 over all of a corpus that the task reads: the data version that a run records."""
+        """Return the SHA-256 of everything in a corpus that the task reads. Runs record it as the data version."""
         return corpus.fingerprint()
 
     @abstractmethod
     def gold(self, turn: Utterance) -> dict[str, Any]:
-        """Gold columns of a turn; None or NaN where it is not annotated."""
+        """Return the gold columns of a turn. The value is None or NaN if the turn is not annotated."""
 
     @abstractmethod
     def batch_targets(self, dialogues: Sequence[Dialogue], shape: tuple[int, int]) -> Targets:
-        """Fields of a :class:`~dialogue_ser.batch.dialogue_batch.DialogueBatch` that hold what is right.
+        """Return the fields of a :class:`~dialogue_ser.batch.dialogue_batch.DialogueBatch` that contain gold.
 
         Args:
-            dialogues: of the batch.
-            shape: (B, T).
+            dialogues: dialogues of the batch.
+            shape: (B, T), the number of dialogues and of turns of the batch.
         """
 
     @property
     def chance(self) -> dict[str, float]:
-        """What guessing gives in the headline of cross-validations, by the name it is shown under; may be empty."""
+        """Heading → value of the fold metric for a guess. It may be empty. Reports of cross-validations show it."""
         return {}
 
     def unlabelled(self, dialogue: Dialogue) -> Dialogue:
-        """The dialogue as one to predict: gold may be of another label set, and prediction must not see it anyway."""
+        """Return the dialogue without gold. Prediction must not see gold, which may also be of another label set."""
         return Dialogue(
             dialogue.id, tuple(replace(turn, label=None, votes=None, targets={}) for turn in dialogue.utterances)
         )
@@ -180,30 +184,30 @@ class Task(ABC):
 
     @abstractmethod
     def outputs(self, scores: "Tensor") -> "Tensor":
-        """Log-probabilities, or values, of a system's scores ``[…, S]``, in float32 at least."""
+        """Return log-probabilities or values for the scores ``[…, S]`` of a system, at least in float32."""
 
     def scores_of_values(self, value_NS: FloatArray) -> FloatArray:
-        """The scores whose outputs are some values; only of a task that gives values."""
+        """Return the scores whose outputs are the given values. Only tasks that give values have this method."""
         raise NotImplementedError(self.kind)
 
     @abstractmethod
     def mean_scores(self, scores: "Tensor") -> "Tensor":
-        """Scores ``[…, S]`` whose outputs are what several systems say together, of theirs ``[system, …, S]``."""
+        """Return scores ``[…, S]`` whose outputs are the mean over several systems, from ``[system, …, S]``."""
 
     @abstractmethod
     def numbers(self, outputs_NS: FloatArray) -> FloatArray:
-        """What tables show of outputs: probabilities that sum to 1, or the values themselves."""
+        """Return the numbers that tables show for outputs: probabilities that sum to 1, or the values themselves."""
 
     # ---- tables of predictions
 
     @property
     @abstractmethod
     def number_columns(self) -> tuple[str, ...]:
-        """Columns of the numbers, in the order of the names."""
+        """Column names of the numbers, in the order of the names."""
 
     @abstractmethod
     def prediction_columns(self, numbers_NS: FloatArray) -> dict[str, Any]:
-        """Every column of a prediction table that follows from the numbers."""
+        """Return name → column, for every column of a prediction table that follows from the numbers."""
 
     def prediction_frame(
         self,
@@ -213,13 +217,13 @@ class Task(ABC):
         split: str | None = None,
         with_gold: bool = True,
     ) -> pd.DataFrame:
-        """THE table of predictions: one row a turn, in order.
+        """Return the table of predictions: one row per turn, in order.
 
         Args:
-            dialogues: whose turns the rows of ``numbers_NS`` are.
-            numbers_NS: from :meth:`numbers`.
-            split: column ``split``; None = no such column.
-            with_gold: whether it has the gold columns.
+            dialogues: dialogues whose turns are the rows.
+            numbers_NS: one row per turn, from :meth:`numbers`.
+            split: value of the column ``split``; None = no such column.
+            with_gold: whether the table has the gold columns.
         """
         turns = [(dialogue, number, turn) for dialogue in dialogues for number, turn in enumerate(dialogue)]
         columns: dict[str, Any] = {
@@ -237,25 +241,25 @@ class Task(ABC):
         return pd.DataFrame(columns | self.prediction_columns(numbers_NS))
 
     def with_numbers(self, frame: pd.DataFrame, numbers_NS: FloatArray) -> pd.DataFrame:
-        """A table of the same turns with other predictions."""
+        """Return a table of the same turns with other predictions."""
         kept = frame[[name for name in frame.columns if name in TURN_COLUMNS or name.startswith("gold")]]
         return kept.assign(**self.prediction_columns(numbers_NS))
 
     def row(self, numbers_S: FloatArray) -> dict[str, Any]:
-        """The prediction columns of one turn as plain values."""
+        """Return the prediction columns of one turn as plain values."""
         found = self.prediction_columns(numbers_S[None])
         return {name: values[0] if isinstance(values, list) else float(values[0]) for name, values in found.items()}
 
     # ---- metrics and what is shown
 
     def metrics(self, extra: Iterable[str] = ()) -> dict[str, Metric]:
-        """Key → metric, of all that are counted: the library's of this kind, then others that were asked for.
+        """Return key → metric: the library's metrics for this kind of task, then the further ones.
 
         Args:
-            extra: further metrics by name or ``package.module:function`` (``metrics`` of a run).
+            extra: further metrics by name or ``package.module:function`` (setting ``metrics`` of a run).
 
         Raises:
-            ConfigError: no such metric, one of the other kind, or a key that stands there twice.
+            ConfigError: a metric does not exist or is for the other kind of task, or two metrics have the same key.
         """
         found = {key: metric for key in METRICS if (metric := METRICS[key]).task == self.kind}
         for name in extra:
@@ -270,14 +274,14 @@ class Task(ABC):
         return found
 
     def own_headings(self, extra: Iterable[str]) -> dict[str, str]:
-        """Key → heading of the metrics that were asked for beside the library's."""
+        """Return key → heading of the further metrics, which are not part of the library."""
         return {key: metric.heading for key, metric in self.metrics(extra).items() if key not in METRICS}
 
     def scores(self, predictions: Predictions, extra: Iterable[str] = ()) -> dict[str, Any]:
-        """Every metric of some turns, ``n`` (labelled turns) and what the kind of task adds.
+        """Return every metric of some turns, ``n`` (the number of labelled turns) and the details of this task.
 
         Raises:
-            DialogueSerError: no labelled turn.
+            DialogueSerError: there is no labelled turn.
         """
         n = int(predictions.is_labelled_N.sum())
         if not n:
@@ -287,18 +291,26 @@ class Task(ABC):
 
     @abstractmethod
     def score_details(self, predictions: Predictions) -> dict[str, Any]:
-        """What scores hold beside the metrics, as plain JSON values: per class, or per dimension."""
+        """Return the scores per class or per dimension, as plain JSON values. They stand next to the metrics."""
 
     @abstractmethod
     def interval_details(self, statistics_N: FloatArray, n_resamples: int, level: float, seed: int) -> dict[str, Any]:
-        """Intervals per class, or per dimension, of statistics of what is drawn, as plain JSON values."""
+        """Return intervals per class or per dimension, as plain JSON values.
+
+        Args:
+            statistics_N: one statistic per dialogue or group that is drawn, see
+                :meth:`~dialogue_ser.metrics.predictions.Predictions.statistics`.
+            n_resamples: number of draws.
+            level: coverage of the intervals.
+            seed: random seed of the draws.
+        """
 
     @abstractmethod
     def further_summary(self, predictions: Predictions) -> dict[str, Any]:
-        """What a summary holds beside scores, intervals, slices and counts; calibration, for example."""
+        """Return what this task adds to a summary, e.g. the calibration."""
 
     def slices(self, predictions: Predictions) -> Mapping[str, tuple[Names, Sequence[str]]]:
-        """Kind of slice → (slice of every turn, slices in order): parts of the turns worth a score of their own."""
+        """Return kind of slice → (name of every turn's slice, all names in order). Each slice gets its own scores."""
         dialogue_N = predictions.dialogue_N
         speakers = np.array(predictions.speakers, dtype=object)
         names, counts = np.unique(speakers.astype(str), return_counts=True)
@@ -316,25 +328,27 @@ class Task(ABC):
         level: float = 0.95,
         seed: int = 0,
     ) -> dict[str, Any]:
-        """Everything that can be said of ONE split's predictions, as plain JSON values: the content of scores.json.
+        """Return everything that scores.json says about one split, as plain JSON values.
 
         Args:
-            predictions: one split.
-            extra: further metrics, as in :meth:`metrics`.
+            predictions: predictions of one split.
+            extra: further metrics, see :meth:`metrics`.
             n_resamples: bootstrap draws of dialogues.
             level: coverage of the intervals.
-            seed: of the draws.
+            seed: random seed of the draws.
 
         Returns:
             ``scores`` (see :meth:`scores`), ``intervals`` (metric → estimate, low, high, level), the intervals per
-            class or dimension, ``slices`` (kind → name → n, headline metrics, low and high of the default one),
-            ``counts`` and what :meth:`further_summary` adds.
+            class or dimension, ``slices`` (kind → name → n, headline metrics, low and high of the default metric),
+            ``counts`` and the result of :meth:`further_summary`.
 
         Raises:
-            DialogueSerError: several splits, or no labelled turn.
+            DialogueSerError: the predictions contain several splits or no labelled turn.
         """
         if len(predictions.splits) != 1:
-            raise DialogueSerError(f"{predictions.origin}: summarise one split at a time, not {predictions.splits}")
+            raise DialogueSerError(
+                f"{predictions.origin}: found the splits {predictions.splits}; summarise one split at a time"
+            )
         scores = self.scores(predictions, extra)
         found = intervals(predictions, self.metrics(extra).values(), n_resamples, level, seed)
         statistics_N = predictions.statistics()
@@ -362,7 +376,7 @@ class Task(ABC):
                 if not rows.has_gold:
                     continue
                 value = {"n": int(rows.is_labelled_N.sum()), **{metric.key: rows.value(metric) for metric in headline}}
-                if kind != "speaker":  # speakers number in the hundreds: their intervals would cost more than they tell
+                if kind != "speaker":  # there may be hundreds of speakers, and intervals take long to compute
                     default = METRICS[self.default_metric]
                     interval = intervals(rows, [default], SLICE_RESAMPLES, level, seed)[default.key]
                     value |= {"low": interval.low, "high": interval.high}
@@ -371,5 +385,5 @@ class Task(ABC):
 
 
 def n_labelled(task: Task, dialogues: Iterable[Dialogue]) -> int:
-    """Turns that say what is right."""
+    """Return the number of turns with a gold label or value."""
     return sum(task.is_labelled(turn) for turn in utterances(list(dialogues)))

@@ -1,4 +1,4 @@
-"""One class per turn: scores are unnormalised log-probabilities."""
+"""Classification: one class per turn. The scores are unnormalised log-probabilities."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Classification(Task):
-    """One class of a label set per turn.
+    """The task to predict one class of a label set per turn.
 
     Args:
-        label_set: fixes the order of scores and columns.
-        leave_out: classes that micro F1 leaves out; without any there is no micro F1, which would be accuracy.
+        label_set: the classes. Scores and columns have the same order.
+        leave_out: classes that micro F1 leaves out. If it is empty, micro F1 is not computed, because it would be equal
+            to accuracy.
     """
 
     kind = "classification"
@@ -49,10 +50,13 @@ class Classification(Task):
     crossval_sections = ("result", "scores", "published", "folds", "emotions", "speakers", "errors", "run")
     crossval_tiles = ("accuracy", "macro_f1", "weighted_f1", "macro_f05", "auc")
     score_remark = (
-        "Pooled: all test turns as one set. Macro: mean over classes; weighted: by gold turns. Macro recall is UA, "
-        "weighted recall is WA. Pooled AUC compares probabilities of different folds' models with each other."
+        "Over all folds: all test turns as one set. Macro: mean over classes. Weighted: mean over classes, weighted by "
+        "their gold turns. Macro recall is UA, weighted recall is WA. AUC over all folds compares probabilities that "
+        "come from the models of different folds."
     )
-    group_remark = "UA counts classes that a group lacks as never found, so that groups of few turns look worse by it."
+    group_remark = (
+        "A class that a group lacks counts as never found in UA. This makes UA of groups with few turns lower."
+    )
     lacking_remarks: ClassVar[Mapping[str, str]] = {
         "test": (
             "a class has no test turn: it counts as never found, which lowers UA and macro scores there and in the "
@@ -75,60 +79,61 @@ class Classification(Task):
 
     @property
     def chance(self) -> dict[str, float]:
-        """UA of guessing."""
+        """UA of a random guess, under the heading ``chance``."""
         return {"chance": 1 / self.n_scores}
 
     @classmethod
     def of_corpus(
         cls, corpus: Corpus, *, targets: Sequence[str] = (), leave_out: Sequence[str] = ()
     ) -> "Classification":
-        """The classes of a corpus.
+        """Return the task with the classes of a corpus.
 
         Raises:
-            ConfigError: targets, which are a regression's; or classes to leave out that there are not.
-            CorpusError: a corpus without classes.
+            ConfigError: there are targets, which only a regression has, or a class to leave out does not exist.
+            CorpusError: the corpus has no classes.
         """
         if targets:
             raise ConfigError(
-                f"data.targets: {', '.join(targets)} are for a regression; drop them, or learn them (--task regression)"
+                f"data.targets: {', '.join(targets)} are for a regression; remove them, or learn them with "
+                "--task regression"
             )
         if corpus.label_set is None:
             raise CorpusError(
-                f"corpus {corpus.name}: has no classes, only {', '.join(corpus.dimensions)}; learn those "
-                "(--task regression)"
+                f"corpus {corpus.name}: has no classes, only {', '.join(corpus.dimensions)}; learn these with "
+                "--task regression"
             )
         return cls(corpus.label_set, tuple(leave_out))
 
     def description(self) -> dict[str, Any]:
-        """The label set."""
+        """Return the label set as plain JSON values."""
         return {"label_set": {"name": self.label_set.name, "labels": list(self.names)}}
 
     def is_labelled(self, turn: Utterance, *, soft: bool = False) -> bool:
-        """Whether a turn has a label, or votes."""
+        """Return whether a turn has a label or, with ``soft``, votes."""
         return turn.label is not None or (soft and bool(turn.votes))
 
     def counts(self, turns: Iterable[Utterance]) -> dict[str, int]:
-        """Turns per class."""
+        """Return class → number of its turns."""
         counts = Counter(turn.label for turn in turns)
         return {label: counts[label] for label in self.names}
 
     def absent_note(self, split: str, absent: Sequence[str], scores: Mapping[str, Any] | None = None) -> str:
-        """That they count as never found."""
+        """Return a sentence that absent classes count as never found."""
         return absent_classes_note(split, absent, self.n_scores, None if scores is None else scores["uar"])
 
     def absent_of_scores(self, scores: Mapping[str, Any]) -> list[str]:
-        """Classes without a gold turn."""
+        """Return the classes without a gold turn."""
         return [label for label, value in scores["per_class"].items() if not value["support"]]
 
     def gold(self, turn: Utterance) -> dict[str, Any]:
-        """Column ``gold``."""
+        """Return the column ``gold``."""
         return {GOLD: turn.label}
 
     def batch_targets(self, dialogues: Sequence[Dialogue], shape: tuple[int, int]) -> Targets:
-        """``label`` (class index, −100 where there is none) and, where there are votes, ``label_distribution``.
+        """Return ``label`` (class index, or −100 for no label) and, if there are votes, ``label_distribution``.
 
         Raises:
-            CorpusError: a label that is not in the set.
+            CorpusError: a label is not in the label set.
         """
         label_BT = np.full(shape, UNLABELLED, dtype=np.int64)
         votes_BTC = np.zeros((*shape, self.n_scores), dtype=np.float32)
@@ -143,31 +148,31 @@ class Classification(Task):
         return {"label": label_BT, **soft}
 
     def outputs(self, scores: "Tensor") -> "Tensor":
-        """Log-softmax over the last axis: rounded to half precision, probabilities do not sum to 1."""
+        """Return the log-softmax over the last axis. In half precision the probabilities would not sum to 1."""
         return (scores if scores.dtype.itemsize >= 4 else scores.float()).log_softmax(-1)
 
     def mean_scores(self, scores: "Tensor") -> "Tensor":
-        """Log of the mean of probabilities, which may be too small for their own logs to be taken back."""
+        """Return the log of the mean probabilities. It is computed from logs, because probabilities may round to 0."""
         return self.outputs(scores).logsumexp(0) - float(np.log(len(scores)))
 
     def numbers(self, outputs_NS: FloatArray) -> FloatArray:
-        """Probabilities; rounding in float32 leaves their sums off by 1e-7, what is called so shall sum to 1."""
+        """Return probabilities. They are normalised again, because float32 rounding leaves an error of 1e-7 in sums."""
         p_NC = np.exp(outputs_NS)
         normalised: FloatArray = p_NC / p_NC.sum(axis=-1, keepdims=True)
         return normalised
 
     @property
     def number_columns(self) -> tuple[str, ...]:
-        """``p_<class>`` of every class."""
+        """Column name ``p_<class>`` of every class."""
         return tuple(PROBABILITY_PREFIX + label for label in self.names)
 
     def prediction_columns(self, numbers_NS: FloatArray) -> dict[str, Any]:
-        """``predicted``, the most probable class, and ``p_<class>``."""
+        """Return the columns ``predicted`` (the most probable class) and ``p_<class>``."""
         best = [self.names[column] for column in numbers_NS.argmax(-1)]
         return {PREDICTED: best, **{name: numbers_NS[:, i] for i, name in enumerate(self.number_columns)}}
 
     def metrics(self, extra: Iterable[str] = ()) -> dict[str, Metric]:
-        """The library's, micro F1 only without some classes, and others that were asked for."""
+        """Return the library's metrics and the further ones. Micro F1 is included only if classes are left out."""
         found = super().metrics(extra)
         micro = found.pop("micro_f1")
         if not self.leave_out:
@@ -177,7 +182,7 @@ class Classification(Task):
         return {**found, micro.key: replace(micro, heading=heading, function=partial(micro_f1, leave_out=indices))}
 
     def score_details(self, predictions: Predictions) -> dict[str, Any]:
-        """``per_class`` (precision, recall, f1, f05, auc, support, predicted) and ``confusion`` (row = gold)."""
+        """Return ``per_class`` (precision, recall, f1, f05, auc, support, predicted) and ``confusion`` (row = gold)."""
         assert isinstance(predictions, ClassPredictions)
         confusion = predictions.statistics().sum(0).astype(np.int64)
         values = class_scores(confusion)
@@ -194,17 +199,17 @@ class Classification(Task):
         return {"per_class": per_class, "confusion": confusion.tolist()}
 
     def interval_details(self, statistics_N: FloatArray, n_resamples: int, level: float, seed: int) -> dict[str, Any]:
-        """``class_intervals``: of each class's F1."""
+        """Return ``class_intervals``: class → interval of its F1."""
         found = bootstrap(statistics_N, class_f1_values(self.names), n_resamples, level, seed)
         return {"class_intervals": {label: interval.to_dict() for label, interval in found.items()}}
 
     def further_summary(self, predictions: Predictions) -> dict[str, Any]:
-        """``calibration``."""
+        """Return ``calibration``."""
         assert isinstance(predictions, ClassPredictions)
         return {"calibration": calibration(predictions.probabilities_NC, predictions.gold_N).to_dict()}
 
     def slices(self, predictions: Predictions) -> Mapping[str, tuple[Names, Sequence[str]]]:
-        """Emotion shifts too."""
+        """Return the slices of every task, and the slices by emotion shift."""
         assert isinstance(predictions, ClassPredictions)
         shifts = emotion_shift(predictions.gold_N, predictions.dialogue_N, predictions.speakers)
         return {"emotion_shift": (shifts, SHIFTS), **super().slices(predictions)}

@@ -1,4 +1,4 @@
-"""Values of named dimensions per turn, e.g. valence, arousal, dominance: scores are the values."""
+"""Regression: values of named dimensions per turn, e.g. valence, arousal, dominance. The scores are these values."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Regression(Task):
-    """One value per dimension and turn.
+    """The task to predict one value per dimension for each turn.
+
+    A score is a value relative to a centre, divided by a scale. So an untrained system predicts values near the mean.
 
     Args:
-        dimensions: their order is that of scores and columns.
-        centres: value of a score of 0, per dimension; the training turns' mean, so that a new system begins there.
-        scales: value of a difference of 1 in scores; the training turns' standard deviation.
+        dimensions: names of the dimensions. Scores and columns have the same order.
+        centres: value that a score of 0 means, per dimension: the mean of the training turns.
+        scales: value that a score difference of 1 means, per dimension: the standard deviation of the training turns.
     """
 
     kind = "regression"
@@ -44,10 +46,10 @@ class Regression(Task):
     crossval_sections = ("result", "scores", "folds", "dimensions", "speakers", "deviations", "run")
     crossval_tiles = ("pearson_r", "mae", "mse")
     score_remark = (
-        "Pooled: all test turns as one set. Each score is the mean over the dimensions that are annotated there. MAE "
-        "and MSE are in the units of the annotation."
+        "Over all folds: all test turns as one set. Each score is the mean over the annotated dimensions. MAE and MSE "
+        "are in the units of the annotation."
     )
-    group_remark = "CCC and r of a few turns say little: they are 0 where gold does not vary."
+    group_remark = "CCC and r of a few turns say little. They are 0 if gold does not vary."
     lacking_remarks: ClassVar[Mapping[str, str]] = {
         "test": "a dimension has no annotated test turn: scores there are the means over the others.",
         "dev": "a dimension has no annotated dev turn: the scores that choose are the means over the others.",
@@ -71,18 +73,18 @@ class Regression(Task):
 
     @classmethod
     def of_corpus(cls, corpus: Corpus, *, targets: Sequence[str] = (), leave_out: Sequence[str] = ()) -> "Regression":
-        """All dimensions of a corpus, or those that are asked for.
+        """Return the task with all dimensions of a corpus, or with the given ones.
 
         Raises:
-            ConfigError: dimensions that the corpus does not have, or classes to leave out.
-            CorpusError: a corpus without dimensions.
+            ConfigError: the corpus does not have a dimension, or there are classes to leave out.
+            CorpusError: the corpus has no dimensions.
         """
         if leave_out:
-            raise ConfigError("data.leave_out: names classes, which a regression does not have; drop it")
+            raise ConfigError("data.leave_out: names classes, which a regression does not have; remove it")
         if not corpus.dimensions:
             raise CorpusError(
-                f"corpus {corpus.name}: has classes only and no dimension such as valence; learn those "
-                "(--task classification), or name columns with numbers (reader table: columns.targets)"
+                f"corpus {corpus.name}: has classes only and no dimension such as valence; learn the classes with "
+                "--task classification, or name columns with numbers (reader table: columns.targets)"
             )
         unknown = [name for name in targets if name not in corpus.dimensions]
         if unknown:
@@ -92,7 +94,7 @@ class Regression(Task):
         return cls(tuple(targets) or corpus.dimensions)
 
     def fitted(self, train: Sequence[Dialogue]) -> "Regression":
-        """With the mean and the standard deviation of the training turns' values; 1 where they do not vary."""
+        """Return the task with mean and standard deviation of the training values. A deviation of 0 becomes 1."""
         values = [[turn.targets.get(name, np.nan) for name in self.dimensions] for turn in utterances(train)]
         value_NS = np.ma.masked_invalid(np.array(values, dtype=np.float64).reshape(-1, self.n_scores))
         centre_S, scale_S = value_NS.mean(0).filled(0.0), value_NS.std(0).filled(1.0)
@@ -100,12 +102,12 @@ class Regression(Task):
         return replace(self, centres=tuple(centre_S.tolist()), scales=tuple(scale_S.tolist()))
 
     def description(self) -> dict[str, Any]:
-        """Kind, dimensions, and what a score of 0 and a step of 1 mean."""
+        """Return kind, dimensions, centres and scales as plain JSON values."""
         scale = {"centres": list(self.centres), "scales": list(self.scales)} if self.centres else {}
         return {"task": {"kind": self.kind, "dimensions": list(self.dimensions), **scale}}
 
     def is_labelled(self, turn: Utterance, *, soft: bool = False) -> bool:
-        """Whether a turn has a value in some dimension."""
+        """Return whether a turn has a value in at least one dimension."""
         return any(name in turn.targets for name in self.dimensions)
 
     def counts(self, turns: Iterable[Utterance]) -> dict[str, int]:
@@ -122,15 +124,15 @@ class Regression(Task):
         return [name for name, value in scores["per_dimension"].items() if not value["n"]]
 
     def fingerprint(self, corpus: Corpus) -> str:
-        """Its values count too."""
+        """Return the SHA-256 of the corpus, values included."""
         return corpus.fingerprint(with_targets=True)
 
     def gold(self, turn: Utterance) -> dict[str, Any]:
-        """Columns ``gold_<dimension>``."""
+        """Return the columns ``gold_<dimension>``."""
         return {GOLD_PREFIX + name: turn.targets.get(name, float("nan")) for name in self.dimensions}
 
     def batch_targets(self, dialogues: Sequence[Dialogue], shape: tuple[int, int]) -> Targets:
-        """``value`` ``[B, T, S]``, NaN where there is none; ``label`` says that no turn has a class."""
+        """Return ``value`` ``[B, T, S]``, NaN where there is no value, and ``label``, where no turn has a class."""
         value_BTS = np.full((*shape, self.n_scores), np.nan, dtype=np.float32)
         for b, dialogue in enumerate(dialogues):
             for t, turn in enumerate(dialogue):
@@ -138,37 +140,37 @@ class Regression(Task):
         return {"label": np.full(shape, UNLABELLED, dtype=np.int64), "value": value_BTS}
 
     def outputs(self, scores: "Tensor") -> "Tensor":
-        """Values in the dimensions' own units."""
+        """Return values in the units of the dimensions."""
         value = scores if scores.dtype.itemsize >= 4 else scores.float()
         if not self.centres:
             return value
-        scale_S, centre_S = (_beside(numbers, value.device, value.dtype) for numbers in (self.scales, self.centres))
+        scale_S, centre_S = (_on_device(numbers, value.device, value.dtype) for numbers in (self.scales, self.centres))
         return value * scale_S + centre_S
 
     def scores_of_values(self, value_NS: FloatArray) -> FloatArray:
-        """Values relative to the centres, in scales."""
+        """Return values relative to the centres, divided by the scales."""
         scores_NS: FloatArray = (value_NS - np.array(self.centres or 0.0)) / np.array(self.scales or 1.0)
         return scores_NS
 
     def mean_scores(self, scores: "Tensor") -> "Tensor":
-        """The mean of scores, whose values are the mean of values."""
+        """Return the mean of the scores. Its values are the mean of the values."""
         return (scores if scores.dtype.itemsize >= 4 else scores.float()).mean(0)
 
     def numbers(self, outputs_NS: FloatArray) -> FloatArray:
-        """The values."""
+        """Return the values unchanged."""
         return outputs_NS
 
     @property
     def number_columns(self) -> tuple[str, ...]:
-        """``predicted_<dimension>`` of every dimension."""
+        """Column name ``predicted_<dimension>`` of every dimension."""
         return tuple(PREDICTED_PREFIX + name for name in self.dimensions)
 
     def prediction_columns(self, numbers_NS: FloatArray) -> dict[str, Any]:
-        """``predicted_<dimension>``."""
+        """Return the columns ``predicted_<dimension>``."""
         return {name: numbers_NS[:, i] for i, name in enumerate(self.number_columns)}
 
     def score_details(self, predictions: Predictions) -> dict[str, Any]:
-        """``per_dimension``: n and every metric of values, None where nothing is annotated."""
+        """Return ``per_dimension``: dimension → n and every metric of values. They are None if it has no annotation."""
         moments = predictions.statistics().sum(0)
         values = {metric.key: metric.function(moments) for metric in self._own_metrics()}
         n_S = moments[:, 0].astype(int).tolist()
@@ -180,7 +182,7 @@ class Regression(Task):
         }
 
     def interval_details(self, statistics_N: FloatArray, n_resamples: int, level: float, seed: int) -> dict[str, Any]:
-        """``dimension_intervals``: dimension → metric → interval; empty of one that is annotated nowhere."""
+        """Return ``dimension_intervals``: dimension → metric → interval; empty if the dimension has no annotation."""
         known = {name: i for i, name in enumerate(self.dimensions) if statistics_N[:, i, 0].any()}
 
         def values(moments: FloatArray) -> dict[str, FloatArray]:
@@ -195,7 +197,7 @@ class Regression(Task):
         return {"dimension_intervals": per_dimension}
 
     def further_summary(self, predictions: Predictions) -> dict[str, Any]:
-        """Nothing: values have no confidence to calibrate."""
+        """Return nothing, because values have no confidence that could be calibrated."""
         return {}
 
     def _own_metrics(self) -> list[Metric]:
@@ -203,10 +205,10 @@ class Regression(Task):
 
 
 @lru_cache(maxsize=64)
-def _beside(numbers: tuple[float, ...], device: Any, dtype: Any) -> "Tensor":
-    """The numbers on a device, sent there once, and from page-locked memory: the host never waits for a GPU."""
+def _on_device(numbers: tuple[float, ...], device: Any, dtype: Any) -> "Tensor":
+    """Return the numbers as a tensor on a device. They are copied once, without waiting for the GPU."""
     import torch
 
-    with torch.inference_mode(False):  # kept for training too, also where a prediction asked first
+    with torch.inference_mode(False):  # the tensor is kept, and training cannot use a tensor of inference mode
         own = torch.tensor(numbers, dtype=dtype)
         return (own.pin_memory() if device.type == "cuda" else own).to(device, non_blocking=True)

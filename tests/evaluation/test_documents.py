@@ -72,7 +72,7 @@ def counts_of(scores) -> dict[str, tuple[tuple[int, ...], ...]]:
 
 
 def sessions(each: tuple[int, ...], last: tuple[int, ...]) -> dict[str, tuple[tuple[int, ...], ...]]:
-    """Folds by session where the first four are alike: dev is the next one, train the three others."""
+    """Return folds by session. The first four sessions are alike. Dev is the next one, train the other three."""
     alike = tuple(3 * n for n in each)
     with_last = tuple(2 * n + m for n, m in zip(each, last, strict=True))
     return dict.fromkeys("123", (with_last, each, each)) | {"4": (alike, last, each), "5": (alike, each, last)}
@@ -170,7 +170,7 @@ audio/b.wav,0 days 00:00:01,,
 
 
 def test_what_was_learnt_on_iemocap_is_tested_on_segments_in_audformat(tree, store, tmp_path, iemocap_facts):
-    """E4's second corpus, BioS-DB, cut into segments: anger and sadness stand in for high and low arousal."""
+    """The second corpus of E4, BioS-DB, cut into segments. Its anger and sadness mean high and low arousal."""
     (tmp_path / "audio").mkdir()
     tones = {"a": ("ang", "sad", "neu"), "b": ("ang", "neu", "neu")}
     for name, codes in tones.items():

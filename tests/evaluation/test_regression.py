@@ -140,7 +140,7 @@ def test_a_dialogue_model_learns_them_in_folds_too_and_compares_with_the_estimat
 def test_settings_of_the_other_task_are_refused_by_name(tree, store, tmp_path) -> None:
     with pytest.raises(ConfigError, match=r"crossval\.estimator: logistic does not learn a regression; use ridge"):
         cross_validate(config_of(tree, crossval=CrossvalConfig(estimator="logistic")), tmp_path / "a", store=store)
-    with pytest.raises(CorpusError, match="has no classes, only valence, arousal, dominance; learn those"):
+    with pytest.raises(CorpusError, match="has no classes, only valence, arousal, dominance; learn these"):
         cross_validate(
             config_of(tree, task="classification", loss=RunConfig().loss, training=RunConfig().training),
             tmp_path / "b",

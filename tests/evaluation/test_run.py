@@ -224,7 +224,7 @@ def misses(gold, predicted):
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a module that leaves a trace when it is imported."""
+    """A working folder with a module that writes a file when it is imported."""
     (tmp_path / "traced_metrics.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "traced_metrics", raising=False)

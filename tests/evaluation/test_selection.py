@@ -46,7 +46,7 @@ def test_dev_chooses_and_test_is_only_reported(runs: dict[str, list[Path]]) -> N
 
 
 def test_peeking_warns_and_measures_what_it_gains(runs: dict[str, list[Path]]) -> None:
-    # Single seeds of one system: dev and test disagree on which is best, which is what peeking lives from.
+    # Dev and test choose different seeds as the best one. This makes the score of a choice on test too high.
     candidates = {str(i): [run] for i, run in enumerate(runs["weak"])}
     honest = choose(candidates)
     with pytest.warns(PeekWarning, match="legacy-test-peek"):

@@ -36,7 +36,7 @@ def loudness(waveforms, sample_rate_hz):
 
 
 def make_dialogue(name: str, n_turns: int, seed: int = 0, folder: Path | None = None) -> Dialogue:
-    """A dialogue of random words; with a folder, every turn also has a short wav in it."""
+    """Return a dialogue of random words. If a folder is given, every turn also has a short wav file there."""
     rng = np.random.default_rng([seed, n_turns])
     turns = []
     for t in range(n_turns):
@@ -76,13 +76,13 @@ def classifier(text_pipeline: FeaturePipeline) -> DialogueClassifier:
 
 @pytest.fixture
 def values(text_pipeline: FeaturePipeline) -> DialogueClassifier:
-    """Says values of two dimensions of the same text."""
+    """Predicts values of two dimensions from the same text."""
     return make_classifier("emotion-rnn", {"text": text_pipeline}, VALUES)
 
 
 @pytest.fixture
 def bimodal(text_pipeline: FeaturePipeline, tmp_path: Path) -> DialogueClassifier:
-    """Reads words through a trained TextCNN's front end, and audio."""
+    """Reads word ids for a trained TextCNN, and audio."""
     (tmp_path / "train").mkdir()
     train = [make_dialogue(f"train/d{i}", 4, seed=i, folder=tmp_path / "train") for i in range(3)]
     words = FeaturePipeline.build("text", "textcnn", {"n_filters": 4, "embedding_dim": 5, "out_dim": 6}).fit(train)

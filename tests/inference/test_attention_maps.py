@@ -1,4 +1,4 @@
-"""A user gets every head's map of every utterance, and knows when its frames were."""
+"""Users get the attention map of every head and utterance, with the times of its frames."""
 
 from pathlib import Path
 

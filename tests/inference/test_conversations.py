@@ -62,5 +62,5 @@ def test_the_same_utterance_id_in_two_dialogues_is_refused():
 
 def test_dialogues_and_turns_cannot_be_mixed():
     dialogue = Dialogue("new/d", (Utterance(id="new/d_0", speaker="A", text="x"),))
-    with pytest.raises(CorpusError, match="give one kind"):
+    with pytest.raises(CorpusError, match="give either Dialogue objects or conversations"):
         as_dialogues([dialogue, ("A", "x")])

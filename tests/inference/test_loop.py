@@ -1,4 +1,4 @@
-"""The one loop that asks systems, and the table that every turn must stand in once."""
+"""The one loop that applies systems to batches, and the table that must contain every turn once."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ from torch import nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, Utterance
-from dialogue_ser.inference.loop import MAX_BATCH_TURNS, TurnTable, answers, by_length
+from dialogue_ser.inference.loop import MAX_BATCH_TURNS, TurnTable, batches_by_length, model_outputs
 from dialogue_ser.models.api import DialogueSystem, Output
 
 CPU = torch.device("cpu")
 
 
 class Listening(DialogueSystem):
-    """Its scores say how it was asked."""
+    """A system that records the modes in which it is called."""
 
     name = "listening"
 
@@ -34,7 +34,7 @@ class Listening(DialogueSystem):
 
 
 def batch_of(*n_turns: int) -> DialogueBatch:
-    """Every turn's feature is 10 × dialogue + turn."""
+    """Return a batch in which the feature of every turn is 10 × dialogue + turn."""
     shape = (len(n_turns), max(n_turns))
     is_real = torch.arange(shape[1]) < torch.tensor(n_turns)[:, None]
     numbers = 10.0 * torch.arange(shape[0])[:, None] + torch.arange(shape[1])
@@ -63,7 +63,7 @@ def batches(n: int = 3) -> list[tuple[Sequence[int], DialogueBatch]]:
 @pytest.mark.parametrize("mode", [True, False])
 def test_a_system_is_asked_in_eval_mode_without_gradient_and_put_back(mode: bool) -> None:
     system = Listening().train(mode)
-    for indices, _, output in answers(system, batches(), device=CPU):
+    for indices, _, output in model_outputs(system, batches(), device=CPU):
         assert torch.is_grad_enabled(), "the caller's own gradients stay on"
         assert not output.scores_BTS.requires_grad
         assert len(indices) == 1
@@ -73,14 +73,14 @@ def test_a_system_is_asked_in_eval_mode_without_gradient_and_put_back(mode: bool
 
 def test_the_mode_comes_back_where_the_caller_stops_early_and_where_a_system_fails() -> None:
     system = Listening().train()
-    asked = answers(system, batches(), device=CPU)
+    asked = model_outputs(system, batches(), device=CPU)
     next(asked)
     assert not system.training
     asked.close()
     assert system.training
     system.fails = True
     with pytest.raises(RuntimeError, match="no answer"):
-        list(answers(system, batches(), device=CPU))
+        list(model_outputs(system, batches(), device=CPU))
     assert system.training
 
 
@@ -92,7 +92,7 @@ def test_precision_and_attention_are_those_asked_for_and_stay_inside() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             yield
 
-    for _, _, output in answers(system, batches(), device=CPU, autocast=half, with_attention=True):
+    for _, _, output in model_outputs(system, batches(), device=CPU, autocast=half, with_attention=True):
         assert output.scores_BTS.dtype == torch.bfloat16
         assert not torch.is_autocast_enabled("cpu")
     assert system.asked == [(False, False, True, True)] * 3
@@ -100,7 +100,7 @@ def test_precision_and_attention_are_those_asked_for_and_stay_inside() -> None:
 
 def test_batches_are_moved_to_the_systems_device() -> None:
     meta = torch.device("meta")
-    [(_, batch, output)] = answers(Listening().to(meta), batches(1), device=meta)
+    [(_, batch, output)] = model_outputs(Listening().to(meta), batches(1), device=meta)
     assert {batch.features["text"].device, batch.label.device, output.scores_BTS.device} == {meta}
 
 
@@ -124,11 +124,11 @@ def test_a_turn_that_was_predicted_never_or_twice_is_noticed(indices: list[list[
 
 def test_dialogues_of_like_length_share_a_batch_within_its_room() -> None:
     lengths = [5, 3000, 1, 700, 2, 2500, 1, 4]
-    found = list(by_length(lengths, 3))
+    found = list(batches_by_length(lengths, 3))
     assert sorted(index for batch in found for index in batch) == list(range(len(lengths)))
     flat = [lengths[index] for batch in found for index in batch]
     assert flat == sorted(lengths)
     for batch in found:
         assert len(batch) <= 3
         assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= MAX_BATCH_TURNS
-    assert list(by_length([], 3)) == []
+    assert list(batches_by_length([], 3)) == []

@@ -17,7 +17,7 @@ CONFIG = {"model": {}, "label_set": {}, "inputs": {}, "features": {}}
 def folder(tmp_path):
     target = tmp_path / "model"
     weight = torch.arange(6.0).reshape(2, 3)
-    # Tied and transposed: what plain safetensors refuses.
+    # safetensors alone refuses tied and transposed weights.
     weights = {"a": weight, "tied": weight, "turned": weight.T}
     write_model_folder(target, CONFIG, weights, {"text/mean": np.array([1.0, 2.0])}, card="# Card")
     return target

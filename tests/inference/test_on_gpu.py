@@ -1,4 +1,4 @@
-"""A classifier on a GPU says what it says on the CPU."""
+"""A classifier gives the same predictions on a GPU as on the CPU."""
 
 import numpy as np
 import pytest

@@ -9,7 +9,7 @@ from dialogue_ser.features.registry import register_encoder
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.inputs.pipeline import FeaturePipeline
 from dialogue_ser.models import build_model
-from dialogue_ser.tasks.regression import Regression, _beside
+from dialogue_ser.tasks.regression import Regression, _on_device
 
 LABELS = LabelSet("emotion", ("calm", "glad", "cross"))
 
@@ -76,8 +76,8 @@ def test_values_turn_by_turn_are_those_of_the_whole_dialogue(dialogue, model):
 
 
 def test_a_stream_leaves_the_model_fit_to_be_trained(dialogue):
-    """What the task keeps on a device while it is asked must do for training too."""
-    _beside.cache_clear()
+    """A task keeps tensors on a device. A stream may create them, and training must be able to use them later."""
+    _on_device.cache_clear()
     task = Regression(("valence",), centres=(3.0,), scales=(0.5,))
     pipeline = FeaturePipeline.build("text", "test-letters").fit([dialogue("train/d", 4)])
     system = build_model("bigru", {"causal": True}, {"text": pipeline.spec}, 1, task)

@@ -1,4 +1,4 @@
-"""A model with a transformers encoder of its own, saved and loaded where the encoder's folder is gone."""
+"""A model with a trained transformers encoder is saved, and loaded where the encoder's folder does not exist."""
 
 import json
 import shutil

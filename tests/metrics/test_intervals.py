@@ -8,7 +8,7 @@ from sklearn.metrics import cohen_kappa_score
 from dialogue_ser.corpus.schema import LabelSet
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.metrics.bootstrap import bootstrap, values_of
-from dialogue_ser.metrics.intervals import MOST_CALLS, intervals, paired
+from dialogue_ser.metrics.intervals import MAX_CALLS, intervals, paired_comparison
 from dialogue_ser.metrics.predictions import Predictions, predictions_of
 from dialogue_ser.metrics.table import METRICS, Metric
 from dialogue_ser.tasks.base import Task
@@ -58,7 +58,7 @@ def _values(noise: float, seed: int = 0) -> Predictions:
 
 
 def _by_loop(table: Predictions, score: Callable[[pd.DataFrame], float], n: int, seed: int) -> list[float]:
-    """The score of n resamples, whose turns are put together dialogue by dialogue."""
+    """Return the scores of n resamples. Each resample is built dialogue by dialogue."""
     dialogues = [rows for _, rows in table.frame.groupby("dialogue_id", sort=False)]
     size = len(dialogues)
     drawn = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=n)
@@ -112,7 +112,7 @@ def test_a_function_is_called_no_more_often_than_it_says() -> None:
     calls = []
     counted = Metric(key="counted", heading="counted", function=lambda gold, said: float(len(calls.append(1) or gold)))
     intervals(_classes(1.0), [counted], n_resamples=5000)
-    assert len(calls) == MOST_CALLS + 1
+    assert len(calls) == MAX_CALLS + 1
     calls.clear()
     intervals(_classes(1.0), [counted], n_resamples=7)
     assert len(calls) == 8
@@ -139,7 +139,7 @@ def test_a_metric_that_is_undefined_somewhere_has_no_interval_and_cannot_be_comp
     assert table.value(sometimes) == 1.0
     assert intervals(table, [sometimes], n_resamples=30) == {}
     with pytest.raises(DialogueSerError, match=r"sometimes is not defined on its turns, or on a resample"):
-        paired([table], [table], sometimes, n_resamples=30)
+        paired_comparison([table], [table], sometimes, n_resamples=30)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_metric_that_is_undefined_somewhere_has_no_interval_and_cannot_be_comp
     ids=["weighted_f1", "kappa", "ccc", "mae", "median"],
 )  # fmt: skip
 def test_equal_systems_differ_by_exactly_nothing_by_any_metric(table: Predictions, metric: Metric) -> None:
-    difference, test = paired([table], [table], metric, n_resamples=50)
+    difference, test = paired_comparison([table], [table], metric, n_resamples=50)
     assert (difference.estimate, difference.low, difference.high, difference.share_above_zero) == (0, 0, 0, 0)
     assert difference.n_dialogues == N_DIALOGUES
     assert (test is None) == (not metric.is_additive)
@@ -159,7 +159,7 @@ def test_equal_systems_differ_by_exactly_nothing_by_any_metric(table: Prediction
 @pytest.mark.parametrize("metric", [METRICS["mae"], METRICS["mse"], MEDIAN], ids=["mae", "mse", "median"])
 def test_of_a_metric_where_lower_is_better_the_better_system_lies_below(metric: Metric) -> None:
     better, worse = _values(0.3, 1), _values(1.0, 2)
-    difference, _ = paired([better], [worse], metric, n_resamples=100)
+    difference, _ = paired_comparison([better], [worse], metric, n_resamples=100)
     assert difference.high < 0
     assert difference.share_above_zero == 0
     assert difference.estimate == pytest.approx(better.value(metric) - worse.value(metric))
@@ -169,7 +169,9 @@ def test_of_a_metric_where_lower_is_better_the_better_system_lies_below(metric: 
 def test_a_paired_difference_by_turns_equals_the_one_by_sums() -> None:
     by_turns = Metric(key="right", heading="right", function=lambda gold, said: (gold == said).mean())
     a, b = [_classes(1.5, 1), _classes(1.2, 2)], [_classes(0.5, 3), _classes(0.7, 4)]
-    (one, _), (other, _) = (paired(a, b, metric, n_resamples=100, seed=4) for metric in (by_turns, METRICS["accuracy"]))
+    (one, _), (other, _) = (
+        paired_comparison(a, b, metric, n_resamples=100, seed=4) for metric in (by_turns, METRICS["accuracy"])
+    )
     assert one.n_seeds == other.n_seeds == (2, 2)
     for field in ("estimate", "low", "high", "a", "b", "share_above_zero"):
         assert getattr(one, field) == pytest.approx(getattr(other, field), abs=1e-12)
@@ -179,13 +181,13 @@ def test_turns_in_another_order_are_paired_by_their_ids() -> None:
     a, b = _classes(1.5, 1), _classes(0.5, 2)
     turned = predictions_of(b.frame.iloc[::-1])
     for metric in (METRICS["uar"], KAPPA):
-        assert paired([a], [turned], metric, 30)[0] == paired([a], [b], metric, 30)[0]
+        assert paired_comparison([a], [turned], metric, 30)[0] == paired_comparison([a], [b], metric, 30)[0]
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(DialogueSerError, match="holds a regression, but uar is a metric of classification"):
-        paired([_values(0.5)], [_values(0.4)], METRICS["uar"])
+        paired_comparison([_values(0.5)], [_values(0.4)], METRICS["uar"])
     with pytest.raises(DialogueSerError, match="a classification against a regression"):
-        paired([_values(0.5)], [_classes(1.0)], METRICS["ccc"])
+        paired_comparison([_values(0.5)], [_classes(1.0)], METRICS["ccc"])
     with pytest.raises(DialogueSerError, match="different gold labels"):
-        paired([_classes(1.0)], [_classes(1.0, missing=slice(0, 1))], KAPPA)
+        paired_comparison([_classes(1.0)], [_classes(1.0, missing=slice(0, 1))], KAPPA)

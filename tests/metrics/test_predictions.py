@@ -43,7 +43,7 @@ def _frame() -> pd.DataFrame:
 
 
 def _value_frame(**changed: object) -> pd.DataFrame:
-    """Five turns of two dimensions; the second lacks its arousal, the last one both."""
+    """Return five turns with two dimensions. The second turn has no gold arousal, the last one no gold at all."""
     columns = {
         "split": "test",
         "dialogue_id": ["d1", "d1", "d2", "d2", "d2"],
@@ -221,7 +221,7 @@ def test_every_bad_column_and_turn_of_values_stands_in_one_error() -> None:
         predictions_of(frame)
     assert caught.value.problems == (
         "predictions: 2 turns have no prediction; predict every turn",
-        "predictions: utterance 'a' occurs twice; ids are unique inside a split",
+        "predictions: utterance 'a' occurs twice; ids must be unique inside a split",
     )
     with pytest.raises(DialogueSerError) as caught:
         predictions_of(_value_frame().drop(columns=["gold_valence", "speaker"]))

@@ -60,7 +60,7 @@ number = 7
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A module of one's own in the working folder; its name."""
+    """The name of a user's module in the working folder."""
     (tmp_path / "own_metrics.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "own_metrics", raising=False)
@@ -219,7 +219,7 @@ def test_a_metric_of_both_kinds_of_name_keeps_what_it_is() -> None:
         (lambda statistic: 1 / 0, "failed: ZeroDivisionError"),
         (
             lambda statistic: statistic[..., 0],
-            "gave shape (3,) of statistics (3, 3), expected finite numbers of shape ()",
+            "gave shape (3,) for statistics of shape (3, 3), expected finite numbers of shape ()",
         ),
         (lambda statistic: np.full(statistic.shape[:-2], np.nan), "something not finite"),
     ],

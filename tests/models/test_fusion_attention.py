@@ -212,7 +212,7 @@ def test_vectors_are_read_as_one_frame() -> None:
     same = _system()
     same.load_state_dict({name.replace("encoders.audio.", ""): v for name, v in system.state_dict().items()})
     torch.testing.assert_close(system(vectors).scores_BTS, same.eval()(framed).scores_BTS)
-    assert list(system.attention_readers()) == ["text"]  # attention over one frame shows nothing
+    assert list(system.attending_encoders()) == ["text"]  # attention over one frame shows nothing
 
 
 def test_the_token_states_of_a_trained_transformer_are_its_frames(tiny_text_model) -> None:
@@ -227,7 +227,7 @@ def test_the_token_states_of_a_trained_transformer_are_its_frames(tiny_text_mode
     trained = system.encoders["text"].model.get_input_embeddings().weight.grad
     assert trained is not None
     assert trained[[7, 9]].abs().sum(1).gt(0).all()
-    [reader] = system.eval().attention_readers().values()
+    [reader] = system.eval().attending_encoders().values()
     length = torch.tensor([4])
     [map_1LL] = reader.attention_maps(ids["text"][0, 0][None, :4], length, length)
     assert map_1LL.shape == (1, 4, 4)

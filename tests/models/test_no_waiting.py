@@ -88,7 +88,7 @@ def _no_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _first_step() -> None:
     """The tensors of a task are not on the device yet."""
-    regression._beside.cache_clear()
+    regression._on_device.cache_clear()
 
 
 def _batch(names: Sequence[str], task: Task = CLASSES) -> DialogueBatch:

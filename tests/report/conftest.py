@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from dialogue_ser.corpus.schema import LabelSet
-from dialogue_ser.evaluation.crossval.pooled_scores import pooled_scores, scores_by
-from dialogue_ser.evaluation.crossval.published import rows_beside
+from dialogue_ser.evaluation.crossval.published import published_rows_for
+from dialogue_ser.evaluation.crossval.scores_over_folds import scores_by, scores_over_folds
 from dialogue_ser.metrics.predictions import predictions_of
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.tasks.classification import Classification
@@ -98,9 +98,9 @@ def _write(folder: Path, leave_out: list[str], folds: tuple[str, ...] = SPEAKERS
         "notes": ["3 turns have no clip & are masked"],
         "task": task.kind,
         "labels": list(LABELS),
-        **pooled_scores(frame, task, n_resamples=50),
+        **scores_over_folds(frame, task, n_resamples=50),
         "attributes": {"session": scores_by(test, test.frame["speaker"].str[:5], task)},
-        "published": rows_beside("iemocap", 4, "improvised"),
+        "published": published_rows_for("iemocap", 4, "improvised"),
         "folds": [_fold(frame, name, leave_out) for name in folds],
         "config": _config(leave_out),
     }

@@ -73,7 +73,7 @@ def test_a_cross_validation_of_format_1_is_read_in_todays_keys(tmp_path: Path) -
     expected = {"uar": 0.4, "accuracy": 0.5, "macro_f1": 0.3}
     assert found["pooled"] == expected
     assert found["folds"] == [expected | {"chosen": {"dev_scores": [{"inverse_regularisation": 1.0, "uar": 0.2}]}}]
-    assert found["published"] == published  # documents' own numbers keep the documents' names
+    assert found["published"] == published  # scores that documents print keep their keys
 
 
 def test_other_scores_are_read_as_they_are(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_other_scores_are_read_as_they_are(tmp_path: Path) -> None:
             "format": 2,
             "kind": "crossval",
             "pooled": {"uar": 0.4, "wa": 3},
-        },  # a metric of somebody's own may be called wa
+        },  # a user's metric may be called wa
         {"format": 1, "run": "x", "splits": {"test": {"scores": {"ua": 1}}}},
     ):
         (tmp_path / "scores.json").write_text(json.dumps(scores))

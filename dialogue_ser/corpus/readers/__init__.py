@@ -9,7 +9,7 @@ from dialogue_ser.corpus.label_maps import label_map_from_options, relabel
 from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.corpus.validate import validate
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.options import misfits
+from dialogue_ser.options import option_problems
 from dialogue_ser.registry import Registry, Target
 
 Reader = Callable[..., Corpus]
@@ -80,8 +80,8 @@ def read_corpus(
     maps_labels = takes_any or "label_map" in parameters
     label_options = {} if maps_labels else {name: options.pop(name) for name in _LABEL_OPTIONS if name in options}
     who, further = f"reader {reader}", () if maps_labels else _LABEL_OPTIONS
-    problems = misfits(who, function, options, given=("path", "labels", "on_bad"), further=further)
-    problems += misfits(who, label_map_from_options, label_options, given=["label_set"])
+    problems = option_problems(who, function, options, given=("path", "labels", "on_bad"), further=further)
+    problems += option_problems(who, label_map_from_options, label_options, given=["label_set"])
     if problems:
         raise ConfigError(*problems)
     if takes_any or "on_bad" in parameters:

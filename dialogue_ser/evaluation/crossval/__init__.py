@@ -1,1 +1,1 @@
-"""Cross-validation: folds, their runs, pooled scores."""
+"""Cross-validation: run every fold, and score all folds together."""

@@ -1,4 +1,4 @@
-"""Cross-validation: every fold of a protocol fitted, chosen on its dev part and tested; pooled and per-fold scores."""
+"""Cross-validation: train and test one model per fold of a protocol, and score each fold and all folds together."""
 
 import os
 import time
@@ -13,7 +13,7 @@ from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.evaluation.crossval.extraction import Extraction, Report, extract
 from dialogue_ser.evaluation.crossval.fold_run import FoldResult, crossval_task, estimator_settings, pipelines, run_fold
-from dialogue_ser.evaluation.crossval.scores import crossval_scores, pooled_frame
+from dialogue_ser.evaluation.crossval.scores import crossval_scores, frame_of_all_folds
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.runs.run_files import to_json
 from dialogue_ser.training.config.files import config_to_dict, dump_config, load_config
@@ -32,93 +32,107 @@ def cross_validate(
     report_features: Callable[[str], Report] | None = None,
     report_fold: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
-    """Run every fold of ``config.data.cut.protocol`` and leave a directory that explains itself.
+    """Run every fold of ``config.data.cut.protocol`` and write a directory with all results.
 
-    ``out`` gets config.yaml, environment.json, predictions.parquet (dev and test of every fold, each utterance at most
-    once as either, with its fold), scores.json, and ``folds/NAME/model`` (a dialogue model's whole run directory
-    instead). A directory of the same configuration that is not finished is gone on with: dialogue models resume.
+    ``out`` gets config.yaml, environment.json, predictions.parquet, scores.json and, for each fold, the model
+    ``folds/NAME/model`` (for a dialogue model: the whole run directory ``folds/NAME``). predictions.parquet has the dev
+    and test turns of every fold with the name of the fold; an utterance is a dev turn at most once, and a test turn at
+    most once. If ``out`` is an unfinished cross-validation with the same configuration, it is continued.
 
     Args:
-        config: corpus, features, and what is fitted; without a protocol the folds are those of leave-one-speaker-out.
-        out: directory.
-        corpus: cut this one instead of reading the one that ``config.data`` names.
-        store: where frozen features are kept; None = the default one.
-        report_features: modality → called with (done, total) utterances to encode.
-        report_fold: called with (folds done, folds, name of the next).
+        config: corpus, features and model. Without a protocol the folds are those of leave-one-speaker-out.
+        out: directory to write.
+        corpus: corpus to cut; None = the corpus that ``config.data`` names is read.
+        store: store of frozen features; None = the default store.
+        report_features: function that gets a modality and returns a function, which is called with the numbers of
+            utterances that are encoded and that are to encode.
+        report_fold: function that is called with (number of finished folds, number of folds, name of the next fold).
 
     Returns:
-        what scores.json holds, see :func:`~dialogue_ser.evaluation.crossval.scores.crossval_scores`; also
+        the content of scores.json, see :func:`~dialogue_ser.evaluation.crossval.scores.crossval_scores`; also
         ``extraction``, ``seconds``, ``config``, ``versions`` and ``machine``.
 
     Raises:
-        ConfigError: unknown names, no features, settings that an estimator would pass over, or a directory that holds
-            something else or cannot be made.
-        CorpusError, MediaError, FeatureError, MissingDataError: data or features that cannot be had.
+        ConfigError: a name is unknown, there are no features, the estimator cannot use a setting, or the directory has
+            other content or cannot be created.
+        CorpusError, MediaError, FeatureError, MissingDataError: the data or the features cannot be read or computed.
     """
     started = time.perf_counter()
     config = for_every_fold(config)
     _check_settings(config)
-    _check_out(config, out)
-    corpus, folds = _cut(config, corpus)
+    _check_directory(config, out)
+    corpus, folds = _corpus_and_folds(config, corpus)
     store = store or FeatureStore()
     extraction, environment = _extract(config, corpus, store, report_features)
-    _write_head(config, environment, out)
+    _write_settings(config, environment, out)
     results = _run_folds(config, corpus, folds, out / "folds", store, report_fold)
-    frame = pooled_frame(results, all_dialogues(corpus))
+    frame = frame_of_all_folds(results, all_dialogues(corpus))
     write_predictions(out / "predictions.parquet", frame)
-    scores = {
-        **crossval_scores(config, corpus, results, frame),
+    scores = crossval_scores(config, corpus, results, frame) | _circumstances(config, extraction, environment, started)
+    write_atomically(out / "scores.json", to_json(scores))
+    return scores
+
+
+def _circumstances(
+    config: RunConfig, extraction: Mapping[str, Extraction], environment: Mapping[str, Any], started: float
+) -> dict[str, Any]:
+    """Return the part of scores.json about the configuration, the versions, the machine and the time."""
+    return {
         "extraction": {modality: one.to_dict() for modality, one in extraction.items()},
         "seconds": time.perf_counter() - started,
         "config": config_to_dict(config),
         "versions": {"python": environment["python"], **environment["packages"]},
         "machine": {name: environment[name] for name in ("platform", "cpu", "cpu_count", "device")},
     }
-    write_atomically(out / "scores.json", to_json(scores))
-    return scores
 
 
-def _cut(config: RunConfig, corpus: Corpus | None) -> tuple[Corpus, tuple[Fold, ...]]:
-    """The corpus and its folds; whatever in the settings does not fit them is found before anything is computed."""
-    own = config.data.cut
+def _corpus_and_folds(config: RunConfig, corpus: Corpus | None) -> tuple[Corpus, tuple[Fold, ...]]:
+    """Read the corpus and make its folds. Settings that do not fit the corpus are refused before anything is computed.
+
+    Raises:
+        ConfigError, CorpusError: settings that do not fit the corpus.
+    """
+    cut = config.data.cut
     corpus = corpus_of(config.data, corpus, every_fold=True)
-    folds = make_folds(own.protocol, all_dialogues(corpus), own.seed, own.n_folds)
+    folds = make_folds(cut.protocol, all_dialogues(corpus), cut.seed, cut.n_folds)
     task = crossval_task(config, corpus)
     task.metrics(config.metrics)
     if config.crossval.estimator not in ("none", *task.estimators):
         raise ConfigError(
             f"crossval.estimator: {config.crossval.estimator} does not learn a {task.kind}; use "
-            f"{' or '.join(task.estimators)}, or none for a dialogue model"
+            f"{' or '.join(task.estimators)}, or none to train a dialogue model"
         )
     return corpus, folds
 
 
 def _check_settings(config: RunConfig) -> None:
-    """Nothing that is asked for may be passed over: an estimator learns once, from the turns as they are.
+    """Refuse settings that an estimator would ignore. It learns once, from the turns as they are.
 
     Raises:
-        ConfigError: no modality, or settings of training beside an estimator: all of them.
+        ConfigError: there is no modality, or there are settings that only trained models use. The message names all
+            of them.
     """
     if not config.features:
-        raise ConfigError("features: no modality; give at least one, e.g. --features.audio.encoder opensmile")
+        raise ConfigError("features: there is no modality; give at least one, e.g. --features.audio.encoder opensmile")
     estimator, training = config.crossval.estimator, config.training
     if estimator == "none":
         return
     estimator_settings(config)
-    asked: dict[str, tuple[object, object]] = {
+    # Name of a setting → (its value, the value that switches it off).
+    trained_only: dict[str, tuple[object, object]] = {
         f"features.{modality}.augment.copies": (feature.augment.copies, 0)
         for modality, feature in config.features.items()
     }
-    asked |= {
+    trained_only |= {
         "training.balance": (training.balance, "none"),
         "training.ensemble": (training.ensemble, 1),
         "loss.soft_labels": (config.loss.soft_labels, False),
     }
     problems = [
-        f"{name}: {value} is for trained models, crossval.estimator {estimator} would not see it; drop it "
-        f"(--{name} {str(without).lower()}), or train in every fold (--crossval.estimator none)"
-        for name, (value, without) in asked.items()
-        if value != without
+        f"{name}: {value} is for trained models, and crossval.estimator {estimator} does not use it; switch it off "
+        f"(--{name} {str(off).lower()}), or train a model in every fold (--crossval.estimator none)"
+        for name, (value, off) in trained_only.items()
+        if value != off
     ]
     if problems:
         raise ConfigError(*problems)
@@ -127,7 +141,11 @@ def _check_settings(config: RunConfig) -> None:
 def _extract(
     config: RunConfig, corpus: Corpus, store: FeatureStore, report: Callable[[str], Report] | None
 ) -> tuple[dict[str, Extraction], dict[str, Any]]:
-    """Frozen features of the whole corpus into the store; what that took, and environment.json."""
+    """Put the frozen features of the whole corpus into the store.
+
+    Returns:
+        time and memory per modality, and the content of environment.json.
+    """
     encoders = pipelines(config, with_transforms=False)
     extraction = extract(encoders, all_dialogues(corpus), store, report)
     fingerprints = {modality: pipeline.state()[0]["fingerprint"] for modality, pipeline in encoders.items()}
@@ -143,35 +161,39 @@ def _run_folds(
     store: FeatureStore,
     report: Callable[[int, int, str], None] | None,
 ) -> list[FoldResult]:
-    tell = report or (lambda done, total, name: None)
+    notify = report or (lambda done, total, name: None)
     results = []
     for number, fold in enumerate(folds):
-        tell(number, len(folds), fold.name)
-        place = folder / folder_name(fold.name)
-        results.append(run_fold(config, corpus, fold, place, store))
-    tell(len(folds), len(folds), "")
+        notify(number, len(folds), fold.name)
+        results.append(run_fold(config, corpus, fold, folder / folder_name(fold.name), store))
+    notify(len(folds), len(folds), "")
     return results
 
 
-def _check_out(config: RunConfig, out: Path) -> None:
-    place = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK):  # else it would be found after hours of encoding
-        reason = "may not be written in" if place.is_dir() else "is no folder"
-        raise ConfigError(f"{out}: cannot be made, since {place} {reason}; choose another --out")
+def _check_directory(config: RunConfig, out: Path) -> None:
+    """Check that the results can be written, before hours are spent on encoding.
+
+    Raises:
+        ConfigError: the directory cannot be created, or it has results of another run.
+    """
+    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        reason = "is not writable" if existing.is_dir() else "is not a folder"
+        raise ConfigError(f"{out}: cannot be created, because {existing} {reason}; choose another --out")
     if (out / "scores.json").exists():
         raise ConfigError(f"{out}: holds a finished run; choose another --out")
     if not (out / "config.yaml").is_file():
         return
-    if not (out / "environment.json").is_file():  # both are written; perhaps it is the very file given as --config
-        raise ConfigError(f"{out}: holds a config.yaml that no run wrote; choose another --out, it would be replaced")
+    if not (out / "environment.json").is_file():  # a run writes both; perhaps this file was given as --config
+        raise ConfigError(f"{out}: has a config.yaml that no run wrote, and it would be replaced; choose another --out")
     differences = config_differences(for_every_fold(load_config(out / "config.yaml")), config)
     if differences:
-        mend = "continue it as it was begun, or choose another --out"
+        mend = "continue the run with its own settings, or choose another --out"
         raise ConfigError(*(f"{out}: {difference}" for difference in differences), f"{out}: {mend}")
 
 
-def _write_head(config: RunConfig, environment: Mapping[str, Any], out: Path) -> None:
-    """The first thing that is written: data and features that cannot be had leave no directory behind."""
+def _write_settings(config: RunConfig, environment: Mapping[str, Any], out: Path) -> None:
+    """Create the directory and write its first files. Until then, missing data or features leave no directory."""
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / "config.yaml", dump_config(config))
     write_atomically(out / "environment.json", to_json(dict(environment)))

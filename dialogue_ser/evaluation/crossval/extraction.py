@@ -1,4 +1,4 @@
-"""Frozen features of a corpus made once, before any fold asks for them, with the time and memory that took."""
+"""Compute the frozen features of a corpus once, before the first fold, and measure the time and memory for it."""
 
 import contextlib
 import time
@@ -18,15 +18,15 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Extraction:
-    """What making one modality's features took.
+    """Time and memory that the features of one modality needed.
 
     Args:
-        utterances: in the corpus.
-        encoded: of these, encoded now; the others lay in the store.
-        seconds: wall clock.
+        utterances: number of utterances in the corpus.
+        encoded: number of utterances that were encoded now. The features of the others were in the store.
+        seconds: wall-clock time in seconds.
         peak_memory_bytes: largest resident size of this process so far, libraries included.
-        worker_memory_bytes: most that its worker processes together were seen to hold, looked at whenever some
-            utterances were done; 0 without any.
+        worker_memory_bytes: largest measured resident size of all worker processes together; 0 without worker
+            processes. It is measured each time some utterances are done.
     """
 
     utterances: int
@@ -36,7 +36,7 @@ class Extraction:
     worker_memory_bytes: int
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """Return the fields as plain JSON values."""
         return asdict(self)
 
 
@@ -46,29 +46,31 @@ def extract(
     store: FeatureStore,
     report: Callable[[str], Report] | None = None,
 ) -> dict[str, Extraction]:
-    """Fill the store with every modality's features.
+    """Fill the store with the features of every modality.
 
     Args:
-        pipelines: modality → unfitted pipeline without transforms; fitted here, so of no further use.
-        dialogues: the whole corpus.
-        store: where features are kept.
-        report: modality → function that is called with (done, total) utterances to encode.
+        pipelines: modality → unfitted pipeline without transforms. This function fits them, so do not use them again.
+        dialogues: all dialogues of the corpus.
+        store: store of frozen features.
+        report: function that gets a modality and returns a function, which is called with the numbers of utterances
+            that are encoded and that are to encode.
 
     Raises:
-        MediaError: clips that cannot be used, all of them.
-        FeatureError: features that cannot be made.
+        MediaError: clips cannot be used. The message names all of them.
+        FeatureError: features cannot be computed.
     """
     found = {}
     for modality, pipeline in pipelines.items():
-        tell = report(modality) if report is not None else None
+        notify = report(modality) if report is not None else None
         encoded = worker_bytes = 0
 
-        def count(done: int, total: int, tell: Report | None = tell) -> None:
+        def count(done: int, total: int, notify: Report | None = notify) -> None:
             nonlocal encoded, worker_bytes
             encoded = max(encoded, done)
-            worker_bytes = max(worker_bytes, worker_memory_bytes())  # they end with the encoding
-            if tell is not None:
-                tell(done, total)
+            # The worker processes end with the encoding, so their memory must be measured here.
+            worker_bytes = max(worker_bytes, worker_memory_bytes())
+            if notify is not None:
+                notify(done, total)
 
         started = time.perf_counter()
         pipeline.fit(dialogues, store, count)
@@ -84,13 +86,15 @@ def extract(
 
 
 def worker_memory_bytes(process_id: int | None = None) -> int:
-    """What all living children of a process, and theirs, hold resident now; pages they share are counted once for each.
+    """Return the resident memory of all processes that a process has started, directly or through others.
+
+    Memory that several of them share is counted for each of them.
 
     Args:
-        process_id: of the process; None = this one.
+        process_id: id of the process; None = this process.
     """
     total = 0
     for child in psutil.Process(process_id).children(recursive=True):
-        with contextlib.suppress(psutil.Error):  # it has just ended, or belongs to somebody else
+        with contextlib.suppress(psutil.Error):  # the process may have ended, or belong to another user
             total += int(child.memory_info().rss)
     return total

@@ -1,4 +1,4 @@
-"""One fold of a cross-validation: fitted, chosen on its dev part, dev and test predicted."""
+"""Run one fold of a cross-validation: fit on train, choose on dev, predict dev and test."""
 
 import time
 from collections.abc import Mapping
@@ -26,14 +26,14 @@ SCORED = ("dev", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class FoldResult:
-    """What one fold gave.
+    """The result of one fold.
 
     Args:
-        fold: which.
-        frame: predictions of dev and test in the columns of predictions.parquet, with the corpus's own ids.
-        chosen: how dev chose: C and every candidate's UA, or the best epoch; empty of an ensemble, whose members' runs
-            say it.
-        seconds: wall clock.
+        fold: the fold.
+        frame: predictions of dev and test, with the columns of predictions.parquet and the ids of the corpus.
+        chosen: what was chosen on dev: C with the score of every candidate, or the best epoch. It is empty for an
+            ensemble, because each member's own run contains it.
+        seconds: wall-clock time in seconds.
     """
 
     fold: Fold
@@ -49,17 +49,17 @@ def run_fold(
     folder: Path,
     store: FeatureStore,
 ) -> FoldResult:
-    """Fit an estimator, or train a dialogue model as ``train`` does (and resume it where it was begun).
+    """Fit an estimator, or train a dialogue model like ``train``. An unfinished training is continued.
 
     Args:
-        config: of the whole cross-validation.
-        corpus: the whole.
-        fold: which.
-        folder: gets ``model/`` of an estimator, or a dialogue model's whole run directory.
-        store: where frozen features are kept.
+        config: configuration of the whole cross-validation.
+        corpus: the whole corpus.
+        fold: the fold to run.
+        folder: folder to write: ``model/`` of an estimator, or the whole run directory of a dialogue model.
+        store: store of frozen features.
 
     Raises:
-        DialogueSerError: whatever fitting or training raises.
+        DialogueSerError: the fitting or the training fails.
     """
     started = time.perf_counter()
     if config.crossval.estimator == "none":
@@ -70,7 +70,7 @@ def run_fold(
 
 
 def pipelines(config: RunConfig, *, with_transforms: bool = True) -> dict[str, FeaturePipeline]:
-    """New, unfitted pipelines of every modality."""
+    """Return modality → new, unfitted pipeline."""
     return {
         modality: FeaturePipeline.build(
             modality,
@@ -84,19 +84,19 @@ def pipelines(config: RunConfig, *, with_transforms: bool = True) -> dict[str, F
 
 
 def crossval_task(config: RunConfig, corpus: Corpus) -> Task:
-    """What is said of every turn of the corpus.
+    """Return the task of the configuration on the corpus.
 
     Raises:
-        ConfigError, CorpusError: settings and corpus that do not fit.
+        ConfigError, CorpusError: the settings and the corpus do not fit each other.
     """
     return find_task(config.task).of_corpus(corpus, targets=config.data.targets, leave_out=config.data.leave_out)
 
 
 def estimator_settings(config: RunConfig) -> EstimatorSettings:
-    """Those of section ``crossval``, of a run that names an estimator.
+    """Return the settings of the estimator that section ``crossval`` names.
 
     Raises:
-        ConfigError: candidates for C that are none.
+        ConfigError: the candidates for C are not valid.
     """
     return EstimatorSettings(
         name=cast(Any, config.crossval.estimator),
@@ -114,7 +114,7 @@ def _fit_fold(
     folder: Path,
     store: FeatureStore,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """An estimator: dev predicted by the model that dev judged, test by the refitted one."""
+    """Fit an estimator. The model that was scored on dev predicts dev. The refitted model predicts test."""
     settings, task, dialogues = estimator_settings(config), crossval_task(config, corpus), all_dialogues(corpus)
     parts = {part: select_turns(dialogues, getattr(fold, part)) for part in PARTS}
     fitted = fit_estimator(parts["train"], parts["dev"], task, lambda: pipelines(config), settings, store)
@@ -134,10 +134,10 @@ def _fit_fold(
 def _train_fold(
     config: RunConfig, corpus: Corpus, fold: Fold, folder: Path, store: FeatureStore
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """A dialogue model: a whole run, on the corpus that this fold's cut makes."""
+    """Train a dialogue model in a run of its own, on the corpus that is cut by this fold."""
     data = replace(config.data, cut=replace(config.data.cut, fold=fold.name), train="train", dev="dev")
     begin_from = {
-        modality: str(Path(place) / "folds" / folder.name) for modality, place in config.training.begin_from.items()
+        modality: str(Path(run_dir) / "folds" / folder.name) for modality, run_dir in config.training.begin_from.items()
     }
     training = replace(config.training, begin_from=begin_from)
     run = train(

@@ -1,4 +1,4 @@
-"""What the documents of E1 to E4 print, as rows to stand beside measured ones; it was never measured here."""
+"""Scores that the documents E1 to E4 print. They were not measured with this package."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-#: What a row may score, in the order it is shown. precision, recall and f05 are averages over classes that the document
-#: does not name.
+#: Key of a score → its heading, in the order of tables. precision, recall and f05 are averages over classes; the
+#: document does not say which kind of average.
 SCORES: Mapping[str, str] = {"wa": "WA", "ua": "UA", "precision": "precision", "recall": "recall", "f05": "F0.5"}
 
 
@@ -18,17 +18,17 @@ class PublishedRow:
     """One system in one table of a document.
 
     Args:
-        document: E1 to E4, as docs/models.md calls them.
-        title: the document's.
+        document: name of the document, E1 to E4 (docs/equations.md, "Sources").
+        title: title of the document.
         preset: run preset that follows the document.
-        system: whose numbers.
-        is_quoted: another's system, whose number the document quotes.
-        modalities: what it hears or reads.
-        corpus: reader of the corpus it was measured on.
-        classes: how many emotions; None = not stated.
+        system: name of the system.
+        is_quoted: whether the document quotes the scores of another publication.
+        modalities: modalities that the system reads.
+        corpus: reader of the corpus that was used.
+        classes: number of classes; None = not stated.
         scenario: improvised, scripted or mixed; "" = not stated.
-        protocol: nearest protocol of FOLDS; "" = not stated.
-        scores: name in SCORES → (share, standard deviation or None).
+        protocol: most similar protocol in FOLDS; "" = not stated.
+        scores: key in SCORES → (score as a share, its standard deviation or None).
     """
 
     document: str
@@ -44,14 +44,14 @@ class PublishedRow:
     scores: Mapping[str, tuple[float, float | None]]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain JSON values; scores as value and std."""
+        """Return the fields as plain JSON values. Each score becomes a mapping with ``value`` and ``std``."""
         scores = {name: {"value": value, "std": std} for name, (value, std) in self.scores.items()}
         return {**asdict(self), "modalities": list(self.modalities), "scores": scores}
 
 
 @cache
 def published_rows() -> tuple[PublishedRow, ...]:
-    """Every row of published.yaml, in its order."""
+    """Return every row of published.yaml, in the order of the file."""
     text = resources.files("dialogue_ser.evaluation.crossval").joinpath("published.yaml").read_text(encoding="utf-8")
     return tuple(
         PublishedRow(
@@ -73,24 +73,24 @@ def published_rows() -> tuple[PublishedRow, ...]:
     )
 
 
-def rows_beside(corpus: str, classes: int, scenario: str) -> list[dict[str, Any]]:
-    """The rows that may stand beside a run: those on its corpus, the ones under its conditions first.
+def published_rows_for(corpus: str, classes: int, scenario: str) -> list[dict[str, Any]]:
+    """Return the published rows on the corpus of a run. Rows with the same conditions as the run come first.
 
     Args:
-        corpus: the run's reader.
-        classes: how many the run tells apart.
-        scenario: improvised, scripted, mixed, or "" where the corpus knows none.
+        corpus: reader of the run's corpus.
+        classes: number of classes of the run.
+        scenario: improvised, scripted, mixed, or "" if the corpus has no scenarios.
 
     Returns:
-        rows as plain JSON values, with ``same_conditions``: as many classes, and the same scenario where the document
-        states one. Protocol and seed may still differ.
+        rows as plain JSON values with the further key ``same_conditions``. It is true if the number of classes is the
+        same, and also the scenario if the document states one. Protocol and seed may still differ.
     """
     rows = [
         {**row.to_dict(), "same_conditions": row.classes == classes and row.scenario in ("", scenario)}
         for row in published_rows()
         if row.corpus == corpus
     ]
-    return sorted(rows, key=lambda row: not row["same_conditions"])  # stable: else in the documents' order
+    return sorted(rows, key=lambda row: not row["same_conditions"])  # rows of each group keep the documents' order
 
 
 def _score(value: Any) -> tuple[float, float | None]:

@@ -1,4 +1,4 @@
-"""What ``scores.json`` of a cross-validation holds: scores, counts, and what one must know to believe them."""
+"""The content of ``scores.json`` of a cross-validation: scores, counts, and facts that help to judge the scores."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,47 +9,48 @@ from dialogue_ser.corpus.cut import all_dialogues, count_cut_dialogues
 from dialogue_ser.corpus.protocols import PARTS
 from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
 from dialogue_ser.evaluation.crossval.fold_run import SCORED, FoldResult, crossval_task
-from dialogue_ser.evaluation.crossval.pooled_scores import pooled_scores, scores_by
-from dialogue_ser.evaluation.crossval.published import rows_beside
+from dialogue_ser.evaluation.crossval.published import published_rows_for
+from dialogue_ser.evaluation.crossval.scores_over_folds import scores_by, scores_over_folds
 from dialogue_ser.features.transforms import TRANSFORMS
 from dialogue_ser.metrics.predictions import Predictions, predictions_of
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.prepare import requested_metrics
 
-#: 2: one set of metric keys for both kinds of scores.json; 1 had ``ua`` and ``wa``.
+#: Version of the format. Format 1 had the metric keys ``ua`` and ``wa``. Format 2 has the keys of METRICS.
 FORMAT = 2
-#: Attributes with more values than this are no parts worth a score of their own.
-MOST_VALUES = 12
+#: An attribute with more values than this gets no scores per value.
+MAX_VALUES = 12
 
 
-def pooled_frame(results: Sequence[FoldResult], dialogues: Sequence[Dialogue]) -> pd.DataFrame:
-    """Predictions of all folds with the column ``fold``; ``turn`` is the place in the whole dialogue.
+def frame_of_all_folds(results: Sequence[FoldResult], dialogues: Sequence[Dialogue]) -> pd.DataFrame:
+    """Return the predictions of all folds in one table with the column ``fold``.
 
-    A fold that cuts through a dialogue counts its own turns only.
+    The column ``turn`` is the position in the whole dialogue. A fold that cuts through a dialogue counts only its own
+    turns, so the positions are computed here again.
     """
     frame = pd.concat([one.frame.assign(fold=one.fold.name) for one in results], ignore_index=True)
-    place = {turn.id: number for dialogue in dialogues for number, turn in enumerate(dialogue)}
-    frame["turn"] = [place[name] for name in frame["utterance_id"]]
+    position = {turn.id: number for dialogue in dialogues for number, turn in enumerate(dialogue)}
+    frame["turn"] = [position[name] for name in frame["utterance_id"]]
     return frame
 
 
 def crossval_scores(
     config: RunConfig, corpus: Corpus, results: Sequence[FoldResult], frame: pd.DataFrame
 ) -> dict[str, Any]:
-    """Everything that follows from the predictions and the corpus.
+    """Return everything in scores.json that follows from the predictions and the corpus.
 
     Args:
-        config: of the whole cross-validation.
-        corpus: the whole.
-        results: of every fold.
-        frame: their predictions, from :func:`pooled_frame`.
+        config: configuration of the whole cross-validation.
+        corpus: the whole corpus.
+        results: result of every fold.
+        frame: predictions of all folds, from :func:`frame_of_all_folds`.
 
     Returns:
-        what :func:`~dialogue_ser.evaluation.crossval.pooled_scores.pooled_scores` gives, and: ``protocol``,
-        ``system``, ``scenario`` (improvised, scripted, mixed, or "" where the corpus knows none), ``utterances``
-        (all, tested), ``cut_dialogues`` (see there), ``notes`` (what the reader noticed), ``attributes`` (session,
-        scenario, … → value → scores), ``published`` (documents' own numbers beside them) and ``folds``.
+        the result of :func:`~dialogue_ser.evaluation.crossval.scores_over_folds.scores_over_folds`, and: ``protocol``,
+        ``system``, ``scenario`` (improvised, scripted, mixed, or "" if the corpus has none), ``utterances`` (all,
+        tested), ``cut_dialogues`` (see that function), ``notes`` (warnings of the reader), ``attributes`` (session,
+        scenario, … → value → scores), ``published`` (scores that documents print) and ``folds``.
     """
     task, dialogues = crossval_task(config, corpus), all_dialogues(corpus)
     test = predictions_of(frame).split("test")
@@ -68,21 +69,26 @@ def crossval_scores(
         "task": task.kind,
         task.names_key: list(task.names),
         "headings": task.own_headings(requested_metrics(config)),
-        **pooled_scores(frame, task, extra=requested_metrics(config)),
+        **scores_over_folds(frame, task, extra=requested_metrics(config)),
         "attributes": _by_attribute(test, dialogues, task),
-        "published": rows_beside(config.data.reader, task.n_scores, scenario) if task.gives_probabilities else [],
+        "published": published_rows_for(config.data.reader, task.n_scores, scenario)
+        if task.gives_probabilities
+        else [],
         "folds": [_fold_entry(one, dialogues, task, requested_metrics(config)) for one in results],
     }
 
 
 def is_transductive(config: RunConfig) -> bool:
-    """Whether a transform learns from the test speakers' unlabelled recordings, so that scores stand apart."""
+    """Return whether a transform learns from unlabelled recordings of the test speakers.
+
+    Such scores cannot be compared with the scores of other runs.
+    """
     names = [name for feature in config.features.values() for name in feature.transforms]
     return any(TRANSFORMS[name].is_transductive for name in names if name in TRANSFORMS)
 
 
 def scenario_of(turns: Iterable[Utterance]) -> str:
-    """``improvised`` or ``scripted`` if all turns are, ``mixed`` if there are several; "" where none says.
+    """Return the scenario that all turns share, e.g. ``improvised``; ``mixed`` for several; "" if there is none.
 
     >>> scenario_of([Utterance(id="a", speaker="x", attributes={"scenario": "improvised"})])
     'improvised'
@@ -92,13 +98,13 @@ def scenario_of(turns: Iterable[Utterance]) -> str:
 
 
 def _by_attribute(test: Predictions, dialogues: Sequence[Dialogue], task: Task) -> dict[str, Any]:
-    """Attribute → value → scores of its test turns, for attributes of few values."""
+    """Return attribute → value → scores of its test turns, for attributes with few values."""
     attributes = {turn.id: turn.attributes for turn in utterances(dialogues)}
     ids = test.frame["utterance_id"]
     names = dict.fromkeys(name for id_ in ids for name in attributes[id_])
     values = {name: pd.Series([attributes[id_].get(name) for id_ in ids]) for name in names}
     return {
-        name: scores_by(test, column, task) for name, column in values.items() if 2 <= column.nunique() <= MOST_VALUES
+        name: scores_by(test, column, task) for name, column in values.items() if 2 <= column.nunique() <= MAX_VALUES
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dialogue_ser.durable import WRITING
+from dialogue_ser.durable import TEMPORARY_PREFIX
 from dialogue_ser.features.store.content_keys import fingerprint_digest
 from dialogue_ser.features.store.locks import index_lock, is_in_use, locked, store_lock
 from dialogue_ser.features.store.shards import RowAddress, is_intact, quarantine, read_index, write_index
@@ -170,7 +170,7 @@ def leftovers(folder: Path) -> list[Path]:
     listed = {address.shard for address in read_index(folder).values()}
     old = [
         path
-        for path in (*folder.glob("shard-*"), *folder.glob(f"{WRITING}*"))
+        for path in (*folder.glob("shard-*"), *folder.glob(f"{TEMPORARY_PREFIX}*"))
         if path.name not in listed and time.time() - path.stat().st_mtime > _ORPHAN_SECONDS
     ]
     return [*old, *folder.glob("quarantine/*")]

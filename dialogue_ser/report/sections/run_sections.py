@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from dialogue_ser.metrics.predictions import ClassPredictions
-from dialogue_ser.metrics.table import METRICS, heading_of, key_in
+from dialogue_ser.metrics.table import METRICS, heading_of, metric_key
 from dialogue_ser.report.figures.class_figures import (
     class_bars,
     confusion_heat_map,
@@ -108,7 +108,7 @@ def training(subject: Subject) -> Section | None:
         return None
     settings, summary = run.config.get("training") or {}, run.summary
     select, best = str(settings.get("select") or subject.task.default_metric), summary.get("best_epoch")
-    metric = summary.get("select") or key_in(select)
+    metric = summary.get("select") or metric_key(select)
     reason = "it is the last one" if run.keeps_last else f"it has the best {heading_of(metric)} on dev"
     facts: list[tuple[str, object]] = [
         ("epochs", len(run.epochs)),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue
-from dialogue_ser.inference.loop import TurnTable, answers
+from dialogue_ser.inference.loop import TurnTable, model_outputs
 from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.models.api import DialogueSystem, Output
 from dialogue_ser.training.data.batches import Batches
@@ -67,7 +67,7 @@ def predict(
     def loaded() -> Iterator[tuple[Sequence[int], DialogueBatch]]:
         yield from zip(shares, batches.load(dialogues, shares), strict=True)
 
-    outputs = answers(
+    outputs = model_outputs(
         system, loaded(), device=accelerator.device, autocast=accelerator.autocast, with_attention=with_attention
     )
     for share, batch, output in outputs:

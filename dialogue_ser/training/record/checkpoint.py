@@ -17,7 +17,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from dialogue_ser.durable import WRITING, sync_folder, write_synced
+from dialogue_ser.durable import TEMPORARY_PREFIX, sync_folder, write_synced
 from dialogue_ser.errors import CheckpointError
 
 FORMAT_VERSION = 1
@@ -63,7 +63,7 @@ class CheckpointFolder:
         Raises:
             CheckpointError: it cannot be written (disk full, no permission); incomplete files are deleted.
         """
-        temporary, final = self.root / f"{WRITING}{name}", self.root / name
+        temporary, final = self.root / f"{TEMPORARY_PREFIX}{name}", self.root / name
         # Copied because safetensors refuses tensors that share memory, as tied weights do.
         copies = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
         try:

@@ -149,10 +149,10 @@ def test_a_finished_or_foreign_directory_is_not_overwritten(done, nemo, tmp_path
 def test_a_directory_that_cannot_be_made_is_refused_before_anything_is_encoded(nemo, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     store = FeatureStore(tmp_path / "store")
-    with pytest.raises(ConfigError, match=r"cannot be made, since .*/file is no folder; choose another --out"):
+    with pytest.raises(ConfigError, match=r"cannot be created, because .*/file is not a folder; choose another --out"):
         cross_validate(config_of(nemo), tmp_path / "file" / "out", store=store)
     monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(ConfigError, match="may not be written in"):
+    with pytest.raises(ConfigError, match="is not writable"):
         cross_validate(config_of(nemo), tmp_path / "new" / "out", store=store)
     assert not (tmp_path / "store").exists()
 
@@ -183,8 +183,8 @@ def test_what_cannot_work_leaves_no_directory(nemo, tmp_path, monkeypatch):
         "features.audio.augment.copies", *list(trained)[1:]
     ]  # fmt: skip
     assert caught.value.problems[0].endswith(
-        "crossval.estimator linear-svm would not see it; drop it (--features.audio.augment.copies 0), or train in "
-        "every fold (--crossval.estimator none)"
+        "crossval.estimator linear-svm does not use it; switch it off (--features.audio.augment.copies 0), or train a "
+        "model in every fold (--crossval.estimator none)"
     )
     with pytest.raises(
         ConfigError, match=r"inverse_regularisation: found \[0.1, -1.0\]; give positive candidates for C"
@@ -302,7 +302,7 @@ def test_folds_that_cut_dialogues_show_no_part_the_turns_of_another(tree, tmp_pa
     test = frame[frame["split"] == "test"]
     assert sorted(test["turn"]) == sorted(list(range(14)) * 5)  # places in the whole dialogue
     assert (test["fold"] == test["speaker"]).all()
-    # What was scored is what the fold's model says of its test speaker's turns alone.
+    # The scored predictions are those of the fold's model for the turns of the test speaker only.
     dialogues = read_corpus("iemocap", tree, "4-class", **options).split("all")
     [fold] = [one for one in make_folds(protocol, dialogues) if one.name == "Ses01F"]
     classifier = DialogueClassifier.from_pretrained(tmp_path / "out" / "folds" / "Ses01F", device="cpu")
@@ -384,7 +384,7 @@ def test_without_a_protocol_every_speaker_is_left_out_and_config_yaml_says_so(do
 
 
 def in_old_words(path: Path, *, is_fold: bool = False) -> None:
-    """A config.yaml as 0.1.0 wrote it before a cut was data: of a cross-validation, or of one fold."""
+    """Rewrite a config.yaml as an early 0.1.0 wrote it, without section data.cut, for all folds or for one fold."""
     values = yaml.safe_load(path.read_text())
     cut = values["data"].pop("cut")
     values["crossval"] |= {"protocol": cut["protocol"], "seed": cut["seed"]}

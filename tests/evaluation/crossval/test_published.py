@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from dialogue_ser.corpus.protocols import FOLDS
-from dialogue_ser.evaluation.crossval.published import SCORES, published_rows, rows_beside
+from dialogue_ser.evaluation.crossval.published import SCORES, published_rows, published_rows_for
 
 # Per cent as the documents print them, copied by hand. E3: WA, UA in the order of its tables.
 E3 = {
@@ -68,9 +68,9 @@ def test_rows_name_what_the_package_knows():
 
 
 def test_rows_beside_a_run_are_those_of_its_corpus_its_conditions_first():
-    rows = rows_beside("iemocap", 4, "scripted")
+    rows = published_rows_for("iemocap", 4, "scripted")
     assert len(rows) == 28
     assert [row["same_conditions"] for row in rows] == [True] * 5 + [False] * 23  # E1 states no scenario
     assert {row["scenario"] for row in rows[:5]} == {"", "scripted"}
     assert rows[0]["scores"]["wa"] == {"value": 0.7323, "std": 0.0407}
-    assert rows_beside("nemo", 6, "") == []
+    assert published_rows_for("nemo", 6, "") == []

@@ -5,7 +5,7 @@ from dialogue_ser.corpus.cut import CutConfig, make_folds, select_turns
 from dialogue_ser.corpus.protocols import PARTS
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.evaluation.crossval.fold_run import FoldResult
-from dialogue_ser.evaluation.crossval.scores import crossval_scores, pooled_frame, scenario_of
+from dialogue_ser.evaluation.crossval.scores import crossval_scores, frame_of_all_folds, scenario_of
 from dialogue_ser.training.config.run_config import DataConfig, RunConfig
 
 LABELS = ("calm", "cross")
@@ -17,7 +17,7 @@ def turn(name, speaker, label, **attributes):
 
 @pytest.fixture(scope="module")
 def corpus():
-    """Three dialogues of two speakers each, improvised but for the last; the third turn of each has no label."""
+    """Three dialogues of two speakers, the last one scripted, the others improvised. Each third turn has no label."""
     dialogues = []
     for number in "123":
         scenario = "scripted" if number == "3" else "improvised"
@@ -33,7 +33,7 @@ def corpus():
 
 
 def results_of(corpus, protocol):
-    """Every fold predicts calm, surely."""
+    """Return results of folds that predict calm for every turn."""
     dialogues = corpus.splits["all"]
     results = []
     for fold in make_folds(protocol, dialogues):
@@ -51,11 +51,11 @@ def results_of(corpus, protocol):
 def scored(corpus, protocol, reader="iemocap"):
     config = RunConfig(name="x", data=DataConfig(reader=reader, cut=CutConfig(protocol=protocol)))
     results = results_of(corpus, protocol)
-    return crossval_scores(config, corpus, results, pooled_frame(results, corpus.splits["all"]))
+    return crossval_scores(config, corpus, results, frame_of_all_folds(results, corpus.splits["all"]))
 
 
 def test_turns_keep_their_place_in_the_whole_dialogue_when_a_fold_cuts_it(corpus):
-    frame = pooled_frame(results_of(corpus, "leave-one-speaker-out-partner-dev"), corpus.splits["all"])
+    frame = frame_of_all_folds(results_of(corpus, "leave-one-speaker-out-partner-dev"), corpus.splits["all"])
     own = frame[(frame["fold"] == "S1M") & (frame["split"] == "test")]
     assert own["utterance_id"].tolist() == ["all/d1_1", "all/d1_3"]
     assert own["turn"].tolist() == [1, 3]

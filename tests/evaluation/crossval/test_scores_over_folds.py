@@ -5,7 +5,7 @@ from sklearn.metrics import f1_score, fbeta_score, roc_auc_score
 
 from dialogue_ser.corpus.schema import LabelSet
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.evaluation.crossval.pooled_scores import pooled_scores, scores_by
+from dialogue_ser.evaluation.crossval.scores_over_folds import scores_by, scores_over_folds
 from dialogue_ser.metrics.predictions import predictions_of
 from dialogue_ser.metrics.scores import FIELDS, score
 from dialogue_ser.tasks.classification import Classification
@@ -42,14 +42,14 @@ def frame() -> pd.DataFrame:
 def test_pooled_scores_are_those_of_all_test_turns_as_one_set(frame):
     test = frame[frame["split"] == "test"]
     expected = score(test["gold"], test["predicted"], LABELS)
-    pooled = pooled_scores(frame, TASK, n_resamples=50)["pooled"]
+    pooled = scores_over_folds(frame, TASK, n_resamples=50)["pooled"]
     assert {name: pooled[name] for name in FIELDS} == {name: getattr(expected, name) for name in FIELDS}
     assert pooled["n"] == 90
     assert pooled["confusion"] == [list(row) for row in expected.confusion]
 
 
 def test_fold_means_are_over_folds_of_any_size_and_differ_from_pooled(frame):
-    found = pooled_scores(frame, TASK, n_resamples=50)
+    found = scores_over_folds(frame, TASK, n_resamples=50)
     test = frame[frame["split"] == "test"]
     each = [scores_of(test[test["fold"] == name])["uar"] for name in "abc"]
     assert found["fold_mean"]["uar"]["values"] == each
@@ -59,7 +59,7 @@ def test_fold_means_are_over_folds_of_any_size_and_differ_from_pooled(frame):
 
 
 def test_intervals_over_folds_hold_the_pooled_score(frame):
-    found = pooled_scores(frame, TASK, n_resamples=200)
+    found = scores_over_folds(frame, TASK, n_resamples=200)
     assert found["interval_over"] == "folds"
     for name in (*FIELDS, *AVERAGES):
         interval = found["intervals"][name]
@@ -67,14 +67,14 @@ def test_intervals_over_folds_hold_the_pooled_score(frame):
 
 
 def test_speakers_and_dev_stand_apart(frame):
-    found = pooled_scores(frame, TASK, n_resamples=50)
+    found = scores_over_folds(frame, TASK, n_resamples=50)
     assert {name: row["n"] for name, row in found["speakers"].items()} == {"a": 30, "b": 20, "c": 40}
     assert found["dev"]["n"] == 90
     assert found["dev"]["confusion"] != found["pooled"]["confusion"]
 
 
 def test_every_score_is_there_pooled_and_as_mean_of_folds(frame):
-    found = pooled_scores(frame, TASK, n_resamples=20)
+    found = scores_over_folds(frame, TASK, n_resamples=20)
     names = {"uar", "accuracy", "auc", *AVERAGES}
     assert names <= found["pooled"].keys()
     assert found["fold_mean"].keys() == names
@@ -93,7 +93,7 @@ def test_every_score_is_there_pooled_and_as_mean_of_folds(frame):
 def test_micro_f1_is_there_only_where_classes_are_left_out(frame):
     test = frame[frame["split"] == "test"]
     assert "micro_f1" not in scores_of(test)
-    found = pooled_scores(frame, WITHOUT_CALM, n_resamples=20)
+    found = scores_over_folds(frame, WITHOUT_CALM, n_resamples=20)
     expected = f1_score(test["gold"], test["predicted"], average="micro", labels=["glad", "cross"])
     assert found["pooled"]["micro_f1"] == found["intervals"]["micro_f1"]["estimate"] == pytest.approx(expected)
     assert found["fold_mean"]["micro_f1"]["n"] == 3
@@ -102,7 +102,7 @@ def test_micro_f1_is_there_only_where_classes_are_left_out(frame):
 
 
 def test_one_fold_has_intervals_over_its_dialogues_and_no_spread(frame):
-    found = pooled_scores(frame[frame["fold"] == "a"], TASK, n_resamples=50)
+    found = scores_over_folds(frame[frame["fold"] == "a"], TASK, n_resamples=50)
     assert found["interval_over"] == "dialogues"
     assert found["intervals"]["uar"]["low"] < found["pooled"]["uar"] < found["intervals"]["uar"]["high"]
     assert (found["fold_mean"]["uar"]["std"], found["fold_mean"]["uar"]["n"]) == (0.0, 1)
@@ -110,7 +110,7 @@ def test_one_fold_has_intervals_over_its_dialogues_and_no_spread(frame):
 
 def test_a_fold_of_one_class_has_no_auc_and_is_not_averaged(frame):
     only = frame[~((frame["fold"] == "a") & (frame["split"] == "test") & (frame["gold"] != "calm"))]
-    found = pooled_scores(only, TASK, n_resamples=20)
+    found = scores_over_folds(only, TASK, n_resamples=20)
     assert scores_of(only[(only["fold"] == "a") & (only["split"] == "test")])["auc"] is None
     assert found["fold_mean"]["auc"]["n"] == 2
     assert found["pooled"]["auc"] is not None
@@ -130,7 +130,7 @@ def test_groups_without_a_label_or_a_name_are_left_out(frame):
 def test_a_further_metric_of_the_run_is_counted_pooled_per_fold_and_with_an_interval(frame, monkeypatch, tmp_path):
     (tmp_path / "misses.py").write_text("def misses(gold, predicted):\n    return float((gold != predicted).sum())\n")
     monkeypatch.chdir(tmp_path)
-    found = pooled_scores(frame, TASK, n_resamples=20, extra=["misses:misses"])
+    found = scores_over_folds(frame, TASK, n_resamples=20, extra=["misses:misses"])
     test = frame[frame["split"] == "test"]
     wrong = test["gold"] != test["predicted"]
     assert found["pooled"]["misses"] == wrong.sum()
@@ -153,7 +153,7 @@ def value_frame(frame) -> pd.DataFrame:
 
 def test_values_are_pooled_over_folds_too(value_frame):
     task = Regression(("valence", "arousal"))
-    found = pooled_scores(value_frame, task, n_resamples=100)
+    found = scores_over_folds(value_frame, task, n_resamples=100)
     test = value_frame[value_frame["split"] == "test"]
     for name in task.names:
         error = (test[f"gold_{name}"] - test[f"predicted_{name}"]).abs()

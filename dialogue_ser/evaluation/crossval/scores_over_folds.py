@@ -1,4 +1,4 @@
-"""Scores of a cross-validation: over all folds' test turns together, per fold, per speaker and other parts."""
+"""Scores of a cross-validation: of the test turns of all folds together, per fold, and per speaker or other groups."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,25 +13,28 @@ from dialogue_ser.metrics.table import METRICS
 from dialogue_ser.tasks.base import Task
 
 
-def pooled_scores(
+def scores_over_folds(
     frame: pd.DataFrame, task: Task, n_resamples: int = 2000, extra: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """What a table of predictions of all folds says.
+    """Return the scores of a table with the predictions of all folds.
+
+    The intervals are computed by drawing folds, because turns of one speaker are not independent. If there is only
+    one fold, dialogues are drawn.
 
     Args:
         frame: columns of predictions.parquet and ``fold``; splits dev and test.
-        task: what was predicted.
-        n_resamples: draws of folds for the intervals.
-        extra: further metrics that a run names.
+        task: task of the predictions.
+        n_resamples: number of draws for the intervals.
+        extra: further metrics of the run.
 
     Returns:
-        ``pooled`` (all test turns as one set, see :meth:`~dialogue_ser.tasks.base.Task.scores`), ``intervals`` (95 %,
-        of the scores), the intervals of each class or dimension, ``interval_over`` (what was drawn: folds, since turns
-        of one speaker are no independent draws; dialogues where there is one fold), ``fold_mean`` (score → mean, std,
-        n, values), ``dev`` (all dev turns as one set) and ``speakers`` (speaker → n and the headline scores).
+        ``pooled`` (scores of all test turns as one set, see :meth:`~dialogue_ser.tasks.base.Task.scores`),
+        ``intervals`` (95 % intervals of these scores), the intervals of each class or dimension, ``interval_over``
+        (what was drawn: folds or dialogues), ``fold_mean`` (metric → mean, std, n and values over folds), ``dev``
+        (scores of all dev turns as one set) and ``speakers`` (speaker → n and the headline metrics).
 
     Raises:
-        DialogueSerError: no labelled turn in some fold.
+        DialogueSerError: a fold has no labelled turn.
     """
     predictions = predictions_of(frame)
     test, dev = predictions.split("test"), predictions.split("dev")
@@ -54,12 +57,12 @@ def pooled_scores(
 
 
 def scores_by(predictions: Predictions, groups: "pd.Series[Any]", task: Task) -> dict[str, dict[str, Any]]:
-    """Group (speaker, session, …) in sorted order → n and the headline scores.
+    """Return group → n and the headline metrics, sorted by group. A group is e.g. a speaker or a session.
 
     Args:
-        predictions: turns; groups without a labelled one are left out.
-        groups: group of every turn; none (NaN) belongs to no group.
-        task: what was predicted.
+        predictions: predictions of the turns. Groups without a labelled turn are left out.
+        groups: group of every turn; NaN = the turn belongs to no group.
+        task: task of the predictions.
     """
     found = {}
     for name in sorted(groups.dropna().unique()):
@@ -71,6 +74,6 @@ def scores_by(predictions: Predictions, groups: "pd.Series[Any]", task: Task) ->
 
 
 def _fold_means(each: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> dict[str, Any]:
-    """Mean ± std of every metric over the folds that have it (AUC needs two classes)."""
+    """Return metric → mean ± std over the folds where it is defined (AUC needs two classes)."""
     values = {key: [one[key] for one in each if one[key] is not None] for key in keys}
     return {key: mean_std(found).to_dict() for key, found in values.items() if found}
