@@ -125,7 +125,8 @@ def test_every_module_has_a_mirrored_test(source):
     else:
         candidates = [name.with_name(f"test_{name.name}")]
     assert any((ROOT / "tests" / candidate).is_file() for candidate in candidates), (
-        f"dialogue_ser/{name} has no test; write tests/{candidates[0]} or name the tests in TESTED_IN"
+        f"dialogue_ser/{name} has no test; write tests/{candidates[0]}, or name the file that tests it, with the "
+        "reason, in TESTED_IN of tests/test_architecture.py"
     )
 
 
@@ -223,20 +224,27 @@ def test_every_registered_model_has_its_file_and_a_word_in_the_docs():
 
     docs = "\n".join(path.read_text(encoding="utf-8") for path in [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
     for name, system in MODELS.items():
-        assert system.name == name
-        assert _module(PACKAGE / "models" / f"{name.replace('-', '_')}.py") == system.__module__
-        assert f"`{name}`" in docs, f"model {name} is not in docs/ or README.md"
+        file = f"models/{name.replace('-', '_')}.py"
+        assert system.name == name, f"{system.__name__}.name is {system.name!r}; MODELS calls it {name!r}"
+        assert _module(PACKAGE / file) == system.__module__, f"model {name} must lie in dialogue_ser/{file}"
+        assert f"`{name}`" in docs, f"no page names the model `{name}` (in backticks); describe it in docs/models.md"
 
 
-def test_every_encoder_and_preset_is_in_the_docs():
+def test_every_reader_encoder_loss_and_preset_is_in_the_docs():
+    from dialogue_ser.corpus.readers import READERS
     from dialogue_ser.encoders import TRAINED_ENCODERS
     from dialogue_ser.features.registry import ENCODERS
     from dialogue_ser.training.config.presets import preset_names
+    from dialogue_ser.training.loop.loss import LOSSES
 
     docs = "\n".join(path.read_text(encoding="utf-8") for path in [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
-    missing = [name for name in (*ENCODERS, *TRAINED_ENCODERS) if f"`{name}`" not in docs]
+    names = (*READERS, *ENCODERS, *TRAINED_ENCODERS, *LOSSES)
+    missing = [name for name in names if f"`{name}`" not in docs]
     missing += [name for name in preset_names() if name not in docs and not name.startswith("source-emotion-rnn-")]
-    assert missing == []
+    assert missing == [], (
+        f"no page names {', '.join(missing)} (in backticks); the table in docs/architecture.md says which page "
+        "describes it"
+    )
 
 
 def test_constraints_pin_everything_the_project_names_to_one_version():

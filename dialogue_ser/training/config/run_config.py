@@ -113,7 +113,7 @@ class LossConfig:
             cross-entropy of the right class. binary = mean over the classes of the cross-entropy of this class against
             all others, with the softmax's probabilities. ccc = 1 minus the concordance correlation of the batch, mean
             over the dimensions. mse = mean squared error. Or your own function as package.module:function
-            (docs/plugins.md). The settings below work with nll and binary only.
+            (docs/plugins.md). The settings below work with the losses nll and binary only.
         class_weights: none = every class counts alike. inverse-frequency = rare classes count more: the weight is the
             inverse of the class's frequency in train to the power class_weight_power, with mean 1 over the train turns.
         class_weight_power: power for inverse-frequency. 1 = inverse frequency; 0.5 = its square root, a weaker
@@ -386,9 +386,9 @@ def _loss_problems(task: TaskKind, loss: LossConfig) -> list[str]:
         ]
     if kind in TASKS["classification"].losses:
         return []
-    default = LossConfig(kind=kind)
+    default, users = LossConfig(kind=kind), " and ".join(TASKS["classification"].losses)
     return [
-        f"loss.{setting.name}: found {getattr(loss, setting.name)}, but only the losses nll and binary use this "
+        f"loss.{setting.name}: found {getattr(loss, setting.name)}, but only the losses {users} use this "
         f"setting; with kind {kind} leave it at {getattr(default, setting.name)}"
         for setting in fields(loss)
         if getattr(loss, setting.name) != getattr(default, setting.name)

@@ -1,6 +1,11 @@
+import dataclasses
+import inspect
+import re
+
 import pytest
 
 from dialogue_ser.errors import ConfigError
+from dialogue_ser.training.config import run_config
 from dialogue_ser.training.config.files import config_from_dict, config_to_dict, dump_config, load_config
 from dialogue_ser.training.config.run_config import (
     FeatureConfig,
@@ -33,6 +38,17 @@ def test_no_and_1e_3_are_understood_although_yaml_1_1_reads_them_differently(tmp
     config = load_config(path)
     assert config.optimizer.learning_rate == 0.001
     assert config.training.precision == "no"
+
+
+def test_every_setting_has_a_help_text():
+    sections = [one for one in vars(run_config).values() if dataclasses.is_dataclass(one)]
+    bare = [
+        f"{section.__name__}.{setting.name}"
+        for section in sections
+        for setting in dataclasses.fields(section)
+        if not re.search(rf"^    {setting.name}: ", inspect.getdoc(section) or "", re.MULTILINE)
+    ]
+    assert bare == [], f"write a line under Args: in the docstring of the dataclass for {', '.join(bare)}"
 
 
 def test_an_empty_file_is_the_defaults(tmp_path):

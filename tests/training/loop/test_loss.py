@@ -255,6 +255,11 @@ def test_settings_of_the_librarys_losses_of_classes_are_refused_beside_others(ta
         RunConfig(task=task, loss=LossConfig(kind=kind, **settings))
 
 
+def test_every_loss_of_the_library_belongs_to_exactly_one_task():
+    of_tasks = sorted([*Classification.losses, *Regression.losses])
+    assert sorted(LOSSES) == of_tasks, "name the loss in LOSSES and in losses of its task (dialogue_ser/tasks/)"
+
+
 @pytest.mark.parametrize(("task", "kind"), [("classification", "ccc"), ("regression", "nll")])
 def test_a_loss_of_the_other_task_is_refused(task, kind):
     with pytest.raises(ConfigError, match=rf"loss\.kind: {kind} is no loss of {task}"):
