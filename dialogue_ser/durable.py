@@ -1,6 +1,6 @@
 """Write files so that they are complete or do not exist, even after a crash.
 
-The content is first written to disk under a temporary name. Only then the file gets its own name.
+The content is first written to disk under a temporary name. After that the file gets its final name.
 """
 
 import os

@@ -15,69 +15,69 @@ _TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", 
 
 
 def option_problems(
-    who: str,
+    owner: str,
     target: Callable[..., Any],
     options: Mapping[str, Any],
     *,
-    at: str = "option ",
-    given: Collection[str] = (),
-    further: Collection[str] = (),
+    name_prefix: str = "option ",
+    set_by_caller: Collection[str] = (),
+    also_allowed: Collection[str] = (),
 ) -> list[str]:
     """Return one message for every option that is unknown, is missing, or has a value of the wrong type.
 
     Args:
-        who: beginning of every message, e.g. ``reader table``.
+        owner: what has the options, e.g. ``reader table``. Every message begins with it.
         target: function, class or dataclass that takes the options. Parameters without annotation accept any value.
         options: name → value, as in a configuration file.
-        at: text before the name of an option, e.g. ``model.options.``.
-        given: parameters that the caller sets itself. They are no options.
-        further: names of options that are no parameters of the target.
+        name_prefix: text before the name of an option, e.g. ``model.options.``.
+        set_by_caller: parameters that the caller sets itself. They are not options.
+        also_allowed: names of further options, which are not parameters of the target.
 
     >>> def read(path: str, size: int = 3, files: Mapping[str, str] | None = None) -> None: ...
-    >>> for problem in option_problems("reader mine", read, {"size": "x", "file": "a"}, given=["path"]):
+    >>> for problem in option_problems("reader mine", read, {"size": "x", "file": "a"}, set_by_caller=["path"]):
     ...     print(problem)
     reader mine: unknown option 'file'; did you mean 'files'? Known: files, size
     reader mine: option size: found 'x', expected a whole number
     """
     parameters = inspect.signature(target).parameters.values()
-    own = {one.name: one for one in parameters if one.kind in _NAMED and one.name not in given}
-    problems = unknown_options(who, target, options, given=given, further=further)
+    own = {one.name: one for one in parameters if one.kind in _NAMED and one.name not in set_by_caller}
+    problems = unknown_options(owner, target, options, set_by_caller=set_by_caller, also_allowed=also_allowed)
     missing = [name for name, one in own.items() if one.default is one.empty and name not in options]
     if missing:
-        problems.append(f"{who}: option {', '.join(missing)} is required; known: {', '.join([*own, *further])}")
+        problems.append(f"{owner}: option {', '.join(missing)} is required; known: {', '.join([*own, *also_allowed])}")
     hints = _parameter_hints(target)
     for name, value in options.items():
         if name in own:
             wrong: list[str] = []
-            _convert(hints.get(name, Any), value, f"{at}{name}", wrong)
-            problems.extend(f"{who}: {problem}" for problem in wrong)
+            _convert(hints.get(name, Any), value, f"{name_prefix}{name}", wrong)
+            problems.extend(f"{owner}: {problem}" for problem in wrong)
     return problems
 
 
 def unknown_options(
-    who: str,
+    owner: str,
     target: Callable[..., Any],
     options: Mapping[str, Any],
     *,
-    given: Collection[str] = (),
-    further: Collection[str] = (),
+    set_by_caller: Collection[str] = (),
+    also_allowed: Collection[str] = (),
 ) -> list[str]:
     """Return one message for every option that the target does not have. For the arguments see option_problems."""
     parameters = inspect.signature(target).parameters.values()
     if any(one.kind is one.VAR_KEYWORD for one in parameters):
         return []
-    known = [*(one.name for one in parameters if one.kind in _NAMED and one.name not in given), *further]
-    return [f"{who}: {unknown_name('option', name, known or ['(none)'])}" for name in options if name not in known]
+    known = [*(one.name for one in parameters if one.kind in _NAMED and one.name not in set_by_caller), *also_allowed]
+    return [f"{owner}: {unknown_name('option', name, known or ['(none)'])}" for name in options if name not in known]
 
 
-def construct(who: str, target: Callable[..., T], options: Mapping[str, Any], *, at: str = "option ") -> T:
+def construct(owner: str, target: Callable[..., T], options: Mapping[str, Any], *, name_prefix: str = "option ") -> T:
     """Check the options of a function or class and call it with them.
 
     Args:
-        who: beginning of every error message.
+        owner: what has the options, e.g. ``model bigru``. Every message begins with it.
         target: function or class. It raises ConfigError itself if a number is out of range.
         options: all arguments of the call.
-        at: text before the name of an option.
+        name_prefix: text before the name of an option.
 
     Raises:
         ConfigError: options that are unknown, missing or of the wrong type. The message names all of them.
@@ -92,13 +92,13 @@ def construct(who: str, target: Callable[..., T], options: Mapping[str, Any], *,
     dialogue_ser.errors.ConfigError: area: option width is required; known: width, height
     area: option height: found 'tall', expected a whole number
     """
-    problems = option_problems(who, target, options, at=at)
+    problems = option_problems(owner, target, options, name_prefix=name_prefix)
     if problems:
         raise ConfigError(*problems)
     try:
         return target(**options)
     except TypeError as error:
-        raise ConfigError(f"{who}: the options {dict(options)} do not fit ({error}); correct them") from error
+        raise ConfigError(f"{owner}: the options {dict(options)} do not fit ({error}); correct them") from error
 
 
 def build(kind: type[T], values: Mapping[str, Any], at: str, problems: list[str]) -> T | None:

@@ -59,7 +59,7 @@ def test_what_does_not_fit_is_named_with_what_is_expected(options: dict[str, Any
         name, value = "shares.train", "x"
     if name == "order" and isinstance(value, list):
         name, value = "order[1]", True
-    assert option_problems("reader mine", read, options, given=["path"]) == [
+    assert option_problems("reader mine", read, options, set_by_caller=["path"]) == [
         f"reader mine: option {name}: found {value!r}, expected {expected}"
     ]
 
@@ -71,7 +71,7 @@ def test_the_table_reader_refuses_options_of_a_wrong_type_all_at_once(tmp_path: 
 
 
 def test_unknown_missing_and_misfitting_options_are_told_in_one_go() -> None:
-    assert option_problems("reader mine", read, {"sead": 1, "share": "x"}, further=["extra"]) == [
+    assert option_problems("reader mine", read, {"sead": 1, "share": "x"}, also_allowed=["extra"]) == [
         "reader mine: unknown option 'sead'; did you mean 'seed'? Known: anything, columns, extra, label_map, mode, "
         "order, path, seed, share, shares, stratify",
         "reader mine: option path is required; known: path, seed, share, stratify, shares, label_map, order, mode, "
@@ -81,8 +81,8 @@ def test_unknown_missing_and_misfitting_options_are_told_in_one_go() -> None:
 
 
 def test_what_somebody_else_fills_is_no_option() -> None:
-    assert option_problems("reader mine", read, {}, given=["path"]) == []
-    [problem] = option_problems("reader mine", read, {"path": "x"}, given=["path"])
+    assert option_problems("reader mine", read, {}, set_by_caller=["path"]) == []
+    [problem] = option_problems("reader mine", read, {"path": "x"}, set_by_caller=["path"])
     assert problem.startswith("reader mine: unknown option 'path'")
 
 

@@ -110,7 +110,7 @@ def make_folds(protocol: str, dialogues: Sequence[Dialogue], seed: int = 0, n_fo
 def check_folds(
     folds: Sequence[Fold], ids: Sequence[str], *, tests_all: bool = True, parts: Sequence[str] = PARTS
 ) -> None:
-    """Check what must hold of every protocol.
+    """Check the rules that the folds of every protocol must keep.
 
     The parts of a fold must not overlap and must not be empty. No utterance may be tested twice.
 
@@ -167,7 +167,7 @@ def _test_problems(folds: Sequence[Fold], ids: Sequence[str], tests_all: bool) -
 
 
 def folder_name(fold: str) -> str:
-    r"""Return a folder name for a fold. Signs that could lead to another folder become ``_``.
+    r"""Return a folder name for a fold. Characters that could lead to another folder become ``_``.
 
     >>> folder_name("Ses01F"), folder_name("Ann/Bo"), folder_name("..")
     ('Ses01F', 'Ann_Bo', '__')

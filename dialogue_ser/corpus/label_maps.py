@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
-from dialogue_ser.corpus.validate import problems_of
+from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
 
 
@@ -43,7 +43,8 @@ SHARED_CLASSES: Mapping[str, tuple[str, ...]] = {
     "shared-7": ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"),
 }
 # Corpus → its classes whose name differs from the name of the shared class. Classes without a shared class (boredom,
-# frustrated, peaceful, powerful, other) are left out. Own choice: RAVDESS's calm, its second baseline, is neutral.
+# frustrated, peaceful, powerful, other) are left out. Own choice: RAVDESS's calm becomes neutral, because both are
+# baselines of that corpus.
 _SHARED_NAMES: Mapping[str, Mapping[str, str | None]] = {
     "dailydialog": {"none": "neutral"},
     "emodb": {},
@@ -133,7 +134,7 @@ def relabel(corpus: Corpus, name: str, label_map: LabelMap) -> Corpus:
     Raises:
         CorpusError: the corpus has bad rows (the error lists all), or nothing is left of a split.
     """
-    problems = problems_of(corpus)
+    problems = corpus_problems(corpus)
     if problems:
         raise CorpusError(*problems)
     splits: dict[str, tuple[Dialogue, ...]] = {}

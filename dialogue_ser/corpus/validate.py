@@ -27,14 +27,14 @@ def validate(corpus: Corpus) -> Corpus:
     Raises:
         CorpusError: something is wrong; one sentence for each bad row.
     """
-    problems = problems_of(corpus)
+    problems = corpus_problems(corpus)
     if problems:
         raise CorpusError(*problems)
     warnings = [*_id_gaps(corpus), *_odd_spans(corpus), *_odd_turns(corpus)]
     return replace(corpus, warnings=(*corpus.warnings, *warnings))
 
 
-def problems_of(corpus: Corpus) -> list[str]:
+def corpus_problems(corpus: Corpus) -> list[str]:
     """Return all reasons why :func:`validate` refuses a corpus. Readers add them to the bad rows that they found."""
     return [
         *_empty_splits(corpus),

@@ -83,7 +83,7 @@ def build_input(spec: InputSpec) -> nn.Module:
     8
     """
     if spec.encoder is None and spec.kind == "vector":
-        problems = option_problems("input of vectors", VectorInput, spec.options, given=["dim"])
+        problems = option_problems("input of vectors", VectorInput, spec.options, set_by_caller=["dim"])
         if problems:
             raise ConfigError(*problems)
         return VectorInput(spec.dim, **spec.options)

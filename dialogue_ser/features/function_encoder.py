@@ -66,7 +66,7 @@ class FunctionEncoder:
         self.traits = EncoderTraits(context=(0, 0), reads=(reads,), is_stored=self._code is not None)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the function's name, the hash of its source file, its options, its version and the sound decoders."""
+        """Return the function's name, the hash of its Python file, its options, its version and the sound decoders."""
         decoder = {"versions": decoder_versions()} if self._reads == "audio" else {}
         return {
             "function": f"{self._function.__module__}:{self._function.__qualname__}",

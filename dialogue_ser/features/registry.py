@@ -126,9 +126,11 @@ def _build(target: Any, recipe: EncoderRecipe) -> Any:
     if isinstance(target, type) or _is_factory(target):
         return _construct(target, name, modality, options, on_bad)
     reads = function_input(target, name, details["modality"], modality)
-    further = () if reads == "text" else ("sample_rate_hz",)
-    given = [*inspect.signature(target).parameters][: 1 + len(further)]
-    problems = option_problems(f"encoder {name!r}", target, options, given=given, further=further)
+    also_allowed = () if reads == "text" else ("sample_rate_hz",)
+    set_by_caller = [*inspect.signature(target).parameters][: 1 + len(also_allowed)]
+    problems = option_problems(
+        f"encoder {name!r}", target, options, set_by_caller=set_by_caller, also_allowed=also_allowed
+    )
     if problems:
         raise ConfigError(*problems)
     return FunctionEncoder(target, name, modality, reads, options, on_bad, details["version"])
@@ -166,7 +168,7 @@ def _construct(target: Callable[..., Any], name: str, modality: str, options: Ma
         )
     parameters = inspect.signature(target).parameters
     context = {key: value for key, value in {"modality": modality, "on_bad": on_bad}.items() if key in parameters}
-    problems = option_problems(f"encoder {name!r}", target, options, given=context)
+    problems = option_problems(f"encoder {name!r}", target, options, set_by_caller=context)
     if problems:
         raise ConfigError(*problems)
     try:

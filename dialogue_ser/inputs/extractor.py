@@ -47,11 +47,11 @@ def build_extractor(
                 "frozen encoder yet; choose an encoder that gives vectors or frames"
             )
         return frozen, _DEFAULT_TRAINED_ENCODER if frozen.kind == "frames" else None, {}
-    who = f"encoder {encoder!r}"
+    owner = f"encoder {encoder!r}"
     tokenizer = _TOKENIZERS.get(trained.front_end)
-    extractor_options = _extractor_options(who, trained, tokenizer, options)
+    extractor_options = _extractor_options(owner, trained, tokenizer, options)
     trained_options = {key: value for key, value in options.items() if key in trained.option_names()}
-    construct(who, trained.Config, trained_options)  # finds bad values now, and not after an hour of encoding
+    construct(owner, trained.Config, trained_options)  # finds bad values now, and not after an hour of encoding
     if tokenizer is None:
         frames = _frames_extractor(encoder, modality, options, on_bad, takes_vectors=trained.takes_vectors)
         return frames, encoder, trained_options
@@ -60,11 +60,11 @@ def build_extractor(
             f"features.{modality}: transforms do not work on the token ids of {encoder!r}; remove them "
             f"(--features.{modality}.transforms [])"
         )
-    return construct(who, tokenizer, extractor_options), encoder, trained_options
+    return construct(owner, tokenizer, extractor_options), encoder, trained_options
 
 
 def _extractor_options(
-    who: str, trained: type[TrainedEncoder], tokenizer: type[TokenFrontEnd] | None, options: Mapping[str, Any]
+    owner: str, trained: type[TrainedEncoder], tokenizer: type[TokenFrontEnd] | None, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return those options of a trained encoder that its extractor reads.
 
@@ -74,9 +74,9 @@ def _extractor_options(
     names = (FRAMES, FRAMES_OPTIONS) if tokenizer is None else tokenizer.OPTIONS
     found = {key: value for key, value in options.items() if key in names}
     problems = option_problems(
-        who, trained.Config, options, further=[name for name in names if name not in trained.option_names()]
+        owner, trained.Config, options, also_allowed=[name for name in names if name not in trained.option_names()]
     )
-    problems += option_problems(who, tokenizer or _frames_options, found)
+    problems += option_problems(owner, tokenizer or _frames_options, found)
     if problems:
         raise ConfigError(*dict.fromkeys(problems))  # an option that both read is named once
     return found
@@ -105,4 +105,4 @@ def _frames_extractor(
 
 
 def _frames_options(frames: str = "", frames_options: Mapping[str, Any] | None = None) -> None:
-    """Has as parameters the options that every trained encoder on frames has beside its own; does nothing."""
+    """Do nothing. The parameters are the options that all trained encoders on frames have in common."""

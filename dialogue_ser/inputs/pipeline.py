@@ -231,8 +231,8 @@ class FeaturePipeline:
         """Return a saved pipeline; it is fitted.
 
         Args:
-            state: first part of what ``state()`` gave.
-            arrays: second part.
+            state: the values that ``state()`` returned.
+            arrays: the arrays that ``state()`` returned.
             trust_code: True to allow encoders of the form ``package.module:function``. Such a name imports and runs
                 code, and a model folder can come from anybody, so it is refused by default.
 

@@ -36,7 +36,7 @@ def decode_container(
         MediaError: the file is not a media file, has no audio stream, is damaged, only lists other files, or changes
             its rate or channels; or the span lies beyond the end.
     """
-    import av  # heavy, and most corpora need only libsndfile
+    import av  # imported here because it loads slowly, and most corpora need only libsndfile
 
     try:
         with av.open(f"file:{path}") as container:  # without file: FFmpeg would read take:1.mp4 as an address

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dialogue_ser.errors import MediaError
 from dialogue_ser.media.containers import decode_container
-from dialogue_ser.media.truncated import truncation
+from dialogue_ser.media.truncated import find_truncation
 
 #: A span may end this long after the end of the recording, because annotations are often rounded to 0.1 s.
 SPAN_TOLERANCE_SECONDS = 0.1
@@ -115,7 +115,7 @@ def _check_file(path: Path) -> None:
             raise MediaError(f"{path}: is not a file; give the audio or video file itself")
         if path.stat().st_size == 0:
             raise MediaError(f"{path}: is empty (0 bytes); copy or export it again")
-        truncated = truncation(path)
+        truncated = find_truncation(path)
     except OSError as error:
         raise MediaError(
             f"{path}: cannot be read ({error.strerror or error}); check its permissions, or mask it "

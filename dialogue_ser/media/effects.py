@@ -76,7 +76,7 @@ def apply_effects(samples: NDArray[np.float32], sample_rate_hz: int, effects: Ef
 
 
 def _stretched(samples: NDArray[np.float32], sample_rate_hz: int, effects: Effects) -> NDArray[np.float32]:
-    import librosa  # heavy, and only training with augmentation needs it
+    import librosa  # imported here because it loads slowly, and only augmentation needs it
 
     if len(samples) < _MIN_SAMPLES:
         raise MediaError(

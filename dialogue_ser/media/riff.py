@@ -7,7 +7,7 @@ from typing import BinaryIO
 _UNKNOWN_SIZES = (0, 0xFFFFFFFF)
 
 
-def riff_truncation(file: BinaryIO, size: int) -> str | None:
+def find_riff_truncation(file: BinaryIO, size: int) -> str | None:
     """Compare the sizes in a RIFF header with the size of the file.
 
     Args:

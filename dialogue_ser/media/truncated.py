@@ -4,7 +4,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-from dialogue_ser.media.riff import riff_truncation
+from dialogue_ser.media.riff import find_riff_truncation
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 # Types of the boxes with which an MP4 or MOV file can begin.
@@ -14,7 +14,7 @@ _AU_UNKNOWN = 0xFFFFFFFF
 _OGG_PAGE_HEADER, _LARGEST_OGG_PAGE = 27, 65307
 
 
-def truncation(path: Path) -> str | None:
+def find_truncation(path: Path) -> str | None:
     """Compare the sizes in a file's headers with the size of the file.
 
     It knows WAV, W64, AIFF, AU, CAF, AVI, MP4/MOV/M4A, MKV/WebM and Ogg.
@@ -33,7 +33,7 @@ def truncation(path: Path) -> str | None:
     with path.open("rb") as file:
         start = file.read(_W64_HEADER)
         if start[:4] in (b"RIFF", b"RIFX", b"RF64"):
-            return riff_truncation(file, size)
+            return find_riff_truncation(file, size)
         if start[:4] == _EBML:
             return _matroska_truncation(file, size)
         if start[:4] == b"OggS":

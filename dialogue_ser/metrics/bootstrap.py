@@ -88,7 +88,7 @@ def bootstrap(
     Args:
         statistics_N: one statistic per dialogue ``[N, …]``: confusion matrices ``[N, C, C]`` or moments ``[N, S, 7]``.
         values: function from sums of statistics ``[…, C, C]`` or ``[…, S, 7]`` to name → ``[…]``, e.g. the result of
-            :func:`values_of`.
+            :func:`metrics_function`.
         n_resamples: number of draws.
         level: coverage of the percentile interval.
         seed: random seed of the draws.
@@ -101,13 +101,13 @@ def bootstrap(
     return {name: percentile_interval(float(estimates[name]), draws[name], level) for name in estimates}
 
 
-def values_of(metrics: Iterable[Metric]) -> Callable[[FloatArray], dict[str, FloatArray]]:
+def metrics_function(metrics: Iterable[Metric]) -> Callable[[FloatArray], dict[str, FloatArray]]:
     """Return a function from sums of statistics to key → additive metric."""
     chosen = tuple(metrics)
     return lambda statistic: {metric.key: metric.of_statistic(statistic) for metric in chosen}
 
 
-def class_f1_values(labels: Sequence[str]) -> Callable[[FloatArray], dict[str, FloatArray]]:
+def class_f1_function(labels: Sequence[str]) -> Callable[[FloatArray], dict[str, FloatArray]]:
     """Return a function from confusion matrices to class → F1."""
     return lambda confusion: {label: class_values(confusion)[2][..., c] for c, label in enumerate(labels)}
 

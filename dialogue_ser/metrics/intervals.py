@@ -1,8 +1,8 @@
 """Intervals of any metric of a table of predictions, and of the difference between the tables of two systems.
 
 An additive metric is computed for all resamples by one matrix product (:mod:`~dialogue_ser.metrics.bootstrap`). Other
-metrics are functions of turns, e.g. a user's own. They are called once per resample, with the turns of the drawn
-dialogues.
+metrics are functions of turns, e.g. a metric that you wrote. They are called once per resample, with the turns of the
+drawn dialogues.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,11 +14,11 @@ from dialogue_ser.metrics.bootstrap import (
     Difference,
     Interval,
     bootstrap,
+    metrics_function,
     paired_bootstrap,
     paired_difference,
     percentile_interval,
     stack_seeds,
-    values_of,
 )
 from dialogue_ser.metrics.confusion import FloatArray, IntArray
 from dialogue_ser.metrics.predictions import Predictions
@@ -56,7 +56,7 @@ def intervals(
     chosen = list(metrics)
     groups_N = predictions.dialogue_N if group_N is None else group_N
     additive = [metric for metric in chosen if metric.is_additive]
-    found = bootstrap(predictions.statistics(groups_N), values_of(additive), n_resamples, level, seed)
+    found = bootstrap(predictions.statistics(groups_N), metrics_function(additive), n_resamples, level, seed)
     for metric in (metric for metric in chosen if metric.needs == "turns"):
         estimate = predictions.value(metric)
         if estimate is not None:

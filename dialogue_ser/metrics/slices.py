@@ -1,4 +1,4 @@
-"""Slices: parts of the turns that get scores of their own, by emotion shift, position and dialogue length."""
+"""Slices: parts of the turns that are scored separately, by emotion shift, position and dialogue length."""
 
 from collections.abc import Sequence
 from itertools import pairwise

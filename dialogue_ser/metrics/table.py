@@ -182,7 +182,7 @@ def as_metric(name: str, found: Any) -> Metric:
     if key in vars(BUILT_IN) and found is not vars(BUILT_IN)[key]:
         raise ConfigError(f"metric {name!r}: {key} is a metric of the library; give the function another name")
     if key in RESERVED:
-        raise ConfigError(f"metric {name!r}: {key} stands for something else in scores.json; give it another name")
+        raise ConfigError(f"metric {name!r}: {key} is another entry of scores.json; give the metric another name")
     if isinstance(found, Metric):
         return found
     attributes = {field: getattr(found, field) for field in _DETAILS if hasattr(found, field)}

@@ -107,7 +107,7 @@ def build_model(
 
 
 def _configure(name: str, options: Mapping[str, Any]) -> object:
-    config: object = construct(f"model {name}", find_model(name).Config, options, at="model.options.")
+    config: object = construct(f"model {name}", find_model(name).Config, options, name_prefix="model.options.")
     return config
 
 

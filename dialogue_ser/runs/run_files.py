@@ -156,7 +156,7 @@ def _with_current_keys(value: Any) -> Any:
     """Return a value of format 1 with the metric keys of this version."""
     if isinstance(value, dict):
         names = {key: _KEY_CHANGES.get(key, key) for key in value}
-        # Scores that documents print have keys of their own, which did not change.
+        # The keys of the scores that documents print did not change.
         return {
             name: value[key] if key == "published" else _with_current_keys(value[key])
             for key, name in names.items()

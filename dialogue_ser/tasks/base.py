@@ -38,7 +38,7 @@ SLICE_RESAMPLES = 500
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """What is predicted of every turn, and everything that follows from it.
+    """Base class: what is predicted for every turn, and all decisions that depend on it.
 
     A task names the scores of a system, makes the targets of a batch, and turns scores into outputs. It also says which
     losses, metrics, floors, estimators and parts of a report there are. Rooms above use this class and need not know
@@ -171,7 +171,7 @@ class Task(ABC):
 
     @property
     def chance(self) -> dict[str, float]:
-        """Heading → value of the fold metric for a guess. It may be empty. Reports of cross-validations show it."""
+        """Heading → value of the fold metric for a random guess; may be empty. Reports of cross-validations show it."""
         return {}
 
     def unlabelled(self, dialogue: Dialogue) -> Dialogue:

@@ -12,7 +12,7 @@ from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import ConfigError, CorpusError
 from dialogue_ser.metrics.absent import absent_classes_note
 from dialogue_ser.metrics.averages import class_scores, left_out_indices, micro_f1
-from dialogue_ser.metrics.bootstrap import bootstrap, class_f1_values
+from dialogue_ser.metrics.bootstrap import bootstrap, class_f1_function
 from dialogue_ser.metrics.calibration import calibration
 from dialogue_ser.metrics.confusion import UNLABELLED, FloatArray
 from dialogue_ser.metrics.predictions import GOLD, PREDICTED, PROBABILITY_PREFIX, ClassPredictions, Predictions
@@ -200,7 +200,7 @@ class Classification(Task):
 
     def interval_details(self, statistics_N: FloatArray, n_resamples: int, level: float, seed: int) -> dict[str, Any]:
         """Return ``class_intervals``: class → interval of its F1."""
-        found = bootstrap(statistics_N, class_f1_values(self.names), n_resamples, level, seed)
+        found = bootstrap(statistics_N, class_f1_function(self.names), n_resamples, level, seed)
         return {"class_intervals": {label: interval.to_dict() for label, interval in found.items()}}
 
     def further_summary(self, predictions: Predictions) -> dict[str, Any]:

@@ -111,16 +111,16 @@ class Regression(Task):
         return any(name in turn.targets for name in self.dimensions)
 
     def counts(self, turns: Iterable[Utterance]) -> dict[str, int]:
-        """Turns annotated per dimension."""
+        """Return dimension → number of annotated turns."""
         counts = Counter(name for turn in turns for name in turn.targets)
         return {name: counts[name] for name in self.dimensions}
 
     def absent_note(self, split: str, absent: Sequence[str], scores: Mapping[str, Any] | None = None) -> str:
-        """That means are over the others."""
+        """Return a sentence that the scores are means over the other dimensions."""
         return absent_dimensions_note(split, absent)
 
     def absent_of_scores(self, scores: Mapping[str, Any]) -> list[str]:
-        """Dimensions without a gold value."""
+        """Return the dimensions without a gold value."""
         return [name for name, value in scores["per_dimension"].items() if not value["n"]]
 
     def fingerprint(self, corpus: Corpus) -> str:

@@ -243,6 +243,6 @@ def test_a_file_that_may_not_be_read_is_named_and_can_be_masked(tmp_path, monkey
     def refuse(path: Path) -> str | None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("dialogue_ser.media.decode.truncation", refuse)
+    monkeypatch.setattr("dialogue_ser.media.decode.find_truncation", refuse)
     with pytest.raises(MediaError, match=r"a\.wav: cannot be read \(Permission denied\).*--data\.on_bad mask"):
         decode(tmp_path / "a.wav")

@@ -8,7 +8,7 @@ import soundfile
 
 from dialogue_ser.errors import MediaError
 from dialogue_ser.media.decode import decode
-from dialogue_ser.media.truncated import truncation
+from dialogue_ser.media.truncated import find_truncation
 
 sys.path.insert(0, str(Path(__file__).parent))
 from sounds import chirp, write
@@ -38,7 +38,7 @@ def cut(path: Path, share: float) -> None:
 def test_a_container_cut_off_anywhere_is_refused(tmp_path, name, codec, options, kind, share):
     rate = 48000 if codec == "libopus" else 16000
     write(tmp_path / name, chirp(3.0, rate), rate, codec, options=options, with_video=name in ("a.mp4", "a.mkv"))
-    assert truncation(tmp_path / name) is None
+    assert find_truncation(tmp_path / name) is None
     cut(tmp_path / name, share)
     with pytest.raises(MediaError, match=rf"{name}: truncated {kind}: .* states \d+ bytes.*on_bad mask"):
         decode(tmp_path / name)
@@ -63,7 +63,7 @@ def test_a_container_cut_off_anywhere_is_refused(tmp_path, name, codec, options,
 )
 def test_a_sound_file_cut_off_anywhere_is_refused(tmp_path, name, subtype, container, share):
     soundfile.write(tmp_path / name, chirp(3.0, 16000), 16000, subtype=subtype, format=container)
-    assert truncation(tmp_path / name) is None
+    assert find_truncation(tmp_path / name) is None
     cut(tmp_path / name, share)
     with pytest.raises(MediaError, match=rf"{name}: .*truncated.*on_bad mask"):
         decode(tmp_path / name)
@@ -82,7 +82,7 @@ def test_a_streamed_au_states_no_size_and_is_read(tmp_path):
     soundfile.write(tmp_path / "a.au", chirp(1.0, 16000), 16000, subtype="PCM_16")
     content = (tmp_path / "a.au").read_bytes()
     (tmp_path / "a.au").write_bytes(content[:8] + b"\xff" * 4 + content[12:])
-    assert truncation(tmp_path / "a.au") is None
+    assert find_truncation(tmp_path / "a.au") is None
     assert len(decode(tmp_path / "a.au").samples) == 16000
 
 
@@ -91,7 +91,7 @@ def test_a_streamed_matroska_file_states_no_size_and_is_read(tmp_path):
     content = (tmp_path / "a.mkv").read_bytes()
     at = content.index(b"\x18\x53\x80\x67") + 4
     (tmp_path / "a.mkv").write_bytes(content[:at] + b"\x01" + b"\xff" * 7 + content[at + 8 :])
-    assert truncation(tmp_path / "a.mkv") is None
+    assert find_truncation(tmp_path / "a.mkv") is None
     assert len(decode(tmp_path / "a.mkv").samples) == 16000
 
 
@@ -101,5 +101,5 @@ def test_a_streamed_matroska_file_states_no_size_and_is_read(tmp_path):
 )
 def test_very_short_and_unknown_files_are_no_error(tmp_path, content):
     (tmp_path / "a.bin").write_bytes(content)
-    found = truncation(tmp_path / "a.bin")
+    found = find_truncation(tmp_path / "a.bin")
     assert found is None or "bytes" in found

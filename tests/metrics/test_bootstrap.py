@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from dialogue_ser.errors import DialogueSerError
-from dialogue_ser.metrics.bootstrap import bootstrap, class_f1_values, paired_bootstrap, stack_seeds, values_of
+from dialogue_ser.metrics.bootstrap import bootstrap, class_f1_function, metrics_function, paired_bootstrap, stack_seeds
 from dialogue_ser.metrics.confusion import dialogue_confusions
 from dialogue_ser.metrics.table import METRICS
 
 N_DIALOGUES, N_TURNS, N_CLASSES = 280, 2610, 7
 OF_CONFUSIONS = [metric for metric in METRICS.values() if metric.needs == "confusion"]
-VALUES, F1 = values_of(OF_CONFUSIONS), METRICS["weighted_f1"]
+VALUES, F1 = metrics_function(OF_CONFUSIONS), METRICS["weighted_f1"]
 
 
 def _turns(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -65,7 +65,7 @@ def test_2000_resamples_of_280_dialogues_take_well_under_a_second() -> None:
 
 def test_class_intervals_hold_their_estimates() -> None:
     labels = [f"class {number}" for number in range(N_CLASSES)]
-    found = bootstrap(_confusions(0.6), class_f1_values(labels))
+    found = bootstrap(_confusions(0.6), class_f1_function(labels))
     assert list(found) == labels
     for interval in found.values():
         assert interval.low < interval.estimate < interval.high

@@ -7,7 +7,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from dialogue_ser.corpus.schema import LabelSet
 from dialogue_ser.errors import DialogueSerError
-from dialogue_ser.metrics.bootstrap import bootstrap, values_of
+from dialogue_ser.metrics.bootstrap import bootstrap, metrics_function
 from dialogue_ser.metrics.intervals import MAX_CALLS, intervals, paired_comparison
 from dialogue_ser.metrics.predictions import Predictions, predictions_of
 from dialogue_ser.metrics.table import METRICS, Metric
@@ -105,7 +105,9 @@ def test_additive_metrics_have_the_intervals_of_the_bootstrap_and_those_of_proba
     table = _classes(1.0)
     metrics = [METRICS["uar"], METRICS["auc"], METRICS["weighted_f1"]]
     found = intervals(table, metrics, n_resamples=50, seed=1)
-    assert found == bootstrap(table.statistics(), values_of([METRICS["uar"], METRICS["weighted_f1"]]), 50, seed=1)
+    assert found == bootstrap(
+        table.statistics(), metrics_function([METRICS["uar"], METRICS["weighted_f1"]]), 50, seed=1
+    )
 
 
 def test_a_function_is_called_no_more_often_than_it_says() -> None:
@@ -122,7 +124,7 @@ def test_groups_of_ones_own_are_drawn_instead_of_dialogues() -> None:
     table = _classes(1.0)
     group_N = table.dialogue_N % 4
     found = intervals(table, [METRICS["uar"], KAPPA], n_resamples=40, seed=2, group_N=group_N)
-    assert found["uar"] == bootstrap(table.statistics(group_N), values_of([METRICS["uar"]]), 40, seed=2)["uar"]
+    assert found["uar"] == bootstrap(table.statistics(group_N), metrics_function([METRICS["uar"]]), 40, seed=2)["uar"]
     frame = table.frame.assign(dialogue_id=group_N.astype(str)).sort_values("dialogue_id", kind="stable")
     grouped = predictions_of(frame.assign(turn=range(len(frame))))
     assert found["kappa"] == intervals(grouped, [KAPPA], n_resamples=40, seed=2)["kappa"]

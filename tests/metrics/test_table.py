@@ -239,7 +239,7 @@ def test_what_a_metric_needs_says_of_which_task_it_is() -> None:
 
 
 def test_keys_that_stand_for_something_else_are_refused() -> None:
-    with pytest.raises(ConfigError, match="confusion stands for something else"):
+    with pytest.raises(ConfigError, match="confusion is another entry of scores"):
         as_metric("mine:confusion", lambda gold, predicted: 1.0)
     with pytest.raises(ConfigError, match="uar is a metric of the library"):
         as_metric("mine:own", Metric(key="uar", heading="own", function=len))

@@ -6,7 +6,7 @@ import pytest
 
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import DialogueSerError
-from dialogue_ser.metrics.bootstrap import bootstrap, values_of
+from dialogue_ser.metrics.bootstrap import bootstrap, metrics_function
 from dialogue_ser.metrics.predictions import TURN_COLUMNS, Predictions, predictions_of
 from dialogue_ser.metrics.scores import score
 from dialogue_ser.metrics.table import METRICS
@@ -72,7 +72,7 @@ def test_intervals_of_a_slice_are_those_of_the_tasks_default_metric_over_its_dia
     table = _table()
     value = TASK.summary(table, n_resamples=50)["slices"]["dialogue_length"]["5–8"]
     own = table.rows(np.isin(np.bincount(table.dialogue_N)[table.dialogue_N], (5, 6, 7, 8)))
-    expected = bootstrap(own.statistics(), values_of([METRICS["weighted_f1"]]), n_resamples=500)["weighted_f1"]
+    expected = bootstrap(own.statistics(), metrics_function([METRICS["weighted_f1"]]), n_resamples=500)["weighted_f1"]
     assert (value["low"], value["high"]) == (expected.low, expected.high)
 
 

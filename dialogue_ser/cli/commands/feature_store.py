@@ -141,7 +141,7 @@ def _entries_to_delete(
     if absent:  # a typing error would otherwise make it look as if no run used any features
         raise ConfigError(f"--runs {','.join(absent)}: no such folder; give the folders that hold the runs to keep")
     used_by_runs = maintenance.fingerprints_of_runs([Path(name) for name in names])
-    newer_entry = maintenance.superseded(entries)
+    newer_entry = maintenance.superseded_entries(entries)
     for entry in entries:
         reasons = []
         if encoder is not None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
 from dialogue_ser.errors import ConfigError, unknown_name
-from dialogue_ser.features.audio.augmentation import Augmentation, variants
+from dialogue_ser.features.audio.augmentation import Augmentation, replace_by_variants
 from dialogue_ser.features.core.checked_encoder import CheckedEncoder
 from dialogue_ser.features.registry import ENCODERS, build_encoder
 from dialogue_ser.features.store.content_keys import fingerprint_digest
 from dialogue_ser.features.store.engines import Engine, WorkerProcesses
 from dialogue_ser.features.store.feature_store import CHUNK_UTTERANCES, FeatureStore
-from dialogue_ser.features.store.progress import Tally
+from dialogue_ser.features.store.progress import EncodingProgress
 
 if TYPE_CHECKING:
     from dialogue_ser.training.config.run_config import DataConfig, RunConfig
@@ -122,7 +122,7 @@ def _dialogues_of(corpus: Corpus, splits: Sequence[str]) -> list[Dialogue]:
 def _augmented_copies(train: Sequence[Dialogue], augmentation: Augmentation) -> list[Dialogue]:
     """Return the dialogues with all augmented copies of the training turns."""
     copies = range(1, augmentation.copies + 1)
-    return [dialogue for copy in copies for dialogue in variants(train, augmentation, copy)]
+    return [dialogue for copy in copies for dialogue in replace_by_variants(train, augmentation, copy)]
 
 
 def _engine(name: str, workers: int | None, address: str | None, gpus: float) -> Engine | None:
@@ -208,10 +208,10 @@ def _encode(store: FeatureStore, encoder: CheckedEncoder, dialogues: list[Dialog
     if not encoder.traits.is_stored:
         print(f"{title}: is not stored (it only reads a file, or its source code cannot be hashed)")
         return
-    with Tally(title) as tally:
-        rows = store.table(encoder, dialogues, tally)
+    with EncodingProgress(title) as progress:
+        rows = store.table(encoder, dialogues, progress)
     n_turns = sum(1 for _ in utterances(dialogues))
     digest = fingerprint_digest(encoder.name, encoder.kind, encoder.fingerprint())
-    rate = f" in {tally.seconds:.1f} s, {tally.n_done / tally.seconds:.1f}/s" if tally.n_done else ""
+    rate = f" in {progress.seconds:.1f} s, {progress.n_done / progress.seconds:.1f}/s" if progress.n_done else ""
     absent = f"; {n_turns - len(rows)} have no features (no text or media, or masked)" if len(rows) < n_turns else ""
-    print(f"{title} ({digest}): {n_turns} utterances; {tally.n_done} encoded now{rate}{absent}")
+    print(f"{title} ({digest}): {n_turns} utterances; {progress.n_done} encoded now{rate}{absent}")

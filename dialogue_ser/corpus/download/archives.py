@@ -7,11 +7,12 @@ from pathlib import Path, PurePosixPath
 
 from dialogue_ser.errors import CorpusError
 
-#: An archive with more bytes or files than this is refused as a bomb. MELD.Raw holds 11 GB in 14,000 files.
+#: An archive with more bytes or files than this is refused, because it may be made to fill the disk (a bomb). MELD.Raw
+#: holds 11 GB in 14,000 files.
 MAX_BYTES = 60 * 10**9
 MAX_FILES = 200_000
-#: Media cannot be compressed more than this. It is checked for at least 100 MB of content, because a small archive can
-#: hold long runs of zeros.
+#: Media cannot be compressed more than this. The ratio is checked only if the content has at least 100 MB, because a
+#: small archive can hold long runs of zeros.
 MAX_RATIO = 200
 _RATIO_FROM_BYTES = 100 * 10**6
 
@@ -93,7 +94,8 @@ def _check_members(archive: Path, opened: tarfile.TarFile, max_bytes: int, max_f
         is_bomb = total > _RATIO_FROM_BYTES and total > MAX_RATIO * packed
         if total > max_bytes or count > max_files or is_bomb:
             problems.append(
-                f"{archive}: holds at least {total} bytes in {count} members, but is itself {packed} bytes long: a bomb"
+                f"{archive}: holds at least {total} bytes in {count} members, but is itself {packed} bytes long; "
+                "it may be a bomb (an archive that is made to fill the disk)"
             )
             break
     if problems:

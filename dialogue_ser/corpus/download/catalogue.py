@@ -52,7 +52,7 @@ def _meld_clips(base_url: str) -> PublishedCorpus:
         base_url=base_url,
         files=(PublishedFile(url="MELD.Raw.tar.gz", name="MELD.Raw.tar.gz", unpack_to="clips"),),
         licence=_MELD_LICENCE,
-        size="about 10 GB, twice that while it is unpacked",
+        size="about 10 GB, and twice as much while it is unpacked",
         afterwards="dialogue-ser data check --reader meld --options '{audio: clips}' --on_bad mask",
     )
 

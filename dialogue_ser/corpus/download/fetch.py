@@ -46,36 +46,36 @@ class ResumingDownloader:
         headers = {"Accept-Encoding": "identity"}
         if n_before:
             headers |= {"Range": f"bytes={n_before}-", "If-Range": etag_file.read_text()}
-        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS) as answer:
-            if answer.status_code == requests.codes.requested_range_not_satisfiable:
+        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS) as response:
+            if response.status_code == requests.codes.requested_range_not_satisfiable:
                 self.part.unlink()  # it is as long as the whole file or longer, so it is not a beginning of it
                 raise requests.ConnectionError("the file on the server is not longer than the part that is here")
-            answer.raise_for_status()
-            is_resumed = answer.status_code == requests.codes.partial_content
-            etag = answer.headers.get("ETag", "")
+            response.raise_for_status()
+            is_resumed = response.status_code == requests.codes.partial_content
+            etag = response.headers.get("ETag", "")
             if etag and not etag.startswith("W/"):
                 etag_file.write_text(etag)
             else:
                 etag_file.unlink(missing_ok=True)
-            length = answer.headers.get("Content-Length")
+            length = response.headers.get("Content-Length")
             n_kept = n_before if is_resumed else 0
             total = None if length is None else int(length) + n_kept
-            n_bytes = self._append(answer, url, n_kept, total)
+            n_bytes = self._append(response, url, n_kept, total)
         if total is not None and n_bytes != total:
             raise requests.ConnectionError(f"the server announced {total} bytes, but {n_bytes} arrived")
         etag_file.unlink(missing_ok=True)
         shutil.move(self.part, output_file)
         return None
 
-    def _append(self, answer: requests.Response, url: str, n_kept: int, total: int | None) -> int:
-        """Write the answer behind the first ``n_kept`` bytes of the part file, and return the new size of the file."""
+    def _append(self, response: requests.Response, url: str, n_kept: int, total: int | None) -> int:
+        """Append the response of the server to the first ``n_kept`` bytes of the part file. Return its new size."""
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with (
             Progress(*columns, TimeRemainingColumn(), console=self.console) as progress,
             self.part.open("ab" if n_kept else "wb") as file,
         ):
             task = progress.add_task(url.rpartition("/")[2], total=total, completed=n_kept)
-            for piece in answer.iter_content(_PIECE_BYTES):
+            for piece in response.iter_content(_PIECE_BYTES):
                 file.write(piece)
                 progress.update(task, advance=len(piece))
         return self.part.stat().st_size

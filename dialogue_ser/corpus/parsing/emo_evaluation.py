@@ -138,7 +138,7 @@ def _parse_turn(
 
 
 def _parse_ratings(text: str) -> dict[str, float] | None:
-    """Parse ``[2.5000, 3.0000, 2.5000]`` into dimension → value. An empty text has no values; None = another form.
+    """Parse ``[2.5000, 3.0000, 2.5000]`` into dimension → value. None = the text has another form.
 
     >>> _parse_ratings(" [2.5000, nan, 2.5000]"), _parse_ratings(""), _parse_ratings("[2.5, 3.0]")
     ({'valence': 2.5, 'dominance': 2.5}, {}, None)

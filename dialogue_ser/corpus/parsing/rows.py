@@ -148,13 +148,13 @@ def _bad_bytes(path: Path, data: bytes, encoding: str) -> Iterator[str]:
 def _parse_cells(path: Path, text: str, delimiter: str) -> Rows:
     csv.field_size_limit(_MAX_CELL_LENGTH)
     records: list[list[str]] = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    csv_reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        records.extend(reader)
+        records.extend(csv_reader)
     except csv.Error as error:
         raise CorpusError(
-            f"{path.name} row {len(records) + 1} (line {reader.line_num}): {error}; close its quotes and double the "
-            'quotes inside a cell ("")'
+            f"{path.name} row {len(records) + 1} (line {csv_reader.line_num}): {error}; close its quotes and double "
+            'the quotes inside a cell ("")'
         ) from error
     header = tuple(name.strip() for name in records[0])
     problems = list(_header_problems(path, header))

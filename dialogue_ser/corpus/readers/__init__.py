@@ -79,9 +79,11 @@ def read_corpus(
     # A reader with its own option label_map does this itself. The reader table maps the words that it reads.
     maps_labels = takes_any or "label_map" in parameters
     label_options = {} if maps_labels else {name: options.pop(name) for name in _LABEL_OPTIONS if name in options}
-    who, further = f"reader {reader}", () if maps_labels else _LABEL_OPTIONS
-    problems = option_problems(who, function, options, given=("path", "labels", "on_bad"), further=further)
-    problems += option_problems(who, label_map_from_options, label_options, given=["label_set"])
+    owner, also_allowed = f"reader {reader}", () if maps_labels else _LABEL_OPTIONS
+    problems = option_problems(
+        owner, function, options, set_by_caller=("path", "labels", "on_bad"), also_allowed=also_allowed
+    )
+    problems += option_problems(owner, label_map_from_options, label_options, set_by_caller=["label_set"])
     if problems:
         raise ConfigError(*problems)
     if takes_any or "on_bad" in parameters:

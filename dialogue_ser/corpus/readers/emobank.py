@@ -8,7 +8,7 @@ from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.parsing.rows import Row, read_rows
 from dialogue_ser.corpus.parsing.turns import ONLY_SPEAKER
 from dialogue_ser.corpus.schema import VAD, Corpus, Dialogue, Utterance
-from dialogue_ser.corpus.validate import problems_of
+from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import CorpusError, MissingDataError, unknown_name
 
 TABLE = "emobank.csv"
@@ -24,9 +24,10 @@ def read_emobank(path: str | Path | None = None, labels: str = "emotion") -> Cor
     """Read ``emobank.csv`` with the columns id, split, V, A, D and text.
 
     Every sentence is a dialogue of one turn, in the authors' splits. Its id is the split and the sentence's own id:
-    ``train/110CYL068_1036_1079``. Targets are valence, arousal and dominance, from 1 to 5: the mean of the readers' and
-    the writers' perspective. The corpus names no speakers, so all turns have the same speaker. Some sentences
-    ("Sincerely,") are in several splits, word for word. They stay, and the warnings count them.
+    ``train/110CYL068_1036_1079``. Targets are valence, arousal and dominance, from 1 to 5: the mean over the
+    perspective of the writer and of the people who read the sentence. The corpus names no speakers, so all turns have
+    the same speaker. Some sentences ("Sincerely,") are in several splits, word for word. They stay, and the warnings
+    count them.
 
     Args:
         path: folder of the file; None = ``find_data("emobank")``.
@@ -59,7 +60,7 @@ def read_emobank(path: str | Path | None = None, labels: str = "emotion") -> Cor
         warnings=tuple(_repeated_sentences(found)),
     )
     if problems:
-        raise CorpusError(*problems, *(problems_of(corpus) if corpus.splits else []))
+        raise CorpusError(*problems, *(corpus_problems(corpus) if corpus.splits else []))
     return corpus
 
 

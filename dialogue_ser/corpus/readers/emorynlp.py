@@ -9,7 +9,7 @@ from dialogue_ser.corpus.parsing.columns import resolve_columns
 from dialogue_ser.corpus.parsing.rows import read_rows
 from dialogue_ser.corpus.parsing.turns import TurnOptions, group_into_dialogues, read_turns
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet
-from dialogue_ser.corpus.validate import problems_of
+from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 
 #: The classes in the order in which publications on the corpus give them.
@@ -66,7 +66,7 @@ def read_emorynlp(
         warnings=tuple(warnings),
     )
     if problems:  # the error also names what is wrong with the rows that could be read
-        raise CorpusError(*problems, *(problems_of(corpus) if read else []))
+        raise CorpusError(*problems, *(corpus_problems(corpus) if read else []))
     return corpus if labels == "emotion" else relabel(corpus, labels, LABEL_MAPS[labels])
 
 

@@ -9,7 +9,7 @@ from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.label_maps import IEMOCAP_MAPS, LabelMap
 from dialogue_ser.corpus.parsing.emo_evaluation import Evaluation, read_evaluations, read_transcript
 from dialogue_ser.corpus.schema import VAD, AudioRef, Corpus, Dialogue, LabelSet, Utterance
-from dialogue_ser.corpus.validate import problems_of
+from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.corpus.votes import Ties, decide_label
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 
@@ -42,7 +42,7 @@ def read_iemocap(
 
     All turns are in the split ``all``. Their ids are e.g. ``all/Ses01F_impro01_F000``. Speakers are ``Ses01F``,
     ``Ses01M``, …: the person who speaks in the turn, not the person who wore the markers in its dialogue. Votes are the
-    votes of the annotators. Times are inside the dialogue, but the sound is a file of the turn's own. Targets are the
+    votes of the annotators. Times are inside the dialogue, but each turn has its own sound file. Targets are the
     annotators' mean valence, arousal and dominance, from 1 to 5; they do not depend on the label set. Attributes:
     ``session`` (``1`` to ``5``), ``scenario`` (``improvised``, ``scripted``), ``gender`` (``female``, ``male``).
 
@@ -87,7 +87,7 @@ def read_iemocap(
         warnings=tuple(warnings),
     )
     if problems:
-        raise CorpusError(*problems, *(problems_of(corpus) if dialogues else []))
+        raise CorpusError(*problems, *(corpus_problems(corpus) if dialogues else []))
     return corpus
 
 
@@ -268,6 +268,6 @@ def _scenario(dialogue: str) -> str:
 
 
 def _count_sentences(names_by_fact: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return a sentence for each fact that is true of some names: how many they are, and the first five."""
+    """Return a sentence for each fact that is true of some names. It gives their number and the first five names."""
     shown = {fact: ", ".join(names[:5]) + (", …" if len(names) > 5 else "") for fact, names in names_by_fact.items()}
     return [f"{len(names)} {fact} ({shown[fact]})" for fact, names in names_by_fact.items() if names]

@@ -10,7 +10,7 @@ from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
 from dialogue_ser.corpus.parsing.rows import Row, Rows, read_rows
 from dialogue_ser.corpus.parsing.times import parse_seconds
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
-from dialogue_ser.corpus.validate import problems_of
+from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 
 #: The label sets, in the order in which publications on MELD give the classes.
@@ -21,7 +21,7 @@ LABEL_SETS: Mapping[str, LabelSet] = {
 #: More label sets. Other corpora have their classes too.
 LABEL_MAPS: Mapping[str, LabelMap] = shared_maps("meld")
 SPLITS = ("train", "dev", "test")
-#: Clips that are broken or absent in the published archive. The error says so, and nobody searches for them in vain.
+#: Clips that are broken or absent in the published archive. The error says so, so that you need not search for them.
 KNOWN_BAD_CLIPS: Mapping[str, str] = {
     "train/dia125_utt3": "broken in the published archive",
     "dev/dia110_utt7": "absent from the published archive",
@@ -116,7 +116,7 @@ def _read(
         warnings=tuple(warnings),
     )
     if problems:  # the error also names what is wrong with the rows that could be read
-        raise CorpusError(*problems, *(problems_of(corpus) if read else []))
+        raise CorpusError(*problems, *(corpus_problems(corpus) if read else []))
     return relabel(corpus, labels, LABEL_MAPS[labels]) if labels in LABEL_MAPS else corpus
 
 

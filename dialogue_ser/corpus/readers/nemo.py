@@ -9,7 +9,7 @@ from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
 from dialogue_ser.corpus.parsing.paths import resolve_inside
 from dialogue_ser.corpus.parsing.rows import Row, read_rows
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
-from dialogue_ser.corpus.validate import problems_of
+from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 
 #: The classes as data.tsv writes them, in alphabetical order, because the corpus states no order.
@@ -79,7 +79,7 @@ def read_nemo(path: str | Path | None = None, labels: str = "emotion", on_bad: s
         warnings=tuple(warnings),
     )
     if problems:
-        raise CorpusError(*problems, *(problems_of(corpus) if turns else []))
+        raise CorpusError(*problems, *(corpus_problems(corpus) if turns else []))
     return relabel(corpus, labels, LABEL_MAPS[labels]) if labels in LABEL_MAPS else corpus
 
 

@@ -10,7 +10,7 @@ from dialogue_ser.corpus.parsing.columns import Columns, resolve_columns
 from dialogue_ser.corpus.parsing.rows import Rows, read_rows
 from dialogue_ser.corpus.parsing.turns import Turn, TurnOptions, group_into_dialogues, read_turns, require_roles
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet
-from dialogue_ser.corpus.validate import problems_of
+from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError
 
 
@@ -95,7 +95,7 @@ def read_table(
         warnings=tuple(warnings),
     )
     if problems:  # the error also names what is wrong with the rows that could be read
-        raise CorpusError(*problems, *(problems_of(corpus) if split_turns else []))
+        raise CorpusError(*problems, *(corpus_problems(corpus) if split_turns else []))
     return corpus
 
 
@@ -107,7 +107,7 @@ def read_dialogues(
     delimiter: str | None = None,
     on_bad: str = "error",
 ) -> tuple[Dialogue, ...]:
-    """Read dialogues to predict on. The columns are speaker, text or audio or both, and perhaps dialogue.
+    """Read dialogues to predict on. The columns are speaker, text or audio (or both), and optionally dialogue.
 
     Without a dialogue column the whole file is one dialogue. Ids are ``new/<dialogue>`` and ``new/<dialogue>_utt<n>``.
     A label column is read if there is one. Targets are read if ``columns`` names them. The arguments have the same
@@ -129,7 +129,7 @@ def read_dialogues(
     labels = tuple(dict.fromkeys(turn.utterance.label for turn in turns if turn.utterance.label))
     label_set = LabelSet("found", labels or ("none",))
     checked = Corpus(name="new", label_set=label_set, dimensions=tuple(roles.targets), splits={"new": dialogues})
-    problems.extend(problems_of(checked) if turns else [])
+    problems.extend(corpus_problems(checked) if turns else [])
     if problems:
         raise CorpusError(*problems)
     return dialogues

@@ -32,8 +32,8 @@ class Augmentation:
     """The settings of the variants. Each effect has a range [lowest, highest]; an empty range switches it off.
 
     Args:
-        copies: number of variants of each training utterance, beside the original. 0 means no augmentation. More
-            variants take more time to encode.
+        copies: number of variants of each training utterance, in addition to the original. 0 means no augmentation.
+            More variants take more time to encode.
         noise_snr_db: range of the signal-to-noise ratio of added white noise, in dB.
         pitch_semitones: range of the change of pitch, in semitones. Positive values are higher.
         stretch: range of the tempo. Values above 1 are faster. The pitch stays the same.
@@ -84,10 +84,10 @@ class Augmentation:
         return {name: values for name in names if (values := getattr(self, name))}
 
 
-def draw(augmentation: Augmentation, utterance_id: str, copy: int) -> Effects:
+def draw_effects(augmentation: Augmentation, utterance_id: str, copy: int) -> Effects:
     """Draw the effects of one variant. They depend only on the augmentation, the utterance's id and the copy's number.
 
-    >>> draw(Augmentation(copies=1, stretch=(0.9, 0.9)), "train/dia0_utt0", 1).stretch
+    >>> draw_effects(Augmentation(copies=1, stretch=(0.9, 0.9)), "train/dia0_utt0", 1).stretch
     0.9
     """
     text = json.dumps([augmentation.seed, utterance_id, copy])
@@ -114,11 +114,11 @@ def variant_id(utterance_id: str, copy: int) -> str:
     return f"{utterance_id}#variant{copy}" if copy else utterance_id
 
 
-def variants(dialogues: Sequence[Dialogue], augmentation: Augmentation, copy: int) -> list[Dialogue]:
+def replace_by_variants(dialogues: Sequence[Dialogue], augmentation: Augmentation, copy: int) -> list[Dialogue]:
     """Return the dialogues with each utterance replaced by its variant number ``copy`` (1 to the number of copies)."""
 
     def variant_of(turn: Utterance) -> Utterance:
-        audio = None if turn.audio is None else replace(turn.audio, effects=draw(augmentation, turn.id, copy))
+        audio = None if turn.audio is None else replace(turn.audio, effects=draw_effects(augmentation, turn.id, copy))
         return replace(turn, id=variant_id(turn.id, copy), audio=audio)
 
     return [replace(dialogue, utterances=tuple(map(variant_of, dialogue))) for dialogue in dialogues]
@@ -154,7 +154,7 @@ class VariantPicker:
     """Picks, for each utterance in an epoch, the original or one of its variants. All have the same probability.
 
     Args:
-        n_copies: number of variants of each utterance, beside the original.
+        n_copies: number of variants of each utterance, in addition to the original.
     """
 
     n_copies: int

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
 from dialogue_ser.errors import MediaError
 from dialogue_ser.features.core.api import Array
-from dialogue_ser.features.core.bad_clips import OnBad, problem_of, raise_if_bad
+from dialogue_ser.features.core.bad_clips import OnBad, bad_clip_problem, raise_if_bad
 from dialogue_ser.media.decode import decode
 from dialogue_ser.media.effects import apply_effects
 
@@ -62,7 +62,7 @@ def decode_turns(turns: Sequence[Utterance], sample_rate_hz: int) -> DecodedTurn
         try:
             samples = decode_turn(turn, sample_rate_hz)
         except MediaError as error:
-            decoded.problems.append(problem_of(turn, str(error)))
+            decoded.problems.append(bad_clip_problem(turn, str(error)))
             continue
         decoded.ids.append(turn.id)
         decoded.waveforms.append(samples)
@@ -95,7 +95,7 @@ def rows_of_clips(
         try:
             rows[turn.id] = row_of(turn)
         except MediaError as error:
-            problems.append(problem_of(turn, str(error)))
+            problems.append(bad_clip_problem(turn, str(error)))
         if on_progress is not None:
             on_progress(1)
     raise_if_bad(problems, on_bad, rows)

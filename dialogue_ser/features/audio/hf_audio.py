@@ -12,7 +12,7 @@ from dialogue_ser.errors import ConfigError, FeatureError, MediaError
 from dialogue_ser.features.audio.decoding import decode_turn
 from dialogue_ser.features.audio.speech_network import SpeechNetwork, load_network
 from dialogue_ser.features.core.api import Array, InputKind
-from dialogue_ser.features.core.bad_clips import OnBad, problem_of, raise_if_bad
+from dialogue_ser.features.core.bad_clips import OnBad, bad_clip_problem, raise_if_bad
 from dialogue_ser.features.core.traits import EncoderTraits
 from dialogue_ser.features.pretrained.loading import SPEECH_MODEL, PretrainedModel, library_versions, torch_device
 from dialogue_ser.media.decode import decoder_versions
@@ -20,7 +20,8 @@ from dialogue_ser.media.decode import decoder_versions
 Pooling = Literal["mean", "mean+std", "none"]
 LayerMerge = Literal["mean", "concat"]
 Precision = Literal["float32", "bfloat16", "float16"]
-# So many batches are decoded together. It is enough to find clips of similar length, and it fits into memory.
+# The clips of this many batches are decoded together. These are enough clips to find some of similar length, and they
+# fit into memory.
 _BATCHES_DECODED_TOGETHER = 8
 
 
@@ -86,7 +87,7 @@ class HfAudio:
         self.kind: InputKind = "frames" if pooling == "none" else "vector"
         self.traits = EncoderTraits(context=(0, 0), reads=("audio",))
         self.on_progress: Callable[[int], None] | None = None
-        self._pretrained_model = PretrainedModel(model, revision, who="hf-audio", kind=SPEECH_MODEL)
+        self._pretrained_model = PretrainedModel(model, revision, encoder_name="hf-audio", kind=SPEECH_MODEL)
         self._layers = None if layers == "all" else tuple(int(layer) for layer in layers)
         self._merge = layer_merge
         self._pooling = pooling
@@ -128,7 +129,7 @@ class HfAudio:
                 try:
                     clips[turn.id] = self._decode(turn)
                 except MediaError as error:
-                    problems.append(problem_of(turn, str(error)))
+                    problems.append(bad_clip_problem(turn, str(error)))
             rows.update(self._encode_clips(clips))
             if self.on_progress is not None:
                 self.on_progress(len(some))

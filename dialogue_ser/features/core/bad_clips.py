@@ -26,7 +26,7 @@ class BadClipsError(MediaError):
         return type(self), (self.rows, *self.problems)
 
 
-def problem_of(turn: Utterance, problem: str) -> str:
+def bad_clip_problem(turn: Utterance, problem: str) -> str:
     """Return the problem as one line that begins with the utterance and the row of its table."""
     where = f"{turn.origin} ({turn.id})" if turn.origin else turn.id
     return f"{where}: {problem}"

@@ -15,7 +15,7 @@ _CODE_OR_VERSIONS = ("versions", "code", "function")
 def compare_fingerprints(encoder: CheckedEncoder, saved: Mapping[str, Any] | None) -> None:
     """Compare an encoder with the fingerprint that was saved with a model.
 
-    Other library versions, or a changed source file of a function, are only logged. Any other difference would give
+    Other library versions, or a changed Python file of a function, are only logged. Any other difference would give
     the model features that it has never seen. Encoders that only look up rows (``is_data``) are not compared.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What another process needs to build the same encoder, so that no weights are sent to it."""
+"""Recipes: with a recipe, another process can build the same encoder, so that no weights are sent to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ Context = tuple[int, int] | Literal["dialogue"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EncoderTraits:
-    """What the store and the checks must know about an encoder, beyond its interface.
+    """Properties of an encoder that the store and the checks use in addition to its interface.
 
     Args:
         context: how many (past, future) turns the encoder sees around a turn; ``"dialogue"`` = all turns. This is the

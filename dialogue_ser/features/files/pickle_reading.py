@@ -1,4 +1,4 @@
-"""Reads plain data from a pickle that may be an attack. A process that can open and start nothing reads it."""
+"""Read plain data from a pickle that may be an attack. A process reads it that cannot open files or start programs."""
 
 import json
 import subprocess
@@ -44,24 +44,26 @@ def read_pickle(path: Path, *, memory_bytes: int | None = None, seconds: int = 6
             )
     except subprocess.TimeoutExpired:
         raise _limit_error(path, f"more than {seconds} s") from None
-    answer = done.stdout
-    length = int.from_bytes(answer[:8], "little")
-    if done.returncode != 0 or len(answer) < 8 + length or not length:
+    output = done.stdout
+    length = int.from_bytes(output[:8], "little")
+    if done.returncode != 0 or len(output) < 8 + length or not length:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise _limit_error(path, f"more memory or time than it may have ({last or f'status {done.returncode}'})")
-    header = json.loads(answer[8 : 8 + length])
+    header = json.loads(output[8 : 8 + length])
     if "refused" in header:
         raise FeatureError(
-            f"{path}: the pickle asks for {header['refused']}, which is not data and could do anything; refused before "
-            "anything was called. Save the features again as numpy arrays, dictionaries and lists only"
+            f"{path}: the pickle asks for {header['refused']}, which is not data and could do anything; the "
+            "pickle was refused before anything was called. Save the features again as numpy arrays, dictionaries and "
+            "lists only"
         )
     if "limit" in header:
         raise _limit_error(path, f"more {header['limit']} than it may have")
     if "broken" in header:
         raise FeatureError(
-            f"{path}: cannot be read as a pickle of features ({header['broken']}); is it whole? If not, copy it again"
+            f"{path}: cannot be read as a pickle of features ({header['broken']}); if the file is incomplete, "
+            "copy it again"
         )
-    return _rebuild(header["nodes"], memoryview(answer)[8 + length :])
+    return _rebuild(header["nodes"], memoryview(output)[8 + length :])
 
 
 def _rebuild(nodes: list[list[Any]], data: memoryview) -> Any:
@@ -86,7 +88,7 @@ def _rebuild(nodes: list[list[Any]], data: memoryview) -> Any:
 
 
 def _array_from_bytes(data: memoryview, code: str, shape: list[int], is_fortran: bool, begin: int, n_bytes: int) -> Any:
-    """Return an array of the answer without a copy; a plain number if it has no axes."""
+    """Return an array without copying its data. If the array has no axes, return a plain number."""
     flat = np.frombuffer(data[begin : begin + n_bytes], dtype=np.dtype(code))
     array = flat.reshape(shape, order="F" if is_fortran else "C")
     return array.item() if array.ndim == 0 else array

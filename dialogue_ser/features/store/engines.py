@@ -27,7 +27,7 @@ _WATCH_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class WorkUnit:
     """The utterances that are encoded in one call.
 
     Args:
@@ -46,7 +46,7 @@ class Outcome:
     Args:
         rows: arrays by utterance id.
         bad_clips: one sentence per clip that cannot be used. The rows of the other clips are present.
-        error: the error because of which there are no rows at all, or None.
+        error: the error that left the unit without any rows, or None.
     """
 
     rows: Mapping[str, Array]
@@ -55,7 +55,7 @@ class Outcome:
 
 
 # A generator, because the store closes it after an error; this ends the workers.
-Outcomes = Generator[tuple[Unit, Outcome], None, None]
+Outcomes = Generator[tuple[WorkUnit, Outcome], None, None]
 
 
 class Engine(Protocol):
@@ -67,7 +67,7 @@ class Engine(Protocol):
 
     runs_in_process: bool
 
-    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Outcomes:
+    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[WorkUnit]) -> Outcomes:
         """Yield every unit with its outcome in any order. The next unit is taken only when a worker has time for it.
 
         Raises:
@@ -81,7 +81,7 @@ class InProcess:
 
     runs_in_process = True
 
-    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Outcomes:
+    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[WorkUnit]) -> Outcomes:
         """Yield every unit with its outcome, in the order of the units."""
         for unit in units:
             yield unit, encode_unit(encoder, unit.dialogues)
@@ -105,7 +105,7 @@ class WorkerProcesses:
     def __init__(self, workers: int = 0) -> None:
         self.workers = count_workers(workers)
 
-    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Outcomes:
+    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[WorkUnit]) -> Outcomes:
         """Yield every unit with its outcome as soon as it is finished.
 
         Raises:
@@ -123,9 +123,9 @@ class WorkerProcesses:
             initargs=(recipe_of(encoder), os.getpid()),
             env=thread_limits(self.workers),
         )
-        running: dict[Future[Outcome], Unit] = {}
+        running: dict[Future[Outcome], WorkUnit] = {}
 
-        def finished() -> Iterator[tuple[Unit, Outcome]]:
+        def finished() -> Iterator[tuple[WorkUnit, Outcome]]:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 yield running.pop(future), future.result()
 
@@ -155,7 +155,7 @@ def engine_for(encoder: UtteranceEncoder, n_utterances: int) -> Engine:
     return WorkerProcesses(workers) if workers > 1 else InProcess()
 
 
-def rows_of(outcomes: Iterable[tuple[Unit, Outcome]]) -> Iterator[tuple[Unit, Mapping[str, Array]]]:
+def collect_rows(outcomes: Iterable[tuple[WorkUnit, Outcome]]) -> Iterator[tuple[WorkUnit, Mapping[str, Array]]]:
     """Yield every unit with its rows as soon as they arrive.
 
     Raises:
@@ -167,7 +167,7 @@ def rows_of(outcomes: Iterable[tuple[Unit, Outcome]]) -> Iterator[tuple[Unit, Ma
         if outcome.error is not None:
             raise outcome.error
         for problem in outcome.bad_clips:
-            problems.pop(problem, None)  # the last sentence of all (how to fix it) then stays the last
+            problems.pop(problem, None)  # so that the sentence that says how to mend it comes last
             problems[problem] = None
         yield unit, outcome.rows
     if problems:

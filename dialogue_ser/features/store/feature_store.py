@@ -14,12 +14,12 @@ from dialogue_ser.errors import ConfigError, FeatureError
 from dialogue_ser.features.core.api import Array, UtteranceEncoder
 from dialogue_ser.features.core.checked_encoder import CheckedEncoder, checked
 from dialogue_ser.features.store.content_keys import content_keys, fingerprint_digest
-from dialogue_ser.features.store.engines import Engine, Unit, engine_for, rows_of
+from dialogue_ser.features.store.engines import Engine, WorkUnit, collect_rows, engine_for
 from dialogue_ser.features.store.locks import in_use, index_lock, locked, store_lock
 from dialogue_ser.features.store.maintenance import StoreEntry, delete_leftovers, entries, set_shards_aside, verify
-from dialogue_ser.features.store.progress import Progress, reporting
+from dialogue_ser.features.store.progress import Progress, progress_reporter
 from dialogue_ser.features.store.shards import RowAddress, is_intact, read_index, read_shard, write_index, write_shard
-from dialogue_ser.features.store.work_units import missing_ids, narrow_unit, units
+from dialogue_ser.features.store.work_units import missing_ids, narrow_unit, split_into_units
 
 __all__ = ["CHUNK_UTTERANCES", "FeatureStore", "Progress", "StoreEntry"]
 
@@ -49,7 +49,7 @@ class FeatureStore:
         chunk_utterances: int = CHUNK_UTTERANCES,
         engine: Engine | None = None,
     ) -> None:
-        if root == "":  # e.g. a shell variable that is not set; the default folder would be a surprise
+        if root == "":  # e.g. from a shell variable that is not set; the user does not expect the default folder
             raise ConfigError("feature store: found '' as its folder; name a folder, or omit --store")
         chosen = root or os.environ.get("DIALOGUE_SER_CACHE") or Path.home() / ".cache" / "dialogue_ser"
         self.root = Path(chosen).expanduser() / "features"
@@ -133,7 +133,7 @@ class FeatureStore:
             with suppress(OSError):
                 if description_file.read_bytes() != description.encode():  # damaged, but the right content is known
                     write_atomically(description_file, description)
-                os.utime(description_file)  # its time of change says when the features were last used
+                os.utime(description_file)  # the time of this file tells when the features were last used
             yield folder
 
     def _fill(
@@ -157,9 +157,9 @@ class FeatureStore:
             return unkeyed, index.addresses
         engine = self._engine or engine_for(encoder, len(wanted))
 
-        def remaining_units() -> Iterator[Unit]:
+        def remaining_units() -> Iterator[WorkUnit]:
             """Yield the units without the rows that another process has stored since the start."""
-            for unit in units(encoder, dialogues, wanted, self._chunk):
+            for unit in split_into_units(encoder, dialogues, wanted, self._chunk):
                 index.refresh()
                 stored = index.addresses
                 still_wanted = frozenset(key for key in unit.wanted if keys[key] is None or keys[key] not in stored)
@@ -169,11 +169,11 @@ class FeatureStore:
                     yield narrow_unit(encoder, unit, still_wanted)
 
         with (
-            reporting(progress, encoder, len(wanted), runs_in_process=engine.runs_in_process) as report,
+            progress_reporter(progress, encoder, len(wanted), runs_in_process=engine.runs_in_process) as report,
             index,
             closing(engine.outcomes(encoder, remaining_units())) as outcomes,
         ):
-            for unit, found in rows_of(outcomes):
+            for unit, found in collect_rows(outcomes):
                 rows = {key: found[key] for key in sorted(unit.wanted) if key in found}
                 sample = sample or dict(list(rows.items())[:1])
                 encoder.require_one_size({**rows, **sample})  # each worker has checked only its own rows

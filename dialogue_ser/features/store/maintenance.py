@@ -50,7 +50,7 @@ class StoreEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verified:
+class VerifiedFolder:
     """The findings of ``verify`` in one folder.
 
     Args:
@@ -101,7 +101,7 @@ def _read_entry(folder: Path) -> StoreEntry:
     )
 
 
-def verify(root: Path) -> Iterator[Verified]:
+def verify(root: Path) -> Iterator[VerifiedFolder]:
     """Read every shard of every encoder and compare its hash. Broken files are set aside and counted."""
     for path in sorted(root.glob("[!.]*/encoder.json")):
         folder = path.parent
@@ -113,7 +113,7 @@ def verify(root: Path) -> Iterator[Verified]:
         broken = {name for name, address in shards.items() if not is_intact(folder, address)}
         if broken:
             set_shards_aside(folder, broken)
-        yield Verified(
+        yield VerifiedFolder(
             folder=folder,
             n_shards=len(shards),
             broken=(*lost_index, *(folder / name for name in sorted(broken))),
@@ -129,7 +129,7 @@ def set_shards_aside(folder: Path, shards: set[str]) -> None:
         write_index(folder, addresses)
 
 
-def superseded(found: Sequence[StoreEntry]) -> dict[str, StoreEntry]:
+def superseded_entries(found: Sequence[StoreEntry]) -> dict[str, StoreEntry]:
     """Find entries that differ from a newer one only in the software: library versions, or the code of a function.
 
     Returns:

@@ -10,7 +10,7 @@ from dialogue_ser.features.core.api import UtteranceEncoder
 Progress = Callable[[int, int], None]
 
 
-class Tally:
+class EncodingProgress:
     """A progress function that counts utterances and can draw a bar. It is a context manager.
 
     Args:
@@ -21,9 +21,9 @@ class Tally:
         n_done: number of utterances encoded so far.
         n_total: number of utterances to encode; 0 until the store has found some.
 
-    >>> with Tally("text: minilm", is_shown=False) as tally:
-    ...     tally(2, 5)
-    >>> tally.n_done, tally.n_total
+    >>> with EncodingProgress("text: minilm", is_shown=False) as progress:
+    ...     progress(2, 5)
+    >>> progress.n_done, progress.n_total
     (2, 5)
     """
 
@@ -60,7 +60,7 @@ class Tally:
         """The time since this object was made, in seconds."""
         return time.monotonic() - self._started
 
-    def __enter__(self) -> "Tally":
+    def __enter__(self) -> "EncodingProgress":
         self._bar.start()
         return self
 
@@ -76,7 +76,7 @@ class Tally:
 
 
 @contextmanager
-def reporting(
+def progress_reporter(
     progress: Progress | bool | None, encoder: UtteranceEncoder, total: int, *, runs_in_process: bool
 ) -> Iterator[Callable[[int], None]]:
     """Yield a function. Call it with the number of utterances that have just been encoded.
@@ -95,8 +95,8 @@ def reporting(
     if progress is True or progress is None:
         title = f"{encoder.modality}: {encoder.name}"
         with (
-            Tally(title, is_shown=True) as bar,
-            reporting(bar, encoder, total, runs_in_process=runs_in_process) as inner,
+            EncodingProgress(title, is_shown=True) as bar,
+            progress_reporter(bar, encoder, total, runs_in_process=runs_in_process) as inner,
         ):
             yield inner
         return

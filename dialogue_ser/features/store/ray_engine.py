@@ -8,8 +8,8 @@ from dialogue_ser.features.core.api import UtteranceEncoder
 from dialogue_ser.features.store.engines import (
     Outcome,
     Outcomes,
-    Unit,
     WorkerEncoder,
+    WorkUnit,
     count_workers,
     recipe_of,
     thread_limits,
@@ -39,7 +39,7 @@ class RayEngine:
         self._gpus = gpus
         self._ray = _import_ray()
 
-    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[Unit]) -> Outcomes:
+    def outcomes(self, encoder: UtteranceEncoder, units: Iterable[WorkUnit]) -> Outcomes:
         """Yield every unit with its outcome as soon as it is finished.
 
         Raises:
@@ -52,9 +52,9 @@ class RayEngine:
         env = thread_limits(self.workers)
         actor_class = ray.remote(WorkerEncoder).options(num_cpus=1, num_gpus=self._gpus, runtime_env={"env_vars": env})
         idle: list[Any] = []
-        running: dict[Any, tuple[Any, Unit]] = {}
+        running: dict[Any, tuple[Any, WorkUnit]] = {}
 
-        def finished() -> Iterator[tuple[Unit, Outcome]]:
+        def finished() -> Iterator[tuple[WorkUnit, Outcome]]:
             done, _ = ray.wait(list(running), num_returns=1)
             for reference in done:
                 actor, unit = running.pop(reference)

@@ -7,7 +7,7 @@ from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.features.core.api import Array, UtteranceEncoder
 from dialogue_ser.features.core.traits import traits_of
 from dialogue_ser.features.store.content_keys import dialogues_in_pieces
-from dialogue_ser.features.store.engines import Unit, engine_for, rows_of
+from dialogue_ser.features.store.engines import WorkUnit, collect_rows, engine_for
 
 # Utterances per unit. Small units let several workers finish at the same time; units of utterances sorted by cost are
 # larger, so that they fill whole batches. An encoder with worker processes takes one utterance at a time, so that large
@@ -15,21 +15,22 @@ from dialogue_ser.features.store.engines import Unit, engine_for, rows_of
 _PLAIN_SIZE, _SORTED_SIZE, _WORKER_SIZE = 64, 256, 16
 
 
-def units(
+def split_into_units(
     encoder: UtteranceEncoder, dialogues: Sequence[Dialogue], wanted: set[str], max_utterances: int = _SORTED_SIZE
-) -> Iterator[Unit]:
-    """Yield the wanted utterances in units of about 64; 256 if they are sorted by cost; 16 for worker processes.
+) -> Iterator[WorkUnit]:
+    """Yield the wanted utterances in units of work.
 
-    No unit is much larger than ``max_utterances``. If the encoder needs context, dialogues stay whole. Otherwise, if
-    the encoder knows costs, utterances of similar cost are together, and the highest costs come first: a text that is
-    too long then fails at once, and workers finish at about the same time.
+    A unit has about 64 utterances, 256 if they are sorted by cost, and 16 for worker processes. No unit is much larger
+    than ``max_utterances``. If the encoder needs context, dialogues stay whole. Otherwise, if the encoder knows costs,
+    utterances of similar cost are together, and the highest costs come first: a text that is too long then fails at
+    once, and workers finish at about the same time.
     """
     needs_context = traits_of(encoder, encoder.modality).context != (0, 0)
     in_order = dialogues if needs_context else _sorted_by_cost(encoder, dialogues, wanted)
     unsorted_size = _PLAIN_SIZE if getattr(encoder, "processes", 1) == 1 else _WORKER_SIZE
     size = min(max_utterances, unsorted_size if in_order is dialogues else _SORTED_SIZE)
     for piece in dialogues_in_pieces(in_order, wanted, needs_context=needs_context, n_utterances=size):
-        yield Unit(piece, frozenset(turn.id for dialogue in piece for turn in dialogue if turn.id in wanted))
+        yield WorkUnit(piece, frozenset(turn.id for dialogue in piece for turn in dialogue if turn.id in wanted))
 
 
 def encode_all(encoder: UtteranceEncoder, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
@@ -44,18 +45,18 @@ def encode_all(encoder: UtteranceEncoder, dialogues: Sequence[Dialogue]) -> Mapp
     if engine.runs_in_process:
         return encoder.encode(dialogues)
     found: dict[str, Array] = {}
-    for _, rows in rows_of(engine.outcomes(encoder, units(encoder, dialogues, set(ids)))):
+    for _, rows in collect_rows(engine.outcomes(encoder, split_into_units(encoder, dialogues, set(ids)))):
         found.update(rows)
     return {key: found[key] for key in ids if key in found}
 
 
-def narrow_unit(encoder: UtteranceEncoder, unit: Unit, wanted: frozenset[str]) -> Unit:
+def narrow_unit(encoder: UtteranceEncoder, unit: WorkUnit, wanted: frozenset[str]) -> WorkUnit:
     """Return the unit with fewer wanted utterances, because another process has stored some of its rows."""
     if wanted == unit.wanted:
         return unit
     needs_context = traits_of(encoder, encoder.modality).context != (0, 0)
     (piece,) = dialogues_in_pieces(unit.dialogues, set(wanted), needs_context=needs_context, n_utterances=sys.maxsize)
-    return Unit(piece, wanted)
+    return WorkUnit(piece, wanted)
 
 
 def missing_ids(keys: Mapping[str, str | None], stored: Mapping[str, object]) -> set[str]:

@@ -77,14 +77,14 @@ def load_network(weights: Path) -> MinilmNetwork:
         KeyError: a weight is missing.
         RuntimeError: a weight has another shape.
     """
-    state = renamed(load_file(weights))
+    state = rename_weights(load_file(weights))
     with torch.device("meta"):  # the weights are not initialised, which saves time
         network = MinilmNetwork(len(state["words"]), len(state["positions"]))
     network.load_state_dict(state, assign=True)
     return network.requires_grad_(False).eval()
 
 
-def renamed(bert: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename_weights(bert: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return BERT's weights under the names of torch's layers, which have query, key and value in one matrix."""
     state = {
         "words": bert["embeddings.word_embeddings.weight"],

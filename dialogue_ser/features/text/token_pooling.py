@@ -1,4 +1,4 @@
-"""From the hidden states of a text model to the features of each text: choose layers, merge them, pool over tokens."""
+"""Turn hidden states of a text model into the features of each text: choose layers, merge them, pool over tokens."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -43,8 +43,8 @@ def from_state(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> Transfo
     """Return a fitted transform again.
 
     Args:
-        state: first part of what its ``state()`` gave.
-        arrays: second part.
+        state: the values that its ``state()`` returned.
+        arrays: the arrays that its ``state()`` returned.
 
     Raises:
         CheckpointError: the state does not name a known transform.

@@ -53,7 +53,7 @@ class Standardise(Transform):
 
 
 class Rank(Transform):
-    """Replaces a value by the share of training values below it, scaled to [−1, 1]. Ties take the middle.
+    """Replaces a value by the share of training values below it, scaled to [−1, 1]. Equal values share the middle.
 
     It is robust against features with heavy tails.
     """

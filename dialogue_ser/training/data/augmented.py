@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from dialogue_ser.corpus.schema import Dialogue
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.features.audio.augmentation import variants, with_variant_rows
+from dialogue_ser.features.audio.augmentation import replace_by_variants, with_variant_rows
 from dialogue_ser.features.core.api import Array, FeatureTable
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.inputs.pipeline import FeaturePipeline
@@ -61,7 +61,7 @@ def add_variants(
         augmentation, pipeline = config.features[modality].augment, pipelines[modality]
         rows: dict[str, Array] = {}
         for copy in range(1, augmentation.copies + 1):
-            rows.update(pipeline.table(variants(train, augmentation, copy), store).rows)
+            rows.update(pipeline.table(replace_by_variants(train, augmentation, copy), store).rows)
         complete = with_variant_rows(table.rows, rows, train, n_copies)
         extended[modality] = FeatureTable(spec=table.spec, rows=complete)
     return extended

@@ -8,9 +8,9 @@ from dialogue_ser.errors import ConfigError, MediaError
 from dialogue_ser.features.audio.augmentation import (
     Augmentation,
     VariantPicker,
-    draw,
+    draw_effects,
+    replace_by_variants,
     variant_id,
-    variants,
     with_variant_rows,
 )
 from dialogue_ser.features.audio.mfcc import mfcc39
@@ -24,10 +24,10 @@ ALL = Augmentation(
 
 
 def test_draws_depend_on_seed_utterance_and_copy_alone_and_fill_their_ranges():
-    assert draw(ALL, "u1", 1) == draw(ALL, "u1", 1)
-    others = [draw(ALL, "u2", 1), draw(ALL, "u1", 2), draw(replace(ALL, seed=1), "u1", 1)]
-    assert draw(ALL, "u1", 1) not in others
-    drawn = [draw(ALL, f"u{i}", 1) for i in range(2000)]
+    assert draw_effects(ALL, "u1", 1) == draw_effects(ALL, "u1", 1)
+    others = [draw_effects(ALL, "u2", 1), draw_effects(ALL, "u1", 2), draw_effects(replace(ALL, seed=1), "u1", 1)]
+    assert draw_effects(ALL, "u1", 1) not in others
+    drawn = [draw_effects(ALL, f"u{i}", 1) for i in range(2000)]
     for name, (low, high) in ALL.ranges.items():
         values = np.array([getattr(effects, name) for effects in drawn])
         assert low <= values.min() < low + 0.05 * (high - low)
@@ -38,12 +38,12 @@ def test_draws_depend_on_seed_utterance_and_copy_alone_and_fill_their_ranges():
 
 def test_without_one_effect_the_others_stay_the_same():
     fewer = replace(ALL, stretch=())
-    assert draw(fewer, "u1", 1) == replace(draw(ALL, "u1", 1), stretch=1.0)
+    assert draw_effects(fewer, "u1", 1) == replace(draw_effects(ALL, "u1", 1), stretch=1.0)
 
 
 def test_each_effect_has_its_probability_and_every_variant_has_an_effect():
     some = replace(ALL, probability=0.5)
-    drawn = [draw(some, f"u{i}", 1) for i in range(2000)]
+    drawn = [draw_effects(some, f"u{i}", 1) for i in range(2000)]
     assert np.mean([effects.noise_snr_db is not None for effects in drawn]) == pytest.approx(0.5 + 0.5**4 / 4, abs=0.04)
     nothing = [e for e in drawn if (e.stretch, e.pitch_semitones, e.shift_seconds, e.noise_snr_db) == (1, 0, 0, None)]
     assert nothing == []
@@ -52,10 +52,10 @@ def test_each_effect_has_its_probability_and_every_variant_has_an_effect():
 def test_variants_differ_in_id_and_effects_only_and_keep_turns_without_sound(spoken):
     talk = spoken([0.3, 0.4])
     silent = replace(talk.utterances[1], audio=None)
-    (varied,) = variants([replace(talk, utterances=(talk.utterances[0], silent))], ALL, 2)
+    (varied,) = replace_by_variants([replace(talk, utterances=(talk.utterances[0], silent))], ALL, 2)
     first, second = varied.utterances
     assert (first.id, second.id) == ("train/dia0_utt0#variant2", "train/dia0_utt1#variant2")
-    assert first.audio.effects == draw(ALL, "train/dia0_utt0", 2)
+    assert first.audio.effects == draw_effects(ALL, "train/dia0_utt0", 2)
     assert second.audio is None
     original = talk.utterances[0]
     assert replace(first, id=original.id, audio=replace(first.audio, effects=None)) == original
@@ -73,14 +73,17 @@ def test_every_encoder_applies_the_effects_and_the_store_keeps_each_variant_sepa
             return encode(dialogues)
 
     encoder.__class__ = Counting
-    tables = [store.table(encoder, dialogues) for dialogues in ([talk], *(variants([talk], ALL, k) for k in (1, 2)))]
+    tables = [
+        store.table(encoder, dialogues)
+        for dialogues in ([talk], *(replace_by_variants([talk], ALL, k) for k in (1, 2)))
+    ]
     values = [table[variant_id("train/dia0_utt0", k)] for k, table in enumerate(tables)]
     assert len({value.tobytes() for value in values}) == 3
     assert len(asked) == 6
-    again = FeatureStore(tmp_path / "store").table(encoder, variants([talk], ALL, 2))
+    again = FeatureStore(tmp_path / "store").table(encoder, replace_by_variants([talk], ALL, 2))
     assert len(asked) == 6, "computed once, mapped from disk ever after"
     assert all(np.array_equal(again[key], tables[2][key]) for key in again)
-    store.table(encoder, variants([talk], replace(ALL, seed=9), 1))
+    store.table(encoder, replace_by_variants([talk], replace(ALL, seed=9), 1))
     assert len(asked) == 8, "another seed is another variant"
 
 
@@ -88,7 +91,7 @@ def test_store_keys_of_clips_without_effects_have_not_changed(spoken):
     talk = spoken([0.3])
     traits = mfcc39().traits
     (plain,) = content_keys([talk], traits).values()
-    (varied,) = content_keys(variants([talk], ALL, 1), traits).values()
+    (varied,) = content_keys(replace_by_variants([talk], ALL, 1), traits).values()
     import hashlib
     import json
 
@@ -100,7 +103,7 @@ def test_store_keys_of_clips_without_effects_have_not_changed(spoken):
 
 def test_a_variant_that_cannot_be_made_is_named_and_can_be_masked(spoken):
     talk = spoken([0.003])
-    (varied,) = variants([talk], replace(ALL, noise_snr_db=()), 1)
+    (varied,) = replace_by_variants([talk], replace(ALL, noise_snr_db=()), 1)
     with pytest.raises(MediaError, match=r"row 2 \(train/dia0_utt0#variant1\): .*\.wav: 48 samples are too few"):
         mfcc39().encode([varied])
     assert mfcc39(on_bad="mask").encode([varied]) == {}

@@ -238,7 +238,7 @@ def test_arrays_whose_bytes_do_not_fit_their_shape_are_refused(saved):
 
 def test_a_truncated_pickle_and_a_missing_one_are_errors(saved, tmp_path):
     whole = pickle.dumps({"a": np.ones(1000)})
-    with pytest.raises(FeatureError, match="is it whole"):
+    with pytest.raises(FeatureError, match="if the file is incomplete"):
         read_pickle(saved(whole[:500], raw=True))
     with pytest.raises(MissingDataError, match="no such file"):
         read_pickle(tmp_path / "nothing.pkl")

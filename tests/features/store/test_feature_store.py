@@ -15,7 +15,7 @@ from dialogue_ser.features.audio.opensmile import OpenSmile
 from dialogue_ser.features.core.traits import EncoderTraits
 from dialogue_ser.features.store.engines import encode_unit
 from dialogue_ser.features.store.feature_store import FeatureStore
-from dialogue_ser.features.store.maintenance import superseded
+from dialogue_ser.features.store.maintenance import superseded_entries
 from dialogue_ser.features.store.shards import read_index
 
 
@@ -220,7 +220,7 @@ def test_a_damaged_description_is_written_again(store, dialogue):
     described.write_text('{"name": 5, "kind": [1], "fingerprint": "x"}')
     (entry,) = store.entries()
     assert (entry.encoder, entry.n_broken) == ("counting", 1)
-    assert superseded([entry]) == {}
+    assert superseded_entries([entry]) == {}
     store.table(Counting(), [dialogue(["a"])])
     assert described.read_text() == whole
     assert store.entries()[0].n_broken == 0

@@ -10,7 +10,7 @@ from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.features.pretrained.packaged import minilm_folder
 from dialogue_ser.features.text.minilm import MinilmTokenizer
-from dialogue_ser.features.text.minilm_network import LAYERS, MinilmNetwork, load_network, renamed
+from dialogue_ser.features.text.minilm_network import LAYERS, MinilmNetwork, load_network, rename_weights
 
 
 @pytest.fixture(scope="module")
@@ -98,4 +98,4 @@ def test_bfloat16_stays_near_single_precision(device, is_autocast, network, toke
 
 def test_a_weight_that_is_missing_is_an_error() -> None:
     with pytest.raises(KeyError, match="word_embeddings"):
-        renamed({})
+        rename_weights({})
