@@ -32,7 +32,7 @@ from dialogue_ser.features.core.checked_encoder import CheckedEncoder
 from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.store.engines import Engine, WorkerProcesses
 from dialogue_ser.features.store.feature_store import FeatureStore
-from dialogue_ser.features.store.work_units import units
+from dialogue_ser.features.store.work_units import split_into_units
 
 PACKAGES = ("dialogue-ser", "torch", "transformers", "opensmile", "ray")
 BATCH = 64
@@ -108,7 +108,7 @@ def texts(dialogues: Sequence[Dialogue], repeats: int) -> dict[str, Any]:
             runs.append(seconds_of(lambda store=store: store.table(encoder, dialogues, progress=False)))
             (entry,) = store.entries()
     wanted = {turn.id for turn in {turn.text: turn for turn in turns}.values()}  # equal texts are encoded once
-    pieces = list(units(encoder, dialogues, wanted))
+    pieces = list(split_into_units(encoder, dialogues, wanted))
     in_model = seconds_of(lambda: [encoder.encode(unit.dialogues) for unit in pieces], repeats=repeats)
     lengths = [encoder.costs([turn for d in unit.dialogues for turn in d]) for unit in pieces]
     size = (384, 1536, 6)

@@ -81,13 +81,13 @@ def train_all(systems: Sequence[System], seeds: Sequence[int], out: Path, worker
 def summarise(system: System, seeds: Sequence[int], out: Path) -> dict[str, Any]:
     """Mean ± std over seeds of every metric on dev and test, F1 of each class on test, and the cost."""
     from dialogue_ser.evaluation.selection import aggregate, mean_std
-    from dialogue_ser.metrics.scores import from_confusion
+    from dialogue_ser.metrics.scores import scores_from_confusion
     from dialogue_ser.runs.run_files import RunFiles
 
     folders = [run_folder(out, system, seed) for seed in seeds]
     runs = [RunFiles(folder) for folder in folders]
     tests = [run.predictions.split("test") for run in runs]
-    scores = [from_confusion(test.confusions().sum(0), test.labels) for test in tests]
+    scores = [scores_from_confusion(test.confusions().sum(0), test.labels) for test in tests]
     return {
         "key": system.key,
         "variant": system.variant,

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from dialogue_ser.corpus.schema import Dialogue, utterances
-from dialogue_ser.corpus.splits import by_fractions
+from dialogue_ser.corpus.splits import split_by_fractions
 from dialogue_ser.errors import CorpusError
 
 PARTS = ("train", "dev", "test")
@@ -143,7 +143,7 @@ def stratified_70_20_10(dialogues: Sequence[Dialogue], seed: int = 0) -> tuple[F
         CorpusError: there are so few utterances that a part would be empty.
     """
     label_by_turn = {turn.id: turn.label or "" for turn in utterances(dialogues)}
-    part_by_turn = by_fractions(list(label_by_turn), SHARES, seed, strata=label_by_turn)
+    part_by_turn = split_by_fractions(list(label_by_turn), SHARES, seed, strata=label_by_turn)
     return (_fold("70-20-10", part_by_turn, {name: name for name in PARTS}),)
 
 
@@ -217,7 +217,7 @@ def k_fold_dialogues(dialogues: Sequence[Dialogue], seed: int, n_folds: int) -> 
         CorpusError: there are fewer dialogues than folds.
     """
     names = [f"fold-{number}" for number in range(n_folds)]
-    fold_of = by_fractions([one.id for one in dialogues], dict.fromkeys(names, 1 / n_folds), seed)
+    fold_of = split_by_fractions([one.id for one in dialogues], dict.fromkeys(names, 1 / n_folds), seed)
     groups = {turn.id: fold_of[one.id] for one in dialogues for turn in one}
     return tuple(_fold(name, groups, {name: "test"}) for name in names)
 

@@ -7,7 +7,7 @@ import numpy as np
 from dialogue_ser.errors import ConfigError, CorpusError
 
 
-def by_column(dialogue_ids: Sequence[str], values: Sequence[str], origins: Sequence[str]) -> dict[str, str]:
+def split_by_column(dialogue_ids: Sequence[str], values: Sequence[str], origins: Sequence[str]) -> dict[str, str]:
     """Assign each dialogue to the split that a column of its rows names.
 
     Args:
@@ -21,7 +21,7 @@ def by_column(dialogue_ids: Sequence[str], values: Sequence[str], origins: Seque
     Raises:
         CorpusError: a row names no split, or the rows of a dialogue name several. The error lists all such rows.
 
-    >>> by_column(["a", "a", "b"], ["train", "train", "dev"], ["row 2", "row 3", "row 4"])
+    >>> split_by_column(["a", "a", "b"], ["train", "train", "dev"], ["row 2", "row 3", "row 4"])
     {'a': 'train', 'b': 'dev'}
     """
     first_rows: dict[str, tuple[str, str]] = {}
@@ -42,7 +42,7 @@ def by_column(dialogue_ids: Sequence[str], values: Sequence[str], origins: Seque
     return {dialogue: split for dialogue, (split, _) in first_rows.items()}
 
 
-def by_fractions(
+def split_by_fractions(
     dialogue_ids: Sequence[str],
     fractions: Mapping[str, float],
     seed: int = 0,
@@ -68,7 +68,7 @@ def by_fractions(
 
     >>> from collections import Counter
     >>> ids = [f"d{number}" for number in range(10)]
-    >>> Counter(by_fractions(ids, {"train": 0.8, "dev": 0.1, "test": 0.1}).values())
+    >>> Counter(split_by_fractions(ids, {"train": 0.8, "dev": 0.1, "test": 0.1}).values())
     Counter({'train': 8, 'dev': 1, 'test': 1})
     """
     _check_fractions(fractions, seed)

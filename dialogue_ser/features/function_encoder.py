@@ -131,7 +131,7 @@ def code_digest(function: Callable[..., Any]) -> str | None:
         return None
 
 
-def function_input(function: Callable[..., Any], name: str, declared: str | None, modality: str) -> FunctionInput:
+def find_input_kind(function: Callable[..., Any], name: str, declared: str | None, modality: str) -> FunctionInput:
     """Decide whether a function gets texts or waveforms: by the declaration, its first parameter, or the modality.
 
     Raises:

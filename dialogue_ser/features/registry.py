@@ -9,7 +9,7 @@ from dialogue_ser.errors import ConfigError, DialogueSerError
 from dialogue_ser.features.core.bad_clips import OnBad
 from dialogue_ser.features.core.checked_encoder import CheckedEncoder
 from dialogue_ser.features.core.recipe import EncoderRecipe
-from dialogue_ser.features.function_encoder import FunctionEncoder, function_input
+from dialogue_ser.features.function_encoder import FunctionEncoder, find_input_kind
 from dialogue_ser.options import option_problems
 from dialogue_ser.registry import Entry, Registry
 
@@ -125,7 +125,7 @@ def _build(target: Any, recipe: EncoderRecipe) -> Any:
         return target
     if isinstance(target, type) or _is_factory(target):
         return _construct(target, name, modality, options, on_bad)
-    reads = function_input(target, name, details["modality"], modality)
+    reads = find_input_kind(target, name, details["modality"], modality)
     also_allowed = () if reads == "text" else ("sample_rate_hz",)
     set_by_caller = [*inspect.signature(target).parameters][: 1 + len(also_allowed)]
     problems = option_problems(

@@ -15,7 +15,7 @@ from dialogue_ser.features.core.traits import Context
 from dialogue_ser.features.store.feature_store import FeatureStore, Progress
 from dialogue_ser.features.store.work_units import encode_all
 from dialogue_ser.features.text.front_end import TokenFrontEnd
-from dialogue_ser.features.transforms import build_transform, from_state
+from dialogue_ser.features.transforms import build_transform, transform_from_state
 from dialogue_ser.features.transforms.base import Transform
 from dialogue_ser.inputs.extractor import FRAMES, build_extractor
 
@@ -246,7 +246,7 @@ class FeaturePipeline:
                 raise CheckpointError(untrusted_encoder_message(modality, name))
             pipeline = cls.build(modality, name, options, on_bad=state["on_bad"])
             pipeline.transforms = tuple(
-                from_state(saved, _with_prefix(arrays, f"transforms.{i}."))
+                transform_from_state(saved, _with_prefix(arrays, f"transforms.{i}."))
                 for i, saved in enumerate(state["transforms"])
             )
             pipeline._dim = int(state["dim"])

@@ -14,13 +14,13 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
 
-def encode(values: Iterable[object], labels: Sequence[str]) -> IntArray:
+def class_indices(values: Iterable[object], labels: Sequence[str]) -> IntArray:
     """Return class indices ``[N]`` of labels that are given by name or index; −100 for None, NaN and −100.
 
     Raises:
         DialogueSerError: values are neither a label nor a valid index. The message names all of them.
 
-    >>> encode(["joy", None, 0], ["neutral", "joy"]).tolist()
+    >>> class_indices(["joy", None, 0], ["neutral", "joy"]).tolist()
     [1, -100, 0]
     """
     index: dict[object, int] = {label: i for i, label in enumerate(labels)}

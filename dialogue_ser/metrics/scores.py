@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dialogue_ser.errors import DialogueSerError
-from dialogue_ser.metrics.confusion import IntArray, class_values, confusion_matrix, encode
+from dialogue_ser.metrics.confusion import IntArray, class_indices, class_values, confusion_matrix
 from dialogue_ser.metrics.table import METRICS
 
 #: The metrics that :class:`Scores` has as fields.
@@ -64,7 +64,7 @@ class Scores:
         return {**found, "confusion": [list(row) for row in self.confusion]}
 
 
-def from_confusion(confusion: IntArray, labels: Sequence[str]) -> Scores:
+def scores_from_confusion(confusion: IntArray, labels: Sequence[str]) -> Scores:
     """Return the scores of one confusion matrix ``[C, C]`` (row = gold).
 
     Raises:
@@ -104,7 +104,7 @@ def score(gold: Iterable[object], predicted: Iterable[object], labels: Sequence[
     >>> round(result.weighted_f1, 4), round(result.uar, 4), result.n
     (0.6667, 0.5, 3)
     """
-    gold_N, predicted_N = encode(gold, labels), encode(predicted, labels)
+    gold_N, predicted_N = class_indices(gold, labels), class_indices(predicted, labels)
     if gold_N.shape != predicted_N.shape:
         raise DialogueSerError(f"found {gold_N.size} gold labels but {predicted_N.size} predictions; give one per turn")
     missing = np.flatnonzero((gold_N >= 0) & (predicted_N < 0))
@@ -112,4 +112,4 @@ def score(gold: Iterable[object], predicted: Iterable[object], labels: Sequence[
         raise DialogueSerError(
             f"{missing.size} labelled turns have no prediction, first at position {missing[0]}; predict every turn"
         )
-    return from_confusion(confusion_matrix(gold_N, predicted_N, len(labels)), labels)
+    return scores_from_confusion(confusion_matrix(gold_N, predicted_N, len(labels)), labels)

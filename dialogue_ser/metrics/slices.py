@@ -73,7 +73,7 @@ def bin_names(edges: Sequence[int]) -> tuple[str, ...]:
     return (*closed, f"{edges[-1]}+")
 
 
-def binned(values_N: IntArray, edges: Sequence[int]) -> Names:
+def bin_of_each(values_N: IntArray, edges: Sequence[int]) -> Names:
     """Return the bin name of every value. Values below the first edge belong to the first bin."""
     names = np.array(bin_names(edges), dtype=object)
     which = np.clip(np.searchsorted(np.asarray(edges), values_N, side="right") - 1, 0, len(edges) - 1)

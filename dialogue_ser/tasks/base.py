@@ -22,7 +22,7 @@ from dialogue_ser.metrics.slices import (
     POSITION_EDGES,
     Names,
     bin_names,
-    binned,
+    bin_of_each,
     dialogue_lengths,
     turn_positions,
 )
@@ -315,8 +315,8 @@ class Task(ABC):
         speakers = np.array(predictions.speakers, dtype=object)
         names, counts = np.unique(speakers.astype(str), return_counts=True)
         return {
-            "turn_position": (binned(turn_positions(dialogue_N), POSITION_EDGES), bin_names(POSITION_EDGES)),
-            "dialogue_length": (binned(dialogue_lengths(dialogue_N), LENGTH_EDGES), bin_names(LENGTH_EDGES)),
+            "turn_position": (bin_of_each(turn_positions(dialogue_N), POSITION_EDGES), bin_names(POSITION_EDGES)),
+            "dialogue_length": (bin_of_each(dialogue_lengths(dialogue_N), LENGTH_EDGES), bin_names(LENGTH_EDGES)),
             "speaker": (speakers, [str(names[i]) for i in np.lexsort((names, -counts))]),
         }
 

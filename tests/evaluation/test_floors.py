@@ -7,7 +7,7 @@ import pytest
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.evaluation.floors import linear_probe, majority, tfidf_logistic
 from dialogue_ser.metrics.predictions import Predictions, predictions_of, read_predictions
-from dialogue_ser.metrics.scores import from_confusion
+from dialogue_ser.metrics.scores import scores_from_confusion
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def turns(run_dir: Path) -> Predictions:
 
 
 def _f1(table: Predictions, split: str = "test") -> float:
-    return from_confusion(table.split(split).confusions().sum(0).astype(int), table.labels).weighted_f1
+    return scores_from_confusion(table.split(split).confusions().sum(0).astype(int), table.labels).weighted_f1
 
 
 def test_every_floor_gives_the_same_turns_and_columns_as_predictions_parquet(turns: Predictions) -> None:

@@ -6,10 +6,10 @@ from sklearn.metrics import precision_recall_fscore_support
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.metrics.confusion import (
     UNLABELLED,
+    class_indices,
     class_values,
     confusion_matrix,
     dialogue_confusions,
-    encode,
     ratio,
 )
 
@@ -26,12 +26,12 @@ def _turns(n: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_names_and_indices_mean_the_same_classes_and_every_missing_label_is_unlabelled() -> None:
     labels = ("calm", "glad")
     values = ["glad", 1, np.int64(0), None, float("nan"), UNLABELLED]
-    assert encode(values, labels).tolist() == [1, 1, 0, UNLABELLED, UNLABELLED, UNLABELLED]
+    assert class_indices(values, labels).tolist() == [1, 1, 0, UNLABELLED, UNLABELLED, UNLABELLED]
 
 
 def test_all_values_that_are_no_label_stand_in_one_error() -> None:
     with pytest.raises(DialogueSerError) as caught:
-        encode(["gladd", 2, -1, "gladd", "glad"], ("calm", "glad"))
+        class_indices(["gladd", 2, -1, "gladd", "glad"], ("calm", "glad"))
     assert len(caught.value.problems) == 3
     assert "did you mean 'glad'" in caught.value.problems[0]
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialogue_ser.metrics.slices import bin_names, binned, dialogue_lengths, emotion_shift, turn_positions
+from dialogue_ser.metrics.slices import bin_names, bin_of_each, dialogue_lengths, emotion_shift, turn_positions
 
 
 def test_shift_is_judged_against_the_same_speakers_previous_turn_not_the_previous_turn() -> None:
@@ -31,10 +31,10 @@ def test_positions_count_turns_not_ids_and_lengths_belong_to_the_dialogue() -> N
 
 @pytest.mark.parametrize(("value", "name"), [(1, "1"), (2, "2–3"), (3, "2–3"), (4, "4–6"), (7, "7+"), (33, "7+")])
 def test_bins_are_named_by_what_they_hold(value: int, name: str) -> None:
-    assert binned(np.array([value]), (1, 2, 4, 7)).tolist() == [name]
+    assert bin_of_each(np.array([value]), (1, 2, 4, 7)).tolist() == [name]
 
 
 @given(st.lists(st.integers(1, 60), min_size=1))
 def test_every_value_falls_into_exactly_one_named_bin(values: list[int]) -> None:
     edges = (1, 2, 5, 9, 14)
-    assert set(binned(np.array(values), edges)) <= set(bin_names(edges))
+    assert set(bin_of_each(np.array(values), edges)) <= set(bin_names(edges))

@@ -96,7 +96,7 @@ def features_prune(
     if encoder is not None and encoder not in {entry.encoder for entry in entries}:
         raise ConfigError(f"--encoder: {unknown_name('encoder', encoder, {entry.encoder for entry in entries})}")
     chosen = list(_entries_to_delete(entries, encoder, unused_days, superseded, runs))
-    leftovers = {entry.folder: maintenance.leftovers(entry.folder) for entry in entries}
+    leftovers = {entry.folder: maintenance.find_leftovers(entry.folder) for entry in entries}
     if not chosen and not any(leftovers.values()):
         print("nothing to delete")
         return 0
@@ -104,7 +104,7 @@ def features_prune(
     if not yes and not _confirmed():
         print("nothing deleted; --yes deletes it")
         return 0
-    maintenance.delete_half_deleted(root)
+    maintenance.finish_deletions(root)
     freed = sum(maintenance.delete_leftovers(folder) for folder, paths in leftovers.items() if paths)
     freed += sum(_delete(entry) for entry, _ in chosen)
     print(f"{_size(freed)} freed")

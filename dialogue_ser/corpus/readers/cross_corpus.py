@@ -10,7 +10,7 @@ from dialogue_ser.corpus.cut import all_dialogues
 from dialogue_ser.corpus.label_maps import LabelMap, relabel
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
-from dialogue_ser.corpus.splits import by_fractions
+from dialogue_ser.corpus.splits import split_by_fractions
 from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
 
 _SETTINGS = ("reader", "path", "labels", "options")
@@ -119,7 +119,7 @@ def _train_and_dev(corpus: Corpus, dev_share: float, seed: int) -> dict[str, tup
         for one in dialogues
     }
     try:
-        part = by_fractions(sorted(set(group.values())), {"train": 1 - dev_share, "dev": dev_share}, seed)
+        part = split_by_fractions(sorted(set(group.values())), {"train": 1 - dev_share, "dev": dev_share}, seed)
     except CorpusError as error:
         kind = "sessions" if has_sessions else "groups of speakers"
         raise CorpusError(

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dialogue_ser.corpus import splits as split_rules
 from dialogue_ser.corpus.parsing.columns import Columns, resolve_columns
 from dialogue_ser.corpus.parsing.rows import Rows, read_rows
 from dialogue_ser.corpus.parsing.turns import Turn, TurnOptions, group_into_dialogues, read_turns, require_roles
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet
+from dialogue_ser.corpus.splits import split_by_column, split_by_fractions
 from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError
 
@@ -201,10 +201,10 @@ def _assign_splits(
     try:
         if fractions:
             strata = _strata(rows) if stratify else None
-            split_of = split_rules.by_fractions(list(dict.fromkeys(ids)), fractions, seed, strata)
+            split_of = split_by_fractions(list(dict.fromkeys(ids)), fractions, seed, strata)
         elif has_split_column:
             origins = [turn.utterance.origin for turn in rows]
-            split_of = split_rules.by_column(ids, [turn.split for turn in rows], origins)
+            split_of = split_by_column(ids, [turn.split for turn in rows], origins)
         else:
             raise ConfigError(
                 "reader table: the options do not state the splits; name a split column (columns.split), a file for "

@@ -15,7 +15,7 @@ from dialogue_ser.features.core.api import Array, UtteranceEncoder
 from dialogue_ser.features.core.checked_encoder import CheckedEncoder, checked
 from dialogue_ser.features.store.content_keys import content_keys, fingerprint_digest
 from dialogue_ser.features.store.engines import Engine, WorkUnit, collect_rows, engine_for
-from dialogue_ser.features.store.locks import in_use, index_lock, locked, store_lock
+from dialogue_ser.features.store.locks import hold_lock, index_lock, mark_in_use, store_lock
 from dialogue_ser.features.store.maintenance import StoreEntry, delete_leftovers, entries, set_shards_aside, verify
 from dialogue_ser.features.store.progress import Progress, progress_reporter
 from dialogue_ser.features.store.shards import RowAddress, is_intact, read_index, read_shard, write_index, write_shard
@@ -123,11 +123,11 @@ class FeatureStore:
         with ExitStack() as until_done:
             try:
                 self.root.mkdir(parents=True, exist_ok=True)
-                with locked(store_lock(self.root)) if os.access(self.root, os.W_OK) else nullcontext():
+                with hold_lock(store_lock(self.root)) if os.access(self.root, os.W_OK) else nullcontext():
                     folder.mkdir(exist_ok=True)
                     if not description_file.exists():
                         write_atomically(description_file, description)
-                    until_done.enter_context(in_use(folder))
+                    until_done.enter_context(mark_in_use(folder))
             except OSError as error:
                 raise _cannot_write(folder, error) from error
             with suppress(OSError):
@@ -228,7 +228,7 @@ class _Index:
             return
         try:
             written = write_shard(self._folder, rows)
-            with locked(index_lock(self._folder)):
+            with hold_lock(index_lock(self._folder)):
                 self.addresses = {**written, **read_index(self._folder)}
                 write_index(self._folder, self.addresses)
                 self._known_version = self._file_version()

@@ -15,7 +15,7 @@ _MARK_PREFIX = "using-"
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def hold_lock(path: Path) -> Iterator[None]:
     """Hold the lock of a file. The operating system releases it if the process dies.
 
     Raises:
@@ -47,7 +47,7 @@ def store_lock(root: Path) -> Path:
 
 
 @contextmanager
-def in_use(folder: Path) -> Iterator[None]:
+def mark_in_use(folder: Path) -> Iterator[None]:
     """Mark a folder as used by this process. Hold the store's lock while this begins.
 
     If the store cannot be written, there is no mark, but its features can still be read.

@@ -11,8 +11,8 @@ from typing import Any
 
 from dialogue_ser.durable import TEMPORARY_PREFIX
 from dialogue_ser.features.store.content_keys import fingerprint_digest
-from dialogue_ser.features.store.locks import index_lock, is_in_use, locked, store_lock
-from dialogue_ser.features.store.shards import RowAddress, is_intact, quarantine, read_index, write_index
+from dialogue_ser.features.store.locks import hold_lock, index_lock, is_in_use, store_lock
+from dialogue_ser.features.store.shards import RowAddress, is_intact, move_to_quarantine, read_index, write_index
 
 _ORPHAN_SECONDS = 3600.0
 _DELETED_PREFIX = ".pruned-"
@@ -123,9 +123,9 @@ def verify(root: Path) -> Iterator[VerifiedFolder]:
 
 def set_shards_aside(folder: Path, shards: set[str]) -> None:
     """Move shards to the quarantine and remove their rows from the index."""
-    with locked(index_lock(folder)):
+    with hold_lock(index_lock(folder)):
         addresses = {key: address for key, address in read_index(folder).items() if address.shard not in shards}
-        quarantine(folder, sorted(shards))
+        move_to_quarantine(folder, sorted(shards))
         write_index(folder, addresses)
 
 
@@ -160,7 +160,7 @@ def fingerprints_of_runs(folders: Iterable[Path]) -> list[Mapping[str, Any]]:
     return found
 
 
-def leftovers(folder: Path) -> list[Path]:
+def find_leftovers(folder: Path) -> list[Path]:
     """List files that were set aside, and files that killed processes left more than an hour ago.
 
     The list is empty while the folder is in use.
@@ -177,11 +177,11 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def delete_leftovers(folder: Path) -> int:
-    """Delete the :func:`leftovers` of a folder and return the number of bytes that are free again."""
+    """Delete the :func:`find_leftovers` of a folder and return the number of bytes that are free again."""
     freed = 0
     # With both locks, no process starts to use the folder meanwhile.
-    with locked(store_lock(folder.parent)), locked(index_lock(folder)):
-        for path in leftovers(folder):
+    with hold_lock(store_lock(folder.parent)), hold_lock(index_lock(folder)):
+        for path in find_leftovers(folder):
             freed += _size_of(path) or 0
             path.unlink(missing_ok=True)
     return freed
@@ -190,7 +190,7 @@ def delete_leftovers(folder: Path) -> int:
 def delete(entry: StoreEntry) -> bool:
     """Delete the folder of an encoder. Return False, and delete nothing, if a process is using it."""
     renamed = entry.folder.with_name(f"{_DELETED_PREFIX}{uuid.uuid4().hex}")
-    with locked(store_lock(entry.folder.parent)):
+    with hold_lock(store_lock(entry.folder.parent)):
         if is_in_use(entry.folder):
             return False
         entry.folder.replace(renamed)
@@ -198,7 +198,7 @@ def delete(entry: StoreEntry) -> bool:
     return True
 
 
-def delete_half_deleted(root: Path) -> None:
+def finish_deletions(root: Path) -> None:
     """Delete the folders that a killed ``prune`` had begun to delete."""
     for folder in root.glob(f"{_DELETED_PREFIX}*"):
         shutil.rmtree(folder, ignore_errors=True)

@@ -109,7 +109,7 @@ def read_index(folder: Path) -> dict[str, RowAddress]:
         return addresses
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         logger.warning("feature store: index %s is unreadable (%s); its features will be computed again", path, error)
-        quarantine(folder, [path.name])
+        move_to_quarantine(folder, [path.name])
         return {}
 
 
@@ -136,7 +136,7 @@ def write_index(folder: Path, addresses: Mapping[str, RowAddress]) -> None:
     write_atomically(folder / "index.parquet", sink.getvalue().to_pybytes())
 
 
-def quarantine(folder: Path, names: Sequence[str]) -> None:
+def move_to_quarantine(folder: Path, names: Sequence[str]) -> None:
     """Move files to the folder ``quarantine``, where a user can look at them."""
     aside = folder / "quarantine"
     aside.mkdir(exist_ok=True)

@@ -39,7 +39,7 @@ def build_transform(name: str) -> Transform:
     return TRANSFORMS[name]()
 
 
-def from_state(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> Transform:
+def transform_from_state(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> Transform:
     """Return a fitted transform again.
 
     Args:

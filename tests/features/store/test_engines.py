@@ -15,7 +15,7 @@ from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.store import engines
 from dialogue_ser.features.store.engines import InProcess, WorkerProcesses, count_workers, engine_for, thread_limits
 from dialogue_ser.features.store.feature_store import FeatureStore
-from dialogue_ser.features.store.work_units import encode_all, units
+from dialogue_ser.features.store.work_units import encode_all, split_into_units
 
 
 def same(left, right) -> bool:
@@ -47,7 +47,9 @@ def test_opensmile_gets_a_process_per_core_where_there_is_enough_to_do(monkeypat
         assert isinstance(engine_for(other, 1000), InProcess)
     talks = [dialogue(["oh"] * 10, name=f"d{n}") for n in range(10)]
     wanted = {turn.id for talk in talks for turn in talk}
-    assert max(len(unit.wanted) for unit in units(encoder, talks, wanted)) <= 25, "all workers have something to do"
+    assert max(len(unit.wanted) for unit in split_into_units(encoder, talks, wanted)) <= 25, (
+        "all workers have something to do"
+    )
 
 
 @pytest.mark.parametrize("stored", [True, False])
@@ -139,7 +141,7 @@ from dialogue_ser.corpus.schema import Dialogue, Utterance
 from dialogue_ser.features.store.engines import WorkerProcesses
 from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.store.feature_store import FeatureStore
-from dialogue_ser.features.store.work_units import encode_all, units
+from dialogue_ser.features.store.work_units import encode_all, split_into_units
 talks = [Dialogue(f"d{i}", (Utterance(id=f"d{i}", speaker="s", text=str(i)),)) for i in range(4)]
 store = FeatureStore("store", engine=WorkerProcesses(2), chunk_utterances=1)
 store.table(build_encoder("waiting_encoder:waiting", "text"), talks, progress=False)

@@ -55,8 +55,8 @@ def test_the_mark_of_a_process_that_died_does_not_protect_for_ever(tmp_path):
     code = f"""
 import os
 from pathlib import Path
-from dialogue_ser.features.store.locks import in_use
-with in_use(Path({str(tmp_path)!r}) / "features" / "ones"):
+from dialogue_ser.features.store.locks import mark_in_use
+with mark_in_use(Path({str(tmp_path)!r}) / "features" / "ones"):
     os._exit(9)
 """
     folder = tmp_path / "features" / "ones"

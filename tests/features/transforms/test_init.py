@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import load, save
 
 from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError
-from dialogue_ser.features.transforms import TRANSFORMS, build_transform, from_state
+from dialogue_ser.features.transforms import TRANSFORMS, build_transform, transform_from_state
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_state_survives_json_and_safetensors_exactly(talks, name, n_frames) -> N
     train, test = rows_for(talks, n_frames=n_frames), rows_for(talks[:2], seed=1, n_frames=n_frames)
     fitted = build_transform(name).fit(train, talks)
     described, arrays = fitted.state()
-    again = from_state(json.loads(json.dumps(described)), load(save(arrays)) if arrays else {})
+    again = transform_from_state(json.loads(json.dumps(described)), load(save(arrays)) if arrays else {})
     expected, found = fitted.apply(test, talks[:2]), again.apply(test, talks[:2])
     assert all(np.array_equal(found[key], expected[key]) for key in test)
     assert all(row.dtype == np.float32 and row.ndim == (1 if n_frames is None else 2) for row in found.values())
@@ -66,7 +66,7 @@ def test_unknown_names_and_empty_train_are_refused(talks) -> None:
     with pytest.raises(ConfigError, match="did you mean 'standardise'"):
         build_transform("standardize")
     with pytest.raises(CheckpointError, match="saved transform"):
-        from_state({"name": "magic"}, {})
+        transform_from_state({"name": "magic"}, {})
     with pytest.raises(FeatureError, match="no rows"):
         build_transform("impute").fit({}, talks)
 
