@@ -246,7 +246,7 @@ class Transformer(TrainedEncoder):
     def _load_model(self, dim: int) -> Any:
         """Load the model, without its pooler, which is not used."""
         config = self.config
-        pretrained_model = PretrainedModel(config.model, config.revision, encoder_name="transformer")
+        pretrained_model = PretrainedModel(config.model, config.revision, encoder="transformer")
         architecture = config.architecture or pretrained_model.architecture()
         settings = _dropout_settings(config, architecture)
         model = pretrained_model.load(**settings) if config.pretrained else bare_model(architecture, **settings)

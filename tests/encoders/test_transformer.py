@@ -245,7 +245,7 @@ def test_lora_without_peft_says_what_to_install(tiny_text_model, monkeypatch):
 def test_a_saved_model_is_built_from_its_architecture_without_the_folder(tiny_text_model):
     from dialogue_ser.features.pretrained.loading import PretrainedModel
 
-    architecture = PretrainedModel(str(tiny_text_model), encoder_name="test").architecture()
+    architecture = PretrainedModel(str(tiny_text_model), encoder="test").architecture()
     given = spec("nowhere", architecture=architecture, hidden_dropout=0.2)
     twin = build_input(as_saved(given))
     encoder = build(tiny_text_model)

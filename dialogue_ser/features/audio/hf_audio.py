@@ -87,7 +87,7 @@ class HfAudio:
         self.kind: InputKind = "frames" if pooling == "none" else "vector"
         self.traits = EncoderTraits(context=(0, 0), reads=("audio",))
         self.on_progress: Callable[[int], None] | None = None
-        self._pretrained_model = PretrainedModel(model, revision, encoder_name="hf-audio", kind=SPEECH_MODEL)
+        self._pretrained_model = PretrainedModel(model, revision, encoder="hf-audio", kind=SPEECH_MODEL)
         self._layers = None if layers == "all" else tuple(int(layer) for layer in layers)
         self._merge = layer_merge
         self._pooling = pooling

@@ -77,7 +77,7 @@ def load_network(pretrained_model: PretrainedModel, highest_state: int | None) -
     from transformers import AutoConfig, AutoFeatureExtractor
 
     config = pretrained_model.load_with(AutoConfig)
-    where = f"{pretrained_model.encoder_name}: {pretrained_model.model!r}"
+    where = f"{pretrained_model.encoder}: {pretrained_model.model!r}"
     if config.model_type not in (*WAVEFORM_NETWORKS, "whisper"):
         raise FeatureError(
             f"{where} is a model of type {config.model_type!r}; expected one of {', '.join(WAVEFORM_NETWORKS)}, "

@@ -79,16 +79,14 @@ class PretrainedModel:
         model: a folder, a hub name, or ``minilm``. The name ``minilm`` means the packaged all-MiniLM-L6-v2, unless
             there is a folder with that name.
         revision: branch, tag or commit of a hub model.
-        encoder_name: name of the encoder, for error messages.
+        encoder: name of the encoder, for error messages.
         kind: the files that belong to the folder.
     """
 
-    def __init__(
-        self, model: str, revision: str | None = None, *, encoder_name: str, kind: FolderKind = TEXT_MODEL
-    ) -> None:
+    def __init__(self, model: str, revision: str | None = None, *, encoder: str, kind: FolderKind = TEXT_MODEL) -> None:
         self.model = model
         self.revision = revision
-        self.encoder_name = encoder_name
+        self.encoder = encoder
         self._kind = kind
 
     @property
@@ -109,8 +107,7 @@ class PretrainedModel:
             return str(minilm_folder())
         if self.model.startswith((".", "/", "~")) or self.model.count("/") > 1:
             raise FeatureError(
-                f"{self.encoder_name}: there is no folder {folder}; give the folder of a transformers model or a "
-                "hub name"
+                f"{self.encoder}: there is no folder {folder}; give the folder of a transformers model or a hub name"
             )
         return self.model
 
@@ -126,7 +123,7 @@ class PretrainedModel:
         missing = [" or ".join(patterns) for patterns in self._kind.required if not _matching_files(folder, patterns)]
         if missing:
             raise FeatureError(
-                f"{self.encoder_name}: {folder} has no {', no '.join(missing)}; give a folder with "
+                f"{self.encoder}: {folder} has no {', no '.join(missing)}; give a folder with "
                 f"{self._kind.description}, as save_pretrained writes it"
             )
         files = {path for patterns in self._kind.in_fingerprint for path in _matching_files(folder, patterns)}
@@ -174,7 +171,7 @@ class PretrainedModel:
         missing = sorted(name for name in report["missing_keys"] if _is_used(name, model))
         if missing:
             raise FeatureError(
-                f"{self.encoder_name}: {self.model!r} lacks {len(missing)} weights of its architecture, e.g. "
+                f"{self.encoder}: {self.model!r} lacks {len(missing)} weights of its architecture, e.g. "
                 f"{missing[0]}; they would be random; give a checkpoint that has them"
             )
         return _encoder_of(model).float()
@@ -194,7 +191,7 @@ class PretrainedModel:
         except Exception as error:  # JSON, safetensors, the hub and the ban on pickles each raise their own errors
             first_line = str(error).strip().partition("\n")[0]
             raise FeatureError(
-                f"{self.encoder_name}: cannot load {self.model!r} ({first_line}); give a folder with "
+                f"{self.encoder}: cannot load {self.model!r} ({first_line}); give a folder with "
                 f"{self._kind.description}, or a hub name that can be reached or is already in the Hugging Face cache"
             ) from error
 
@@ -228,12 +225,12 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in ("transformers", "torch")}
 
 
-def torch_device(device: str, encoder_name: str) -> str:
+def torch_device(device: str, encoder: str) -> str:
     """Return the name of a device that torch can use; ``auto`` means a GPU if there is one, else the CPU.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or another name that torch knows.
-        encoder_name: name of the encoder, for error messages.
+        encoder: name of the encoder, for error messages.
 
     Raises:
         ConfigError: torch does not know the device, or this machine does not have it.
@@ -248,10 +245,8 @@ def torch_device(device: str, encoder_name: str) -> str:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise ConfigError(
-            f"{encoder_name}: device {device!r} cannot be used ({first_line}); use auto, cpu or cuda"
-        ) from error
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"{encoder}: device {device!r} cannot be used ({reason}); use auto, cpu or cuda") from error
     return device
 
 

@@ -76,7 +76,7 @@ class HfText:
         self.name = "hf-text"
         self.modality = modality
         self.kind: InputKind = "frames" if pooling == "none" else "vector"
-        self.text_model: TextModel = TransformersModel(PretrainedModel(model, revision, encoder_name="hf-text"))
+        self.text_model: TextModel = TransformersModel(PretrainedModel(model, revision, encoder="hf-text"))
         self._pooling = TokenPooling(pooling=pooling, layers=tuple(layers), layer_merge=layer_merge)
         self._max_length = max_length
         self._batch_size = batch_size

@@ -65,7 +65,7 @@ class PackagedMinilm:
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return the SHA-256 of its files, as for any folder, so features computed by transformers stay valid."""
-        return PretrainedModel(str(self._folder), encoder_name=self.model).fingerprint()
+        return PretrainedModel(str(self._folder), encoder=self.model).fingerprint()
 
     def tokenizer(self) -> MinilmTokenizer:
         """Load the tokenizer from its folder.

@@ -105,7 +105,7 @@ class SubwordIds(TokenFrontEnd):
         """
         if not any(turn.text for turn in utterances(dialogues)):
             raise FeatureError("transformer: no utterance of the training split has a text; choose another encoder")
-        pretrained = PretrainedModel(self._options["model"], self._options["revision"], encoder_name="transformer")
+        pretrained = PretrainedModel(self._options["model"], self._options["revision"], encoder="transformer")
         tokenizer, architecture = pretrained.tokenizer(), pretrained.architecture()
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:

@@ -159,7 +159,7 @@ def _architecture(model: str) -> dict[str, Any]:
     """
     from transformers import AutoConfig
 
-    pretrained = PretrainedModel(model, encoder_name="cost")
+    pretrained = PretrainedModel(model, encoder="cost")
     if model not in KNOWN_ARCHITECTURES or Path(pretrained.location).is_dir():
         return pretrained.architecture()
     kind, settings = KNOWN_ARCHITECTURES[model]

@@ -11,7 +11,7 @@ from dialogue_ser.features.pretrained.loading import SPEECH_MODEL, PretrainedMod
 
 
 def load(folder, highest_state=None):
-    return load_network(PretrainedModel(str(folder), encoder_name="hf-audio", kind=SPEECH_MODEL), highest_state)
+    return load_network(PretrainedModel(str(folder), encoder="hf-audio", kind=SPEECH_MODEL), highest_state)
 
 
 def noise(n_samples: int) -> np.ndarray:

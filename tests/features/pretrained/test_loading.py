@@ -17,11 +17,11 @@ def folder(speech_model, tmp_path) -> Path:
 
 
 def speech(model: Path | str) -> PretrainedModel:
-    return PretrainedModel(str(model), encoder_name="hf-audio", kind=SPEECH_MODEL)
+    return PretrainedModel(str(model), encoder="hf-audio", kind=SPEECH_MODEL)
 
 
 def text(model: Path | str) -> PretrainedModel:
-    return PretrainedModel(str(model), encoder_name="hf-text")
+    return PretrainedModel(str(model), encoder="hf-text")
 
 
 def test_a_missing_folder_is_an_error_and_the_hub_is_not_asked(tmp_path):

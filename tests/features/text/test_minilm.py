@@ -85,7 +85,7 @@ def test_every_option_gives_what_transformers_gives(options, folder, talks, dial
 def test_its_tokens_are_those_of_transformers(folder, sample) -> None:
     ours, theirs = (
         MinilmTokenizer(folder),
-        TransformersTokenizer(PretrainedModel(str(folder), encoder_name="test").tokenizer()),
+        TransformersTokenizer(PretrainedModel(str(folder), encoder="test").tokenizer()),
     )
     for name in ("max_tokens", "n_special", "special_ids", "special"):
         assert getattr(ours, name) == getattr(theirs, name), name

@@ -1,21 +1,10 @@
 import numpy as np
-import pytest
 from scipy import stats
 
 from dialogue_ser.features.transforms import TRANSFORMS, build_transform
 
 
-@pytest.fixture
-def talks(dialogue):
-    return [dialogue(["x"] * 8, name=f"d{i}", speakers=["Ross"] * 4 + ["Joey"] * 3 + ["Mona"]) for i in range(5)]
-
-
-def rows_for(talks, n_features=4, seed=0):
-    random = np.random.default_rng(seed)
-    return {turn.id: random.normal(3, 2, n_features).astype(np.float32) for talk in talks for turn in talk}
-
-
-def test_speaker_zscore_normalises_each_speaker_of_each_dialogue(talks) -> None:
+def test_speaker_zscore_normalises_each_speaker_of_each_dialogue(talks, rows_for) -> None:
     rows = rows_for(talks)
     new = build_transform("speaker-zscore").fit(rows, talks).apply(rows, talks)
     ross = np.stack([new[f"d2_utt{i}"] for i in range(4)])
@@ -26,7 +15,7 @@ def test_speaker_zscore_normalises_each_speaker_of_each_dialogue(talks) -> None:
     assert TRANSFORMS["speaker-zscore"].is_causal is False
 
 
-def test_corpus_speaker_zscore_normalises_each_speaker_over_all_dialogues_given(talks) -> None:
+def test_corpus_speaker_zscore_normalises_each_speaker_over_all_dialogues_given(talks, rows_for) -> None:
     rows = rows_for(talks)
     fitted = build_transform("corpus-speaker-zscore").fit(rows, talks)
     new = fitted.apply(rows, talks)
@@ -39,7 +28,7 @@ def test_corpus_speaker_zscore_normalises_each_speaker_over_all_dialogues_given(
     assert TRANSFORMS["standardise"].is_transductive is False
 
 
-def test_corpus_speaker_gaussian_maps_ranks_among_a_speakers_turns_to_a_normal_distribution(talks) -> None:
+def test_corpus_speaker_gaussian_maps_ranks_among_a_speakers_turns_to_a_normal_distribution(talks, rows_for) -> None:
     rows = rows_for(talks)
     fitted = build_transform("corpus-speaker-gaussian").fit(rows, talks)
     new = fitted.apply(rows, talks)

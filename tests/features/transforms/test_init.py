@@ -8,24 +8,13 @@ from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError
 from dialogue_ser.features.transforms import TRANSFORMS, build_transform, transform_from_state
 
 
-@pytest.fixture
-def talks(dialogue):
-    return [dialogue(["x"] * 8, name=f"d{i}", speakers=["Ross"] * 4 + ["Joey"] * 3 + ["Mona"]) for i in range(5)]
-
-
-def rows_for(talks, n_features=4, seed=0, n_frames=None):
-    random = np.random.default_rng(seed)
-    size = (n_features,) if n_frames is None else (n_frames, n_features)
-    return {turn.id: random.normal(3, 2, size).astype(np.float32) for talk in talks for turn in talk}
-
-
 def matrix(rows):
     return np.stack(list(rows.values()))
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
 @pytest.mark.parametrize("n_frames", [None, 3])
-def test_state_survives_json_and_safetensors_exactly(talks, name, n_frames) -> None:
+def test_state_survives_json_and_safetensors_exactly(talks, name, n_frames, rows_for) -> None:
     train, test = rows_for(talks, n_frames=n_frames), rows_for(talks[:2], seed=1, n_frames=n_frames)
     fitted = build_transform(name).fit(train, talks)
     described, arrays = fitted.state()
@@ -36,7 +25,7 @@ def test_state_survives_json_and_safetensors_exactly(talks, name, n_frames) -> N
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_statistics_come_from_train_alone_and_inputs_stay_untouched(talks, name) -> None:
+def test_statistics_come_from_train_alone_and_inputs_stay_untouched(talks, name, rows_for) -> None:
     train, test = rows_for(talks), rows_for(talks[:1], seed=1)
     before = {key: row.copy() for key, row in test.items()}
     fitted = build_transform(name).fit(train, talks)
@@ -47,13 +36,13 @@ def test_statistics_come_from_train_alone_and_inputs_stay_untouched(talks, name)
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_another_number_of_features_is_refused(talks, name) -> None:
+def test_another_number_of_features_is_refused(talks, name, rows_for) -> None:
     fitted = build_transform(name).fit(rows_for(talks), talks)
     with pytest.raises(FeatureError, match="fitted on 4 features and is given 5"):
         fitted.apply(rows_for(talks, n_features=5), talks)
 
 
-def test_causal_transforms_do_not_look_at_later_turns(talks) -> None:
+def test_causal_transforms_do_not_look_at_later_turns(talks, rows_for) -> None:
     rows = rows_for(talks)
     for name, kind in TRANSFORMS.items():
         fitted = build_transform(name).fit(rows, talks)
@@ -88,7 +77,7 @@ def test_all_frames_have_the_same_weight_in_short_and_long_utterances(dialogue) 
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_applying_in_small_chunks_changes_nothing(talks, name, monkeypatch) -> None:
+def test_applying_in_small_chunks_changes_nothing(talks, name, monkeypatch, rows_for) -> None:
     rows = rows_for(talks, n_frames=3)
     fitted = build_transform(name).fit(rows, talks)
     whole = fitted.apply(rows, talks)
@@ -98,7 +87,7 @@ def test_applying_in_small_chunks_changes_nothing(talks, name, monkeypatch) -> N
     assert all(np.array_equal(in_chunks[key], whole[key]) for key in whole)
 
 
-def test_with_too_many_frames_only_every_third_is_fitted_on(talks, monkeypatch) -> None:
+def test_with_too_many_frames_only_every_third_is_fitted_on(talks, monkeypatch, rows_for) -> None:
     rows = rows_for(talks, n_frames=7)
     frames = np.concatenate(list(rows.values())).astype(np.float64)
     monkeypatch.setattr("dialogue_ser.features.transforms.row_matrix._MAX_FITTED_VALUES", frames.size // 3 + 1)

@@ -1,27 +1,15 @@
 import numpy as np
-import pytest
 from scipy import stats
 from sklearn.preprocessing import QuantileTransformer
 
 from dialogue_ser.features.transforms import build_transform
 
 
-@pytest.fixture
-def talks(dialogue):
-    return [dialogue(["x"] * 8, name=f"d{i}", speakers=["Ross"] * 4 + ["Joey"] * 3 + ["Mona"]) for i in range(5)]
-
-
-def rows_for(talks, n_features=4, seed=0, n_frames=None):
-    random = np.random.default_rng(seed)
-    size = (n_features,) if n_frames is None else (n_frames, n_features)
-    return {turn.id: random.normal(3, 2, size).astype(np.float32) for talk in talks for turn in talk}
-
-
 def matrix(rows):
     return np.stack(list(rows.values()))
 
 
-def test_impute_fills_the_train_median_and_flags_what_was_missing_in_train(talks) -> None:
+def test_impute_fills_the_train_median_and_flags_what_was_missing_in_train(talks, rows_for) -> None:
     rows = rows_for(talks)
     keys = list(rows)
     for key in keys[:3]:
@@ -36,7 +24,7 @@ def test_impute_fills_the_train_median_and_flags_what_was_missing_in_train(talks
     assert np.isfinite(matrix(new)).all()
 
 
-def test_standardise_gives_mean_0_and_deviation_1_and_survives_constant_columns(talks) -> None:
+def test_standardise_gives_mean_0_and_deviation_1_and_survives_constant_columns(talks, rows_for) -> None:
     rows = rows_for(talks)
     for row in rows.values():
         row[2] = 0.1
@@ -48,7 +36,7 @@ def test_standardise_gives_mean_0_and_deviation_1_and_survives_constant_columns(
     assert other["d0_utt0"][2] == 0
 
 
-def test_standardise_ignores_missing_values_and_leaves_them(talks) -> None:
+def test_standardise_ignores_missing_values_and_leaves_them(talks, rows_for) -> None:
     rows = rows_for(talks)
     rows["d0_utt0"][0] = np.nan
     seen = matrix(rows)[1:, 0]
@@ -57,7 +45,7 @@ def test_standardise_ignores_missing_values_and_leaves_them(talks) -> None:
     np.testing.assert_allclose(new[1:, 0], (seen - seen.mean()) / seen.std(), rtol=1e-5, atol=1e-6)
 
 
-def test_rank_and_quantile_gaussian_agree_with_scikit_learn(talks) -> None:
+def test_rank_and_quantile_gaussian_agree_with_scikit_learn(talks, rows_for) -> None:
     rows = rows_for(talks)
     for key in list(rows)[:7]:
         rows[key][1] = 2.0  # ties
@@ -71,7 +59,7 @@ def test_rank_and_quantile_gaussian_agree_with_scikit_learn(talks) -> None:
     assert np.abs(gaussian).max() < 3
 
 
-def test_rank_of_a_constant_column_is_0_and_extremes_stay_in_range(talks) -> None:
+def test_rank_of_a_constant_column_is_0_and_extremes_stay_in_range(talks, rows_for) -> None:
     rows = rows_for(talks)
     for row in rows.values():
         row[0] = 5.0
@@ -81,7 +69,7 @@ def test_rank_of_a_constant_column_is_0_and_extremes_stay_in_range(talks) -> Non
     assert np.isnan(new[3])
 
 
-def test_l2_gives_unit_length_and_keeps_zero(talks) -> None:
+def test_l2_gives_unit_length_and_keeps_zero(talks, rows_for) -> None:
     new = (
         build_transform("l2")
         .fit(rows_for(talks), talks)
@@ -91,6 +79,6 @@ def test_l2_gives_unit_length_and_keeps_zero(talks) -> None:
     assert not new["b"].any()
 
 
-def test_log_is_odd_and_monotone(talks) -> None:
+def test_log_is_odd_and_monotone(talks, rows_for) -> None:
     new = build_transform("log").fit(rows_for(talks), talks).apply({"a": np.array([-9, 0, 1, 9], np.float32)}, talks)
     np.testing.assert_allclose(new["a"], [-np.log(10), 0, np.log(2), np.log(10)], rtol=1e-6)
