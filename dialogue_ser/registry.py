@@ -247,7 +247,7 @@ def load(kind: str, name: str, target: str) -> Any:
             value = getattr(value, part)
     except Exception as error:  # the module is a user's program and may raise anything
         raise ConfigError(
-            f"{kind} {name!r}: cannot import {target} ({error}); is it installed or in this folder?"
+            f"{kind} {name!r}: cannot import {target} ({error}); install it, or put it into this folder"
         ) from error
     finally:
         if is_added and folder in sys.path:

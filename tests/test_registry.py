@@ -110,7 +110,7 @@ def test_an_import_that_fails_is_named_in_every_way_in(monkeypatch) -> None:
         ("theirs", "no.such.package:Theirs"),
         ("collections:Nothing", "collections:Nothing"),
     ):
-        with pytest.raises(ConfigError, match=rf"tool '{name}': cannot import {target} \(.*\); is it installed"):
+        with pytest.raises(ConfigError, match=rf"tool '{name}': cannot import {target} \(.*\); install it, or put it"):
             tools.find(name)
 
 

@@ -127,7 +127,7 @@ def code_digest(function: Callable[..., Any]) -> str | None:
         return hashlib.sha256(Path(file).read_bytes()).hexdigest()
     try:
         return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()
-    except (OSError, TypeError, SyntaxError, TokenError):  # the file is absent, or it is no Python code
+    except (OSError, TypeError, SyntaxError, TokenError):  # the file is absent, or it is not Python code
         return None
 
 

@@ -95,7 +95,7 @@ def _check_probabilities(p_NC: FloatArray) -> None:
     if is_wrong_N.any():
         first = int(np.flatnonzero(is_wrong_N)[0])
         raise DialogueSerError(
-            f"{int(is_wrong_N.sum())} of {p_NC.shape[0]} rows are no probabilities (the first one is labelled row "
+            f"{int(is_wrong_N.sum())} of {p_NC.shape[0]} rows are not probabilities (the first one is labelled row "
             f"{first}, with the sum {p_NC[first].sum():.4g}); give softmax outputs, not logits"
         )
 

@@ -300,11 +300,11 @@ def read_predictions(path: Path) -> Predictions:
         DialogueSerError: the file is not a table of predictions.
     """
     if not path.is_file():
-        raise MissingDataError(f"{path}: does not exist; is {path.parent} a finished run directory?")
+        raise MissingDataError(f"{path}: does not exist; give a finished run directory")
     try:
         frame = pd.read_parquet(path)
     except (ValueError, OSError) as error:
-        raise DialogueSerError(f"{path}: is no readable parquet file ({error}); run the training again") from error
+        raise DialogueSerError(f"{path}: is not a readable parquet file ({error}); run the training again") from error
     return predictions_of(frame, origin=str(path))
 
 

@@ -20,7 +20,7 @@ class TestResult:
         p_value: probability of a difference at least as large if the systems were equally good.
     """
 
-    __test__ = False  # tells pytest that this is no test class
+    __test__ = False  # tells pytest that this is not a test class
 
     statistic: float
     p_value: float

@@ -177,7 +177,7 @@ def as_metric(name: str, found: Any) -> Metric:
     'cohen kappa'
     """
     if not isinstance(found, Metric) and not callable(found):
-        raise ConfigError(f"metric {name!r}: is no function (gold, predicted) and no Metric; give one of these")
+        raise ConfigError(f"metric {name!r}: is neither a function (gold, predicted) nor a Metric; give one of these")
     key = found.key if isinstance(found, Metric) else metric_key(name)
     if key in vars(BUILT_IN) and found is not vars(BUILT_IN)[key]:
         raise ConfigError(f"metric {name!r}: {key} is a metric of the library; give the function another name")
@@ -193,7 +193,7 @@ def as_metric(name: str, found: Any) -> Metric:
     return Metric(key=key, function=found, **({"heading": key.replace("_", " ")} | details))
 
 
-#: Keys of scores that are no metrics.
+#: Keys of scores that are not metrics.
 RESERVED = ("n", "confusion", "per_class", "per_dimension")
 _DETAILS = ("heading", "needs", "direction", "task")
 

@@ -75,7 +75,7 @@ class RunFiles:
             DialogueSerError: a line before the last one is not a JSON object.
         """
         path = self.folder / "metrics.jsonl"
-        # Read as bytes, because after a power cut the file may end in bytes that are no text.
+        # Read as bytes, because after a power cut the file may end in bytes that are not text.
         lines = path.read_bytes().splitlines() if path.is_file() else []
         entries: list[dict[str, Any]] = []
         for number, line in enumerate(lines, start=1):

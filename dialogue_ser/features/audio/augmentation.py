@@ -1,4 +1,4 @@
-"""Augmentation: changed variants of the training utterances.
+"""Augmentation: variants of the training utterances, which are changed copies. The setting ``copies`` is their number.
 
 The variants are drawn once, and their features are stored. In each epoch every utterance is replaced by one of its
 variants or by itself, at random.
@@ -85,7 +85,7 @@ class Augmentation:
 
 
 def draw_effects(augmentation: Augmentation, utterance_id: str, copy: int) -> Effects:
-    """Draw the effects of one variant. They depend only on the augmentation, the utterance's id and the copy's number.
+    """Draw the effects of one variant. They depend only on the augmentation, the id of the utterance and ``copy``.
 
     >>> draw_effects(Augmentation(copies=1, stretch=(0.9, 0.9)), "train/dia0_utt0", 1).stretch
     0.9
