@@ -101,7 +101,7 @@ def test_a_missing_or_damaged_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match="finished run directory"):
         read_predictions(tmp_path / "predictions.parquet")
     (tmp_path / "predictions.parquet").write_bytes(b"PAR1 half")
-    with pytest.raises(DialogueSerError, match="no readable parquet"):
+    with pytest.raises(DialogueSerError, match="not a readable parquet"):
         read_predictions(tmp_path / "predictions.parquet")
 
 

@@ -189,7 +189,7 @@ def test_two_metrics_of_one_key_are_refused_and_one_asked_for_twice_is_not(own: 
 
 
 def test_what_is_no_metric_is_refused_with_its_reason(own: str) -> None:
-    with pytest.raises(ConfigError, match=r"is no function \(gold, predicted\) and no Metric"):
+    with pytest.raises(ConfigError, match=r"is neither a function \(gold, predicted\) nor a Metric"):
         METRICS.find(f"{own}:number")
     with pytest.raises(ConfigError, match="cannot import own_metrics:kapa"):
         METRICS.find(f"{own}:kapa")
