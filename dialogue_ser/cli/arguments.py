@@ -130,7 +130,8 @@ def _explain(parser: ArgumentParser, message: str) -> str:
     )
     bad_value = bad_value or re.search(bad_value_of_union, message, re.DOTALL)
     if bad_value is not None:
-        return f"{parser.prog}: {_explain_value(parser, *bad_value.groups())}; {help_hint}"
+        explanation = _explain_value(parser, *bad_value.groups())
+        return f"{parser.prog}: {explanation}" + ("" if explanation.endswith("?") else f"; {help_hint}")
     unknown = re.search(r"[Uu]nrecognized arguments: (\S+)", message)
     if unknown is None:
         return f"{parser.prog}: {_one_line(message)}; {help_hint}"

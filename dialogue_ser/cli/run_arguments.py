@@ -170,7 +170,7 @@ def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str 
         action="append",
         help="YAML file whose settings replace those of the preset (may be repeated: later files win)",
     )
-    parser.add_argument("--out", type=str | None, help="run directory; if left out: runs/NAME")
+    parser.add_argument("--out", type=str | None, help="run directory; if left out: runs/ and the name of the run")
     parser.add_argument("--resume", type=str | None, help="continue the interrupted run in this directory")
     for name, line in (
         ("allow-mismatch", "continue the run even if settings, data or versions have changed"),

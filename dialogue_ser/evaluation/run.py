@@ -183,7 +183,9 @@ def _further_metrics(run: RunFiles, task: Task, requested: Sequence[str] | None)
     found, notes = [], []
     for name in map(str, run.config.get("metrics") or ()):
         if ":" in name:
-            notes.append(f"metric {name} left out: it is code that config.yaml names; ask for it with --metrics {name}")
+            notes.append(
+                f"metric {name} left out: it is code that config.yaml names; use --metrics {name} to compute it"
+            )
         elif name in METRICS or METRICS.comes_from_outside(name):
             found.append(name)
         else:

@@ -28,7 +28,8 @@ class BiGRUConfig:
         input_dropout: dropout rate on the vector of each modality before fusion.
         projection: modality → size of a linear layer with tanh before the concatenation; a modality that is not named
             has no such layer.
-        causal: read forwards only, so that the label of a turn depends on earlier turns and the turn itself alone.
+        causal: read forwards only: the label of a turn then depends only on this turn and earlier ones. Set it to label
+            a dialogue that is still going on.
     """
 
     hidden_dim: int = 150

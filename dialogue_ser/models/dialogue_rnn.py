@@ -33,14 +33,14 @@ class DialogueRNNConfig(RecurrentConfig):
 
     Args:
         attention: kind of attention over the past global states (docs/equations.md); matching is the same as general.
-            The kind that was published as simple is called ``simple-linear`` here.
+            The published implementation calls simple-linear "simple".
         hidden_dim: number of units of the head's hidden layer, per direction (2E → 2H).
         dropout: dropout rate on g, q and e inside the recurrence, on e before the attention over all e, and on the
             head's hidden layer.
-        emotion_attention: attention of each turn over all e, or over those so far if causal: general2, general2-tanh or
-            none.
-        compat: set the dropout on e before the attention over all e to ``dropout`` + 0.15, as the published
-            implementation does.
+        emotion_attention: kind of attention of each turn over the e of all turns (over those so far if causal); none =
+            no such attention.
+        compat: follow the published implementation: the dropout rate on e before the attention over all e is then
+            ``dropout`` + 0.15. Set it to repeat published results.
     """
 
     emotion_attention: Literal["general2", "general2-tanh", "none"] = "general2"
@@ -149,7 +149,7 @@ class DialogueRNN(RecurrentSystem):
         """
         self._check_published_options()
         tensors = _read_tensors(Path(state)) if isinstance(state, str | Path) else state
-        if self.emotion_attention is None:  # the published class always has this layer, used or not
+        if self.emotion_attention is None:  # the published class has this layer even if it does not use it
             tensors = {name: value for name, value in tensors.items() if not name.startswith("matchatt.")}
         _check_tensors(tensors, dict(self._published_shapes()))
         with torch.no_grad():

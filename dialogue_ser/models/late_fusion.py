@@ -20,8 +20,8 @@ class LateFusionConfig:
 
     Args:
         dropout: dropout rate on the vector of each modality, before the linear layer that gives its class scores.
-        projection: modality → size of a linear layer with tanh before that (not in the document); a modality that is
-            not named has no such layer.
+        projection: modality → size of a linear layer with tanh before that linear layer (not in the document); a
+            modality that is not named has no projection.
     """
 
     dropout: float = 0.1
@@ -109,15 +109,16 @@ class LateFusion(DialogueSystem):
         Raises:
             RuntimeError: weights are missing, unknown or of another shape.
         """
-        own = {name: value for name, value in self.state_dict().items() if modality in name.split(".")}
+        expected = {
+            name for name in self.state_dict() if modality in name.split(".") and not name.startswith("weighings.")
+        }
         branch = {
             f"heads.{modality}.{name.removeprefix('head.')}" if name.startswith("head.") else name: value
             for name, value in weights.items()
         }
-        own = {name: value for name, value in own.items() if not name.startswith("weighings.")}
-        if own.keys() != branch.keys():
+        if expected != branch.keys():
             raise RuntimeError(
-                f"weights are missing: {sorted(own.keys() - branch)}; unknown: {sorted(branch.keys() - own)}"
+                f"weights are missing: {sorted(expected - branch.keys())}; unknown: {sorted(branch.keys() - expected)}"
             )
         self.load_state_dict(branch, strict=False)
 

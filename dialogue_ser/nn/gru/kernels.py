@@ -22,7 +22,8 @@ _STRIDES = [f"{name}_{axis}" for name in _POINTERS for axis in ("z", "row")]
 
 
 # Triton compiles the annotations of a kernel as code, so the only annotation allowed there is constexpr. A kernel takes
-# every pointer and every stride as a parameter of its own: Triton chooses by the parameter's name what it specialises.
+# every pointer and every stride as a separate parameter, because Triton chooses by the parameter's name what it
+# specialises. That is why the two kernels have more than 12 parameters.
 
 
 @triton.jit

@@ -10,7 +10,7 @@ uses it:
 A forward-only (causal) model must not know the future. There, every party that has spoken is updated until the end, and
 so is the bystander. Otherwise even the rounding of a turn could depend on later turns.
 
-Hence at most two later updates use a row: a bystander is used by the next bystander and by a party that speaks for the
+So at most two later updates use a row: a bystander is used by the next bystander and by a party that speaks for the
 first time. Row 0, the first state of all parties, may be used more often.
 
 The letters of array names are K direction, T step, B dialogue in sorted order, P party, and R row of the state table.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dialogue_ser.nn.attention import HistoryAttention, Running
+from dialogue_ser.nn.attention import HistoryAttention, RunningMean
 from dialogue_ser.nn.gru.cells import gru
 from dialogue_ser.nn.recurrence.manual import Columns, Weights
 from dialogue_ser.nn.recurrence.wiring import CellInput, Wiring
@@ -61,7 +61,7 @@ class TurnResult(NamedTuple):
     """
 
     g: Tensor
-    history: "Running | list[Tensor]"
+    history: "RunningMean | list[Tensor]"
     speaker: Tensor
     listener: Tensor
 
@@ -70,7 +70,7 @@ def turn(
     cells: Cells,
     inputs: TurnInputs,
     g_before: Tensor,
-    history: "Running | list[Tensor] | None",
+    history: "RunningMean | list[Tensor] | None",
     speaker: Tensor,
     listener: Tensor,
     turn_of_listener: Tensor,
