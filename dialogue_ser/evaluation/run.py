@@ -183,9 +183,7 @@ def _further_metrics(run: RunFiles, task: Task, requested: Sequence[str] | None)
     found, notes = [], []
     for name in map(str, run.config.get("metrics") or ()):
         if ":" in name:
-            notes.append(
-                f"metric {name} left out: it is code that config.yaml names; use --metrics {name} to compute it"
-            )
+            notes.append(f"metric {name} left out: it is code that config.yaml names; ask for it with --metrics {name}")
         elif name in METRICS or METRICS.comes_from_outside(name):
             found.append(name)
         else:

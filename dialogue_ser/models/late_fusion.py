@@ -32,7 +32,9 @@ class LateFusionConfig:
 
 
 class LateFusion(DialogueSystem):
-    """Σ_m (W_m softmax(V_m x_m + c_m) + b_m) over the modalities that are there (docs/equations.md, E2).
+    """Each turn alone: every modality is classified separately, and the results are added with learned weights (E2).
+
+    scores = Σ_m (W_m softmax(V_m x_m + c_m) + b_m) over the modalities that the turn has (docs/equations.md, E2).
 
     There may be any number of modalities, also one. A modality that is absent adds nothing, not even its bias b_m. A
     turn without any modality gets equal probabilities. No turn knows its neighbours.

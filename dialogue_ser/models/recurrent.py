@@ -33,14 +33,15 @@ class RecurrentConfig:
 
     Args:
         attention: kind of attention over the past global states (docs/equations.md); matching is the same as general.
+            The kinds simple and simple-linear ignore the present turn and cost less in long dialogues.
         global_dim: number of units of the global state g.
         party_dim: number of units of each state of a party.
         emotion_dim: number of units of the emotion state e, per direction.
         hidden_dim: number of units of the head's hidden layer.
         dropout: dropout rate inside the recurrence and in the head.
         input_dropout: dropout rate on the vector of each modality before fusion (the document has none).
-        projection: modality → size of a linear layer with tanh before the concatenation; a modality that is not named
-            has no such layer.
+        projection: modality → size of a linear layer with tanh before the concatenation. Use it if one modality has
+            many more features than another. A modality that is not named has no such layer.
         listeners: update = a turn also changes the states of the listeners, with separate cells; hold = a turn leaves
             the states of the listeners as they are.
         causal: read forwards only: the label of a turn then depends only on this turn and earlier ones. Set it to label

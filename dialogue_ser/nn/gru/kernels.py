@@ -84,7 +84,7 @@ def _advance(
     r, z = _sigmoid(r), _sigmoid(z)
     before = tl.load(h + z_index * h_z + row * h_row + column * h_column, mask=is_real, other=0.0)
     candidate = _tanh(n + r * m)
-    # backward reads the activations
+    # The backward pass reads the activations.
     tl.store(own, candidate, mask=is_real)
     tl.store(own + size, r, mask=is_real)
     tl.store(own + 2 * size, z, mask=is_real)
