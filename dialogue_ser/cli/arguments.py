@@ -134,6 +134,7 @@ def _explain(parser: ArgumentParser, message: str) -> str:
         return f"{parser.prog}: {explanation}" + ("" if explanation.endswith("?") else f"; {help_hint}")
     unknown = re.search(r"[Uu]nrecognized arguments: (\S+)", message)
     if unknown is None:
+        message = re.sub(r"argument (\S+): expected one argument", r"\1: a value is missing after this flag", message)
         return f"{parser.prog}: {_one_line(message)}; {help_hint}"
     token = unknown.group(1)
     if not token.startswith("--"):
