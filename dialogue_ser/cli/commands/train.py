@@ -33,8 +33,8 @@ def train_command(tokens: Sequence[str]) -> int:
     if request.config.crossval.estimator != "none":
         raise ConfigError(
             f"train: {request.config.name} fits an estimator (crossval.estimator "
-            f"{request.config.crossval.estimator}) and trains no dialogue model; run dialogue-ser crossval with the same "
-            "flags"
+            f"{request.config.crossval.estimator}) and trains no dialogue model; run dialogue-ser crossval with the "
+            "same flags"
         )
     return _train(*reduced(request, "dialogues")) if request.smoke else _train(request)
 
