@@ -17,7 +17,7 @@ from benchmarks.results_files import recorded
 from dialogue_ser.runs.run_files import RunFiles
 
 RESULTS = Path(__file__).parent / "results" / "nemo.json"
-#: Preset → pooled UA that was asked for.
+#: Preset → goal for the UA over all folds.
 TARGETS: Mapping[str, float] = {
     "nemo-egemaps-svm": 0.369,
     "nemo-compare-svm": 0.427,

@@ -160,7 +160,8 @@ GOALS: Mapping[str, tuple[str, float]] = {
     "emotion_rnn_vs_dialogue_rnn": ("train step: EmotionRNN ÷ DialogueRNN with listeners", -1.6),
     "scaling_64_to_4096": ("time per turn: 4096 turns ÷ 64 turns", -1.15),
 }
-"""Ratios of the recurrence benchmark in words, and what is asked of them: at least, at most (negative), nothing (0)."""
+"""Ratios of the recurrence benchmark in words, and their goals: at least this value, at most this value
+(negative), or no goal (0)."""
 
 
 def _recurrence(folder: Path) -> Result:
@@ -186,12 +187,12 @@ def _recurrence_ratios(folder: Path) -> str:
 
 
 def _goal(words: str, value: float | None, goal: float) -> dict[str, str]:
-    asked = f"{'≥' if goal > 0 else '≤'} {abs(goal):g}" if goal else "–"
+    wanted = f"{'≥' if goal > 0 else '≤'} {abs(goal):g}" if goal else "–"
     is_met = value is not None and (value >= goal if goal >= 0 else value <= -goal)
     return {
         "ratio": words,
         "measured": format_score(value, 2),
-        "asked": asked,
+        "goal": wanted,
         "met": "–" if not goal or value is None else "yes" if is_met else "no",
     }
 

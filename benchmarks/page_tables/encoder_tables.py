@@ -92,7 +92,7 @@ def nemo(result: Result) -> str:
                 "unlabelled test recordings": "used" if row["uses_unlabelled_test_recordings"] else "no",
                 heading_of("uar"): format_score(pooled["ua"], 3),
                 "95 % over speakers": format_interval(interval["low"], interval["high"]),
-                "asked": format_score(row["target_ua"], 3),
+                "goal": format_score(row["target_ua"], 3),
                 heading_of("accuracy"): format_score(pooled["wa"], 3),
                 "macro F1": format_score(pooled["macro_f1"], 3),
                 "UA, mean ± std of folds": format_mean_std(folds["mean"], folds["std"], digits=3),

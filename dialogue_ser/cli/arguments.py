@@ -130,9 +130,11 @@ def _explain(parser: ArgumentParser, message: str) -> str:
     )
     bad_value = bad_value or re.search(bad_value_of_union, message, re.DOTALL)
     if bad_value is not None:
-        return f"{parser.prog}: {_explain_value(parser, *bad_value.groups())}; {help_hint}"
+        explanation = _explain_value(parser, *bad_value.groups())
+        return f"{parser.prog}: {explanation}" + ("" if explanation.endswith("?") else f"; {help_hint}")
     unknown = re.search(r"[Uu]nrecognized arguments: (\S+)", message)
     if unknown is None:
+        message = re.sub(r"argument (\S+): expected one argument", r"\1: a value is missing after this flag", message)
         return f"{parser.prog}: {_one_line(message)}; {help_hint}"
     token = unknown.group(1)
     if not token.startswith("--"):

@@ -91,6 +91,8 @@ def find_command(tokens: Sequence[str]) -> tuple[str, Sequence[str]]:
     if tokens[0] in COMMANDS:
         return tokens[0], tokens[1:]
     group = [name for name in COMMANDS if name.startswith(f"{tokens[0]} ")]
+    if group and len(tokens) == 1:
+        raise ConfigError(f"command {tokens[0]!r} needs a second word; known: {', '.join(sorted(group))}")
     if group:
         raise ConfigError(unknown_name("command", two_words, group))
     raise ConfigError(unknown_name("command", tokens[0], {name.split()[0] for name in COMMANDS}))

@@ -1,7 +1,7 @@
 """The flags of ``dialogue-ser train``: every setting of RunConfig has a flag with dots, e.g. ``--training.epochs``.
 
 The settings come from layers: first the preset, then the ``--config`` files in order, then the flags. A later layer
-wins. If a layer chooses another reader, encoder or model, the options that an earlier layer set for the former one are
+wins. If a layer chooses another reader, encoder or model, the options that an earlier layer set for the old one are
 dropped. ``--features.MODALITY null`` leaves a modality out.
 
 RunConfig's ``features`` and ``model.options`` have no fixed fields, so the parser is built for one command line:
@@ -53,7 +53,7 @@ _MODALITY = re.compile(r"--features\.([^.=]+)(\..*)?")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainRequest:
-    """What a ``dialogue-ser train`` command line asks for.
+    """A parsed command line of ``dialogue-ser train``.
 
     Args:
         config: the configuration with every setting filled in.
@@ -73,7 +73,7 @@ class TrainRequest:
 
 
 def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
-    """Return what a ``train`` command line asks for. This reads no data and writes nothing.
+    """Parse a ``train`` command line. This reads no data and writes nothing.
 
     Args:
         tokens: the tokens after the command.
@@ -170,7 +170,7 @@ def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str 
         action="append",
         help="YAML file whose settings replace those of the preset (may be repeated: later files win)",
     )
-    parser.add_argument("--out", type=str | None, help="run directory; if left out: runs/NAME")
+    parser.add_argument("--out", type=str | None, help="run directory; if left out: runs/ and the name of the run")
     parser.add_argument("--resume", type=str | None, help="continue the interrupted run in this directory")
     for name, line in (
         ("allow-mismatch", "continue the run even if settings, data or versions have changed"),

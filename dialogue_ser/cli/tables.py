@@ -44,7 +44,7 @@ def scores_table(scores: Mapping[str, Any]) -> Table:
 
 
 def show_notes(scores: Mapping[str, Any]) -> None:
-    """Print the notes that one must know to read the scores, one per line.
+    """Print the notes that help to understand the scores, one per line.
 
     Args:
         scores: the content of ``scores.json``.

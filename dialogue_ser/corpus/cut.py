@@ -20,11 +20,14 @@ class CutConfig:
     """How a corpus is cut after it has been read.
 
     Args:
-        protocol: none = use the corpus's own splits; otherwise a name in FOLDS, e.g. leave-one-speaker-out.
-        fold: name of one fold, e.g. the speaker that is left out. Leave it empty if the protocol has only one fold.
-        seed: seed of the protocols that draw at random. It is not the seed of the run, so that runs with several seeds
-            can share one cut.
-        n_folds: number of folds of the protocols that let you choose it: k-fold-speakers and cross-fit.
+        protocol: none = use the corpus's own splits; otherwise the name of a protocol, e.g. leave-one-speaker-out
+            (docs/crossval.md lists them).
+        fold: name of the fold to use, e.g. the speaker that is left out. Leave it empty if the protocol has only one
+            fold.
+        seed: seed for the protocols that divide the corpus at random. It is not the seed of the run: runs with
+            different seeds can then use the same cut.
+        n_folds: number of folds. Only the protocols k-fold-speakers and cross-fit use it. With more folds, each model
+            learns from more data, but there are more models to train.
 
     Raises:
         ConfigError: the protocol does not exist, a fold is given without a protocol, or a number is out of range. The

@@ -167,7 +167,7 @@ class AlexNet(TrainedEncoder):
             if name in tensors and tensors[name].shape != own[name].shape
         ]
         if problems:
-            hint = f"the file has not the weights of torchvision's AlexNet, which has width 1; {_HOW_TO_CONVERT}"
+            hint = f"the file does not hold the weights of torchvision's AlexNet, which has width 1; {_HOW_TO_CONVERT}"
             raise CheckpointError(*(f"alexnet: {path}: {problem}" for problem in problems), f"alexnet: {path}: {hint}")
         self.load_state_dict({name: tensors[name] for name in own}, strict=False)
 

@@ -175,7 +175,7 @@ class Transformer(TrainedEncoder):
         """The states of all tokens of each row, as ``hf-text`` without pooling; special tokens and neighbours included.
 
         Raises:
-            ConfigError: ``whole_dialogue`` is set; a turn then has no row of its own.
+            ConfigError: ``whole_dialogue`` is set; a turn then has no separate row.
         """
         if self.config.whole_dialogue:
             raise ConfigError(

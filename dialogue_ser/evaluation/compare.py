@@ -56,7 +56,8 @@ def compare(
         runs_a: one run directory per seed of A.
         runs_b: one run directory per seed of B. The number of seeds may differ from A's.
         split: split to compare on. Every run must have predicted the same turns of it.
-        metric: key in METRICS, or ``package.module:function`` of your own; None = the default metric of the task.
+        metric: key in METRICS, or your own function as ``package.module:function``; None = the default metric of the
+            task.
         n_resamples: number of bootstrap draws (of dialogues and seeds) and of random swaps.
         seed: random seed of the draws.
 

@@ -88,7 +88,7 @@ def cross_fit(
         progress: see :func:`~dialogue_ser.training.run.train`.
 
     Raises:
-        ConfigError: there are fewer than two folds, the configuration has a cut of its own, the file type or the
+        ConfigError: there are fewer than two folds, the configuration cuts the corpus itself, the file type or the
             content does not exist, or ``work`` has runs with other settings.
         Interrupted: the call was stopped by SIGTERM or Ctrl-C.
         DialogueSerError: a run cannot be trained.
@@ -153,7 +153,8 @@ def _check_arguments(config: RunConfig, out: Path, n_folds: int, content: str) -
         problems.append(f"crossfit: content {content!r} of a {config.task} is none of {', '.join(contents)}")
     if config.training.ensemble > 1 and content != output_name:
         problems.append(
-            f"crossfit: {config.training.ensemble} members have a vector each; ask for --content {output_name}"
+            f"crossfit: {config.training.ensemble} members have a vector each, but only one can be stored; use "
+            f"--content {output_name}"
         )
     if problems:
         raise ConfigError(*problems)
@@ -193,7 +194,7 @@ def utterance_features(classifier: DialogueClassifier, dialogues: Sequence[Dialo
     output_name = classifier.task.output_name
     if turn_encoder is None and content != output_name:
         raise ConfigError(
-            f"crossfit: model {model.name} has no TurnEncoder that gives vectors; ask for --content {output_name}"
+            f"crossfit: model {model.name} has no TurnEncoder that gives vectors; use --content {output_name}"
         )
     vectors: list[Tensor] = []  # output of the turn encoder for the current batch
     hook = None

@@ -1,4 +1,7 @@
-"""Protocols of results: the mean ± std over seeds, and the choice on dev. A choice on test has a name of its own."""
+"""Mean ± std of runs with different seeds, and the choice of the best system on dev.
+
+A choice on test is possible too, but its result is marked with the protocol ``legacy-test-peek``.
+"""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -122,7 +125,8 @@ def choose(
             wins, and the first candidate if two are equal.
         dev: split that chooses if the protocol is ``dev``.
         report: split that is reported. It also chooses if the protocol is ``legacy-test-peek``.
-        protocol: ``dev``, or ``legacy-test-peek`` to measure the gap to an honest choice. The latter warns.
+        protocol: ``dev``, or ``legacy-test-peek`` to measure the gap to an honest choice. The second one gives a
+            warning.
 
     Raises:
         ConfigError: there is no candidate, dev and report are the same split, the metric is no headline metric of the
@@ -206,7 +210,7 @@ def check_selection(run: RunFiles) -> None:
 def _refuse_peeking(candidates: Mapping[str, Sequence[Path]], report: str) -> None:
     problems = [
         f"{run}: its checkpoint was chosen on {report!r} (data.dev), which is also reported; train with another "
-        "data.dev, or ask for the protocol legacy-test-peek"
+        "data.dev, or use the protocol legacy-test-peek"
         for runs in candidates.values()
         for run in runs
         if _dev_split(RunFiles(run)) == report

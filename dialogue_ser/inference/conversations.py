@@ -62,7 +62,7 @@ def _check_dialogues(items: Sequence[Any]) -> tuple[Dialogue, ...]:
     seen: set[str] = set()
     for turn in (turn for item in items if isinstance(item, Dialogue) for turn in item):
         if turn.id in seen:
-            problems.append(f"predict: utterance id {turn.id!r} occurs twice; every utterance needs an id of its own")
+            problems.append(f"predict: utterance id {turn.id!r} occurs twice; give every utterance another id")
         seen.add(turn.id)
     if problems:
         raise CorpusError(*problems)

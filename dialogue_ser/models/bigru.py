@@ -26,9 +26,10 @@ class BiGRUConfig:
         hidden_dim: number of units of the state, per direction.
         dropout: dropout rate on the states and on the head's hidden layer.
         input_dropout: dropout rate on the vector of each modality before fusion.
-        projection: modality → size of a linear layer with tanh before the concatenation; a modality that is not named
-            has no such layer.
-        causal: read forwards only, so that the label of a turn depends on earlier turns and the turn itself alone.
+        projection: modality → size of a linear layer with tanh before the concatenation. Use it if one modality has
+            many more features than another. A modality that is not named has no such layer.
+        causal: read forwards only: the label of a turn then depends only on this turn and earlier ones. Set it to label
+            a dialogue that is still going on.
     """
 
     hidden_dim: int = 150
@@ -42,7 +43,9 @@ class BiGRUConfig:
 
 
 class BiGRU(DialogueSystem):
-    """Utterance vectors → one GRU per direction → two linear layers; never sees who speaks.
+    """One GRU per direction over the turns; it never sees who speaks, so it is a floor for the other models.
+
+    Utterance vectors → one GRU per direction → two linear layers.
 
     Args:
         config: options.

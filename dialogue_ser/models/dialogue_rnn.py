@@ -33,14 +33,16 @@ class DialogueRNNConfig(RecurrentConfig):
 
     Args:
         attention: kind of attention over the past global states (docs/equations.md); matching is the same as general.
-            The kind that was published as simple is called ``simple-linear`` here.
-        hidden_dim: number of units of the head's hidden layer, per direction (2E → 2H).
-        dropout: dropout rate on g, q and e inside the recurrence, on e before the attention over all e, and on the
-            head's hidden layer.
-        emotion_attention: attention of each turn over all e, or over those so far if causal: general2, general2-tanh or
-            none.
-        compat: set the dropout on e before the attention over all e to ``dropout`` + 0.15, as the published
-            implementation does.
+            The kinds simple and simple-linear ignore the present turn and cost less in long dialogues. The published
+            implementation calls simple-linear "simple".
+        party_dim: number of units of the state q of a party.
+        hidden_dim: number of units of the head's hidden layer, per direction: with two directions it has twice as many.
+        dropout: dropout rate on the global state g, the party state q and the emotion state e inside the recurrence, on
+            e before the attention over all turns, and on the head's hidden layer.
+        emotion_attention: kind of attention of each turn over the emotion states of all turns (of the turns so far if
+            causal); none = no such attention.
+        compat: follow the published implementation: the dropout rate on e before the attention over all turns is then
+            ``dropout`` + 0.15. Set it to repeat published results.
     """
 
     emotion_attention: Literal["general2", "general2-tanh", "none"] = "general2"
@@ -64,7 +66,9 @@ class DialogueRNNConfig(RecurrentConfig):
 
 
 class DialogueRNN(RecurrentSystem):
-    """Utterance vectors → recurrence → attention over all emotion states → two linear layers.
+    """A recurrence with one state per party, then attention over the emotion states of all turns.
+
+    Utterance vectors → recurrence → attention over all emotion states → two linear layers.
 
     Source: Majumder et al., DialogueRNN, AAAI 2019, and its published implementation (BiModel).
 
@@ -149,7 +153,7 @@ class DialogueRNN(RecurrentSystem):
         """
         self._check_published_options()
         tensors = _read_tensors(Path(state)) if isinstance(state, str | Path) else state
-        if self.emotion_attention is None:  # the published class always has this layer, used or not
+        if self.emotion_attention is None:  # the published class has this layer even if it does not use it
             tensors = {name: value for name, value in tensors.items() if not name.startswith("matchatt.")}
         _check_tensors(tensors, dict(self._published_shapes()))
         with torch.no_grad():

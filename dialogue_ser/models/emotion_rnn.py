@@ -24,9 +24,11 @@ class EmotionRNNConfig(RecurrentConfig):
     :class:`~dialogue_ser.models.recurrent.RecurrentConfig` describes the options that are not described here.
 
     Args:
-        party_dim: number of units of the self state and of the inter-speaker state of a party.
-        dropout: dropout rate on g, S and I inside the recurrence, on e, and on the head's hidden layer.
-        head_input: emotion = the head reads ē alone, as in the document; emotion+turn = it reads [ē; x].
+        party_dim: number of units of the self state S and of the inter-speaker state I of a party.
+        dropout: dropout rate on the global state g, on S and I inside the recurrence, on the emotion state e, and on
+            the head's hidden layer.
+        head_input: what the head reads. emotion = the emotion states, as in the document; emotion+turn = also the
+            vector of the turn. With emotion+turn the gradient has a short way to an encoder that is trained.
     """
 
     attention: AttentionOption = "matching"
@@ -42,7 +44,9 @@ class EmotionRNNConfig(RecurrentConfig):
 
 
 class EmotionRNN(RecurrentSystem):
-    """Utterance vectors → emotion recurrence → two linear layers.
+    """A recurrence in which each party has a self state and an inter-speaker state.
+
+    Utterance vectors → emotion recurrence → two linear layers.
 
     Args:
         config: options.

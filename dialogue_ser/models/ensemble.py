@@ -54,6 +54,6 @@ class Ensemble(DialogueSystem):
         return score_turn
 
     def _mean_scores(self, scores: Sequence[Tensor]) -> Tensor:
-        """Average the scores of all members as their task says."""
+        """The mean of the scores of all members; the task decides how they are averaged."""
         task = self.task or Classification(LabelSet("classes", tuple(map(str, range(self.n_scores)))))
         return task.mean_scores(torch.stack(list(scores)))

@@ -35,7 +35,7 @@ class FusionAttentionConfig:
         hidden_dim: number of units of each of the two dense layers (document: 80).
         dropout: dropout rate in the two dense layers (document: 0.3).
         recurrent_dropout: dropout rate on the path from state to state in the GRUs (document: 0.3).
-        bidirectional: give each branch a second GRU, which reads the frames from the end.
+        bidirectional: add a second GRU to each branch, which reads the frames from the end.
     """
 
     units: dict[str, int] = field(default_factory=lambda: {"audio": 78, "text": 192})
@@ -53,7 +53,9 @@ class FusionAttentionConfig:
 
 
 class FusionAttentionSystem(DialogueSystem):
-    """Per modality batch norm → GRU → self-attention; fusion; mean over frames; 2 × dense; turn by turn.
+    """Each turn alone: a GRU with self-attention over the frames of each modality, then attention between them (E1).
+
+    Per modality: batch norm → GRU → self-attention. Then: fusion → mean over frames → two dense layers.
 
     A dense layer is linear → batch norm → dropout → fastGELU. Its linear map has no bias, because batch norm would
     remove a bias. With one modality there is nothing to fuse: the mean over its branch's frames goes directly to the

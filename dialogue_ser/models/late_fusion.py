@@ -20,8 +20,8 @@ class LateFusionConfig:
 
     Args:
         dropout: dropout rate on the vector of each modality, before the linear layer that gives its class scores.
-        projection: modality → size of a linear layer with tanh before that (not in the document); a modality that is
-            not named has no such layer.
+        projection: modality → size of a linear layer with tanh before that linear layer (not in the document); a
+            modality that is not named has no projection.
     """
 
     dropout: float = 0.1
@@ -32,7 +32,9 @@ class LateFusionConfig:
 
 
 class LateFusion(DialogueSystem):
-    """Σ_m (W_m softmax(V_m x_m + c_m) + b_m) over the modalities that are there (docs/equations.md, E2).
+    """Each turn alone: every modality is classified separately, and the results are added with learned weights (E2).
+
+    scores = Σ_m (W_m softmax(V_m x_m + c_m) + b_m) over the modalities that the turn has (docs/equations.md, E2).
 
     There may be any number of modalities, also one. A modality that is absent adds nothing, not even its bias b_m. A
     turn without any modality gets equal probabilities. No turn knows its neighbours.
@@ -109,15 +111,16 @@ class LateFusion(DialogueSystem):
         Raises:
             RuntimeError: weights are missing, unknown or of another shape.
         """
-        own = {name: value for name, value in self.state_dict().items() if modality in name.split(".")}
+        expected = {
+            name for name in self.state_dict() if modality in name.split(".") and not name.startswith("weighings.")
+        }
         branch = {
             f"heads.{modality}.{name.removeprefix('head.')}" if name.startswith("head.") else name: value
             for name, value in weights.items()
         }
-        own = {name: value for name, value in own.items() if not name.startswith("weighings.")}
-        if own.keys() != branch.keys():
+        if expected != branch.keys():
             raise RuntimeError(
-                f"weights are missing: {sorted(own.keys() - branch)}; unknown: {sorted(branch.keys() - own)}"
+                f"weights are missing: {sorted(expected - branch.keys())}; unknown: {sorted(branch.keys() - expected)}"
             )
         self.load_state_dict(branch, strict=False)
 

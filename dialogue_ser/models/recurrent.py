@@ -27,27 +27,29 @@ InitialState = Literal["learned", "zeros"]
 class RecurrentConfig:
     """Options that EmotionRNN and DialogueRNN have in common.
 
-    Each of the two adds its own options after these, The options
-    ``causal``, ``initial_state`` and ``engine`` are common too and described here, but each system declares their
-    fields: the order of the fields is the order in a run's config.yaml, where they come between the system's own
-    options.
+    Each of the two adds its own options after these. The options ``causal``, ``initial_state`` and ``engine`` are
+    common too and described here. But each system declares their fields itself, because they come between its own
+    options in config.yaml, and the order there is the order of the fields.
 
     Args:
         attention: kind of attention over the past global states (docs/equations.md); matching is the same as general.
+            The kinds simple and simple-linear ignore the present turn and cost less in long dialogues.
         global_dim: number of units of the global state g.
         party_dim: number of units of each state of a party.
         emotion_dim: number of units of the emotion state e, per direction.
         hidden_dim: number of units of the head's hidden layer.
         dropout: dropout rate inside the recurrence and in the head.
         input_dropout: dropout rate on the vector of each modality before fusion (the document has none).
-        projection: modality → size of a linear layer with tanh before the concatenation; a modality that is not named
-            has no such layer.
+        projection: modality → size of a linear layer with tanh before the concatenation. Use it if one modality has
+            many more features than another. A modality that is not named has no such layer.
         listeners: update = a turn also changes the states of the listeners, with separate cells; hold = a turn leaves
             the states of the listeners as they are.
-        causal: read forwards only, so that the label of a turn depends on earlier turns and the turn itself alone.
-        initial_state: learned = drawn at random and then trained; zeros = zero and never changed.
-        engine: manual = one autograd node with a backward pass written by hand; autograd = a plain loop; auto = manual
-            where the attention supports it. All give the same numbers.
+        causal: read forwards only: the label of a turn then depends only on this turn and earlier ones. Set it to label
+            a dialogue that is still going on.
+        initial_state: states before the first turn. learned = drawn at random and then trained; zeros = always zero.
+        engine: how the recurrence is computed; the numbers are the same. manual = one autograd node with a backward
+            pass written by hand, which is fast; autograd = a plain loop, which is easy to read; auto = manual where the
+            attention supports it, else autograd.
     """
 
     attention: AttentionOption = "general"

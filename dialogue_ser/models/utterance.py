@@ -20,8 +20,8 @@ class UtteranceConfig:
     Args:
         dropout: dropout rate on the fused utterance vector and after each hidden layer.
         input_dropout: dropout rate on the vector of each modality before fusion.
-        projection: modality → size of a linear layer with tanh before the concatenation; a modality that is not named
-            has no such layer.
+        projection: modality → size of a linear layer with tanh before the concatenation. Use it if one modality has
+            many more features than another. A modality that is not named has no such layer.
         hidden_dims: sizes of the hidden layers (linear, ReLU) between the fused vector and the scores.
     """
 
@@ -35,7 +35,9 @@ class UtteranceConfig:
 
 
 class UtteranceSystem(DialogueSystem):
-    """Utterance vectors → dropout → hidden layers, if any → one linear layer; no turn knows of another.
+    """Each turn alone: hidden layers, if there are any, and one linear layer over the vector of the turn.
+
+    Utterance vectors → dropout → hidden layers → one linear layer.
 
     With a frozen encoder it is the linear probe of docs/equations.md: a dialogue model should score higher. With a
     trained encoder it is the usual fine-tuning on utterances. An encoder may still read the neighbours of an utterance,

@@ -25,11 +25,11 @@ def masked_softmax(
     return weights.masked_fill(~is_visible, 0.0)
 
 
-class Running(NamedTuple):
-    """The weighted mean of all states so far, as simple attention keeps it.
+class RunningMean(NamedTuple):
+    """The weighted mean of all states so far, as a fraction. Simple attention needs nothing else of the history.
 
     Args:
-        numerator: Σ e^{u−m} g over the states g with their logits u.
+        numerator: Σ e^{u−m} g, the sum over the states g, each with its logit u.
         denominator: Σ e^{u−m}.
         largest: m, the largest logit so far. It keeps the exponentials from becoming too large for a float.
     """
@@ -92,7 +92,7 @@ class HistoryAttention(nn.Module):
         return query_KNH + self.bias[:, None] if self.kind.startswith("general2") else query_KNH
 
     def logits(self, memory_KNTH: Tensor, query_KNH: Tensor | None) -> Float[Tensor, "direction row memory"]:
-        """Unnormalised weights of T memories for each of N queries."""
+        """The weights before the softmax: for each of N queries, one number per state in the memory."""
         if self.is_simple:
             logits = torch.einsum("knth,kho->knt", memory_KNTH, self.weight)
             return torch.tanh(logits + self.bias[:, None]) if self.kind == "simple" else logits
@@ -103,30 +103,32 @@ class HistoryAttention(nn.Module):
         logits = (memory_KNTH @ query_KNH[..., None])[..., 0]
         return torch.tanh(logits) if self.kind == "general2-tanh" else logits
 
-    def read(self, history: "Running | list[Tensor] | None", query_KNH: Tensor | None, n_active: int) -> Tensor | None:
+    def read(
+        self, history: "RunningMean | list[Tensor] | None", query_KNH: Tensor | None, n_active: int
+    ) -> Tensor | None:
         """The context a_t ``[directions, n_active, H]`` of the dialogues that have a turn t; None at the first turn."""
         if history is None:
             return None
-        if isinstance(history, Running):
+        if isinstance(history, RunningMean):
             return history.numerator[:, :n_active] / history.denominator[:, :n_active]
         memory_KNTH = torch.stack([state[:, :n_active] for state in history], dim=2)
         weights_KNT = torch.softmax(self.logits(memory_KNTH, query_KNH), dim=-1)
         return (weights_KNT[:, :, None] @ memory_KNTH)[:, :, 0]
 
-    def write(self, history: "Running | list[Tensor] | None", g_KNH: Tensor) -> "Running | list[Tensor]":
+    def write(self, history: "RunningMean | list[Tensor] | None", g_KNH: Tensor) -> "RunningMean | list[Tensor]":
         """The history with one more state; it leaves out the dialogues that have ended."""
         if not self.is_simple:
             assert history is None or isinstance(history, list)
             return [*(history or []), g_KNH]
         logit = self.logits(g_KNH[:, :, None], None)  # [K, n, 1]
-        assert history is None or isinstance(history, Running)
+        assert history is None or isinstance(history, RunningMean)
         if history is None:
-            return Running(g_KNH, torch.ones_like(logit), logit)
+            return RunningMean(g_KNH, torch.ones_like(logit), logit)
         n_active = g_KNH.shape[1]
         numerator, denominator, largest = (part[:, :n_active] for part in history)
         new_largest = torch.maximum(largest, logit)
         keep, add = torch.exp(largest - new_largest), torch.exp(logit - new_largest)
-        return Running(keep * numerator + add * g_KNH, keep * denominator + add, new_largest)
+        return RunningMean(keep * numerator + add * g_KNH, keep * denominator + add, new_largest)
 
     def weights(
         self, g_KBTH: Tensor, x_KBTD: Tensor, n_turns_B: Tensor

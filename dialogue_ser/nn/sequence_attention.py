@@ -17,12 +17,12 @@ class Attended(NamedTuple):
     """The output of attention over a sequence.
 
     Args:
-        pooled_BTH: for each turn, the weighted sum of the states that it sees; exactly 0 on padding.
+        sum_BTH: for each turn, the weighted sum of the states that it sees; exactly 0 on padding.
         weights_BTT: row t has the weights that turn t gives to the turns in the columns. The row of a real turn sums to
             1; rows and columns of padding are 0.
     """
 
-    pooled_BTH: HiddenBTH
+    sum_BTH: HiddenBTH
     weights_BTT: Float[Tensor, "batch turn memory"]
 
 
@@ -59,7 +59,7 @@ class SequenceAttention(nn.Module):
 
         >>> attention = SequenceAttention("general2", 4, causal=True)
         >>> e_TH = torch.randn(3, 4)
-        >>> whole = attention(e_TH[None], torch.tensor([3])).pooled_BTH
+        >>> whole = attention(e_TH[None], torch.tensor([3])).sum_BTH
         >>> bool(torch.allclose(attention.newest(e_TH), whole[0, 2], atol=1e-6))
         True
         """

@@ -1,4 +1,4 @@
-"""The model card: what one must know before one uses the model, written from the files of the run directory."""
+"""The model card: facts that you must know before you use a model, from the files of the run directory."""
 
 from collections.abc import Mapping
 from pathlib import Path

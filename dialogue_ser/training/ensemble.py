@@ -1,8 +1,8 @@
 """An ensemble: several models are trained on the same data, and their probabilities are averaged.
 
-Member k (from 1) of a run with seed s is a run of its own in ``members/k`` with seed ``1000 s + k``. So each member has
-other initial weights, another order of the batches, other dropout and, if classes are balanced by downsampling, another
-draw of turns. The data, the fitted transforms and all other settings are shared. The run directory holds
+Member k (from 1) of a run with seed s is a separate run in ``members/k`` with the seed ``1000 s + k``. So each member
+has other initial weights, another order of the batches, other dropout and, if classes are balanced by downsampling,
+another draw of turns. The data, the fitted transforms and all other settings are shared. The run directory holds
 
     members/1 …          the run directories of the members, as if each had been trained alone with its config.yaml
     predictions.parquet  every split; p_<class> is the mean of the members' p_<class>; the class with the largest mean

@@ -16,13 +16,13 @@ def test_tables_of_the_recurrence_want_a_full_run_of_this_version(content: objec
 
 
 @pytest.mark.parametrize(
-    ("value", "goal", "asked", "met"),
+    ("value", "goal", "wanted", "met"),
     [(8.1, 8, "≥ 8", "yes"), (7.9, 8, "≥ 8", "no"), (1.2, -1.25, "≤ 1.25", "yes"), (1.3, -1.25, "≤ 1.25", "no"),
      (3.0, 0, "–", "–"), (None, -2, "≤ 2", "–")],
 )  # fmt: skip
-def test_a_goal_is_met_or_not(value: float | None, goal: float, asked: str, met: str) -> None:
+def test_a_goal_is_met_or_not(value: float | None, goal: float, wanted: str, met: str) -> None:
     row = tables._goal("words", value, goal)
-    assert (row["asked"], row["met"]) == (asked, met)
+    assert (row["goal"], row["met"]) == (wanted, met)
 
 
 def test_every_marker_of_the_pages_has_a_renderer_or_a_file() -> None:

@@ -59,7 +59,7 @@ def test_a_wrong_token_is_explained(tokens, message):
     ("flag", "message"),
     [
         ("--share=x", "--share: found 'x', expected a number;"),
-        ("--mode=greem", r"--mode: found 'greem', expected one of red, green; did you mean 'green'\?;"),
+        ("--mode=greem", r"--mode: found 'greem', expected one of red, green; did you mean 'green'\?$"),
         ("--options=[1]", r"--options: found '\[1\]', expected a mapping such as \{a: 1\};"),
         ("--either=x", "--either: found 'x', expected a whole number or true or false;"),
     ],

@@ -123,7 +123,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(config, tmp_pat
     with pytest.raises(ConfigError, match=r"1 fold\(s\)(.|\n)*must end in .parquet or .safetensors(.|\n)*'logits'"):
         cross_fit(config, tmp_path / "x.csv", n_folds=1, content="logits")
     several = replace(config, training=replace(config.training, ensemble=3))
-    with pytest.raises(ConfigError, match="3 members have a vector each; ask for --content log-probs"):
+    with pytest.raises(
+        ConfigError, match="3 members have a vector each, but only one can be stored; use --content log-probs"
+    ):
         cross_fit(several, tmp_path / "x.parquet", n_folds=2)
     assert list(tmp_path.iterdir()) == []
 

@@ -67,7 +67,7 @@ def test_padding_gives_zeros_and_changes_nothing(kind: str, causal: bool) -> Non
 def test_no_gradient_reaches_padding() -> None:
     attention, (e_BTH, n_turns) = _attention("general2"), _states()
     e_BTH.requires_grad_()
-    attention(e_BTH, n_turns).pooled_BTH.square().sum().backward()
+    attention(e_BTH, n_turns).sum_BTH.square().sum().backward()
     assert e_BTH.grad is not None
     for b, n in enumerate(LENGTHS):
         assert e_BTH.grad[b, n:].abs().sum() == 0
@@ -80,14 +80,14 @@ def test_the_future_is_seen_iff_not_causal(kind: str, causal: bool) -> None:
     attention, (e_BTH, n_turns) = _attention(kind, causal=causal), _states()
     later = e_BTH.clone()
     later[:, 2:] += 1.0
-    one, other = attention(e_BTH, n_turns).pooled_BTH, attention(later, n_turns).pooled_BTH
+    one, other = attention(e_BTH, n_turns).sum_BTH, attention(later, n_turns).sum_BTH
     assert torch.equal(one[:, :2], other[:, :2]) == causal
 
 
 @KINDS
 def test_the_newest_turn_gets_the_same_as_in_the_whole_dialogue(kind: str) -> None:
     attention, (e_BTH, n_turns) = _attention(kind, causal=True), _states()
-    pooled = attention(e_BTH, n_turns).pooled_BTH
+    pooled = attention(e_BTH, n_turns).sum_BTH
     for t in range(5):
         torch.testing.assert_close(attention.newest(e_BTH[0, : t + 1]), pooled[0, t], rtol=0, atol=1e-12)
 

@@ -30,7 +30,7 @@ def attention(
         out: file of the picture; its name ends in .png.
         modality: draw only the encoder of this modality. If left out, all encoders with attention are drawn.
         theme: colours of the picture: for a light or for a dark page.
-        device: device that computes; auto takes a GPU if there is one.
+        device: device for the computation: cpu, cuda (a GPU), or auto, which takes a GPU if there is one.
         trust_code: allow a model or an encoder that is your own code. Loading it runs that code, so allow only code
             that you trust.
     """

@@ -8,7 +8,9 @@ from dialogue_ser.evaluation import compare as comparison
 def compare(
     run_a: str, run_b: str, split: str = "test", metric: str | None = None, n_resamples: int = 2000, seed: int = 0
 ) -> None:
-    """Is run A better than run B? A paired bootstrap over dialogues gives the difference and its interval.
+    """Say whether run A is better than run B, by the difference of their scores and its interval.
+
+    The interval comes from a paired bootstrap over dialogues: both runs are scored on the same random samples.
 
     Args:
         run_a: run directory of A, or several (one for each seed) separated by commas.

@@ -54,7 +54,7 @@ def convert_pickle(
             command says that the pickle needs more.
 
     Raises:
-        DialogueSerError: the pickle asks for code, is damaged or has no known layout, or rows match no utterance.
+        DialogueSerError: the pickle would run code, is damaged or has no known layout, or rows match no utterance.
     """
     # Long because the signature and the docstring are the command's flags and their help.
     pickle = Path(input)

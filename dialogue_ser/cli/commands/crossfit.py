@@ -10,16 +10,18 @@ from dialogue_ser.training.config.files import dump_config
 USAGE = """usage: dialogue-ser crossfit --preset NAME --out FILE.parquet [--folds 5]
                              [--content vectors|log-probs|values|both] [--work DIR] [flags of dialogue-ser train]
 
-Divides the train dialogues into folds. For every fold it trains the preset's model on the other folds and encodes the
-fold, so that no model encodes a dialogue that it has learned from. A model trained on all of train encodes the other
-splits. The encoder "precomputed" reads the file. After an interruption, run the same command again: it continues.
+Compute features with models that were not trained on the same dialogues. The train dialogues are divided into folds.
+For every fold, the model of the preset is trained on the other folds and then encodes this fold. One more model is
+trained on all of train and encodes the other splits. The encoder "precomputed" reads the resulting file.
+After an interruption, run the same command again: it continues.
 
   --preset NAME   preset of the model that is trained; all flags of dialogue-ser train are allowed
   --out FILE      file of the features, .parquet or .safetensors
-  --folds N       number of folds; more folds leave each model more dialogues to learn from and take longer (default: 5)
+  --folds N       number of folds (default: 5). With more folds, each model learns from more dialogues, but there are
+                  more models to train
   --content WHAT  what the file contains: vectors of the encoders; the model's predictions, which are log-probs (of
                   classes) or values (of a regression); or both (default: vectors)
-  --work DIR      folder of the models that are trained on the way (default: a folder beside the file)"""
+  --work DIR      folder for the runs that train the models (default: NAME.folds next to the file NAME.parquet)"""
 _OWN = ("--folds", "--out", "--content", "--work")
 
 

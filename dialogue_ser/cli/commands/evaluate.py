@@ -16,10 +16,11 @@ def evaluate(run: str, split: str | None = None, report: bool = True, metrics: s
 
     Args:
         run: run directory, or directory of a cross-validation.
-        split: print only this split, or several separated by commas. All splits are scored and written in any case.
+        split: print only this split, or several separated by commas. scores.json always has all splits.
         report: also write report.html. Switch it off to save time.
         metrics: further metrics to compute, separated by commas: names, or package.module:function for your own ones.
-            If left out: the named metrics of the run's configuration, but not its own functions.
+            If left out: those that the run's configuration names. Functions in it are not run, unless you name them
+            here.
     """
     folder = Path(run)
     if RunFiles(folder).scores.get("kind") == "crossval":

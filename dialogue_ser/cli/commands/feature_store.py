@@ -81,7 +81,7 @@ def features_prune(
 
     Args:
         encoder: condition: the features come from the encoder with this name.
-        unused_days: condition: no run or command has used the features for so many days.
+        unused_days: condition: no run or command has used the features for this number of days.
         superseded: condition: newer features exist that differ only in the software that made them (versions of
             libraries, source code of a function).
         runs: condition: no run in these folders (separated by commas) uses the features.

@@ -23,7 +23,7 @@ OnBad = Literal["error", "mask"]
 
 @dataclass(frozen=True, kw_only=True)
 class _Request:
-    """What is to be encoded.
+    """The corpus and the encoders that a command names.
 
     Args:
         data: the settings of the corpus; the turns of its ``train`` splits are augmented.
@@ -61,8 +61,7 @@ def features_encode(
     Args:
         encoder: frozen encoder ('dialogue-ser encoders' lists them), or package.module:function for your own one. Give
             exactly one of --encoder, --preset and --config.
-        modality: modality that the encoder gives, e.g. text or audio. Set it if the encoder reads
-            several modalities.
+        modality: modality that the encoder gives, e.g. text or audio. Set it if the encoder reads several modalities.
         encoder_options: options of the encoder, as YAML or JSON, e.g. '{pooling: cls}'.
         preset: encode every modality of this preset, and take its corpus.
         config: encode every modality of a run's YAML file, and take its corpus.
@@ -78,8 +77,8 @@ def features_encode(
         engine: local = this machine; ray = a Ray cluster (needs the extra 'ray').
         address: address of the Ray cluster. If left out, Ray is started on this machine.
         gpus: number of GPUs for each Ray actor. Set it if the encoder runs on a GPU.
-        chunk: number of utterances after which features are written; a stopped command loses at most so many. Reduce it
-            for a slow encoder.
+        chunk: number of utterances after which their features are written. A command that is stopped loses the work on
+            at most this number of utterances. Reduce it for a slow encoder.
         store: folder of the feature store. If left out: DIALOGUE_SER_CACHE, or ~/.cache/dialogue_ser.
 
     Returns:
@@ -144,7 +143,7 @@ def _request(
     config: str | None,
     corpus_flags: Mapping[str, Any],
 ) -> _Request:
-    """Return what is to be encoded: the settings of the preset or file, changed by the flags."""
+    """Return the corpus and the encoders: the settings of the preset or file, changed by the flags."""
     given = [flag for flag, value in (("--encoder", encoder), ("--preset", preset), ("--config", config)) if value]
     if len(given) != 1:
         found = " and ".join(given) or "none of them"

@@ -31,7 +31,7 @@ def models() -> None:
         )
         for entry in MODELS.entries()
     ]
-    show_list("dialogue models (--model.name NAME)", ("name", "what it is"), rows)
+    show_list("dialogue models (--model.name NAME)", ("name", "description"), rows)
     print("also: your own model as package.module:Class")
 
 

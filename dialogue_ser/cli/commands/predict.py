@@ -38,13 +38,14 @@ def predict(
         input: .csv or .jsonl file with one row per turn. Columns: speaker, text, audio (a path), and dialogue if there
             is more than one dialogue.
         out: file to write: .csv, .jsonl or .parquet. If left out, CSV is written to standard output.
-        columns: names of your columns, if they differ from those above, e.g. --columns.text Utterance.
+        columns: names of the columns in your file, if they are not speaker, text, audio and dialogue, e.g.
+            --columns.text Utterance.
         audio_root: folder that the audio paths start from. If left out: the folder of the input file.
         features: files of precomputed features with one row per utterance id, by modality, e.g. --features.audio FILE.
         on_bad: what to do with audio that cannot be decoded. error = stop; mask = predict the turn without its audio.
             If left out: as in training.
         batch_size: largest number of dialogues that are computed together. Reduce it if memory runs out.
-        device: device that computes; auto takes a GPU if there is one.
+        device: device for the computation: cpu, cuda (a GPU), or auto, which takes a GPU if there is one.
         trust_code: allow a model or an encoder that is your own code. Loading it runs that code, so allow only code
             that you trust.
     """

@@ -32,8 +32,9 @@ def train_command(tokens: Sequence[str]) -> int:
         return 0
     if request.config.crossval.estimator != "none":
         raise ConfigError(
-            f"train: {request.config.name} has no dialogue model but an estimator (crossval.estimator "
-            f"{request.config.crossval.estimator}); run dialogue-ser crossval with the same flags"
+            f"train: {request.config.name} fits an estimator (crossval.estimator "
+            f"{request.config.crossval.estimator}) and trains no dialogue model; run dialogue-ser crossval with the "
+            "same flags"
         )
     return _train(*reduced(request, "dialogues")) if request.smoke else _train(request)
 

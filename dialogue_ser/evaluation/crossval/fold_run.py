@@ -134,7 +134,7 @@ def _fit_fold(
 def _train_fold(
     config: RunConfig, corpus: Corpus, fold: Fold, folder: Path, store: FeatureStore
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Train a dialogue model in a run of its own, on the corpus that is cut by this fold."""
+    """Train a dialogue model in a separate run, on the corpus of this fold."""
     data = replace(config.data, cut=replace(config.data.cut, fold=fold.name), train="train", dev="dev")
     begin_from = {
         modality: str(Path(run_dir) / "folds" / folder.name) for modality, run_dir in config.training.begin_from.items()

@@ -24,7 +24,7 @@ class PublishedRow:
         system: name of the system.
         is_quoted: whether the document quotes the scores of another publication.
         modalities: modalities that the system reads.
-        corpus: reader of the corpus that was used.
+        corpus: name of the corpus, as the corpus readers are called.
         classes: number of classes; None = not stated.
         scenario: improvised, scripted or mixed; "" = not stated.
         protocol: most similar protocol in FOLDS; "" = not stated.
@@ -77,7 +77,7 @@ def published_rows_for(corpus: str, classes: int, scenario: str) -> list[dict[st
     """Return the published rows on the corpus of a run. Rows with the same conditions as the run come first.
 
     Args:
-        corpus: reader of the run's corpus.
+        corpus: name of the reader of the run's corpus.
         classes: number of classes of the run.
         scenario: improvised, scripted, mixed, or "" if the corpus has no scenarios.
 

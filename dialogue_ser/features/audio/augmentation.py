@@ -34,11 +34,14 @@ class Augmentation:
     Args:
         copies: number of variants of each training utterance, in addition to the original. 0 means no augmentation.
             More variants take more time to encode.
-        noise_snr_db: range of the signal-to-noise ratio of added white noise, in dB.
-        pitch_semitones: range of the change of pitch, in semitones. Positive values are higher.
-        stretch: range of the tempo. Values above 1 are faster. The pitch stays the same.
-        shift_seconds: range of the shift in time, in seconds. Positive values are later, with silence before the clip.
-            A clip is shifted by at most a quarter of its length.
+        noise_snr_db: range [lowest, highest] of the signal-to-noise ratio of added white noise, in dB. A lower value
+            is louder noise. Empty = add no noise.
+        pitch_semitones: range [lowest, highest] of the change of pitch, in semitones. Positive values are higher.
+            Empty = keep the pitch.
+        stretch: range [lowest, highest] of the factor on the tempo. Values above 1 are faster. The pitch stays the
+            same. Empty = keep the tempo.
+        shift_seconds: range [lowest, highest] of the shift in time, in seconds. Positive values are later, with silence
+            before the clip. A clip is shifted by at most a quarter of its length. Empty = no shift.
         probability: probability of each effect for each variant. A variant always gets at least one effect.
         seed: seed of the random draws. It is not the seed of the run, so runs with different seeds share the stored
             features.

@@ -22,7 +22,8 @@ _STRIDES = [f"{name}_{axis}" for name in _POINTERS for axis in ("z", "row")]
 
 
 # Triton compiles the annotations of a kernel as code, so the only annotation allowed there is constexpr. A kernel takes
-# every pointer and every stride as a parameter of its own: Triton chooses by the parameter's name what it specialises.
+# every pointer and every stride as a separate parameter, because Triton chooses by the parameter's name what it
+# specialises. That is why the two kernels have more than 12 parameters.
 
 
 @triton.jit
@@ -83,7 +84,7 @@ def _advance(
     r, z = _sigmoid(r), _sigmoid(z)
     before = tl.load(h + z_index * h_z + row * h_row + column * h_column, mask=is_real, other=0.0)
     candidate = _tanh(n + r * m)
-    # backward reads the activations
+    # The backward pass reads the activations.
     tl.store(own, candidate, mask=is_real)
     tl.store(own + size, r, mask=is_real)
     tl.store(own + 2 * size, z, mask=is_real)

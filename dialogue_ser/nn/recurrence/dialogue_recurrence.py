@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dialogue_ser.nn.attention import Running
+from dialogue_ser.nn.attention import RunningMean
 from dialogue_ser.nn.gru.cells import DropoutMasks, draw_mask, split_by_step
 from dialogue_ser.nn.recurrence.chain import Chain, autograd_chain
 from dialogue_ser.nn.recurrence.layout import PackedLayout, build_layout
@@ -177,7 +177,7 @@ class DialogueRecurrence(RecurrenceParameters):
         cells, n_z = self.cells(), self.n_directions * len(self.wiring.planes)
         z = torch.arange(n_z, device=layout.turn_of_row.device)[:, None]
         g, state_table = self.initial_global.expand(-1, layout.n_dialogues, -1), cells.weights.start_party
-        history: Running | list[Tensor] | None = None
+        history: RunningMean | list[Tensor] | None = None
         g_steps, speaker_steps = [], []
         for step, masks_of_turn in zip(layout.steps, _masks_by_step(masks, layout), strict=True):
             of_turn = TurnInputs(

@@ -10,7 +10,7 @@ uses it:
 A forward-only (causal) model must not know the future. There, every party that has spoken is updated until the end, and
 so is the bystander. Otherwise even the rounding of a turn could depend on later turns.
 
-Hence at most two later updates use a row: a bystander is used by the next bystander and by a party that speaks for the
+So at most two later updates use a row: a bystander is used by the next bystander and by a party that speaks for the
 first time. Row 0, the first state of all parties, may be used more often.
 
 The letters of array names are K direction, T step, B dialogue in sorted order, P party, and R row of the state table.
@@ -148,9 +148,9 @@ def _who_listens(speaks_KTBP: Flags, first_turn_K1BP: Indices, is_real_TB1: Flag
     after_the_end, t = n_steps + 1, np.arange(n_steps)[:, None, None]
     has_spoken_KTBP = first_turn_K1BP < t
     if looks_ahead:
-        has_voice_K1BP = speaks_KTBP.any(1, keepdims=True)
-        last_turn_K1BP = np.where(has_voice_K1BP, n_steps - 1 - speaks_KTBP[:, ::-1].argmax(1)[:, None], -1)
-        last_entry_K1B1 = np.where(has_voice_K1BP, first_turn_K1BP, -1).max(-1, keepdims=True)
+        speaks_at_all_K1BP = speaks_KTBP.any(1, keepdims=True)
+        last_turn_K1BP = np.where(speaks_at_all_K1BP, n_steps - 1 - speaks_KTBP[:, ::-1].argmax(1)[:, None], -1)
+        last_entry_K1B1 = np.where(speaks_at_all_K1BP, first_turn_K1BP, -1).max(-1, keepdims=True)
         party, bystander = has_spoken_KTBP & (t < last_turn_K1BP), t < last_entry_K1B1
     else:
         party, bystander = has_spoken_KTBP, np.broadcast_to(t < after_the_end, (len(speaks_KTBP), *is_real_TB1.shape))

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dialogue_ser.nn.attention import Running
+from dialogue_ser.nn.attention import RunningMean
 from dialogue_ser.nn.gru.cells import gru
 from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
 from dialogue_ser.nn.recurrence.turn import turn
@@ -27,7 +27,7 @@ class RecurrenceStream:
         self._cells = recurrence.cells()
         self._g: Tensor = recurrence.initial_global
         self._e: Tensor = recurrence.initial_emotion
-        self._history: Running | list[Tensor] | None = None
+        self._history: RunningMean | list[Tensor] | None = None
         self._states: dict[int, Tensor] = {}  # party that has spoken → its states [J, 1, P]
         self._bystander = self._cells.weights.start_party
 

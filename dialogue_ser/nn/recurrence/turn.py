@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dialogue_ser.nn.attention import HistoryAttention, Running
+from dialogue_ser.nn.attention import HistoryAttention, RunningMean
 from dialogue_ser.nn.gru.cells import gru
 from dialogue_ser.nn.recurrence.manual import Columns, Weights
 from dialogue_ser.nn.recurrence.wiring import CellInput, Wiring
@@ -61,7 +61,7 @@ class TurnResult(NamedTuple):
     """
 
     g: Tensor
-    history: "Running | list[Tensor]"
+    history: "RunningMean | list[Tensor]"
     speaker: Tensor
     listener: Tensor
 
@@ -70,7 +70,7 @@ def turn(
     cells: Cells,
     inputs: TurnInputs,
     g_before: Tensor,
-    history: "Running | list[Tensor] | None",
+    history: "RunningMean | list[Tensor] | None",
     speaker: Tensor,
     listener: Tensor,
     turn_of_listener: Tensor,
@@ -96,7 +96,7 @@ def turn(
     if context is not None and cells.weights.from_context is not None:
         products["context"] = torch.bmm(context, cells.weights.from_context)
     gates_x = _input_gates(cells, "speaker", inputs, products)
-    gates_h = _plus_m(to_speaker, cells.weights.speaker_bias_m)
+    gates_h = _add_bias_of_m(to_speaker, cells.weights.speaker_bias_m)
     speaker = _with_dropout(gru(gates_x, gates_h, speaker), masks.speaker)  # (3), (5)
     if cells.wiring.updates_listeners and listener.shape[1]:
         gates_x = _listener_gates(cells, inputs, products, speaker).flatten(0, 1)[turn_of_listener]
@@ -109,7 +109,7 @@ def _global_states(cells: Cells, inputs: TurnInputs, g_before: Tensor, to_global
     weights, (n_directions, n, size) = cells.weights, g_before.shape
     over_planes = to_global.view(n_directions, -1, n, 3 * size).sum(1)
     gates_h = torch.bmm(g_before, weights.from_global[..., : 3 * size])
-    return gru(inputs.x_gates["global"] + over_planes, _plus_m(gates_h, weights.global_bias_m), g_before)
+    return gru(inputs.x_gates["global"] + over_planes, _add_bias_of_m(gates_h, weights.global_bias_m), g_before)
 
 
 def _input_gates(cells: Cells, role: str, inputs: TurnInputs, products: Mapping[CellInput, Tensor]) -> Tensor:
@@ -138,13 +138,13 @@ def _listener_states(cells: Cells, gates_x: Tensor, listener: Tensor) -> Tensor:
     assert weights.from_listener is not None
     assert weights.listener_bias_m is not None
     gates_h = torch.bmm(listener, weights.from_listener)
-    return gru(gates_x.view(*listener.shape[:2], -1), _plus_m(gates_h, weights.listener_bias_m), listener)
+    return gru(gates_x.view(*listener.shape[:2], -1), _add_bias_of_m(gates_h, weights.listener_bias_m), listener)
 
 
 def _with_dropout(state: Tensor, mask: Tensor | None) -> Tensor:
     return state if mask is None else state * mask
 
 
-def _plus_m(gates_h: Tensor, bias_m: Tensor) -> Tensor:
+def _add_bias_of_m(gates_h: Tensor, bias_m: Tensor) -> Tensor:
     """Add the bias of m to the products ``[r|z|m]`` with a state."""
     return gates_h + torch.nn.functional.pad(bias_m, (gates_h.shape[-1] - bias_m.shape[-1], 0))[:, None]

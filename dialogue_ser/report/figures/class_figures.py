@@ -68,7 +68,7 @@ def _mark_best(axes: Axes, epochs: Sequence[Mapping[str, Any]], best: int | None
     value = next(((e.get("dev") or {}).get(metric) for e in epochs if e["epoch"] == best), None)
     if best is None or value is None:
         return
-    label = f"epoch {best}: {value:.3f}"  # shown in the legend, because text beside the star would cover the curve
+    label = f"epoch {best}: {value:.3f}"  # shown in the legend, because text next to the star would cover the curve
     axes.plot([best], [value], marker="*", markersize=12, color=colour, linestyle="none", zorder=5, label=label)
 
 
@@ -108,7 +108,7 @@ def class_bars(
     theme: Theme = "light",
     over: str = "dialogues",
 ) -> Figure:
-    """Draw F1 per class with its interval; the number of gold turns stands beside the name.
+    """Draw F1 per class with its interval; the number of gold turns is shown next to the name.
 
     Args:
         per_class: label → f1 and support, as in ``scores.json``.

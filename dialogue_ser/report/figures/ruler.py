@@ -1,4 +1,4 @@
-"""Positions on the line of scores beside the headline. The template ``macros.html.j2`` draws the line."""
+"""Positions on the line of scores next to the headline. The template ``macros.html.j2`` draws the line."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from dialogue_ser.report.figures.theme import Theme, themed
 
 #: Most turns that are drawn per dimension; more dots would hide each other.
 MOST_DOTS = 4000
-#: Up to so many dots are drawn in a strong colour.
+#: Largest number of dots that are drawn in a strong colour.
 FEW_DOTS = 400
 
 

@@ -69,7 +69,7 @@ def compose(names: Sequence[str], makers: Mapping[str, Maker], subject: Subject)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tile:
-    """A number beside the headline: its value, its name, and a remark, e.g. the interval."""
+    """A number next to the headline: its value, its name, and a remark, e.g. the interval."""
 
     value: str
     name: str

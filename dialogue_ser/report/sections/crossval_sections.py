@@ -41,7 +41,7 @@ def verdict(task: Task, scores: Mapping[str, Any]) -> str:
 
 
 def cautions(scores: Mapping[str, Any]) -> list[str]:
-    """Return what one must know before one compares the scores with others, as sentences; often there is none."""
+    """Return warnings that you must know before you compare the scores with others; often there is none."""
     found = []
     if scores["uses_unlabelled_test_recordings"]:
         found.append(

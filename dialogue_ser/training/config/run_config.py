@@ -92,7 +92,7 @@ class FeatureConfig:
     Args:
         encoder: name of a frozen encoder (minilm, hf-text, opensmile, precomputed, …) or of a trained encoder
             (textcnn, …), or your own function as package.module:function. `dialogue-ser encoders` lists them.
-        options: options of this encoder.
+        options: options of this encoder (docs/encoders.md and docs/text-encoders.md).
         transforms: transforms of the features, in the order in which they are applied: impute, standardise, rank, l2,
             speaker-zscore, … Their statistics come from train.
         augment: changed copies of the sound of training utterances. The dev and test splits never get copies.
@@ -122,8 +122,8 @@ class LossConfig:
             it if the model is too confident when it is wrong.
         focal_gamma: exponent of the focal loss, for nll only. A higher value gives more weight to turns that the model
             gets wrong. 0 = plain cross-entropy.
-        soft_labels: learn from the annotators' votes instead of the one label. Turns whose votes tie have no label, but
-            then they are learnt from too. Turns without votes keep their label as the target.
+        soft_labels: learn from the shares of the annotators' votes instead of one label per turn. The model then also
+            learns from turns whose votes tie, which have no label. Turns without votes keep their label as the target.
     """
 
     kind: str | None = None
@@ -139,7 +139,7 @@ class LossConfig:
         )
         if self.kind == "binary" and self.focal_gamma:
             raise ConfigError(
-                f"loss.focal_gamma: found {self.focal_gamma} beside kind binary, which has no focal form; "
+                f"loss.focal_gamma: found {self.focal_gamma} with loss.kind binary, which has no focal form; "
                 "set it to 0, or set loss.kind to nll"
             )
 
@@ -156,13 +156,14 @@ class OptimizerConfig:
         momentum: momentum of sgd. adamw and adam ignore it.
         schedule: how the rate changes with the steps: constant; cosine or linear (both fall to zero); or inverse-time
             (rate / (1 + decay · step)).
-        decay: the decay of inverse-time. The other schedules ignore it.
+        decay: decay in the schedule inverse-time; a higher value makes the rate fall faster. The other schedules ignore
+            it.
         warmup_fraction: share of all steps in which the rate rises linearly from zero to learning_rate.
         clip_norm: largest norm of the gradient; a larger gradient is scaled down to it. 0 = no limit.
         encoder_learning_rate: highest rate of encoders that start from pretrained weights (transformer). null = the
             same as learning_rate. Set it lower to keep more of what these encoders know.
-        layer_decay: factor on that rate for each layer below the top one; the embeddings are the lowest layer. 1 = the
-            same rate in all layers.
+        layer_decay: factor on the rate of these encoders for each layer below the top one; the embeddings are the
+            lowest layer. Set it below 1 to change the lower layers less. 1 = the same rate in all layers.
         l2: a penalty on named weight matrices: start of the parameters' names (* stands for any text) → strength.
             strength · Σ w² is added to the loss that is minimised, but not to the loss that is reported.
     """
@@ -191,7 +192,7 @@ class OptimizerConfig:
         # One schedule sets learning_rate; every other rate is a fixed multiple of it.
         if self.encoder_learning_rate and not self.learning_rate:
             raise ConfigError(
-                "optimizer.learning_rate: found 0 beside an encoder_learning_rate; give the head a rate above 0"
+                "optimizer.learning_rate: found 0 with an encoder_learning_rate; set a rate above 0 for the head"
             )
 
 
@@ -212,7 +213,7 @@ class TrainingConfig:
             rarest class has. The seed decides which turns.
         ensemble: number of models to train. Each has its own seed (and its own draw if balance is downsample). Their
             probabilities or values are averaged.
-        patience: stop after so many epochs without a better dev score; 0 = never stop early.
+        patience: stop after this number of epochs without a better dev score; 0 = never stop early.
         select: metric on dev that chooses the best epoch: the metric's key, or your own function as
             package.module:function. null = the default of the task (weighted_f1 for classification, ccc for
             regression). micro_f1 leaves out the classes in data.leave_out.
@@ -220,14 +221,15 @@ class TrainingConfig:
             last epoch; use it if dev is too small to compare epochs and you chose the number of epochs before.
         ema_decay: decay of a moving average of the weights, e.g. 0.999. The average is then used on dev and test. 0 =
             no average.
-        checkpoint_every_steps: also write a checkpoint after so many steps, for very long epochs. 0 = at the end of
-            each epoch only.
+        checkpoint_every_steps: number of steps after which another checkpoint is written. Set it if an epoch takes very
+            long. 0 = write checkpoints at the end of each epoch only.
         keep_checkpoints: how many of the newest checkpoints to keep. The best one is always kept.
         precision: number format of the forward pass. no = float32; bf16 or fp16 = half precision (autocast), which is
             faster on most GPUs. fp16 needs a GPU.
         device: auto (a GPU if there is one), cpu or cuda.
-        threads: number of CPU threads of torch; 0 = do not change it.
-        workers: number of processes that prepare batches; 0 = the training process does it.
+        threads: number of CPU threads of torch. Set it if several runs share a machine. 0 = do not change it.
+        workers: number of processes that prepare batches; 0 = the training process prepares them. Increase it if the
+            training waits for its batches.
         callbacks: your own callbacks of the training loop: registered names, or package.module:Class (docs/plugins.md).
     """
 
@@ -268,9 +270,9 @@ class WandbConfig:
 
     Args:
         mode: disabled = send nothing; offline = write W&B's files into the run directory; online = send to the server.
-        project: W&B project.
-        group: W&B group, e.g. the name of a sweep.
-        tags: W&B tags.
+        project: name of the W&B project to which the run belongs.
+        group: name of the W&B group to which the run belongs, e.g. of a sweep.
+        tags: W&B tags of the run.
     """
 
     mode: Literal["disabled", "offline", "online"] = "disabled"
@@ -285,7 +287,7 @@ class ModelConfig:
 
     Args:
         name: registered name of the model. `dialogue-ser models` lists them.
-        options: options of this model.
+        options: options of this model (docs/models.md).
     """
 
     name: str = "emotion-rnn"
@@ -300,8 +302,8 @@ class CrossvalConfig:
         estimator: what to fit in each fold. For classes: linear-svm or logistic; for values: ridge (all three are
             scikit-learn models on utterance vectors). none = train the dialogue model that the sections model, loss,
             optimizer and training describe.
-        inverse_regularisation: values of C that the estimator tries (for ridge C is 1 / alpha). The best score on dev
-            wins: UA for classes, CCC for values.
+        inverse_regularisation: values to try for C, the inverse of the strength of the regularisation (for ridge C is
+            1 / alpha). The value with the best score on dev is used. The score is UA for classes and CCC for values.
         class_weight: balanced = the estimator weights each class by its inverse frequency; none = every turn counts
             alike.
         refit: train+dev = after the choice of C, fit again on train and dev together. train = keep the model that was
@@ -319,8 +321,8 @@ class RunConfig:
     """All settings of a run, as ``config.yaml`` stores them.
 
     Args:
-        name: name of the run. Its directory is runs/NAME unless you give another one.
-        seed: seed of all random numbers.
+        name: name of the run. Its directory is runs/NAME, unless --out names another one.
+        seed: seed of all random numbers. Change it to repeat a run with other random numbers.
         task: what the model predicts for a turn: classification = one class; regression = values of named dimensions.
         data: the corpus, its splits and its labels.
         features: modality → its encoder, transforms and augmentation.
@@ -331,7 +333,8 @@ class RunConfig:
         wandb: whether to send the metrics to Weights & Biases.
         metrics: metrics to compute in addition to the standard ones: registered names, or your own function as
             package.module:function.
-        save_attention: also write attention.safetensors beside the predictions.
+        save_attention: also write the attention weights of all dialogues, to attention.safetensors. Switch it off to
+            save disk space.
         crossval: what `dialogue-ser crossval` trains in every fold.
     """
 
@@ -398,7 +401,7 @@ def _loss_problems(task: TaskKind, loss: LossConfig) -> list[str]:
 def _select_problems(task: TaskKind, select: str) -> list[str]:
     """Return what is wrong with ``training.select``: an unknown metric, or a metric of another task.
 
-    A metric of the user's own is looked up later, when it is needed.
+    A metric that the user wrote is looked up later, when it is needed.
     """
     if select in METRICS:
         if METRICS[select].task == task:

@@ -29,7 +29,8 @@ KNOWN_ARCHITECTURES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "facebook/wav2vec2-base-960h": ("wav2vec2", {}),
     "facebook/hubert-base-ls960": ("hubert", {}),
 }
-# Only so many dialogues of a batch are measured, and the result is scaled: a batch of images would take gigabytes.
+# Number of dialogues of a batch that are measured. The result is then scaled: a whole batch of images would take
+# gigabytes.
 _MAX_MEASURED_DIALOGUES = {"dialogues": 4, "utterances": 8}
 
 
@@ -151,7 +152,7 @@ def _at_full_size(table: FeatureTable, config: RunConfig, modality: str) -> Feat
 def _architecture(model: str) -> dict[str, Any]:
     """Return the architecture of a pretrained model, as transformers describes it.
 
-    It comes from the model's folder, from this package or from ``KNOWN_ARCHITECTURES``. The hub is asked only for other
+    It comes from the model's folder, from this package or from ``KNOWN_ARCHITECTURES``. The hub is used only for other
     names, because it may be slow or not reachable.
 
     Raises:

@@ -83,7 +83,7 @@ def without_augmentation(config: RunConfig) -> RunConfig:
 def smoke_corpus(view: View, dimensions: Sequence[str] = ()) -> Corpus:
     """Return the first dialogues of each split of the sample, or every second turn of them as single utterances.
 
-    For ``utterances`` each turn is a dialogue of its own in the split ``all``. The turns get made-up speakers, three
+    For ``utterances`` each turn is a separate dialogue in the split ``all``. The turns get made-up speakers, three
     sessions of two speakers each, and half of them count as improvised, as in corpora of acted speech.
 
     Args:

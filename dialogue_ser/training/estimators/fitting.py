@@ -75,7 +75,7 @@ def fit_estimator(
     Args:
         train: dialogues to fit transforms and weights on.
         dev: dialogues that choose C.
-        task: what to learn; a label set stands for its classification.
+        task: what to learn; a label set means the classification into its classes.
         pipelines: makes new, unfitted pipelines; it is called once per fit.
         settings: which estimator and how to fit it; None = the task's first estimator with default settings.
         store: feature store for the features of frozen encoders.

@@ -91,7 +91,7 @@ def class_fits(
         CorpusError: all vectors have the same class.
     """
     if np.unique(gold_N).size < 2:
-        raise CorpusError("train: has one class only, so nothing can be learnt; take turns of other classes into train")
+        raise CorpusError("train: has one class only, so nothing can be learnt; add turns of other classes to train")
     basis_DR = None
     if x_ND.shape[1] > x_ND.shape[0]:
         # With an L2 penalty the weights are a combination of the rows. So the solution can be found in the space of the

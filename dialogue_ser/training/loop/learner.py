@@ -110,7 +110,7 @@ class Learner:
         Args:
             batches: batches of this process; there may be none.
             step: number of optimizer steps done before, for the schedule.
-            is_stop_requested: whether a signal has asked this process to stop; the result tells it to all processes.
+            is_stop_requested: whether a signal has asked this process to stop; all processes get this in their result.
 
         Raises:
             TrainingError: the loss or the gradient is not finite. Nothing has been updated then.

@@ -104,7 +104,7 @@ def can_skip_on_device(optimizer: Optimizer) -> bool:
 
 def step_if(optimizer: Optimizer, is_wanted: Tensor) -> None:
     """Make the step if a 0-d tensor on the device is true; otherwise change nothing (:func:`can_skip_on_device`)."""
-    optimizer.found_inf = (~is_wanted).float()  # type: ignore[attr-defined]  # GradScaler tells it to fused kernels so
+    optimizer.found_inf = (~is_wanted).float()  # type: ignore[attr-defined]  # fused kernels read this attribute, as GradScaler sets it
     optimizer.step()
     del optimizer.found_inf  # type: ignore[attr-defined]
 

@@ -17,7 +17,7 @@ from dialogue_ser.training.record.tracking import MetricsFile
 
 
 class Checkpointer(Callback):
-    """Save a checkpoint at the end of every epoch, after every so many steps, and when a signal stops the run.
+    """Save a checkpoint at the end of every epoch, after a fixed number of steps, and when a signal stops the run.
 
     In the list of callbacks it must come after the metrics file, because a checkpoint records the length of
     metrics.jsonl.
