@@ -70,7 +70,6 @@ TESTED_IN = {
     "features/store/work_units.py": ("features/store/test_feature_store.py", "how the store cuts its work"),
     "features/core/fingerprints.py": ("inputs/test_pipeline.py", "compares encoders when a pipeline is loaded"),
     "features/files/tables.py": ("features/files/test_precomputed.py", "reads its files"),
-    "features/store/shards.py": ("features/store/test_feature_store.py", "files of the store"),
     "features/transforms/row_matrix.py": (
         "features/transforms/test_rowwise.py",
         "rows as the matrices that transforms work on",

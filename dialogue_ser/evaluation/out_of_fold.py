@@ -34,6 +34,7 @@ from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.inference.loop import batches_by_length, model_outputs
 from dialogue_ser.media.hashing import file_sha256
+from dialogue_ser.runs.lock import run_lock
 from dialogue_ser.runs.run_files import to_json
 from dialogue_ser.tasks import find_task
 from dialogue_ser.training.config.files import config_to_dict
@@ -97,10 +98,11 @@ def cross_fit(
     corpus = corpus_of(config.data)
     work = work or out.with_name(f"{out.stem}.folds")
     rows: dict[str, Array] = {}
-    parts = [
-        _train_and_encode(run_config, corpus, work / run_config.name, dialogues, content, rows, progress)
-        for run_config, dialogues in _planned_runs(config, corpus, n_folds)
-    ]
+    with run_lock(work):
+        parts = [
+            _train_and_encode(run_config, corpus, work / run_config.name, dialogues, content, rows, progress)
+            for run_config, dialogues in _planned_runs(config, corpus, n_folds)
+        ]
     order = [turn.id for some in corpus.splits.values() for turn in utterances(some) if turn.id in rows]
     out.parent.mkdir(parents=True, exist_ok=True)
     write_rows(out, {key: rows[key] for key in order})

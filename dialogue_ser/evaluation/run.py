@@ -35,6 +35,7 @@ from dialogue_ser.evaluation.floors import FLOORS
 from dialogue_ser.evaluation.selection import PeekWarning, Protocol, check_selection, protocol_of
 from dialogue_ser.metrics.predictions import Predictions
 from dialogue_ser.metrics.table import METRICS
+from dialogue_ser.runs.lock import SHORT_WAIT_SECONDS, run_lock
 from dialogue_ser.runs.run_files import RunFiles, to_json
 from dialogue_ser.tasks import task_of
 from dialogue_ser.tasks.base import Task
@@ -87,7 +88,8 @@ def evaluate_run(
     scored = {name: _score_split(task, predictions.split(name), tables, train, n_resamples, extra) for name in chosen}
     notes = [*task.absent_notes(scored), *floor_notes, *metric_notes, *_undefined_notes(scored, extra)]
     result = _description(run, task, protocol, extra) | {"notes": notes, "splits": scored}
-    write_atomically(run.folder / "scores.json", to_json(result))
+    with run_lock(run.folder, SHORT_WAIT_SECONDS):
+        write_atomically(run.folder / "scores.json", to_json(result))
     return result
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dialogue_ser.errors import DialogueSerError
-from dialogue_ser.metrics.confusion import FloatArray, class_values
+from dialogue_ser.metrics.confusion import BoolArray, FloatArray, class_values
 from dialogue_ser.metrics.table import Metric
 
 
@@ -147,14 +147,16 @@ def paired_bootstrap(
 
         return scores_RS
 
-    return paired_difference(scorer(a), scorer(b), (a.shape[0], b.shape[0]), a.shape[1], n_resamples, level, seed)
+    return paired_difference(
+        scorer(a), scorer(b), (a.shape[0], b.shape[0]), np.ones(a.shape[1], bool), n_resamples, level, seed
+    )
 
 
 def paired_difference(
     scores_a: Callable[[FloatArray], FloatArray],
     scores_b: Callable[[FloatArray], FloatArray],
     n_seeds: tuple[int, int],
-    n_dialogues: int,
+    is_drawn_N: BoolArray,
     n_resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
@@ -165,18 +167,20 @@ def paired_difference(
         scores_a: function from the number of times each dialogue was drawn ``[R, N]`` to A's metric ``[R, seed]``.
         scores_b: the same for B.
         n_seeds: number of seeds of A and of B.
-        n_dialogues: number of dialogues N.
+        is_drawn_N: True for the dialogues that are drawn: those with a labelled turn.
         n_resamples: number of draws R.
         level: coverage of the percentile interval.
         seed: random seed of the draws.
     """
     rng = np.random.default_rng(seed)
-    weights_RN = _dialogue_weights(rng, n_dialogues, n_resamples)
+    n_dialogues = int(is_drawn_N.sum())
+    weights_RN = np.zeros((n_resamples, len(is_drawn_N)))
+    weights_RN[:, is_drawn_N] = _dialogue_weights(rng, n_dialogues, n_resamples)
     values_a, values_b = (
         _mean_over_drawn_seeds(rng, scores(weights_RN), n)
         for scores, n in ((scores_a, n_seeds[0]), (scores_b, n_seeds[1]))
     )
-    each_once_1N = np.ones((1, n_dialogues))
+    each_once_1N = is_drawn_N[None].astype(np.float64)
     mean_a, mean_b = (float(scores(each_once_1N).mean()) for scores in (scores_a, scores_b))
     draws = values_a - values_b
     draws[np.abs(draws) < 1e-12] = 0.0  # rounding: equal scores differ if their seeds were added in another order
@@ -204,10 +208,10 @@ def stack_seeds(statistics: Sequence[FloatArray]) -> FloatArray:
 
 
 def check_paired(statistics_a: FloatArray, statistics_b: FloatArray, metric: Metric) -> tuple[FloatArray, FloatArray]:
-    """Return both statistics as ``[seed, N, …]``, after a check that they are of the same dialogues.
+    """Return both statistics as ``[seed, N, …]`` of the N dialogues with labelled turns, after a check that they match.
 
     Raises:
-        DialogueSerError: the shapes or the gold labels differ.
+        DialogueSerError: the shapes or the gold labels differ, or there is no labelled turn.
     """
     a, b = (x[None] if x.ndim == 3 else x for x in (statistics_a, statistics_b))
     if a.shape[1:] != b.shape[1:]:
@@ -220,7 +224,11 @@ def check_paired(statistics_a: FloatArray, statistics_b: FloatArray, metric: Met
         raise DialogueSerError(
             "A and B have different gold labels in some dialogues; evaluate both on the same version of the corpus"
         )
-    return a, b
+    # Dialogues without labelled turns are left out, because they would only make the resamples smaller.
+    is_kept = a[0].any((1, 2))
+    if not is_kept.any():
+        raise DialogueSerError("no labelled turn to resample; use a labelled split")
+    return a[:, is_kept], b[:, is_kept]
 
 
 def percentile_interval(estimate: float, draws: FloatArray, level: float) -> Interval:

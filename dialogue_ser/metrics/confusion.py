@@ -12,6 +12,7 @@ UNLABELLED = -100
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 def class_indices(values: Iterable[object], labels: Sequence[str]) -> IntArray:

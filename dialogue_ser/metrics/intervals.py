@@ -100,12 +100,12 @@ def paired_comparison(
         difference = paired_bootstrap(sums_a, sums_b, metric, n_resamples, level, seed)
         test = randomisation_test(sums_a, sums_b, metric, n_resamples, seed) if len(a) == len(b) else None
         return difference, test
-    n_dialogues = int(reference.dialogue_N.max()) + 1
+    has_label_N = np.bincount(reference.dialogue_N, reference.is_labelled_N) > 0
     difference = paired_difference(
         _resampled_metric_of_seeds(tables_a, metric),
         _resampled_metric_of_seeds(tables_b, metric),
         (len(a), len(b)),
-        n_dialogues,
+        has_label_N,
         min(n_resamples, MAX_CALLS),
         level,
         seed,

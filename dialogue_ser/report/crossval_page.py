@@ -10,6 +10,7 @@ from dialogue_ser.report.figures.gallery import Gallery
 from dialogue_ser.report.html import render_page
 from dialogue_ser.report.sections.composition import Subject, compose
 from dialogue_ser.report.sections.crossval_sections import MAKERS, annotation_of
+from dialogue_ser.runs.lock import SHORT_WAIT_SECONDS, run_lock
 from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.tasks import task_of_scores
 
@@ -41,9 +42,11 @@ def write_crossval_report(folder: Path) -> Path:
     task, test = task_of_scores(scores), run.predictions.split("test")
     subject = Subject(run=run, scores=scores, split_name="test", predictions=test, task=task, gallery=Gallery())
     composed = compose(task.crossval_sections, MAKERS, subject)
-    subject.gallery.write(run.folder / "figures")
     path = run.folder / "report.html"
-    write_atomically(path, render_page(scores["name"], _subtitle(scores), composed))
+    page = render_page(scores["name"], _subtitle(scores), composed)
+    with run_lock(run.folder, SHORT_WAIT_SECONDS):
+        subject.gallery.write(run.folder / "figures")
+        write_atomically(path, page)
     return path
 
 

@@ -11,6 +11,7 @@ from dialogue_ser.report.html import render_page
 from dialogue_ser.report.sections.composition import Subject, compose
 from dialogue_ser.report.sections.run_sections import MAKERS
 from dialogue_ser.report.sections.settings import subtitle
+from dialogue_ser.runs.lock import SHORT_WAIT_SECONDS, run_lock
 from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.tasks import task_of, task_of_scores
 
@@ -37,9 +38,11 @@ def write_report(run_dir: Path) -> Path:
         run=run, scores=scores, split_name=name, predictions=run.predictions.split(name), task=task, gallery=Gallery()
     )
     composed = compose(task.sections, MAKERS, subject)
-    subject.gallery.write(run.folder / "figures")
     path = run.folder / "report.html"
-    write_atomically(path, render_page(run.name, subtitle(run.config), composed))
+    page = render_page(run.name, subtitle(run.config), composed)
+    with run_lock(run.folder, SHORT_WAIT_SECONDS):
+        subject.gallery.write(run.folder / "figures")
+        write_atomically(path, page)
     return path
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from dialogue_ser.errors import CheckpointError
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.models import resolve_options
+from dialogue_ser.runs.lock import refuse_if_locked, run_lock
 from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.training.config.files import load_config
 from dialogue_ser.training.config.run_config import RunConfig
@@ -89,7 +91,7 @@ def train(
         store: feature store for the features of frozen encoders; None = the default store.
 
     Raises:
-        ConfigError: wrong settings, or the directory already holds a run.
+        ConfigError: wrong settings, or the directory already holds a run, or another process is writing in it.
         CheckpointError: there is nothing to resume, or a checkpoint cannot be written.
         TrainingError: the loss or the gradient is not finite.
         Interrupted: SIGTERM or Ctrl-C stopped the run after a checkpoint was written.
@@ -100,6 +102,7 @@ def train(
     config = replace(config, model=replace(config.model, options=options))
     directory = RunDirectory(Path(out) if out is not None else Path("runs") / config.name)
     find_callbacks(config.training.callbacks)  # an unknown name is an error before anything is written or encoded
+    refuse_if_locked(directory.folder)
     directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
     if resume and directory.is_finished and directory.has_outputs and not allow_mismatch:
         return Run.load(directory.folder)
@@ -109,7 +112,10 @@ def train(
         resume=resume, allow_mismatch=allow_mismatch, progress=progress, started=started, run_folder=directory.folder
     )
     train_models = train_single if config.training.ensemble == 1 else train_ensemble
-    train_models(config, directory, data, accelerator, execution)
+    with run_lock(directory.folder) if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:  # another process may have started a run here while the data were read
+            directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
+        train_models(config, directory, data, accelerator, execution)
     return Run.load(directory.folder)
 
 

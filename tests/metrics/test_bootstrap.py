@@ -6,6 +6,7 @@ import pytest
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.metrics.bootstrap import bootstrap, class_f1_function, metrics_function, paired_bootstrap, stack_seeds
 from dialogue_ser.metrics.confusion import dialogue_confusions
+from dialogue_ser.metrics.significance import randomisation_test
 from dialogue_ser.metrics.table import METRICS
 
 N_DIALOGUES, N_TURNS, N_CLASSES = 280, 2610, 7
@@ -100,6 +101,16 @@ def test_the_difference_of_swapped_systems_is_the_negative() -> None:
     forth, back = paired_bootstrap(a, b, F1), paired_bootstrap(b, a, F1)
     assert forth.estimate == -back.estimate
     assert forth.low == pytest.approx(-back.high)
+
+
+def test_unlabelled_dialogues_change_neither_the_paired_interval_nor_the_test() -> None:
+    a, b = _confusions(0.62, 1), _confusions(0.6, 2)
+    empty = np.zeros((500, N_CLASSES, N_CLASSES))
+    padded_a, padded_b = np.concatenate([a, empty]), np.concatenate([b, empty])
+    assert paired_bootstrap(padded_a, padded_b, F1) == paired_bootstrap(a, b, F1)
+    assert randomisation_test(padded_a, padded_b, F1) == randomisation_test(a, b, F1)
+    with pytest.raises(DialogueSerError, match="no labelled turn"):
+        paired_bootstrap(empty, empty, F1)
 
 
 def test_seeds_that_differ_widen_the_paired_interval() -> None:

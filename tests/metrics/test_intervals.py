@@ -179,6 +179,16 @@ def test_a_paired_difference_by_turns_equals_the_one_by_sums() -> None:
         assert getattr(one, field) == pytest.approx(getattr(other, field), abs=1e-12)
 
 
+def test_a_paired_difference_by_turns_draws_only_dialogues_with_labels() -> None:
+    by_turns = Metric(key="right", heading="right", function=lambda gold, said: (gold == said).mean())
+    hidden = slice(N_TURNS // 2, None)
+    a, b = _classes(1.5, 1, hidden), _classes(0.5, 3, hidden)
+    one, other = (paired_comparison([a], [b], metric, 100, seed=4)[0] for metric in (by_turns, METRICS["accuracy"]))
+    assert one.n_dialogues == other.n_dialogues < N_DIALOGUES
+    for field in ("estimate", "low", "high", "a", "b", "share_above_zero"):
+        assert getattr(one, field) == pytest.approx(getattr(other, field), abs=1e-12)
+
+
 def test_turns_in_another_order_are_paired_by_their_ids() -> None:
     a, b = _classes(1.5, 1), _classes(0.5, 2)
     turned = predictions_of(b.frame.iloc[::-1])

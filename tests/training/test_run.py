@@ -12,7 +12,9 @@ from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.errors import ConfigError, CorpusError, TrainingError
 from dialogue_ser.metrics.scores import score
 from dialogue_ser.models import resolve_options
+from dialogue_ser.runs.lock import run_lock
 from dialogue_ser.runs.run_files import RunFiles
+from dialogue_ser.training import run as run_module
 from dialogue_ser.training.run import Run, train
 
 SMALL = {"training.epochs": 2, "training.ema_decay": 0.0}
@@ -30,7 +32,7 @@ def rows(run: Run, kind: str) -> list[dict]:
 def test_a_run_directory_is_self_contained(finished, tiny):
     names = {path.name for path in finished.folder.iterdir()}
     assert names == {
-        "config.yaml", "environment.json", "metrics.jsonl", "predictions.parquet", "checkpoints", "model"
+        "config.yaml", "environment.json", "metrics.jsonl", "predictions.parquet", "checkpoints", "model", ".lock"
     }  # fmt: skip
     assert yaml.safe_load((finished.folder / "config.yaml").read_text())["optimizer"]["clip_norm"] == 5.0
     model = yaml.safe_load((finished.folder / "config.yaml").read_text())["model"]
@@ -128,6 +130,26 @@ def test_resume_under_other_settings_lists_every_difference(finished, tiny):
     assert "training.batch_size: the run has 4, now 3" in message
     assert "name:" not in message
     assert "--allow-mismatch" in message
+
+
+def test_a_second_training_in_one_directory_is_refused_before_and_after_its_data_are_read(tiny, tmp_path, monkeypatch):
+    out = tmp_path / "one"
+    with run_lock(out), pytest.raises(ConfigError, match="another process is writing in this run directory"):
+        train(tiny.tiny_config(), out)
+    assert not out.exists(), "the refused training has left something"
+
+    load_data = run_module.load_data
+
+    def start_another_run(*arguments, **options):
+        data = load_data(*arguments, **options)
+        monkeypatch.setattr(run_module, "load_data", load_data)
+        train(tiny.tiny_config(**{"seed": 2}), out)
+        return data
+
+    monkeypatch.setattr(run_module, "load_data", start_another_run)
+    with pytest.raises(ConfigError, match="holds a finished run"):
+        train(tiny.tiny_config(**{"seed": 1}), out)
+    assert yaml.safe_load((out / "config.yaml").read_text())["seed"] == 2
 
 
 def test_resume_with_other_data_or_versions_is_refused_unless_allowed(finished, tiny):

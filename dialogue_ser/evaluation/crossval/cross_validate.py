@@ -15,6 +15,7 @@ from dialogue_ser.evaluation.crossval.extraction import Extraction, Report, extr
 from dialogue_ser.evaluation.crossval.fold_run import FoldResult, crossval_task, estimator_settings, pipelines, run_fold
 from dialogue_ser.evaluation.crossval.scores import crossval_scores, frame_of_all_folds
 from dialogue_ser.features.store.feature_store import FeatureStore
+from dialogue_ser.runs.lock import refuse_if_locked, run_lock
 from dialogue_ser.runs.run_files import to_json
 from dialogue_ser.training.config.files import config_to_dict, dump_config, load_config
 from dialogue_ser.training.config.run_config import RunConfig
@@ -60,16 +61,20 @@ def cross_validate(
     started = time.perf_counter()
     config = for_every_fold(config)
     _check_settings(config)
+    refuse_if_locked(out)
     _check_directory(config, out)
     corpus, folds = _corpus_and_folds(config, corpus)
     store = store or FeatureStore()
     extraction, environment = _extract(config, corpus, store, report_features)
-    _write_settings(config, environment, out)
-    results = _run_folds(config, corpus, folds, out / "folds", store, report_fold)
-    frame = frame_of_all_folds(results, all_dialogues(corpus))
-    write_predictions(out / "predictions.parquet", frame)
-    scores = crossval_scores(config, corpus, results, frame) | _circumstances(config, extraction, environment, started)
-    write_atomically(out / "scores.json", to_json(scores))
+    with run_lock(out):
+        _check_directory(config, out)  # another process may have started here while the features were made
+        _write_settings(config, environment, out)
+        results = _run_folds(config, corpus, folds, out / "folds", store, report_fold)
+        frame = frame_of_all_folds(results, all_dialogues(corpus))
+        write_predictions(out / "predictions.parquet", frame)
+        scores = crossval_scores(config, corpus, results, frame)
+        scores |= _circumstances(config, extraction, environment, started)
+        write_atomically(out / "scores.json", to_json(scores))
     return scores
 
 

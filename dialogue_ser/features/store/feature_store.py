@@ -78,7 +78,14 @@ class FeatureStore:
         keys = content_keys(dialogues, traits)
         with self._encoder_folder(encoder) as folder:
             for _ in range(_ATTEMPTS):
-                unkeyed, addresses = self._fill(encoder, folder, dialogues, keys, progress)
+                unkeyed, index = self._fill(encoder, folder, dialogues, keys, progress)
+                addresses = index.addresses
+                lost = index.seen.intersection(key for key in keys.values() if key is not None) - addresses.keys()
+                if lost:
+                    logger.warning(
+                        "feature store: %d rows vanished from %s; they are computed again", len(lost), folder
+                    )
+                    continue
                 used = _one_address_per_shard(addresses, keys)
                 broken = {address.shard for address in used if not is_intact(folder, address)}
                 if not broken:
@@ -93,8 +100,8 @@ class FeatureStore:
                 )
                 set_shards_aside(folder, broken)
         raise FeatureError(
-            f"feature store {folder}: shards break again and again; check the disk, or set DIALOGUE_SER_CACHE "
-            "to another folder"
+            f"feature store {folder}: its files break or vanish again and again; check the disk and other programs, "
+            "or set DIALOGUE_SER_CACHE to another folder"
         )
 
     def entries(self) -> tuple[StoreEntry, ...]:
@@ -143,18 +150,18 @@ class FeatureStore:
         dialogues: Sequence[Dialogue],
         keys: Mapping[str, str | None],
         progress: Progress | bool | None,
-    ) -> tuple[dict[str, Array], dict[str, RowAddress]]:
+    ) -> tuple[dict[str, Array], "_Index"]:
         """Encode the missing utterances unit by unit.
 
         Returns:
-            The rows of utterances without a key, and the addresses of all stored rows by key.
+            The rows of utterances without a key, and the index with the addresses of all stored rows.
         """
         index = _Index(folder, self._chunk)
         wanted = missing_ids(keys, index.addresses)
         unkeyed: dict[str, Array] = {}
         sample: dict[str, Array] = {}
         if not wanted:
-            return unkeyed, index.addresses
+            return unkeyed, index
         engine = self._engine or engine_for(encoder, len(wanted))
 
         def remaining_units() -> Iterator[WorkUnit]:
@@ -180,7 +187,7 @@ class FeatureStore:
                 unkeyed.update({key: row for key, row in rows.items() if keys[key] is None})
                 index.add({content: row for key, row in rows.items() if (content := keys[key]) is not None})
                 report(len(unit.wanted))
-        return unkeyed, index.addresses
+        return unkeyed, index
 
 
 class _Index:
@@ -191,10 +198,15 @@ class _Index:
     Args:
         folder: the encoder's folder.
         chunk: number of rows after which new rows are written.
+
+    Attributes:
+        addresses: the address of every stored row by key.
+        seen: all keys that were stored at any time since the start. A key that is missing later was lost.
     """
 
     def __init__(self, folder: Path, chunk: int) -> None:
         self.addresses = read_index(folder)
+        self.seen = set(self.addresses)
         self._folder = folder
         self._chunk = chunk
         self._rows: dict[str, Array] = {}
@@ -212,6 +224,7 @@ class _Index:
         if self._file_version() != self._known_version:
             self._known_version = self._file_version()
             self.addresses = read_index(self._folder)
+            self.seen.update(self.addresses)
 
     def add(self, rows: Mapping[str, Array]) -> None:
         """Add rows by content key. They are written as soon as they are many, large or old."""
@@ -229,7 +242,8 @@ class _Index:
         try:
             written = write_shard(self._folder, rows)
             with hold_lock(index_lock(self._folder)):
-                self.addresses = {**written, **read_index(self._folder)}
+                self.addresses = {**written, **read_index(self._folder, is_locked=True)}
+                self.seen.update(self.addresses)
                 write_index(self._folder, self.addresses)
                 self._known_version = self._file_version()
         except OSError as error:

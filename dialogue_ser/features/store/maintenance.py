@@ -124,7 +124,9 @@ def verify(root: Path) -> Iterator[VerifiedFolder]:
 def set_shards_aside(folder: Path, shards: set[str]) -> None:
     """Move shards to the quarantine and remove their rows from the index."""
     with hold_lock(index_lock(folder)):
-        addresses = {key: address for key, address in read_index(folder).items() if address.shard not in shards}
+        addresses = {
+            key: address for key, address in read_index(folder, is_locked=True).items() if address.shard not in shards
+        }
         move_to_quarantine(folder, sorted(shards))
         write_index(folder, addresses)
 
@@ -160,14 +162,18 @@ def fingerprints_of_runs(folders: Iterable[Path]) -> list[Mapping[str, Any]]:
     return found
 
 
-def find_leftovers(folder: Path) -> list[Path]:
+def find_leftovers(folder: Path, *, is_locked: bool = False) -> list[Path]:
     """List files that were set aside, and files that killed processes left more than an hour ago.
 
     The list is empty while the folder is in use.
+
+    Args:
+        folder: folder of an encoder.
+        is_locked: whether the caller holds the lock of the index.
     """
     if is_in_use(folder):
         return []
-    listed = {address.shard for address in read_index(folder).values()}
+    listed = {address.shard for address in read_index(folder, is_locked=is_locked).values()}
     old = [
         path
         for path in (*folder.glob("shard-*"), *folder.glob(f"{TEMPORARY_PREFIX}*"))
@@ -181,7 +187,7 @@ def delete_leftovers(folder: Path) -> int:
     freed = 0
     # With both locks, no process starts to use the folder meanwhile.
     with hold_lock(store_lock(folder.parent)), hold_lock(index_lock(folder)):
-        for path in find_leftovers(folder):
+        for path in find_leftovers(folder, is_locked=True):
             freed += _size_of(path) or 0
             path.unlink(missing_ok=True)
     return freed

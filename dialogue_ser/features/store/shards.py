@@ -7,6 +7,7 @@ import re
 import struct
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,11 +19,13 @@ from safetensors.numpy import save
 
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.features.core.api import Array
+from dialogue_ser.features.store.locks import hold_lock, index_lock
 from dialogue_ser.media.hashing import file_sha256
 
 logger = logging.getLogger(__name__)
 
 _DTYPES = {"F32": np.float32, "I64": np.int64}
+_INDEX_ERRORS = (pa.ArrowException, OSError, KeyError, TypeError, ValueError)
 _SHARD = re.compile(r"shard-[0-9a-f]{32}\.safetensors")
 
 
@@ -95,22 +98,55 @@ def _map_tensors(path: Path) -> dict[str, Array]:
     return tensors
 
 
-def read_index(folder: Path) -> dict[str, RowAddress]:
-    """Return the address of every key in an encoder's folder. An unreadable index is moved aside; it is then empty."""
+def read_index(folder: Path, *, is_locked: bool = False) -> dict[str, RowAddress]:
+    """Return the address of every key in an encoder's folder.
+
+    Other processes may replace the index at any time. So the file is read once, as a whole, and parsed from memory. An
+    index is judged unreadable only after a second look, while no process can replace it. It is then moved aside, and
+    the result is empty.
+
+    Args:
+        folder: folder of an encoder.
+        is_locked: whether the caller holds the lock of the index.
+    """
     path = folder / "index.parquet"
-    if not path.exists():
-        return {}
     try:
-        columns = pq.read_table(path, page_checksum_verification=True).to_pydict()
-        rows = zip(columns["shard"], columns["position"], columns["n_bytes"], columns["sha256"], strict=True)
-        addresses = dict(zip(columns["key"], (RowAddress(*row) for row in rows), strict=True))
-        if not _is_valid_index(addresses):
-            raise ValueError("it has rows that the store has not written")
-        return addresses
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        logger.warning("feature store: index %s is unreadable (%s); its features will be computed again", path, error)
-        move_to_quarantine(folder, [path.name])
+        return _parse_index(path)
+    except _INDEX_ERRORS:
+        pass
+    with ExitStack() as locks:
+        can_write = is_locked
+        if not is_locked:
+            with suppress(OSError):  # a store that cannot be written has no lock; nobody replaces its index either
+                locks.enter_context(hold_lock(index_lock(folder)))
+                can_write = True
+        try:
+            return _parse_index(path)
+        except _INDEX_ERRORS as error:
+            logger.warning(
+                "feature store: index %s is unreadable (%s); its features will be computed again", path, error
+            )
+            if can_write:
+                move_to_quarantine(folder, [path.name])
+            return {}
+
+
+def _parse_index(path: Path) -> dict[str, RowAddress]:
+    """Return the content of an index file, or nothing if there is no file.
+
+    Raises:
+        ArrowException, OSError, KeyError, TypeError, ValueError: it cannot be read, or the store has not written it.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
         return {}
+    columns = pq.read_table(pa.BufferReader(content), page_checksum_verification=True).to_pydict()
+    rows = zip(columns["shard"], columns["position"], columns["n_bytes"], columns["sha256"], strict=True)
+    addresses = dict(zip(columns["key"], (RowAddress(*row) for row in rows), strict=True))
+    if not _is_valid_index(addresses):
+        raise ValueError("it has rows that the store has not written")
+    return addresses
 
 
 def _is_valid_index(addresses: Mapping[str, RowAddress]) -> bool:

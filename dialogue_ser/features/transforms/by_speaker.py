@@ -24,8 +24,11 @@ class _BySpeaker(Transform):
         self.arrays["mean"], self.arrays["deviation"] = mean_and_deviation(x_ND)
 
     def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
-        fallback_D = np.where(self.arrays["deviation"] > 0, self.arrays["deviation"], 1.0)
-        new_ND: Array = (x_ND - self.arrays["mean"]) / fallback_D
+        deviation = self.arrays["deviation"]
+        fallback_D = np.where(deviation > 0, deviation, 1.0)
+        scaled = (x_ND - self.arrays["mean"]) / fallback_D
+        # A feature that is constant in train has no scale. A new value of it must not reach the model unscaled.
+        new_ND: Array = np.where(np.isnan(x_ND) | (deviation > 0), scaled, 0.0)
         for indices in self._group_indices(rows, dialogues):
             new_ND[indices] = self._of_speaker(x_ND[indices], fallback_D)
         return new_ND

@@ -20,6 +20,7 @@ Long because one reads the forward and the backward of one node side by side.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, NamedTuple
 
 import torch
@@ -328,8 +329,8 @@ class Backward:
             d_g = d_g + torch.bmm(self.d_inputs_at[cell][t], weight)
         if forward.contexts[t] is not None:
             of_cells = self.transposed.from_context.items()
-            d_context = [torch.bmm(self.d_inputs_at[cell][t], weight) for cell, weight in of_cells]
-            history.backward_read(t, d_context[0] if len(d_context) == 1 else d_context[0] + d_context[1])
+            d_context = (torch.bmm(self.d_inputs_at[cell][t], weight) for cell, weight in of_cells)
+            history.backward_read(t, reduce(torch.add, d_context))
         self.global_slopes.step_back(t, d_g)
         self.global_slopes.write_gradient_before(t, self.transposed.from_g, out=self.d_g_before[:, :n])
 

@@ -13,6 +13,7 @@ from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import FeatureError, MediaError
 from dialogue_ser.features.audio.opensmile import OpenSmile
 from dialogue_ser.features.core.traits import EncoderTraits
+from dialogue_ser.features.store import feature_store
 from dialogue_ser.features.store.engines import encode_unit
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.features.store.maintenance import superseded_entries
@@ -273,6 +274,36 @@ def test_rows_that_another_process_has_just_stored_are_not_encoded_again(store, 
     assert len(store.table(encoder, talk, progress=lambda *now: seen.append(now))) == 6
     assert encoder.encoded == ["a_utt0", "b_utt0", "e_utt0", "f_utt0"]
     assert seen[-1] == (6, 6)
+
+
+def test_rows_that_vanish_while_others_are_encoded_are_computed_again(store, dialogue, caplog) -> None:
+    class Vanishing(Counting):
+        def encode(self, dialogues):
+            if not self.encoded:
+                next(store.root.rglob("index.parquet")).unlink()  # as if another process had set it aside
+            return super().encode(dialogues)
+
+    first, second = dialogue(["one", "two words"], name="d0"), dialogue(["three more words", "four"], name="d1")
+    store.table(Counting(), [first])
+    encoder = Vanishing()
+    rows = store.table(encoder, [first, second])
+    assert set(rows) == {turn.id for turn in utterances([first, second])}
+    assert len(encoder.encoded) == 4
+    assert "2 rows vanished" in caplog.text
+
+
+def test_rows_that_vanish_again_and_again_are_an_error_not_a_short_table(store, dialogue, monkeypatch) -> None:
+    talks = [dialogue([f"{i} one", f"{i} two"], name=f"d{i}") for i in range(2)]
+    store.table(Counting(), talks[:1])
+
+    def half(self, encoder, folder, dialogues, keys, progress):
+        index = feature_store._Index(folder, 1)
+        index.addresses = dict(list(index.addresses.items())[:1])
+        return {}, index
+
+    monkeypatch.setattr(FeatureStore, "_fill", half)
+    with pytest.raises(FeatureError, match="break or vanish again and again"):
+        store.table(Counting(), talks[:1])
 
 
 def test_progress_counts_what_is_really_encoded(store, dialogue) -> None:

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from scipy import stats
 
 from dialogue_ser.features.transforms import TRANSFORMS, build_transform
@@ -13,6 +14,22 @@ def test_speaker_zscore_normalises_each_speaker_of_each_dialogue(talks, rows_for
     x = np.stack(list(rows.values()))
     np.testing.assert_allclose(new["d2_utt7"], (rows["d2_utt7"] - x.mean(0)) / x.std(0), rtol=1e-4, atol=1e-5)
     assert TRANSFORMS["speaker-zscore"].is_causal is False
+
+
+@pytest.mark.parametrize("name", ["speaker-zscore", "corpus-speaker-zscore", "corpus-speaker-gaussian"])
+def test_a_feature_that_is_constant_in_train_never_reaches_the_model_unscaled(talks, dialogue, rows_for, name) -> None:
+    rows = rows_for(talks)
+    for row in rows.values():
+        row[1] = 5.0
+    fitted = build_transform(name).fit(rows, talks)
+    few = [dialogue(["x", "y"], name="few", speakers=["New", "New"])]  # too few turns for a scale of their own
+    values = {"few_utt0": np.array([3, 500, 3, 3], np.float32), "few_utt1": np.array([3, np.nan, 3, 3], np.float32)}
+    new = fitted.apply(values, few)
+    assert new["few_utt0"][1] == 0
+    assert np.isnan(new["few_utt1"][1])
+    many = [dialogue(["x"] * 4, name="many", speakers=["New"] * 4)]
+    same = {f"many_utt{i}": np.array([i, 500, i, i], np.float32) for i in range(4)}
+    assert all(row[1] == 0 for row in fitted.apply(same, many).values())
 
 
 def test_corpus_speaker_zscore_normalises_each_speaker_over_all_dialogues_given(talks, rows_for) -> None:

@@ -12,13 +12,19 @@ from torch import Tensor
 from dialogue_ser.nn.gru.cells import DropoutMasks
 from dialogue_ser.nn.recurrence.dialogue_recurrence import MANUAL_KINDS, DialogueRecurrence
 from dialogue_ser.nn.recurrence.manual import Forward
-from dialogue_ser.nn.recurrence.wiring import Wiring, dialogue_rnn, emotion_rnn
+from dialogue_ser.nn.recurrence.wiring import Plane, Wiring, dialogue_rnn, emotion_rnn
 
 SPEAKER = torch.tensor([[0, 1, 0, 2, 1, 0], [0, 0, 1, -1, -1, -1], [0, -1, -1, -1, -1, -1]])
 N_TURNS = torch.tensor([6, 3, 1])
 
 
-WIRINGS = [emotion_rnn("update"), emotion_rnn("hold"), dialogue_rnn("update"), dialogue_rnn("hold")]
+# Not a published system: every cell reads the context, and there are more of them than in any of ours.
+THREE_PLANES = Wiring(
+    planes=tuple(Plane(name=name, speaker=("g", "x", "context"), listener=("context", "x")) for name in "abc"),
+    emotion=("g", "b", "c"),
+)
+WIRINGS = [emotion_rnn("update"), emotion_rnn("hold"), dialogue_rnn("update"), dialogue_rnn("hold"), THREE_PLANES]
+WIRING_IDS = ["emotion-update", "emotion-hold", "dialogue-update", "dialogue-hold", "three-planes"]
 
 
 def _engine(kind: str, wiring: Wiring = WIRINGS[0], engine: str = "auto") -> DialogueRecurrence:
@@ -27,7 +33,7 @@ def _engine(kind: str, wiring: Wiring = WIRINGS[0], engine: str = "auto") -> Dia
     return DialogueRecurrence(4, wiring, attention=kind, dropout=0.4, engine=engine, **sizes).double()  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("wiring", WIRINGS, ids=["emotion-update", "emotion-hold", "dialogue-update", "dialogue-hold"])
+@pytest.mark.parametrize("wiring", WIRINGS, ids=WIRING_IDS)
 @pytest.mark.parametrize("kind", MANUAL_KINDS)
 def test_gradients_equal_autograds_under_the_same_dropout(kind: str, wiring: Wiring) -> None:
     engine = _engine(kind, wiring)
@@ -46,7 +52,7 @@ def test_gradients_equal_autograds_under_the_same_dropout(kind: str, wiring: Wir
         torch.testing.assert_close(ours, autograds, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("wiring", WIRINGS, ids=["emotion-update", "emotion-hold", "dialogue-update", "dialogue-hold"])
+@pytest.mark.parametrize("wiring", WIRINGS, ids=WIRING_IDS)
 @pytest.mark.parametrize("kind", ["simple", "simple-linear", "general2-tanh"])
 def test_gradients_equal_finite_differences(kind: str, wiring: Wiring) -> None:
     engine = _engine(kind, wiring)
@@ -62,7 +68,7 @@ def test_gradients_equal_finite_differences(kind: str, wiring: Wiring) -> None:
     assert torch.autograd.gradcheck(run, (x_KND, *some), fast_mode=True)
 
 
-@pytest.mark.parametrize("wiring", WIRINGS, ids=["emotion-update", "emotion-hold", "dialogue-update", "dialogue-hold"])
+@pytest.mark.parametrize("wiring", WIRINGS, ids=WIRING_IDS)
 @pytest.mark.parametrize("has_backward", [True, False])
 def test_what_forward_kept_is_freed_with_the_graph_and_needs_no_garbage_collection(
     wiring: Wiring, has_backward: bool, monkeypatch: pytest.MonkeyPatch
