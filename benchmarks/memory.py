@@ -3,6 +3,7 @@
 python -m benchmarks.memory '{"system": "EmotionRNN", "axis": "turns", "sizes": [64, 128], "threads": 2}'
 """
 
+import argparse
 import contextlib
 import json
 import subprocess
@@ -129,7 +130,9 @@ def long_dialogue(device: torch.device, progress: Progress, *, quick: bool, thre
 
 def main(argv: Sequence[str] | None = None) -> int:
     """What the child process does: print the peaks as JSON."""
-    task = json.loads((sys.argv[1:] if argv is None else argv)[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__.splitlines()[0])
+    parser.add_argument("task", type=json.loads, help="JSON mapping with system, axis, sizes and threads")
+    task = parser.parse_args(argv).task
     torch.set_num_threads(task["threads"])
     print(json.dumps(_peaks_here(task["system"], task["axis"], task["sizes"], torch.device("cpu"))))
     return 0

@@ -101,11 +101,11 @@ def train(
     options = resolve_options(config.model.name, config.model.options)
     config = replace(config, model=replace(config.model, options=options))
     directory = RunDirectory(Path(out) if out is not None else Path("runs") / config.name)
-    find_callbacks(config.training.callbacks)  # an unknown name is an error before anything is written or encoded
     refuse_if_locked(directory.folder)
     directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
     if resume and directory.is_finished and directory.has_outputs and not allow_mismatch:
         return Run.load(directory.folder)
+    find_callbacks(config.training.callbacks)  # an unknown name is an error before anything is written or encoded
     accelerator = make_accelerator(config.training)
     data = _load_data(config, accelerator, store, corpus)
     execution = Execution(

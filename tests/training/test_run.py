@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,15 @@ def test_resume_under_other_settings_lists_every_difference(finished, tiny):
     assert "training.batch_size: the run has 4, now 3" in message
     assert "name:" not in message
     assert "--allow-mismatch" in message
+
+
+def test_a_finished_run_is_loaded_although_its_callback_is_gone(finished, tiny, tmp_path):
+    folder = Path(shutil.copytree(finished.folder, tmp_path / "copy"))
+    gone = tiny.tiny_config(**{"training.callbacks": ["no_such_module:Callback"]})
+    text = (folder / "config.yaml").read_text().replace("callbacks: []", "callbacks: ['no_such_module:Callback']")
+    (folder / "config.yaml").write_text(text)
+    config = replace(finished.config, training=replace(finished.config.training, callbacks=gone.training.callbacks))
+    assert train(config, folder, resume=True).scores == finished.scores
 
 
 def test_a_second_training_in_one_directory_is_refused_before_and_after_its_data_are_read(tiny, tmp_path, monkeypatch):

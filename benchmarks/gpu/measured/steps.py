@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
+from dialogue_ser.corpus.schema import LabelSet
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models import build_model
+from dialogue_ser.tasks.classification import Classification
 from dialogue_ser.training.config.run_config import LossConfig, OptimizerConfig, TrainingConfig
 from dialogue_ser.training.loop.devices import make_accelerator
 from dialogue_ser.training.loop.learner import Learner
@@ -21,6 +23,7 @@ INPUTS = {
     "tokens": InputSpec(kind="tokens", dim=30, encoder="textcnn", options={"dropout": 0.0}),
 }
 N_CLASSES, N_PARTIES, MOST_FRAMES = 7, 3, 9
+CLASSES = Classification(LabelSet("class", tuple(f"class {number}" for number in range(N_CLASSES))))
 
 
 def batch_of(
@@ -65,7 +68,7 @@ def learner_of(
     torch.manual_seed(3)
     system = build_model(model, options, inputs, N_CLASSES).to(accelerator.device)
     config = OptimizerConfig(name=optimizer, learning_rate=0.01, weight_decay=0.0)  # type: ignore[arg-type]
-    loss, built = DialogueLoss(LossConfig()), build_optimizer(system, config)
+    loss, built = DialogueLoss(LossConfig(), CLASSES), build_optimizer(system, config)
     return Learner(system, built, loss, config=config, total_steps=100, accelerator=accelerator)
 
 
