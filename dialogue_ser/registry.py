@@ -246,9 +246,10 @@ def load(kind: str, name: str, target: str) -> Any:
         for part in attribute.split("."):
             value = getattr(value, part)
     except Exception as error:  # the module is a user's program and may raise anything
-        raise ConfigError(
-            f"{kind} {name!r}: cannot import {target} ({error}); install it, or put it into this folder"
-        ) from error
+        is_absent = isinstance(error, ImportError | AttributeError)
+        found = str(error) if is_absent else f"{type(error).__name__}: {error}"
+        mend = "install it, or put it into this folder" if is_absent else "its code failed; mend the module"
+        raise ConfigError(f"{kind} {name!r}: cannot import {target} ({found}); {mend}") from error
     finally:
         if is_added and folder in sys.path:
             sys.path.remove(folder)

@@ -137,9 +137,9 @@ class LossConfig:
         _check_ranges(
             "loss", self, {"class_weight_power": 0, "label_smoothing": 0, "focal_gamma": 0}, {"label_smoothing": 1}
         )
-        if self.kind == "binary" and self.focal_gamma:
+        if self.focal_gamma and self.kind in TASKS["classification"].losses and self.kind != "nll":
             raise ConfigError(
-                f"loss.focal_gamma: found {self.focal_gamma} with loss.kind binary, which has no focal form; "
+                f"loss.focal_gamma: found {self.focal_gamma} with loss.kind {self.kind}, which has no focal form; "
                 "set it to 0, or set loss.kind to nll"
             )
 

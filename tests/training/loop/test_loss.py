@@ -12,6 +12,7 @@ from dialogue_ser.corpus.schema import Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import ConfigError, TrainingError
 from dialogue_ser.models.api import Output
 from dialogue_ser.nn.value_losses import masked_ccc, masked_mse
+from dialogue_ser.tasks import TASKS
 from dialogue_ser.tasks.classification import Classification
 from dialogue_ser.tasks.regression import Regression
 from dialogue_ser.training.config.run_config import LossConfig, RunConfig
@@ -249,8 +250,9 @@ def test_anything_else_than_a_loss_is_refused(own):
 @pytest.mark.parametrize(("task", "kind"), [("classification", "own_losses:misses"), ("regression", "mse")])
 def test_settings_of_the_librarys_losses_of_classes_are_refused_beside_others(task, kind, settings):
     [(name, value)] = settings.items()
+    losses = " and ".join(TASKS["classification"].losses)
     with pytest.raises(
-        ConfigError, match=rf"loss\.{name}: found {value}, but only the losses nll and binary use this setting"
+        ConfigError, match=rf"loss\.{name}: found {value}, but only the losses {losses} use this setting"
     ):
         RunConfig(task=task, loss=LossConfig(kind=kind, **settings))
 
