@@ -70,7 +70,7 @@ def test_the_kind_of_the_loss_is_as_configured():
     expected = torch.nn.functional.binary_cross_entropy(three.scores_BTS[0].exp(), torch.eye(3)[:2])
     numerator, denominator = DialogueLoss(LossConfig(kind="binary"), THREE)(three, BATCH)
     assert float(numerator / denominator) == pytest.approx(float(expected), rel=1e-6)
-    with pytest.raises(ConfigError, match=r"focal_gamma: found 2\.0 beside kind binary"):
+    with pytest.raises(ConfigError, match=r"focal_gamma: found 2\.0 with loss.kind binary"):
         LossConfig(kind="binary", focal_gamma=2.0)
 
 
