@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
-from dialogue_ser.errors import ConfigError, CorpusError
+from dialogue_ser.errors import ConfigError, CorpusError, FeatureError
 from dialogue_ser.features.core.api import FeatureTable
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.inputs.pipeline import FeaturePipeline
@@ -19,6 +20,8 @@ from dialogue_ser.training.data.augmented import add_variants, refuse_augmentati
 from dialogue_ser.training.data.balance import downsample
 from dialogue_ser.training.data.corpus import corpus_of
 from dialogue_ser.training.data.leakage import refuse_leaked_weights
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +114,7 @@ def load_data(config: RunConfig, store: FeatureStore | None = None, whole: Corpu
     for modality, pipeline in pipelines.items():
         pipeline.fit(train, store)
         tables[modality] = pipeline.table(everything, store)
+    _check_covered(corpus, tables)
     tables = add_variants(config, pipelines, tables, train, store)
     return Data(corpus=corpus, task=task.fitted(train), train=train, dev=dev, pipelines=pipelines, tables=tables)
 
@@ -129,6 +133,30 @@ def _check_labelled(
     if problems:
         hint = "label its turns, or choose another split with --data.train or --data.dev"
         raise CorpusError(*(f"{problem}; {hint}" for problem in problems))
+
+
+def _check_covered(corpus: Corpus, tables: Mapping[str, FeatureTable]) -> None:
+    """Refuse a split without any features: its predictions would not depend on its utterances.
+
+    A split that lacks one modality of several is only a warning.
+
+    Raises:
+        FeatureError: a split has turns, but no turn has features in any modality.
+    """
+    problems = []
+    for split, dialogues in corpus.splits.items():
+        ids = [turn.id for turn in utterances(dialogues)]
+        lacking = [modality for modality, table in tables.items() if not any(key in table.rows for key in ids)]
+        if ids and len(lacking) == len(tables):
+            problems.append(
+                f"split {split!r}: none of its {len(ids)} turns has features ({', '.join(lacking)}), e.g. {ids[0]}; "
+                "give features or files that cover it, or leave the split out of the corpus"
+            )
+        elif ids:
+            for modality in lacking:
+                logger.warning("split %r: none of its %d turns has features of %s", split, len(ids), modality)
+    if problems:
+        raise FeatureError(*problems)
 
 
 def balanced(config: RunConfig, data: Data) -> Data:

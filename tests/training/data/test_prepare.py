@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dialogue_ser.corpus.schema import Corpus, Dialogue
-from dialogue_ser.errors import ConfigError, CorpusError
+from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
+from dialogue_ser.errors import ConfigError, CorpusError, FeatureError
 from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.training.data import corpus as reading
 from dialogue_ser.training.data import prepare
@@ -46,6 +46,30 @@ def test_votes_are_labels_to_learn_from_only_where_labels_are_soft(tiny, monkeyp
     assert len(prepare.load_data(config).train) == 19
     with pytest.raises(CorpusError, match="split 'train'"):
         prepare.load_data(tiny.tiny_config())
+
+
+def rows_of(corpus: Corpus, path: Path, *splits: str) -> dict[str, object]:
+    """Write a feature file for some splits and return the settings that read it."""
+    ids = [turn.id for split in splits for turn in utterances(corpus.split(split))]
+    pd.DataFrame({"utterance_id": ids, "length": [float(len(key)) for key in ids]}).to_csv(path, index=False)
+    return {"encoder": "precomputed", "options": {"path": str(path)}}
+
+
+def test_a_split_without_any_features_is_refused_before_training(tiny, tmp_path: Path) -> None:
+    only_train = rows_of(tiny.read_tiny(), tmp_path / "train.csv", "train")
+    with pytest.raises(FeatureError) as caught:
+        train(tiny.tiny_config(**{"features.text": only_train}), tmp_path / "run")
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["split 'dev'", "split 'test'"]
+    assert "none of its" in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_split_that_lacks_one_modality_of_two_is_a_warning(tiny, tmp_path: Path, caplog) -> None:
+    only_train = rows_of(tiny.read_tiny(), tmp_path / "train.csv", "train")
+    data = prepare.load_data(tiny.tiny_config(**{"features.prosody": only_train}))
+    assert set(data.tables) == {"text", "prosody"}
+    assert "split 'test': none of its" in caplog.text
+    assert "has features of prosody" in caplog.text
 
 
 def test_micro_f1_without_a_class_may_choose(tiny, tmp_path: Path) -> None:
