@@ -126,6 +126,7 @@ def test_every_listed_encoder_can_be_imported_and_is_described() -> None:
         (np.zeros(2), "one row per utterance"),
         ([[1.0], [1.0, 2.0]], "different lengths"),
         (np.array([[1.0], [np.nan]]), r"dia0_utt1: has 1 of 1 values that are NaN or infinite"),
+        (np.array([[1.0], [-3e38]]), r"dia0_utt1: has values up to 3\.0e\+38, which no model can compute with"),
         (np.array([["a"], ["b"]]), "not numbers"),
     ],
 )

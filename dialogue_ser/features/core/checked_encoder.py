@@ -16,6 +16,8 @@ from dialogue_ser.features.core.traits import traits_of
 from dialogue_ser.features.core.user_code import as_array, describe_exception
 
 _DIMENSIONS: dict[str, int] = {"vector": 1, "frames": 2, "tokens": 1}
+#: The square of a larger value does not fit into single precision.
+_MAX_VALUE = 1e18
 _MAX_LISTED = 10
 
 
@@ -189,6 +191,13 @@ class CheckedEncoder:
         self._dim = array.shape[-1] if self._dim is None else self._dim
         if array.shape[-1] != self._dim:
             return f"has {array.shape[-1]} features, others have {self._dim}", array
+        is_huge = np.isfinite(array) & (np.abs(array) > _MAX_VALUE)
+        if is_huge.any():
+            largest = float(np.abs(array[is_huge]).max())
+            return (
+                f"has values up to {largest:.1e}, which no model can compute with; scale them below {_MAX_VALUE}",
+                array,
+            )
         if self.traits.may_be_nan:
             return ("has infinite values" if np.isinf(array).any() else ""), array
         n_bad = int(array.size - np.isfinite(array).sum())
