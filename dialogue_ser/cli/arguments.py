@@ -3,7 +3,7 @@
 import inspect
 import re
 from argparse import ArgumentError
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from difflib import get_close_matches
 from typing import Any, get_args, get_type_hints
@@ -169,3 +169,12 @@ def _explain_value(parser: ArgumentParser, key: str, expected: str, value: str) 
 
 def _one_line(message: str) -> str:
     return re.sub(r"\s*\n\s*", " ", message).strip().rstrip(".")
+
+
+def values_of_flag(tokens: Sequence[str], flag: str) -> Iterator[str]:
+    """Yield the values that the tokens give a flag, as ``--flag value`` or ``--flag=value``."""
+    for index, token in enumerate(tokens):
+        if token == flag and index + 1 < len(tokens):
+            yield tokens[index + 1]
+        elif token.startswith(f"{flag}="):
+            yield token.partition("=")[2]

@@ -16,15 +16,16 @@ needs no value.
 import dataclasses
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentParser
 
-from dialogue_ser.cli.arguments import new_parser, parse, underscore_flags
+from dialogue_ser.cli.arguments import new_parser, parse, underscore_flags, values_of_flag
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.options import unknown_options
 from dialogue_ser.training.config.files import config_from_dict, config_to_dict, load_config
@@ -124,8 +125,28 @@ def _settings_below_flags(
     rest, removed = _without_null_modalities(tokens)
     for modality in removed:
         base = without_modality(base, modality)
-    base = merge(base, _choosing_flags(rest, base))
+    chosen = _choosing_flags(rest, base)
+    _refuse_misspelled_modalities(chosen.get("features", {}), base.get("features", {}))
+    base = merge(base, chosen)
     return rest, config_to_dict(config_from_dict(base, where=where))
+
+
+def _refuse_misspelled_modalities(chosen: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Refuse a flag for a modality that does not exist, if its name is almost the name of one that does.
+
+    Otherwise ``--features.txt.encoder`` would add a second modality and leave ``text`` as it is. A name with a number
+    at its end, e.g. text2, is no misspelling.
+    """
+    problems = []
+    for name in chosen.keys() - known.keys():
+        similar = get_close_matches(name, known, n=1, cutoff=0.7)
+        if similar and name.rstrip("0123456789").rstrip("_-") not in known:
+            problems.append(
+                f"--features.{name}: there is no modality {name!r}; did you mean --features.{similar[0]}? To add a "
+                f"modality called {name}, name it in a --config file"
+            )
+    if problems:
+        raise ConfigError(*sorted(problems))
 
 
 def _run_config(
@@ -220,15 +241,6 @@ def _replace_aliases(tokens: Sequence[str]) -> list[str]:
     ]
 
 
-def _values_of(tokens: Sequence[str], flag: str) -> Iterator[str]:
-    """Yield the values that the tokens give a flag, as ``--flag value`` or ``--flag=value``."""
-    for index, token in enumerate(tokens):
-        if token == flag and index + 1 < len(tokens):
-            yield tokens[index + 1]
-        elif token.startswith(f"{flag}="):
-            yield token.partition("=")[2]
-
-
 def _is_set(option: str, tokens: Sequence[str]) -> bool:
     """Whether a flag sets an option of the model."""
     flag = f"--model.options.{option}"
@@ -238,13 +250,13 @@ def _is_set(option: str, tokens: Sequence[str]) -> bool:
 def _layers(tokens: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
     """Return (name, settings) of the run to continue, the preset and the config files; later ones win."""
     layers: list[tuple[str, Mapping[str, Any]]] = []
-    for folder in _values_of(tokens, "--resume"):
+    for folder in values_of_flag(tokens, "--resume"):
         path = Path(folder) / "config.yaml"
         if not path.is_file():
             raise ConfigError(f"--resume {folder}: no run there ({path} does not exist); give the directory of a run")
         layers.append((str(path), config_to_dict(load_config(path))))
-    layers += [(f"preset {name}", config_to_dict(load_preset(name))) for name in _values_of(tokens, "--preset")]
-    for file in _values_of(tokens, "--config"):
+    layers += [(f"preset {name}", config_to_dict(load_preset(name))) for name in values_of_flag(tokens, "--preset")]
+    for file in values_of_flag(tokens, "--config"):
         load_config(Path(file))  # raises an error that names the file and every wrong key and value in it
         layers.append((file, upgraded(yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {})))
     return layers
@@ -270,14 +282,14 @@ def _without_null_modalities(tokens: Sequence[str]) -> tuple[list[str], list[str
 
 def _choosing_flags(tokens: Sequence[str], base: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of the flags that choose task, reader, model and encoders: they decide which flags exist."""
-    tasks = list(_values_of(tokens, "--task"))
+    tasks = list(values_of_flag(tokens, "--task"))
     chosen: dict[str, Any] = {"task": tasks[-1]} if tasks else {}
     for section, setting in (("model", "name"), ("data", "reader")):
-        for name in _values_of(tokens, f"--{section}.{setting}"):
+        for name in values_of_flag(tokens, f"--{section}.{setting}"):
             chosen[section] = {setting: name}
     modalities = dict.fromkeys(match.group(1) for token in tokens if (match := _MODALITY.match(token)))
     for modality in modalities:
-        encoders = list(_values_of(tokens, f"--features.{modality}.encoder"))
+        encoders = list(values_of_flag(tokens, f"--features.{modality}.encoder"))
         if encoders:
             chosen.setdefault("features", {})[modality] = {"encoder": encoders[-1]}
         elif modality not in base.get("features", {}):

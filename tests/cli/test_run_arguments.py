@@ -278,3 +278,13 @@ def test_a_protocol_that_does_not_exist_names_the_nearest():
         ConfigError, match=r"data\.cut\.protocol: unknown protocol .*did you mean 'leave-one-session-out'"
     ):
         parse_train(["--preset", "nemo-vgg", "--data.cut.protocol", "leave-one-sesion-out"])
+
+
+def test_a_misspelled_modality_is_refused_and_a_new_one_is_not() -> None:
+    with pytest.raises(
+        ConfigError, match=r"--features\.txt: there is no modality 'txt'; did you mean --features\.text\?"
+    ):
+        parse_train(["--preset", "meld-text", "--features.txt.encoder", "minilm"])
+    for name in ("audio", "text2", "knowledge"):
+        tokens = ["--preset", "meld-text", f"--features.{name}.encoder", "minilm"]
+        assert set(parse_train(tokens).config.features) == {"text", name}
