@@ -105,6 +105,10 @@ def train(
     directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
     if resume and directory.is_finished and directory.has_outputs and not allow_mismatch:
         return Run.load(directory.folder)
+    if resume and directory.is_finished and not directory.has_outputs:
+        logger.warning(
+            "%s: the run is finished, but its predictions or its model are missing; they are made again", out
+        )
     find_callbacks(config.training.callbacks)  # an unknown name is an error before anything is written or encoded
     accelerator = make_accelerator(config.training)
     data = _load_data(config, accelerator, store, corpus)

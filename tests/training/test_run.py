@@ -142,6 +142,17 @@ def test_a_finished_run_is_loaded_although_its_callback_is_gone(finished, tiny, 
     assert train(config, folder, resume=True).scores == finished.scores
 
 
+def test_a_resumed_run_says_what_was_deleted_from_its_directory(finished, tiny, caplog):
+    shutil.rmtree(finished.folder / "model")
+    (finished.folder / "environment.json").unlink()
+    again = train(tiny.tiny_config(**SMALL), finished.folder, resume=True)
+    assert again.scores == finished.scores
+    assert "its predictions or its model are missing; they are made again" in caplog.text
+    assert "environment.json is missing" in caplog.text
+    assert (finished.folder / "model" / "config.json").is_file()
+    assert (finished.folder / "environment.json").is_file()
+
+
 def test_a_second_training_in_one_directory_is_refused_before_and_after_its_data_are_read(tiny, tmp_path, monkeypatch):
     out = tmp_path / "one"
     with run_lock(out), pytest.raises(ConfigError, match="another process is writing in this run directory"):

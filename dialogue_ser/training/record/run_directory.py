@@ -1,5 +1,6 @@
 """The run directory: its files, and checks before a run is started or resumed in it."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from dialogue_ser.training.config.files import dump_config, load_config
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.record.checkpoint import CheckpointFolder
 from dialogue_ser.training.record.environment import config_differences, environment_differences
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,14 @@ class RunDirectory:
             ConfigError: something is different. The error names every difference.
             DialogueSerError: environment.json is damaged.
         """
-        path = self.folder / "environment.json"
-        if path.is_file():
-            self._refuse(environment_differences(RunFiles(self.folder).environment, now), allow_mismatch)
+        if not (self.folder / "environment.json").is_file():
+            logger.warning(
+                "%s: environment.json is missing, so data and versions cannot be compared with those at the start of the "
+                "run; it is written again",
+                self.folder,
+            )
+            return
+        self._refuse(environment_differences(RunFiles(self.folder).environment, now), allow_mismatch)
 
     def write_config(self, config: RunConfig) -> None:
         """Write config.yaml with all settings, also those that have their defaults."""
