@@ -75,7 +75,7 @@ def fit(
         row |= evaluation
         score = _dev_score(row["dev"], training.metric)
         row["is_best"] = state.note_score(score, is_better=training.metric.is_better, always=config.keep == "last")
-        row["learning_rate"] = learner.optimizer.param_groups[0]["lr"]
+        row["learning_rate"] = learner.learning_rate_of(max(state.step - 1, 0))
         row["seconds"] = round(time.monotonic() - started, 3)
         state.start_next_epoch(is_best=row["is_best"])
         for callback in callbacks:

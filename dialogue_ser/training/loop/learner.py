@@ -100,6 +100,14 @@ class Learner:
         self.penalty = L2Penalty(system, config.l2)
         self.average = MovingAverage(system, ema_decay) if ema_decay else None
 
+    def learning_rate_of(self, step: int) -> float:
+        """Return the learning rate of the first parameter group in one step, from 0.
+
+        The optimizer itself does not know it after a resume, before the first step.
+        """
+        share: float = self.optimizer.param_groups[0].get("rate_share", 1.0)
+        return learning_rate_at(step, self.total_steps, self.config) * share
+
     def step(self, batches: Sequence[DialogueBatch], step: int, *, is_stop_requested: bool = False) -> StepResult:
         """Make one optimizer step from the batches of this process.
 

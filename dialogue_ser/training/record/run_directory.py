@@ -93,8 +93,8 @@ class RunDirectory:
         """
         if not (self.folder / "environment.json").is_file():
             logger.warning(
-                "%s: environment.json is missing, so data and versions cannot be compared with those at the start of the "
-                "run; it is written again",
+                "%s: environment.json is missing, so data and versions cannot be compared with those of its "
+                "start; it is written again",
                 self.folder,
             )
             return

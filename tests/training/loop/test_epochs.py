@@ -1,5 +1,4 @@
 import signal
-from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +15,8 @@ from dialogue_ser.training.loop.state import TrainState
 class FakeLearner:
     """Counts steps; a step's batches are its loss numerator, two turns each."""
 
-    optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}])
+    def learning_rate_of(self, step):
+        return 0.1
 
     def step(self, batches, step, *, is_stop_requested=False):
         return StepResult(

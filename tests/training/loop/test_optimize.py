@@ -256,7 +256,7 @@ def test_without_an_own_rate_pretrained_parameters_have_the_common_one():
 
 
 def test_rates_that_cannot_be_shares_of_one_schedule_are_refused():
-    with pytest.raises(ConfigError, match="give the head a rate above 0"):
+    with pytest.raises(ConfigError, match="set a rate above 0 for the head"):
         OptimizerConfig(learning_rate=0.0, encoder_learning_rate=1e-4)
     with pytest.raises(ConfigError, match=r"layer_decay: found 1\.5"):
         OptimizerConfig(layer_decay=1.5)

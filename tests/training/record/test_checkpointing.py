@@ -70,6 +70,16 @@ def test_statistics_masks_rates_and_penalties_resume_bitwise_equal_too(tiny, scr
     assert [key for key in tensors if key.startswith("model/") and key.endswith("running_mean")]
 
 
+def test_a_run_stopped_at_the_last_step_of_an_epoch_reports_the_rate_of_that_step(tiny, script, tmp_path):
+    settings = {"optimizer.schedule": "linear", "training.epochs": 2}
+    whole = train(tiny.tiny_config(**settings), tmp_path / "whole").folder
+    options = ["--set", *(f"{name}={value}" for name, value in settings.items())]
+    script("tiny.py", tmp_path / "stopped", "--kill-at", 5, "--kill-with", "TERM", *options)
+    assert len(metrics(tmp_path / "stopped")) == 5, "stopped after the steps of the epoch, before its line"
+    train(tiny.tiny_config(**settings), tmp_path / "stopped", resume=True)
+    assert_equal_runs(whole, tmp_path / "stopped")
+
+
 def test_a_run_killed_before_its_first_checkpoint_starts_anew(tiny, script, tmp_path, caplog):
     whole = train(tiny.tiny_config(), tmp_path / "whole").folder
     assert script("tiny.py", tmp_path / "killed", "--kill-at", 2).returncode == -9
