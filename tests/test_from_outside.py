@@ -149,7 +149,7 @@ def test_the_command_line_takes_them_too_and_shows_the_own_metric(
 
 def test_nothing_is_written_where_a_name_from_outside_does_not_fit(folder: Path) -> None:
     for setting, value, message in (
-        ("metrics", ["outside:SEEN"], "no function"),
+        ("metrics", ["outside:SEEN"], "neither a function"),
         ("training.callbacks", ["outside:kappa"], "callback"),
         ("loss.kind", "outside:nothing", "cannot import"),
     ):

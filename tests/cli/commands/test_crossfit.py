@@ -24,7 +24,7 @@ def test_features_are_written_and_the_output_says_how_to_use_them(tiny_text_mode
     assert f"features: {out}" in said
     assert "--features.text.encoder precomputed" in said
     assert json.loads((tmp_path / "v.manifest.json").read_text())["n_folds"] == 2
-    assert sorted(path.name for path in (tmp_path / "w").iterdir()) == ["all", "fold-0", "fold-1"]
+    assert sorted(path.name for path in (tmp_path / "w").iterdir()) == [".lock", "all", "fold-0", "fold-1"]
 
 
 @pytest.mark.parametrize(
