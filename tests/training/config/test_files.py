@@ -8,28 +8,16 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config import run_config
 from dialogue_ser.training.config.files import config_from_dict, config_to_dict, dump_config, load_config
 from dialogue_ser.training.config.run_config import (
-    FeatureConfig,
-    ModelConfig,
     OptimizerConfig,
     RunConfig,
     TrainingConfig,
-    WandbConfig,
-)
-
-FULL = RunConfig(
-    name="full",
-    features={"text": FeatureConfig(encoder="minilm", options={"layers": [1, 2], "k": None}, transforms=("l2",))},
-    model=ModelConfig(options={"hidden": {"global": 3}}),
-    optimizer=OptimizerConfig(schedule="inverse-time", decay=1e-6, l2={"branches.*.gru": 1e-4}),
-    training=TrainingConfig(precision="no"),
-    wandb=WandbConfig(tags=("a", "b"), group="g"),
 )
 
 
-def test_yaml_brings_back_an_equal_configuration(tmp_path):
-    (tmp_path / "config.yaml").write_text(dump_config(FULL))
-    assert load_config(tmp_path / "config.yaml") == FULL
-    assert config_from_dict(config_to_dict(FULL)) == FULL
+def test_yaml_brings_back_an_equal_configuration(tmp_path, full):
+    (tmp_path / "config.yaml").write_text(dump_config(full))
+    assert load_config(tmp_path / "config.yaml") == full
+    assert config_from_dict(config_to_dict(full)) == full
 
 
 def test_no_and_1e_3_are_understood_although_yaml_1_1_reads_them_differently(tmp_path):

@@ -9,39 +9,26 @@ from dialogue_ser.training.config.run_config import (
     DataConfig,
     FeatureConfig,
     ModelConfig,
-    OptimizerConfig,
-    RunConfig,
-    TrainingConfig,
-    WandbConfig,
-)
-
-FULL = RunConfig(
-    name="full",
-    features={"text": FeatureConfig(encoder="minilm", options={"layers": [1, 2], "k": None}, transforms=("l2",))},
-    model=ModelConfig(options={"hidden": {"global": 3}}),
-    optimizer=OptimizerConfig(schedule="inverse-time", decay=1e-6, l2={"branches.*.gru": 1e-4}),
-    training=TrainingConfig(precision="no"),
-    wandb=WandbConfig(tags=("a", "b"), group="g"),
 )
 
 
-def test_overrides_change_what_they_name_and_nothing_else():
-    changed = apply_overrides(FULL, {"training.epochs": 3, "features.text.options.k": 4, "wandb.tags": ("c",)})
-    assert changed.training == dataclasses.replace(FULL.training, epochs=3)
+def test_overrides_change_what_they_name_and_nothing_else(full):
+    changed = apply_overrides(full, {"training.epochs": 3, "features.text.options.k": 4, "wandb.tags": ("c",)})
+    assert changed.training == dataclasses.replace(full.training, epochs=3)
     assert changed.features["text"].options == {"layers": [1, 2], "k": 4}
     assert changed.wandb.tags == ("c",)
-    assert FULL.features["text"].options["k"] is None
-    assert apply_overrides(FULL, {}) == FULL
+    assert full.features["text"].options["k"] is None
+    assert apply_overrides(full, {}) == full
 
 
-def test_overrides_may_add_a_modality():
-    added = apply_overrides(FULL, {"features.audio": FeatureConfig(encoder="opensmile")})
+def test_overrides_may_add_a_modality(full):
+    added = apply_overrides(full, {"features.audio": FeatureConfig(encoder="opensmile")})
     assert list(added.features) == ["text", "audio"]
-    assert apply_overrides(FULL, {"features.audio.encoder": "opensmile"}) == added
+    assert apply_overrides(full, {"features.audio.encoder": "opensmile"}) == added
 
 
-def test_another_model_encoder_or_reader_drops_the_settings_of_the_old_one():
-    own = dataclasses.replace(FULL, data=DataConfig(reader="table", path="a.csv", labels="mood", options={"seed": 1}))
+def test_another_model_encoder_or_reader_drops_the_settings_of_the_old_one(full):
+    own = dataclasses.replace(full, data=DataConfig(reader="table", path="a.csv", labels="mood", options={"seed": 1}))
     changed = apply_overrides(own, {"model.options.x": 1, "model.name": "bigru", "features.text.encoder": "hf-text"})
     assert changed.model == ModelConfig(name="bigru", options={"x": 1})
     assert changed.features["text"] == FeatureConfig(encoder="hf-text", transforms=("l2",))
@@ -51,15 +38,15 @@ def test_another_model_encoder_or_reader_drops_the_settings_of_the_old_one():
     assert apply_overrides(own, same) == own
 
 
-def test_a_whole_section_replaces_the_old_one():
-    changed = apply_overrides(FULL, {"features.text": FeatureConfig(encoder="minilm", options={"k": 1})})
+def test_a_whole_section_replaces_the_old_one(full):
+    changed = apply_overrides(full, {"features.text": FeatureConfig(encoder="minilm", options={"k": 1})})
     assert changed.features["text"] == FeatureConfig(encoder="minilm", options={"k": 1})
-    assert apply_overrides(FULL, {"model.options": {"a": 1}}).model.options == {"a": 1}
+    assert apply_overrides(full, {"model.options": {"a": 1}}).model.options == {"a": 1}
 
 
-def test_a_modality_that_is_none_is_left_out_and_its_projection_too():
+def test_a_modality_that_is_none_is_left_out_and_its_projection_too(full):
     own = apply_overrides(
-        FULL, {"features.audio.encoder": "opensmile", "model.options.projection": {"audio": 3, "text": 4}}
+        full, {"features.audio.encoder": "opensmile", "model.options.projection": {"audio": 3, "text": 4}}
     )
     left = apply_overrides(own, {"features.audio": None})
     assert list(left.features) == ["text"]
@@ -83,6 +70,6 @@ def test_merging_layers_leaves_them_unchanged():
         ({"training.epochs": "many"}, "expected a whole number"),
     ],
 )
-def test_overrides_that_do_not_fit_are_refused(overrides, message):
+def test_overrides_that_do_not_fit_are_refused(overrides, message, full):
     with pytest.raises(ConfigError, match=message):
-        apply_overrides(FULL, overrides)
+        apply_overrides(full, overrides)
