@@ -101,14 +101,9 @@ def train(
     options = resolve_options(config.model.name, config.model.options)
     config = replace(config, model=replace(config.model, options=options))
     directory = RunDirectory(Path(out) if out is not None else Path("runs") / config.name)
-    refuse_if_locked(directory.folder)
-    directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
-    if resume and directory.is_finished and directory.has_outputs and not allow_mismatch:
-        return Run.load(directory.folder)
-    if resume and directory.is_finished and not directory.has_outputs:
-        logger.warning(
-            "%s: the run is finished, but its predictions or its model are missing; they are made again", out
-        )
+    finished = _finished_run(directory, config, resume=resume, allow_mismatch=allow_mismatch)
+    if finished is not None:
+        return finished
     find_callbacks(config.training.callbacks)  # an unknown name is an error before anything is written or encoded
     accelerator = make_accelerator(config.training)
     data = _load_data(config, accelerator, store, corpus)
@@ -121,6 +116,23 @@ def train(
             directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
         train_models(config, directory, data, accelerator, execution)
     return Run.load(directory.folder)
+
+
+def _finished_run(directory: RunDirectory, config: RunConfig, *, resume: bool, allow_mismatch: bool) -> Run | None:
+    """Check the directory. Return the run in it if it is to be resumed, but is finished and complete.
+
+    Raises:
+        ConfigError, CheckpointError: no run may be started or resumed here.
+    """
+    refuse_if_locked(directory.folder)
+    directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
+    if not resume or not directory.is_finished:
+        return None
+    if directory.has_outputs:
+        return None if allow_mismatch else Run.load(directory.folder)
+    problem = "the run is finished, but its predictions or its model are missing; they are made again"
+    logger.warning("%s: %s", directory.folder, problem)
+    return None
 
 
 def _load_data(config: RunConfig, accelerator: Accelerator, store: FeatureStore | None, corpus: Corpus | None) -> Data:

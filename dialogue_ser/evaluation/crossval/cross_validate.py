@@ -70,11 +70,18 @@ def cross_validate(
         _check_directory(config, out)  # another process may have started here while the features were made
         _write_settings(config, environment, out)
         results = _run_folds(config, corpus, folds, out / "folds", store, report_fold)
-        frame = frame_of_all_folds(results, all_dialogues(corpus))
-        write_predictions(out / "predictions.parquet", frame)
-        scores = crossval_scores(config, corpus, results, frame)
-        scores |= _circumstances(config, extraction, environment, started)
-        write_atomically(out / "scores.json", to_json(scores))
+        circumstances = _circumstances(config, extraction, environment, started)
+        return _write_results(config, corpus, results, circumstances, out)
+
+
+def _write_results(
+    config: RunConfig, corpus: Corpus, results: Sequence[FoldResult], circumstances: Mapping[str, Any], out: Path
+) -> dict[str, Any]:
+    """Write the predictions and the scores of all folds, and return the content of scores.json."""
+    frame = frame_of_all_folds(results, all_dialogues(corpus))
+    write_predictions(out / "predictions.parquet", frame)
+    scores = crossval_scores(config, corpus, results, frame) | dict(circumstances)
+    write_atomically(out / "scores.json", to_json(scores))
     return scores
 
 
