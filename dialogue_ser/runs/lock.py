@@ -14,7 +14,7 @@ SHORT_WAIT_SECONDS = 20.0
 
 
 @contextmanager
-def run_lock(folder: Path, wait_seconds: float = 0.0) -> Iterator[None]:
+def run_lock(folder: Path, wait_seconds: float = 1.0) -> Iterator[None]:
     """Hold the lock of a run directory while this process writes in it.
 
     The operating system releases the lock if the process dies, so a dead process never blocks a run. The folder is
@@ -22,7 +22,8 @@ def run_lock(folder: Path, wait_seconds: float = 0.0) -> Iterator[None]:
 
     Args:
         folder: run directory.
-        wait_seconds: how long to wait if another process holds the lock.
+        wait_seconds: how long to wait if another process holds the lock. It is not 0, because :func:`refuse_if_locked`
+            of another process holds the lock for a moment.
 
     Raises:
         ConfigError: another process is writing in the run directory.
@@ -75,9 +76,11 @@ def _create(folder: Path) -> list[Path]:
 
 def _remove_if_empty(folder: Path, created: list[Path]) -> None:
     """Remove what :func:`run_lock` created, if nothing else was written."""
-    if not created or {path.name for path in folder.iterdir()} - {LOCK_FILE}:
+    if not created:
         return
-    with suppress(OSError):  # another process has begun to use the folder
+    with suppress(OSError):  # another process has begun to use the folder, or has deleted it
+        if {path.name for path in folder.iterdir()} - {LOCK_FILE}:
+            return
         (folder / LOCK_FILE).unlink(missing_ok=True)
         for path in created:
             path.rmdir()

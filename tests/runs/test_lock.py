@@ -1,7 +1,10 @@
+import shutil
 import subprocess
 import sys
+import threading
 
 import pytest
+from filelock import FileLock
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.runs.lock import LOCK_FILE, refuse_if_locked, run_lock
@@ -60,3 +63,21 @@ def test_a_folder_without_a_lock_file_is_free(tmp_path) -> None:
     refuse_if_locked(tmp_path)
     refuse_if_locked(tmp_path / "absent")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_only_looks_at_the_lock_disturbs_nobody(tmp_path) -> None:
+    with run_lock(tmp_path / "run"):
+        (tmp_path / "run" / "config.yaml").write_text("{}")
+    look = FileLock(tmp_path / "run" / LOCK_FILE, thread_local=False)  # the timer releases it in its own thread
+    look.acquire()
+    timer = threading.Timer(0.2, look.release)
+    timer.start()
+    with run_lock(tmp_path / "run"):
+        assert not look.is_locked
+    timer.join()
+
+
+def test_a_folder_that_was_deleted_meanwhile_is_no_error(tmp_path) -> None:
+    with run_lock(tmp_path / "run"):
+        shutil.rmtree(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
