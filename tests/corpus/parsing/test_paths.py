@@ -42,7 +42,7 @@ def test_a_file_whose_name_holds_a_backslash_is_found(tmp_path):
 
 @pytest.mark.parametrize("text", ["C:\\corpus\\a.wav", "d:/corpus/a.wav", "\\\\server\\share\\a.wav"])
 def test_a_path_with_a_drive_of_windows_says_so_and_keeps_its_spelling(tmp_path, text):
-    with pytest.raises(ValueError, match="drive or a server of Windows.*audio_root") as caught:
+    with pytest.raises(ValueError, match=r"drive or a server of Windows.*audio_root") as caught:
         resolve_inside(tmp_path, text)
     assert repr(text) in str(caught.value)
 
