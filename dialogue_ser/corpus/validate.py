@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from dialogue_ser.corpus.duplicates import repeated_dialogues
 from dialogue_ser.corpus.label_checks import label_counts, label_warnings
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.errors import CorpusError, unknown_name
@@ -21,7 +22,7 @@ def validate(corpus: Corpus) -> Corpus:
     vote that is not in the label set, a target that is not in the dimensions or has no finite value, a turn without a
     speaker, impossible votes or times. Warnings: gaps in numbered ids, turns with neither text nor audio, spans that
     are very long or have no length, splits without any label or without any value of a dimension, labels that look like
-    mistakes (:mod:`~dialogue_ser.corpus.label_checks`).
+    mistakes (:mod:`~dialogue_ser.corpus.label_checks`), dialogues that are in two splits.
 
     Returns:
         The same corpus with the warnings added.
@@ -32,7 +33,13 @@ def validate(corpus: Corpus) -> Corpus:
     problems = corpus_problems(corpus)
     if problems:
         raise CorpusError(*problems)
-    warnings = [*_id_gaps(corpus), *_odd_spans(corpus), *_odd_turns(corpus), *_odd_labels(corpus)]
+    warnings = [
+        *_id_gaps(corpus),
+        *_odd_spans(corpus),
+        *_odd_turns(corpus),
+        *_odd_labels(corpus),
+        *repeated_dialogues(corpus),
+    ]
     return replace(corpus, warnings=(*corpus.warnings, *warnings))
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from dialogue_ser.cli.tables import show
 from dialogue_ser.corpus.counts import SplitCounts, ValueSpread, count_split, histogram, min_median_max
 from dialogue_ser.corpus.download.fetch import download
+from dialogue_ser.corpus.duplicates import repeated_audio
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus, utterances
 from dialogue_ser.errors import DialogueSerError, MediaError
@@ -70,13 +71,15 @@ def data_check(
 ) -> int:
     """Check every row of a corpus and decode every audio file. All problems are listed in one error.
 
+    A warning names audio that several utterances share.
+
     Args:
         reader: corpus reader, e.g. meld, sample or table; docs/corpora.md lists all.
         path: folder or file of the corpus. If left out, the reader looks in DIALOGUE_SER_DATA, or in data/.
         labels: label set, e.g. emotion or sentiment.
         options: options of the corpus reader, as YAML or JSON, e.g. '{splits: [dev]}'.
         on_bad: error = bad media are an error; mask = bad media are only counted and listed.
-        media: also decode every audio file. Switch it off to check the rows only, which is faster.
+        media: also decode and compare the audio files. Switch it off to check the rows only, which is faster.
 
     Returns:
         exit status 0, which means that the corpus can be used.
@@ -88,6 +91,8 @@ def data_check(
     _head(corpus)
     _warnings(corpus.warnings)
     n_decoded, bad = _decode_all(corpus) if media else (0, [])
+    if media:
+        _warnings(repeated_audio(corpus))
     if bad and on_bad != "mask":
         raise MediaError(*bad)
     n_turns = sum(len(dialogue) for dialogues in corpus.splits.values() for dialogue in dialogues)
