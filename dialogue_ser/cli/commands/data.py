@@ -16,6 +16,7 @@ from dialogue_ser.corpus.duplicates import repeated_audio
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus, utterances
 from dialogue_ser.errors import DialogueSerError, MediaError
+from dialogue_ser.features.core.bad_clips import bad_clip_problem
 from dialogue_ser.media.decode import decode
 
 _BAR_CELLS = 32
@@ -238,5 +239,5 @@ def _decode_all(corpus: Corpus) -> tuple[int, list[str]]:
             try:
                 decode(turn.audio.path, turn.audio.start_seconds, turn.audio.end_seconds, sample_rate_hz=None)
             except DialogueSerError as error:
-                bad.append(f"{turn.origin} ({turn.id}): {error}")
+                bad.append(bad_clip_problem(turn, str(error)))
     return len(turns) - len(bad), bad
