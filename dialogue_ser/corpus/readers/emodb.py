@@ -6,8 +6,8 @@ from pathlib import Path
 
 from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
-from dialogue_ser.corpus.parsing.stray_files import SetAside
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.corpus.stray_files import SetAside
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 
 #: In alphabetical order, because the corpus states no order.

@@ -9,8 +9,8 @@ from typing import Literal
 from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.label_maps import IEMOCAP_MAPS, LabelMap
 from dialogue_ser.corpus.parsing.emo_evaluation import Evaluation, read_evaluations, read_transcript
-from dialogue_ser.corpus.parsing.stray_files import SetAside
 from dialogue_ser.corpus.schema import VAD, AudioRef, Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.corpus.stray_files import SetAside
 from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.corpus.votes import Ties, decide_label
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name

@@ -9,8 +9,8 @@ from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
 from dialogue_ser.corpus.parsing.paths import resolve_inside
 from dialogue_ser.corpus.parsing.rows import Row, read_rows
-from dialogue_ser.corpus.parsing.stray_files import SetAside
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.corpus.stray_files import SetAside
 from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
-from dialogue_ser.corpus.parsing.stray_files import SetAside, one_of_each_name
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.corpus.stray_files import SetAside, one_of_each_name
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 
 #: The classes in the order of their numbers, 01 to 08.

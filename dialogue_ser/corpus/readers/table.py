@@ -10,6 +10,7 @@ from dialogue_ser.corpus.label_maps import WORD_MAPS, LabelMap, label_map_by_wor
 from dialogue_ser.corpus.parsing.columns import Columns, resolve_columns
 from dialogue_ser.corpus.parsing.rows import Rows, read_rows
 from dialogue_ser.corpus.parsing.turns import Turn, TurnOptions, group_into_dialogues, read_turns, require_roles
+from dialogue_ser.corpus.parsing.utterance_names import with_own_names
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, utterances
 from dialogue_ser.corpus.splits import split_by_column, split_by_fractions
 from dialogue_ser.corpus.validate import corpus_problems
@@ -37,6 +38,8 @@ def read_table(
 ) -> Corpus:
     """Read a table whose rows are utterances, in the order in which they were spoken.
 
+    Utterance ids that name several rows of a split become the paths of their audio files, if these differ.
+
     Splits come from a split column, from ``files``, or from ``fractions``. Without a dialogue column every row is a
     dialogue of its own. Without a speaker column all turns have the same speaker. A table has labels, targets, or both.
 
@@ -60,7 +63,8 @@ def read_table(
         label_order: the classes in order; None = the classes in train (without a split train: in all splits), the most
             frequent first; in a label set of other readers its own order.
         label_map: label as the table writes it → class. null makes the turn unlabelled.
-        audio_root: folder of the audio paths; None = the folder of the table. Paths that lead out of it are refused.
+        audio_root: folder of the audio paths; None = the folder of the table. A path may be relative to it, or absolute
+            and inside it; backslashes may separate its parts. Paths that lead out of it are refused.
         encoding: encoding of the files.
         delimiter: the character between two cells; None = the suffix of the file decides.
         name: name of the corpus.
@@ -81,7 +85,7 @@ def read_table(
         _refuse_label_options(label_order=label_order, label_map=label_map, stratify=stratify)
     options = TurnOptions(
         label_map={str(label): mapped for label, mapped in (label_map or {}).items()},
-        audio_root=None if audio_root is None else Path(audio_root),
+        audio_root=_audio_root(audio_root),
         on_bad=on_bad,
     )
     problems: list[str] = []
@@ -89,6 +93,8 @@ def read_table(
     turns = {split: read_turns(table, roles[split], options, problems, warnings) for split, table in tables.items()}
     has_split_column = any("split" in found.single for found in roles.values())
     split_turns = _assign_splits(turns, has_split_column, fractions, seed, stratify, problems)
+    folder = options.audio_root or next(iter(tables.values())).path.parent
+    split_turns = {split: with_own_names(found, split, folder, warnings) for split, found in split_turns.items()}
     is_shared = has_classes and labels in WORD_MAPS
     order = () if is_shared else tuple(map(str, label_order or ()))
     if has_classes and not order:
@@ -127,11 +133,10 @@ def read_dialogues(
     table = read_rows(path, encoding=encoding, delimiter=delimiter)
     roles = resolve_columns(table, columns)
     require_roles(table, roles, need_annotation=False)
-    options = TurnOptions(
-        audio_root=None if audio_root is None else Path(audio_root), on_bad=on_bad, one_dialogue=Path(path).stem
-    )
+    options = TurnOptions(audio_root=_audio_root(audio_root), on_bad=on_bad, one_dialogue=Path(path).stem)
     problems: list[str] = []
     turns = read_turns(table, roles, options, problems, [])
+    turns = with_own_names(turns, "new", options.audio_root or table.path.parent, [])
     dialogues = group_into_dialogues(turns, "new")
     # All labels in the file are accepted here, because the classes of the model are not known yet.
     labels = tuple(dict.fromkeys(turn.utterance.label for turn in turns if turn.utterance.label))
@@ -141,6 +146,12 @@ def read_dialogues(
     if problems:
         raise CorpusError(*problems)
     return dialogues
+
+
+def _audio_root(folder: str | Path | None) -> Path | None:
+    if folder is None or Path(folder).is_dir():
+        return None if folder is None else Path(folder)
+    raise ConfigError(f"audio_root {folder}: is no folder; name the folder that the audio paths start from")
 
 
 def _read_files(path: Path, files: Mapping[str, str] | None, encoding: str, delimiter: str | None) -> dict[str, Rows]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dialogue_ser.corpus.parsing.stray_files import SetAside, one_of_each_name
+from dialogue_ser.corpus.stray_files import SetAside, one_of_each_name
 
 ROOT = Path("corpus")
 
