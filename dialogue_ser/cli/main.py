@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
-from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
+from dialogue_ser.errors import ConfigError, DialogueSerError, shown_problems, unknown_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(tokens)
     except DialogueSerError as error:
-        for problem in error.problems or (str(error),):
+        for problem in shown_problems(error.problems):
             print(f"error: {problem}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
