@@ -14,6 +14,7 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.options import build
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.config.upgrade import upgraded
+from dialogue_ser.yaml_text import YamlError, parse_yaml
 
 
 def config_to_dict(config: RunConfig) -> dict[str, Any]:
@@ -53,15 +54,24 @@ def load_config(path: Path) -> RunConfig:
     Raises:
         ConfigError: the file does not exist, is not YAML, holds no mapping, or has unknown keys or wrong values.
     """
+    return config_from_dict(load_settings(path), where=str(path))
+
+
+def load_settings(path: Path) -> Mapping[str, Any]:
+    """Return the settings in a YAML file as they stand there: names and values are not checked.
+
+    Raises:
+        ConfigError: the file does not exist, is not YAML of reasonable size, or holds no mapping.
+    """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); give a YAML file in UTF-8") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: is not YAML ({error}); correct the file") from error
+    except YamlError as error:
+        raise ConfigError(f"{path}: {error}; correct the file") from error
     if values is not None and not isinstance(values, Mapping):
         raise ConfigError(f"{path}: found {type(values).__name__}, expected a mapping of settings such as 'seed: 1'")
-    return config_from_dict(values or {}, where=str(path))
+    return values or {}
 
 
 def dump_config(config: RunConfig) -> str:
