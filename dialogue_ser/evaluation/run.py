@@ -73,7 +73,7 @@ def evaluate_run(
         PeekWarning: the checkpoint of the run was chosen on a test split that is reported.
     """
     run = RunFiles(Path(run_dir))
-    _refuse_cross_validation(run)
+    refuse_cross_validation(run)
     predictions = run.predictions
     chosen = _splits_to_score(predictions, splits)
     task = task_of(predictions, run.config.get("data"))
@@ -83,10 +83,10 @@ def evaluate_run(
     if protocol != "dev":
         _warn_of_peeking(run)
     train = _split_name(run, "train")
-    tables, floor_notes = _learn_floors(predictions, floor_names, train, _split_name(run, "dev"))
-    extra, metric_notes = _further_metrics(run, task, metrics)
-    scored = {name: _score_split(task, predictions.split(name), tables, train, n_resamples, extra) for name in chosen}
-    notes = [*task.absent_notes(scored), *floor_notes, *metric_notes, *_undefined_notes(scored, extra)]
+    tables, floor_notes = learn_floors(predictions, floor_names, train, _split_name(run, "dev"))
+    extra, metric_notes = further_metrics(run.config, task, metrics)
+    scored = {name: score_split(task, predictions.split(name), tables, train, n_resamples, extra) for name in chosen}
+    notes = [*task.absent_notes(scored), *floor_notes, *metric_notes, *undefined_notes(scored, extra)]
     result = _description(run, task, protocol, extra) | {"notes": notes, "splits": scored}
     with run_lock(run.folder, SHORT_WAIT_SECONDS):
         write_atomically(run.folder / "scores.json", to_json(result))
@@ -109,11 +109,12 @@ def _description(run: RunFiles, task: Task, protocol: Protocol, extra: Sequence[
     }
 
 
-def _refuse_cross_validation(run: RunFiles) -> None:
+def refuse_cross_validation(run: RunFiles) -> None:
+    """Raise DialogueSerError if a folder is a cross-validation, which has no predictions and no model of its own."""
     if (run.folder / "folds").is_dir():
         raise DialogueSerError(
-            f"{run.folder}: is a cross-validation, which has written its scores.json itself; evaluate one of its runs "
-            "folds/NAME instead"
+            f"{run.folder}: is a cross-validation, which has no model and has written its scores.json itself; evaluate "
+            "one of its runs folds/NAME instead"
         )
 
 
@@ -159,7 +160,7 @@ def _warn_of_peeking(run: RunFiles) -> None:
     )
 
 
-def _learn_floors(
+def learn_floors(
     predictions: Predictions, floors: Sequence[str], train: str, dev: str
 ) -> tuple[dict[str, Predictions], list[str]]:
     """Return floor → its predictions of the same turns, and a sentence on every floor that is left out."""
@@ -174,8 +175,15 @@ def _learn_floors(
     return tables, notes
 
 
-def _further_metrics(run: RunFiles, task: Task, requested: Sequence[str] | None) -> tuple[tuple[str, ...], list[str]]:
+def further_metrics(
+    config: Mapping[str, Any], task: Task, requested: Sequence[str] | None
+) -> tuple[tuple[str, ...], list[str]]:
     """Return the further metrics to compute, and a sentence on every metric of config.yaml that is left out.
+
+    Args:
+        config: content of the run's config.yaml.
+        task: task of the run.
+        requested: names of metrics; None = those of the configuration.
 
     Code that config.yaml names is not imported: a file must not run code by itself.
     """
@@ -183,7 +191,7 @@ def _further_metrics(run: RunFiles, task: Task, requested: Sequence[str] | None)
         task.metrics(requested)
         return tuple(requested), []
     found, notes = [], []
-    for name in map(str, run.config.get("metrics") or ()):
+    for name in map(str, config.get("metrics") or ()):
         if ":" in name:
             notes.append(f"metric {name} left out: it is code that config.yaml names; ask for it with --metrics {name}")
         elif name in METRICS or METRICS.comes_from_outside(name):
@@ -193,7 +201,7 @@ def _further_metrics(run: RunFiles, task: Task, requested: Sequence[str] | None)
     return tuple(found), notes
 
 
-def _undefined_notes(scored: Mapping[str, Mapping[str, Any]], extra: Sequence[str]) -> list[str]:
+def undefined_notes(scored: Mapping[str, Mapping[str, Any]], extra: Sequence[str]) -> list[str]:
     """Return a sentence on every further metric that has no value on some split. Tables leave it out there."""
     found = []
     for metric in (METRICS.find(name) for name in extra):
@@ -205,7 +213,7 @@ def _undefined_notes(scored: Mapping[str, Mapping[str, Any]], extra: Sequence[st
     return found
 
 
-def _score_split(
+def score_split(
     task: Task,
     predictions: Predictions,
     floors: Mapping[str, Predictions],
@@ -213,6 +221,16 @@ def _score_split(
     n_resamples: int,
     extra: Sequence[str],
 ) -> dict[str, Any]:
+    """Return what ``scores.json`` says about one split: its summary, and the comparison with every floor.
+
+    Args:
+        task: task of the run.
+        predictions: predictions of one split.
+        floors: floor → its predictions of the same turns and perhaps of others.
+        train: split that floors learned from; it is not compared with them.
+        n_resamples: bootstrap draws of dialogues.
+        extra: further metrics.
+    """
     result = task.summary(predictions, extra, n_resamples=n_resamples)
     (split,) = predictions.splits
     result["floors"] = {}

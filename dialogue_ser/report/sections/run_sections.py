@@ -254,7 +254,7 @@ def settings(subject: Subject) -> Section:
     command = environment.pop("command", None)
     context = {
         "command": " ".join(map(str, command)) if isinstance(command, list) else command,
-        "facts": [*summary_pairs(config), *flattened(environment)],
+        "facts": [*summary_pairs(config), *flattened(subject.scores.get("evaluated", {})), *flattened(environment)],
         "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True) if config else "",
     }
     return Section(template="run", context=context)
