@@ -72,7 +72,9 @@ def call_with_arguments(function: Callable[..., Any], tokens: Sequence[str], pro
 
 def _as_hinted(hint: Any, value: Any) -> Any:
     """Return the value of a flag. The values of a group of flags become the dataclass that describes the group."""
-    return hint(**value.as_dict()) if is_dataclass(hint) and isinstance(value, Namespace) else value
+    if isinstance(hint, type) and is_dataclass(hint) and isinstance(value, Namespace):
+        return hint(**value.as_dict())
+    return value
 
 
 def underscore_flags(tokens: Sequence[str], hints: Mapping[str, Any]) -> list[str]:
