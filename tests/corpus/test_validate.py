@@ -119,7 +119,7 @@ def test_targets_need_dimensions_and_labels_need_classes():
 
 def test_dimensions_without_any_value_are_a_warning_by_split():
     annotated = turn("d_utt0", label=None, targets={"valence": 3.0})
-    other = Dialogue("dev/d", (turn("d_utt0", id="dev/d_utt0", label=None),))
+    other = Dialogue("dev/d", (turn("d_utt0", id="dev/d_utt0", label=None, text="Another text."),))
     checked = validate(replace(corpus(annotated, dev=(other,)), label_set=None, dimensions=("valence", "arousal")))
     assert checked.warnings == (
         "train: no turn has a value of arousal; the split can be predicted but not scored",

@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dialogue_ser.corpus.label_maps import WORD_MAPS, LabelMap, label_map_by_words, relabel
 from dialogue_ser.corpus.parsing.columns import Columns, resolve_columns
 from dialogue_ser.corpus.parsing.rows import Rows, read_rows
 from dialogue_ser.corpus.parsing.turns import Turn, TurnOptions, group_into_dialogues, read_turns, require_roles
-from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet
+from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, utterances
 from dialogue_ser.corpus.splits import split_by_column, split_by_fractions
 from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError
@@ -40,7 +42,10 @@ def read_table(
 
     Args:
         path: the file, or the folder of ``files``.
-        labels: name of the label set. It is used only if a column holds labels, or columns hold votes.
+        labels: name of the label set. It is used only if a column holds labels, or columns hold votes. With a name that
+            other readers have too (shared-4, shared-5, shared-7, 4-class, 5-class, 6-class, 10-class), words for
+            emotions become the classes of that set
+            (:data:`~dialogue_ser.corpus.label_words.EMOTION_WORDS`). Any other name changes no label.
         columns: role → column. The roles are text, speaker, dialogue (one or several columns), label, utterance, split,
             audio, start, end, votes ({class: column}, or the prefix of the columns with counts), attributes (columns,
             or {name: column}) and targets (columns, or {dimension: column}, in the order of the dimensions). A role
@@ -53,7 +58,7 @@ def read_table(
         seed: seed of that draw.
         stratify: divide the dialogues of each label in these shares. The label of a dialogue is its most frequent one.
         label_order: the classes in order; None = the classes in train (without a split train: in all splits), the most
-            frequent first.
+            frequent first; in a label set of other readers its own order.
         label_map: label as the table writes it → class. null makes the turn unlabelled.
         audio_root: folder of the audio paths; None = the folder of the table. Paths that lead out of it are refused.
         encoding: encoding of the files.
@@ -84,7 +89,10 @@ def read_table(
     turns = {split: read_turns(table, roles[split], options, problems, warnings) for split, table in tables.items()}
     has_split_column = any("split" in found.single for found in roles.values())
     split_turns = _assign_splits(turns, has_split_column, fractions, seed, stratify, problems)
-    order = tuple(map(str, label_order or ())) or (_labels_by_frequency(split_turns, problems) if has_classes else ())
+    is_shared = has_classes and labels in WORD_MAPS
+    order = () if is_shared else tuple(map(str, label_order or ()))
+    if has_classes and not order:
+        order = _labels_by_frequency(split_turns, problems, every_split=is_shared)
     warnings += _unused_labels(options, turns, roles)
     corpus = Corpus(
         name=name,
@@ -96,7 +104,7 @@ def read_table(
     )
     if problems:  # the error also names what is wrong with the rows that could be read
         raise CorpusError(*problems, *(corpus_problems(corpus) if split_turns else []))
-    return corpus
+    return relabel(corpus, labels, _shared_map(corpus, labels, label_order)) if is_shared else corpus
 
 
 def read_dialogues(
@@ -228,8 +236,30 @@ def _strata(turns: Sequence[Turn]) -> dict[str, str]:
     return {name: min(count, key=lambda label: (-count[label], label)) for name, count in counts.items()}
 
 
-def _labels_by_frequency(splits: Mapping[str, Sequence[Turn]], problems: list[str]) -> tuple[str, ...]:
-    turns = splits.get("train") or [turn for found in splits.values() for turn in found]
+def _shared_map(corpus: Corpus, name: str, label_order: Sequence[str] | None) -> LabelMap:
+    """Return the map from the table's own labels to a label set that other readers have too."""
+    first_rows: dict[str, str] = {}
+    for turn in (turn for dialogues in corpus.splits.values() for turn in utterances(dialogues)):
+        for label in (turn.label, *(turn.votes or ())):
+            if label is not None:
+                first_rows.setdefault(label, turn.origin)
+    found = label_map_by_words(name, first_rows)
+    if not label_order:
+        return found
+    order = tuple(map(str, label_order))
+    if sorted(order) != sorted(found.classes):
+        raise ConfigError(
+            f"reader table: label_order {', '.join(order)}: the label set {name} has the classes "
+            f"{', '.join(found.classes)}; name each once, or leave label_order out"
+        )
+    return replace(found, classes=order)
+
+
+def _labels_by_frequency(
+    splits: Mapping[str, Sequence[Turn]], problems: list[str], every_split: bool
+) -> tuple[str, ...]:
+    turns = [] if every_split else splits.get("train", [])
+    turns = turns or [turn for found in splits.values() for turn in found]
     count = Counter(turn.utterance.label for turn in turns if turn.utterance.label is not None)
     if turns and not count:
         problems.append(

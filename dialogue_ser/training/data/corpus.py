@@ -1,5 +1,6 @@
 """Read the corpus that the section ``data`` of a configuration describes, and cut it."""
 
+import logging
 from dataclasses import replace
 
 from dialogue_ser.corpus.cut import cut
@@ -9,6 +10,8 @@ from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.corpus.validate import validate
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config.run_config import DataConfig, RunConfig
+
+logger = logging.getLogger(__name__)
 
 #: Protocol of a cross-validation whose configuration names none.
 CROSSVAL_PROTOCOL = "leave-one-speaker-out"
@@ -34,6 +37,15 @@ def corpus_of(data: DataConfig, whole: Corpus | None = None, *, every_fold: bool
     if every_fold and not data.cut.fold:
         return whole
     return cut(whole, data.cut, train=data.train, dev=data.dev)
+
+
+def log_warnings(corpus: Corpus) -> None:
+    """Log what the reader found odd in a corpus. Whoever reads a corpus to learn from it calls this once, before that.
+
+    ``data describe`` and ``data check`` print the same sentences.
+    """
+    for warning in corpus.warnings:
+        logger.warning("corpus %s: %s", corpus.name, warning)
 
 
 def for_every_fold(config: RunConfig) -> RunConfig:
