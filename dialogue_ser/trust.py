@@ -79,45 +79,53 @@ def is_found(name: str) -> bool:
         return True  # something of this name is there, in a form that cannot be looked at
 
 
-def code_in(value: Any, place: str, *, names: Collection[str] = (), words: Collection[str] = ()) -> Iterator[NamedCode]:
+def code_in(
+    values: Any, *, names: Collection[str] = (), words: Collection[str] = (), at: tuple[str, ...] = ()
+) -> Iterator[NamedCode]:
     """Yield all code that nested settings name, with its place.
 
     Every text counts that names code which this machine has. So a new setting or a new option needs no entry anywhere.
 
     Args:
-        value: mapping, list or single value, as YAML or JSON gives it.
-        place: where the value stands, e.g. ``data.options``.
-        names: places of names of a registry. There every text with a colon counts. ``*`` stands for one part.
-        words: places, or last parts of places, with words of the user, e.g. labels. There nothing counts.
+        values: mapping, list or single value, as YAML or JSON gives it.
+        names: places of names of a registry. There every text with a colon counts. ``*`` stands for one part of a
+            place, and ``**`` at the start for any number of parts.
+        words: places with words of the user, e.g. labels. There nothing counts, also in what stands inside.
+        at: where the values stand.
 
     >>> settings = {"encoder": "no_such:one", "options": {"inner": ["os:system"], "label_map": {"a": "os:path"}}}
-    >>> [(one.place, one.name) for one in code_in(settings, "text", names=["text.encoder"], words=["label_map"])]
-    [('text.encoder', 'no_such:one'), ('text.options.inner[0]', 'os:system')]
+    >>> [(one.place, one.name) for one in code_in(settings, names=["encoder"], words=["**.label_map"])]
+    [('encoder', 'no_such:one'), ('options.inner[0]', 'os:system')]
     """
-    if _is_at(place, words):
+    if _is_at(at, words):
         return
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            inner = f"{place}.{key}" if place else str(key)
+    if isinstance(values, Mapping):
+        for key, item in values.items():
+            inner = (*at, str(key))
             if is_found(str(key)) and not _is_at(inner, words):
-                yield NamedCode(str(key), f"{place}, key {key}")
-            yield from code_in(item, inner, names=names, words=words)
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from code_in(item, f"{place}[{index}]", names=names, words=words)
-    elif isinstance(value, str) and ((":" in value and _is_at(place, names)) or is_found(value)):
-        yield NamedCode(value, place)
+                yield NamedCode(str(key), _dotted(inner))
+            yield from code_in(item, names=names, words=words, at=inner)
+    elif isinstance(values, list | tuple):
+        for index, item in enumerate(values):
+            yield from code_in(item, names=names, words=words, at=(*at, f"[{index}]"))
+    elif isinstance(values, str) and ((":" in values and _is_at(at, names)) or is_found(values)):
+        yield NamedCode(values, _dotted(at))
 
 
-def _is_at(place: str, patterns: Collection[str]) -> bool:
-    parts = re.sub(r"\[\d+\]", "", place).split(".")
+def _is_at(at: Sequence[str], patterns: Collection[str]) -> bool:
+    """Return whether a place fits one of the patterns. The indices of lists do not count."""
+    parts = [part for part in at if not part.startswith("[")]
     for pattern in patterns:
         wanted = pattern.split(".")
-        if len(wanted) == 1 and parts[-1] == pattern:
-            return True
+        if wanted[0] == "**":
+            wanted = [*parts[: len(parts) - len(wanted) + 1], *wanted[1:]]
         if len(wanted) == len(parts) and all(want in ("*", part) for want, part in zip(wanted, parts, strict=True)):
             return True
     return False
+
+
+def _dotted(at: Sequence[str]) -> str:
+    return ".".join(at).replace(".[", "[")
 
 
 def refuse_code(

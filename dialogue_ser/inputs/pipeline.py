@@ -281,7 +281,7 @@ class FeaturePipeline:
                 problems.append(f"{key}: {int((~np.isfinite(row)).sum())} of {row.size} values are missing or infinite")
         if problems:
             raise FeatureError(
-                *(f"features.{self.modality}: {problem}" for problem in problems[:10]),
+                *(f"features.{self.modality}: {problem}" for problem in problems),
                 f"features.{self.modality}: the model cannot read {len(problems)} utterance(s); put impute first in "
                 "the transforms if values are missing",
             )

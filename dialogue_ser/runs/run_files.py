@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from safetensors import SafetensorError, safe_open
 
 from dialogue_ser.errors import DialogueSerError, MissingDataError
 from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.metrics.predictions import Predictions, read_predictions
+from dialogue_ser.yaml_text import YamlError, parse_yaml
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class RunFiles:
         if not path.is_file():
             return {}
         try:
-            value = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            value = parse_yaml(path.read_text(encoding="utf-8"))
+        except (YamlError, UnicodeDecodeError) as error:
             raise DialogueSerError(
                 f"{path}: is not valid YAML ({error}); restore the file from the run that wrote it"
             ) from error

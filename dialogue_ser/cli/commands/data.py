@@ -14,7 +14,7 @@ from dialogue_ser.corpus.counts import SplitCounts, ValueSpread, count_split, hi
 from dialogue_ser.corpus.download.fetch import download
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus, utterances
-from dialogue_ser.errors import DialogueSerError, MediaError
+from dialogue_ser.errors import DialogueSerError, MediaError, shown_problems
 from dialogue_ser.media.decode import decode
 
 _BAR_CELLS = 32
@@ -92,7 +92,7 @@ def data_check(
         raise MediaError(*bad)
     n_turns = sum(len(dialogue) for dialogues in corpus.splits.values() for dialogue in dialogues)
     masked = f", {len(bad)} cannot be decoded and would be masked" if bad else ""
-    for problem in bad:
+    for problem in shown_problems(bad):
         _print(f"  masked: {problem}")
     _print(f"ok: {n_turns} turns in {len(corpus.splits)} splits; {n_decoded} audio clips decoded{masked}")
     return 0
@@ -219,7 +219,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def _warnings(warnings: Iterable[str]) -> None:
-    for warning in warnings:
+    for warning in shown_problems(tuple(warnings)):
         _print(f"warning: {warning}")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from dialogue_ser.errors import shown_problems
 from dialogue_ser.metrics.predictions import ClassPredictions
 from dialogue_ser.metrics.table import METRICS, heading_of, metric_key
 from dialogue_ser.report.figures.class_figures import (
@@ -96,7 +97,7 @@ def scores(subject: Subject) -> Section:
         "split_name": subject.split_name,
         "split_rows": split_rows(subject.scores),
         "floor_rows": floor_rows(subject.scores, subject.split, "this run") if subject.split.get("floors") else [],
-        "notes": subject.scores.get("notes", []),
+        "notes": shown_problems(subject.scores.get("notes", [])),
     }
     return Section(template="scores", context=context)
 

@@ -16,6 +16,7 @@ from dialogue_ser.options import build
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.config.upgrade import upgraded
 from dialogue_ser.trust import NamedCode, Trust, code_in, refuse_code
+from dialogue_ser.yaml_text import YamlError, parse_yaml
 
 #: Settings that hold names of a registry. Any other text counts as code if this machine has a module of that name.
 _NAMES = (
@@ -28,7 +29,17 @@ _NAMES = (
     "training.callbacks",
 )
 #: Settings and options with words of the user, which nothing imports.
-_WORDS = ("name", "data.path", "data.labels", "data.targets", "data.leave_out", "data.cut.fold", "label_map", "wandb.*")
+_WORDS = (
+    "name",
+    "data.path",
+    "data.labels",
+    "data.targets",
+    "data.leave_out",
+    "data.cut.fold",
+    "wandb.*",
+    "**.label_map",
+    "**.label_order",
+)
 
 
 def config_to_dict(config: RunConfig) -> dict[str, Any]:
@@ -63,20 +74,20 @@ def config_from_dict(values: Mapping[str, Any], where: str = "config") -> RunCon
 
 
 def load_settings(path: Path) -> Mapping[str, Any]:
-    """Return the settings in a YAML file as they stand there, with the keys of this version. Nothing is checked.
+    """Return the settings in a YAML file as they stand there: names and values are not checked.
 
     Raises:
-        ConfigError: the file does not exist, is not YAML, or holds no mapping.
+        ConfigError: the file does not exist, is not YAML of reasonable size, or holds no mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); give a YAML file in UTF-8") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: is not YAML ({error}); correct the file") from error
+    except YamlError as error:
+        raise ConfigError(f"{path}: {error}; correct the file") from error
     if values is not None and not isinstance(values, Mapping):
         raise ConfigError(f"{path}: found {type(values).__name__}, expected a mapping of settings such as 'seed: 1'")
-    return upgraded(values or {})
+    return values or {}
 
 
 def load_config(path: Path, *, trust_code: Trust = False) -> RunConfig:
@@ -115,7 +126,7 @@ def code_in_settings(values: Mapping[str, Any], where: str = "") -> list[NamedCo
         values: nested mapping, as :func:`config_to_dict` gives it.
         where: text before every place, e.g. the file.
     """
-    return [NamedCode(one.name, f"{where}{one.place}") for one in code_in(values, "", names=_NAMES, words=_WORDS)]
+    return [NamedCode(one.name, f"{where}{one.place}") for one in code_in(values, names=_NAMES, words=_WORDS)]
 
 
 def dump_config(config: RunConfig) -> str:
