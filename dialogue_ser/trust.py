@@ -205,13 +205,13 @@ def _is_trusted(name: str, trust: Trust) -> bool:
 
 def _origin(name: str) -> str:
     """Return the file that an import would run, as ``" (FILE)"``; "" if it cannot be found without an import."""
-    folders: Sequence[str] | None = None
+    folders, origin = [*sys.path, str(Path.cwd())], None
     for part in name.partition(":")[0].split("."):
         try:
-            spec = PathFinder.find_spec(part, folders or [*sys.path, str(Path.cwd())])
+            spec = PathFinder.find_spec(part, folders)
         except (ImportError, ValueError):
             return ""
         if spec is None:
             return ""
-        folders = list(spec.submodule_search_locations or ())
-    return f" ({spec.origin})" if spec.origin else ""
+        folders, origin = list(spec.submodule_search_locations or ()), spec.origin
+    return f" ({origin})" if origin else ""

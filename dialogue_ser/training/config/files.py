@@ -15,7 +15,7 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.options import build
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.config.upgrade import upgraded
-from dialogue_ser.trust import NamedCode, Trust, code_in, refuse_code
+from dialogue_ser.trust import NamedCode, Trust, code_in, is_target, refuse_code, texts_in
 from dialogue_ser.yaml_text import YamlError, parse_yaml
 
 #: Settings that hold names of a registry. Any other text counts as code if this machine has a module of that name.
@@ -127,6 +127,14 @@ def code_in_settings(values: Mapping[str, Any], where: str = "") -> list[NamedCo
         where: text before every place, e.g. the file.
     """
     return [NamedCode(one.name, f"{where}{one.place}") for one in code_in(values, names=_NAMES, words=_WORDS)]
+
+
+def code_of_run(config: RunConfig) -> frozenset[str]:
+    """Return the names of code that a run in progress trusts: all that its own configuration has.
+
+    What the run reads from its folder, e.g. the models of an ensemble's members, may name no other code.
+    """
+    return frozenset(text for text in texts_in(config_to_dict(config)) if is_target(text))
 
 
 def dump_config(config: RunConfig) -> str:
