@@ -20,6 +20,7 @@ LONG_BECAUSE = "Long because"
 
 # Modules without a test file of their own: the file that holds their claims, and why there.
 TESTED_IN = {
+    "cli/run_layers.py": ("cli/test_run_arguments.py", "a part of parsing the flags of train"),
     "nn/recurrence/parameters.py": (
         "nn/recurrence/test_dialogue_recurrence.py",
         "the parameters of what is tested there",

@@ -12,7 +12,7 @@ from rich.table import Table
 from dialogue_ser.cli.tables import show
 from dialogue_ser.corpus.counts import SplitCounts, ValueSpread, count_split, histogram, min_median_max
 from dialogue_ser.corpus.download.fetch import download
-from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.readers import read_corpus, reader_of_file
 from dialogue_ser.corpus.schema import Corpus, utterances
 from dialogue_ser.errors import DialogueSerError, MediaError, shown_problems
 from dialogue_ser.media.decode import decode
@@ -22,7 +22,7 @@ _MOST_SPEAKERS = 10
 
 
 def data_describe(
-    reader: str = "meld",
+    reader: str | None = None,
     path: str | None = None,
     labels: str = "emotion",
     options: dict[str, Any] | None = None,
@@ -32,7 +32,8 @@ def data_describe(
     """Print what a corpus contains: splits, labels, targets, speakers, lengths, text, audio, and warnings.
 
     Args:
-        reader: corpus reader, e.g. meld, sample or table; docs/corpora.md lists all.
+        reader: corpus reader, e.g. meld, sample or table; docs/corpora.md lists all. If left out: table if the path
+            is a file, else meld.
         path: folder or file of the corpus. If left out, the reader looks in DIALOGUE_SER_DATA, or in data/.
         labels: label set, e.g. emotion or sentiment.
         options: options of the corpus reader, as YAML or JSON, e.g. '{splits: [dev]}'.
@@ -49,7 +50,7 @@ def data_describe(
     from dialogue_ser.training.config.files import config_from_dict
     from dialogue_ser.training.data.corpus import corpus_of
 
-    data = {"reader": reader, "path": path, "labels": labels, "options": options or {}, "on_bad": on_bad}
+    data = {"reader": _reader(reader, path), "path": path, "labels": labels, "options": options or {}, "on_bad": on_bad}
     corpus = corpus_of(config_from_dict({"data": {**data, "cut": cut or {}}}, where="data describe").data)
     counts = {split: count_split(dialogues) for split, dialogues in corpus.splits.items()}
     _head(corpus)
@@ -61,7 +62,7 @@ def data_describe(
 
 
 def data_check(
-    reader: str = "meld",
+    reader: str | None = None,
     path: str | None = None,
     labels: str = "emotion",
     options: dict[str, Any] | None = None,
@@ -71,7 +72,8 @@ def data_check(
     """Check every row of a corpus and decode every audio file. All problems are listed in one error.
 
     Args:
-        reader: corpus reader, e.g. meld, sample or table; docs/corpora.md lists all.
+        reader: corpus reader, e.g. meld, sample or table; docs/corpora.md lists all. If left out: table if the path
+            is a file, else meld.
         path: folder or file of the corpus. If left out, the reader looks in DIALOGUE_SER_DATA, or in data/.
         labels: label set, e.g. emotion or sentiment.
         options: options of the corpus reader, as YAML or JSON, e.g. '{splits: [dev]}'.
@@ -84,7 +86,7 @@ def data_check(
     Raises:
         DialogueSerError: there are bad rows, or audio files that cannot be decoded; the error lists all of them.
     """
-    corpus = read_corpus(reader, path, labels, on_bad=on_bad, **(options or {}))
+    corpus = read_corpus(_reader(reader, path), path, labels, on_bad=on_bad, **(options or {}))
     _head(corpus)
     _warnings(corpus.warnings)
     n_decoded, bad = _decode_all(corpus) if media else (0, [])
@@ -114,6 +116,10 @@ def data_download(name: str, folder: str | None = None, base_url: str | None = N
     """
     download(name, folder, base_url)
     return 0
+
+
+def _reader(reader: str | None, path: str | None) -> str:
+    return reader or (path and reader_of_file(path)) or "meld"
 
 
 def _print(text: str) -> None:

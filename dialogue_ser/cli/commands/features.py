@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from dialogue_ser.corpus.readers import reader_of_file
 from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.audio.augmentation import Augmentation, replace_by_variants
@@ -67,7 +68,8 @@ def features_encode(
         encoder_options: options of the encoder, as YAML or JSON, e.g. '{pooling: cls}'.
         preset: encode every modality of this preset, and take its corpus.
         config: encode every modality of a run's YAML file, and take its corpus.
-        reader: corpus reader, e.g. meld, sample or table. Set it to encode another corpus than the preset's.
+        reader: corpus reader, e.g. meld, sample or table. Set it to encode another corpus than the preset's. If left
+            out with --encoder: table if the path is a file, else meld.
         path: folder or file of the corpus. If left out, the reader looks in DIALOGUE_SER_DATA, or in data/.
         labels: label set, e.g. emotion or sentiment.
         options: options of the corpus reader, as YAML or JSON.
@@ -157,6 +159,9 @@ def _request(
         raise ConfigError(
             "--modality and --encoder_options need --encoder; a preset or file has its own modalities and options"
         )
+    path = corpus_flags["path"]
+    if encoder is not None and path is not None and corpus_flags["reader"] is None:
+        corpus_flags = {**corpus_flags, "reader": reader_of_file(path)}
     overrides = {f"data.{key}": value for key, value in corpus_flags.items() if value is not None}
     run = _run_config(preset, config, overrides, trust_code)
     if encoder is not None:

@@ -145,7 +145,7 @@ def _to_numbers(path: Path, name: str, column: "pd.Series[Any]", keys: Sequence[
     bad = np.flatnonzero((numbers.isna() & cells.notna()).to_numpy())
     if len(bad):
         raise FeatureError(
-            *(f"{path} row {i + 2} ({keys[i]}): {name} is {column.iloc[i]!r}, not a number" for i in bad),
+            *(f"{path} row {i + 2} ({keys[i]}): {name} is {column.iloc[i]!r}, not a number" for i in bad.tolist()),
             f"{len(bad)} such cell(s) in column {name}; correct them, or leave the column out with option columns",
         )
     return numbers.to_numpy(dtype=np.float32)
