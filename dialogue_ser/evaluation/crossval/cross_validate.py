@@ -18,7 +18,7 @@ from dialogue_ser.evaluation.crossval.scores import crossval_scores, frame_of_al
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.runs.lock import refuse_if_locked, run_lock
 from dialogue_ser.runs.run_files import to_json
-from dialogue_ser.training.config.files import config_to_dict, dump_config, load_config
+from dialogue_ser.training.config.files import config_to_dict, dump_config, load_record
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.corpus import corpus_of, for_every_fold, log_warnings
 from dialogue_ser.training.record.environment import config_differences, describe_environment
@@ -208,7 +208,7 @@ def _check_directory(config: RunConfig, out: Path) -> None:
         return
     if not (out / "environment.json").is_file():  # a run writes both; perhaps this file was given as --config
         raise ConfigError(f"{out}: has a config.yaml that no run wrote, and it would be replaced; choose another --out")
-    differences = config_differences(for_every_fold(load_config(out / "config.yaml")), config)
+    differences = config_differences(for_every_fold(load_record(out / "config.yaml")), config)
     if differences:
         mend = "continue the run with its own settings, or choose another --out"
         raise ConfigError(*(f"{out}: {difference}" for difference in differences), f"{out}: {mend}")

@@ -8,7 +8,7 @@ from typing import Any
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.runs.run_files import RunFiles, to_json
-from dialogue_ser.training.config.files import dump_config, load_config
+from dialogue_ser.training.config.files import dump_config, load_record
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.record.checkpoint import CheckpointFolder
 from dialogue_ser.training.record.environment import config_differences, environment_differences
@@ -81,7 +81,7 @@ class RunDirectory:
             raise CheckpointError(
                 f"{self.folder}: there is no run to resume (no config.yaml); start it without --resume"
             )
-        differences = config_differences(load_config(self.folder / "config.yaml"), config)
+        differences = config_differences(load_record(self.folder / "config.yaml"), config)
         self._refuse(differences, allow_mismatch)
 
     def check_environment(self, now: dict[str, Any], *, allow_mismatch: bool) -> None:
