@@ -6,8 +6,9 @@ from pathlib import Path
 
 from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
+from dialogue_ser.corpus.parsing.files import PUBLISHED_FORMAT, read_rows
 from dialogue_ser.corpus.parsing.paths import resolve_inside
-from dialogue_ser.corpus.parsing.rows import Row, read_rows
+from dialogue_ser.corpus.parsing.rows import Row
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
@@ -93,7 +94,7 @@ def read_speakers(path: str | Path | None = None) -> dict[str, NemoSpeaker]:
         MissingDataError: the folder or data.tsv does not exist.
         CorpusError: an age is not a whole number, or two rows describe a speaker differently. The error lists all.
     """
-    rows = read_rows(_folder(path) / TABLE)
+    rows = read_rows(_folder(path) / TABLE, PUBLISHED_FORMAT)
     rows.require(_COLUMNS)
     speakers: dict[str, tuple[NemoSpeaker, str]] = {}
     problems = []
@@ -125,7 +126,7 @@ def _folder(path: str | Path | None) -> Path:
 
 def _utterances(folder: Path, problems: list[str], missing: list[str]) -> Iterator[Utterance]:
     """Yield the utterance of each row. Bad rows go to ``problems``, rows without a clip to ``missing``."""
-    rows = read_rows(folder / TABLE)
+    rows = read_rows(folder / TABLE, PUBLISHED_FORMAT)
     rows.require(_COLUMNS)
     for row in rows:
         name = row.values["file_id"].strip()

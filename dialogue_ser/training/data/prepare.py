@@ -18,7 +18,7 @@ from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.augmented import add_variants, refuse_augmentation_without_audio
 from dialogue_ser.training.data.balance import downsample
-from dialogue_ser.training.data.corpus import corpus_of
+from dialogue_ser.training.data.corpus import TABLE, corpus_of
 from dialogue_ser.training.data.leakage import refuse_leaked_weights
 
 logger = logging.getLogger(__name__)
@@ -95,6 +95,9 @@ def load_data(config: RunConfig, store: FeatureStore | None = None, whole: Corpu
         raise ConfigError("features: there is no modality; give at least one, e.g. --features.text.encoder minilm")
     data = config.data
     corpus = corpus_of(data, whole)
+    if whole is None and data.reader == TABLE:
+        for warning in corpus.warnings:
+            logger.warning("%s: %s", data.path, warning)
     train = tuple(dialogue for name in data.train.split("+") for dialogue in corpus.split(name))
     dev = corpus.split(data.dev)
     task = find_task(config.task).of_corpus(corpus, targets=data.targets, leave_out=data.leave_out)
