@@ -13,7 +13,7 @@ from dialogue_ser.corpus.parsing.columns import Columns, resolve_columns
 from dialogue_ser.corpus.parsing.dialogues import rule_of
 from dialogue_ser.corpus.parsing.files import ANY_FORMAT, FileFormat, read_rows
 from dialogue_ser.corpus.parsing.rows import Row, Rows
-from dialogue_ser.corpus.parsing.table_splits import SplitRule, assign_splits
+from dialogue_ser.corpus.parsing.table_splits import SplitRule, assign_splits, with_split_in_dialogue
 from dialogue_ser.corpus.parsing.turns import Turn, TurnOptions, group_into_dialogues, read_turns, require_roles
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet
 from dialogue_ser.corpus.validate import corpus_problems
@@ -198,6 +198,8 @@ def read_input(
     problems: list[str] = []
     warnings = list(table.notes)
     turns = read_turns(table, roles, options, problems, warnings)
+    if options.dialogue != "file":
+        turns = with_split_in_dialogue(turns, warnings)
     dialogues = group_into_dialogues(turns, "new")
     # All labels in the file are accepted here, because the classes of the model are not known yet.
     labels = tuple(dict.fromkeys(turn.utterance.label for turn in turns if turn.utterance.label))
