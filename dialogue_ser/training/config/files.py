@@ -12,6 +12,7 @@ import yaml
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.options import build
+from dialogue_ser.runs.checksums import warn_if_changed
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.config.upgrade import upgraded
 
@@ -54,7 +55,10 @@ def load_config(path: Path) -> RunConfig:
         ConfigError: the file does not exist, is not YAML, holds no mapping, or has unknown keys or wrong values.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if (path.parent / "environment.json").is_file():  # elsewhere it is a copy, which may be changed
+            warn_if_changed(text, path)
+        values = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); give a YAML file in UTF-8") from error
     except yaml.YAMLError as error:
