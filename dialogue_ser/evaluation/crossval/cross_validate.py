@@ -16,6 +16,7 @@ from dialogue_ser.evaluation.crossval.extraction import Extraction, Report, extr
 from dialogue_ser.evaluation.crossval.fold_run import FoldResult, crossval_task, estimator_settings, pipelines, run_fold
 from dialogue_ser.evaluation.crossval.scores import crossval_scores, frame_of_all_folds
 from dialogue_ser.features.store.feature_store import FeatureStore
+from dialogue_ser.runs.checksums import with_checksum, with_checksum_line
 from dialogue_ser.runs.lock import refuse_if_locked, run_lock
 from dialogue_ser.runs.run_files import to_json
 from dialogue_ser.training.config.files import config_to_dict, dump_config, load_record
@@ -217,5 +218,5 @@ def _check_directory(config: RunConfig, out: Path) -> None:
 def _write_settings(config: RunConfig, environment: Mapping[str, Any], out: Path) -> None:
     """Create the directory and write its first files. Until then, missing data or features leave no directory."""
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / "config.yaml", dump_config(config))
-    write_atomically(out / "environment.json", to_json(dict(environment)))
+    write_atomically(out / "config.yaml", with_checksum_line(dump_config(config)))
+    write_atomically(out / "environment.json", to_json(with_checksum(environment)))
