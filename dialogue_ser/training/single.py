@@ -25,6 +25,7 @@ from dialogue_ser.training.loop.rng import seed_everything
 from dialogue_ser.training.loop.setup import build_learner, build_system, build_training, make_batches, values_of
 from dialogue_ser.training.loop.state import TrainState
 from dialogue_ser.training.record import outputs
+from dialogue_ser.training.record.attention_file import AttentionFile
 from dialogue_ser.training.record.checkpointing import Checkpointer, evaluated_weights, restore
 from dialogue_ser.training.record.environment import describe_environment
 from dialogue_ser.training.record.run_directory import RunDirectory
@@ -186,10 +187,13 @@ def _finish(
     if state.best_checkpoint is not None:
         learner.system.load_state_dict(evaluated_weights(directory.checkpoints.load(state.best_checkpoint)))
     batches = evaluation_batches(replace(make_batches(config, data, learner.accelerator), rank=0, n_ranks=1))
-    predictions = outputs.predict_splits(learner, data.corpus, batches, with_attention=config.save_attention)
-    frame = outputs.predictions_frame(predictions, data.task)
-    outputs.write_predictions(directory.folder / "predictions.parquet", frame)
-    outputs.write_attention(directory.folder, predictions)
+    with AttentionFile(directory.folder, config.attention_turns) as attention:
+        predictions = outputs.predict_splits(
+            learner, data.corpus, batches, attention if config.save_attention else None
+        )
+        frame = outputs.predictions_frame(predictions, data.task)
+        outputs.write_predictions(directory.folder / "predictions.parquet", frame)
+        attention.write()
     classifier = DialogueClassifier(learner.system.cpu(), data.task, data.pipelines)
     classifier.save_pretrained(directory.folder / "model")
     metrics.write(
