@@ -20,7 +20,7 @@ TURNS = "attention.json"
 
 
 class AttentionFile:
-    """The files attention.safetensors and attention.json of a run (docs/training.md, "Attention between turns").
+    """The files attention.safetensors and attention.json of a run (docs/models.md, "Attention between turns").
 
     The first has ``SPLIT/DIALOGUE/NAME`` → weights ``[T, T]`` float32. The second has ``SPLIT/DIALOGUE`` → ids of the
     turns in the rows and columns, and the dialogues that are too long to be stored. The weights of one dialogue at a
