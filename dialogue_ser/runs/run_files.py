@@ -157,6 +157,12 @@ class RunFiles:
         except SafetensorError as error:
             raise DialogueSerError(f"{path}: is damaged ({error}); delete it or write it again") from error
 
+    def attention_limit(self, split: str, dialogue_id: str) -> int | None:
+        """Return the largest number of turns whose attention was stored, if this dialogue was too long; else None."""
+        stored = _read_json(self.folder / "attention.json")
+        is_too_long = f"{split}/{dialogue_id.removeprefix(f'{split}/')}" in stored.get("too_long", {})
+        return int(stored["most_turns"]) if is_too_long else None
+
 
 #: Metric key in cross-validations of format 1 → its key in this version. None = the same metric under a second key.
 _KEY_CHANGES = {"ua": "uar", "wa": "accuracy", "dev_ua": "dev_scores", "macro_recall": None, "weighted_recall": None}

@@ -25,6 +25,7 @@ from dialogue_ser.training.loop.rng import seed_everything
 from dialogue_ser.training.loop.setup import build_learner, build_system, build_training, make_batches, values_of
 from dialogue_ser.training.loop.state import TrainState
 from dialogue_ser.training.record import outputs
+from dialogue_ser.training.record.attention_file import AttentionFile
 from dialogue_ser.training.record.checkpoint import Checkpoint, CheckpointFolder
 from dialogue_ser.training.record.checkpointing import (
     Checkpointer,
@@ -220,10 +221,13 @@ def _finish(
 ) -> None:
     """Predict every split with the weights that dev chose; write predictions, attention, model and summary."""
     batches = evaluation_batches(replace(make_batches(config, data, learner.accelerator), rank=0, n_ranks=1))
-    predictions = outputs.predict_splits(learner, data.corpus, batches, with_attention=config.save_attention)
-    frame = outputs.predictions_frame(predictions, data.task)
-    outputs.write_predictions(directory.folder / "predictions.parquet", frame)
-    outputs.write_attention(directory.folder, predictions)
+    with AttentionFile(directory.folder, config.attention_turns) as attention:
+        predictions = outputs.predict_splits(
+            learner, data.corpus, batches, attention if config.save_attention else None
+        )
+        frame = outputs.predictions_frame(predictions, data.task)
+        outputs.write_predictions(directory.folder / "predictions.parquet", frame)
+        attention.write()
     classifier = DialogueClassifier(learner.system.cpu(), data.task, data.pipelines)
     classifier.save_pretrained(directory.folder / "model")
     metrics.write(

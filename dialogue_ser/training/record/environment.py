@@ -26,6 +26,7 @@ FREE_SETTINGS = (
     "name",
     "wandb",
     "save_attention",
+    "attention_turns",
     "training.workers",
     "training.keep_checkpoints",
     "training.checkpoint_every_steps",
