@@ -1,0 +1,254 @@
+"""Flipped bits and cut files in checkpoints, feature stores and model folders.
+
+A case damages one file: one flipped bit in four cases of five, else a cut. It then does what a user would do next.
+
+Survived:
+
+- checkpoint: ``--resume`` ends with the results of the undisturbed run, bitwise, and goes on from the newest intact
+  checkpoint, not from step 0; or it is refused in clear sentences. The damaged file is one of the newest checkpoint, of
+  the one before it, or one of config.yaml, environment.json and metrics.jsonl.
+- store: every row that ``table`` returns is bitwise the right one; or it is refused.
+- model folder: every prediction is bitwise the right one; or it is refused.
+"""
+
+import hashlib
+import shutil
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.faults import trained
+from benchmarks.faults.core.case import Case, Failed, Family, Outcome
+from benchmarks.faults.core.damage import flip_or_cut
+from benchmarks.faults.core.isolation import start
+from benchmarks.faults.core.oracle import Refused, answer, require_equal, short, warnings_given
+
+_MODELS = ("text-1", "audio-text-1", "ensemble-1", "values-1")
+_STOPPED = ("text-1", "values-1", "ensemble-1")
+#: Step after which the runs with checkpoints are killed. An ensemble has 12 steps a member, so its second one is killed.
+_KILL_AFTER = {"text-1": 15, "values-1": 15, "ensemble-1": 20}
+_NEWEST_SHARE, _BEFORE_SHARE = 0.7, 0.85
+_TURNS = [("Ann", "fine okay"), ("Bo", "no stop never"), ("Ann", "great lovely yes"), ("Cy", "okay no great")]
+
+
+class Letters:
+    """A frozen encoder that counts letters: two vectors or frames of one text are equal bit by bit."""
+
+    name = "fault-letters"
+    modality = "text"
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return what the rows depend on."""
+        return {"kind": self.kind}
+
+    def encode(self, dialogues: Sequence[Any]) -> Mapping[str, Any]:
+        """Return counts of letters, of the whole text or of every word."""
+        return {turn.id: self._row(turn.text or "") for dialogue in dialogues for turn in dialogue}
+
+    def _row(self, text: str) -> Any:
+        parts = [text] if self.kind == "vector" else text.split() or [""]
+        counts = np.array([[part.count(chr(97 + i)) / 7 for i in range(26)] for part in parts], dtype=np.float32)
+        return counts[0] if self.kind == "vector" else counts
+
+
+def dialogues(n: int, first: int = 0) -> list[Any]:
+    """Return dialogues of two turns with texts of their own."""
+    from dialogue_ser.corpus.schema import Dialogue, Utterance
+
+    def turn(number: int, place: int) -> Utterance:
+        text = hashlib.sha256(f"{number}/{place}".encode()).hexdigest() + " abc " * (number % 4)
+        return Utterance(id=f"d{number}_u{place}", speaker="Ann", text=text)
+
+    return [Dialogue(f"d{number}", (turn(number, 0), turn(number, 1))) for number in range(first, first + n)]
+
+
+def right_rows(encoder: Letters, given: Sequence[Any]) -> dict[str, Any]:
+    """Return the rows that do not come from a store."""
+    return dict(encoder.encode(given))
+
+
+def require_rows(found: Mapping[str, Any], right: Mapping[str, Any]) -> None:
+    """Compare rows bit by bit.
+
+    Raises:
+        Failed: some differ, are missing or are too many.
+    """
+    wrong = [key for key in right if key not in found or not np.array_equal(found[key], right[key])]
+    if wrong or len(found) != len(right):
+        raise Failed(f"{len(wrong)} of {len(right)} rows are missing or wrong ({len(found)} were given)")
+
+
+def prepare(material: Path) -> None:
+    """Make runs, runs that were killed, and stores."""
+    from dialogue_ser.features.store.feature_store import FeatureStore
+
+    trained.write_material(material)
+    for key in _STOPPED:
+        child = start(lambda key=key: _killed_training(material, key), material / f"stopped-{key}.txt")  # type: ignore[misc]
+        if child.wait(trained.MAX_SECONDS) != -signal.SIGKILL:
+            raise RuntimeError(f"{key} was not killed: {child.text[-1000:]}")
+    for kind in ("vector", "frames"):
+        FeatureStore(material / f"store-{kind}", chunk_utterances=6).table(Letters(kind), dialogues(10))
+
+
+def _killed_training(material: Path, key: str) -> int:
+    import itertools
+    import os
+
+    from dialogue_ser.training.record.tracking import MetricsFile
+
+    write_line, steps = MetricsFile.on_step, itertools.count(1)
+
+    def on_step(self: Any, state: Any, row: Any) -> None:
+        write_line(self, state, row)
+        if next(steps) == _KILL_AFTER[key]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    MetricsFile.on_step = on_step  # type: ignore[method-assign]
+    return trained.train_here(material, key, material / f"stopped-{key}")
+
+
+def attack(case: Case) -> Outcome:
+    """Damage one file of a checkpoint, a store or a model folder, and use it."""
+    kinds = (_attack_model, _attack_store, _attack_checkpoint)
+    return kinds[case.number % len(kinds)](case)
+
+
+def _damage(case: Case, paths: Sequence[Path], root: Path) -> str:
+    path = paths[int(case.rng.integers(len(paths)))]
+    damage = flip_or_cut(path.read_bytes(), case.rng)
+    path.write_bytes(damage.content)
+    return f"{path.relative_to(root)}: {damage.what}"
+
+
+def _attack_model(case: Case) -> Outcome:
+    key = _MODELS[case.number // 3 % len(_MODELS)]
+    folder = case.folder / "model"
+    shutil.copytree(case.material / key / "model", folder)
+    features = {"audio": _features_file(case)} if key.startswith("audio") else None
+    right = _predictions(case.material / key / "model", features)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size)
+    what = f"{key}, {_damage(case, files, case.folder)}"
+    try:
+        found = answer(lambda: _predictions(folder, features))
+        if isinstance(found, Refused):
+            return Outcome("refused", f"{what}: {found}")
+        require_equal(found, right)
+    except Failed as failure:
+        raise Failed(f"{what}: {failure}") from failure
+    except Exception as error:
+        raise Failed(f"{what}: traceback {type(error).__name__}: {short(error)}") from error
+    return Outcome("equal", what)
+
+
+def _features_file(case: Case) -> Path:
+    rows = [f"new/dia0_utt{number},{0.5 * number:.2f},1.0,-0.3" for number in range(len(_TURNS))]
+    path = case.folder / "features.csv"
+    path.write_text("\n".join(["utterance_id,a,b,c", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def _predictions(folder: Path, features: Mapping[str, Path] | None) -> dict[str, Any]:
+    from dialogue_ser.inference.classifier import DialogueClassifier
+
+    frame = DialogueClassifier.from_pretrained(folder, device="cpu").predict(_TURNS, features=features)
+    return {str(column): [repr(value) for value in frame[column]] for column in frame}
+
+
+def _attack_store(case: Case) -> Outcome:
+    from dialogue_ser.features.store.feature_store import FeatureStore
+
+    kind = ("vector", "frames")[case.number // 3 % 2]
+    root = case.folder / "store"
+    shutil.copytree(case.material / f"store-{kind}", root)
+    encoder, given = Letters(kind), dialogues(12)
+    right = right_rows(encoder, given)
+    files = sorted(path for path in root.rglob("*") if path.is_file() and path.stat().st_size)
+    what = f"{kind}, {_damage(case, files, root)}"
+    try:
+        for _ in range(2):  # the second time, the store has mended itself
+            found = answer(lambda: dict(FeatureStore(root, chunk_utterances=6).table(encoder, given)))
+            if isinstance(found, Refused):
+                return Outcome("refused", f"{what}: {found}")
+            require_rows(found, right)
+    except Failed as failure:
+        raise Failed(f"{what}: {failure}") from failure
+    except Exception as error:
+        raise Failed(f"{what}: traceback {type(error).__name__}: {short(error)}") from error
+    return Outcome("equal", what)
+
+
+def _attack_checkpoint(case: Case) -> Outcome:
+    key = _STOPPED[case.number // 3 % len(_STOPPED)]
+    right, _ = trained.reference_of(case.material, key)
+    out = case.folder / "run"
+    shutil.copytree(case.material / f"stopped-{key}", out)
+    part = out / "members" / "2" if key.startswith("ensemble") else out
+    checkpoints = sorted(path for path in (part / "checkpoints").iterdir() if not path.name.startswith("."))
+    share = case.rng.random()
+    if share < _NEWEST_SHARE:
+        files, hits_run = sorted(checkpoints[-1].iterdir()), False
+    elif share < _BEFORE_SHARE:
+        files, hits_run = sorted(path for folder in checkpoints[:-1] for path in folder.iterdir()), False
+    else:
+        files = [part / name for name in ("config.yaml", "environment.json", "metrics.jsonl")]
+        hits_run = True
+    what = f"{key}, {_damage(case, [path for path in files if path.is_file()], out)}"
+    restarts = _watch_restarts(part)
+    try:
+        with warnings_given() as warned:
+            found = answer(lambda: _resume(case.material, key, out))
+        if isinstance(found, Refused):
+            return Outcome("refused", f"{what}: {found}")
+        trained.require_same_run(out, right)
+        if restarts and not hits_run:
+            raise Failed(f"it started again from step 0 although an older checkpoint is intact ({short(warned)})")
+    except Failed as failure:
+        raise Failed(f"{what}: {failure}") from failure
+    except Exception as error:
+        raise Failed(f"{what}: traceback {type(error).__name__}: {short(error)}") from error
+    return Outcome("equal", what)
+
+
+def _watch_restarts(part: Path) -> list[Path]:
+    """Return a list that gets an entry when metrics.jsonl of a folder is emptied, i.e. its run starts from step 0."""
+    from dialogue_ser.training.record.tracking import MetricsFile
+
+    found: list[Path] = []
+    truncate = MetricsFile.truncate
+    n_before = (part / "metrics.jsonl").stat().st_size
+
+    def watched(self: Any, n_bytes: int) -> None:
+        if n_bytes == 0 and n_before and self.n_bytes == (part / "metrics.jsonl").stat().st_size > 0:
+            found.append(part)
+        truncate(self, n_bytes)
+
+    MetricsFile.truncate = watched  # type: ignore[method-assign]
+    return found
+
+
+def _resume(material: Path, key: str, out: Path) -> None:
+    """Resume as the command line does: with the settings that lie in the run directory."""
+    from dialogue_ser.training.config.files import load_config
+    from dialogue_ser.training.run import train
+
+    train(load_config(out / "config.yaml"), out, resume=True, progress=False)
+
+
+FAMILY = Family(
+    name="flips",
+    fault="one flipped bit, or a cut, in a file of a checkpoint, a feature store or a model folder",
+    one_try="one damaged file, then resume, read or predict",
+    survives="bitwise the right result, or a clear refusal",
+    quick=240,
+    full=2000,
+    prepare=prepare,
+    attack=attack,
+)
+
