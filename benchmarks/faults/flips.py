@@ -11,20 +11,18 @@ Survived:
 - model folder: every prediction is bitwise the right one; or it is refused.
 """
 
-import hashlib
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.faults import trained
 from benchmarks.faults.core.case import Case, Failed, Family, Outcome
 from benchmarks.faults.core.damage import flip_or_cut
 from benchmarks.faults.core.isolation import start
 from benchmarks.faults.core.oracle import Refused, answer, require_equal, short, warnings_given
+from benchmarks.faults.vectors import Letters, dialogues, require_rows, right_rows
 
 _MODELS = ("text-1", "audio-text-1", "ensemble-1", "values-1")
 _STOPPED = ("text-1", "values-1", "ensemble-1")
@@ -32,56 +30,6 @@ _STOPPED = ("text-1", "values-1", "ensemble-1")
 _KILL_AFTER = {"text-1": 15, "values-1": 15, "ensemble-1": 20}
 _NEWEST_SHARE, _BEFORE_SHARE = 0.7, 0.85
 _TURNS = [("Ann", "fine okay"), ("Bo", "no stop never"), ("Ann", "great lovely yes"), ("Cy", "okay no great")]
-
-
-class Letters:
-    """A frozen encoder that counts letters: two vectors or frames of one text are equal bit by bit."""
-
-    name = "fault-letters"
-    modality = "text"
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
-    def fingerprint(self) -> Mapping[str, Any]:
-        """Return what the rows depend on."""
-        return {"kind": self.kind}
-
-    def encode(self, dialogues: Sequence[Any]) -> Mapping[str, Any]:
-        """Return counts of letters, of the whole text or of every word."""
-        return {turn.id: self._row(turn.text or "") for dialogue in dialogues for turn in dialogue}
-
-    def _row(self, text: str) -> Any:
-        parts = [text] if self.kind == "vector" else text.split() or [""]
-        counts = np.array([[part.count(chr(97 + i)) / 7 for i in range(26)] for part in parts], dtype=np.float32)
-        return counts[0] if self.kind == "vector" else counts
-
-
-def dialogues(n: int, first: int = 0) -> list[Any]:
-    """Return dialogues of two turns with texts of their own."""
-    from dialogue_ser.corpus.schema import Dialogue, Utterance
-
-    def turn(number: int, place: int) -> Utterance:
-        text = hashlib.sha256(f"{number}/{place}".encode()).hexdigest() + " abc " * (number % 4)
-        return Utterance(id=f"d{number}_u{place}", speaker="Ann", text=text)
-
-    return [Dialogue(f"d{number}", (turn(number, 0), turn(number, 1))) for number in range(first, first + n)]
-
-
-def right_rows(encoder: Letters, given: Sequence[Any]) -> dict[str, Any]:
-    """Return the rows that do not come from a store."""
-    return dict(encoder.encode(given))
-
-
-def require_rows(found: Mapping[str, Any], right: Mapping[str, Any]) -> None:
-    """Compare rows bit by bit.
-
-    Raises:
-        Failed: some differ, are missing or are too many.
-    """
-    wrong = [key for key in right if key not in found or not np.array_equal(found[key], right[key])]
-    if wrong or len(found) != len(right):
-        raise Failed(f"{len(wrong)} of {len(right)} rows are missing or wrong ({len(found)} were given)")
 
 
 def prepare(material: Path) -> None:
