@@ -13,12 +13,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.faults import flips, kills, media, signals, stores
+from benchmarks.faults import configs, flips, kills, media, runs, signals, stores, tables
 from benchmarks.faults.core.case import Family
 from benchmarks.faults.core.record import RESULT, WorkFolder, failures_of, finished, render, summary_of, write_result
 from benchmarks.faults.core.schedule import run_cases
 
-_MODULES = (kills, signals, flips, media, stores)
+_MODULES = (kills, signals, flips, media, tables, configs, stores, runs)
 #: name → the family and the module that has it.
 FAMILIES: dict[str, tuple[Family, str]] = {module.FAMILY.name: (module.FAMILY, module.__name__) for module in _MODULES}
 DEFAULT_SEED = 13
