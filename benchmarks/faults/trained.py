@@ -63,8 +63,7 @@ def write_material(folder: Path, variants: tuple[str, ...] = tuple(VARIANTS), se
 
     ``NAME-SEED.yaml`` is a configuration, ``NAME-SEED/`` its finished run, reference.json has the results and seconds.
     """
-    rng = np.random.default_rng(5)
-    _write_corpus(folder, rng)
+    write_corpus(folder)
     reference = {}
     for name in variants:
         for seed in seeds:
@@ -193,7 +192,9 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _write_corpus(folder: Path, rng: np.random.Generator) -> None:
+def write_corpus(folder: Path) -> None:
+    """Write a table of turns, and a table of numbers for each of them."""
+    rng = np.random.default_rng(5)
     rows, features = ["dialogue,speaker,text,emotion,valence,arousal,split"], ["utterance_id,a,b,c"]
     for split, n in N_DIALOGUES.items():
         for number in range(n):
