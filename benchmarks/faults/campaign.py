@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from benchmarks.faults import configs, flips, kills, media, runs, signals, stores, tables
 from benchmarks.faults.core.case import Family
@@ -27,7 +28,7 @@ DEFAULT_SEED = 13
 class OneLineParser(argparse.ArgumentParser):
     """A parser that prints an error in one line and exits with status 2."""
 
-    def error(self, message: str) -> "None":  # type: ignore[override]
+    def error(self, message: str) -> NoReturn:
         """Print the message in one line."""
         self.exit(2, f"error: {message}; --help lists the options\n")
 

@@ -2,9 +2,10 @@
 
 A case reads the file with ``train`` or ``crossval`` and ``--print_config``. If it is read, a small training follows.
 
-Survived: one of the two ends with status 2 and clear sentences, at most 30 of them, without a traceback, within 10 s, and
-no file is written; or the training succeeds, every value of the file stands in the configuration that is printed (none is
-ignored or changed), and another reader of YAML finds that the file is sound. What can mean nothing must be refused.
+Survived: one of the two ends with status 2 and clear sentences, at most 30 of them, without a traceback, within 10 s,
+and no file is written; or the training succeeds, every value of the file stands in the configuration that is printed
+(none is ignored or changed), and another reader of YAML finds that the file is sound. What can mean nothing must be
+refused.
 """
 
 import json
@@ -32,9 +33,10 @@ _BASE: dict[str, Any] = {
     "optimizer": {"learning_rate": 0.004, "schedule": "cosine", "warmup_fraction": 0.25},
     "training": {"epochs": 2, "batch_size": 5, "patience": 2, "ema_decay": 0.5, "callbacks": []},
 }
-_VALUES = (
-    None, -1, 0, 3, 10**400, 1e308, float("inf"), float("-inf"), float("nan"), True, "x", "", " ", "1e3", "\x00", "a\nb",
-    [], [1, 2], {}, {"a": 1}, [[[]]], "a" * 100_000, "../../x", "none", 0.5,
+_VALUES: tuple[Any, ...] = (
+    None, -1, 0, 3, 10**400, 1e308, float("inf"), float("-inf"), float("nan"), True, "x", "", " ", "1e3", "\x00",
+    "a\nb", [], [1, 2], {}, {"a": 1}, [[[]]], "a" * 100_000, "../../x",
+    "none", 0.5,
 )  # fmt: skip
 _FLAGS: tuple[tuple[str, ...], ...] = (
     ("--training.epochs", "x"), ("--training.epochs",), ("--training.epochs=",), ("--training.epochs", "-3"),
@@ -47,8 +49,10 @@ _FLAGS: tuple[tuple[str, ...], ...] = (
     ("--preset", "../x"), ("--config", "nosuch.yaml"), ("--config", "."), ("--resume", "nosuch"), ("stray",),
     ("--seed", "one"), ("--seed", "1.5"), ("--optimizer.learning_rate", "nan"), ("--optimizer.learning_rate", "-1"),
     ("--optimizer.learning_rate", "1e400"), ("--optimizer", "3"), ("--loss.kind", "mse"), ("--task", "x"),
-    ("--training.callbacks", "[1]"), ("--training.callbacks", "nosuch"), ("--metrics", "[x]"), ("--seed", "1", "--seed"),
-    ("--" + "a" * 50_000, "1"), ("--name", "a/b"), ("--name", "a" * 300), ("--name", "\x00"), ("---",), ("--=",), ("=",),
+    ("--training.callbacks", "[1]"), ("--training.callbacks", "nosuch"), ("--metrics", "[x]"),
+    ("--seed", "1", "--seed"),
+    ("--" + "a" * 50_000, "1"), ("--name", "a/b"), ("--name", "a" * 300), ("--name", "\x00"), ("---",), ("--=",),
+    ("=",),
     ("--training.epochs", "{a: 1}"), ("--features.a.b.encoder", "x"), ("--features.type.encoder", "minilm"),
     ("--features.keys.encoder", "minilm"), ("--training.select", "nosuch"), ("--wandb.mode", "x"), ("--smoke", "x"),
 )  # fmt: skip
@@ -103,7 +107,7 @@ def _train(path: Path, flags: tuple[str, ...]) -> Ran:
     """Run the training, without scores and report, which take longer than the rest."""
     from dialogue_ser.cli.commands import train
 
-    train.finish = lambda folder, metrics=None: folder  # type: ignore[assignment,misc]
+    train.finish = lambda folder, metrics=None: folder
     return command(["train", "--config", str(path), "--out", "out", *flags])
 
 
@@ -144,7 +148,7 @@ class _StrictLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return the mapping."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         if len({repr(key) for key in keys}) < len(keys):
             raise yaml.YAMLError(f"a key occurs twice: {short(keys)}")
         return super().construct_mapping(node, deep)
@@ -190,11 +194,22 @@ def _unknown_key(rng: Rng, number: int) -> Made:
     path = places[int(rng.integers(len(places)))]
     key = path[-1]
     at = int(rng.integers(len(key)))
-    odd = [key[:at] + key[at + 1 :], key[:at] + "x" + key[at:], key.upper(), f"{key} ", 3, None, True, "", "a" * 5000, "a.b"]
+    odd = [
+        key[:at] + key[at + 1 :],
+        key[:at] + "x" + key[at:],
+        key.upper(),
+        f"{key} ",
+        3,
+        None,
+        True,
+        "",
+        "a" * 5000,
+        "a.b",
+    ]
     new = odd[int(rng.integers(len(odd)))]
 
     def rename(inner: dict[str, Any], old: str) -> None:
-        inner[new] = inner.pop(old)  # type: ignore[index]
+        inner[new] = inner.pop(old)
 
     text = yaml.safe_dump(_changed(path, rename), sort_keys=False)
     return f"{'.'.join(path)} is called {short(repr(new), 30)}", text.encode(), (), False
@@ -202,7 +217,14 @@ def _unknown_key(rng: Rng, number: int) -> Made:
 
 def _damaged_text(rng: Rng, number: int) -> Made:
     content = _written(_BASE, rng)
-    chosen = (damage.flip_bit, damage.flip_bit, damage.flip_bit, damage.cut, damage.overwrite_block, damage.insert_block)
+    chosen = (
+        damage.flip_bit,
+        damage.flip_bit,
+        damage.flip_bit,
+        damage.cut,
+        damage.overwrite_block,
+        damage.insert_block,
+    )
     done = chosen[int(rng.integers(len(chosen)))](content, rng)
     return done.what, done.content, (), False
 

@@ -22,26 +22,26 @@ from benchmarks.faults.core.case import Case, Failed, Family, Outcome
 from benchmarks.faults.core.damage import flip_or_cut
 from benchmarks.faults.core.isolation import start
 from benchmarks.faults.core.oracle import Refused, answer, require_equal, short, warnings_given
-from benchmarks.faults.vectors import Letters, dialogues, require_rows, right_rows
+from benchmarks.faults.vectors import KINDS, Letters, dialogues, require_rows, right_rows
 
 _MODELS = ("text-1", "audio-text-1", "ensemble-1", "values-1")
 _STOPPED = ("text-1", "values-1", "ensemble-1")
-#: Step after which the runs with checkpoints are killed. An ensemble has 12 steps a member, so its second one is killed.
+#: Step after which the runs with checkpoints are killed. A member of the ensemble has 12 steps: the second is killed.
 _KILL_AFTER = {"text-1": 15, "values-1": 15, "ensemble-1": 20}
 _NEWEST_SHARE, _BEFORE_SHARE = 0.7, 0.85
 _TURNS = [("Ann", "fine okay"), ("Bo", "no stop never"), ("Ann", "great lovely yes"), ("Cy", "okay no great")]
 
 
-def prepare(material: Path) -> None:
+def prepare(material: Path, names: tuple[str, ...] = tuple(trained.VARIANTS)) -> None:
     """Make runs, runs that were killed, and stores."""
     from dialogue_ser.features.store.feature_store import FeatureStore
 
-    trained.write_material(material)
-    for key in _STOPPED:
-        child = start(lambda key=key: _killed_training(material, key), material / f"stopped-{key}.txt")  # type: ignore[misc]
+    trained.write_material(material, names)
+    for key in (key for key in _STOPPED if key.partition("-")[0] in names):
+        child = start(lambda key=key: _killed_training(material, key), material / f"stopped-{key}.txt")
         if child.wait(trained.MAX_SECONDS) != -signal.SIGKILL:
             raise RuntimeError(f"{key} was not killed: {child.text[-1000:]}")
-    for kind in ("vector", "frames"):
+    for kind in KINDS:
         FeatureStore(material / f"store-{kind}", chunk_utterances=6).table(Letters(kind), dialogues(10))
 
 
@@ -58,7 +58,7 @@ def _killed_training(material: Path, key: str) -> int:
         if next(steps) == _KILL_AFTER[key]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    MetricsFile.on_step = on_step  # type: ignore[method-assign]
+    MetricsFile.on_step = on_step
     return trained.train_here(material, key, material / f"stopped-{key}")
 
 
@@ -112,7 +112,7 @@ def _predictions(folder: Path, features: Mapping[str, Path] | None) -> dict[str,
 def _attack_store(case: Case) -> Outcome:
     from dialogue_ser.features.store.feature_store import FeatureStore
 
-    kind = ("vector", "frames")[case.number // 3 % 2]
+    kind = KINDS[case.number // 3 % 2]
     root = case.folder / "store"
     shutil.copytree(case.material / f"store-{kind}", root)
     encoder, given = Letters(kind), dialogues(12)
@@ -177,7 +177,7 @@ def _watch_restarts(part: Path) -> list[Path]:
             found.append(part)
         truncate(self, n_bytes)
 
-    MetricsFile.truncate = watched  # type: ignore[method-assign]
+    MetricsFile.truncate = watched
     return found
 
 
@@ -199,4 +199,3 @@ FAMILY = Family(
     prepare=prepare,
     attack=attack,
 )
-

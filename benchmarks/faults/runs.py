@@ -34,7 +34,13 @@ def prepare(material: Path) -> None:
 
 def attack(case: Case) -> Outcome:
     """Let processes meet in one directory."""
-    kinds: tuple[Callable[[Case, str], str], ...] = (_two_trainings, _two_resumes, _take_over, _score_early, _two_scores)
+    kinds: tuple[Callable[[Case, str], str], ...] = (
+        _two_trainings,
+        _two_resumes,
+        _take_over,
+        _score_early,
+        _two_scores,
+    )
     kind = kinds[case.number % len(kinds)]
     name = _NAMES[case.number // len(kinds) % len(_NAMES)]
     what = f"{kind.__name__.lstrip('_')}, {name}"

@@ -7,22 +7,23 @@ A case is one store, one of four kinds:
 - ``race``: one process replaces the index again and again, by a smaller and a larger one, while three others read rows.
 - ``damage``: 12 processes ask for rows while another one flips bits in shards and the index.
 
-Survived: every row that any process got is bitwise the right one, no process failed (except by the kill), all rows can be
-read afterwards, ``verify`` finds nothing broken, and nothing healthy was set aside as broken (except in ``damage``). In
-``damage`` a process may also get a clear refusal.
+Survived: every row that any process got is bitwise the right one, no process failed (except by the kill), all rows can
+be read afterwards, ``verify`` finds nothing broken, and nothing healthy was set aside as broken (except in ``damage``).
+In ``damage`` a process may also get a clear refusal.
 """
 
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.faults.core.case import Case, Failed, Family, Outcome
 from benchmarks.faults.core.isolation import Child, start
 from benchmarks.faults.core.oracle import Refused, answer
 from benchmarks.faults.trained import last_line
-from benchmarks.faults.vectors import Letters, dialogues, require_rows, right_rows
+from benchmarks.faults.vectors import KINDS, Kind, Letters, dialogues, require_rows, right_rows
 
 N_FILLERS = 48
 _N_DIALOGUES = 120
@@ -34,10 +35,10 @@ _RACE_SECONDS = 8.0
 class _SlowLetters(Letters):
     """Letters that need a moment, so that processes meet."""
 
-    def encode(self, dialogues: "list[object]") -> "dict[str, object]":  # type: ignore[override]
+    def encode(self, dialogues: Sequence[Any]) -> Mapping[str, Any]:
         """Return the rows after a moment for every dialogue."""
         time.sleep(0.002 * len(dialogues))
-        return dict(super().encode(dialogues))
+        return super().encode(dialogues)
 
 
 def prepare(material: Path) -> None:
@@ -51,7 +52,7 @@ def attack(case: Case) -> Outcome:
     return Outcome("equal", f"{attacked.__name__.lstrip('_')}: {attacked(case)}")
 
 
-def _ask(root: Path, kind: str, first: int, n: int) -> None:
+def _ask(root: Path, kind: Kind, first: int, n: int) -> None:
     from dialogue_ser.features.store.feature_store import FeatureStore
 
     encoder, given = _SlowLetters(kind), dialogues(n, first)
@@ -59,7 +60,7 @@ def _ask(root: Path, kind: str, first: int, n: int) -> None:
     require_rows(found, right_rows(Letters(kind), given))
 
 
-def _fillers(case: Case, n: int, kind: str) -> list[Child]:
+def _fillers(case: Case, n: int, kind: Kind) -> list[Child]:
     children = []
     for number in range(n):
         first, size = int(case.rng.integers(_N_DIALOGUES - 40)), int(case.rng.integers(10, 40))
@@ -80,7 +81,7 @@ def _wait(children: list[Child], allowed: tuple[int, ...] = (0,)) -> None:
             raise Failed(f"process {number} ended with status {status}: {last_line(child.text)}")
 
 
-def _check_store(case: Case, kind: str, *, may_be_broken: bool = False) -> int:
+def _check_store(case: Case, kind: Kind, *, may_be_broken: bool = False) -> int:
     """Read all rows, verify the store, and return the number of its utterances."""
     from dialogue_ser.features.store.feature_store import FeatureStore
 
@@ -97,8 +98,8 @@ def _check_store(case: Case, kind: str, *, may_be_broken: bool = False) -> int:
     return entry.n_utterances
 
 
-def _kind(case: Case) -> str:
-    return ("vector", "frames")[case.number // 4 % 2]
+def _kind(case: Case) -> Kind:
+    return KINDS[case.number // 4 % 2]
 
 
 def _fill(case: Case) -> str:
@@ -156,7 +157,7 @@ def _replace_index(folder: Path, seed: int) -> None:
     print(n, "indexes written")
 
 
-def _read_often(root: Path, kind: str, number: int) -> None:
+def _read_often(root: Path, kind: Kind, number: int) -> None:
     from dialogue_ser.features.store.feature_store import FeatureStore
     from dialogue_ser.features.store.shards import read_index
 
@@ -186,9 +187,9 @@ def _damage(case: Case) -> str:
     return f"{last_line(vandal.text)} under 12 processes, {refused} refused, rows of kind {kind}"
 
 
-def _ask_twice(root: Path, kind: str, number: int) -> None:
+def _ask_twice(root: Path, kind: Kind, number: int) -> None:
     for part in range(4):
-        found = answer(lambda part=part: _ask(root, kind, 7 * (number + part) % 80, 40))  # type: ignore[misc]
+        found = answer(lambda part=part: _ask(root, kind, 7 * (number + part) % 80, 40))
         if isinstance(found, Refused):
             print("refused", found)
 
@@ -217,7 +218,7 @@ def _flip_bits(root: Path, seed: int) -> None:
 
 FAMILY = Family(
     name="stores",
-    fault="many processes in one feature store, some killed; an index replaced while it is read; bits flipped meanwhile",
+    fault="many processes in one feature store; some are killed, the index is replaced, bits are flipped",
     one_try=f"one store: {N_FILLERS} fillers, a writer with 3 readers, or 12 readers with damage",
     survives="every row right, nothing healthy set aside, the store whole in the end",
     quick=4,

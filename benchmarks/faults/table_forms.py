@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,20 @@ Rng = np.random.Generator
 Turn = Mapping[str, Any]
 COLUMNS = ("Dialogue_ID", "Speaker", "Utterance", "Emotion", "Split")
 _LABELS = ("joy", "anger", "neutral")
-_WORDS = ("well", "no", "I see, you know", 'he said "go"', "naïve café", "NA", "None", "10 %", "so; what", "ça va?", "嗯", "🙂 ok")
+_WORDS = (
+    "well",
+    "no",
+    "I see, you know",
+    'he said "go"',
+    "naïve café",
+    "NA",
+    "None",
+    "10 %",
+    "so; what",
+    "ça va?",
+    "嗯",
+    "🙂 ok",
+)
 _SIZES = {"train": 4, "dev": 1, "test": 2}
 
 
@@ -45,9 +58,10 @@ class Form:
     says: str = ""
 
 
-def turns(rng: Rng) -> list[dict[str, Any]]:
+def turns(rng: Rng) -> list[Turn]:
     """Return some dialogues; every text occurs once."""
-    rows, number = [], 0
+    rows: list[Turn] = []
+    number = 0
     for split, n in _SIZES.items():
         for dialogue in range(n):
             for _ in range(int(rng.integers(2, 5))):
@@ -60,7 +74,11 @@ def turns(rng: Rng) -> list[dict[str, Any]]:
 
 
 def as_csv(
-    rows: Sequence[Turn], delimiter: str = ",", quoting: int = csv.QUOTE_MINIMAL, columns: Sequence[str] = (), end: str = "\n"
+    rows: Sequence[Turn],
+    delimiter: str = ",",
+    quoting: Literal[0, 1, 2, 3] = csv.QUOTE_MINIMAL,
+    columns: Sequence[str] = (),
+    end: str = "\n",
 ) -> str:
     """Return a CSV text."""
     out = io.StringIO()
@@ -164,7 +182,13 @@ def _more_columns(rows: list[Turn], rng: Rng) -> Form:
 
 def _header_case(rows: list[Turn], rng: Rng) -> Form:
     changed = [str.upper, str.lower, str.title][int(rng.integers(3))]
-    return Form("turns.csv", as_csv([{changed(k): v for k, v in row.items()} for row in rows]).encode(), rows, lines=1, must_read=True)
+    return Form(
+        "turns.csv",
+        as_csv([{changed(k): v for k, v in row.items()} for row in rows]).encode(),
+        rows,
+        lines=1,
+        must_read=True,
+    )
 
 
 def _index_column(rows: list[Turn], rng: Rng) -> Form:
@@ -172,7 +196,11 @@ def _index_column(rows: list[Turn], rng: Rng) -> Form:
 
 
 def _split_names(rows: list[Turn], rng: Rng) -> Form:
-    names = {"train": ["Train", "TRAIN", "train"], "dev": ["VALIDATION", "valid", "val"], "test": ["Test", "TEST", "test"]}
+    names = {
+        "train": ["Train", "TRAIN", "train"],
+        "dev": ["VALIDATION", "valid", "val"],
+        "test": ["Test", "TEST", "test"],
+    }
     chosen = {split: str(rng.choice(usual)) for split, usual in names.items()}
     return Form("turns.csv", as_csv([{**row, "Split": chosen[row["Split"]]} for row in rows]).encode(), rows, True)
 
@@ -194,7 +222,13 @@ def _blank_between(rows: list[Turn], rng: Rng) -> Form:
 
 
 def _restarting_ids(rows: list[Turn], rng: Rng) -> Form:
-    return Form("turns.csv", as_csv([{**row, "Dialogue_ID": row["Dialogue_ID"][-1]} for row in rows]).encode(), rows, True, says="(?i)split")
+    return Form(
+        "turns.csv",
+        as_csv([{**row, "Dialogue_ID": row["Dialogue_ID"][-1]} for row in rows]).encode(),
+        rows,
+        True,
+        says="(?i)split",
+    )
 
 
 def _label_case(rows: list[Turn], rng: Rng) -> Form:
@@ -244,7 +278,17 @@ def _double_columns(rows: list[Turn], rng: Rng) -> Form:
 
 def _nothing(rows: list[Turn], rng: Rng) -> Form:
     suffix = str(rng.choice([".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xlsx", ".csv.gz", ""]))
-    contents = (b"", b"\xef\xbb\xbf", b"\n\n\n", b"\x00" * 300, b"\x89PNG\r\n\x1a\n" + rng.bytes(300), b"null", b"[]", b"{}", None)
+    contents = (
+        b"",
+        b"\xef\xbb\xbf",
+        b"\n\n\n",
+        b"\x00" * 300,
+        b"\x89PNG\r\n\x1a\n" + rng.bytes(300),
+        b"null",
+        b"[]",
+        b"{}",
+        None,
+    )
     return Form(f"turns{suffix}", contents[int(rng.integers(len(contents)))], None)
 
 
@@ -257,7 +301,12 @@ def _other_files(rows: list[Turn], rng: Rng) -> Form:
         ("turns.txt", "Ann: Where were you?\nBo: At home.\n"),
     )
     name, text = texts[int(rng.integers(len(texts)))]
-    return Form(str(rng.choice([name, "turns.csv"])), text.encode(), None, says="(?i)srt|vtt|subtitle|rttm|xml|not a (CSV|table)|no column|header")
+    return Form(
+        str(rng.choice([name, "turns.csv"])),
+        text.encode(),
+        None,
+        says="(?i)srt|vtt|subtitle|rttm|xml|not a (CSV|table)|no column|header",
+    )
 
 
 #: Forms that are written as they should be, and can be damaged.

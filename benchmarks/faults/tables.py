@@ -75,8 +75,13 @@ def _damaged(content: bytes, rng: Rng) -> Damage:
         return damage.cut(content, rng)
     if share < 0.7:
         return damage.BLOCKS[int(rng.integers(2))](content, rng)
-    at, mark = int(rng.integers(len(content) + 1)), [b'"', b"\x00", b"\n", b",", b"\t", b"\r", b"\xff", b"'"][int(rng.integers(8))]
-    return Damage(content[:at] + mark + content[at:], f"inserted {mark!r} at {at} of {len(content)}", at, at, moves=True)
+    at, mark = (
+        int(rng.integers(len(content) + 1)),
+        [b'"', b"\x00", b"\n", b",", b"\t", b"\r", b"\xff", b"'"][int(rng.integers(8))],
+    )
+    return Damage(
+        content[:at] + mark + content[at:], f"inserted {mark!r} at {at} of {len(content)}", at, at, moves=True
+    )
 
 
 def _read_and_judge(path: Path, form: Form, done: Damage | None, *, as_input: bool) -> Outcome:

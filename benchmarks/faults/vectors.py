@@ -2,11 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from benchmarks.faults.core.case import Failed
+
+Kind = Literal["vector", "frames"]
+KINDS: tuple[Kind, ...] = ("vector", "frames")
 
 
 class Letters:
@@ -15,8 +18,8 @@ class Letters:
     name = "fault-letters"
     modality = "text"
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: Kind) -> None:
+        self.kind: Kind = kind
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what the rows depend on."""

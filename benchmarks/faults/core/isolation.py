@@ -39,11 +39,11 @@ OUTCOME, PRINTED = "outcome.json", "printed.txt"
 PREPARE = -1
 
 
-def context() -> multiprocessing.context.ForkServerContext:
-    """Return the context whose processes have imported the library already."""
+def context(*, warm: bool = True) -> multiprocessing.context.ForkServerContext:
+    """Return the context that starts processes. If it is warm, they have imported the library already."""
     os.environ.update(ENVIRONMENT)
     found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(["benchmarks.faults.core.isolation", "benchmarks.faults.core.warm"])
+    found.set_forkserver_preload(["benchmarks.faults.core.isolation", *["benchmarks.faults.core.warm"] * warm])
     return found
 
 
@@ -87,7 +87,7 @@ def _judged(family: Family, case: Case) -> Outcome:
     except BaseException as error:
         traceback.print_exc()
         frames = traceback.extract_tb(error.__traceback__)
-        place = next((f for f in reversed(frames) if "dialogue_ser" in f.filename), frames[-1])
+        place = next((f for f in reversed(frames) if "/dialogue_ser/" in f.filename), frames[-1])
         where = f"{Path(place.filename).name}:{place.lineno}"
         return Outcome("failed", short(f"traceback: {type(error).__name__} at {where}: {error}", 300))
 

@@ -61,7 +61,9 @@ class WorkFolder:
         path = self.root / "campaign.json"
         if path.is_file():
             found = json.loads(path.read_text(encoding="utf-8"))
-            differences = [f"{key} {found.get(key)} there, {mine[key]} now" for key in mine if found.get(key) != mine[key]]
+            differences = [
+                f"{key} {found.get(key)} there, {mine[key]} now" for key in mine if found.get(key) != mine[key]
+            ]
             if differences:
                 raise ValueError(
                     f"--work {root}: holds another campaign ({'; '.join(differences)}); choose another folder, or "
@@ -91,9 +93,10 @@ class WorkFolder:
         return found
 
     def add(self, tried: Tried) -> None:
-        """Record an outcome."""
+        """Record an outcome, on a line of its own even if a kill cut the line before."""
+        is_cut = self._outcomes.is_file() and not self._outcomes.read_bytes().endswith(b"\n")
         with self._outcomes.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dataclasses.asdict(tried), ensure_ascii=False) + "\n")
+            file.write("\n" * is_cut + json.dumps(dataclasses.asdict(tried), ensure_ascii=False) + "\n")
 
 
 def _revision() -> str:
@@ -107,7 +110,9 @@ def _revision() -> str:
 
 def finished(outcomes: Sequence[Tried], numbers: Mapping[str, range]) -> bool:
     """Whether every case has an outcome."""
-    return {(tried.family, tried.case) for tried in outcomes} == {(n, i) for n, chosen in numbers.items() for i in chosen}
+    return {(tried.family, tried.case) for tried in outcomes} == {
+        (n, i) for n, chosen in numbers.items() for i in chosen
+    }
 
 
 def summary_of(outcomes: Sequence[Tried], families: Mapping[str, Family]) -> list[dict[str, Any]]:
@@ -137,20 +142,24 @@ def failures_of(outcomes: Sequence[Tried]) -> list[dict[str, Any]]:
     return [{"family": t.family, "case": t.case, "what": t.what} for t in failed]
 
 
-def render(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the table: fault, tries, survived, how, worst time."""
+def render(rows: Sequence[Mapping[str, Any]], *, name: str = "family") -> str:
+    """Return the table: the fault, how many tries survived and how, and the longest try.
+
+    Args:
+        rows: rows of :func:`summary_of`.
+        name: what the first column shows: ``family`` (a short name) or ``fault`` (a sentence).
+    """
     return render_markdown(
         [
             {
-                "family": row["family"],
-                "fault": row["fault"],
-                "one try": row["one_try"],
-                "tries": str(row["tries"]),
-                "survived": str(row["survived"]),
-                "right result": str(row["equal"]),
-                "clear refusal": str(row["refused"]),
-                "right but for the damaged part": str(row["local"]),
-                "another result, with a warning": str(row["said"]),
+                "fault": row[name],
+                **({"one try": row["one_try"]} if name == "fault" else {}),
+                "tries": row["tries"],
+                "survived": row["survived"],
+                "right result": row["equal"],
+                "clear refusal": row["refused"],
+                "right but for the damaged part": row["local"],
+                "another result, with a warning": row["said"],
                 "longest try": f"{row['worst_seconds']:.1f} s",
             }
             for row in rows

@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from benchmarks.faults.core.case import SURVIVED, Case, Family
 from benchmarks.faults.core.isolation import OUTCOME, PREPARE, PRINTED, context, run_case
@@ -42,6 +42,7 @@ def run_cases(
     workers: int,
     keep: bool = False,
     again: bool = False,
+    warm: bool = True,
 ) -> list[Tried]:
     """Run all cases that the work folder does not know yet, and return the outcomes of all of them.
 
@@ -52,6 +53,7 @@ def run_cases(
         workers: number of cases at the same time.
         keep: keep the folders of cases that did not survive.
         again: run the cases although their outcomes are known, and do not record them.
+        warm: whether processes have imported the library before a case begins.
 
     Raises:
         RuntimeError: a family could not prepare its material.
@@ -61,7 +63,7 @@ def run_cases(
     outcomes = [known[key] for key in wanted if key in known]
     todo = [key for key in wanted if key not in known]
     needed = {name: families[name] for name in dict.fromkeys(name for name, _ in todo)}
-    with _Pool(work) as pool, _progress(wanted, outcomes) as report:
+    with _Pool(work, warm=warm) as pool, _progress(wanted, outcomes) as report:
         for name, (family, module) in needed.items():
             _prepare(pool, work, family, module)
             cases = iter(number for owner, number in todo if owner == name)
@@ -93,9 +95,9 @@ def _prepare(pool: "_Pool", work: WorkFolder, family: Family, module: str) -> No
 class _Pool:
     """Processes that run cases; all of them end with the context."""
 
-    def __init__(self, work: WorkFolder) -> None:
+    def __init__(self, work: WorkFolder, *, warm: bool) -> None:
         self._work = work
-        self._context = context()
+        self._context = context(warm=warm)
         self._running: dict[int, _Running] = {}
 
     def __enter__(self) -> "_Pool":
@@ -205,7 +207,7 @@ class _Report:
         self.done = {name: sum(tried.family == name for tried in known) for name in self.totals}
         self.failed = dict.fromkeys(self.totals, 0)
         self.bars: Progress | None = None
-        self.tasks: dict[str, object] = {}
+        self.tasks: dict[str, TaskID] = {}
         self._printed = 0.0
 
     def __call__(self, tried: Tried) -> None:
@@ -215,9 +217,13 @@ class _Report:
         self.failed[name] += tried.how not in SURVIVED
         words = f"{name}, {self.failed[name]} failed" if self.failed[name] else name
         if self.bars is not None:
-            self.bars.update(self.tasks[name], completed=self.done[name], description=words)  # type: ignore[arg-type]
+            self.bars.update(self.tasks[name], completed=self.done[name], description=words)
             return
         now = time.monotonic()
         if self.done[name] == self.totals[name] or now - self._printed > _LINE_SECONDS:
             self._printed = now
-            print(f"{name}: {self.done[name]} of {self.totals[name]}, {self.failed[name]} failed", file=sys.stderr, flush=True)
+            print(
+                f"{name}: {self.done[name]} of {self.totals[name]}, {self.failed[name]} failed",
+                file=sys.stderr,
+                flush=True,
+            )
