@@ -4,13 +4,14 @@ A case damages one file: one flipped bit in four cases of five, else a cut. It t
 
 Survived:
 
-- checkpoint: ``--resume`` ends with the results of the undisturbed run, bitwise, and goes on from the newest intact
-  checkpoint, not from step 0; or it is refused in clear sentences. The damaged file is one of the newest checkpoint, of
+- checkpoint: ``--resume`` ends with the results of the undisturbed run, bitwise, and does not go back to step 0 while a
+  checkpoint is whole together with its best one; or it is refused in clear sentences. The damaged file is one of the newest checkpoint, of
   the one before it, or one of config.yaml, environment.json and metrics.jsonl.
 - store: every row that ``table`` returns is bitwise the right one; or it is refused.
 - model folder: every prediction is bitwise the right one; or it is refused.
 """
 
+import json
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
@@ -147,7 +148,9 @@ def _attack_checkpoint(case: Case) -> Outcome:
     else:
         files = [part / name for name in ("config.yaml", "environment.json", "metrics.jsonl")]
         hits_run = True
+    before = {path: path.read_bytes() for folder in checkpoints for path in folder.iterdir()}
     what = f"{key}, {_damage(case, [path for path in files if path.is_file()], out)}"
+    broken = {path.parent.name for path, content in before.items() if path.read_bytes() != content}
     restarts = _watch_restarts(part)
     try:
         with warnings_given() as warned:
@@ -155,13 +158,20 @@ def _attack_checkpoint(case: Case) -> Outcome:
         if isinstance(found, Refused):
             return Outcome("refused", f"{what}: {found}")
         trained.require_same_run(out, right)
-        if restarts and not hits_run:
+        if restarts and not hits_run and _usable(before, broken):
             raise Failed(f"it started again from step 0 although an older checkpoint is intact ({short(warned)})")
     except Failed as failure:
         raise Failed(f"{what}: {failure}") from failure
     except Exception as error:
         raise Failed(f"{what}: traceback {type(error).__name__}: {short(error)}") from error
     return Outcome("equal", what)
+
+
+def _usable(before: Mapping[Path, bytes], broken: set[str]) -> list[str]:
+    """Return the checkpoints that are whole, and whose best checkpoint, which a run needs in the end, is whole."""
+    states = {path.parent.name: json.loads(content) for path, content in before.items() if path.name == "state.json"}
+    best = {name: state.get("best_checkpoint") or name for name, state in states.items()}
+    return [name for name in states if name not in broken and best[name] in states and best[name] not in broken]
 
 
 def _watch_restarts(part: Path) -> list[Path]:
