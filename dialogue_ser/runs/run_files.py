@@ -159,7 +159,7 @@ class RunFiles:
 
     def attention_limit(self, split: str, dialogue_id: str) -> int | None:
         """Return the largest number of turns whose attention was stored, if this dialogue was too long; else None."""
-        stored = _read_json(self.folder / "attention.json")
+        stored = read_json(self.folder / "attention.json")
         is_too_long = f"{split}/{dialogue_id.removeprefix(f'{split}/')}" in stored.get("too_long", {})
         return int(stored["most_turns"]) if is_too_long else None
 

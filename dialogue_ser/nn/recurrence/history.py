@@ -14,7 +14,6 @@ from torch import Tensor
 
 from dialogue_ser.nn.recurrence.layout import PackedLayout
 
-
 #: Number of turns that backward treats together (:class:`MatchingHistory`). Most corpora have shorter dialogues.
 BLOCK_TURNS = 64
 

@@ -12,10 +12,10 @@ from dialogue_ser.models import build_model
 from dialogue_ser.tasks.classification import Classification
 from dialogue_ser.training.config.run_config import LossConfig, TrainingConfig
 from dialogue_ser.training.data.batches import Batches
+from dialogue_ser.training.loop import predict as predict_module
 from dialogue_ser.training.loop.devices import make_accelerator
 from dialogue_ser.training.loop.interrupt import StopRequest
 from dialogue_ser.training.loop.loss import DialogueLoss
-from dialogue_ser.training.loop import predict as predict_module
 from dialogue_ser.training.loop.predict import WantedAttention, predict
 
 
