@@ -20,6 +20,8 @@ LONG_BECAUSE = "Long because"
 
 # Modules without a test file of their own: the file that holds their claims, and why there.
 TESTED_IN = {
+    "evaluation/new_corpus.py": ("evaluation/test_new_data.py", "it reads what is scored there"),
+    "cli/run_layers.py": ("cli/test_run_arguments.py", "a part of parsing the flags of train"),
     "nn/recurrence/parameters.py": (
         "nn/recurrence/test_dialogue_recurrence.py",
         "the parameters of what is tested there",

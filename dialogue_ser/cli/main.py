@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
-from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
+from dialogue_ser.cli.trust_flags import trust_of
+from dialogue_ser.errors import ConfigError, DialogueSerError, shown_problems, unknown_name
+from dialogue_ser.trust import only_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +67,21 @@ COMMANDS = {
 Handler = Callable[[Sequence[str]], int | None]
 
 
-def usage() -> str:
-    """Return the text of ``dialogue-ser --help``."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
-    head = "usage: dialogue-ser COMMAND [arguments]\n\nEmotion recognition in conversation.\n\ncommands:\n"
-    tail = (
-        "\n\n'dialogue-ser COMMAND --help' explains one command. Begin with 'dialogue-ser train --preset quickstart'."
-    )
-    return head + "\n".join(lines) + tail
+_HELP = ("-h", "--help")
+
+
+def usage(group: str = "") -> str:
+    """Return the text of ``dialogue-ser --help``, or of ``dialogue-ser GROUP --help``, e.g. for the group data."""
+    commands = {name: one for name, one in COMMANDS.items() if not group or name.startswith(f"{group} ")}
+    width = max(map(len, commands))
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in commands.items()]
+    tail = f"'dialogue-ser {group or 'COMMAND'}{' COMMAND' if group else ''} --help' explains one command."
+    if group:
+        head = f"usage: dialogue-ser {group} COMMAND [arguments]\n\ncommands:\n"
+    else:
+        head = "usage: dialogue-ser COMMAND [arguments]\n\nEmotion recognition in conversation.\n\ncommands:\n"
+        tail += " Begin with 'dialogue-ser train --preset quickstart'."
+    return head + "\n".join(lines) + "\n\n" + tail
 
 
 def find_command(tokens: Sequence[str]) -> tuple[str, Sequence[str]]:
@@ -88,14 +96,20 @@ def find_command(tokens: Sequence[str]) -> tuple[str, Sequence[str]]:
     two_words = " ".join(tokens[:2])
     if two_words in COMMANDS:
         return two_words, tokens[2:]
-    if tokens[0] in COMMANDS:
+    group = _commands_of(tokens[0])
+    has_second_word = len(tokens) > 1 and not tokens[1].startswith("-")
+    if tokens[0] in COMMANDS and not (group and has_second_word):
         return tokens[0], tokens[1:]
-    group = [name for name in COMMANDS if name.startswith(f"{tokens[0]} ")]
-    if group and len(tokens) == 1:
-        raise ConfigError(f"command {tokens[0]!r} needs a second word; known: {', '.join(sorted(group))}")
-    if group:
+    if group and has_second_word:
         raise ConfigError(unknown_name("command", two_words, group))
+    if group:
+        raise ConfigError(f"command {tokens[0]!r} needs a second word; known: {', '.join(sorted(group))}")
     raise ConfigError(unknown_name("command", tokens[0], {name.split()[0] for name in COMMANDS}))
+
+
+def _commands_of(group: str) -> list[str]:
+    """Return the commands of two words that begin with this word."""
+    return [name for name in COMMANDS if name.startswith(f"{group} ")]
 
 
 def run(tokens: Sequence[str]) -> int:
@@ -105,22 +119,28 @@ def run(tokens: Sequence[str]) -> int:
         DialogueSerError: an error that the user can correct.
         SystemExit: after ``--help``.
     """
-    if not tokens or tokens[0] in ("-h", "--help", "help"):
+    if tokens and tokens[0] == "help":  # "help train" is "train --help"
+        tokens = [*tokens[1:], "--help"]
+    if not tokens or tokens[0] in _HELP:
         print(usage())
         return 0
     if tokens[0] == "--version":
         print(import_module("dialogue_ser").__version__)
         return 0
+    if tokens[0] not in COMMANDS and _commands_of(tokens[0]) and tokens[1:2] and tokens[1] in _HELP:
+        print(usage(tokens[0]))
+        return 0
     name, rest = find_command(tokens)
     command = COMMANDS[name]
     module, _, function_name = command.target.partition(":")
     function = getattr(import_module(f"dialogue_ser.cli.commands.{module}"), function_name)
-    if command.takes_tokens:
-        status: int | None = function(rest)
-    else:
-        from dialogue_ser.cli.arguments import call_with_arguments
+    with only_code(trust_of(rest)):  # code that only a file names is not imported
+        if command.takes_tokens:
+            status: int | None = function(rest)
+        else:
+            from dialogue_ser.cli.arguments import call_with_arguments
 
-        status = call_with_arguments(function, rest, prog=f"dialogue-ser {name}")
+            status = call_with_arguments(function, rest, prog=f"dialogue-ser {name}")
     return status or 0
 
 
@@ -135,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(tokens)
     except DialogueSerError as error:
-        for problem in error.problems or (str(error),):
+        for problem in shown_problems(error.problems):
             print(f"error: {problem}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -18,32 +18,35 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import SUPPRESS, ArgumentParser
 
-from dialogue_ser.cli.arguments import new_parser, parse, underscore_flags, values_of_flag
-from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.cli.arguments import new_parser, parse, underscore_flags
+from dialogue_ser.cli.run_layers import settings_below_flags
+from dialogue_ser.cli.trust_flags import refuse_code_of_files
+from dialogue_ser.errors import ConfigError
 from dialogue_ser.options import unknown_options
-from dialogue_ser.training.config.files import config_from_dict, config_to_dict, load_config
-from dialogue_ser.training.config.overrides import merge, without_modality
-from dialogue_ser.training.config.presets import load_preset, preset_names
+from dialogue_ser.training.config.files import config_from_dict, config_to_dict
+from dialogue_ser.training.config.presets import preset_names
 from dialogue_ser.training.config.run_config import FeatureConfig, ModelConfig, RunConfig
-from dialogue_ser.training.config.upgrade import upgraded
 
 #: Old name of a flag → new name. The old names were announced as old in 0.1.0 and go away in 0.2.0.
 _MOVED = {"--crossval.protocol": "--data.cut.protocol", "--crossval.seed": "--data.cut.seed"}
 _ALIASES = {"--on_bad": "--data.on_bad", "--print_config": "--print-config", "--allow_mismatch": "--allow-mismatch"}
 #: Flags that are not settings of the run.
 _CONTROL = {
-    "preset": str, "config": str, "resume": str, "out": str, "allow_mismatch": bool, "print_config": bool, "smoke": bool
+    "preset": str, "config": str, "resume": str, "out": str, "allow_mismatch": bool, "print_config": bool, "smoke": bool,
+    "trust_code": bool,
 }  # fmt: skip
 _USAGE = """dialogue-ser {command} --preset NAME [--a.b VALUE | --a.b=VALUE ...] [--config FILE.yaml] [--out DIR]
-                          [--seed N] [--on-bad error|mask] [--resume DIR [--allow-mismatch]] [--smoke]
-                          [--print-config]"""
+                          [--seed N] [--on-bad error|mask]{resume} [--smoke] [--print-config] [--trust-code]
+       dialogue-ser {command} --data.path TABLE.csv --features.text.encoder NAME [--a.b VALUE ...] [...]"""
+_FLAGS_ALONE_HELP = (
+    "Without preset and file, flags that name the data and an encoder are enough, e.g. --data.path turns.csv "
+    "--features.text.encoder minilm."
+)
 _INTRODUCTIONS = {
     "train": "Train a model, score it and write a report.",
     "crossval": "Train and test once for every fold of --data.cut.protocol, then write scores, tables and a report.",
@@ -81,24 +84,18 @@ def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
         command: name of the command, for messages; ``crossval`` takes the same flags.
 
     Raises:
-        ConfigError: a flag, preset, model or setting is unknown, a value has a wrong type, or no preset, file or run is
-            given.
+        ConfigError: a flag, preset, model or setting is unknown, a value has a wrong type, or neither a preset, a file,
+            a run nor flags say what to train on.
         SystemExit: after ``--help``.
     """
     tokens = _replace_aliases(underscore_flags(tokens, {**get_type_hints(RunConfig), **_CONTROL, "on_bad": str}))
-    layers = _layers(tokens)
-    if not layers and not any(token in ("-h", "--help") for token in tokens):
-        presets = ", ".join(preset_names())
-        raise ConfigError(
-            f"{command}: nothing to train; give --preset NAME ({presets}), --config FILE.yaml or --resume DIR"
-        )
-    where = " + ".join(name for name, _ in layers) or "defaults"
-    tokens, filled = _settings_below_flags(tokens, layers, where)
+    tokens, filled, where = settings_below_flags(tokens, command)
     values = parse(train_parser(filled, where=where, command=command), tokens).as_dict()
     control = {name: values.pop(name, None) for name in _CONTROL}
     if control["out"] == "":
         raise ConfigError("--out: found '', expected a folder; leave the flag out for runs/NAME")
     config = _run_config(values, filled, tokens, is_resumed=bool(control["resume"]))
+    refuse_code_of_files(config_to_dict(config), [(where, {})], tokens)
     resume = control["resume"]
     if resume and control["out"] and Path(resume) != Path(control["out"]):
         raise ConfigError(f"{command}: --resume DIR continues in DIR; remove --out")
@@ -110,43 +107,6 @@ def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
         print_config=bool(control["print_config"]),
         smoke=bool(control["smoke"]),
     )
-
-
-def _settings_below_flags(
-    tokens: Sequence[str], layers: Sequence[tuple[str, Mapping[str, Any]]], where: str
-) -> tuple[list[str], dict[str, Any]]:
-    """Return the tokens that are still to be parsed, and all settings that hold where no flag changes them.
-
-    The flags that choose a task, reader, model, modality or encoder count already, because they decide the other flags.
-    """
-    base: dict[str, Any] = {}
-    for _, layer in layers:
-        base = merge(base, layer)
-    rest, removed = _without_null_modalities(tokens)
-    for modality in removed:
-        base = without_modality(base, modality)
-    chosen = _choosing_flags(rest, base)
-    _refuse_misspelled_modalities(chosen.get("features", {}), base.get("features", {}))
-    base = merge(base, chosen)
-    return rest, config_to_dict(config_from_dict(base, where=where))
-
-
-def _refuse_misspelled_modalities(chosen: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    """Refuse a flag for a modality that does not exist, if its name is almost the name of one that does.
-
-    Otherwise ``--features.txt.encoder`` would add a second modality and leave ``text`` as it is. A name with a number
-    at its end, e.g. text2, is no misspelling.
-    """
-    problems = []
-    for name in chosen.keys() - known.keys():
-        similar = get_close_matches(name, known, n=1, cutoff=0.7)
-        if similar and name.rstrip("0123456789").rstrip("_-") not in known:
-            problems.append(
-                f"--features.{name}: there is no modality {name!r}; did you mean --features.{similar[0]}? To add a "
-                f"modality called {name}, name it in a --config file"
-            )
-    if problems:
-        raise ConfigError(*sorted(problems))
 
 
 def _run_config(
@@ -183,20 +143,29 @@ def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str 
     Raises:
         ConfigError: the model is unknown, or its Config does not have one of the options.
     """
-    parser = new_parser(f"dialogue-ser {command}", f"{_INTRODUCTIONS[command]} {_LAYERS_HELP}")
-    parser.usage = _USAGE.format(command=command)
+    parser = new_parser(f"dialogue-ser {command}", f"{_INTRODUCTIONS[command]} {_LAYERS_HELP} {_FLAGS_ALONE_HELP}")
+    can_resume = command == "train"  # the same command continues a cross-validation
+    parser.usage = _USAGE.format(command=command, resume=" [--resume DIR [--allow-mismatch]]" if can_resume else "")
     parser.add_argument("--preset", type=str | None, help=f"preset to begin with, one of: {', '.join(preset_names())}")
     parser.add_argument(
         "--config",
         action="append",
         help="YAML file whose settings replace those of the preset (may be repeated: later files win)",
     )
-    parser.add_argument("--out", type=str | None, help="run directory; if left out: runs/ and the name of the run")
-    parser.add_argument("--resume", type=str | None, help="continue the interrupted run in this directory")
+    folder = "run directory" if can_resume else "directory of the cross-validation"
+    parser.add_argument("--out", type=str | None, help=f"{folder}; if left out: runs/ and the name of the run")
+    resume_help = "continue the interrupted run in this directory" if can_resume else SUPPRESS
+    parser.add_argument("--resume", type=str | None, help=resume_help)
+    mismatch_help = "continue the run even if settings, data or versions have changed" if can_resume else SUPPRESS
     for name, line in (
-        ("allow-mismatch", "continue the run even if settings, data or versions have changed"),
+        ("allow-mismatch", mismatch_help),
         ("smoke", "try the run: one epoch at reduced size on the bundled sample; print what the full run costs"),
         ("print-config", "print all settings of the run as YAML and stop"),
+        (
+            "trust_code",
+            "allow code that the files name (of --config and --resume): readers, encoders, models, losses, metrics, "
+            "callbacks. It is run, so allow only code that you trust. Code that a flag names is always allowed",
+        ),
     ):
         parser.add_argument(f"--{name}", type=bool, default=False, help=line)
     defaults: dict[str, Any] = {}
@@ -245,56 +214,3 @@ def _is_set(option: str, tokens: Sequence[str]) -> bool:
     """Whether a flag sets an option of the model."""
     flag = f"--model.options.{option}"
     return any(token.partition("=")[0] == flag or token.startswith(f"{flag}.") for token in tokens)
-
-
-def _layers(tokens: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return (name, settings) of the run to continue, the preset and the config files; later ones win."""
-    layers: list[tuple[str, Mapping[str, Any]]] = []
-    for folder in values_of_flag(tokens, "--resume"):
-        path = Path(folder) / "config.yaml"
-        if not path.is_file():
-            raise ConfigError(f"--resume {folder}: no run there ({path} does not exist); give the directory of a run")
-        layers.append((str(path), config_to_dict(load_config(path))))
-    layers += [(f"preset {name}", config_to_dict(load_preset(name))) for name in values_of_flag(tokens, "--preset")]
-    for file in values_of_flag(tokens, "--config"):
-        load_config(Path(file))  # raises an error that names the file and every wrong key and value in it
-        layers.append((file, upgraded(yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {})))
-    return layers
-
-
-def _without_null_modalities(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Take ``--features.MODALITY null`` out of the tokens; return the other tokens and the removed modalities."""
-    kept: list[str] = []
-    removed: list[str] = []
-    queue = list(tokens)
-    while queue:
-        token = queue.pop(0)
-        head, equals, value = token.partition("=")
-        match = _MODALITY.fullmatch(head)
-        given = value if equals else (queue[0] if queue else "")
-        if match and not match.group(2) and given in ("null", "none", "None"):
-            removed.append(match.group(1))
-            queue = queue if equals else queue[1:]
-        else:
-            kept.append(token)
-    return kept, removed
-
-
-def _choosing_flags(tokens: Sequence[str], base: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of the flags that choose task, reader, model and encoders: they decide which flags exist."""
-    tasks = list(values_of_flag(tokens, "--task"))
-    chosen: dict[str, Any] = {"task": tasks[-1]} if tasks else {}
-    for section, setting in (("model", "name"), ("data", "reader")):
-        for name in values_of_flag(tokens, f"--{section}.{setting}"):
-            chosen[section] = {setting: name}
-    modalities = dict.fromkeys(match.group(1) for token in tokens if (match := _MODALITY.match(token)))
-    for modality in modalities:
-        encoders = list(values_of_flag(tokens, f"--features.{modality}.encoder"))
-        if encoders:
-            chosen.setdefault("features", {})[modality] = {"encoder": encoders[-1]}
-        elif modality not in base.get("features", {}):
-            problem = unknown_name("modality", modality, base.get("features", {}))
-            raise ConfigError(
-                f"--features.{modality}: {problem}; a new modality needs --features.{modality}.encoder NAME"
-            )
-    return chosen

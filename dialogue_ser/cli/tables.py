@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dialogue_ser.errors import shown_problems
 from dialogue_ser.report.sections.tables import format_score, shown_metrics
 from dialogue_ser.tasks import task_of_scores
 
@@ -49,7 +50,7 @@ def show_notes(scores: Mapping[str, Any]) -> None:
     Args:
         scores: the content of ``scores.json``.
     """
-    for note in scores.get("notes", ()):
+    for note in shown_problems(scores.get("notes", ())):
         print(f"note: {note}")
 
 

@@ -206,6 +206,33 @@ def relabel(corpus: Corpus, name: str, label_map: LabelMap) -> Corpus:
     return replace(corpus, label_set=LabelSet(name, label_map.classes), splits=splits, warnings=tuple(warnings))
 
 
+def relabel_by_words(corpus: Corpus, name: str, label_order: Sequence[str] | None = None) -> Corpus:
+    """Return a corpus whose labels are words for emotions with the classes of a label set (:func:`relabel`).
+
+    Args:
+        corpus: the corpus. Its label set may hold any words.
+        name: name of the label set, a key of WORD_MAPS.
+        label_order: the classes of the set in another order; None = the order of the set.
+
+    Raises:
+        ConfigError: label_order does not hold exactly the classes of the set.
+        CorpusError: labels are no words that the library knows, or :func:`relabel` refuses the corpus.
+    """
+    first_rows: dict[str, str] = {}
+    for turn in (turn for dialogues in corpus.splits.values() for turn in utterances(dialogues)):
+        for label in (turn.label, *(turn.votes or ())):
+            if label is not None:
+                first_rows.setdefault(label, turn.origin)
+    label_map = label_map_by_words(name, first_rows)
+    order = tuple(map(str, label_order or label_map.classes))
+    if sorted(order) != sorted(label_map.classes):
+        raise ConfigError(
+            f"label_order {', '.join(order)}: the label set {name} has the classes {', '.join(label_map.classes)}; "
+            "name each once, or leave label_order out"
+        )
+    return relabel(corpus, name, replace(label_map, classes=order))
+
+
 def _relabel_turn(turn: Utterance, label_map: LabelMap) -> Utterance:
     label = label_map.class_of(turn.label)
     if turn.label is not None and label is None:

@@ -37,7 +37,7 @@ from dialogue_ser.media.hashing import file_sha256
 from dialogue_ser.runs.lock import run_lock
 from dialogue_ser.runs.run_files import to_json
 from dialogue_ser.tasks import find_task
-from dialogue_ser.training.config.files import config_to_dict
+from dialogue_ser.training.config.files import code_of_run, config_to_dict
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.corpus import corpus_of, log_warnings
 from dialogue_ser.training.run import Run, train
@@ -241,7 +241,9 @@ def _train_and_encode(
     run = train(config, folder, corpus=corpus, resume=(folder / "config.yaml").is_file(), progress=progress)
     record = {"content": content, "model_sha256": file_sha256(folder / "model" / "model.safetensors")}
     if _read_record(folder) != record | {"rows_sha256": _digest(folder / _ROWS)}:
-        found = utterance_features(run.classifier(trust_code=True), dialogues, content) if dialogues else {}
+        found = (
+            utterance_features(run.classifier(trust_code=code_of_run(config)), dialogues, content) if dialogues else {}
+        )
         if found:
             write_rows(folder / _ROWS, found)
         write_atomically(folder / _RECORD, to_json(record | {"rows_sha256": _digest(folder / _ROWS)}))

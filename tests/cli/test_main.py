@@ -28,9 +28,43 @@ def test_every_command_explains_itself(cli, name):
     assert out.startswith(f"usage: dialogue-ser {name}")
 
 
+@pytest.mark.parametrize("tokens", [["data", "--help"], ["data", "-h"], ["help", "data"]])
+def test_the_help_of_a_group_names_its_commands_only(cli, tokens):
+    status, out, err = cli(*tokens)
+    assert (status, err) == (0, "")
+    assert out.startswith("usage: dialogue-ser data COMMAND")
+    assert [name for name in COMMANDS if f"  {name} " in out] == ["data describe", "data check", "data download"]
+
+
+@pytest.mark.parametrize("name", ["compare", "presets show"])
+def test_help_before_a_command_is_its_help(cli, name):
+    assert cli("help", *name.split()) == cli(*name.split(), "--help")
+
+
+NEED_NOTHING = {"encoders", "models", "presets", "published", "features list", "features verify", "features prune"}
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - NEED_NOTHING - {"data describe", "data check"}))
+def test_a_command_without_the_arguments_that_it_needs_exits_2_with_one_line(cli, name):
+    status, out, err = cli(*name.split())
+    assert (status, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"presets"}))
+@pytest.mark.parametrize("wrong", ["--no-such-flag", "--no-such-flag=1"])
+def test_a_wrong_flag_of_any_command_exits_2(cli, name, wrong):
+    status, out, err = cli(*name.split(), wrong)
+    assert (status, out) == (2, "")
+    assert err.startswith("error: ")
+
+
 @pytest.mark.parametrize(
     ("tokens", "hint"),
     [
+        (["presets", "shwo"], "unknown command 'presets shwo'; did you mean 'presets show'?"),
+        (["features", "--store", "x"], "command 'features' needs a second word"),
         (["trian"], "unknown command 'trian'; did you mean 'train'?"),
         (["data", "descibe"], "unknown command 'data descibe'; did you mean 'data describe'?"),
         (["data"], "known: data check, data describe, data download"),

@@ -209,8 +209,68 @@ def test_a_modality_can_be_added_and_left_out(config):
 
 
 def test_without_preset_file_or_run_the_error_says_what_to_give():
-    with pytest.raises(ConfigError, match=r"give --preset NAME .*quickstart"):
+    with pytest.raises(
+        ConfigError, match=r"there is no data; .*--data.path.*there is no modality; .*minilm.*or give --preset NAME"
+    ):
         parse_train(["--seed", "3"])
+
+
+@pytest.fixture
+def table(config):
+    return config.with_name("turns.csv")
+
+
+def test_a_table_and_an_encoder_are_enough_to_train(table):
+    request = parse_train(["--data.path", str(table), "--features.text.encoder", "minilm"])
+    config = request.config
+    assert (config.data.reader, config.data.path, config.name) == ("table", str(table), "turns-text")
+    assert config.features["text"].transforms == ("impute", "standardise")
+    assert (request.out, config.model.name) == (None, "emotion-rnn")
+
+
+def test_flags_alone_can_name_several_modalities_and_change_every_default(table):
+    flags = ["--features.text.encoder=textcnn", "--features.audio.encoder=opensmile", "--features.audio.transforms=[]"]
+    config = parse_train([f"--data.path={table}", *flags, "--name=mine", "--model.name=bigru"], "crossval").config
+    assert {name: one.transforms for name, one in config.features.items()} == {"text": (), "audio": ()}
+    assert (config.name, config.model.name) == ("mine", "bigru")
+    named = parse_train([f"--data.path={table}", *flags], "crossval").config
+    assert named.name == "turns-text-audio-crossval"
+
+
+def test_flags_alone_can_name_a_reader(table):
+    config = parse_train(["--data.reader=sample", "--features.audio.encoder=opensmile"]).config
+    assert (config.data.reader, config.data.path, config.name) == ("sample", None, "sample-audio")
+
+
+def test_a_file_of_settings_that_names_a_table_needs_no_reader(table, tmp_path):
+    (tmp_path / "own.yaml").write_text(f"data: {{path: {table}}}\nfeatures: {{text: {{encoder: minilm}}}}\n")
+    config = resolved(tmp_path / "own.yaml")
+    assert (config.data.reader, config.features["text"].transforms) == ("table", ())
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (["--features.text.encoder=minilm"], "there is no data; name your table"),
+        (["--data.path=turns.csv"], "there is no modality; name an encoder"),
+        (["--data.path=.", "--features.text.encoder=minilm"], "--data.path . is no file; name the reader"),
+        (["--data.path=turns.csv", "--features.text.encodr=minilm"], "needs --features.text.encoder NAME"),
+        ([], "nothing to train"),
+    ],
+)
+def test_flags_alone_that_say_too_little_are_told_what_is_missing(tokens, message):
+    for command in ("train", "crossval"):
+        with pytest.raises(ConfigError, match=message) as caught:
+            parse_train(tokens, command)
+        assert len(caught.value.problems) == 1
+
+
+def test_the_help_of_crossval_speaks_of_crossval_only(cli):
+    status, out, _ = cli("crossval", "--help")
+    assert status == 0
+    assert "dialogue-ser train" not in out.split("options:")[0]
+    assert "--resume" not in out
+    assert "directory of the cross-validation" in out
 
 
 def test_resume_takes_the_runs_own_settings(config, tmp_path):

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dialogue_ser.corpus.readers import read_corpus
-from dialogue_ser.errors import ConfigError, FeatureError, unknown_name
+from dialogue_ser.errors import ConfigError, FeatureError, shown_problems, unknown_name
 from dialogue_ser.features.core.api import Array
 from dialogue_ser.features.files.pickle_alignment import align_with_corpus, name_by_pattern
 from dialogue_ser.features.files.pickle_layouts import PickledTurn, read_layout
 from dialogue_ser.features.files.pickle_reading import read_pickle
 from dialogue_ser.features.files.tables import WRITERS, write_rows
 
-#: Problems that are printed one by one; of the others only the number is printed.
-_MOST_LISTED = 20
 _MOST_GB = 1_000_000
 
 
@@ -114,15 +112,12 @@ def _report_problems(problems: Sequence[str], n_rows: int, on_bad: str, pickle: 
     """Print the rows that are left out. Raise FeatureError if they are an error, or if no row is left."""
     if not problems:
         return
-    listed = list(problems[:_MOST_LISTED])
-    if len(problems) > _MOST_LISTED:
-        listed.append(f"… and {len(problems) - _MOST_LISTED} more")
     if on_bad == "error" or len(problems) == n_rows:
         raise FeatureError(
-            *(f"{pickle}: {problem}" for problem in listed),
+            *(f"{pickle}: {problem}" for problem in problems),
             f"{pickle}: {len(problems)} of {n_rows} rows match no utterance; --on-bad mask leaves them out",
         )
-    for problem in listed:
+    for problem in shown_problems(problems):
         print(f"left out: {problem}")
 
 

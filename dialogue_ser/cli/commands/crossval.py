@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dialogue_ser.cli.commands.smoke import reduced
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
 from dialogue_ser.cli.tables import show
-from dialogue_ser.errors import ConfigError
+from dialogue_ser.errors import ConfigError, shown_problems
 from dialogue_ser.training.config.files import dump_config
 from dialogue_ser.training.data.corpus import for_every_fold
 
@@ -86,7 +86,7 @@ def finish(folder: Path, scores: Mapping[str, Any]) -> Path:
         show(render_rich(published, title="comparison with published numbers (not measured here)"))
     if scores["published"]:
         print("The report and 'dialogue-ser published' list all published numbers on this corpus.")
-    for note in scores["notes"]:
+    for note in shown_problems(scores["notes"]):
         print(f"reader: {note}")
     for caution in cautions(scores):
         print(f"note: {caution}")

@@ -13,9 +13,9 @@ from dialogue_ser.cli.tables import show
 from dialogue_ser.corpus.counts import SplitCounts, ValueSpread, count_split, histogram, min_median_max
 from dialogue_ser.corpus.download.fetch import download
 from dialogue_ser.corpus.duplicates import repeated_audio
-from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.readers import read_corpus, reader_of_file
 from dialogue_ser.corpus.schema import Corpus, utterances
-from dialogue_ser.errors import DialogueSerError, MediaError
+from dialogue_ser.errors import DialogueSerError, MediaError, shown_problems
 from dialogue_ser.features.core.bad_clips import bad_clip_problem
 from dialogue_ser.media.decode import decode
 
@@ -24,7 +24,7 @@ _MOST_SPEAKERS = 10
 
 
 def data_describe(
-    reader: str = "meld",
+    reader: str | None = None,
     path: str | None = None,
     labels: str = "emotion",
     options: dict[str, Any] | None = None,
@@ -34,7 +34,8 @@ def data_describe(
     """Print what a corpus contains: splits, labels, targets, speakers, lengths, text, audio, and warnings.
 
     Args:
-        reader: corpus reader, e.g. meld, sample or table; docs/corpora.md lists all.
+        reader: corpus reader, e.g. meld, sample or table; docs/corpora.md lists all. If left out: table if the path
+            is a file, else meld.
         path: folder or file of the corpus. If left out, the reader looks in DIALOGUE_SER_DATA, or in data/.
         labels: label set, e.g. emotion or sentiment.
         options: options of the corpus reader, as YAML or JSON, e.g. '{splits: [dev]}'.
@@ -51,7 +52,7 @@ def data_describe(
     from dialogue_ser.training.config.files import config_from_dict
     from dialogue_ser.training.data.corpus import corpus_of
 
-    data = {"reader": reader, "path": path, "labels": labels, "options": options or {}, "on_bad": on_bad}
+    data = {"reader": _reader(reader, path), "path": path, "labels": labels, "options": options or {}, "on_bad": on_bad}
     corpus = corpus_of(config_from_dict({"data": {**data, "cut": cut or {}}}, where="data describe").data)
     counts = {split: count_split(dialogues) for split, dialogues in corpus.splits.items()}
     _head(corpus)
@@ -63,7 +64,7 @@ def data_describe(
 
 
 def data_check(
-    reader: str = "meld",
+    reader: str | None = None,
     path: str | None = None,
     labels: str = "emotion",
     options: dict[str, Any] | None = None,
@@ -75,7 +76,8 @@ def data_check(
     A warning names audio that several utterances share.
 
     Args:
-        reader: corpus reader, e.g. meld, sample or table; docs/corpora.md lists all.
+        reader: corpus reader, e.g. meld, sample or table; docs/corpora.md lists all. If left out: table if the path
+            is a file, else meld.
         path: folder or file of the corpus. If left out, the reader looks in DIALOGUE_SER_DATA, or in data/.
         labels: label set, e.g. emotion or sentiment.
         options: options of the corpus reader, as YAML or JSON, e.g. '{splits: [dev]}'.
@@ -88,7 +90,7 @@ def data_check(
     Raises:
         DialogueSerError: there are bad rows, or audio files that cannot be decoded; the error lists all of them.
     """
-    corpus = read_corpus(reader, path, labels, on_bad=on_bad, **(options or {}))
+    corpus = read_corpus(_reader(reader, path), path, labels, on_bad=on_bad, **(options or {}))
     _head(corpus)
     _warnings(corpus.warnings)
     n_decoded, bad = _decode_all(corpus) if media else (0, [])
@@ -98,7 +100,7 @@ def data_check(
         raise MediaError(*bad)
     n_turns = sum(len(dialogue) for dialogues in corpus.splits.values() for dialogue in dialogues)
     masked = f", {len(bad)} cannot be decoded and would be masked" if bad else ""
-    for problem in bad:
+    for problem in shown_problems(bad):
         _print(f"  masked: {problem}")
     _print(f"ok: {n_turns} turns in {len(corpus.splits)} splits; {n_decoded} audio clips decoded{masked}")
     return 0
@@ -120,6 +122,10 @@ def data_download(name: str, folder: str | None = None, base_url: str | None = N
     """
     download(name, folder, base_url)
     return 0
+
+
+def _reader(reader: str | None, path: str | None) -> str:
+    return reader or (path and reader_of_file(path)) or "meld"
 
 
 def _print(text: str) -> None:
@@ -225,7 +231,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def _warnings(warnings: Iterable[str]) -> None:
-    for warning in warnings:
+    for warning in shown_problems(tuple(warnings)):
         _print(f"warning: {warning}")
 
 

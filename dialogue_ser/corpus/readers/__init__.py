@@ -51,6 +51,18 @@ def register_reader(name: str) -> Callable[[Target], Target]:
     return READERS.register(name)
 
 
+def reader_of_file(path: str | Path) -> str | None:
+    """Return the reader that reads a path if none is named: ``table`` for a file, None for a folder.
+
+    A path that does not exist counts as a file if its name has an ending.
+    """
+    path = Path(path)
+    try:
+        return "table" if path.is_file() or (path.suffix and not path.is_dir()) else None
+    except OSError:  # the name is too long
+        return "table"
+
+
 def read_corpus(
     reader: str, path: str | Path | None = None, labels: str = "emotion", on_bad: str = "error", **options: Any
 ) -> Corpus:

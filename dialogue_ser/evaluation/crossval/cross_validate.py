@@ -16,9 +16,10 @@ from dialogue_ser.evaluation.crossval.extraction import Extraction, Report, extr
 from dialogue_ser.evaluation.crossval.fold_run import FoldResult, crossval_task, estimator_settings, pipelines, run_fold
 from dialogue_ser.evaluation.crossval.scores import crossval_scores, frame_of_all_folds
 from dialogue_ser.features.store.feature_store import FeatureStore
+from dialogue_ser.runs.checksums import with_checksum, with_checksum_line
 from dialogue_ser.runs.lock import refuse_if_locked, run_lock
 from dialogue_ser.runs.run_files import to_json
-from dialogue_ser.training.config.files import config_to_dict, dump_config, load_config
+from dialogue_ser.training.config.files import config_to_dict, dump_config, load_record
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.corpus import corpus_of, for_every_fold, log_warnings
 from dialogue_ser.training.record.environment import config_differences, describe_environment
@@ -208,7 +209,7 @@ def _check_directory(config: RunConfig, out: Path) -> None:
         return
     if not (out / "environment.json").is_file():  # a run writes both; perhaps this file was given as --config
         raise ConfigError(f"{out}: has a config.yaml that no run wrote, and it would be replaced; choose another --out")
-    differences = config_differences(for_every_fold(load_config(out / "config.yaml")), config)
+    differences = config_differences(for_every_fold(load_record(out / "config.yaml")), config)
     if differences:
         mend = "continue the run with its own settings, or choose another --out"
         raise ConfigError(*(f"{out}: {difference}" for difference in differences), f"{out}: {mend}")
@@ -217,5 +218,5 @@ def _check_directory(config: RunConfig, out: Path) -> None:
 def _write_settings(config: RunConfig, environment: Mapping[str, Any], out: Path) -> None:
     """Create the directory and write its first files. Until then, missing data or features leave no directory."""
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / "config.yaml", dump_config(config))
-    write_atomically(out / "environment.json", to_json(dict(environment)))
+    write_atomically(out / "config.yaml", with_checksum_line(dump_config(config)))
+    write_atomically(out / "environment.json", to_json(with_checksum(environment)))

@@ -18,7 +18,6 @@ from dialogue_ser.features.core.user_code import as_array, describe_exception
 _DIMENSIONS: dict[str, int] = {"vector": 1, "frames": 2, "tokens": 1}
 #: The square of a larger value does not fit into single precision.
 _MAX_VALUE = 1e18
-_MAX_LISTED = 10
 
 
 class CheckedEncoder:
@@ -165,8 +164,7 @@ class CheckedEncoder:
             else:
                 checked[key] = array
         if problems:
-            rest = [f"… and {len(problems) - _MAX_LISTED} more"] if len(problems) > _MAX_LISTED else []
-            raise FeatureError(*problems[:_MAX_LISTED], *rest)
+            raise FeatureError(*problems)
         return checked
 
     def _check_row(self, key: str, row: Any, known: set[str]) -> tuple[str, Array]:

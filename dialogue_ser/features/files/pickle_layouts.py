@@ -157,7 +157,7 @@ def _turns_of_tuple(value: Sequence[Any], roles: Sequence[str]) -> Iterator[Pick
                 rows={modality: _as_row(columns[modality][position]) for modality in modalities},
             )
     if problems:
-        raise FeatureError(*problems[:10])
+        raise FeatureError(*problems)
 
 
 def _check_parts(parts: Mapping[str, Any]) -> list[str]:

@@ -126,7 +126,7 @@ class Precomputed:
                 )
             rows[name] = row.astype(np.float32, copy=False)
         if problems:
-            raise FeatureError(*problems[:10])
+            raise FeatureError(*problems)
         return rows
 
     def _find_file(self, split: str, n_turns: int, ids: Sequence[str]) -> Path:

@@ -23,7 +23,6 @@ from dialogue_ser.features.core.api import Array
 SUFFIXES = (".csv", ".tsv", ".parquet", ".safetensors", ".npy", ".npz")
 _KEY_NAMES = ("utterance_id", "id", "key", "filename", "file")
 _MISSING_CELLS = {"", "nan", "na", "n/a", "none", "null", "--undefined--"}
-_MAX_LISTED = 10
 _READ_ERRORS = (
     OSError,
     EOFError,
@@ -91,9 +90,7 @@ def read_rows(path: Path, key: str | None, columns: Sequence[str] | None) -> Row
         if first.setdefault(k, i) != i
     ]
     if repeated:
-        raise FeatureError(
-            *repeated[:_MAX_LISTED], f"{len(repeated)} repeated key(s) in {path.name}; keep one row of each key"
-        )
+        raise FeatureError(*repeated, f"{len(repeated)} repeated key(s) in {path.name}; keep one row of each key")
     return found
 
 
@@ -135,10 +132,7 @@ def _read_text(path: Path, separator: str) -> pd.DataFrame:
                     f"{path} row {number}: {len(record)} cells, but the header has {len(names)}; make them equal"
                 )
     if problems:
-        n_hidden = len(problems) - _MAX_LISTED
-        raise FeatureError(
-            *problems[:_MAX_LISTED], *([f"{path}: {n_hidden} more such rows are not listed"] if n_hidden > 0 else [])
-        )
+        raise FeatureError(*problems)
     return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8")
 
 
@@ -150,11 +144,8 @@ def _to_numbers(path: Path, name: str, column: "pd.Series[Any]", keys: Sequence[
     numbers = pd.to_numeric(cells, errors="coerce")
     bad = np.flatnonzero((numbers.isna() & cells.notna()).to_numpy())
     if len(bad):
-        shown = [
-            f"{path} row {i + 2} ({keys[i]}): {name} is {column.iloc[i]!r}, not a number" for i in bad[:_MAX_LISTED]
-        ]
         raise FeatureError(
-            *shown,
+            *(f"{path} row {i + 2} ({keys[i]}): {name} is {column.iloc[i]!r}, not a number" for i in bad.tolist()),
             f"{len(bad)} such cell(s) in column {name}; correct them, or leave the column out with option columns",
         )
     return numbers.to_numpy(dtype=np.float32)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dialogue_ser.errors import shown_problems
 from dialogue_ser.metrics.roc import roc_curves
 from dialogue_ser.metrics.table import heading_of
 from dialogue_ser.report.figures.class_figures import class_bars, confusion_heat_map, fold_dots, roc_figure
@@ -111,7 +112,7 @@ def all_scores(subject: Subject) -> Section:
         "facts": facts,
         "score_rows": score_rows(scores),
         "remark": subject.task.score_remark,
-        "notes": scores["notes"],
+        "notes": shown_problems(scores["notes"]),
     }
     return Section(template="crossval_scores", context=context)
 

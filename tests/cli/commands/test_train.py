@@ -140,3 +140,12 @@ def test_of_several_processes_only_the_main_one_prints_and_reports(config, cli, 
     status, out, err = cli("train", "--config", config, "--out", tmp_path / "run", "--training.epochs", "1")
     assert (status, out, err) == (0, "", "")
     assert not (tmp_path / "run" / "report.html").exists()
+
+
+def test_one_command_trains_on_a_table_without_any_file_of_settings(cli, config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--training.epochs", "1", "--model.options.global_dim=8", "--model.options.party_dim=8"]
+    status, out, err = cli("train", "--data.path", "turns.csv", "--features.text.encoder", "textcnn", *flags)
+    assert status == 0, err
+    assert "run:    runs/turns-text" in out
+    assert (tmp_path / "runs" / "turns-text" / "report.html").is_file()

@@ -1,0 +1,76 @@
+"""Read YAML that somebody else may have written: the time and the memory that it can take are bounded."""
+
+from typing import Any
+
+import yaml
+
+MAX_CHARACTERS = 1_000_000
+MAX_DEPTH = 64
+#: An anchor (``&name``) whose value is used often can stand for far more values than the text has.
+MAX_VALUES = 200_000
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class YamlError(ValueError):
+    """The text is not YAML, or it is not YAML of reasonable size. The message is one line."""
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the value that a YAML text describes, made from plain values only.
+
+    Raises:
+        YamlError: the text is not YAML; it is longer than 1 MB, nested more than 64 levels deep, or its anchors stand
+            for more than 200,000 values or for themselves; or a number has too many digits.
+
+    >>> parse_yaml("training: {epochs: 3}")
+    {'training': {'epochs': 3}}
+    >>> parse_yaml("[" * 100_000)
+    Traceback (most recent call last):
+    ...
+    dialogue_ser.yaml_text.YamlError: is nested more than 64 levels deep
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise YamlError(f"has {len(text):,} characters; more than {MAX_CHARACTERS:,} are not read")
+    try:
+        _check_size(text)
+        loader = _Loader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        raise YamlError(" ".join(f"is not YAML: {error}".split())) from error
+    except YamlError:
+        raise
+    except (ValueError, OverflowError, TypeError) as error:  # a number of too many digits, a date that does not exist
+        raise YamlError(f"has a value that cannot be read: {error}") from error
+
+
+def _check_size(text: str) -> None:
+    """Count levels and values, with those that aliases repeat, before a value is made. Raises YamlError."""
+    sizes: dict[str, int] = {}
+    open_nodes: list[tuple[str | None, int]] = []  # anchor, number of values so far
+    n_values = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        size = 0
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise YamlError(f"has an alias *{event.anchor} whose anchor is not complete before it")
+            size = sizes[event.anchor]
+        elif isinstance(event, yaml.ScalarEvent):
+            size = 1
+            if event.anchor:
+                sizes[event.anchor] = size
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append((event.anchor, n_values))
+            size = 1
+            if len(open_nodes) > MAX_DEPTH:
+                raise YamlError(f"is nested more than {MAX_DEPTH} levels deep")
+        n_values += size
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_nodes.pop()
+            if anchor:
+                sizes[anchor] = n_values - before
+        if n_values > MAX_VALUES:
+            raise YamlError(f"has more than {MAX_VALUES:,} values, aliases counted")
