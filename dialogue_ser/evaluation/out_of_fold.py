@@ -240,7 +240,9 @@ def _train_and_encode(
     run = train(config, folder, corpus=corpus, resume=(folder / "config.yaml").is_file(), progress=progress)
     record = {"content": content, "model_sha256": file_sha256(folder / "model" / "model.safetensors")}
     if _read_record(folder) != record | {"rows_sha256": _digest(folder / _ROWS)}:
-        found = utterance_features(run.classifier(trust_code=code_of_run(config)), dialogues, content) if dialogues else {}
+        found = (
+            utterance_features(run.classifier(trust_code=code_of_run(config)), dialogues, content) if dialogues else {}
+        )
         if found:
             write_rows(folder / _ROWS, found)
         write_atomically(folder / _RECORD, to_json(record | {"rows_sha256": _digest(folder / _ROWS)}))

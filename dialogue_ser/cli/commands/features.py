@@ -170,9 +170,7 @@ def _request(
     return _Request(data=run.data, encoders=tuple(_encoders_of_run(run, run.data.on_bad)))
 
 
-def _run_config(
-    preset: str | None, config: str | None, overrides: Mapping[str, Any], trust_code: bool
-) -> "RunConfig":
+def _run_config(preset: str | None, config: str | None, overrides: Mapping[str, Any], trust_code: bool) -> "RunConfig":
     """Return the settings. Code that the file names is refused without trust; code that the flags name is not."""
     from dialogue_ser.training.config.files import code_in_settings, config_to_dict, load_record
     from dialogue_ser.training.config.overrides import apply_overrides
