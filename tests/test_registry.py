@@ -159,7 +159,7 @@ def test_a_module_of_the_working_folder_is_found_and_the_path_left_as_it_was(too
 def test_a_name_of_another_form_is_refused_before_anything_is_imported(tools, name, tmp_path, monkeypatch):
     (tmp_path / "lying_here.py").write_text("raise SystemExit('imported')")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="is no name of code; write it as package.module:attribute"):
+    with pytest.raises(ConfigError, match=r"is no name of code; write it as package\.module:attribute"):
         tools.find(name)
 
 

@@ -37,8 +37,8 @@ _MOVED = {"--crossval.protocol": "--data.cut.protocol", "--crossval.seed": "--da
 _ALIASES = {"--on_bad": "--data.on_bad", "--print_config": "--print-config", "--allow_mismatch": "--allow-mismatch"}
 #: Flags that are not settings of the run.
 _CONTROL = {
-    "preset": str, "config": str, "resume": str, "out": str, "allow_mismatch": bool, "print_config": bool, "smoke": bool,
-    "trust_code": bool,
+    "preset": str, "config": str, "resume": str, "out": str, "allow_mismatch": bool, "print_config": bool,
+    "smoke": bool, "trust_code": bool,
 }  # fmt: skip
 _USAGE = """dialogue-ser {command} --preset NAME [--a.b VALUE | --a.b=VALUE ...] [--config FILE.yaml] [--out DIR]
                           [--seed N] [--on-bad error|mask]{resume} [--smoke] [--print-config] [--trust-code]

@@ -32,8 +32,8 @@ def settings_below_flags(tokens: Sequence[str], command: str) -> tuple[list[str]
         command: name of the command, for messages.
 
     Raises:
-        ConfigError: a preset, file, run or one of the names does not exist, the flags name too little to begin, or files
-            name code that is not trusted.
+        ConfigError: a preset, file, run or one of the names does not exist, the flags name too little to begin, or
+            files name code that is not trusted.
     """
     layers = _layers(tokens)
     where = " + ".join(name for name, _ in layers) or "defaults"

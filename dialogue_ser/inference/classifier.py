@@ -220,7 +220,8 @@ class DialogueClassifier:
                 training.
             revision: branch, tag or commit of a hub model.
             trust_code: allow a model or encoder that is given as ``package.module:attribute``. Its import runs code.
-                True allows all code that the folder names. A list of names allows only these, e.g. ``["mine:Encoder"]``.
+                True allows all code that the folder names; a list of names allows only these, e.g.
+                ``["mine:Encoder"]``.
 
         Raises:
             ConfigError: the device is a GPU, but there is none.

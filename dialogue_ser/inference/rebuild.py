@@ -24,6 +24,10 @@ _NAMES = ("model.name", "inputs.*.encoder", "features.*.encoder", "features.*.op
 #: Entries with words of the corpus, numbers and facts. Nothing there is imported.
 _WORDS = ("label_set", "task", "files", "features.*.words", "features.*.fingerprint", "library", "library_version")
 
+# So many weights may be missing or unknown, and each one is named. If there are more, only their number is.
+_MOST_STRANGE_WEIGHTS = 100
+_MAX_MEMBERS = 1000
+
 
 def describe_model(model: DialogueSystem) -> dict[str, Any]:
     """Return the entry ``model`` of config.json: name, options and, for an ensemble, the number of members.
@@ -52,7 +56,7 @@ def model_options(model: DialogueSystem) -> dict[str, Any]:
 
 
 def code_in_model(saved: SavedModel) -> list[NamedCode]:
-    """Return all code that the config.json of a model folder names: the model, encoders, and what their options name."""
+    """Return all code that config.json of a model folder names: the model, encoders, and what their options name."""
     found = code_in(saved.config, names=_NAMES, words=_WORDS)
     return [NamedCode(one.name, f"{saved.folder / CONFIG}: {one.place}") for one in found]
 
@@ -93,13 +97,16 @@ def _rebuilt(saved: SavedModel) -> DialogueSystem:
     described = saved.config["model"]
     inputs = {modality: InputSpec(**spec) for modality, spec in saved.config["inputs"].items()}
     task, n_members = rebuild_task(saved), described.get("members", 1)
-    if not (isinstance(n_members, int) and 1 <= n_members <= len(saved.weights)):
+    if not (isinstance(n_members, int) and 1 <= n_members <= min(len(saved.weights), _MAX_MEMBERS)):
         raise CheckpointError(
             f"{saved.folder}: config.json says {n_members!r} members, which cannot be; copy the whole folder again"
         )
     with torch.random.fork_rng(devices=[]):  # the new weights are random; this keeps the caller's generator as it is
-        built = [
-            build_model(described["name"], described["options"], inputs, task.n_scores, task) for _ in range(n_members)
+        built = [build_model(described["name"], described["options"], inputs, task.n_scores, task)]
+        _check_number(saved, n_members * len(built[0].state_dict()))
+        built += [
+            build_model(described["name"], described["options"], inputs, task.n_scores, task)
+            for _ in range(n_members - 1)
         ]
     model = built[0] if "members" not in described else Ensemble(built)
     problems = _weight_problems(model.state_dict(), saved.weights)
@@ -108,6 +115,16 @@ def _rebuilt(saved: SavedModel) -> DialogueSystem:
         raise CheckpointError(*(f"{saved.folder}: {problem}" for problem in problems), f"{saved.folder}: {hint}")
     model.load_state_dict(dict(saved.weights))
     return model
+
+
+def _check_number(saved: SavedModel, expected: int) -> None:
+    """Refuse a file with far too many or too few weights, before they are made and compared one by one."""
+    found = len(saved.weights)
+    if abs(found - expected) > _MOST_STRANGE_WEIGHTS:
+        raise CheckpointError(
+            f"{saved.folder}: model.safetensors has {found:,} weights, but the model in config.json has {expected:,}; "
+            "they do not belong to one model: copy the whole folder again"
+        )
 
 
 def _weight_problems(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
