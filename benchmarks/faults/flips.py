@@ -168,10 +168,12 @@ def _attack_checkpoint(case: Case) -> Outcome:
 
 
 def _usable(before: Mapping[Path, bytes], broken: set[str]) -> list[str]:
-    """Return the checkpoints that are whole, and whose best checkpoint, which a run needs in the end, is whole."""
+    """Return the checkpoints from which a run must go on: they are whole, and their best checkpoint was not damaged.
+
+    A best checkpoint that is not there any more is no excuse: a run needs it in the end, so it must not be deleted.
+    """
     states = {path.parent.name: json.loads(content) for path, content in before.items() if path.name == "state.json"}
-    best = {name: state.get("best_checkpoint") or name for name, state in states.items()}
-    return [name for name in states if name not in broken and best[name] in states and best[name] not in broken]
+    return [name for name, state in states.items() if not {name, state.get("best_checkpoint")} & broken]
 
 
 def _watch_restarts(part: Path) -> list[Path]:

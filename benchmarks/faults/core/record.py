@@ -183,7 +183,7 @@ def write_result(
         "revision": work.revision,
         "versions": {name: version(name) for name in PACKAGES},
         "machine": {"platform": platform.platform(), "cpu_count": os.cpu_count()},
-        "seconds_of_all_cases": round(sum(tried.seconds for tried in outcomes), 1),
+        "minutes_of_all_cases": round(sum(tried.seconds for tried in outcomes) / 60, 1),
         "rows": list(rows),
         "n_failures": len(failures),
         "failures": failures[:_MOST_FAILURES],

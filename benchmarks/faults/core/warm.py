@@ -6,6 +6,7 @@ import torch
 
 from benchmarks.faults.core.isolation import IMPORTED
 
-for _name in IMPORTED:
+# The families too: a file that is edited during a campaign does not change the cases that follow.
+for _name in (*IMPORTED, "benchmarks.faults.campaign"):
     import_module(_name)
 torch.set_num_threads(1)
