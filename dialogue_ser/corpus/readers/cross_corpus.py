@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.corpus.cut import all_dialogues
-from dialogue_ser.corpus.label_maps import SHARED_CLASSES, LabelMap, relabel
+from dialogue_ser.corpus.label_maps import SHARED_CLASSES, LabelMap, label_map_as_text, relabel
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.corpus.splits import split_by_fractions
@@ -189,7 +189,7 @@ def _shared_map(training: Corpus, testing: Corpus, label_map: Mapping[str, str] 
                 "have no label in common that turns of both have; map their labels with option label_map"
             )
         return {label: label for label in common}
-    shared = {str(label): str(name) for label, name in label_map.items()}
+    shared = {label: str(name) for label, name in label_map_as_text(label_map).items()}
     problems = [] if shared else ["is empty; name labels, or leave it out"]
     for corpus, labels in found:
         reached = {shared[label] for label in labels if label in shared}
