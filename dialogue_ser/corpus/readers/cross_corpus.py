@@ -8,9 +8,10 @@ from typing import Any
 
 from dialogue_ser.corpus.cut import all_dialogues
 from dialogue_ser.corpus.label_maps import SHARED_CLASSES, LabelMap, label_map_as_text, relabel
-from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.readers import read_without_warnings
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.corpus.splits import split_by_fractions
+from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
 
 _SETTINGS = ("reader", "path", "labels", "options")
@@ -105,7 +106,11 @@ def _read_one(role: str, settings: Mapping[str, Any] | None, on_bad: str, defaul
         raise ConfigError(*(f"reader cross-corpus: option {role}: {problem}" for problem in unknown))
     options = dict(settings.get("options") or {})
     path, labels = settings.get("path"), settings.get("labels", default_labels)
-    return read_corpus(settings["reader"], path, labels, on_bad=on_bad, **options)
+    corpus = read_without_warnings(settings["reader"], path, labels, on_bad=on_bad, **options)
+    problems = corpus_problems(corpus)
+    if problems:
+        raise CorpusError(*problems)
+    return corpus
 
 
 def _train_and_dev(corpus: Corpus, dev_share: float, seed: int) -> dict[str, tuple[Dialogue, ...]]:
