@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.corpus.cut import carve
-from dialogue_ser.corpus.label_maps import WORD_MAPS, relabel_by_words
+from dialogue_ser.corpus.label_maps import WORD_MAPS, label_map_as_text, relabel_by_words
 from dialogue_ser.corpus.parsing.cells import Quoting
 from dialogue_ser.corpus.parsing.columns import Columns, resolve_columns
 from dialogue_ser.corpus.parsing.dialogues import rule_of
@@ -113,7 +113,7 @@ def read_table(
     if not has_classes:
         _refuse_label_options(label_order=label_order, label_map=label_map, stratify=stratify)
     options = TurnOptions(
-        label_map={str(label): mapped for label, mapped in (label_map or {}).items()},
+        label_map=label_map_as_text(label_map),
         audio_root=_audio_root(audio_root),
         on_bad=on_bad,
         dialogue=rule_of(dialogue, columns),

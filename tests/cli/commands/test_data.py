@@ -120,3 +120,19 @@ def test_check_refuses_bad_rows(own):
 def test_download_refuses_unknown_names():
     with pytest.raises(ConfigError, match="did you mean 'meld'"):
         data_download("melt")
+
+
+def test_check_names_audio_that_several_utterances_share(own, tmp_path, capsys):
+    soundfile.write(tmp_path / "again.wav", np.zeros(1600), 16000)
+    (tmp_path / "own.csv").write_text(
+        "text,label,split,audio\none,joy,train,good.wav\ntwo,anger,train,bad.wav\nthree,anger,test,again.wav\n"
+    )
+    options = {"options": {"dialogue": "none"}, "on_bad": "mask"}
+    assert data_check("table", str(tmp_path / "own.csv"), **options) == 0
+    warning = next(line for line in capsys.readouterr().out.splitlines() if "several utterances" in line)
+    assert warning == (
+        "warning: 1 clip is the audio of several utterances, 1 of them in several splits, 1 of them with different "
+        "labels: train/row2_utt0 = test/row4_utt0 (good.wav, again.wav)"
+    )
+    assert data_check("table", str(tmp_path / "own.csv"), **options, media=False) == 0
+    assert "several utterances" not in capsys.readouterr().out
