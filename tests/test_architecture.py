@@ -66,6 +66,10 @@ TESTED_IN = {
     "training/record/manifest.py": ("training/record/test_checkpoint.py", "a part of every checkpoint"),
     "training/loop/setup.py": ("training/test_run.py", "first half of a run"),
     "features/core/recipe.py": ("features/store/test_engines.py", "a record that is sent to workers"),
+    "features/files/pickle_dialogues.py": (
+        "features/files/test_pickle_places.py",
+        "the dialogues that are placed there",
+    ),
     "features/files/pickle_sandbox.py": (
         "features/files/test_pickle_reading.py",
         "a script that pickle_reading.py runs",
