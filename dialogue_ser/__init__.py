@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dialogue_ser.corpus.schema import LabelSet as LabelSet
     from dialogue_ser.corpus.schema import Utterance as Utterance
     from dialogue_ser.errors import DialogueSerError as DialogueSerError
+    from dialogue_ser.evaluation.new_corpus import NewData as NewData
+    from dialogue_ser.evaluation.new_data import evaluate_on as evaluate_on
     from dialogue_ser.evaluation.run import evaluate_run as evaluate_run
     from dialogue_ser.features.registry import register_encoder as register_encoder
     from dialogue_ser.inference.classifier import DialogueClassifier as DialogueClassifier
@@ -49,9 +51,11 @@ _HOMES = {
     "DialogueSystem": "models.api",
     "FeatureConfig": "training.config.run_config",
     "LabelSet": "corpus.schema",
+    "NewData": "evaluation.new_corpus",
     "RunConfig": "training.config.run_config",
     "Utterance": "corpus.schema",
     "apply_overrides": "training.config.overrides",
+    "evaluate_on": "evaluation.new_data",
     "evaluate_run": "evaluation.run",
     "load_preset": "training.config.presets",
     "read_corpus": "corpus.readers",

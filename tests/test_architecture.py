@@ -20,6 +20,7 @@ LONG_BECAUSE = "Long because"
 
 # Modules without a test file of their own: the file that holds their claims, and why there.
 TESTED_IN = {
+    "evaluation/new_corpus.py": ("evaluation/test_new_data.py", "it reads what is scored there"),
     "cli/run_layers.py": ("cli/test_run_arguments.py", "a part of parsing the flags of train"),
     "nn/recurrence/parameters.py": (
         "nn/recurrence/test_dialogue_recurrence.py",
@@ -62,6 +63,7 @@ TESTED_IN = {
         "what functions give, and where they fail",
     ),
     "features/pretrained/packaged.py": ("features/text/test_minilm.py", "where the encoder finds its weights"),
+    "training/record/manifest.py": ("training/record/test_checkpoint.py", "a part of every checkpoint"),
     "training/loop/setup.py": ("training/test_run.py", "first half of a run"),
     "features/core/recipe.py": ("features/store/test_engines.py", "a record that is sent to workers"),
     "features/files/pickle_sandbox.py": (

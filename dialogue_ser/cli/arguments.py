@@ -8,7 +8,7 @@ from dataclasses import is_dataclass
 from difflib import get_close_matches
 from typing import Any, get_args, get_type_hints
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
 from dialogue_ser.errors import ConfigError
 
@@ -29,10 +29,25 @@ def parse(parser: ArgumentParser, tokens: Sequence[str]) -> Namespace:
     Raises:
         ConfigError: a flag does not exist (the error suggests the nearest one), or a value has a wrong type.
     """
+    _refuse_groups(parser, tokens)
     try:
         return parser.parse_args(_complete_switches(parser, tokens))
     except ArgumentError as error:
         raise ConfigError(_explain(parser, str(error))) from error
+
+
+def _refuse_groups(parser: ArgumentParser, tokens: Sequence[str]) -> None:
+    """Refuse the name of a group of flags as a flag, e.g. ``--data``: it would read a file. Hide it in the help."""
+    for action in parser._actions:
+        for group in action.option_strings:
+            members = [flag for flag in flags(parser) if flag.startswith(f"{group}.")]
+            if not members:
+                continue
+            action.help = SUPPRESS
+            if any(token.partition("=")[0] == group for token in tokens):
+                raise ConfigError(
+                    f"{parser.prog}: {group} is a group of flags and takes no value; use one of {', '.join(members)}"
+                )
 
 
 def call_with_arguments(function: Callable[..., Any], tokens: Sequence[str], prog: str) -> int | None:
@@ -49,9 +64,17 @@ def call_with_arguments(function: Callable[..., Any], tokens: Sequence[str], pro
     introduction = re.split(r"\n\n(?:Args|Returns|Raises):", inspect.cleandoc(function.__doc__ or ""))[0]
     parser = new_parser(prog, introduction)
     parser.add_function_arguments(function, as_group=False, as_positional=True, fail_untyped=True)
-    values = parse(parser, underscore_flags(tokens, get_type_hints(function)))
-    status = function(**{key: values[key] for key in inspect.signature(function).parameters})
+    hints = get_type_hints(function)
+    values = parse(parser, underscore_flags(tokens, hints))
+    status = function(**{key: _as_hinted(hints[key], values[key]) for key in inspect.signature(function).parameters})
     return status if isinstance(status, int) else None
+
+
+def _as_hinted(hint: Any, value: Any) -> Any:
+    """Return the value of a flag. The values of a group of flags become the dataclass that describes the group."""
+    if isinstance(hint, type) and is_dataclass(hint) and isinstance(value, Namespace):
+        return hint(**value.as_dict())
+    return value
 
 
 def underscore_flags(tokens: Sequence[str], hints: Mapping[str, Any]) -> list[str]:

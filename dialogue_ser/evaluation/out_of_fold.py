@@ -39,7 +39,7 @@ from dialogue_ser.runs.run_files import to_json
 from dialogue_ser.tasks import find_task
 from dialogue_ser.training.config.files import code_of_run, config_to_dict
 from dialogue_ser.training.config.run_config import RunConfig
-from dialogue_ser.training.data.corpus import corpus_of
+from dialogue_ser.training.data.corpus import corpus_of, log_warnings
 from dialogue_ser.training.run import Run, train
 
 FORMAT = 1
@@ -96,6 +96,7 @@ def cross_fit(
     """
     _check_arguments(config, out, n_folds, content)
     corpus = corpus_of(config.data)
+    log_warnings(corpus)
     work = work or out.with_name(f"{out.stem}.folds")
     rows: dict[str, Array] = {}
     with run_lock(work):

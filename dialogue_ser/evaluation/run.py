@@ -76,20 +76,20 @@ def evaluate_run(
         PeekWarning: the checkpoint of the run was chosen on a test split that is reported.
     """
     run = RunFiles(Path(run_dir))
-    _refuse_cross_validation(run)
+    refuse_cross_validation(run)
     predictions = run.predictions
     chosen = _splits_to_score(predictions, splits)
     task = task_of(predictions, run.config.get("data"))
-    extra, metric_notes = _further_metrics(run, task, metrics, trust_code)
+    extra, metric_notes = further_metrics(run, task, metrics, trust_code)
     floor_names = _floor_names(task, floors)
     check_selection(run)
     protocol = protocol_of(run, chosen)
     if protocol != "dev":
         _warn_of_peeking(run)
     train = _split_name(run, "train")
-    tables, floor_notes = _learn_floors(predictions, floor_names, train, _split_name(run, "dev"))
-    scored = {name: _score_split(task, predictions.split(name), tables, train, n_resamples, extra) for name in chosen}
-    notes = [*task.absent_notes(scored), *floor_notes, *metric_notes, *_undefined_notes(scored, extra)]
+    tables, floor_notes = learn_floors(predictions, floor_names, train, _split_name(run, "dev"))
+    scored = {name: score_split(task, predictions.split(name), tables, train, n_resamples, extra) for name in chosen}
+    notes = [*task.absent_notes(scored), *floor_notes, *metric_notes, *undefined_notes(scored, extra)]
     result = _description(run, task, protocol, extra) | {"notes": notes, "splits": scored}
     with run_lock(run.folder, SHORT_WAIT_SECONDS):
         write_atomically(run.folder / "scores.json", to_json(result))
@@ -112,11 +112,12 @@ def _description(run: RunFiles, task: Task, protocol: Protocol, extra: Sequence[
     }
 
 
-def _refuse_cross_validation(run: RunFiles) -> None:
+def refuse_cross_validation(run: RunFiles) -> None:
+    """Raise DialogueSerError if a folder is a cross-validation, which has no predictions and no model of its own."""
     if (run.folder / "folds").is_dir():
         raise DialogueSerError(
-            f"{run.folder}: is a cross-validation, which has written its scores.json itself; evaluate one of its runs "
-            "folds/NAME instead"
+            f"{run.folder}: is a cross-validation, which has no model and has written its scores.json itself; evaluate "
+            "one of its runs folds/NAME instead"
         )
 
 
@@ -162,7 +163,7 @@ def _warn_of_peeking(run: RunFiles) -> None:
     )
 
 
-def _learn_floors(
+def learn_floors(
     predictions: Predictions, floors: Sequence[str], train: str, dev: str
 ) -> tuple[dict[str, Predictions], list[str]]:
     """Return floor → its predictions of the same turns, and a sentence on every floor that is left out."""
@@ -177,10 +178,16 @@ def _learn_floors(
     return tables, notes
 
 
-def _further_metrics(
-    run: RunFiles, task: Task, requested: Sequence[str] | None, trust_code: Trust
+def further_metrics(
+    run: RunFiles | None, task: Task, requested: Sequence[str] | None, trust_code: Trust
 ) -> tuple[tuple[str, ...], list[str]]:
     """Return the further metrics to compute, and a sentence on every metric of config.yaml that is left out.
+
+    Args:
+        run: run whose config.yaml names metrics; None if there is no run.
+        task: task of the run.
+        requested: names of metrics; None = those of the configuration.
+        trust_code: allow code among the metrics of the configuration.
 
     Raises:
         ConfigError: config.yaml names metrics that are code and are not trusted.
@@ -189,6 +196,8 @@ def _further_metrics(
         task.metrics(requested)
         return tuple(requested), []
     found, notes = [], []
+    if run is None:
+        return (), []
     named = list(map(str, run.config.get("metrics") or ()))
     config = run.folder / "config.yaml"
     code = [NamedCode(name, f"{config}: metrics[{index}]") for index, name in enumerate(named) if ":" in name]
@@ -202,7 +211,7 @@ def _further_metrics(
     return tuple(found), notes
 
 
-def _undefined_notes(scored: Mapping[str, Mapping[str, Any]], extra: Sequence[str]) -> list[str]:
+def undefined_notes(scored: Mapping[str, Mapping[str, Any]], extra: Sequence[str]) -> list[str]:
     """Return a sentence on every further metric that has no value on some split. Tables leave it out there."""
     found = []
     for metric in (METRICS.find(name) for name in extra):
@@ -214,7 +223,7 @@ def _undefined_notes(scored: Mapping[str, Mapping[str, Any]], extra: Sequence[st
     return found
 
 
-def _score_split(
+def score_split(
     task: Task,
     predictions: Predictions,
     floors: Mapping[str, Predictions],
@@ -222,6 +231,16 @@ def _score_split(
     n_resamples: int,
     extra: Sequence[str],
 ) -> dict[str, Any]:
+    """Return what ``scores.json`` says about one split: its summary, and the comparison with every floor.
+
+    Args:
+        task: task of the run.
+        predictions: predictions of one split.
+        floors: floor → its predictions of the same turns and perhaps of others.
+        train: split that floors learned from; it is not compared with them.
+        n_resamples: bootstrap draws of dialogues.
+        extra: further metrics.
+    """
     result = task.summary(predictions, extra, n_resamples=n_resamples)
     (split,) = predictions.splits
     result["floors"] = {}

@@ -39,7 +39,7 @@ def write_report(run_dir: Path) -> Path:
     )
     composed = compose(task.sections, MAKERS, subject)
     path = run.folder / "report.html"
-    page = render_page(run.name, subtitle(run.config), composed)
+    page = render_page(str(scores.get("run") or run.name), subtitle(run.config), composed)
     with run_lock(run.folder, SHORT_WAIT_SECONDS):
         subject.gallery.write(run.folder / "figures")
         write_atomically(path, page)

@@ -144,10 +144,10 @@ def _finished_run(directory: RunDirectory, config: RunConfig, *, resume: bool, a
 
 
 def _load_data(config: RunConfig, accelerator: Accelerator, store: FeatureStore | None, corpus: Corpus | None) -> Data:
-    """Return the data of the run; warn about classes or dimensions that a split lacks."""
+    """Return the data of the run; warn about what is odd in the corpus, and about classes that a split lacks."""
     seed_everything(config.seed)
     with accelerator.main_process_first():  # the other processes then find the features in the store
-        data = load_data(config, store, corpus)
+        data = load_data(config, store, corpus, with_warnings=accelerator.is_main_process)
     if accelerator.is_main_process:
         for split, absent in data.absent.items():
             logger.warning(data.task.absent_note(split, absent))

@@ -52,7 +52,7 @@ def attention(
     panels = [
         FrameMap(name=f"{one.modality}, {head}", weights_LL=weights_LL, step_seconds=one.step_seconds)
         for one in maps
-        for head, weights_LL in zip(one.names, one.weights_HLL.astype("float64"), strict=True)
+        for head, weights_LL in zip(one.names, one.weights_HLL, strict=True)
     ]
     label = next(turn.label for turn in utterances(dialogues) if turn.id == name)
     write_atomically(target, to_png(frame_attention(panels, f"{name} ({label})" if label else name, theme)))

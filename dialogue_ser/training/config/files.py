@@ -13,6 +13,7 @@ import yaml
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.options import build
+from dialogue_ser.runs.checksums import warn_if_changed
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.config.upgrade import upgraded
 from dialogue_ser.trust import NamedCode, Trust, code_in, is_target, refuse_code, texts_in
@@ -80,7 +81,10 @@ def load_settings(path: Path) -> Mapping[str, Any]:
         ConfigError: the file does not exist, is not YAML of reasonable size, or holds no mapping.
     """
     try:
-        values = parse_yaml(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if (path.parent / "environment.json").is_file():  # elsewhere it is a copy, which may be changed
+            warn_if_changed(text, path)
+        values = parse_yaml(text)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); give a YAML file in UTF-8") from error
     except YamlError as error:

@@ -98,3 +98,37 @@ def test_a_regression_is_shown_with_its_own_metrics(value_run_dir, cli):
     for heading in ("CCC", "Pearson r", "MAE"):
         assert heading in out
     assert "F1" not in out
+
+
+def test_one_table_scores_a_run_and_gets_a_report_beside_the_runs_own(run, cli, config, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    own = (run / "scores.json").read_bytes()
+    status, out, err = cli("evaluate", run, "--data.path", config.with_name("turns.csv"), "--split=test")
+    assert status == 0, err
+    folder = tmp_path / "runs" / "tiny-on-turns"
+    assert {path.name for path in folder.iterdir()} >= {"predictions.parquet", "scores.json", "report.html"}
+    assert "results: runs/tiny-on-turns" in out
+    assert "30 dialogues" in out
+    assert (run / "scores.json").read_bytes() == own
+    page = (folder / "report.html").read_text()
+    assert "tiny on turns.csv" in page
+    assert "model_sha256" in page
+    assert cli("evaluate", folder)[0] == 0
+    assert cli("compare", folder, run)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (["--out", "x"], "--out and --features are for new data"),
+        (["--data.pth", "x.csv"], "did you mean --data.path"),
+        (["--data.path", "nowhere.csv"], "nowhere.csv"),
+        (["--data.on_bad=skip", "--data.path=x.csv"], "expected one of error, mask"),
+        (["--data", "turns.csv"], "--data.path"),
+    ],
+)
+def test_wrong_flags_of_new_data_are_one_line(run, cli, tokens, message):
+    status, _, err = cli("evaluate", run, *tokens)
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1
