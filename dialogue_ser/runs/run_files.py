@@ -12,7 +12,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from dialogue_ser.errors import DialogueSerError, MissingDataError
-from dialogue_ser.json_text import JsonError, parse_json, read_json
+from dialogue_ser.json_text import JsonError, parse_json
+from dialogue_ser.json_text import read_json as read_bounded_json
 from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.metrics.predictions import Predictions, read_predictions
 from dialogue_ser.runs.checksums import CHECKSUM_KEY, is_unchanged, warn_if_changed
@@ -200,7 +201,7 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return _mapping(read_json(path), path)
+        return _mapping(read_bounded_json(path), path)
     except JsonError as error:
         raise DialogueSerError(f"{path}: {error}; delete or restore the file") from error
 
