@@ -9,11 +9,12 @@ JOBS   ?= 2
 # Folders of corpora that are not bundled: one in the checkout, and one beside it.
 export DIALOGUE_SER_DATA ?= $(CURDIR)/data:$(CURDIR)/../shared/data
 GPU_OPTIONS ?=
+FAULTS ?= --quick
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test check bench bench-meld bench-gpu gpu-kit clean
+.PHONY: help env quickstart test check bench bench-meld bench-gpu bench-faults gpu-kit clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,9 @@ bench-meld: $(STAMP)  ## Reproduce the MELD table; SEEDS=3 trains with 3 seeds (
 
 bench-gpu: $(STAMP)  ## Measure and check on a GPU (8 minutes); GPU_OPTIONS="--device cpu --quick" tries it without one
 	$(BIN)/python -m benchmarks.gpu $(GPU_OPTIONS)
+
+bench-faults: $(STAMP)  ## Expose the library to faults (10 minutes; FAULTS="" runs the whole campaign, 150 minutes)
+	$(BIN)/python -m benchmarks.faults $(FAULTS)
 
 gpu-kit: $(STAMP)  ## Collect in .gpu-kit what bench-gpu needs on a machine without a network
 	$(BIN)/python -m benchmarks.gpu.kit

@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.page_tables import encoder_tables, room_tables, startup_tables  # noqa: F401  (register their tables)
+from benchmarks.page_tables import (  # noqa: F401  (register their tables)
+    encoder_tables,
+    fault_tables,
+    room_tables,
+    startup_tables,
+)
 from benchmarks.results_files import Result, read_result, seeds_score
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.metrics.table import heading_of
@@ -29,6 +34,7 @@ PAGES = (
     "docs/crossval.md",
     "docs/regression.md",
     "docs/architecture.md",
+    "docs/reliability.md",
 )
 PUBLISHED = "document's weighted F1 (accuracy)"
 

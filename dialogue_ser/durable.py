@@ -5,7 +5,10 @@ The content is first written to disk under a temporary name. After that the file
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 #: Names of temporary files begin with it. An old temporary file was left by a process that died.
 TEMPORARY_PREFIX = ".writing-"
@@ -21,11 +24,24 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: the disk is full or the folder is not writable. The old file stays as it was.
     """
+    with writing_atomically(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def writing_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write to. It becomes ``path`` if the block ends without an error, as in write_atomically.
+
+    Raises:
+        OSError: the disk is full or the folder is not writable. The old file stays as it was.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX, suffix=path.suffix)
-    os.close(handle)
     temporary = Path(name)
     try:
-        write_synced(temporary, content.encode() if isinstance(content, str) else content)
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         temporary.chmod(0o644)  # mkstemp creates a file that only its owner may read
         temporary.replace(path)
     finally:

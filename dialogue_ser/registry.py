@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.trust import check_import, is_target
 
 T = TypeVar("T")
 Target = TypeVar("Target")
@@ -129,11 +130,14 @@ class Registry(Mapping[str, T]):
         """Return the thing for which :meth:`comes_from_outside` is true. The check of the registry is not applied.
 
         Raises:
-            ConfigError: several packages offer the name, or it cannot be imported.
+            ConfigError: several packages offer the name, it cannot be imported, or it is code that a file names and
+                that is not trusted (:mod:`~dialogue_ser.trust`).
         """
         if name in self.registered:
             return self.registered[name].target
-        targets = [name] if ":" in name else sorted(_targets_by_name(self.group)[name])
+        if ":" in name:
+            return _load_users(self.kind, name)
+        targets = sorted(_targets_by_name(self.group)[name])
         if len(targets) > 1:
             raise ConfigError(
                 f"{self.kind} name {name!r} is used by several installed packages: {', '.join(targets)}; "
@@ -222,7 +226,7 @@ def _targets_by_name(group: str) -> dict[str, set[str]]:
 
 
 def load(kind: str, name: str, target: str) -> Any:
-    """Import an attribute of a module. The module may also be a file in the working folder.
+    """Import an attribute of an installed module.
 
     Args:
         kind: kind of thing for the error message, e.g. ``encoder``.
@@ -236,11 +240,6 @@ def load(kind: str, name: str, target: str) -> Any:
     'read_table'
     """
     module_name, _, attribute = target.partition(":")
-    folder = str(Path.cwd())
-    # The path of an installed command lacks the working folder, where users keep their own modules.
-    is_added = folder not in sys.path
-    if is_added:
-        sys.path.append(folder)
     try:
         value: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
@@ -250,7 +249,26 @@ def load(kind: str, name: str, target: str) -> Any:
         found = str(error) if is_absent else f"{type(error).__name__}: {error}"
         mend = "install it, or put it into this folder" if is_absent else "its code failed; mend the module"
         raise ConfigError(f"{kind} {name!r}: cannot import {target} ({found}); {mend}") from error
+    return value
+
+
+def _load_users(kind: str, name: str) -> Any:
+    """Import what a user gives as ``package.module:attribute``. The module may also be a file in the working folder.
+
+    Raises:
+        ConfigError: see :func:`load`; or the name has another form; or a file names it and it is not trusted.
+    """
+    check_import(kind, name)
+    if not is_target(name):
+        raise ConfigError(f"{kind} {name!r}: is no name of code; write it as package.module:attribute")
+    folder = str(Path.cwd())
+    # The path of an installed command lacks the working folder, where users keep their own modules. It comes last, and
+    # only for these names: no file in it can take the place of a library.
+    is_added = folder not in sys.path
+    if is_added:
+        sys.path.append(folder)
+    try:
+        return load(kind, name, name)
     finally:
         if is_added and folder in sys.path:
             sys.path.remove(folder)
-    return value

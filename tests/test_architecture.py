@@ -63,6 +63,7 @@ TESTED_IN = {
         "what functions give, and where they fail",
     ),
     "features/pretrained/packaged.py": ("features/text/test_minilm.py", "where the encoder finds its weights"),
+    "training/record/manifest.py": ("training/record/test_checkpoint.py", "a part of every checkpoint"),
     "training/loop/setup.py": ("training/test_run.py", "first half of a run"),
     "features/core/recipe.py": ("features/store/test_engines.py", "a record that is sent to workers"),
     "features/files/pickle_sandbox.py": (

@@ -8,7 +8,7 @@ import pytest
 
 from dialogue_ser import registry
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.registry import Entry, Registry, import_path_of, load
+from dialogue_ser.registry import Entry, Registry, import_path_of
 
 GROUP = "dialogue_ser.test_tools"
 
@@ -143,25 +143,32 @@ def test_registries_beside_each_other_share_what_comes_from_outside(tools, monke
     ]
 
 
-def test_a_module_of_the_working_folder_is_found_and_the_path_left_as_it_was(tmp_path, monkeypatch):
+def test_a_module_of_the_working_folder_is_found_and_the_path_left_as_it_was(tools, tmp_path, monkeypatch):
     (tmp_path / "lying_here.py").write_text("class Box:\n    inner = 7\n")
     monkeypatch.chdir(tmp_path)
     before = list(sys.path)
-    assert load("reader", "mine", "lying_here:Box.inner") == 7
+    assert tools.find("lying_here:Box.inner") == 7
     assert sys.path == before
     sys.modules.pop("lying_here")
-    with pytest.raises(ConfigError, match=r"reader 'mine': cannot import :read"):
-        load("reader", "mine", ":read")
+    offer(monkeypatch, ("offered", "lying_here:Box"))
+    with pytest.raises(ConfigError, match="cannot import lying_here:Box"):
+        tools.find("offered")  # the package that offers a name is installed, so the working folder has no say
+
+
+@pytest.mark.parametrize("name", [":read", "lying_here:", "lying_here:2", "../lying_here:Box", "lying_here:Box:inner"])
+def test_a_name_of_another_form_is_refused_before_anything_is_imported(tools, name, tmp_path, monkeypatch):
+    (tmp_path / "lying_here.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"is no name of code; write it as package\.module:attribute"):
+        tools.find(name)
 
 
 @pytest.mark.parametrize("content", ["def broken(:", "1 / 0", "import nowhere", "raise RuntimeError('no licence')"])
-def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch, content):
+def test_a_module_that_cannot_be_imported_is_named(tools, tmp_path, monkeypatch, content):
     (tmp_path / "broken_module.py").write_text(content)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="encoder 'mine': cannot import broken_module:thing"):
-        load("encoder", "mine", "broken_module:thing")
-    with pytest.raises(ConfigError, match="cannot import"):
-        load("encoder", "mine", "../broken_module:thing")
+    with pytest.raises(ConfigError, match="tool 'broken_module:thing': cannot import broken_module:thing"):
+        tools.find("broken_module:thing")
 
 
 def modules_after(code: str) -> set[str]:

@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
+from dialogue_ser.cli.trust_flags import trust_of
 from dialogue_ser.errors import ConfigError, DialogueSerError, shown_problems, unknown_name
+from dialogue_ser.trust import only_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +134,13 @@ def run(tokens: Sequence[str]) -> int:
     command = COMMANDS[name]
     module, _, function_name = command.target.partition(":")
     function = getattr(import_module(f"dialogue_ser.cli.commands.{module}"), function_name)
-    if command.takes_tokens:
-        status: int | None = function(rest)
-    else:
-        from dialogue_ser.cli.arguments import call_with_arguments
+    with only_code(trust_of(rest)):  # code that only a file names is not imported
+        if command.takes_tokens:
+            status: int | None = function(rest)
+        else:
+            from dialogue_ser.cli.arguments import call_with_arguments
 
-        status = call_with_arguments(function, rest, prog=f"dialogue-ser {name}")
+            status = call_with_arguments(function, rest, prog=f"dialogue-ser {name}")
     return status or 0
 
 

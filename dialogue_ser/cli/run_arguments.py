@@ -25,9 +25,10 @@ from jsonargparse import SUPPRESS, ArgumentParser
 
 from dialogue_ser.cli.arguments import new_parser, parse, underscore_flags
 from dialogue_ser.cli.run_layers import settings_below_flags
+from dialogue_ser.cli.trust_flags import refuse_code_of_files
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.options import unknown_options
-from dialogue_ser.training.config.files import config_from_dict
+from dialogue_ser.training.config.files import config_from_dict, config_to_dict
 from dialogue_ser.training.config.presets import preset_names
 from dialogue_ser.training.config.run_config import FeatureConfig, ModelConfig, RunConfig
 
@@ -36,10 +37,11 @@ _MOVED = {"--crossval.protocol": "--data.cut.protocol", "--crossval.seed": "--da
 _ALIASES = {"--on_bad": "--data.on_bad", "--print_config": "--print-config", "--allow_mismatch": "--allow-mismatch"}
 #: Flags that are not settings of the run.
 _CONTROL = {
-    "preset": str, "config": str, "resume": str, "out": str, "allow_mismatch": bool, "print_config": bool, "smoke": bool
+    "preset": str, "config": str, "resume": str, "out": str, "allow_mismatch": bool, "print_config": bool,
+    "smoke": bool, "trust_code": bool,
 }  # fmt: skip
 _USAGE = """dialogue-ser {command} --preset NAME [--a.b VALUE | --a.b=VALUE ...] [--config FILE.yaml] [--out DIR]
-                          [--seed N] [--on-bad error|mask]{resume} [--smoke] [--print-config]
+                          [--seed N] [--on-bad error|mask]{resume} [--smoke] [--print-config] [--trust-code]
        dialogue-ser {command} --data.path TABLE.csv --features.text.encoder NAME [--a.b VALUE ...] [...]"""
 _FLAGS_ALONE_HELP = (
     "Without preset and file, flags that name the data and an encoder are enough, e.g. --data.path turns.csv "
@@ -93,6 +95,7 @@ def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
     if control["out"] == "":
         raise ConfigError("--out: found '', expected a folder; leave the flag out for runs/NAME")
     config = _run_config(values, filled, tokens, is_resumed=bool(control["resume"]))
+    refuse_code_of_files(config_to_dict(config), [(where, {})], tokens)
     resume = control["resume"]
     if resume and control["out"] and Path(resume) != Path(control["out"]):
         raise ConfigError(f"{command}: --resume DIR continues in DIR; remove --out")
@@ -158,6 +161,11 @@ def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str 
         ("allow-mismatch", mismatch_help),
         ("smoke", "try the run: one epoch at reduced size on the bundled sample; print what the full run costs"),
         ("print-config", "print all settings of the run as YAML and stop"),
+        (
+            "trust_code",
+            "allow code that the files name (of --config and --resume): readers, encoders, models, losses, metrics, "
+            "callbacks. It is run, so allow only code that you trust. Code that a flag names is always allowed",
+        ),
     ):
         parser.add_argument(f"--{name}", type=bool, default=False, help=line)
     defaults: dict[str, Any] = {}

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.cli.arguments import values_of_flag
+from dialogue_ser.cli.trust_flags import refuse_code_of_files
 from dialogue_ser.corpus.readers import reader_of_file
 from dialogue_ser.errors import ConfigError, unknown_name
-from dialogue_ser.training.config.files import config_from_dict, config_to_dict, load_config, load_settings
+from dialogue_ser.training.config.files import config_from_dict, config_to_dict, load_record, load_settings
 from dialogue_ser.training.config.overrides import merge, without_modality
 from dialogue_ser.training.config.presets import load_preset
 from dialogue_ser.training.config.upgrade import upgraded
@@ -31,7 +32,8 @@ def settings_below_flags(tokens: Sequence[str], command: str) -> tuple[list[str]
         command: name of the command, for messages.
 
     Raises:
-        ConfigError: a preset, file, run or one of the names does not exist, or the flags name too little to begin.
+        ConfigError: a preset, file, run or one of the names does not exist, the flags name too little to begin, or
+            files name code that is not trusted.
     """
     layers = _layers(tokens)
     where = " + ".join(name for name, _ in layers) or "defaults"
@@ -47,7 +49,9 @@ def settings_below_flags(tokens: Sequence[str], command: str) -> tuple[list[str]
     base = _with_reader_of_file(base, rest)
     if not layers and not any(token in ("-h", "--help") for token in tokens):
         base = _begun_by_flags(base, rest, command)
-    return rest, config_to_dict(config_from_dict(base, where=where)), where
+    filled = config_to_dict(config_from_dict(base, where=where))
+    refuse_code_of_files(filled, layers, rest, before_flags=True)
+    return rest, filled, where
 
 
 def _with_reader_of_file(base: Mapping[str, Any], tokens: Sequence[str]) -> dict[str, Any]:
@@ -126,10 +130,10 @@ def _layers(tokens: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
         path = Path(folder) / "config.yaml"
         if not path.is_file():
             raise ConfigError(f"--resume {folder}: no run there ({path} does not exist); give the directory of a run")
-        layers.append((str(path), config_to_dict(load_config(path))))
+        layers.append((str(path), config_to_dict(load_record(path))))
     layers += [(f"preset {name}", config_to_dict(load_preset(name))) for name in values_of_flag(tokens, "--preset")]
     for file in values_of_flag(tokens, "--config"):
-        load_config(Path(file))  # raises an error that names the file and every wrong key and value in it
+        load_record(Path(file))  # raises an error that names the file and every wrong key and value in it
         layers.append((file, upgraded(load_settings(Path(file)))))
     return layers
 

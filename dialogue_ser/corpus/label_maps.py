@@ -1,8 +1,10 @@
 """Label maps: which class of a corpus becomes which class of a label set."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from dialogue_ser.corpus.label_words import emotion_of
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
@@ -74,6 +76,52 @@ IEMOCAP_MAPS: Mapping[str, LabelMap] = {
     "all": LabelMap(classes=(*IEMOCAP_CLASSES, UNDECIDED)),
     **shared_maps("iemocap"),
 }
+
+
+#: Label sets that a table can have too (reader ``table``). Its labels are words, see EMOTION_WORDS; the map is from
+#: the emotions there to the classes of the set.
+WORD_MAPS: Mapping[str, LabelMap] = {
+    **{name: LabelMap(classes=classes, merge={"excited": "happiness"}) for name, classes in SHARED_CLASSES.items()},
+    **{
+        name: replace(IEMOCAP_MAPS[name], merge={"happiness": "happy", "sadness": "sad", **IEMOCAP_MAPS[name].merge})
+        for name in ("4-class", "5-class", "6-class", "10-class")
+    },
+}
+
+
+def label_map_by_words(name: str, first_rows: Mapping[str, str]) -> LabelMap:
+    """Make the map from labels that are words for emotions to the classes of a label set.
+
+    A word for an emotion that is not in the set becomes unlabelled, e.g. bored in shared-4.
+
+    Args:
+        name: name of the label set, a key of WORD_MAPS.
+        first_rows: label → file and number of the first row that has it, for the error.
+
+    Raises:
+        CorpusError: labels are no words that the library knows. The error names all of them.
+
+    >>> label_map_by_words("shared-4", {"hap": "row 2", "Angry": "row 3", "bored": "row 4"}).merge
+    {'hap': 'happiness', 'Angry': 'anger', 'bored': None}
+    """
+    words = WORD_MAPS[name]
+    merge: dict[str, str | None] = {}
+    problems = []
+    for label, origin in first_rows.items():
+        emotion = emotion_of(label)
+        if label in words.classes:
+            merge[label] = label
+        elif emotion is not None:
+            merge[label] = words.class_of(emotion)
+        else:
+            problems.append(
+                f"{origin}: {label!r} is no word for an emotion that the label set {name} knows; map it to a class "
+                f"({', '.join(words.classes)}) or to null: label_map {{{json.dumps(label, ensure_ascii=False)}: null}} "
+                "(--data.options.label_map)"
+            )
+    if problems:
+        raise CorpusError(*problems)
+    return LabelMap(classes=words.classes, merge=merge)
 
 
 def label_map_from_options(
@@ -156,6 +204,33 @@ def relabel(corpus: Corpus, name: str, label_map: LabelMap) -> Corpus:
     if problems:
         raise CorpusError(*(f"{problem}; correct the label map" for problem in problems))
     return replace(corpus, label_set=LabelSet(name, label_map.classes), splits=splits, warnings=tuple(warnings))
+
+
+def relabel_by_words(corpus: Corpus, name: str, label_order: Sequence[str] | None = None) -> Corpus:
+    """Return a corpus whose labels are words for emotions with the classes of a label set (:func:`relabel`).
+
+    Args:
+        corpus: the corpus. Its label set may hold any words.
+        name: name of the label set, a key of WORD_MAPS.
+        label_order: the classes of the set in another order; None = the order of the set.
+
+    Raises:
+        ConfigError: label_order does not hold exactly the classes of the set.
+        CorpusError: labels are no words that the library knows, or :func:`relabel` refuses the corpus.
+    """
+    first_rows: dict[str, str] = {}
+    for turn in (turn for dialogues in corpus.splits.values() for turn in utterances(dialogues)):
+        for label in (turn.label, *(turn.votes or ())):
+            if label is not None:
+                first_rows.setdefault(label, turn.origin)
+    label_map = label_map_by_words(name, first_rows)
+    order = tuple(map(str, label_order or label_map.classes))
+    if sorted(order) != sorted(label_map.classes):
+        raise ConfigError(
+            f"label_order {', '.join(order)}: the label set {name} has the classes {', '.join(label_map.classes)}; "
+            "name each once, or leave label_order out"
+        )
+    return relabel(corpus, name, replace(label_map, classes=order))
 
 
 def _relabel_turn(turn: Utterance, label_map: LabelMap) -> Utterance:

@@ -24,12 +24,15 @@ class AudioRef:
         start_seconds: second at which the utterance begins inside the file; None = the beginning of the file.
         end_seconds: second at which the utterance ends inside the file; None = the end of the file.
         effects: changes of the sound after decoding, to augment training data; None = no change.
+        known_fault: what the reader knows to be wrong with this file, for messages; "" = nothing. Neither the
+            fingerprint of the corpus nor the keys of the feature store depend on it.
     """
 
     path: Path
     start_seconds: float | None = None
     end_seconds: float | None = None
     effects: Effects | None = None
+    known_fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from dialogue_ser.corpus.duplicates import repeated_dialogues
+from dialogue_ser.corpus.label_checks import label_counts, label_warnings
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.errors import CorpusError, unknown_name
 
-_NUMBERED = re.compile(r"(.*?)(\d+)")
+# More digits are no number that counts turns.
+_NUMBERED = re.compile(r"(.*?)(\d{1,18})")
 #: A turn of a conversation rarely takes longer than this. Longer spans give a warning.
 LONG_SPAN_SECONDS = 60.0
 
@@ -19,7 +22,8 @@ def validate(corpus: Corpus) -> Corpus:
     Errors: an empty split, a duplicate utterance or dialogue id, an id that does not begin with its split, a label or
     vote that is not in the label set, a target that is not in the dimensions or has no finite value, a turn without a
     speaker, impossible votes or times. Warnings: gaps in numbered ids, turns with neither text nor audio, spans that
-    are very long or have no length, splits without any label or without any value of a dimension.
+    are very long or have no length, splits without any label or without any value of a dimension, labels that look like
+    mistakes (:mod:`~dialogue_ser.corpus.label_checks`), dialogues that are in two splits.
 
     Returns:
         The same corpus with the warnings added.
@@ -30,7 +34,13 @@ def validate(corpus: Corpus) -> Corpus:
     problems = corpus_problems(corpus)
     if problems:
         raise CorpusError(*problems)
-    warnings = [*_id_gaps(corpus), *_odd_spans(corpus), *_odd_turns(corpus)]
+    warnings = [
+        *_id_gaps(corpus),
+        *_odd_spans(corpus),
+        *_odd_turns(corpus),
+        *_odd_labels(corpus),
+        *repeated_dialogues(corpus),
+    ]
     return replace(corpus, warnings=(*corpus.warnings, *warnings))
 
 
@@ -141,6 +151,8 @@ def _is_finite(value: object) -> bool:
 
 def _id_gaps(corpus: Corpus) -> Iterator[str]:
     for split, dialogues in corpus.splits.items():
+        if all(len(dialogue) == 1 for dialogue in dialogues):
+            continue  # There are no dialogues in which a turn could be missing.
         numbered = {dialogue.id: numbers for dialogue in dialogues if (numbers := _numbers(dialogue))}
         origin = min((numbers[0] for numbers in numbered.values()), default=0)
         gaps = [name for name, numbers in numbered.items() if numbers != list(range(origin, origin + len(numbers)))]
@@ -199,6 +211,11 @@ def _odd_turns(corpus: Corpus) -> Iterator[str]:
         missing = [name for name in corpus.dimensions if name not in annotated]
         if missing:
             yield f"{split}: no turn has a value of {', '.join(missing)}; the split can be predicted but not scored"
+
+
+def _odd_labels(corpus: Corpus) -> Iterator[str]:
+    if corpus.label_set is not None:
+        yield from label_warnings(label_counts([turn.label for turn in _turns(corpus)], corpus.label_set.labels))
 
 
 def _first_few(names: list[str], limit: int = 5) -> str:

@@ -105,7 +105,7 @@ def evaluate_on(
     corpus = read_new_data(data, reader, task, on_bad)
     predictions, masked = _predict(source, corpus, features, batch_size)
     task = task_of(predictions, {**(source.config.get("data") or {}), "labels": label_set_name(task)})
-    extra, notes = further_metrics(source.config, task, metrics)
+    extra, notes = further_metrics(source.run, task, metrics, trust_code)
     tables, floor_notes = _floors(source, predictions, task)
     labelled = [name for name in predictions.splits if predictions.split(name).has_gold]
     scored = {name: score_split(task, predictions.split(name), tables, _TRAIN, n_resamples, extra) for name in labelled}

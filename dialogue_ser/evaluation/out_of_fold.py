@@ -37,9 +37,9 @@ from dialogue_ser.media.hashing import file_sha256
 from dialogue_ser.runs.lock import run_lock
 from dialogue_ser.runs.run_files import to_json
 from dialogue_ser.tasks import find_task
-from dialogue_ser.training.config.files import config_to_dict
+from dialogue_ser.training.config.files import code_of_run, config_to_dict
 from dialogue_ser.training.config.run_config import RunConfig
-from dialogue_ser.training.data.corpus import corpus_of
+from dialogue_ser.training.data.corpus import corpus_of, log_warnings
 from dialogue_ser.training.run import Run, train
 
 FORMAT = 1
@@ -96,6 +96,7 @@ def cross_fit(
     """
     _check_arguments(config, out, n_folds, content)
     corpus = corpus_of(config.data)
+    log_warnings(corpus)
     work = work or out.with_name(f"{out.stem}.folds")
     rows: dict[str, Array] = {}
     with run_lock(work):
@@ -240,7 +241,9 @@ def _train_and_encode(
     run = train(config, folder, corpus=corpus, resume=(folder / "config.yaml").is_file(), progress=progress)
     record = {"content": content, "model_sha256": file_sha256(folder / "model" / "model.safetensors")}
     if _read_record(folder) != record | {"rows_sha256": _digest(folder / _ROWS)}:
-        found = utterance_features(run.classifier(trust_code=True), dialogues, content) if dialogues else {}
+        found = (
+            utterance_features(run.classifier(trust_code=code_of_run(config)), dialogues, content) if dialogues else {}
+        )
         if found:
             write_rows(folder / _ROWS, found)
         write_atomically(folder / _RECORD, to_json(record | {"rows_sha256": _digest(folder / _ROWS)}))

@@ -39,6 +39,7 @@ from dialogue_ser.runs.lock import SHORT_WAIT_SECONDS, run_lock
 from dialogue_ser.runs.run_files import RunFiles, to_json
 from dialogue_ser.tasks import task_of
 from dialogue_ser.tasks.base import Task
+from dialogue_ser.trust import NamedCode, Trust, refuse_code
 
 FORMAT = 1
 
@@ -49,6 +50,8 @@ def evaluate_run(
     floors: Sequence[str] | None = None,
     n_resamples: int = 2000,
     metrics: Sequence[str] | None = None,
+    *,
+    trust_code: Trust = False,
 ) -> dict[str, Any]:
     """Score the splits of a run and write ``scores.json``.
 
@@ -59,15 +62,15 @@ def evaluate_run(
             that cannot be computed is left out, and ``notes`` gives the reason.
         n_resamples: bootstrap draws of dialogues.
         metrics: further metrics, by name or ``package.module:function``. None = the metrics in the run's config.yaml.
-            Of these, code that the file names is not imported; ``notes`` lists what is left out.
+        trust_code: allow code among the metrics in config.yaml: all (True), none, or the functions with these names.
 
     Returns:
         the content of ``scores.json``, see the module's docstring.
 
     Raises:
         MissingDataError: the run directory or its predictions do not exist.
-        DialogueSerError: a file is damaged, a split does not exist or has no labels, a floor is unknown, or the
-            checkpoint was not the best one on dev.
+        DialogueSerError: a file is damaged, a split does not exist or has no labels, a floor is unknown, the
+            checkpoint was not the best one on dev, or config.yaml names metrics that are code and are not trusted.
 
     Warns:
         PeekWarning: the checkpoint of the run was chosen on a test split that is reported.
@@ -77,6 +80,7 @@ def evaluate_run(
     predictions = run.predictions
     chosen = _splits_to_score(predictions, splits)
     task = task_of(predictions, run.config.get("data"))
+    extra, metric_notes = further_metrics(run, task, metrics, trust_code)
     floor_names = _floor_names(task, floors)
     check_selection(run)
     protocol = protocol_of(run, chosen)
@@ -84,7 +88,6 @@ def evaluate_run(
         _warn_of_peeking(run)
     train = _split_name(run, "train")
     tables, floor_notes = learn_floors(predictions, floor_names, train, _split_name(run, "dev"))
-    extra, metric_notes = further_metrics(run.config, task, metrics)
     scored = {name: score_split(task, predictions.split(name), tables, train, n_resamples, extra) for name in chosen}
     notes = [*task.absent_notes(scored), *floor_notes, *metric_notes, *undefined_notes(scored, extra)]
     result = _description(run, task, protocol, extra) | {"notes": notes, "splits": scored}
@@ -176,25 +179,32 @@ def learn_floors(
 
 
 def further_metrics(
-    config: Mapping[str, Any], task: Task, requested: Sequence[str] | None
+    run: RunFiles | None, task: Task, requested: Sequence[str] | None, trust_code: Trust
 ) -> tuple[tuple[str, ...], list[str]]:
     """Return the further metrics to compute, and a sentence on every metric of config.yaml that is left out.
 
     Args:
-        config: content of the run's config.yaml.
+        run: run whose config.yaml names metrics; None if there is no run.
         task: task of the run.
         requested: names of metrics; None = those of the configuration.
+        trust_code: allow code among the metrics of the configuration.
 
-    Code that config.yaml names is not imported: a file must not run code by itself.
+    Raises:
+        ConfigError: config.yaml names metrics that are code and are not trusted.
     """
     if requested is not None:
         task.metrics(requested)
         return tuple(requested), []
     found, notes = [], []
-    for name in map(str, config.get("metrics") or ()):
-        if ":" in name:
-            notes.append(f"metric {name} left out: it is code that config.yaml names; ask for it with --metrics {name}")
-        elif name in METRICS or METRICS.comes_from_outside(name):
+    if run is None:
+        return (), []
+    named = list(map(str, run.config.get("metrics") or ()))
+    config = run.folder / "config.yaml"
+    code = [NamedCode(name, f"{config}: metrics[{index}]") for index, name in enumerate(named) if ":" in name]
+    advice = f"add --trust_code if you trust this code, or name the metrics to compute: --metrics {','.join(named)}"
+    refuse_code(code, trust_code, advice)
+    for name in named:
+        if name in METRICS or METRICS.comes_from_outside(name):
             found.append(name)
         else:
             notes.append(f"metric {name} left out: it is not known here; install or import what registers it")

@@ -29,6 +29,7 @@ from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.tasks import as_task
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.tasks.classification import Classification
+from dialogue_ser.trust import Trust
 
 
 class DialogueClassifier:
@@ -208,7 +209,7 @@ class DialogueClassifier:
         device: str = "auto",
         on_bad: OnBad | None = None,
         revision: str | None = None,
-        trust_code: bool = False,
+        trust_code: Trust = False,
     ) -> "DialogueClassifier":
         """Load a model folder, a run directory, or a model from the Hugging Face hub. No code in it is run.
 
@@ -219,12 +220,14 @@ class DialogueClassifier:
                 training.
             revision: branch, tag or commit of a hub model.
             trust_code: allow a model or encoder that is given as ``package.module:attribute``. Its import runs code.
+                True allows all code that the folder names; a list of names allows only these, e.g.
+                ``["mine:Encoder"]``.
 
         Raises:
             ConfigError: the device is a GPU, but there is none.
             MissingDataError: the folder or the hub model does not exist.
-            CheckpointError: the format version is another one, files were changed, or weights do not fit the model
-                (the message names all of them).
+            CheckpointError: the format version is another one, files were changed, weights do not fit the model, or
+                the folder names code that is not trusted (the message names all of them).
         """
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"

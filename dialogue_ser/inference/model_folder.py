@@ -1,6 +1,7 @@
 """A saved model on disk. The folder is written completely or not at all, and all files are checked when it is read.
 
-config.json             format version, model, label set, inputs, features, size and SHA-256 of the files below
+config.json             format version, model, label set, inputs, features, size and SHA-256 of the files below, and its
+                        own SHA-256
 model.safetensors       weights
 transforms.safetensors  arrays of the fitted transforms, ``MODALITY/NAME``
 MODALITY/tokenizer.json tokenizer of a trained transformer, if there is one
@@ -19,13 +20,14 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 import safetensors.torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from dialogue_ser.durable import write_synced
 from dialogue_ser.errors import CheckpointError, MissingDataError
 from dialogue_ser.features.core.api import Array
+from dialogue_ser.inference.tensor_file import TensorFile
 from dialogue_ser.inputs.pipeline import FILE_SUFFIX
+from dialogue_ser.json_text import JsonError, read_json
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, TRANSFORMS, CARD = "config.json", "model.safetensors", "transforms.safetensors", "README.md"
@@ -33,6 +35,7 @@ _PATTERNS = [CONFIG, WEIGHTS, TRANSFORMS, CARD, f"*/*{FILE_SUFFIX}"]
 REQUIRED_KEYS = ("format_version", "model", "inputs", "features", "files")
 #: config.json has one of these keys. It says what the scores mean.
 TASK_KEYS = ("label_set", "task")
+_MAX_ARRAYS_PER_TRANSFORM = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,7 @@ class SavedModel:
     Args:
         folder: the folder it was read from.
         config: content of config.json.
-        weights: name → parameter or buffer.
+        weights: name → parameter or buffer. Their names are known before the tensors are made (:class:`TensorFile`).
         transforms: ``MODALITY/NAME`` → array of a fitted transform. If the name ends in ``.json``, the array is the
             content of a file as bytes (uint8).
     """
@@ -111,11 +114,22 @@ def _file_contents(
     arrays = {name: array for name, array in transforms.items() if name not in files}
     contents = {WEIGHTS: safetensors.torch.save(copies), TRANSFORMS: safetensors.numpy.save(arrays), **files}
     checksums = {name: _checksum(content) for name, content in contents.items()}
-    whole_config = {"format_version": FORMAT_VERSION, **config, "files": checksums}
+    whole_config = with_checksum({"format_version": FORMAT_VERSION, **config, "files": checksums})
     if card is not None:
         contents[CARD] = card.encode()
     contents[CONFIG] = (json.dumps(whole_config, indent=1, ensure_ascii=False) + "\n").encode()
     return contents
+
+
+def with_checksum(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of config.json with its checksum: that of all values, in a form without layout.
+
+    So an editor may change the spaces of the file, but no value.
+    """
+    files = {name: checksum for name, checksum in config["files"].items() if name != CONFIG}
+    values = json.loads(json.dumps({**config, "files": files}))
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return {**values, "files": {**values["files"], CONFIG: {"sha256": hashlib.sha256(text.encode()).hexdigest()}}}
 
 
 def read_model_folder(location: str | Path, revision: str | None = None) -> SavedModel:
@@ -127,35 +141,64 @@ def read_model_folder(location: str | Path, revision: str | None = None) -> Save
 
     Raises:
         MissingDataError: the folder or the hub model does not exist, or the hub cannot be reached.
-        CheckpointError: the folder has no model of this library, another format version, or missing or changed files.
+        CheckpointError: the folder has no model of this library, another format version, missing or changed files, or
+            links to files outside.
     """
     folder = find_model_folder(location, revision)
-    config = _read_config(folder / CONFIG)
-    problems, contents = [], {}
-    others = [name for name in config["files"] if name not in (WEIGHTS, TRANSFORMS) and _is_modality_file(name)]
-    for name in (WEIGHTS, TRANSFORMS, *others):
-        path = folder / name
-        expected = config["files"].get(name)
-        if not path.is_file():
-            problems.append(f"{path}: is missing; copy the whole model folder again")
-            continue
-        contents[name] = path.read_bytes()
-        if _checksum(contents[name]) != expected:
-            problems.append(
-                f"{path}: does not match {CONFIG}, so it was changed or not copied completely; copy the whole folder "
-                "again"
-            )
+    config = _read_config(folder)
+    others = [name for name in config["files"] if name not in (WEIGHTS, TRANSFORMS, CONFIG)]
+    unsafe = [name for name in others if not _is_modality_file(name)]
+    if unsafe:
+        raise CheckpointError(*(f"{folder / CONFIG}: names the file {name!r}, which no model has" for name in unsafe))
+    problems: list[str] = []
+    contents = {
+        name: _content(folder, name, config["files"].get(name), problems) for name in (WEIGHTS, TRANSFORMS, *others)
+    }
     if problems:
         raise CheckpointError(*problems)
-    try:
-        weights = safetensors.torch.load(contents[WEIGHTS])
-        transforms = safetensors.numpy.load(contents[TRANSFORMS])
-    except SafetensorError as error:
-        raise CheckpointError(
-            f"{folder}: its safetensors cannot be read ({error}); copy the whole folder again"
-        ) from error
+    weights = TensorFile(contents[WEIGHTS], str(folder / WEIGHTS))
+    arrays = TensorFile(contents[TRANSFORMS], str(folder / TRANSFORMS))
+    _check_number(folder, config, arrays)
+    transforms = safetensors.numpy.load(contents[TRANSFORMS]) if arrays else {}
     transforms |= {name: np.frombuffer(contents[name], dtype=np.uint8) for name in others}
     return SavedModel(folder=folder, config=config, weights=weights, transforms=transforms)
+
+
+def _content(folder: Path, name: str, expected: object, problems: list[str]) -> bytes:
+    """Return the content of a file of the folder. A message is added to ``problems`` if it is not what was saved."""
+    path = folder / name
+    if not path.is_file():
+        problems.append(f"{path}: is missing; copy the whole model folder again")
+    elif not _is_inside(folder, path):
+        problems.append(f"{path}: is a link to a file outside the model folder; copy the file itself into the folder")
+    else:
+        # The size comes first, so that a file that is far too large is not read.
+        has_size = isinstance(expected, dict) and path.stat().st_size == expected.get("bytes")
+        content = path.read_bytes() if has_size else b""
+        if has_size and _checksum(content) == expected:
+            return content
+        problems.append(
+            f"{path}: does not match {CONFIG}, so it was changed or not copied completely; copy the whole folder again"
+        )
+    return b""
+
+
+def _is_inside(folder: Path, path: Path) -> bool:
+    """Return whether a file lies in the folder, also after all links. The cache of the hub keeps its files beside it."""
+    root = folder.resolve()
+    root = root.parent.parent if root.parent.name == "snapshots" else root
+    return path.resolve().is_relative_to(root)
+
+
+def _check_number(folder: Path, config: Mapping[str, Any], arrays: TensorFile) -> None:
+    """Refuse far more arrays than the transforms in config.json have, before the arrays are made."""
+    states = [state for state in config["features"].values() if isinstance(state, dict)]
+    n_transforms = sum(len(state.get("transforms") or ()) for state in states)
+    if len(arrays) > _MAX_ARRAYS_PER_TRANSFORM * max(n_transforms, 1):
+        raise CheckpointError(
+            f"{folder / TRANSFORMS}: has {len(arrays):,} arrays, which is too many for {n_transforms} transforms in "
+            f"{CONFIG}; copy the whole folder again"
+        )
 
 
 def find_model_folder(location: str | Path, revision: str | None = None) -> Path:
@@ -190,11 +233,16 @@ def find_model_folder(location: str | Path, revision: str | None = None) -> Path
         ) from error
 
 
-def _read_config(path: Path) -> Mapping[str, Any]:
+def _read_config(folder: Path) -> Mapping[str, Any]:
+    path = folder / CONFIG
+    if not _is_inside(folder, path):
+        raise CheckpointError(
+            f"{path}: is a link to a file outside the model folder; copy the file itself into the folder"
+        )
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise CheckpointError(f"{path}: is not JSON ({error}); copy the model folder again") from error
+        config = read_json(path)
+    except (JsonError, OSError) as error:
+        raise CheckpointError(f"{path}: {error}; copy the model folder again") from error
     if not isinstance(config, dict) or "format_version" not in config:
         raise CheckpointError(
             f"{path}: has no format_version, so it was not written by dialogue_ser; give another folder"
@@ -209,6 +257,14 @@ def _read_config(path: Path) -> Mapping[str, Any]:
         missing.append(" or ".join(TASK_KEYS))
     if missing:
         raise CheckpointError(f"{path}: lacks {', '.join(missing)}; save the model again")
+    # Folders of older versions have no checksum of config.json.
+    if CONFIG in config["files"] and with_checksum(config)["files"][CONFIG] != config["files"][CONFIG]:
+        raise CheckpointError(
+            f"{path}: does not match its own checksum, so it was changed after it was saved, or damaged; copy the model "
+            "folder again",
+            f'{path}: if you changed it on purpose, remove its entry "{CONFIG}" under "files"; the folder then loads, '
+            "and save_pretrained writes a new checksum",
+        )
     return config
 
 

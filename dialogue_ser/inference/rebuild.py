@@ -10,13 +10,23 @@ from torch import Tensor
 from dialogue_ser.errors import CheckpointError
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.features.core.bad_clips import OnBad
-from dialogue_ser.inference.model_folder import SavedModel
-from dialogue_ser.inputs.pipeline import FeaturePipeline, untrusted_encoder_message
+from dialogue_ser.inference.model_folder import CONFIG, SavedModel
+from dialogue_ser.inputs.pipeline import FeaturePipeline
 from dialogue_ser.models import build_model
 from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.models.ensemble import Ensemble
 from dialogue_ser.tasks import task_from_description
 from dialogue_ser.tasks.base import Task
+from dialogue_ser.trust import NamedCode, Trust, code_in, only_code, refuse_code
+
+#: Entries of config.json that hold names of a registry.
+_NAMES = ("model.name", "inputs.*.encoder", "features.*.encoder", "features.*.options.frames")
+#: Entries with words of the corpus, numbers and facts. Nothing there is imported.
+_WORDS = ("label_set", "task", "files", "features.*.words", "features.*.fingerprint", "library", "library_version")
+
+# So many weights may be missing or unknown, and each one is named. If there are more, only their number is.
+_MOST_STRANGE_WEIGHTS = 100
+_MAX_MEMBERS = 1000
 
 
 def describe_model(model: DialogueSystem) -> dict[str, Any]:
@@ -45,37 +55,58 @@ def model_options(model: DialogueSystem) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def rebuild_model(saved: SavedModel, trust_code: bool = False) -> DialogueSystem:
+def code_in_model(saved: SavedModel) -> list[NamedCode]:
+    """Return all code that config.json of a model folder names: the model, encoders, and what their options name."""
+    found = code_in(saved.config, names=_NAMES, words=_WORDS)
+    return [NamedCode(one.name, f"{saved.folder / CONFIG}: {one.place}") for one in found]
+
+
+def refuse_untrusted(saved: SavedModel, trust_code: Trust) -> None:
+    """Refuse a model folder whose config.json names code that is not trusted.
+
+    Raises:
+        CheckpointError: the folder names such code. The error lists all of it.
+    """
+    advice = (
+        f"{saved.folder}: if you trust this code, load the model with trust_code=True (--trust_code); or import the "
+        "code yourself and register it with @register_model or @register_encoder, and train with the registered name"
+    )
+    refuse_code(code_in_model(saved), trust_code, advice, CheckpointError)
+
+
+def rebuild_model(saved: SavedModel, trust_code: Trust = False) -> DialogueSystem:
     """Build the system on the CPU and load the saved weights.
 
     Args:
         saved: content of the model folder.
-        trust_code: allow a model or trained encoder that is given as ``package.module:Class``. Its import runs code.
+        trust_code: allow a model or an encoder that is given as ``package.module:attribute``, see
+            :meth:`DialogueClassifier.from_pretrained`.
 
     Raises:
         CheckpointError: weights are missing, unknown, of another shape or not finite (the message names all of them);
-            or a model or encoder needs ``trust_code``.
+            or config.json names code that is not trusted.
         ConfigError: the model or an option does not exist in this version.
         KeyError, TypeError: config.json is not complete.
     """
+    refuse_untrusted(saved, trust_code)
+    with only_code(trust_code):
+        return _rebuilt(saved)
+
+
+def _rebuilt(saved: SavedModel) -> DialogueSystem:
     described = saved.config["model"]
-    if not trust_code and ":" in described["name"]:
-        raise CheckpointError(
-            f"{saved.folder}: needs your own model {described['name']!r}; import it and register it with "
-            "@register_model, or load with trust_code=True (--trust_code) if you trust its code"
-        )
     inputs = {modality: InputSpec(**spec) for modality, spec in saved.config["inputs"].items()}
-    for modality, spec in inputs.items():
-        if not trust_code and ":" in (spec.encoder or ""):
-            raise CheckpointError(untrusted_encoder_message(modality, spec.encoder))
     task, n_members = rebuild_task(saved), described.get("members", 1)
-    if not (isinstance(n_members, int) and 1 <= n_members <= len(saved.weights)):
+    if not (isinstance(n_members, int) and 1 <= n_members <= min(len(saved.weights), _MAX_MEMBERS)):
         raise CheckpointError(
             f"{saved.folder}: config.json says {n_members!r} members, which cannot be; copy the whole folder again"
         )
     with torch.random.fork_rng(devices=[]):  # the new weights are random; this keeps the caller's generator as it is
-        built = [
-            build_model(described["name"], described["options"], inputs, task.n_scores, task) for _ in range(n_members)
+        built = [build_model(described["name"], described["options"], inputs, task.n_scores, task)]
+        _check_number(saved, n_members * len(built[0].state_dict()))
+        built += [
+            build_model(described["name"], described["options"], inputs, task.n_scores, task)
+            for _ in range(n_members - 1)
         ]
     model = built[0] if "members" not in described else Ensemble(built)
     problems = _weight_problems(model.state_dict(), saved.weights)
@@ -84,6 +115,16 @@ def rebuild_model(saved: SavedModel, trust_code: bool = False) -> DialogueSystem
         raise CheckpointError(*(f"{saved.folder}: {problem}" for problem in problems), f"{saved.folder}: {hint}")
     model.load_state_dict(dict(saved.weights))
     return model
+
+
+def _check_number(saved: SavedModel, expected: int) -> None:
+    """Refuse a file with far too many or too few weights, before they are made and compared one by one."""
+    found = len(saved.weights)
+    if abs(found - expected) > _MOST_STRANGE_WEIGHTS:
+        raise CheckpointError(
+            f"{saved.folder}: model.safetensors has {found:,} weights, but the model in config.json has {expected:,}; "
+            "they do not belong to one model: copy the whole folder again"
+        )
 
 
 def _weight_problems(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
@@ -113,7 +154,7 @@ def rebuild_task(saved: SavedModel) -> Task:
     return task_from_description(saved.config)
 
 
-def rebuild_pipeline(saved: SavedModel, modality: str, on_bad: OnBad | None, trust_code: bool) -> FeaturePipeline:
+def rebuild_pipeline(saved: SavedModel, modality: str, on_bad: OnBad | None, trust_code: Trust) -> FeaturePipeline:
     """Return the fitted pipeline of one modality.
 
     Args:
@@ -123,9 +164,10 @@ def rebuild_pipeline(saved: SavedModel, modality: str, on_bad: OnBad | None, tru
         trust_code: allow an encoder whose import runs code.
 
     Raises:
-        CheckpointError: the saved state is not complete, or the encoder needs ``trust_code``.
+        CheckpointError: the saved state is not complete, or config.json names code that is not trusted.
         FeatureError: the encoder here is another one than in the training run.
     """
+    refuse_untrusted(saved, trust_code)
     prefix = f"{modality}/"
     arrays = {key.removeprefix(prefix): a for key, a in saved.transforms.items() if key.startswith(prefix)}
     state = dict(saved.config["features"][modality])

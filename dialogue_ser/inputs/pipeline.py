@@ -17,7 +17,8 @@ from dialogue_ser.features.store.work_units import encode_all
 from dialogue_ser.features.text.front_end import TokenFrontEnd
 from dialogue_ser.features.transforms import build_transform, transform_from_state
 from dialogue_ser.features.transforms.base import Transform
-from dialogue_ser.inputs.extractor import FRAMES, build_extractor
+from dialogue_ser.inputs.extractor import build_extractor
+from dialogue_ser.trust import Trust, only_code
 
 #: In a saved model, arrays (uint8) with this ending of their name are separate files, which other programs can read.
 FILE_SUFFIX = ".json"
@@ -226,25 +227,25 @@ class FeaturePipeline:
 
     @classmethod
     def from_state(
-        cls, state: Mapping[str, Any], arrays: Mapping[str, Array], *, trust_code: bool = False
+        cls, state: Mapping[str, Any], arrays: Mapping[str, Array], *, trust_code: Trust = False
     ) -> "FeaturePipeline":
         """Return a saved pipeline; it is fitted.
 
         Args:
             state: the values that ``state()`` returned.
             arrays: the arrays that ``state()`` returned.
-            trust_code: True to allow encoders of the form ``package.module:function``. Such a name imports and runs
-                code, and a model folder can come from anybody, so it is refused by default.
+            trust_code: allow encoders of the form ``package.module:function``: all (True), none, or those with these
+                names. Such a name imports and runs code, and a model folder can come from anybody.
 
         Raises:
-            CheckpointError: the state is incomplete, or it needs code that is not trusted.
+            CheckpointError: the state is incomplete.
+            ConfigError: the state names code that is not trusted.
             FeatureError: the encoder's weights are not those that the model was trained with.
         """
         try:
             modality, name, options = state["modality"], state["encoder"], state["options"]
-            if not trust_code and any(":" in str(part) for part in (name, options.get(FRAMES, ""))):
-                raise CheckpointError(untrusted_encoder_message(modality, name))
-            pipeline = cls.build(modality, name, options, on_bad=state["on_bad"])
+            with only_code(trust_code):
+                pipeline = cls.build(modality, name, options, on_bad=state["on_bad"])
             pipeline.transforms = tuple(
                 transform_from_state(saved, _with_prefix(arrays, f"transforms.{i}."))
                 for i, saved in enumerate(state["transforms"])
@@ -285,14 +286,6 @@ class FeaturePipeline:
                 f"features.{self.modality}: the model cannot read {len(problems)} utterance(s); put impute first in "
                 "the transforms if values are missing",
             )
-
-
-def untrusted_encoder_message(modality: str, encoder: object) -> str:
-    """Return the error sentence for a saved model that needs an encoder whose import would run code."""
-    return (
-        f"features.{modality}: the model needs your own encoder {encoder!r}; load it with trust_code=True "
-        "(--trust_code) if you trust the model, or register the encoder with @register_encoder and train with that name"
-    )
 
 
 def _with_prefix(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:

@@ -5,20 +5,18 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 from numpy.typing import NDArray
 
 from dialogue_ser.errors import MediaError
+from dialogue_ser.media.checks import FileFacts, examine
 from dialogue_ser.media.containers import decode_container
-from dialogue_ser.media.truncated import find_truncation
+from dialogue_ser.media.damage import DamagedFileError
+from dialogue_ser.media.levels import level_warnings
+from dialogue_ser.media.sound_files import SPAN_TOLERANCE_SECONDS, read_sound_file
 
-#: A span may end this long after the end of the recording, because annotations are often rounded to 0.1 s.
-SPAN_TOLERANCE_SECONDS = 0.1
 #: Increase this number when decoding gives different samples. Features in a store are then computed again.
 DECODER_REVISION = 2
-# An MP3 or Opus frame needs the frames before it. So libsndfile decodes the first frames after a jump wrongly.
-_LEAD_IN_SECONDS = {"MP3": 0.3, "OGG": 0.3, "MPEG": 0.3}
 # This is the full scale of 32-bit integers, which some programs write as floats. A larger value is not sound, and its
 # square can be infinite.
 _MAX_AMPLITUDE = 2.0**31
@@ -35,12 +33,15 @@ class Waveform:
         sample_rate_hz: sample rate of ``samples``.
         file_sample_rate_hz: sample rate of the file, before resampling.
         file_channels: number of channels of the file. ``samples`` are the mean of its channels.
+        warnings: one sentence, with the path, for each reason to doubt the level of the sound: far too loud, or
+            channels that cancel each other.
     """
 
     samples: NDArray[np.float32]
     sample_rate_hz: int
     file_sample_rate_hz: int
     file_channels: int
+    warnings: tuple[str, ...] = ()
 
     @property
     def duration_seconds(self) -> float:
@@ -64,24 +65,25 @@ def decode(
         sample_rate_hz: sample rate of the result (resampled with soxr HQ); None = the sample rate of the file.
 
     Raises:
-        MediaError: the file is missing, empty, truncated or unreadable, or is a video without sound; the span is empty
-            or lies beyond the end; there are no samples, or samples that are NaN, infinite or above 2³¹ (full scale is
-            1).
+        MediaError: the file is missing, empty, truncated, damaged or unreadable, or is a video without sound; the span
+            is empty or lies beyond the end; there are no samples, or samples that are NaN, infinite or above 2³¹ (full
+            scale is 1).
     """
     path = Path(path)
-    _check_file(path)
+    is_span = start_seconds is not None or end_seconds is not None
+    facts = _check_file(path, is_span=is_span)
     _check_span(path, start_seconds, end_seconds)
-    channels_NC, rate = _read(path, start_seconds, end_seconds)
+    channels_NC, rate = _read(path, facts, start_seconds, end_seconds)
     if not len(channels_NC):
         raise MediaError(f"{path}: holds no samples; record or export it again, or mask it (--data.on_bad mask)")
-    is_bad_NC = ~(np.abs(channels_NC) <= _MAX_AMPLITUDE)  # the comparison is false for NaN, so NaN is bad too
-    if is_bad_NC.any():
-        first = int(np.argmax(is_bad_NC.any(axis=1)))
+    if facts.flac and facts.flac.n_samples and not is_span and len(channels_NC) != facts.flac.n_samples:
         raise MediaError(
-            f"{path}: {int(is_bad_NC.sum())} samples are NaN, infinite or far too large, the first "
-            f"at {first / rate:.3f} s of the span; export it again, or mask it (--data.on_bad mask)"
+            f"{path}: damaged FLAC: the header states {facts.flac.n_samples} samples, but {len(channels_NC)} were "
+            "decoded; copy or export it again, or mask it (--data.on_bad mask)"
         )
+    peak = _peak(path, channels_NC, rate)
     samples = channels_NC.mean(axis=1, dtype=np.float32)
+    warnings = level_warnings(path, channels_NC, samples, peak)
     target = rate if sample_rate_hz is None else sample_rate_hz
     if target != rate:
         samples = soxr.resample(samples, rate, target, quality="HQ").astype(np.float32, copy=False)
@@ -95,6 +97,7 @@ def decode(
         sample_rate_hz=target,
         file_sample_rate_hz=rate,
         file_channels=channels_NC.shape[1],
+        warnings=warnings,
     )
 
 
@@ -107,7 +110,8 @@ def decoder_versions() -> dict[str, str]:
     return {"decoder": str(DECODER_REVISION), **{name: version(name) for name in ("av", "soundfile", "soxr")}}
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, *, is_span: bool) -> FileFacts:
+    """Check that the file exists and that its parts agree."""
     try:
         if not path.exists():
             raise MediaError(f"{path}: no such file; correct the path, or mask missing audio (--data.on_bad mask)")
@@ -115,14 +119,14 @@ def _check_file(path: Path) -> None:
             raise MediaError(f"{path}: is not a file; give the audio or video file itself")
         if path.stat().st_size == 0:
             raise MediaError(f"{path}: is empty (0 bytes); copy or export it again")
-        truncated = find_truncation(path)
+        return examine(path, is_span=is_span)
+    except DamagedFileError as damage:
+        raise MediaError(f"{path}: {damage}; copy or export it again, or mask it (--data.on_bad mask)") from None
     except OSError as error:
         raise MediaError(
             f"{path}: cannot be read ({error.strerror or error}); check its permissions, or mask it "
             "(--data.on_bad mask)"
         ) from error
-    if truncated is not None:
-        raise MediaError(f"{path}: truncated {truncated}; copy or export it again, or mask it (--data.on_bad mask)")
 
 
 def _check_span(path: Path, start_seconds: float | None, end_seconds: float | None) -> None:
@@ -136,46 +140,45 @@ def _check_span(path: Path, start_seconds: float | None, end_seconds: float | No
         raise MediaError(f"{path}: span {start_seconds}–{end_seconds} s is empty; its end must lie after its start")
 
 
-def _read(path: Path, start_seconds: float | None, end_seconds: float | None) -> tuple[NDArray[np.float32], int]:
-    """Return the samples (frames, channels) of the span and their rate, from libsndfile or otherwise from FFmpeg."""
-    try:
-        file = soundfile.SoundFile(path)
-    except soundfile.LibsndfileError:  # libsndfile does not know the format
-        return decode_container(path, start_seconds, end_seconds, SPAN_TOLERANCE_SECONDS)
-    try:
-        with file:
-            rate, total = int(file.samplerate), int(file.frames)
-            first, last = span_in_samples(path, start_seconds, end_seconds, rate, total)
-            from_sample = max(0, first - round(_LEAD_IN_SECONDS.get(file.format, 0.0) * rate))
-            file.seek(from_sample)
-            samples_NC = file.read(last - from_sample, dtype="float32", always_2d=True)[first - from_sample :]
-    except soundfile.LibsndfileError as error:
-        raise MediaError(
-            f"{path}: cannot be decoded ({error.error_string}); it is damaged or truncated: copy or export it again, "
-            "or mask it (--data.on_bad mask)"
-        ) from error
-    if len(samples_NC) < last - first:
-        raise MediaError(
-            f"{path}: truncated: expected {last - first} samples, but found {len(samples_NC)}; copy or export it "
-            "again, or mask it (--data.on_bad mask)"
-        )
-    return samples_NC, rate
-
-
-def span_in_samples(
-    path: Path, start_seconds: float | None, end_seconds: float | None, rate: int, total: int
-) -> tuple[int, int]:
-    """Return where a span begins and ends in a recording of ``total`` samples; the end is one after its last sample.
+def _read(
+    path: Path, facts: FileFacts, start_seconds: float | None, end_seconds: float | None
+) -> tuple[NDArray[np.float32], int]:
+    """Return the samples (frames, channels) of the span and their rate, from libsndfile or otherwise from FFmpeg.
 
     Raises:
-        MediaError: the span begins at the end of the recording or later, or ends more than 0.1 s after it.
+        MediaError: neither can decode the file. No other error leaves the decoders.
     """
-    first = 0 if start_seconds is None else round(start_seconds * rate)
-    last = total if end_seconds is None else round(end_seconds * rate)
-    is_beyond = last - total > SPAN_TOLERANCE_SECONDS * rate
-    if total and (first >= total or is_beyond):
+    try:
+        found = read_sound_file(path, facts, start_seconds, end_seconds)
+        if found is not None:
+            return found
+        return decode_container(path, facts, start_seconds, end_seconds, tolerance_seconds=SPAN_TOLERANCE_SECONDS)
+    except MediaError:
+        raise
+    except MemoryError as error:
         raise MediaError(
-            f"{path}: span {start_seconds}–{end_seconds} s lies beyond the end of the recording "
-            f"({total / rate:.3f} s); correct the start and end columns"
-        )
-    return first, max(first, min(last, total))
+            f"{path}: needs more memory than there is; give shorter spans, or mask it (--data.on_bad mask)"
+        ) from error
+    except Exception as error:  # a decoder can fail in any way on a damaged file
+        raise MediaError(
+            f"{path}: cannot be decoded ({type(error).__name__}: {' '.join(str(error).split())}); it is damaged: copy "
+            "or export it again, or mask it (--data.on_bad mask)"
+        ) from error
+
+
+def _peak(path: Path, channels_NC: NDArray[np.float32], rate: int) -> float:
+    """Return the largest absolute value of the samples.
+
+    Raises:
+        MediaError: samples are NaN, infinite or too large to be sound.
+    """
+    size_NC = np.abs(channels_NC)
+    peak = float(size_NC.max())
+    if peak <= _MAX_AMPLITUDE:  # the comparison is false for NaN, so NaN is bad too
+        return peak
+    is_bad_NC = ~(size_NC <= _MAX_AMPLITUDE)
+    first = int(np.argmax(is_bad_NC.any(axis=1)))
+    raise MediaError(
+        f"{path}: {int(is_bad_NC.sum())} samples are NaN, infinite or far too large, the first "
+        f"at {first / rate:.3f} s of the span; export it again, or mask it (--data.on_bad mask)"
+    )

@@ -113,8 +113,9 @@ class DialogueRNN(RecurrentSystem):
         e_BTH, attention = self.emotion_states(self.turns(batch), batch, return_attention=return_attention)
         e_BTH = self.emotion_dropout(e_BTH)
         if self.emotion_attention is not None:
-            e_BTH, weights_BTT = self.emotion_attention(e_BTH, batch.n_turns)
-            attention = {**attention, "emotion": weights_BTT} if return_attention else attention
+            if return_attention:
+                attention = {**attention, "emotion": self.emotion_attention.weights(e_BTH, batch.n_turns)}
+            e_BTH = self.emotion_attention(e_BTH, batch.n_turns)
         return Output(self.head(e_BTH), attention)
 
     def stream(self) -> TurnStream:

@@ -6,10 +6,14 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 AttentionKind = Literal["simple", "simple-linear", "dot", "general", "general2", "general2-tanh", "concat"]
 ATTENTION_KINDS: tuple[str, ...] = get_args(AttentionKind)
 ALIASES = {"matching": "general"}
+LONG_HISTORY = 64
+"""Number of states from which autograd computes the weights again in backward, so that its memory does not grow with
+the square of the number of turns."""
 
 
 def masked_softmax(
@@ -111,6 +115,16 @@ class HistoryAttention(nn.Module):
             return None
         if isinstance(history, RunningMean):
             return history.numerator[:, :n_active] / history.denominator[:, :n_active]
+        if not torch.is_grad_enabled() or len(history) < LONG_HISTORY:
+            return self._mean_of_states(query_KNH, n_active, *history)
+        # Autograd would keep a copy of the whole history for every turn. Backward computes the copy again.
+        context_KNH: Tensor = checkpoint(
+            self._mean_of_states, query_KNH, n_active, *history, use_reentrant=False, preserve_rng_state=False
+        )
+        return context_KNH
+
+    def _mean_of_states(self, query_KNH: Tensor | None, n_active: int, *history: Tensor) -> Tensor:
+        """The mean of the earlier states, weighted for a query."""
         memory_KNTH = torch.stack([state[:, :n_active] for state in history], dim=2)
         weights_KNT = torch.softmax(self.logits(memory_KNTH, query_KNH), dim=-1)
         return (weights_KNT[:, :, None] @ memory_KNTH)[:, :, 0]
@@ -135,11 +149,23 @@ class HistoryAttention(nn.Module):
     ) -> Float[Tensor, "direction batch turn memory"]:
         """The weights α of every turn over the earlier turns, in reading order; the same ones that the loop uses."""
         n_directions, n_dialogues, n_turns, _ = g_KBTH.shape
-        query = self.queries(x_KBTD.flatten(1, 2))
-        rows = n_dialogues * n_turns
-        memory = g_KBTH[:, :, None].expand(-1, -1, n_turns, -1, -1).reshape(n_directions, rows, n_turns, -1)
-        logits = self.logits(memory, query).view(n_directions, n_dialogues, n_turns, n_turns)
+        query_KNH = self.queries(x_KBTD.flatten(1, 2))
+        query_KBTH = None if query_KNH is None else query_KNH.view(n_directions, n_dialogues, n_turns, -1)
+        logits = self._logits_of_all_turns(g_KBTH, query_KBTH)
         turn = torch.arange(n_turns, device=n_turns_B.device)
         is_past = turn[:, None] > turn[None, :]
         is_visible = is_past & (turn[:, None] < n_turns_B[:, None, None])
         return masked_softmax(logits, is_visible.expand(n_directions, -1, -1, -1))
+
+    def _logits_of_all_turns(
+        self, g_KBTH: Tensor, query_KBTH: Tensor | None
+    ) -> Float[Tensor, "direction batch turn memory"]:
+        """The weights of every turn over all turns before the softmax, without a copy of the states for each turn."""
+        n_turns = g_KBTH.shape[2]
+        if query_KBTH is None:
+            return self.logits(g_KBTH, None)[:, :, None].expand(-1, -1, n_turns, -1)
+        if self.kind == "concat":
+            of_turns = [self.logits(g_KBTH, query_KBH) for query_KBH in query_KBTH.unbind(2)]
+            return torch.stack(of_turns, dim=2)
+        logits = query_KBTH @ g_KBTH.mT
+        return torch.tanh(logits) if self.kind == "general2-tanh" else logits

@@ -1,6 +1,7 @@
 """Read the files of a run directory, without torch (docs/architecture.md, "The run directory")."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,10 @@ from safetensors import SafetensorError, safe_open
 from dialogue_ser.errors import DialogueSerError, MissingDataError
 from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.metrics.predictions import Predictions, read_predictions
+from dialogue_ser.runs.checksums import CHECKSUM_KEY, is_unchanged, warn_if_changed
 from dialogue_ser.yaml_text import YamlError, parse_yaml
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,9 @@ class RunFiles:
         if not path.is_file():
             return {}
         try:
-            value = parse_yaml(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            warn_if_changed(text, path)
+            value = parse_yaml(text)
         except (YamlError, UnicodeDecodeError) as error:
             raise DialogueSerError(
                 f"{path}: is not valid YAML ({error}); restore the file from the run that wrote it"
@@ -57,13 +63,17 @@ class RunFiles:
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        """The content of ``environment.json``; empty if there is no such file."""
-        return _read_json(self.folder / "environment.json")
+        """The content of ``environment.json``; empty if there is no such file. A warning says if it was changed."""
+        environment = read_json(self.folder / "environment.json")
+        if not is_unchanged(environment):
+            path = self.folder / "environment.json"
+            logger.warning("%s: was changed or damaged after the run wrote it (its checksum differs)", path)
+        return {name: value for name, value in environment.items() if name != CHECKSUM_KEY}
 
     @cached_property
     def scores(self) -> dict[str, Any]:
         """The content of ``scores.json`` with the metric keys of this version; empty if there is no such file."""
-        scores = _read_json(self.folder / "scores.json")
+        scores = read_json(self.folder / "scores.json")
         is_old = scores.get("kind") == "crossval" and scores.get("format") == 1
         return _with_current_keys(scores) if is_old else scores
 
@@ -147,6 +157,12 @@ class RunFiles:
         except SafetensorError as error:
             raise DialogueSerError(f"{path}: is damaged ({error}); delete it or write it again") from error
 
+    def attention_limit(self, split: str, dialogue_id: str) -> int | None:
+        """Return the largest number of turns whose attention was stored, if this dialogue was too long; else None."""
+        stored = read_json(self.folder / "attention.json")
+        is_too_long = f"{split}/{dialogue_id.removeprefix(f'{split}/')}" in stored.get("too_long", {})
+        return int(stored["most_turns"]) if is_too_long else None
+
 
 #: Metric key in cross-validations of format 1 → its key in this version. None = the same metric under a second key.
 _KEY_CHANGES = {"ua": "uar", "wa": "accuracy", "dev_ua": "dev_scores", "macro_recall": None, "weighted_recall": None}
@@ -174,7 +190,12 @@ def to_json(value: object) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object of a file; empty if there is no such file.
+
+    Raises:
+        DialogueSerError: the file holds something else.
+    """
     if not path.is_file():
         return {}
     try:

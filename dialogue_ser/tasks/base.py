@@ -71,7 +71,7 @@ class Task(ABC):
     #: Remarks that explain the scores of a cross-validation, and its scores per speaker. They may be empty.
     score_remark: ClassVar[str]
     group_remark: ClassVar[str]
-    #: Part of a fold → remark that says what it means if a class or dimension has no turn in this part.
+    #: Part of a fold (train, dev, test) → remark that says what it means if a class or dimension has no turn there.
     lacking_remarks: ClassVar[Mapping[str, str]]
     #: Key of the names in scores.json.
     names_key: ClassVar[str]
@@ -127,6 +127,15 @@ class Task(ABC):
     def absent(self, turns: Iterable[Utterance]) -> list[str]:
         """Return the classes or dimensions that occur in none of the turns."""
         return [name for name, n in self.counts(turns).items() if not n]
+
+    def lacking_notes(self, folds: Sequence[Mapping[str, Mapping[str, int]]]) -> list[str]:
+        """Return a sentence for each part that lacks classes or dimensions in some folds of a cross-validation.
+
+        Args:
+            folds: for each fold: part → result of :meth:`counts`.
+        """
+        lacking = {part: sum(0 in fold.get(part, {}).values() for fold in folds) for part in self.lacking_remarks}
+        return [f"In {n} of {len(folds)} folds {self.lacking_remarks[part]}" for part, n in lacking.items() if n]
 
     @abstractmethod
     def absent_note(self, split: str, absent: Sequence[str], scores: Mapping[str, Any] | None = None) -> str:

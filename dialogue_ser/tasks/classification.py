@@ -63,6 +63,7 @@ class Classification(Task):
             "mean over folds."
         ),
         "dev": "a class has no dev turn: it counts as never found in the scores that choose.",
+        "train": "a class has no train turn: the model of such a fold never learns it.",
     }
     names_key = "labels"
 

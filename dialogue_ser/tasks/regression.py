@@ -53,6 +53,7 @@ class Regression(Task):
     lacking_remarks: ClassVar[Mapping[str, str]] = {
         "test": "a dimension has no annotated test turn: scores there are the means over the others.",
         "dev": "a dimension has no annotated dev turn: the scores that choose are the means over the others.",
+        "train": "a dimension has no annotated train turn: the model of such a fold never learns it.",
     }
     names_key = "dimensions"
 

@@ -29,6 +29,7 @@ from dialogue_ser.inference.rebuild import rebuild_model
 from dialogue_ser.models.ensemble import Ensemble
 from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.tasks.base import Task
+from dialogue_ser.training.config.files import code_of_run
 from dialogue_ser.training.config.run_config import MAX_MEMBERS, RunConfig
 from dialogue_ser.training.data.prepare import Data, balanced
 from dialogue_ser.training.loop.devices import make_accelerator
@@ -110,8 +111,9 @@ def _finish(
     frames = [pd.read_parquet(member.folder / "predictions.parquet") for member in members]
     frame = mean_predictions(frames, data.task)
     outputs.write_predictions(directory.folder / "predictions.parquet", frame)
-    # Importing the user's encoders is safe here: this run has just used them.
-    systems = [rebuild_model(read_model_folder(member.folder / "model"), trust_code=True) for member in members]
+    # Somebody may have changed a finished member's folder. It can name no other code than this run has used.
+    trusted = code_of_run(config)
+    systems = [rebuild_model(read_model_folder(member.folder / "model"), trusted) for member in members]
     classifier = DialogueClassifier(Ensemble(systems), data.task, data.pipelines)
     classifier.save_pretrained(directory.folder / "model")
     summaries = [RunFiles(member.folder).summary for member in members]

@@ -15,7 +15,7 @@ from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.models import resolve_options
 from dialogue_ser.runs.lock import refuse_if_locked, run_lock
 from dialogue_ser.runs.run_files import RunFiles
-from dialogue_ser.training.config.files import load_config
+from dialogue_ser.training.config.files import code_of_run, load_config
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.prepare import Data, load_data
 from dialogue_ser.training.ensemble import train_ensemble
@@ -24,6 +24,7 @@ from dialogue_ser.training.loop.devices import make_accelerator
 from dialogue_ser.training.loop.rng import seed_everything
 from dialogue_ser.training.record.run_directory import RunDirectory
 from dialogue_ser.training.single import Execution, train_single
+from dialogue_ser.trust import Trust
 
 logger = logging.getLogger(__name__)
 
@@ -45,24 +46,31 @@ class Run:
     scores: dict[str, dict[str, float]]
 
     @classmethod
-    def load(cls, folder: Path) -> "Run":
+    def load(cls, folder: Path, *, trust_code: Trust = False) -> "Run":
         """Return a finished run from its directory.
+
+        Args:
+            folder: the run directory.
+            trust_code: allow code that its config.yaml names, see
+                :func:`~dialogue_ser.training.config.files.load_config`. Nothing is imported here, but ``config`` could
+                be given to :func:`train`.
 
         Raises:
             CheckpointError: the run is not finished.
+            ConfigError: its config.yaml names code that is not trusted.
         """
         summary = RunFiles(folder).summary
         if not summary:
             raise CheckpointError(f"{folder}: the run is not finished; continue it with --resume")
-        config = load_config(folder / "config.yaml")
+        config = load_config(folder / "config.yaml", trust_code=trust_code)
         return cls(folder=folder, config=config, best_epoch=summary["best_epoch"], scores=summary["scores"])
 
-    def classifier(self, *, trust_code: bool = False) -> DialogueClassifier:
+    def classifier(self, *, trust_code: Trust = False) -> DialogueClassifier:
         """Return the model that dev chose, ready to predict.
 
         Args:
-            trust_code: allow the model to import your own encoders (``package.module:function``). Set it only if you
-                trust their code.
+            trust_code: allow the model to import your own encoders (``package.module:function``), see
+                :meth:`DialogueClassifier.from_pretrained`. Set it only if you trust their code.
         """
         return DialogueClassifier.from_pretrained(self.folder / "model", trust_code=trust_code)
 
@@ -115,7 +123,7 @@ def train(
         if accelerator.is_main_process:  # another process may have started a run here while the data were read
             directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
         train_models(config, directory, data, accelerator, execution)
-    return Run.load(directory.folder)
+    return Run.load(directory.folder, trust_code=code_of_run(config))
 
 
 def _finished_run(directory: RunDirectory, config: RunConfig, *, resume: bool, allow_mismatch: bool) -> Run | None:
@@ -129,17 +137,17 @@ def _finished_run(directory: RunDirectory, config: RunConfig, *, resume: bool, a
     if not resume or not directory.is_finished:
         return None
     if directory.has_outputs:
-        return None if allow_mismatch else Run.load(directory.folder)
+        return None if allow_mismatch else Run.load(directory.folder, trust_code=code_of_run(config))
     problem = "the run is finished, but its predictions or its model are missing; they are made again"
     logger.warning("%s: %s", directory.folder, problem)
     return None
 
 
 def _load_data(config: RunConfig, accelerator: Accelerator, store: FeatureStore | None, corpus: Corpus | None) -> Data:
-    """Return the data of the run; warn about classes or dimensions that a split lacks."""
+    """Return the data of the run; warn about what is odd in the corpus, and about classes that a split lacks."""
     seed_everything(config.seed)
     with accelerator.main_process_first():  # the other processes then find the features in the store
-        data = load_data(config, store, corpus)
+        data = load_data(config, store, corpus, with_warnings=accelerator.is_main_process)
     if accelerator.is_main_process:
         for split, absent in data.absent.items():
             logger.warning(data.task.absent_note(split, absent))

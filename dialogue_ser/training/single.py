@@ -25,8 +25,17 @@ from dialogue_ser.training.loop.rng import seed_everything
 from dialogue_ser.training.loop.setup import build_learner, build_system, build_training, make_batches, values_of
 from dialogue_ser.training.loop.state import TrainState
 from dialogue_ser.training.record import outputs
-from dialogue_ser.training.record.checkpointing import Checkpointer, evaluated_weights, restore
+from dialogue_ser.training.record.attention_file import AttentionFile
+from dialogue_ser.training.record.checkpoint import Checkpoint, CheckpointFolder
+from dialogue_ser.training.record.checkpointing import (
+    Checkpointer,
+    check_metrics,
+    check_nothing_is_lost,
+    evaluated_weights,
+    restore,
+)
 from dialogue_ser.training.record.environment import describe_environment
+from dialogue_ser.training.record.manifest import RunIdentity
 from dialogue_ser.training.record.run_directory import RunDirectory
 from dialogue_ser.training.record.tracking import MetricsFile, WandbMirror
 
@@ -73,11 +82,12 @@ def train_single(
     learner = build_learner(config, data, build_system(config, data), accelerator)
     user_callbacks = make_callbacks(config.training.callbacks)
     # Write to the directory only now: errors in data, features, model or callbacks leave no directory behind.
-    record_configuration(config, directory, data, accelerator, execution)
+    identity = record_configuration(config, directory, data, accelerator, execution)
+    checkpoints = directory.checkpoints_of(identity)
     seed_everything(config.seed, rank=accelerator.process_index)
     metrics = MetricsFile(directory.metrics if accelerator.is_main_process else None)
     try:
-        state = _train_and_finish(config, directory, data, learner, metrics, user_callbacks, execution)
+        state = _train_and_finish(config, directory, checkpoints, data, learner, metrics, user_callbacks, execution)
     finally:
         metrics.close()
     accelerator.wait_for_everyone()
@@ -86,10 +96,14 @@ def train_single(
 
 def record_configuration(
     config: RunConfig, directory: RunDirectory, data: Data, accelerator: Accelerator, execution: Execution
-) -> None:
+) -> RunIdentity:
     """Write config.yaml and environment.json; if the run is resumed, first check that its environment is the same.
 
+    Returns:
+        what ties checkpoints to this run.
+
     Raises:
+        CheckpointError: it is not clear whether the checkpoints belong to the resumed run.
         ConfigError: data, versions or the machine differ from those of the resumed run. The error names every
             difference.
     """
@@ -101,10 +115,12 @@ def record_configuration(
     )
     if execution.resume:
         directory.check_environment(environment, allow_mismatch=execution.allow_mismatch)
+    identity = directory.identity(config, resume=execution.resume, allow_mismatch=execution.allow_mismatch)
     accelerator.wait_for_everyone()  # the main process writes after all processes have checked
     if accelerator.is_main_process:
         directory.write_config(config)
-        directory.write_environment(environment)
+        directory.write_environment(environment, identity)
+    return identity
 
 
 def scores_of(config: RunConfig, task: Task, frame: pd.DataFrame) -> dict[str, dict[str, float | None]]:
@@ -118,6 +134,7 @@ def scores_of(config: RunConfig, task: Task, frame: pd.DataFrame) -> dict[str, d
 def _train_and_finish(
     config: RunConfig,
     directory: RunDirectory,
+    checkpoints: CheckpointFolder,
     data: Data,
     learner: Learner,
     metrics: MetricsFile,
@@ -126,11 +143,11 @@ def _train_and_finish(
 ) -> TrainState:
     """Run the training loop, then predict and write the results; only the main process does the latter."""
     is_main = learner.accelerator.is_main_process
-    state = _load_position(directory, learner, metrics, resume=execution.resume)
+    state = _load_position(directory, checkpoints, learner, metrics, execution)
     mirror = WandbMirror(directory.folder, config.wandb) if is_main else None
     try:
         with StopRequest() as stop:
-            checkpointer = Checkpointer(directory.checkpoints, learner, metrics, config.training, learner.accelerator)
+            checkpointer = Checkpointer(checkpoints, learner, metrics, config.training, learner.accelerator)
             select = metric_key(str(config.training.select))
             bar = ProgressBar(learner.total_steps, select, execution.progress if is_main else False)
             is_done = fit(
@@ -144,6 +161,9 @@ def _train_and_finish(
         if not is_done or stop.signal_number:
             raise _interruption(stop, execution.run_folder, state)
         if is_main:
+            if state.best_checkpoint is not None:
+                best = checkpoints.load(state.best_checkpoint)
+                learner.system.load_state_dict(evaluated_weights(best))
             _finish(config, directory, data, learner, metrics, state, execution.started)
         if mirror is not None:
             mirror.finish()
@@ -154,13 +174,30 @@ def _train_and_finish(
     return state
 
 
-def _load_position(directory: RunDirectory, learner: Learner, metrics: MetricsFile, *, resume: bool) -> TrainState:
-    """Restore the newest complete checkpoint if the run is resumed; return the position to train from."""
-    checkpoint = directory.checkpoints.load_newest() if resume else None
+def _load_position(
+    directory: RunDirectory,
+    checkpoints: CheckpointFolder,
+    learner: Learner,
+    metrics: MetricsFile,
+    execution: Execution,
+) -> TrainState:
+    """Restore the newest usable checkpoint if the run is resumed; return the position to train from.
+
+    Raises:
+        CheckpointError: no checkpoint can be used, or all are gone although the run had got further than its first
+            epoch. metrics.jsonl is not changed then.
+    """
+
+    def check(checkpoint: Checkpoint) -> None:
+        check_metrics(checkpoint, directory.metrics, allow_mismatch=execution.allow_mismatch)
+
+    checkpoint = checkpoints.load_newest(check) if execution.resume else None
+    if execution.resume and checkpoint is None:
+        check_nothing_is_lost(directory.folder)
+        logger.warning("%s: there is no complete checkpoint yet; the run starts from its beginning", directory.folder)
+    learner.accelerator.wait_for_everyone()  # metrics.jsonl is cut after all processes have read it
     if checkpoint is not None:
         return restore(checkpoint, learner, metrics, learner.accelerator)
-    if resume:
-        logger.warning("%s: there is no complete checkpoint yet; the run starts from its beginning", directory.folder)
     metrics.truncate(0)
     return TrainState()
 
@@ -182,14 +219,15 @@ def _finish(
     state: TrainState,
     started: float,
 ) -> None:
-    """Load the weights that dev chose, predict every split, and write predictions, attention, model and summary."""
-    if state.best_checkpoint is not None:
-        learner.system.load_state_dict(evaluated_weights(directory.checkpoints.load(state.best_checkpoint)))
+    """Predict every split with the weights that dev chose; write predictions, attention, model and summary."""
     batches = evaluation_batches(replace(make_batches(config, data, learner.accelerator), rank=0, n_ranks=1))
-    predictions = outputs.predict_splits(learner, data.corpus, batches, with_attention=config.save_attention)
-    frame = outputs.predictions_frame(predictions, data.task)
-    outputs.write_predictions(directory.folder / "predictions.parquet", frame)
-    outputs.write_attention(directory.folder, predictions)
+    with AttentionFile(directory.folder, config.attention_turns) as attention:
+        predictions = outputs.predict_splits(
+            learner, data.corpus, batches, attention if config.save_attention else None
+        )
+        frame = outputs.predictions_frame(predictions, data.task)
+        outputs.write_predictions(directory.folder / "predictions.parquet", frame)
+        attention.write()
     classifier = DialogueClassifier(learner.system.cpu(), data.task, data.pipelines)
     classifier.save_pretrained(directory.folder / "model")
     metrics.write(

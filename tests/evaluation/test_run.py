@@ -245,16 +245,25 @@ def test_a_metric_that_is_asked_for_is_scored_with_an_interval(run_dir: Path, ow
         assert split["intervals"]["misses"]["low"] < split["scores"]["misses"] < split["intervals"]["misses"]["high"]
 
 
-def test_code_that_config_yaml_names_is_not_imported_but_said_to_be_left_out(run_dir: Path, own: Path) -> None:
-    _name_metrics(run_dir, "traced_metrics:misses")
-    result = evaluate_run(run_dir, floors=(), n_resamples=20)
+def test_code_that_config_yaml_names_is_refused_before_an_import_and_named(run_dir: Path, own: Path) -> None:
+    _name_metrics(run_dir, "uar", "traced_metrics:misses", "nowhere:one")
+    with pytest.raises(ConfigError) as refused:
+        evaluate_run(run_dir, floors=(), n_resamples=20)
+    module, config = own / "traced_metrics.py", run_dir / "config.yaml"
+    assert refused.value.problems == (
+        f"{config}: metrics[1]: 'traced_metrics:misses' is code ({module}), and a file may not run code",
+        f"{config}: metrics[2]: 'nowhere:one' is code, and a file may not run code",
+        "add --trust_code if you trust this code, or name the metrics to compute: "
+        "--metrics uar,traced_metrics:misses,nowhere:one",
+    )
     assert not (own / "imported").exists()
-    assert "misses" not in result["splits"]["test"]["scores"]
-    assert [note for note in result["notes"] if note.startswith("metric")] == [
-        "metric traced_metrics:misses left out: it is code that config.yaml names; ask for it with "
-        "--metrics traced_metrics:misses"
-    ]
-    evaluate_run(run_dir, floors=(), n_resamples=20, metrics=["traced_metrics:misses"])
+
+
+@pytest.mark.parametrize("trust", [{"trust_code": True}, {"metrics": ["traced_metrics:misses"]}])
+def test_code_that_config_yaml_names_is_run_if_it_is_trusted_or_asked_for(run_dir: Path, own: Path, trust) -> None:
+    _name_metrics(run_dir, "traced_metrics:misses")
+    result = evaluate_run(run_dir, floors=(), n_resamples=20, **trust)
+    assert "misses" in result["splits"]["test"]["scores"]
     assert (own / "imported").exists()
 
 

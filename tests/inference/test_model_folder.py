@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dialogue_ser.errors import CheckpointError, MissingDataError
-from dialogue_ser.inference.model_folder import find_model_folder, read_model_folder, write_model_folder
+from dialogue_ser.inference.model_folder import find_model_folder, read_model_folder, with_checksum, write_model_folder
 
 CONFIG = {"model": {}, "label_set": {}, "inputs": {}, "features": {}}
 
@@ -123,7 +123,7 @@ def test_a_pickle_in_place_of_the_weights_is_never_executed(folder, tmp_path):
     files = json.loads((folder / "config.json").read_text())["files"]
     files["model.safetensors"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     _edit(folder, files=files)
-    with pytest.raises(CheckpointError, match="safetensors cannot be read"):
+    with pytest.raises(CheckpointError, match="is no readable safetensors"):
         read_model_folder(folder)
     assert not trap.exists()
 
@@ -148,10 +148,10 @@ def test_saving_over_a_model_replaces_it_and_keeps_other_files(folder):
 
 def _edit(folder, **changes):
     path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    path.write_text(json.dumps(with_checksum(json.loads(path.read_text()) | changes)))
 
 
 def test_json_that_is_nested_without_end_is_refused(folder):
     (folder / "config.json").write_text("[" * 100_000)
-    with pytest.raises(CheckpointError, match="is not JSON"):
+    with pytest.raises(CheckpointError, match=r"config\.json: is nested too deeply"):
         read_model_folder(folder)

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -6,7 +7,7 @@ import torch
 
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.inference.classifier import DialogueClassifier
-from dialogue_ser.inference.model_folder import read_model_folder
+from dialogue_ser.inference.model_folder import read_model_folder, with_checksum
 from dialogue_ser.inference.rebuild import model_options, rebuild_model, rebuild_pipeline, rebuild_task
 from dialogue_ser.models import build_model
 from dialogue_ser.models.ensemble import Ensemble
@@ -51,12 +52,10 @@ def test_a_model_this_library_does_not_have_is_named(saved):
 
 
 def test_a_config_that_lacks_details_is_a_clear_error(classifier, tmp_path):
-    import json
-
     folder = classifier.save_pretrained(tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
     del config["model"]["options"]
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(with_checksum(config)))
     with pytest.raises(CheckpointError, match=r"config\.json is not complete"):
         DialogueClassifier.from_pretrained(folder)
 

@@ -154,7 +154,7 @@ def test_a_saved_model_never_imports_code_unless_trusted(tmp_path, monkeypatch) 
     (tmp_path / "own_code.py").write_text("def encode(texts):\n    return [[len(t)] for t in texts]\n")
     monkeypatch.chdir(tmp_path)
     pipeline = FeaturePipeline.build("text", "own_code:encode").fit([talk()])
-    with pytest.raises(CheckpointError, match="trust_code=True"):
+    with pytest.raises(ConfigError, match=r"a file may not run code; add --trust_code .in Python: trust_code=True"):
         through_disk(pipeline)
     assert same(through_disk(pipeline, trust_code=True).table([talk()]), pipeline.table([talk()]))
 

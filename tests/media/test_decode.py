@@ -240,9 +240,9 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path):
 def test_a_file_that_may_not_be_read_is_named_and_can_be_masked(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "a.wav", np.zeros(100, dtype=np.float32), 16000)
 
-    def refuse(path: Path) -> str | None:
+    def refuse(path: Path, **_: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("dialogue_ser.media.decode.find_truncation", refuse)
+    monkeypatch.setattr("dialogue_ser.media.decode.examine", refuse)
     with pytest.raises(MediaError, match=r"a\.wav: cannot be read \(Permission denied\).*--data\.on_bad mask"):
         decode(tmp_path / "a.wav")

@@ -8,7 +8,7 @@ import soundfile
 
 from dialogue_ser.errors import MediaError
 from dialogue_ser.media.decode import decode
-from dialogue_ser.media.truncated import find_truncation
+from dialogue_ser.media.checks import damage_text as find_truncation
 
 sys.path.insert(0, str(Path(__file__).parent))
 from sounds import chirp, write

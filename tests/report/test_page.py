@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -98,6 +99,16 @@ def test_figures_are_also_written_as_png_files(full_run: Path) -> None:
     assert sum(name.startswith("timeline_test_") for name in names) == 3
     assert sum(name.startswith("attention_test_") for name in names) == 3
     assert all((full_run / "figures" / name).read_bytes().startswith(b"\x89PNG") for name in names)
+
+
+def test_a_page_says_that_a_long_dialogue_has_no_attention(tmp_path: Path, full_run: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(full_run, run, ignore=shutil.ignore_patterns("figures", "attention*"))
+    names = pd.read_parquet(run / "predictions.parquet")["dialogue_id"].astype(str).unique()
+    too_long = {f"test/{name.removeprefix('test/')}": 1500 for name in names}
+    (run / "attention.json").write_text(json.dumps({"turns": {}, "most_turns": 1000, "too_long": too_long}))
+    page = _Page(write_report(run).read_text(encoding="utf-8"))
+    assert page.text.count("stored attention of dialogues of up to 1,000 turns, so no attention is shown here") == 3
 
 
 def test_predictions_alone_give_a_page_without_the_parts_that_need_more(tmp_path: Path, full_run: Path) -> None:

@@ -179,3 +179,12 @@ def test_a_split_that_lacks_classes_is_told_with_both_averages_of_recall() -> No
 
 def test_a_split_with_every_class_needs_no_note() -> None:
     assert TASK.absent_notes({"test": {"scores": TASK.scores(_predictions())}}) == []
+
+
+def test_every_part_of_folds_that_lacks_a_class_is_counted_and_explained():
+    whole, without = {"calm": 1, "glad": 2}, {"calm": 3, "glad": 0}
+    folds = [{"train": whole, "dev": without, "test": whole}, {"train": without, "dev": without, "test": whole}]
+    dev, train = TASK.lacking_notes(folds)
+    assert dev.startswith("In 2 of 2 folds a class has no dev turn")
+    assert train.startswith("In 1 of 2 folds a class has no train turn")
+    assert TASK.lacking_notes([{"train": whole, "dev": whole, "test": whole}]) == []

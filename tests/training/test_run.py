@@ -189,6 +189,24 @@ def test_resume_with_other_data_or_versions_is_refused_unless_allowed(finished, 
     assert allowed.scores == finished.scores
 
 
+def test_a_changed_config_or_environment_of_a_stopped_run_is_noticed(finished, tiny, caplog):
+    metrics = finished.folder / "metrics.jsonl"
+    metrics.write_text("".join(metrics.read_text().splitlines(keepends=True)[:-1]))  # as if killed before the summary
+    config = finished.folder / "config.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("learning_rate: 0.02", "learning_rate: 0.06"))
+    changed = tiny.tiny_config(**SMALL, **{"optimizer.learning_rate": 0.06})
+    with pytest.raises(ConfigError, match=r"config\.yaml was changed: its settings are not those that the run started"):
+        train(changed, finished.folder, resume=True)
+    assert "its checksum differs" in caplog.text
+    config.write_text(text)
+    environment = finished.folder / "environment.json"
+    environment.write_text(environment.read_text().replace("run_id", "run_if"))
+    with pytest.raises(ConfigError, match=r"environment\.json was changed or damaged"):
+        train(tiny.tiny_config(**SMALL), finished.folder, resume=True)
+    assert train(tiny.tiny_config(**SMALL), finished.folder, resume=True, allow_mismatch=True).scores == finished.scores
+
+
 def test_probabilities_of_a_run_under_bf16_autocast_sum_to_one(tiny, tmp_path):
     train(tiny.tiny_config(**SMALL, **{"training.precision": "bf16"}), tmp_path / "run")
     frame = pd.read_parquet(tmp_path / "run" / "predictions.parquet")

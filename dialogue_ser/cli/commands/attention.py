@@ -31,8 +31,8 @@ def attention(
         modality: draw only the encoder of this modality. If left out, all encoders with attention are drawn.
         theme: colours of the picture: for a light or for a dark page.
         device: device for the computation: cpu, cuda (a GPU), or auto, which takes a GPU if there is one.
-        trust_code: allow a model or an encoder that is your own code. Loading it runs that code, so allow only code
-            that you trust.
+        trust_code: allow a model, an encoder or a reader of the run that is your own code. Loading it runs that code,
+            so allow only code that you trust.
     """
     target = Path(out)
     if target.suffix.lower() != ".png":
@@ -44,7 +44,7 @@ def attention(
     from dialogue_ser.report.figures.frame_attention import FrameMap, frame_attention
     from dialogue_ser.report.figures.theme import to_png
 
-    dialogues, name = _dialogues_with(utterance, Path(model))
+    dialogues, name = _dialogues_with(utterance, Path(model), trust_code)
     classifier = DialogueClassifier.from_pretrained(model, device=device, trust_code=trust_code)
     if not any(t.is_transductive for p in classifier.pipelines.values() for t in p.transforms):
         dialogues = [one for one in dialogues if any(turn.id == name for turn in one)]
@@ -52,18 +52,19 @@ def attention(
     panels = [
         FrameMap(name=f"{one.modality}, {head}", weights_LL=weights_LL, step_seconds=one.step_seconds)
         for one in maps
-        for head, weights_LL in zip(one.names, one.weights_HLL.astype("float64"), strict=True)
+        for head, weights_LL in zip(one.names, one.weights_HLL, strict=True)
     ]
     label = next(turn.label for turn in utterances(dialogues) if turn.id == name)
     write_atomically(target, to_png(frame_attention(panels, f"{name} ({label})" if label else name, theme)))
     print(f"{len(panels)} attention heads: {target}")
 
 
-def _dialogues_with(utterance: str, model: Path) -> tuple[Sequence[Dialogue], str]:
+def _dialogues_with(utterance: str, model: Path, trust_code: bool) -> tuple[Sequence[Dialogue], str]:
     """Return the dialogues that contain an utterance, and its id. A sound file becomes a dialogue of one turn.
 
     Raises:
-        ConfigError: ``utterance`` is neither a file nor an utterance of the run's corpus.
+        ConfigError: ``utterance`` is neither a file nor an utterance of the run's corpus, or the configuration of the
+            run names code that is not trusted.
     """
     if Path(utterance).is_file():
         from dialogue_ser.inference.conversations import as_dialogues
@@ -78,7 +79,7 @@ def _dialogues_with(utterance: str, model: Path) -> tuple[Sequence[Dialogue], st
     from dialogue_ser.training.config.files import load_config
     from dialogue_ser.training.data.corpus import corpus_of
 
-    corpus = corpus_of(load_config(model / "config.yaml").data, every_fold=True)
+    corpus = corpus_of(load_config(model / "config.yaml", trust_code=trust_code).data, every_fold=True)
     found = [dialogue for split in corpus.splits.values() for dialogue in split]
     ids = [turn.id for turn in utterances(found)]
     if utterance not in ids:

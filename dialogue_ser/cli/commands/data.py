@@ -12,9 +12,11 @@ from rich.table import Table
 from dialogue_ser.cli.tables import show
 from dialogue_ser.corpus.counts import SplitCounts, ValueSpread, count_split, histogram, min_median_max
 from dialogue_ser.corpus.download.fetch import download
+from dialogue_ser.corpus.duplicates import repeated_audio
 from dialogue_ser.corpus.readers import read_corpus, reader_of_file
 from dialogue_ser.corpus.schema import Corpus, utterances
 from dialogue_ser.errors import DialogueSerError, MediaError, shown_problems
+from dialogue_ser.features.core.bad_clips import bad_clip_problem
 from dialogue_ser.media.decode import decode
 
 _BAR_CELLS = 32
@@ -71,6 +73,8 @@ def data_check(
 ) -> int:
     """Check every row of a corpus and decode every audio file. All problems are listed in one error.
 
+    A warning names audio that several utterances share.
+
     Args:
         reader: corpus reader, e.g. meld, sample or table; docs/corpora.md lists all. If left out: table if the path
             is a file, else meld.
@@ -78,7 +82,7 @@ def data_check(
         labels: label set, e.g. emotion or sentiment.
         options: options of the corpus reader, as YAML or JSON, e.g. '{splits: [dev]}'.
         on_bad: error = bad media are an error; mask = bad media are only counted and listed.
-        media: also decode every audio file. Switch it off to check the rows only, which is faster.
+        media: also decode and compare the audio files. Switch it off to check the rows only, which is faster.
 
     Returns:
         exit status 0, which means that the corpus can be used.
@@ -90,6 +94,8 @@ def data_check(
     _head(corpus)
     _warnings(corpus.warnings)
     n_decoded, bad = _decode_all(corpus) if media else (0, [])
+    if media:
+        _warnings(repeated_audio(corpus))
     if bad and on_bad != "mask":
         raise MediaError(*bad)
     n_turns = sum(len(dialogue) for dialogues in corpus.splits.values() for dialogue in dialogues)
@@ -239,5 +245,5 @@ def _decode_all(corpus: Corpus) -> tuple[int, list[str]]:
             try:
                 decode(turn.audio.path, turn.audio.start_seconds, turn.audio.end_seconds, sample_rate_hz=None)
             except DialogueSerError as error:
-                bad.append(f"{turn.origin} ({turn.id}): {error}")
+                bad.append(bad_clip_problem(turn, str(error)))
     return len(turns) - len(bad), bad

@@ -40,16 +40,15 @@ def evaluate(
         split: print only this split, or several separated by commas. scores.json always has all splits.
         report: also write report.html. Switch it off to save time.
         metrics: further metrics to compute, separated by commas: names, or package.module:function for your own ones.
-            If left out: those that the run's configuration names. Functions in it are not run, unless you name them
-            here.
+            If left out: those that the run's configuration names.
         data: labelled dialogues that the model is scored on.
         out: folder for the results on new data. If left out: runs/RUN-on-FILE.
         features: files of precomputed features of the new data with one row per utterance id, by modality, e.g.
             --features.audio FILE.
         batch_size: largest number of new dialogues that are computed together. Reduce it if memory runs out.
         device: device for new data: cpu, cuda (a GPU), or auto, which takes a GPU if there is one.
-        trust_code: allow a model or an encoder that is your own code. Loading it runs that code, so allow only code
-            that you trust.
+        trust_code: allow a model, an encoder or a metric that is your own code and that the run names. Loading it runs
+            that code, so allow only code that you trust.
     """
     chosen = None if split is None else split.split(",")
     further = None if metrics is None else metrics.split(",")
@@ -81,7 +80,7 @@ def evaluate(
         return
     if kind == KIND and metrics is not None:
         raise ConfigError(f"{run}: is an evaluation on new data; repeat that command with --metrics")
-    scores = RunFiles(folder).scores if kind == KIND else evaluate_run(folder, metrics=further)
+    scores = RunFiles(folder).scores if kind == KIND else evaluate_run(folder, metrics=further, trust_code=trust_code)
     _print_scores(scores, chosen, run)
     if report:
         print(f"report: {write_report(folder)}")

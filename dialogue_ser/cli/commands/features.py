@@ -15,6 +15,7 @@ from dialogue_ser.features.store.content_keys import fingerprint_digest
 from dialogue_ser.features.store.engines import Engine, WorkerProcesses
 from dialogue_ser.features.store.feature_store import CHUNK_UTTERANCES, FeatureStore
 from dialogue_ser.features.store.progress import EncodingProgress
+from dialogue_ser.trust import refuse_code, texts_in
 
 if TYPE_CHECKING:
     from dialogue_ser.training.config.run_config import DataConfig, RunConfig
@@ -53,6 +54,7 @@ def features_encode(
     gpus: float = 0.0,
     chunk: int = CHUNK_UTTERANCES,
     store: str | None = None,
+    trust_code: bool = False,
 ) -> int:
     """Encode a corpus and keep the features in the feature store. What is stored already is not encoded again.
 
@@ -82,6 +84,8 @@ def features_encode(
         chunk: number of utterances after which their features are written. A command that is stopped loses the work on
             at most this number of utterances. Reduce it for a slow encoder.
         store: folder of the feature store. If left out: DIALOGUE_SER_CACHE, or ~/.cache/dialogue_ser.
+        trust_code: allow an encoder or a reader in the file of --config that is your own code. Loading it runs that
+            code, so allow only code that you trust.
 
     Returns:
         exit status 0.
@@ -96,7 +100,7 @@ def features_encode(
 
     runner = _engine(engine, workers, address, gpus)
     corpus_flags = {"reader": reader, "path": path, "labels": labels, "options": options, "on_bad": on_bad}
-    request = _request(encoder, modality, encoder_options or {}, preset, config, corpus_flags)
+    request = _request(encoder, modality, encoder_options or {}, preset, config, corpus_flags, trust_code)
     corpus = corpus_of(request.data, every_fold=True)
     names = _split_names(splits, corpus)
     feature_store = FeatureStore(store, chunk_utterances=chunk, engine=runner)
@@ -144,6 +148,7 @@ def _request(
     preset: str | None,
     config: str | None,
     corpus_flags: Mapping[str, Any],
+    trust_code: bool,
 ) -> _Request:
     """Return the corpus and the encoders: the settings of the preset or file, changed by the flags."""
     given = [flag for flag, value in (("--encoder", encoder), ("--preset", preset), ("--config", config)) if value]
@@ -157,23 +162,28 @@ def _request(
     path = corpus_flags["path"]
     if encoder is not None and path is not None and corpus_flags["reader"] is None:
         corpus_flags = {**corpus_flags, "reader": reader_of_file(path)}
-    run = _run_config(
-        preset, config, {f"data.{key}": value for key, value in corpus_flags.items() if value is not None}
-    )
+    overrides = {f"data.{key}": value for key, value in corpus_flags.items() if value is not None}
+    run = _run_config(preset, config, overrides, trust_code)
     if encoder is not None:
         built = _built_encoder(encoder, modality, encoder_options, run.data.on_bad)
         return _Request(data=run.data, encoders=((built, Augmentation()),))
     return _Request(data=run.data, encoders=tuple(_encoders_of_run(run, run.data.on_bad)))
 
 
-def _run_config(preset: str | None, config: str | None, overrides: Mapping[str, Any]) -> "RunConfig":
-    from dialogue_ser.training.config.files import load_config
+def _run_config(preset: str | None, config: str | None, overrides: Mapping[str, Any], trust_code: bool) -> "RunConfig":
+    """Return the settings. Code that the file names is refused without trust; code that the flags name is not."""
+    from dialogue_ser.training.config.files import code_in_settings, config_to_dict, load_record
     from dialogue_ser.training.config.overrides import apply_overrides
     from dialogue_ser.training.config.presets import load_preset
     from dialogue_ser.training.config.run_config import RunConfig
 
-    run = RunConfig() if config is None else load_config(Path(config))
-    return apply_overrides(run if preset is None else load_preset(preset), overrides)
+    run = RunConfig() if config is None else load_record(Path(config))
+    run = apply_overrides(run if preset is None else load_preset(preset), overrides)
+    advice = "add --trust_code to this command if you trust this code"
+    refuse_code(
+        code_in_settings(config_to_dict(run), f"{config}: "), trust_code or list(texts_in(dict(overrides))), advice
+    )
+    return run
 
 
 def _encoders_of_run(run: "RunConfig", on_bad: OnBad) -> Iterator[tuple[CheckedEncoder, Augmentation]]:

@@ -4,18 +4,23 @@ import ast
 import json
 import math
 import os
+import re
 import warnings as python_warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dialogue_ser.corpus.parsing.columns import Columns, usual_names
+from dialogue_ser.corpus.parsing.dialogues import dialogue_names
 from dialogue_ser.corpus.parsing.paths import resolve_inside
 from dialogue_ser.corpus.parsing.rows import Row, Rows
 from dialogue_ser.corpus.parsing.times import parse_seconds
 from dialogue_ser.corpus.schema import AudioRef, Dialogue, Utterance
 from dialogue_ser.errors import CorpusError
 
+# Programs write a whole number in this way if another cell of its column is empty.
+_INTEGER = re.compile(r"^(\d+)\.0+$")
 #: Speaker of all turns in a corpus that names no speakers.
 ONLY_SPEAKER = "speaker"
 
@@ -47,14 +52,13 @@ class TurnOptions:
         label_map: label as the table writes it → class; None = unlabelled.
         audio_root: folder of the audio paths; None = the folder of the table.
         on_bad: ``error`` or ``mask``, for missing audio files.
-        one_dialogue: name of the one dialogue of all rows if no column names dialogues; None = every row is a dialogue
-            of its own.
+        dialogue: which rows are one dialogue, one of DialogueRule; None = find it out.
     """
 
     label_map: Mapping[str, str | None] = field(default_factory=dict)
     audio_root: Path | None = None
     on_bad: str = "error"
-    one_dialogue: str | None = None
+    dialogue: str | None = None
 
 
 def require_roles(table: Rows, columns: Columns, need_annotation: bool) -> None:
@@ -84,8 +88,8 @@ def read_turns(
     """Convert every row into a turn. ``problems`` gets a sentence about each bad row, ``warnings`` about odd ones."""
     turns: list[Turn] = []
     masked: list[str] = []
-    for row in table:
-        dialogue = columns.dialogue_of(row) if columns.dialogue else options.one_dialogue or f"row{row.number}"
+    names = dialogue_names(table, columns, options.dialogue, warnings)
+    for row, dialogue in zip(table, names, strict=True):
         if not dialogue.strip("-"):
             problems.append(f"{row.origin}: names no dialogue in {', '.join(columns.dialogue)}; name one")
         try:
@@ -116,7 +120,7 @@ def read_turns(
         turns.append(
             Turn(
                 dialogue=dialogue,
-                number=columns.get(row, "utterance").strip(),
+                number=_INTEGER.sub(r"\1", columns.get(row, "utterance").strip()),
                 split=columns.get(row, "split"),
                 written_label=written,
                 utterance=utterance,
@@ -141,6 +145,23 @@ def group_into_dialogues(turns: Sequence[Turn], split: str) -> tuple[Dialogue, .
         name = f"{turn.dialogue}_utt{number}" if number.isdigit() else number
         own.append(replace(turn.utterance, id=f"{split}/{name}"))
     return tuple(Dialogue(f"{split}/{dialogue}", tuple(own)) for dialogue, own in members.items())
+
+
+def labels_by_frequency(
+    splits: Mapping[str, Sequence[Turn]], problems: list[str], every_split: bool
+) -> tuple[str, ...]:
+    """Return the labels of train (of all splits: ``every_split``, or if there is no train), the most frequent first."""
+    turns = [] if every_split else splits.get("train", [])
+    turns = turns or [turn for found in splits.values() for turn in found]
+    count = Counter(turn.utterance.label for turn in turns if turn.utterance.label is not None)
+    if turns and not count:
+        problems.append(
+            "reader table: no row is labelled; check the label column and label_map. If the table has only targets, "
+            "map the label column to null (columns.label)"
+        )
+    # A class with votes belongs to the label set even if it is the label of no turn.
+    count.update(dict.fromkeys((label for turn in turns for label in turn.utterance.votes or ()), 0))
+    return tuple(sorted(count, key=lambda label: (-count[label], label))) or ("none",)
 
 
 def _span(row: Row, columns: Columns) -> tuple[float | None, float | None]:

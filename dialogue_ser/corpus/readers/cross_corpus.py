@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.corpus.cut import all_dialogues
-from dialogue_ser.corpus.label_maps import LabelMap, relabel
+from dialogue_ser.corpus.label_maps import SHARED_CLASSES, LabelMap, relabel
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.corpus.splits import split_by_fractions
@@ -43,7 +43,8 @@ def read_cross_corpus(
 
     Args:
         path: must be None, because each corpus has a path of its own.
-        labels: name of the shared label set.
+        labels: name of the shared label set. shared-4, shared-5 or shared-7 is also the label set of both corpora, if
+            there is no map and they state no labels of their own.
         train: settings of the first corpus: reader, and path, labels and options if they are not the reader's defaults.
         test: the same settings of the second corpus.
         label_map: label of either corpus → shared class; None = the labels that turns of both corpora have, unchanged.
@@ -65,7 +66,10 @@ def read_cross_corpus(
         )
     if not 0 < dev_share < 1:
         raise ConfigError(f"reader cross-corpus: option dev_share: found {dev_share}, expected a share between 0 and 1")
-    first, second = (_read_one(role, settings, on_bad) for role, settings in (("train", train), ("test", test)))
+    own_labels = labels if labels in SHARED_CLASSES and label_map is None else "emotion"
+    first, second = (
+        _read_one(role, settings, on_bad, own_labels) for role, settings in (("train", train), ("test", test))
+    )
     if first.fingerprint() == second.fingerprint():
         raise ConfigError(
             "reader cross-corpus: train and test have the same utterances; name another corpus for one of them"
@@ -93,14 +97,14 @@ def read_cross_corpus(
     )
 
 
-def _read_one(role: str, settings: Mapping[str, Any] | None, on_bad: str) -> Corpus:
+def _read_one(role: str, settings: Mapping[str, Any] | None, on_bad: str, default_labels: str) -> Corpus:
     if not settings or "reader" not in settings:
         raise ConfigError(f"reader cross-corpus: option {role} is missing; give it as {{reader: NAME, path: …}}")
     unknown = [unknown_name("setting", name, _SETTINGS) for name in settings if name not in _SETTINGS]
     if unknown:
         raise ConfigError(*(f"reader cross-corpus: option {role}: {problem}" for problem in unknown))
     options = dict(settings.get("options") or {})
-    path, labels = settings.get("path"), settings.get("labels", "emotion")
+    path, labels = settings.get("path"), settings.get("labels", default_labels)
     return read_corpus(settings["reader"], path, labels, on_bad=on_bad, **options)
 
 

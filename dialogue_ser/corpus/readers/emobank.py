@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dialogue_ser.corpus.download.locate import find_data
-from dialogue_ser.corpus.parsing.rows import Row, read_rows
+from dialogue_ser.corpus.parsing.files import PUBLISHED_FORMAT, read_rows
+from dialogue_ser.corpus.parsing.rows import Row
 from dialogue_ser.corpus.parsing.turns import ONLY_SPEAKER
 from dialogue_ser.corpus.schema import VAD, Corpus, Dialogue, Utterance
 from dialogue_ser.corpus.validate import corpus_problems
@@ -26,8 +27,8 @@ def read_emobank(path: str | Path | None = None, labels: str = "emotion") -> Cor
     Every sentence is a dialogue of one turn, in the authors' splits. Its id is the split and the sentence's own id:
     ``train/110CYL068_1036_1079``. Targets are valence, arousal and dominance, from 1 to 5: the mean over the
     perspective of the writer and of the people who read the sentence. The corpus names no speakers, so all turns have
-    the same speaker. Some sentences ("Sincerely,") are in several splits, word for word. They stay, and the warnings
-    count them.
+    the same speaker. Some sentences ("Sincerely,") are in several splits. They stay, and the warnings count
+    them.
 
     Args:
         path: folder of the file; None = ``find_data("emobank")``.
@@ -41,7 +42,7 @@ def read_emobank(path: str | Path | None = None, labels: str = "emotion") -> Cor
     folder = find_data("emobank") if path is None else Path(path)
     if not (folder / TABLE).is_file():
         raise MissingDataError(f"{folder}: {TABLE} is missing; give the folder that holds it (--data.path)")
-    rows = read_rows(folder / TABLE)
+    rows = read_rows(folder / TABLE, PUBLISHED_FORMAT)
     rows.require(["id", "split", *COLUMNS.values(), "text"])
     problems: list[str] = []
     first_origins: dict[str, str] = {}
@@ -57,7 +58,6 @@ def read_emobank(path: str | Path | None = None, labels: str = "emotion") -> Cor
         dimensions=VAD,
         splits={split: tuple(dialogues) for split, dialogues in found.items() if dialogues},
         licence="CC BY-SA 4.0 (EmoBank, Buechel & Hahn, EACL 2017); language: English",
-        warnings=tuple(_repeated_sentences(found)),
     )
     if problems:
         raise CorpusError(*problems, *(corpus_problems(corpus) if corpus.splits else []))
@@ -97,12 +97,3 @@ def _utterance(row: Row) -> Utterance:
         origin=row.origin,
         targets={name: value for name, value in values.items() if value is not None},
     )
-
-
-def _repeated_sentences(found: Mapping[str, list[Dialogue]]) -> Iterator[str]:
-    """Yield a warning about the sentences of dev, and of test, that are in train too."""
-    known = {one.utterances[0].text for one in found["train"]} - {None}
-    for split in SPLITS[1:]:
-        again = [one.id for one in found[split] if one.utterances[0].text in known]
-        if again:
-            yield f"{split}: {len(again)} sentences are also in train, word for word ({again[0]}, …)"

@@ -1,5 +1,6 @@
 """IEMOCAP (Busso et al., LREV 2008) in the layout of its release: five sessions, each with two actors."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.label_maps import IEMOCAP_MAPS, LabelMap
 from dialogue_ser.corpus.parsing.emo_evaluation import Evaluation, read_evaluations, read_transcript
 from dialogue_ser.corpus.schema import VAD, AudioRef, Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.corpus.stray_files import SetAside
 from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.corpus.votes import Ties, decide_label
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
@@ -23,6 +25,7 @@ NO_CLASSES = "vad"
 #: counts them. A mean that is outside POSSIBLE, or equal to its lower bound, cannot be a rating and is left out.
 SCALE, POSSIBLE = (1.0, 5.0), (0.0, 5.5)
 
+_SESSION_OF_DIALOGUE = re.compile(r"Ses(\d\d)")
 _GENDERS = {"F": "female", "M": "male"}
 
 
@@ -57,8 +60,9 @@ def read_iemocap(
         scenario: the recordings to read; ``mixed`` = both kinds.
         ties: what happens to turns without a majority, see :data:`~dialogue_ser.corpus.votes.Ties`.
         encoding: encoding of the texts.
-        on_bad: ``error`` lists missing clips and transcripts. ``mask`` leaves these turns without sound or text, and
-            warnings count them.
+        on_bad: ``error`` lists missing clips and transcripts, and evaluations that lie in the folder of another
+            session. ``mask`` leaves turns without their missing sound or text, and warnings count them. It sets such
+            evaluations aside.
 
     Raises:
         MissingDataError: the folder does not exist or holds no session.
@@ -68,15 +72,18 @@ def read_iemocap(
     if labels not in (*IEMOCAP_MAPS, NO_CLASSES):
         raise ConfigError(f"reader iemocap: {unknown_name('label set', labels, [*IEMOCAP_MAPS, NO_CLASSES])}")
     label_map = IEMOCAP_MAPS.get(labels)
-    conversion = _Conversion(label_map=label_map, view=view, ties=ties, encoding=encoding)
+    sessions = _sessions(path)
+    aside = SetAside(sessions[0].parent, on_bad)
+    conversion = _Conversion(label_map=label_map, view=view, ties=ties, encoding=encoding, aside=aside)
     dialogues: list[Dialogue] = []
-    for session in _sessions(path):
+    for session in sessions:
         files = sorted((session / EVALUATIONS).glob("Ses*.txt"))
         conversion.note_unevaluated(session, files)
-        for file in files:
+        for file in conversion.own_files(session, files):
             if scenario in ("mixed", _scenario(file.stem)):
                 dialogues += conversion.dialogues(session, file)
-    warnings, problems = conversion.warnings(labels), conversion.problems
+    warnings = [*conversion.aside.warnings, *conversion.warnings(labels)]
+    problems = [*conversion.aside.problems, *conversion.problems]
     (warnings if on_bad == "mask" else problems).extend(conversion.missing_files(on_bad))
     corpus = Corpus(
         name="iemocap",
@@ -100,6 +107,7 @@ class _Conversion:
         view: ``utterance`` or ``dialogue``.
         ties: policy for turns without a majority.
         encoding: encoding of the texts.
+        aside: evaluations in the folder of another session.
         problems: one sentence for each line that cannot be read.
         unknown_votes: votes for words that are not a class.
         without_clip: clips that are missing.
@@ -120,6 +128,7 @@ class _Conversion:
     view: str
     ties: Ties
     encoding: str
+    aside: SetAside
     problems: list[str] = field(default_factory=list)
     unknown_votes: list[str] = field(default_factory=list)
     without_clip: list[str] = field(default_factory=list)
@@ -134,6 +143,15 @@ class _Conversion:
     n_soft: int = 0
     n_undecided: int = 0
     n_outside: int = 0
+
+    def own_files(self, session: Path, files: Sequence[Path]) -> Iterator[Path]:
+        """Yield the evaluations that belong to a session. Those of another session are collected."""
+        for file in files:
+            number = _SESSION_OF_DIALOGUE.match(file.stem)
+            if number is None or int(number[1]) == int(session.name.removeprefix("Session")):
+                yield file
+            else:
+                self.aside.add(file, f"lies in {session.name}, but its name says session {int(number[1])}")
 
     def note_unevaluated(self, session: Path, files: Sequence[Path]) -> None:
         """Collect the dialogues of a session that have a transcript but no evaluation."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from dialogue_ser.corpus.download.catalogue import PUBLISHED_CORPORA
 from dialogue_ser.corpus.download.locate import find_data, sample_folder
 from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
-from dialogue_ser.corpus.parsing.rows import Row, Rows, read_rows
+from dialogue_ser.corpus.parsing.files import FileFormat, read_rows
+from dialogue_ser.corpus.parsing.rows import Row, Rows
 from dialogue_ser.corpus.parsing.times import parse_seconds
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.corpus.validate import corpus_problems
@@ -21,11 +22,25 @@ LABEL_SETS: Mapping[str, LabelSet] = {
 #: More label sets. Other corpora have their classes too.
 LABEL_MAPS: Mapping[str, LabelMap] = shared_maps("meld")
 SPLITS = ("train", "dev", "test")
-#: Clips that are broken or absent in the published archive. The error says so, so that you need not search for them.
+#: Clips of the published archive that are known to be bad. The errors and warnings say so, so that you need not search
+#: for them. Sources: issues 9, 20, 22, 27 and 39 of github.com/declare-lab/MELD. The lengths were counted: they are the
+#: times in the CSV files, and the durations in the prosody tables.
 KNOWN_BAD_CLIPS: Mapping[str, str] = {
     "train/dia125_utt3": "broken in the published archive",
     "dev/dia110_utt7": "absent from the published archive",
-}
+    "train/dia241_utt2": "0.3 s for three words",
+    "train/dia309_utt0": "41 s, cut too late",
+    "train/dia485_utt0": "26 s for three words",
+    "test/dia38_utt4": "305 s for seven words",
+    "test/dia220_utt0": "235 s for three words, of another scene",
+    **dict.fromkeys(
+        (
+            "train/dia164_utt5", "train/dia529_utt2", "train/dia682_utt1", "train/dia793_utt0", "train/dia1008_utt1",
+            "train/dia1029_utt1",
+        ),
+        "reported to have a disturbed sound",
+    ),
+}  # fmt: skip
 #: Formats of clips, the least compressed first.
 CLIP_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".mp4")
 
@@ -61,6 +76,7 @@ def read_meld(
         splits: the splits to read, e.g. ``["dev", "test"]``.
         encoding: encoding of the files; use cp1252 for older copies.
         on_bad: ``error`` lists missing clips. ``mask`` leaves these turns without audio, and a warning counts them.
+            Clips that are known to be bad (:data:`KNOWN_BAD_CLIPS`) but are there are used, and a warning names them.
 
     Raises:
         MissingDataError: the folder or one of the CSVs does not exist.
@@ -105,7 +121,9 @@ def _read(
         turns = list(_utterances(rows, split, _LABEL_COLUMNS[base], problems))
         if audio is not None:
             clips_folder = folder / audio if (folder / audio).is_dir() else Path(audio)
-            turns = _with_clips(turns, split, clips_folder, on_bad, problems, warnings)
+            known = KNOWN_BAD_CLIPS if name == "meld" else {}  # the sample has the same ids, but other clips
+            faults = {turn: f"known bad clip of MELD: {fault}" for turn, fault in known.items()}
+            turns = _with_clips(turns, split, clips_folder, faults, on_bad, problems, warnings)
         if turns:
             read[split] = turns
     corpus = Corpus(
@@ -137,7 +155,7 @@ def _read_files(folder: Path, splits: Sequence[str], encoding: str) -> tuple[dic
     problems: list[str] = []
     for split in splits:
         try:
-            rows = read_rows(folder / f"{split}_sent_emo.csv", encoding=encoding)
+            rows = read_rows(folder / f"{split}_sent_emo.csv", FileFormat(encoding=encoding, quoting="standard"))
             rows.require(_COLUMNS)
             files[split] = rows
         except CorpusError as error:  # do not stop, because one error lists the problems of all files
@@ -193,11 +211,15 @@ def _with_clips(
     turns: Sequence[tuple[Utterance, str]],
     split: str,
     folder: Path,
+    faults: Mapping[str, str],
     on_bad: str,
     problems: list[str],
     warnings: list[str],
 ) -> list[tuple[Utterance, str]]:
-    """Return the turns with their clips. :func:`read_meld` says what happens if clips are missing."""
+    """Return the turns with their clips, and what is known to be wrong with these (``faults``: id → fault).
+
+    :func:`read_meld` says what happens if clips are missing or known to be bad.
+    """
     clips = _clips(folder, split)
     missing = [turn for turn, _ in turns if turn.id not in clips]
     if turns and len(missing) == len(turns):
@@ -208,15 +230,23 @@ def _with_clips(
     elif missing and on_bad != "mask":
         problems.extend(
             f"{turn.origin} ({turn.id}): has no clip in {folder}"
-            + (f", {KNOWN_BAD_CLIPS[turn.id]}" if turn.id in KNOWN_BAD_CLIPS else "")
+            + (f" ({faults[turn.id]})" if turn.id in faults else "")
             + "; add it, or mask missing audio (--data.on_bad mask)"
             for turn in missing
         )
     elif missing:
         shown = ", ".join(turn.id for turn in missing[:5]) + (", …" if len(missing) > 5 else "")
         warnings.append(f"{split}: {len(missing)} turns have no clip and are masked ({shown})")
+    bad = [f"{turn.id}: {KNOWN_BAD_CLIPS[turn.id]}" for turn, _ in turns if turn.id in clips and turn.id in faults]
+    if bad:
+        warnings.append(
+            f"{split}: {len(bad)} clips are known to be bad in the published archive and are used ({'; '.join(bad)}); "
+            "replace them, or delete their files and mask what is missing (--data.on_bad mask)"
+        )
     return [
-        (replace(turn, audio=AudioRef(clips[turn.id])) if turn.id in clips else turn, dialogue_id)
+        (replace(turn, audio=AudioRef(clips[turn.id], known_fault=faults.get(turn.id, ""))), dialogue_id)
+        if turn.id in clips
+        else (turn, dialogue_id)
         for turn, dialogue_id in turns
     ]
 

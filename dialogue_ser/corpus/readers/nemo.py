@@ -1,14 +1,17 @@
 """nEMO (Christop, LREC-COLING 2024): acted Polish utterances of nine speakers in six emotions, one clip per row."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
+from dialogue_ser.corpus.parsing.files import PUBLISHED_FORMAT, read_rows
 from dialogue_ser.corpus.parsing.paths import resolve_inside
-from dialogue_ser.corpus.parsing.rows import Row, read_rows
+from dialogue_ser.corpus.parsing.rows import Row
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.corpus.stray_files import SetAside
 from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 
@@ -23,6 +26,8 @@ SPLIT = "all"
 LANGUAGE = "pl"
 TABLE, CLIPS = "data.tsv", "samples"
 
+# What the name of a clip states: EB0_anger_31.flac. Names of another form are allowed, and state nothing.
+_NAME = re.compile(r"(?P<speaker>[A-Z]{2}\d)_(?P<emotion>[a-z]+)_\d+")
 _COLUMNS = ("file_id", "emotion", "raw_text", "speaker_id", "gender", "age")
 
 
@@ -49,7 +54,9 @@ def read_nemo(path: str | Path | None = None, labels: str = "emotion", on_bad: s
     Args:
         path: folder of data.tsv and samples/; None = ``find_data("nemo")``.
         labels: emotion (6 classes), or shared-4, shared-5 or shared-7.
-        on_bad: ``error`` lists missing clips. ``mask`` leaves these turns without audio, and a warning counts them.
+        on_bad: ``error`` lists missing clips, and rows whose clip belongs to another speaker by its name. ``mask``
+            leaves turns without their missing clip, and a warning counts them; such rows are set aside, and warnings
+            name them.
 
     Raises:
         MissingDataError: the folder or data.tsv does not exist.
@@ -61,8 +68,10 @@ def read_nemo(path: str | Path | None = None, labels: str = "emotion", on_bad: s
     folder = _folder(path)
     problems: list[str] = []
     missing: list[str] = []
-    turns = list(_utterances(folder, problems, missing))
-    warnings = []
+    aside = SetAside(folder, on_bad)
+    turns = list(_utterances(folder, problems, missing, aside))
+    problems += aside.problems
+    warnings = [*aside.warnings, *_other_emotions(turns)]
     if missing and on_bad == "mask":
         shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
         warnings.append(f"{len(missing)} turns have no clip and are masked ({shown})")
@@ -93,7 +102,7 @@ def read_speakers(path: str | Path | None = None) -> dict[str, NemoSpeaker]:
         MissingDataError: the folder or data.tsv does not exist.
         CorpusError: an age is not a whole number, or two rows describe a speaker differently. The error lists all.
     """
-    rows = read_rows(_folder(path) / TABLE)
+    rows = read_rows(_folder(path) / TABLE, PUBLISHED_FORMAT)
     rows.require(_COLUMNS)
     speakers: dict[str, tuple[NemoSpeaker, str]] = {}
     problems = []
@@ -123,15 +132,25 @@ def _folder(path: str | Path | None) -> Path:
     return folder
 
 
-def _utterances(folder: Path, problems: list[str], missing: list[str]) -> Iterator[Utterance]:
-    """Yield the utterance of each row. Bad rows go to ``problems``, rows without a clip to ``missing``."""
-    rows = read_rows(folder / TABLE)
+def _utterances(folder: Path, problems: list[str], missing: list[str], aside: SetAside) -> Iterator[Utterance]:
+    """Yield the utterance of each row. Bad rows go to ``problems``, rows without a clip to ``missing``, and rows that
+    name the clip of another speaker go to ``aside``.
+    """
+    rows = read_rows(folder / TABLE, PUBLISHED_FORMAT)
     rows.require(_COLUMNS)
     for row in rows:
         name = row.values["file_id"].strip()
         stem = Path(name).stem
         if not stem or Path(name).name != name:
             problems.append(f"{row.origin}: file_id {name!r} is not a file name; write the name of a clip in {CLIPS}/")
+            continue
+        stated = _NAME.fullmatch(stem)
+        if stated is not None and row.values["speaker_id"].strip() not in ("", stated["speaker"]):
+            aside.add(
+                row.origin,
+                f"the clip {stem} belongs to another speaker than speaker_id {row.values['speaker_id'].strip()!r}",
+                "correct the row, or name the right clip",
+            )
             continue
         try:
             clip: Path | None = resolve_inside(folder / CLIPS, name)
@@ -142,6 +161,15 @@ def _utterances(folder: Path, problems: list[str], missing: list[str]) -> Iterat
             missing.append(f"{row.origin} ({name})")
             clip = None
         yield _utterance(row, f"{SPLIT}/{stem}", clip)
+
+
+def _other_emotions(turns: Iterable[Utterance]) -> Iterator[str]:
+    """Yield a warning about the rows whose emotion is not the one in the name of the clip. The row counts."""
+    names = [(turn, _NAME.fullmatch(turn.id.removeprefix(f"{SPLIT}/"))) for turn in turns]
+    other = [turn for turn, stated in names if stated is not None and turn.label not in (None, stated["emotion"])]
+    if other:
+        first = f"{other[0].origin}: {other[0].id} is {other[0].label}"
+        yield f"{len(other)} rows have another emotion than the name of their clip; the row counts ({first})"
 
 
 def _utterance(row: Row, name: str, clip: Path | None) -> Utterance:

@@ -1,17 +1,33 @@
-"""Read any CSV, TSV or JSON-lines file as a corpus. The options name its columns, so your own data needs no code."""
+"""Read any table file as a corpus. The options name its columns, so your own data needs no code."""
 
-from collections import Counter
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dialogue_ser.corpus.cut import carve
+from dialogue_ser.corpus.label_maps import WORD_MAPS, relabel_by_words
+from dialogue_ser.corpus.parsing.cells import Quoting
 from dialogue_ser.corpus.parsing.columns import Columns, resolve_columns
-from dialogue_ser.corpus.parsing.rows import Rows, read_rows
-from dialogue_ser.corpus.parsing.turns import Turn, TurnOptions, group_into_dialogues, read_turns, require_roles
+from dialogue_ser.corpus.parsing.dialogues import rule_of
+from dialogue_ser.corpus.parsing.files import ANY_FORMAT, FileFormat, read_rows
+from dialogue_ser.corpus.parsing.rows import Row, Rows
+from dialogue_ser.corpus.parsing.table_splits import SplitRule, assign_splits, with_split_in_dialogue
+from dialogue_ser.corpus.parsing.turns import (
+    Turn,
+    TurnOptions,
+    group_into_dialogues,
+    labels_by_frequency,
+    read_turns,
+    require_roles,
+)
+from dialogue_ser.corpus.parsing.utterance_names import with_own_names
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet
-from dialogue_ser.corpus.splits import split_by_column, split_by_fractions
 from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError
+
+logger = logging.getLogger(__name__)
 
 
 # Longer than 50 lines, with more than 12 parameters, because every option of the reader is a parameter that the
@@ -27,20 +43,30 @@ def read_table(
     label_order: Sequence[str] | None = None,
     label_map: Mapping[str, str | None] | None = None,
     audio_root: str | Path | None = None,
+    dialogue: str | None = None,
+    split_names: str = "usual",
     encoding: str = "utf-8",
     delimiter: str | None = None,
+    quoting: Quoting = "auto",
+    sheet: str | None = None,
     name: str = "table",
     licence: str = "unknown",
     on_bad: str = "error",
 ) -> Corpus:
     """Read a table whose rows are utterances, in the order in which they were spoken.
 
-    Splits come from a split column, from ``files``, or from ``fractions``. Without a dialogue column every row is a
-    dialogue of its own. Without a speaker column all turns have the same speaker. A table has labels, targets, or both.
+    The file is CSV, TSV, JSON, JSON Lines, parquet or Excel, also packed with gzip; its content decides. Splits come
+    from a split column, from ``files``, or from ``fractions``; without all three, 80 % of the dialogues are train, 10 %
+    dev and 10 % test. Without a speaker column all turns have the same speaker. A table has labels, targets, or both.
+    Utterance ids that name several rows of a split become the paths of their audio files, if these differ. The warnings
+    of the corpus say what the reader decided by itself.
 
     Args:
         path: the file, or the folder of ``files``.
-        labels: name of the label set. It is used only if a column holds labels, or columns hold votes.
+        labels: name of the label set. It is used only if a column holds labels, or columns hold votes. With a name that
+            other readers have too (shared-4, shared-5, shared-7, 4-class, 5-class, 6-class, 10-class), words for
+            emotions become the classes of that set
+            (:data:`~dialogue_ser.corpus.label_words.EMOTION_WORDS`). Any other name changes no label.
         columns: role → column. The roles are text, speaker, dialogue (one or several columns), label, utterance, split,
             audio, start, end, votes ({class: column}, or the prefix of the columns with counts), attributes (columns,
             or {name: column}) and targets (columns, or {dimension: column}, in the order of the dimensions). A role
@@ -49,15 +75,24 @@ def read_table(
             the span inside the audio file: in seconds, as ``h:mm:ss,mmm``, or as audformat writes them (``0 days
             00:00:01.500000``; NaT = no limit).
         files: split → file in the folder ``path``, e.g. ``{train: a.csv, dev: b.csv}``.
-        fractions: split → share of the dialogues. The dialogues are drawn at random.
+        fractions: split → share of the dialogues. The dialogues are drawn at random. Shares of less than 1 together
+            are drawn from train, for splits that the table does not name: ``{dev: 0.1}``.
         seed: seed of that draw.
         stratify: divide the dialogues of each label in these shares. The label of a dialogue is its most frequent one.
         label_order: the classes in order; None = the classes in train (without a split train: in all splits), the most
-            frequent first.
+            frequent first; in a label set of other readers its own order.
         label_map: label as the table writes it → class. null makes the turn unlabelled.
-        audio_root: folder of the audio paths; None = the folder of the table. Paths that lead out of it are refused.
-        encoding: encoding of the files.
-        delimiter: the character between two cells; None = the suffix of the file decides.
+        audio_root: folder of the audio paths; None = the folder of the table. A path may be relative to it, or absolute
+            and inside it; backslashes may separate its parts. Paths that lead out of it are refused.
+        dialogue: which rows are one dialogue. column: columns name it; blank-lines: blank lines separate dialogues;
+            file: all rows of a file, or of one of its splits; none: every row is a dialogue of its own. None = the
+            first of column, blank-lines and none that the table allows.
+        split_names: usual = names such as Validation become train, dev and test; as-written = they stay.
+        encoding: encoding of the text. A byte-order mark of UTF-8, UTF-16 or UTF-32 is obeyed.
+        delimiter: the character between two cells, or tab, comma, semicolon, bar or space; None = it is found out.
+        quoting: standard = quotes enclose cells, and a quote inside a cell is doubled; none = a quote is a letter; auto
+            = standard, if the rows then fit the header, otherwise none.
+        sheet: name of the sheet of an Excel workbook; None = the first one that is not empty.
         name: name of the corpus.
         licence: licence of the corpus.
         on_bad: ``error`` lists missing audio files. ``mask`` leaves these turns without audio.
@@ -68,23 +103,40 @@ def read_table(
     """
     if path is None:
         raise ConfigError("reader table: needs the file, or the folder of its files (--data.path)")
-    tables = _read_files(Path(path), files, encoding, delimiter)
+    form = FileFormat(encoding=encoding, delimiter=delimiter, quoting=quoting, sheet=sheet)
+    tables = _read_files(Path(path), files, form)
     roles = _resolve_roles(tables, columns)
     has_classes = any(found.has_classes for found in roles.values())
-    _check_split_rules(files, fractions, columns)
+    carved = _check_split_rules(files, fractions, columns, roles)
+    if split_names not in ("usual", "as-written"):
+        raise ConfigError(f"reader table: split_names {split_names!r}; expected usual or as-written")
     if not has_classes:
         _refuse_label_options(label_order=label_order, label_map=label_map, stratify=stratify)
     options = TurnOptions(
         label_map={str(label): mapped for label, mapped in (label_map or {}).items()},
-        audio_root=None if audio_root is None else Path(audio_root),
+        audio_root=_audio_root(audio_root),
         on_bad=on_bad,
+        dialogue=rule_of(dialogue, columns),
     )
     problems: list[str] = []
-    warnings: list[str] = []
+    warnings = [note for table in tables.values() for note in table.notes]
     turns = {split: read_turns(table, roles[split], options, problems, warnings) for split, table in tables.items()}
-    has_split_column = any("split" in found.single for found in roles.values())
-    split_turns = _assign_splits(turns, has_split_column, fractions, seed, stratify, problems)
-    order = tuple(map(str, label_order or ())) or (_labels_by_frequency(split_turns, problems) if has_classes else ())
+    rule = SplitRule(
+        column=next((found.single["split"] for found in roles.values() if "split" in found.single), ""),
+        dialogue_columns=next(iter(roles.values())).dialogue,
+        fractions=None if carved else fractions,
+        seed=seed,
+        stratify=stratify,
+        keeps_names=split_names == "as-written",
+        is_one_dialogue=options.dialogue == "file",
+    )
+    split_turns = assign_splits(turns, rule, problems, warnings)
+    folder = options.audio_root or next(iter(tables.values())).path.parent
+    split_turns = {split: with_own_names(found, split, folder, warnings) for split, found in split_turns.items()}
+    is_shared = has_classes and labels in WORD_MAPS
+    order = () if is_shared else tuple(map(str, label_order or ()))
+    if has_classes and not order:
+        order = labels_by_frequency(split_turns, problems, every_split=is_shared)
     warnings += _unused_labels(options, turns, roles)
     corpus = Corpus(
         name=name,
@@ -92,11 +144,29 @@ def read_table(
         dimensions=next(tuple(found.targets) for found in roles.values()),
         splits={split: group_into_dialogues(found, split) for split, found in split_turns.items()},
         licence=licence,
-        warnings=tuple(warnings),
+        warnings=tuple(dict.fromkeys(warnings)),
     )
     if problems:  # the error also names what is wrong with the rows that could be read
         raise CorpusError(*problems, *(corpus_problems(corpus) if split_turns else []))
-    return corpus
+    corpus = relabel_by_words(corpus, labels, label_order) if is_shared else corpus
+    return carve(corpus, carved, seed) if carved else corpus
+
+
+@dataclass(frozen=True, slots=True)
+class TableInput:
+    """Dialogues to predict on, with the table that they come from.
+
+    Args:
+        dialogues: the dialogues, in order of first appearance.
+        rows: utterance id → its row, in the order of the file.
+        columns: the roles of the columns.
+        warnings: what the reader decided by itself, one sentence each.
+    """
+
+    dialogues: tuple[Dialogue, ...]
+    rows: Mapping[str, Row]
+    columns: Columns
+    warnings: tuple[str, ...]
 
 
 def read_dialogues(
@@ -106,24 +176,48 @@ def read_dialogues(
     encoding: str = "utf-8",
     delimiter: str | None = None,
     on_bad: str = "error",
+    dialogue: str | None = None,
+    quoting: Quoting = "auto",
+    sheet: str | None = None,
 ) -> tuple[Dialogue, ...]:
     """Read dialogues to predict on. The columns are speaker, text or audio (or both), and optionally dialogue.
 
-    Without a dialogue column the whole file is one dialogue. Ids are ``new/<dialogue>`` and ``new/<dialogue>_utt<n>``.
-    A label column is read if there is one. Targets are read if ``columns`` names them. The arguments have the same
-    meaning as in :func:`read_table`.
+    Dialogues are found by the rule of :func:`read_table`: without a dialogue column and without blank lines every row
+    is a dialogue of its own, with a warning, unless ``dialogue`` says file. Ids are ``new/<dialogue>`` and
+    ``new/<dialogue>_utt<n>``. A label column is read if there is one. Targets are read if ``columns`` names them. The
+    arguments have the same meaning as in :func:`read_table`.
 
     Raises:
+        ConfigError: ``dialogue`` is no rule.
         CorpusError: the file has bad rows. The error lists all of them.
     """
-    table = read_rows(path, encoding=encoding, delimiter=delimiter)
+    form = FileFormat(encoding=encoding, delimiter=delimiter, quoting=quoting, sheet=sheet)
+    given = read_input(path, columns, audio_root=audio_root, on_bad=on_bad, dialogue=dialogue, form=form)
+    for warning in given.warnings:
+        logger.warning(warning)
+    return given.dialogues
+
+
+def read_input(
+    path: str | Path,
+    columns: Mapping[str, Any] | None = None,
+    *,
+    audio_root: str | Path | None = None,
+    on_bad: str = "error",
+    dialogue: str | None = None,
+    form: FileFormat = ANY_FORMAT,
+) -> TableInput:
+    """Read dialogues to predict on, and keep the rows of the table. See :func:`read_dialogues`."""
+    table = read_rows(path, form)
     roles = resolve_columns(table, columns)
     require_roles(table, roles, need_annotation=False)
-    options = TurnOptions(
-        audio_root=None if audio_root is None else Path(audio_root), on_bad=on_bad, one_dialogue=Path(path).stem
-    )
+    options = TurnOptions(audio_root=_audio_root(audio_root), on_bad=on_bad, dialogue=rule_of(dialogue, columns))
     problems: list[str] = []
-    turns = read_turns(table, roles, options, problems, [])
+    warnings = list(table.notes)
+    turns = read_turns(table, roles, options, problems, warnings)
+    if options.dialogue != "file":
+        turns = with_split_in_dialogue(turns, warnings)
+    turns = with_own_names(turns, "new", options.audio_root or table.path.parent, warnings)
     dialogues = group_into_dialogues(turns, "new")
     # All labels in the file are accepted here, because the classes of the model are not known yet.
     labels = tuple(dict.fromkeys(turn.utterance.label for turn in turns if turn.utterance.label))
@@ -132,17 +226,26 @@ def read_dialogues(
     problems.extend(corpus_problems(checked) if turns else [])
     if problems:
         raise CorpusError(*problems)
-    return dialogues
+    # The turns of a dialogue keep the order of the file.
+    left = {one.id: iter(one) for one in dialogues}
+    rows = {next(left[f"new/{turn.dialogue}"]).id: row for turn, row in zip(turns, table, strict=True)}
+    return TableInput(dialogues, rows, roles, tuple(warnings))
 
 
-def _read_files(path: Path, files: Mapping[str, str] | None, encoding: str, delimiter: str | None) -> dict[str, Rows]:
+def _audio_root(folder: str | Path | None) -> Path | None:
+    if folder is None or Path(folder).is_dir():
+        return None if folder is None else Path(folder)
+    raise ConfigError(f"audio_root {folder}: is no folder; name the folder that the audio paths start from")
+
+
+def _read_files(path: Path, files: Mapping[str, str] | None, form: FileFormat) -> dict[str, Rows]:
     """Return split → the rows of its file. If one file holds all rows, its split is ""."""
     paths = {split: path / file for split, file in files.items()} if files else {"": path}
     tables: dict[str, Rows] = {}
     problems: list[str] = []
     for split, file in paths.items():
         try:
-            tables[split] = read_rows(file, encoding=encoding, delimiter=delimiter)
+            tables[split] = read_rows(file, form)
         except CorpusError as error:  # do not stop, because one error lists the problems of all files
             problems.extend(error.problems)
     if problems:
@@ -151,12 +254,23 @@ def _read_files(path: Path, files: Mapping[str, str] | None, encoding: str, deli
 
 
 def _check_split_rules(
-    files: Mapping[str, str] | None, fractions: Mapping[str, float] | None, columns: Mapping[str, Any] | None
-) -> None:
+    files: Mapping[str, str] | None,
+    fractions: Mapping[str, float] | None,
+    columns: Mapping[str, Any] | None,
+    roles: Mapping[str, Columns],
+) -> Mapping[str, float]:
+    """Check that one rule states the splits. Return the fractions that are drawn from train; {} = there are none."""
+    names_splits = bool(files) or any("split" in found.single for found in roles.values())
+    if fractions and names_splits and sum(fractions.values()) < 1 - 1e-6:
+        return fractions
     rules = {"files": files, "fractions": fractions, "columns.split": (columns or {}).get("split")}
     stated = [rule for rule, value in rules.items() if value]
     if len(stated) > 1:
-        raise ConfigError(f"reader table: splits are stated by {' and by '.join(stated)}; keep one of them")
+        raise ConfigError(
+            f"reader table: splits are stated by {' and by '.join(stated)}; keep one of them, or give fractions only "
+            "for the splits that are to be drawn from train ({dev: 0.1})"
+        )
+    return {}
 
 
 def _resolve_roles(tables: Mapping[str, Rows], columns: Mapping[str, Any] | None) -> dict[str, Columns]:
@@ -183,59 +297,3 @@ def _unused_labels(
     voted = {name for found in roles.values() for name in found.votes}
     unused = sorted(set(options.label_map) - written - voted)
     return [f"label_map: the table does not hold {', '.join(unused)}"] if unused else []
-
-
-def _assign_splits(
-    turns: Mapping[str, Sequence[Turn]],
-    has_split_column: bool,
-    fractions: Mapping[str, float] | None,
-    seed: int,
-    stratify: bool,
-    problems: list[str],
-) -> dict[str, list[Turn]]:
-    """Return split → its turns. The splits come from the one rule that the options state."""
-    if "" not in turns:
-        return {split: list(found) for split, found in turns.items()}
-    rows = turns[""]
-    ids = [turn.dialogue for turn in rows]
-    try:
-        if fractions:
-            strata = _strata(rows) if stratify else None
-            split_of = split_by_fractions(list(dict.fromkeys(ids)), fractions, seed, strata)
-        elif has_split_column:
-            origins = [turn.utterance.origin for turn in rows]
-            split_of = split_by_column(ids, [turn.split for turn in rows], origins)
-        else:
-            raise ConfigError(
-                "reader table: the options do not state the splits; name a split column (columns.split), a file for "
-                "each split (files: {train: a.csv, dev: b.csv}) or fractions ({train: 0.8, dev: 0.1, test: 0.1})"
-            )
-    except CorpusError as error:
-        problems.extend(error.problems)
-        # The corpus is refused in any case. It still gets splits, so that the error can name its other bad rows too.
-        split_of = {turn.dialogue: turn.split.strip() or "train" for turn in reversed(rows)}
-    split_turns: dict[str, list[Turn]] = {split: [] for split in dict.fromkeys(split_of.values())}
-    for turn in rows:
-        split_turns[split_of[turn.dialogue]].append(turn)
-    return split_turns
-
-
-def _strata(turns: Sequence[Turn]) -> dict[str, str]:
-    """Return dialogue → its most frequent label. If several are most frequent, take the first one in the alphabet."""
-    counts: dict[str, Counter[str]] = {}
-    for turn in turns:
-        counts.setdefault(turn.dialogue, Counter()).update([turn.utterance.label or ""])
-    return {name: min(count, key=lambda label: (-count[label], label)) for name, count in counts.items()}
-
-
-def _labels_by_frequency(splits: Mapping[str, Sequence[Turn]], problems: list[str]) -> tuple[str, ...]:
-    turns = splits.get("train") or [turn for found in splits.values() for turn in found]
-    count = Counter(turn.utterance.label for turn in turns if turn.utterance.label is not None)
-    if turns and not count:
-        problems.append(
-            "reader table: no row is labelled; check the label column and label_map. If the table has only targets, "
-            "map the label column to null (columns.label)"
-        )
-    # A class with votes belongs to the label set even if it is the label of no turn.
-    count.update(dict.fromkeys((label for turn in turns for label in turn.utterance.votes or ()), 0))
-    return tuple(sorted(count, key=lambda label: (-count[label], label))) or ("none",)

@@ -1,5 +1,6 @@
 """Cross-validation: train and test one model per fold of a protocol, and score each fold and all folds together."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -7,21 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.corpus.cut import all_dialogues, folder_name, make_folds
-from dialogue_ser.corpus.protocols import Fold
-from dialogue_ser.corpus.schema import Corpus
+from dialogue_ser.corpus.protocols import PARTS, Fold
+from dialogue_ser.corpus.schema import Corpus, utterances
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.evaluation.crossval.extraction import Extraction, Report, extract
 from dialogue_ser.evaluation.crossval.fold_run import FoldResult, crossval_task, estimator_settings, pipelines, run_fold
 from dialogue_ser.evaluation.crossval.scores import crossval_scores, frame_of_all_folds
 from dialogue_ser.features.store.feature_store import FeatureStore
+from dialogue_ser.runs.checksums import with_checksum, with_checksum_line
 from dialogue_ser.runs.lock import refuse_if_locked, run_lock
 from dialogue_ser.runs.run_files import to_json
-from dialogue_ser.training.config.files import config_to_dict, dump_config, load_config
+from dialogue_ser.training.config.files import config_to_dict, dump_config, load_record
 from dialogue_ser.training.config.run_config import RunConfig
-from dialogue_ser.training.data.corpus import corpus_of, for_every_fold
+from dialogue_ser.training.data.corpus import corpus_of, for_every_fold, log_warnings
 from dialogue_ser.training.record.environment import config_differences, describe_environment
 from dialogue_ser.training.record.outputs import write_predictions
+
+logger = logging.getLogger(__name__)
 
 
 def cross_validate(
@@ -105,9 +109,16 @@ def _corpus_and_folds(config: RunConfig, corpus: Corpus | None) -> tuple[Corpus,
         ConfigError, CorpusError: settings that do not fit the corpus.
     """
     cut = config.data.cut
+    is_given = corpus is not None
     corpus = corpus_of(config.data, corpus, every_fold=True)
+    if not is_given:
+        log_warnings(corpus)
     folds = make_folds(cut.protocol, all_dialogues(corpus), cut.seed, cut.n_folds)
     task = crossval_task(config, corpus)
+    turns = {turn.id: turn for turn in utterances(all_dialogues(corpus))}
+    counts = [{part: task.counts(turns[name] for name in getattr(fold, part)) for part in PARTS} for fold in folds]
+    for note in task.lacking_notes(counts):
+        logger.warning("%s: %s", cut.protocol, note)
     task.metrics(config.metrics)
     if config.crossval.estimator not in ("none", *task.estimators):
         raise ConfigError(
@@ -198,7 +209,7 @@ def _check_directory(config: RunConfig, out: Path) -> None:
         return
     if not (out / "environment.json").is_file():  # a run writes both; perhaps this file was given as --config
         raise ConfigError(f"{out}: has a config.yaml that no run wrote, and it would be replaced; choose another --out")
-    differences = config_differences(for_every_fold(load_config(out / "config.yaml")), config)
+    differences = config_differences(for_every_fold(load_record(out / "config.yaml")), config)
     if differences:
         mend = "continue the run with its own settings, or choose another --out"
         raise ConfigError(*(f"{out}: {difference}" for difference in differences), f"{out}: {mend}")
@@ -207,5 +218,5 @@ def _check_directory(config: RunConfig, out: Path) -> None:
 def _write_settings(config: RunConfig, environment: Mapping[str, Any], out: Path) -> None:
     """Create the directory and write its first files. Until then, missing data or features leave no directory."""
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / "config.yaml", dump_config(config))
-    write_atomically(out / "environment.json", to_json(dict(environment)))
+    write_atomically(out / "config.yaml", with_checksum_line(dump_config(config)))
+    write_atomically(out / "environment.json", to_json(with_checksum(environment)))

@@ -27,9 +27,19 @@ class BadClipsError(MediaError):
 
 
 def bad_clip_problem(turn: Utterance, problem: str) -> str:
-    """Return the problem as one line that begins with the utterance and the row of its table."""
+    """Return the problem as one line that begins with the utterance and the row of its table.
+
+    If the reader knows the clip to be bad, the line says so.
+
+    >>> from pathlib import Path
+    >>> from dialogue_ser.corpus.schema import AudioRef
+    >>> clip = AudioRef(Path("a.mp4"), known_fault="known bad clip of MELD: broken")
+    >>> bad_clip_problem(Utterance(id="train/a", speaker="Ross", audio=clip), "a.mp4: is damaged")
+    'train/a: a.mp4: is damaged (known bad clip of MELD: broken; --data.on_bad mask sets it aside)'
+    """
     where = f"{turn.origin} ({turn.id})" if turn.origin else turn.id
-    return f"{where}: {problem}"
+    fault = turn.audio.known_fault if turn.audio is not None else ""
+    return f"{where}: {problem}" + (f" ({fault}; --data.on_bad mask sets it aside)" if fault else "")
 
 
 def raise_if_bad(problems: Sequence[str], on_bad: OnBad, rows: Mapping[str, Array] | None = None) -> None:

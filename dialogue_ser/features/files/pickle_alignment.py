@@ -1,15 +1,16 @@
-"""Utterance ids for the rows of a pickle: the ids in the pickle, or those of corpus turns with the same words."""
+"""Utterance ids for the rows of a pickle: the ids in the pickle, or those of the corpus turns that rows prove to be."""
 
-import re
 import string
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from difflib import SequenceMatcher
+from collections import defaultdict
+from collections.abc import Container, Mapping, Sequence
+from functools import partial
 
-from dialogue_ser.corpus.schema import Corpus, Dialogue
+from dialogue_ser.corpus.schema import Corpus, Utterance
 from dialogue_ser.errors import ConfigError, FeatureError
+from dialogue_ser.features.files.pickle_dialogues import Group, Place, in_pools, place_without_texts, possible_splits
 from dialogue_ser.features.files.pickle_layouts import PickledTurn
-from dialogue_ser.features.text.word_tokenizer import ascii_quotes
+from dialogue_ser.features.files.pickle_places import find_places
+from dialogue_ser.features.files.pickle_words import Comparison, Labels, Words
 
 _FIELDS = ("key", "split", "dialogue", "utterance")
 
@@ -63,125 +64,123 @@ def _fields_of(pattern: str) -> set[str]:
 def align_with_corpus(turns: Sequence[PickledTurn], corpus: Corpus) -> tuple[dict[str, PickledTurn], list[str]]:
     """Return the turns by the utterance ids of a corpus, and one sentence for each turn that fits no utterance.
 
-    A dialogue with texts is compared with the corpus dialogue that shares most of its texts, in order. A dialogue
-    without texts needs the id of a corpus dialogue with the same number of turns. A single utterance needs the id of an
-    utterance of the corpus.
+    A dialogue with texts is placed by its number and its words (:mod:`~dialogue_ser.features.files.pickle_places`), its
+    rows by their words in order. A dialogue without texts is placed by its id, or by its number, if the numbers of
+    turns are equal. A single utterance needs the id of an utterance of the corpus. A turn never gets an utterance of
+    another split than the pickle states, nor of another label than its own label stands for. What fits several
+    utterances gets none.
     """
+    groups = _groups(turns)
+    with_texts = [group for group in groups if any(row.text is not None for row in group.rows)]
+    without_texts = [group for group in groups if all(row.text is None for row in group.rows)]
+    comparison = Comparison(Labels())
+    found: dict[Group, Place] = {}
+    for _ in range(2):  # the first time without labels, to learn what they stand for
+        comparison = Comparison(Labels.learnt(_labelled_pairs(found, comparison)))
+        found = in_pools(with_texts, corpus, partial(find_places, comparison=comparison))
+        found |= in_pools(without_texts, corpus, place_without_texts, taken=found.values())
     aligned: dict[str, PickledTurn] = {}
     problems: list[str] = []
-    corpus_dialogues = {dialogue.id: dialogue for dialogues in corpus.splits.values() for dialogue in dialogues}
-    known_ids = {turn.id for dialogue in corpus_dialogues.values() for turn in dialogue}
-    n_splits = Counter(name.partition("/")[2] or name for name in known_ids)
-    by_text = _dialogues_by_text(corpus_dialogues)
-    grouped: dict[tuple[str | None, str], list[PickledTurn]] = defaultdict(list)
-    for turn in turns:
-        if turn.dialogue is None:
-            _align_single(turn, known_ids, n_splits, corpus, aligned, problems)
-        else:
-            grouped[turn.split, turn.dialogue].append(turn)
-    used: set[str] = set()
-    for rows in grouped.values():
-        if any(row.text is not None for row in rows):
-            dialogue = _most_similar(rows, by_text, corpus_dialogues, used)
-            ids = {} if dialogue is None else _ids_by_text(rows, dialogue)
-            reason = (
-                "no dialogue of the corpus has its words"
-                if dialogue is None
-                else f"not in {dialogue.id}, or it has other words there"
-            )
-        else:
-            dialogue, reason = _dialogue_by_id(rows, corpus_dialogues)
-            ids = {} if dialogue is None else {index: turn.id for index, turn in enumerate(dialogue)}
-        if dialogue is not None:
-            used.add(dialogue.id)
-        for index, row in enumerate(rows):
-            if index in ids:
-                aligned[ids[index]] = row
+    known = {key for dialogues in corpus.splits.values() for d in dialogues for key in Words.of(t.text for t in d).keys}
+    for group in groups:
+        place = found.get(group)
+        paired = {} if place is None else _pairs(group, place, comparison)
+        for index, row in enumerate(group.rows):
+            if index in paired:
+                aligned[paired[index].id] = row
+            elif place is None:
+                problems.append(f"{_described(row)}: {_why_no_place(group, corpus, known)}")
             else:
-                words = "" if row.text is None else f" {row.text[:60]!r}"
-                problems.append(f"{row}{words}: {reason}")
+                problems.append(f"{_described(row)}: {_why_no_turn(group, index, place, comparison)}")
+    _align_single_turns([turn for turn in turns if turn.dialogue is None], corpus, aligned, problems)
     return aligned, problems
 
 
-def _align_single(
-    turn: PickledTurn,
-    known_ids: set[str],
-    n_splits: Mapping[str, int],
-    corpus: Corpus,
-    aligned: dict[str, PickledTurn],
-    problems: list[str],
+def _groups(turns: Sequence[PickledTurn]) -> list[Group]:
+    """Return the dialogues of a pickle."""
+    rows: dict[tuple[str, str | None], list[PickledTurn]] = defaultdict(list)
+    for turn in turns:
+        if turn.dialogue is not None:
+            rows[turn.dialogue, turn.split].append(turn)
+    return [Group(key, split, tuple(found)) for (key, split), found in rows.items()]
+
+
+def _pairs(group: Group, place: Place, comparison: Comparison) -> dict[int, Utterance]:
+    """Return index of a row → its turn, for the rows of a placed dialogue that have one."""
+    turns = place.dialogue.utterances
+    if all(row.text is None for row in group.rows):
+        both = zip(group.rows, turns, strict=True)
+        return {n: turn for n, (row, turn) in enumerate(both) if not comparison.labels.contradict(row, turn)}
+    pairs = comparison.pairs(group.rows, group.words, place.dialogue, place.words)
+    return {n: turns[m] for n, m in pairs.items()}
+
+
+def _labelled_pairs(found: Mapping[Group, Place], comparison: Comparison) -> list[tuple[PickledTurn, Utterance]]:
+    """Return the rows and the turns of all placed dialogues."""
+    pairs = [(group, _pairs(group, place, comparison)) for group, place in found.items()]
+    return [(group.rows[n], turn) for group, paired in pairs for n, turn in paired.items()]
+
+
+def _described(row: PickledTurn) -> str:
+    return str(row) if row.text is None else f"{row} {row.text[:60]!r}"
+
+
+def _why_no_place(group: Group, corpus: Corpus, known: Container[str | None]) -> str:
+    """Return why a dialogue of a pickle got no dialogue of the corpus."""
+    where = f" of split {group.split}" if group.split else ""
+    if all(row.text is None for row in group.rows):
+        return _why_no_place_without_texts(group, corpus)
+    if not any(key is not None and key in known for key in group.words.keys):
+        return "no dialogue of the corpus has its words"
+    return f"nothing proves which dialogue{where} it is: several have its words, or that of its number has other words"
+
+
+def _why_no_place_without_texts(group: Group, corpus: Corpus) -> str:
+    """Return why a dialogue without texts got no dialogue of the corpus."""
+    dialogues = {dialogue.id: dialogue for found in corpus.splits.values() for dialogue in found}
+    reason = "the corpus has no dialogue of that id"
+    if named := next((dialogues[name] for name in group.names if name in dialogues), None):
+        reason = f"{len(group.rows)} rows, but {named.id} has {len(named)} turns"
+        if len(named) == len(group.rows):
+            reason = "most dialogues of the pickle have another number of turns than the dialogues of their ids"
+    return f"{reason}, and the pickle has no texts to align by"
+
+
+def _why_no_turn(group: Group, index: int, place: Place, comparison: Comparison) -> str:
+    """Return why a row got no turn of its dialogue."""
+    row, key, turns = group.rows[index], group.words.keys[index], place.dialogue.utterances
+    same = [turn for turn, its_key in zip(turns, place.words.keys, strict=True) if its_key == key is not None]
+    if row.text is None:
+        same = [turns[index]] if len(turns) == len(group.rows) else []
+    if not same:
+        return f"not in {place.dialogue.id}, or it has other words there"
+    if all(comparison.labels.contradict(row, turn) for turn in same):
+        meaning = comparison.labels.meaning[str(row.label)]
+        return f"its label {row.label} stands for {meaning}, but {same[0].id} has {same[0].label}"
+    return f"its words are at several places of {place.dialogue.id}, or not in this order"
+
+
+def _align_single_turns(
+    turns: Sequence[PickledTurn], corpus: Corpus, aligned: dict[str, PickledTurn], problems: list[str]
 ) -> None:
-    """Add one turn to ``aligned`` by its own id, with or without its split before it; or add a sentence to problems.
-
-    Args:
-        turn: row of a pickle that is keyed by utterance.
-        known_ids: utterance ids of the corpus.
-        n_splits: id without its split → number of splits that have it.
-        corpus: the corpus to align with.
-        aligned: turns by utterance id so far.
-        problems: sentences so far.
-    """
-    assert turn.key is not None
-    splits = [turn.split] if turn.split else list(corpus.splits)
-    names = [turn.key, *(f"{split}/{turn.key}" for split in splits)]
-    found = [name for name in names if name in known_ids and name not in aligned]
-    if len(found) == 1 and (found[0] == turn.key or turn.split or n_splits[turn.key] == 1):
-        aligned[found[0]] = turn
-        return
-    reason = "several splits have it" if len(found) > 1 else "the corpus has no such utterance"
-    problems.append(f"{turn}: {reason}; set --id-pattern instead of --reader")
-
-
-def _dialogues_by_text(corpus_dialogues: Mapping[str, Dialogue]) -> dict[str, set[str]]:
-    """Return the ids of the dialogues in which a text occurs, by the text's letters and digits."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for dialogue in corpus_dialogues.values():
-        for turn in dialogue:
-            found[_letters_and_digits(turn.text)].add(dialogue.id)
-    return found
-
-
-def _most_similar(
-    rows: Sequence[PickledTurn],
-    by_text: Mapping[str, set[str]],
-    corpus_dialogues: Mapping[str, Dialogue],
-    used: set[str],
-) -> Dialogue | None:
-    """Return the unused corpus dialogue that shares most texts with the rows. Rare texts count more in a tie."""
-    votes: dict[str, float] = defaultdict(float)
-    for row in rows:
-        names = by_text.get(_letters_and_digits(row.text), set()) - used
-        for name in names:
-            votes[name] += 1 / len(names)
-    if not votes:
-        return None
-    best = max(votes, key=lambda name: (len(_ids_by_text(rows, corpus_dialogues[name])), votes[name]))
-    return corpus_dialogues[best]
-
-
-def _ids_by_text(rows: Sequence[PickledTurn], dialogue: Dialogue) -> dict[int, str]:
-    """Return index of a row → utterance id. Rows and turns with equal words are paired in order."""
-    left = [_letters_and_digits(row.text) for row in rows]
-    right = [_letters_and_digits(turn.text) for turn in dialogue]
-    blocks = SequenceMatcher(a=left, b=right, autojunk=False).get_matching_blocks()
-    return {b.a + i: dialogue.utterances[b.b + i].id for b in blocks for i in range(b.size)}
-
-
-def _dialogue_by_id(
-    rows: Sequence[PickledTurn], corpus_dialogues: Mapping[str, Dialogue]
-) -> tuple[Dialogue | None, str]:
-    """Return the corpus dialogue with the id and the number of turns of the rows, or None and the reason."""
-    name, split = rows[0].dialogue, rows[0].split
-    candidates = [name, f"{split}/{name}", f"{split}/dia{name}"] if split else [name]
-    dialogue = next((corpus_dialogues[str(key)] for key in candidates if str(key) in corpus_dialogues), None)
-    if dialogue is None:
-        return None, "the corpus has no dialogue of that id, and the pickle has no texts to align by"
-    if len(dialogue) != len(rows):
-        n_turns = len(dialogue)
-        return None, f"{len(rows)} rows, but {dialogue.id} has {n_turns} turns, and the pickle has no texts to align by"
-    return dialogue, ""
-
-
-def _letters_and_digits(text: str | None) -> str:
-    """Return the text in lower case without other signs, because pickles and CSV files write them differently."""
-    return re.sub(r"[^0-9a-z]+", "", ascii_quotes(text or "").lower()) or (text or "").strip()
+    """Add turns to ``aligned`` by their own ids, with or without the split before it; or add sentences to problems."""
+    split_of = {turn.id: split for split, dialogues in corpus.splits.items() for d in dialogues for turn in d}
+    stated = {turn.split for turn in turns}
+    claims: dict[str, list[PickledTurn]] = defaultdict(list)
+    for turn in turns:
+        possible = possible_splits(turn.split, stated, corpus)
+        names = dict.fromkeys([str(turn.key), *(f"{split}/{turn.key}" for split in corpus.splits if split in possible)])
+        found = [name for name in names if name in split_of]
+        fitting = [name for name in found if split_of[name] in possible]
+        if len(fitting) == 1:
+            claims[fitting[0]].append(turn)
+            continue
+        reason = "several splits have it" if fitting else "the corpus has no such utterance"
+        if found and not fitting:
+            reason = f"the corpus has it in split {split_of[found[0]]}"
+        problems.append(f"{turn}: {reason}; set --id-pattern instead of --reader")
+    for name, found_turns in claims.items():
+        if len(found_turns) == 1:
+            aligned[name] = found_turns[0]
+        else:
+            problems.extend(f"{turn}: {len(found_turns)} rows mean the utterance {name}" for turn in found_turns)

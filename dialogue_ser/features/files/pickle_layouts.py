@@ -45,6 +45,7 @@ class PickledTurn:
         position: position in the list of the dialogue. The corpus may have more turns in between.
         text: words of the turn, or None if the pickle has no texts.
         split: split of the turn, or None if the pickle does not say it.
+        label: label as the pickle writes it, often a number, or None if the pickle does not say it.
         rows: modality → array of the turn.
     """
 
@@ -54,6 +55,7 @@ class PickledTurn:
     text: str | None
     split: str | None
     rows: Mapping[str, Array]
+    label: str | None = None
 
     def __str__(self) -> str:
         where = f"{self.split} " if self.split else ""
@@ -120,7 +122,7 @@ def _numbered(kinds: Sequence[str]) -> str:
 
 def _kind_of(part: Any) -> str:
     """Return texts, numbers or vectors for a dictionary by dialogue, list for a list of ids, or else the type."""
-    if isinstance(part, (list, tuple, set)):
+    if isinstance(part, (list, tuple, set)) or (isinstance(part, np.ndarray) and part.ndim == 1):
         return "list"
     if not isinstance(part, dict) or not part:
         return type(part).__name__
@@ -137,7 +139,7 @@ def _turns_of_tuple(value: Sequence[Any], roles: Sequence[str]) -> Iterator[Pick
     """Yield the turns of a tuple of dictionaries by dialogue."""
     parts = {role: part for role, part in zip(roles, value, strict=True) if role != "-"}
     modalities = _check_parts(parts)
-    split_of = {str(key): name for name in ("train", "dev", "test") for key in parts.get(name, ())}
+    split_of = _split_of_dialogues(parts)
     roles_read = [role for role in ("ids", "sentences", *modalities) if role in parts]
     problems: list[str] = []
     for dialogue in parts[modalities[0]]:
@@ -146,6 +148,7 @@ def _turns_of_tuple(value: Sequence[Any], roles: Sequence[str]) -> Iterator[Pick
         if problem:
             problems.append(f"dialogue {dialogue}: {problem}")
             continue
+        labels = _labels_of(parts.get("labels"), dialogue, len(columns[modalities[0]]))
         for position in range(len(columns[modalities[0]])):
             key, text = (columns[role][position] if role in columns else None for role in ("ids", "sentences"))
             yield PickledTurn(
@@ -155,9 +158,42 @@ def _turns_of_tuple(value: Sequence[Any], roles: Sequence[str]) -> Iterator[Pick
                 text=None if text is None else str(text),
                 split=split_of.get(str(dialogue)),
                 rows={modality: _as_row(columns[modality][position]) for modality in modalities},
+                label=labels[position],
             )
     if problems:
         raise FeatureError(*problems)
+
+
+def _split_of_dialogues(parts: Mapping[str, Any]) -> dict[str, str]:
+    """Return the split of each dialogue that the pickle lists.
+
+    Raises:
+        FeatureError: a dialogue is in two splits.
+    """
+    splits: dict[str, set[str]] = {}
+    for split in ("train", "dev", "test"):
+        for key in parts.get(split, ()):
+            splits.setdefault(str(key), set()).add(split)
+    several = sorted(key for key, found in splits.items() if len(found) > 1)
+    if several:
+        raise FeatureError(
+            f"dialogue {several[0]} is in {' and '.join(sorted(splits[several[0]]))} ({len(several)} dialogues are in "
+            "more than one split); correct --layout"
+        )
+    return {key: split for key, (split,) in splits.items()}
+
+
+def _labels_of(part: Any, dialogue: Any, n_rows: int) -> list[str | None]:
+    """Return the labels of a dialogue's rows; None for all of them if there is not one number or text for each row."""
+    column = part.get(dialogue) if isinstance(part, dict) else None
+    if isinstance(column, np.ndarray):
+        column = column.tolist()
+    is_one_per_row = isinstance(column, (list, tuple)) and len(column) == n_rows
+    if not is_one_per_row or not all(isinstance(label, (int, float, str)) for label in column or ()):
+        return [None] * n_rows
+    return [
+        str(int(label)) if isinstance(label, float) and label.is_integer() else str(label) for label in column or ()
+    ]
 
 
 def _check_parts(parts: Mapping[str, Any]) -> list[str]:
@@ -167,7 +203,7 @@ def _check_parts(parts: Mapping[str, Any]) -> list[str]:
         FeatureError: a part is not what its name says.
         ConfigError: no part is a modality.
     """
-    lists = [role for role in ("train", "dev", "test") if not isinstance(parts.get(role, ()), (list, tuple, set))]
+    lists = [role for role in ("train", "dev", "test") if _kind_of(parts.get(role, ())) != "list"]
     if lists:
         raise FeatureError(f"{', '.join(lists)}: not a list of dialogues; correct --layout")
     modalities = [role for role in parts if role not in _KINDS_OF_ROLES]

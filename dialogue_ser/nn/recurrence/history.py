@@ -14,6 +14,9 @@ from torch import Tensor
 
 from dialogue_ser.nn.recurrence.layout import PackedLayout
 
+#: Number of turns that backward treats together (:class:`MatchingHistory`). Most corpora have shorter dialogues.
+BLOCK_TURNS = 64
+
 
 class AttentionGradients(NamedTuple):
     """Gradients of the arguments of attention. None: this kind of attention has no such argument."""
@@ -117,6 +120,11 @@ class MatchingHistory:
 
     Memory and queries are stored dialogue by dialogue, ``[B·K, T, G]``. The active dialogues are the first rows, and
     their past is one slice, so nothing is copied when the history grows.
+
+    The memory that this needs grows with the number of turns, not with its square. The weights of the first BLOCK_TURNS
+    turns are kept for backward. Those of later turns are computed again there. Backward treats BLOCK_TURNS turns
+    together: it keeps what these turns give to each other and to earlier states, and adds it up before it goes on to
+    the turns before them.
     """
 
     def __init__(self, kind: str, queries_KNG: Tensor, layout: PackedLayout) -> None:
@@ -131,8 +139,16 @@ class MatchingHistory:
         dialogue, step = layout.dialogue_and_step
         by_dialogue = self.turn_vectors.view(-1, self.n_directions, n_turns, 2, self.size)
         by_dialogue[dialogue, :, step, 1] = queries_KNG.transpose(0, 1)
-        self.weights_and_logits: list[tuple[Tensor, Tensor] | None] = []
+        self.kept_weights: list[tuple[Tensor, Tensor]] = []  # of the turns 1 … BLOCK_TURNS − 1
         self.n_written = 0
+
+    def _weights_and_logits(self, t: int, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weights of turn t over the earlier states, and their logits, ``[rows, 1, t]``."""
+        query = self.turn_vectors[: len(memory), t, 1]
+        logits = torch.bmm(query[:, None], memory.mT)  # [rows, 1, t] is much faster than [rows, t, 1]
+        if self.has_tanh:
+            logits.tanh_()
+        return torch.softmax(logits, dim=-1), logits
 
     def _memory_before(self, t: int, n_active: int) -> Tensor:
         return self.memory[: n_active * self.n_directions, :t]
@@ -141,15 +157,11 @@ class MatchingHistory:
         """Return the context a_t of the active dialogues, or None at the first turn."""
         t = self.n_written
         if t == 0:
-            self.weights_and_logits.append(None)
             return None
         memory = self._memory_before(t, n_active)
-        query = self.turn_vectors[: len(memory), t, 1]
-        logits = torch.bmm(query[:, None], memory.mT)  # [rows, 1, t] is much faster than [rows, t, 1]
-        if self.has_tanh:
-            logits.tanh_()
-        weights = torch.softmax(logits, dim=-1)
-        self.weights_and_logits.append((weights, logits))
+        weights, logits = self._weights_and_logits(t, memory)
+        if t < BLOCK_TURNS:
+            self.kept_weights.append((weights, logits))
         context = torch.bmm(weights, memory)
         return context.view(n_active, self.n_directions, self.size).transpose(0, 1)
 
@@ -162,40 +174,61 @@ class MatchingHistory:
 
     def start_backward(self, _g: Sequence[Tensor]) -> None:
         """Prepare for backward, which begins at the last turn."""
-        rows, n_turns = self.memory.shape[:2]
-        # For every state and later turn: the factors of the two vectors of that turn, which are the weight of the state
-        # and the gradient of its logit.
-        self.factors = self.memory.new_zeros(rows, n_turns, n_turns, 2)
+        self.d_queries = torch.zeros_like(self.memory)
+        # For every state: the gradient that it gets from the blocks of turns that backward has finished.
+        self.d_memory = torch.zeros_like(self.memory) if self.n_written > BLOCK_TURNS else None
+        self._open_block((self.n_written - 1) // BLOCK_TURNS * BLOCK_TURNS)
+
+    def _open_block(self, first: int) -> None:
+        self.first, self.end = first, min(first + BLOCK_TURNS, self.n_written)
+        rows = self.layout.steps[first].n_active * self.n_directions
+        # For every state and every turn of the block: the factors of the two vectors of that turn, which are the weight
+        # of the state and the gradient of its logit.
+        self.factors = self.memory.new_zeros(rows, self.end, self.end - first, 2)
+
+    def _close_block(self) -> None:
+        """Compute the gradients of the queries of the block, and what its turns give to the states before it."""
+        rows, first, end = len(self.factors), self.first, self.end
+        self.d_queries[:rows, first:end] = torch.bmm(self.factors[..., 1].transpose(1, 2), self.memory[:rows, :end])
+        if first:
+            assert self.d_memory is not None
+            vectors = self.turn_vectors[:rows, first:end].flatten(1, 2)
+            self.d_memory[:rows, :first] += torch.bmm(self.factors[:, :first].flatten(2), vectors)
 
     def backward_write(self, t: int) -> Tensor | None:
         """Return the gradient that all later contexts give to g_t."""
         if t + 1 == self.n_written:
             return None
-        n, n_later = self.layout.steps[t].n_active, self.layout.steps[t + 1].n_active * self.n_directions
-        factors = self.factors[:n_later, t, t + 1 :].reshape(n_later, 1, -1)
-        vectors = self.turn_vectors[:n_later, t + 1 :].flatten(1, 2)
-        gradient = torch.bmm(factors, vectors).view(-1, self.n_directions, self.size).transpose(0, 1)
-        return _with_zero_rows(gradient, n)
+        if t < self.first:
+            self._close_block()
+            self._open_block(self.first - BLOCK_TURNS)
+        n, n_later = self.layout.steps[t].n_active, self.layout.steps[t + 1].n_active
+        rows = n_later * self.n_directions
+        gradient = None if self.d_memory is None else self.d_memory[:rows, t : t + 1]
+        if t + 1 < self.end:
+            factors = self.factors[:rows, t, t + 1 - self.first :].reshape(rows, 1, -1)
+            of_block = torch.bmm(factors, self.turn_vectors[:rows, t + 1 : self.end].flatten(1, 2))
+            gradient = of_block if gradient is None else gradient + of_block
+        assert gradient is not None
+        return _with_zero_rows(gradient.view(n_later, self.n_directions, self.size).transpose(0, 1), n)
 
     def backward_read(self, t: int, d_context: Tensor) -> None:
         """Record what the context a_t contributes to the gradients of the earlier states."""
-        weights_and_logits = self.weights_and_logits[t]
-        assert weights_and_logits is not None
-        weights, logits = weights_and_logits
         memory = self._memory_before(t, d_context.shape[1])
         n = len(memory)
+        weights, logits = self.kept_weights[t - 1] if t < BLOCK_TURNS else self._weights_and_logits(t, memory)
         self.turn_vectors[:n, t, 0].view(-1, self.n_directions, self.size).copy_(d_context.transpose(0, 1))
         d_weights = torch.bmm(self.turn_vectors[:n, t, :1], memory.mT)
         d_logits = weights * (d_weights - (weights * d_weights).sum(-1, keepdim=True))
         if self.has_tanh:
             d_logits -= d_logits * logits.square()
-        self.factors[:n, :t, t] = torch.stack([weights[:, 0], d_logits[:, 0]], dim=2)
+        self.factors[:n, :t, t - self.first] = torch.stack([weights[:, 0], d_logits[:, 0]], dim=2)
 
     def gradients(self) -> AttentionGradients:
-        """Return the gradient of the queries, from one product over all dialogues."""
+        """Return the gradient of the queries, from one product over all dialogues for each block of turns."""
+        self._close_block()
         dialogue, step = self.layout.dialogue_and_step
-        d_queries = torch.bmm(self.factors[..., 1].transpose(1, 2), self.memory)
-        rows = d_queries.view(-1, self.n_directions, *d_queries.shape[1:])[dialogue, :, step]
+        rows = self.d_queries.view(-1, self.n_directions, *self.d_queries.shape[1:])[dialogue, :, step]
         return AttentionGradients(rows.transpose(0, 1), None, None)
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from dialogue_ser.metrics.confusion import FloatArray
+from dialogue_ser.report.figures.long_dialogues import pooled
 from dialogue_ser.report.figures.theme import Theme, themed
 
 _MOST_COLUMNS = 4
+_MOST_CELLS = 400  # a map has about so many pixels along each side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +22,13 @@ class FrameMap:
 
     Args:
         name: title of the map, e.g. ``audio, head 1``.
-        weights_LL: attention weights ``[steps, steps]`` from the step of the row to the step of the column.
+        weights_LL: attention weights ``[steps, steps]`` from the step of the row to the step of the column. If there
+            are many steps, the picture shows the highest weight of neighbouring ones.
         step_seconds: seconds from one step to the next; None = the axes count tokens or frames.
     """
 
     name: str
-    weights_LL: FloatArray
+    weights_LL: "NDArray[np.floating]"
     step_seconds: float | None = None
 
 
@@ -50,11 +53,12 @@ def frame_attention(maps: Sequence[FrameMap], title: str = "", theme: Theme = "l
         for axes, one in zip(grid, maps, strict=False):
             unit, step = ("seconds", one.step_seconds) if one.step_seconds else ("step", 1.0)
             end = len(one.weights_LL) * step
+            weights, _ = pooled(one.weights_LL, _MOST_CELLS)
             image = axes.imshow(
-                one.weights_LL,
+                weights,
                 cmap=ramp,
                 vmin=0.0,
-                vmax=max(float(one.weights_LL.max()), 1e-9),
+                vmax=max(float(weights.max()), 1e-9),
                 extent=(0.0, end, end, 0.0),
                 interpolation="nearest",
             )

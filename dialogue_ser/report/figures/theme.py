@@ -35,6 +35,9 @@ SYNONYMS: Mapping[str, str] = {
 }  # fmt: skip
 SPARE_COLOURS = ("#4c9f70", "#c06fb0", "#8a6d3b", "#5b8def", "#b5651d", "#2f7f86", "#c9485b", "#7a9e1f")
 
+#: Largest width and height of a picture. A larger one needs much memory and is no easier to read.
+MOST_PIXELS = 6000
+
 PALETTE: Mapping[Theme, Mapping[str, str]] = {
     "light": {"ink": "#1d232b", "soft": "#6a7481", "line": "#d9dee5", "paper": "#ffffff", "accent": "#2f6fdb",
               "second": "#c2571a"},
@@ -90,9 +93,13 @@ def themed(theme: Theme) -> Iterator[Mapping[str, str]]:
         yield palette
 
 
-def to_png(figure: Figure, dots_per_inch: int = 144) -> bytes:
-    """Return a figure as PNG. The same figure always gives the same bytes."""
+def to_png(figure: Figure, dots_per_inch: float = 144) -> bytes:
+    """Return a figure as PNG. The same figure always gives the same bytes.
+
+    A figure that would be wider or higher than MOST_PIXELS has fewer dots per inch.
+    """
     buffer = io.BytesIO()
+    dots_per_inch = min(dots_per_inch, MOST_PIXELS / max(figure.get_size_inches()))
     with warnings.catch_warnings():
         # Letters that the font lacks, e.g. in a speaker's name, are drawn as boxes. The transcript shows them right.
         warnings.filterwarnings("ignore", message="Glyph .* missing")

@@ -1,7 +1,7 @@
 """The emotion timeline of one dialogue: turns in a lane per speaker, probabilities, and attention between turns."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from matplotlib.patches import Arc, FancyBboxPatch, Patch, Rectangle
 
 from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.metrics.predictions import ClassPredictions
+from dialogue_ser.metrics.slices import SHIFTS, emotion_shift
+from dialogue_ser.report.figures.long_dialogues import MOST_TURNS, pooled, window
 from dialogue_ser.report.figures.theme import Theme, colours_of, ink_on, themed
 
 INCHES_PER_TURN = 0.44
@@ -33,6 +35,7 @@ class DialogueView:
         probabilities_TC: class probabilities.
         labels: all classes.
         attention: name → weights ``[T, T]`` from the turn of the row to the turn of the column; may be empty.
+        n_before: number of turns of the dialogue before the first of these, if they are a part of it.
     """
 
     split: str
@@ -44,6 +47,7 @@ class DialogueView:
     probabilities_TC: FloatArray
     labels: tuple[str, ...]
     attention: Mapping[str, FloatArray]
+    n_before: int = 0
 
     def __len__(self) -> int:
         return len(self.speakers)
@@ -57,6 +61,23 @@ class DialogueView:
     def n_labelled(self) -> int:
         """The number of turns with a gold label."""
         return sum(g is not None for g in self.gold)
+
+    def shown_part(self) -> "DialogueView":
+        """Return the part that a timeline shows: all turns, or the MOST_TURNS turns with the most emotion shifts."""
+        classes = {label: c for c, label in enumerate(self.labels)}
+        gold_T = np.array([-1 if label is None else classes.get(label, -1) for label in self.gold], dtype=np.int64)
+        shifts = emotion_shift(gold_T, np.zeros_like(gold_T), self.speakers) == SHIFTS[0]
+        turns = window(shifts.astype(np.float64))
+        return replace(
+            self,
+            speakers=self.speakers[turns],
+            texts=self.texts[turns],
+            gold=self.gold[turns],
+            predicted=self.predicted[turns],
+            probabilities_TC=self.probabilities_TC[turns],
+            attention={name: weights[turns, turns] for name, weights in self.attention.items()},
+            n_before=self.n_before + turns.start,
+        )
 
     def attended_turns(self, turn: int) -> list[tuple[int, float]]:
         """Return the other turns that a turn attends to most, as (index, weight), the highest weight first.
@@ -99,8 +120,9 @@ def emotion_timeline(view: DialogueView, theme: Theme = "light") -> Figure:
     """Draw attention as arcs, the turns as tiles in a lane per speaker, and the class probabilities as bars.
 
     A tile shows the predicted label, and the gold label too if it differs. The figure gets wider with the number of
-    turns; it is readable for up to about 40 turns.
+    turns, up to MOST_TURNS: of a longer dialogue it shows :meth:`DialogueView.shown_part`.
     """
+    view = view.shown_part()
     n_turns, names = len(view), list(dict.fromkeys(view.speakers))
     has_arcs = any(view.attended_turns(turn) for turn in range(n_turns))
     heights = [0.95 if has_arcs else 0.05, 0.46 * len(names) + 0.1, 1.15]
@@ -201,24 +223,28 @@ def _draw_probabilities(axes: Axes, view: DialogueView, palette: Mapping[str, st
     axes.set_ylabel(
         "probability\n(box: missed\ngold class)", rotation=0, ha="right", va="center", fontsize=8, labelpad=16
     )
-    axes.set_xticks(x, [str(i) for i in x], fontsize=7.5)
+    axes.set_xticks(x, [str(view.n_before + i) for i in x], fontsize=7.5)
 
 
 def attention_heat_map(view: DialogueView, name: str, theme: Theme = "light") -> Figure:
-    """Draw one named attention as a map ``[T, T]``: from the turn of the row to the turn of the column."""
-    weights = view.attention[name]
-    n_turns = len(view)
+    """Draw one named attention as a map ``[T, T]``: from the turn of the row to the turn of the column.
+
+    With many turns, a cell of the map stands for several turns and has their highest weight.
+    """
+    weights, n_per_cell = pooled(view.attention[name])
+    n_turns, n_cells = len(view), len(weights)
     with themed(theme) as palette:
-        side = 1.4 + 0.26 * n_turns
+        side = 1.4 + 0.26 * min(n_turns, MOST_TURNS)
         figure = Figure(figsize=(side + 1.0, side), layout="constrained")
         axes = figure.subplots()
         ramp = LinearSegmentedColormap.from_list("weight", [palette["paper"], palette["accent"]])
         image = axes.imshow(weights, cmap=ramp, vmin=0, vmax=max(float(np.nanmax(weights)), 1e-9))
-        turns = [str(i + 1) for i in range(n_turns)]
-        axes.set_xticks(range(n_turns), turns, fontsize=7)
-        rows = [f"{speaker[:12]} {turn}" for speaker, turn in zip(view.speakers, turns, strict=True)]
-        axes.set_yticks(range(n_turns), rows, fontsize=7)
-        axes.set_xlabel("attention to turn")
+        cells = range(0, n_cells, -(-n_cells // MOST_TURNS))
+        axes.set_xticks(cells, [str(cell * n_per_cell + 1) for cell in cells], fontsize=7)
+        rows = [f"{view.speakers[cell * n_per_cell][:12]} {cell * n_per_cell + 1}" for cell in cells]
+        axes.set_yticks(cells, rows, fontsize=7)
+        of_cell = f" (a cell is the highest weight of {n_per_cell} × {n_per_cell} turns)" if n_per_cell > 1 else ""
+        axes.set_xlabel(f"attention to turn{of_cell}")
         axes.set_title(f"Attention: {name}")
         figure.colorbar(image, ax=axes, shrink=0.7)
         return figure

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dialogue_ser.metrics.confusion import FloatArray
+from dialogue_ser.report.figures.long_dialogues import window
 from dialogue_ser.report.figures.theme import Theme, themed
 
 #: Most turns that are drawn per dimension; more dots would hide each other.
@@ -74,6 +75,8 @@ def value_course(
 ) -> Figure:
     """Draw the values of one dialogue turn by turn, one strip per dimension: gold as rings, predicted as dots.
 
+    Of a long dialogue the turns with the largest errors are shown (:func:`shown_turns`).
+
     Args:
         gold_TS: gold values; NaN = the turn is not annotated.
         predicted_TS: predicted values.
@@ -81,6 +84,8 @@ def value_course(
         speakers: speaker of every turn, written below it.
         theme: light or dark.
     """
+    turns = shown_turns(gold_TS, predicted_TS)
+    gold_TS, predicted_TS, speakers = gold_TS[turns], predicted_TS[turns], speakers[turns]
     n_turns = len(speakers)
     with themed(theme) as palette:
         figure = Figure(figsize=(max(5.2, 1.6 + 0.36 * n_turns), 0.8 + 1.25 * len(names)), layout="constrained")
@@ -95,10 +100,15 @@ def value_course(
             axes.grid(axis="y")
             axes.set_xlim(0.5, n_turns + 0.5)
         short = [name if len(name) <= 10 else f"{name[:9]}…" for name in speakers]
-        labels = [f"{turn}\n{name}" for turn, name in zip(x, short, strict=True)]
+        labels = [f"{turns.start + turn}\n{name}" for turn, name in zip(x, short, strict=True)]
         strips[-1].set_xticks(x, labels, fontsize=7.5)
         strips[0].legend(loc="upper right", fontsize=8, ncols=2)
         return figure
+
+
+def shown_turns(gold_TS: FloatArray, predicted_TS: FloatArray) -> slice:
+    """Return the turns that :func:`value_course` shows: all, or consecutive ones with the largest sum of errors."""
+    return window(np.nan_to_num(np.abs(gold_TS - predicted_TS)).sum(-1))
 
 
 def _least(pieces: Sequence[FloatArray]) -> float:

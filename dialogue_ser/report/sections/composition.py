@@ -79,3 +79,14 @@ class Tile:
 def interval_tile(value: float | None, interval: Mapping[str, float], name: str) -> Tile:
     """Return a tile that shows a score with its interval."""
     return Tile(value=format_score(value, 3), name=name, remark=format_interval(interval["low"], interval["high"]))
+
+
+def part_note(shown: slice, n_turns: int, which: str) -> str:
+    """Return a sentence about the part of a dialogue that a picture shows; "" if it shows all.
+
+    >>> part_note(slice(60, 120), 600, "with the most emotion shifts")
+    'The picture shows turns 61 to 120 of 600, those with the most emotion shifts.'
+    """
+    if shown.stop - shown.start == n_turns:
+        return ""
+    return f"The picture shows turns {shown.start + 1} to {shown.stop} of {n_turns:,}, those {which}."

@@ -60,11 +60,8 @@ def cautions(scores: Mapping[str, Any]) -> list[str]:
             f"In {both} of {len(scores['folds'])} folds speakers of test are in train too. Expect worse scores for new "
             "speakers."
         )
-    names_key, remarks = task_of_scores(scores).names_key, task_of_scores(scores).lacking_remarks
-    for part, remark in remarks.items():
-        lacking = sum(0 in fold[names_key][part].values() for fold in scores["folds"])
-        if lacking:
-            found.append(f"In {lacking} of {len(scores['folds'])} folds {remark}")
+    task = task_of_scores(scores)
+    found += task.lacking_notes([fold[task.names_key] for fold in scores["folds"]])
     if scores["cut_dialogues"]:
         found.append(
             f"The folds cut {scores['cut_dialogues']:,} dialogues: a test turn lacks the turns of other parts as "

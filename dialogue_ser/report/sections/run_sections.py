@@ -19,7 +19,7 @@ from dialogue_ser.report.figures.class_figures import (
 from dialogue_ser.report.figures.ruler import ruler
 from dialogue_ser.report.figures.theme import colours_of
 from dialogue_ser.report.figures.timeline import DialogueView, attention_heat_map, dialogue_view, emotion_timeline
-from dialogue_ser.report.sections.composition import Maker, Section, Subject, Tile, interval_tile
+from dialogue_ser.report.sections.composition import Maker, Section, Subject, Tile, interval_tile, part_note
 from dialogue_ser.report.sections.highlights import confident_errors, instructive_dialogues
 from dialogue_ser.report.sections.settings import flattened, summary_pairs
 from dialogue_ser.report.sections.tables import (
@@ -217,7 +217,21 @@ def _dialogue(subject: Subject, dialogue_id: str, reason: str) -> dict[str, obje
             partial(attention_heat_map, view, first),
             f"Attention {first} of {dialogue_id}, from the turn of the row to the turn of the column",
         )
-    return {"view": view, "reason": reason, "lines": lines_of(view), "timeline": timeline, "attention": attention}
+    part, most_turns = view.shown_part(), subject.run.attention_limit(view.split, dialogue_id)
+    notes = [part_note(slice(part.n_before, part.n_before + len(part)), len(view), "with the most emotion shifts")]
+    if most_turns is not None:
+        notes.append(
+            f"The run stored attention of dialogues of up to {most_turns:,} turns, so no attention is shown here. The "
+            "setting attention_turns changes this limit."
+        )
+    return {
+        "view": view,
+        "reason": reason,
+        "lines": lines_of(view),
+        "timeline": timeline,
+        "attention": attention,
+        "notes": [note for note in notes if note],
+    }
 
 
 def lines_of(view: DialogueView) -> list[dict[str, object]]:

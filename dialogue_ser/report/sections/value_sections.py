@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from functools import partial
 
 from dialogue_ser.metrics.predictions import ValuePredictions
-from dialogue_ser.report.figures.value_figures import value_course, value_scatter
-from dialogue_ser.report.sections.composition import Maker, Section, Subject
+from dialogue_ser.report.figures.value_figures import shown_turns, value_course, value_scatter
+from dialogue_ser.report.sections.composition import Maker, Section, Subject, part_note
 from dialogue_ser.report.sections.tables import dimension_rows
 from dialogue_ser.report.sections.value_highlights import best_and_worst_dialogue, largest_errors
 
@@ -53,7 +53,8 @@ def _course(subject: Subject, predictions: ValuePredictions, dialogue_id: str, r
         {"speaker": speaker, "text": str(text)}
         for speaker, text in zip(rows.speakers, rows.frame["text"].fillna(""), strict=True)
     ]
-    return {"dialogue_id": dialogue_id, "reason": reason, "picture": picture, "lines": lines}
+    part = part_note(shown_turns(rows.gold_NS, rows.predicted_NS), len(rows), "with the largest errors")
+    return {"dialogue_id": dialogue_id, "reason": reason, "picture": picture, "lines": lines, "part": part}
 
 
 def _values(subject: Subject) -> ValuePredictions:

@@ -345,8 +345,13 @@ class RunConfig:
         wandb: whether to send the metrics to Weights & Biases.
         metrics: metrics to compute in addition to the standard ones: registered names, or your own function as
             package.module:function.
-        save_attention: also write the attention weights of all dialogues, to attention.safetensors. Switch it off to
-            save disk space.
+        save_attention: after training, also write how much each turn attends to the other turns of its dialogue, to
+            attention.safetensors (the models emotion-rnn and dialogue-rnn have such weights). A dialogue of T turns
+            takes 4 T² bytes for each kind of attention, of which there are two or three. Switch it off to save disk
+            space.
+        attention_turns: largest number of turns of a dialogue whose attention is written. Longer dialogues are left
+            out, so that disk and memory are bounded: 1000 turns take 4 MB for each kind of attention. To write all,
+            give the length of the longest dialogue.
         crossval: what `dialogue-ser crossval` trains in every fold.
     """
 
@@ -362,11 +367,17 @@ class RunConfig:
     wandb: WandbConfig = WandbConfig()
     metrics: tuple[str, ...] = ()
     save_attention: bool = True
+    attention_turns: int = 1000
     crossval: CrossvalConfig = CrossvalConfig()
 
     def __post_init__(self) -> None:
         if self.seed < 0:  # numpy and torch refuse negative seeds
             raise ConfigError(f"seed: found {self.seed}, expected at least 0")
+        if self.attention_turns < 1:
+            raise ConfigError(
+                f"attention_turns: found {self.attention_turns}, expected at least 1; to write no attention, set "
+                "save_attention to false"
+            )
         # Replace null by the task's defaults, so that every configuration and every config.yaml names them.
         object.__setattr__(self, "loss", replace(self.loss, kind=self.loss.kind or TASKS[self.task].losses[0]))
         select = self.training.select or TASKS[self.task].default_metric

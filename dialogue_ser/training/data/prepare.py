@@ -18,7 +18,7 @@ from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.augmented import add_variants, refuse_augmentation_without_audio
 from dialogue_ser.training.data.balance import downsample
-from dialogue_ser.training.data.corpus import corpus_of
+from dialogue_ser.training.data.corpus import corpus_of, log_warnings
 from dialogue_ser.training.data.leakage import refuse_leaked_weights
 
 logger = logging.getLogger(__name__)
@@ -76,13 +76,17 @@ class Data:
         return found
 
 
-def load_data(config: RunConfig, store: FeatureStore | None = None, whole: Corpus | None = None) -> Data:
+def load_data(
+    config: RunConfig, store: FeatureStore | None = None, whole: Corpus | None = None, *, with_warnings: bool = False
+) -> Data:
     """Read and cut the corpus, fit the pipeline of every modality on train, and make the feature tables of all splits.
 
     Args:
         config: configuration of the run.
         store: feature store for the features of frozen encoders; None = the default store.
         whole: use this corpus instead of reading one; it is cut too.
+        with_warnings: log what the reader found odd in the corpus, before features are made. A corpus that is given is
+            not read, and its warnings are not logged.
 
     Raises:
         ConfigError: the reader, fold, an encoder or an option is unknown; there is no modality; or weights of an
@@ -95,6 +99,8 @@ def load_data(config: RunConfig, store: FeatureStore | None = None, whole: Corpu
         raise ConfigError("features: there is no modality; give at least one, e.g. --features.text.encoder minilm")
     data = config.data
     corpus = corpus_of(data, whole)
+    if with_warnings and whole is None:
+        log_warnings(corpus)
     train = tuple(dialogue for name in data.train.split("+") for dialogue in corpus.split(name))
     dev = corpus.split(data.dev)
     task = find_task(config.task).of_corpus(corpus, targets=data.targets, leave_out=data.leave_out)
@@ -143,20 +149,21 @@ def _check_covered(corpus: Corpus, tables: Mapping[str, FeatureTable]) -> None:
     Raises:
         FeatureError: a split has turns, but no turn has features in any modality.
     """
-    problems = []
-    for split, dialogues in corpus.splits.items():
-        ids = [turn.id for turn in utterances(dialogues)]
+    ids_of = {split: [turn.id for turn in utterances(dialogues)] for split, dialogues in corpus.splits.items()}
+    bare: list[str] = []
+    for split, ids in ids_of.items():
         lacking = [modality for modality, table in tables.items() if not any(key in table.rows for key in ids)]
-        if ids and len(lacking) == len(tables):
-            problems.append(
-                f"split {split!r}: none of its {len(ids)} turns has features ({', '.join(lacking)}), e.g. {ids[0]}; "
-                "give features or files that cover it, or leave the split out of the corpus"
-            )
-        elif ids:
-            for modality in lacking:
-                logger.warning("split %r: none of its %d turns has features of %s", split, len(ids), modality)
-    if problems:
-        raise FeatureError(*problems)
+        if len(lacking) == len(tables):
+            bare.append(split)
+            continue
+        for modality in lacking:
+            logger.warning("split %r: none of its %d turns has features of %s", split, len(ids), modality)
+    if bare:
+        n_turns = sum(len(ids_of[split]) for split in bare)
+        raise FeatureError(
+            f"none of the {n_turns:,} turns of {' and '.join(bare)} has features ({', '.join(tables)}), e.g. "
+            f"{ids_of[bare[0]][0]}; give features or files that cover them, or leave the split out of the corpus"
+        )
 
 
 def balanced(config: RunConfig, data: Data) -> Data:

@@ -5,7 +5,7 @@ from pathlib import Path
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.inference.model_folder import read_model_folder
 from dialogue_ser.models.api import DialogueSystem
-from dialogue_ser.training.config.files import load_config
+from dialogue_ser.training.config.files import load_record
 from dialogue_ser.training.config.run_config import RunConfig
 
 _BRANCH_MODEL = "utterance"  # the model of a run that trains one branch alone
@@ -60,7 +60,7 @@ def _why_unsuitable(modality: str, folder: Path, config: RunConfig) -> str | Non
         return f"no such modality; there are {', '.join(config.features)}"
     if not ((folder / "config.yaml").is_file() and (folder / "model").is_dir()):
         return f"no finished run in {folder}; train it first, on {modality} alone with --model.name utterance"
-    branch = load_config(folder / "config.yaml")
+    branch = load_record(folder / "config.yaml")
     if branch.model.name != _BRANCH_MODEL or list(branch.features) != [modality]:
         found = f"{branch.model.name} over {', '.join(branch.features)}"
         return f"{folder} is {found}, expected {_BRANCH_MODEL} over {modality} alone"

@@ -1,8 +1,8 @@
 """Predict dialogues with all processes together: outputs of each turn, the loss and attention."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from accelerate import Accelerator
@@ -18,6 +18,9 @@ from dialogue_ser.training.loop.devices import sum_over_ranks
 from dialogue_ser.training.loop.interrupt import StopRequest
 from dialogue_ser.training.loop.learner import Loss
 
+#: Largest number of attention weights in a batch, padding included, unless one dialogue alone has more.
+MAX_BATCH_WEIGHTS = 2**20
+
 
 @dataclass(frozen=True, kw_only=True)
 class Predicted:
@@ -26,12 +29,23 @@ class Predicted:
     Args:
         outputs_NS: log-probabilities or values of every turn, float64, in the order of the dialogues.
         loss: mean loss over the labelled turns; None if there are none, or if the loss is not finite.
-        attention: ``DIALOGUE/NAME`` → weights ``[T, T]`` float32; empty unless it was requested.
     """
 
     outputs_NS: FloatArray
     loss: float | None
-    attention: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedAttention:
+    """Which attention is wanted, and what takes it. No attention is kept here, because it can be large.
+
+    Args:
+        most_turns: attention is computed for dialogues of at most so many turns.
+        take: takes each of these dialogues with its attention: name → weights ``[T, T]`` float32, without padding.
+    """
+
+    most_turns: int
+    take: Callable[[Dialogue, Mapping[str, Tensor]], None]
 
 
 @torch.no_grad()
@@ -42,10 +56,12 @@ def predict(
     loss: Loss,
     accelerator: Accelerator,
     *,
-    with_attention: bool = False,
+    attention: WantedAttention | None = None,
     stop: StopRequest | None = None,
 ) -> Predicted | None:
     """Predict every dialogue once. All processes get the same result, but attention of their own dialogues only.
+
+    With attention, a batch has at most MAX_BATCH_WEIGHTS weights or one dialogue.
 
     Args:
         system: the model, in any mode; predictions are made in eval mode.
@@ -53,29 +69,28 @@ def predict(
         batches: makes the batches of this process.
         loss: the loss of a batch; its task turns scores into outputs.
         accelerator: device, autocast and process group.
-        with_attention: whether to collect attention.
+        attention: which attention is wanted; None = none.
         stop: if a signal asks to stop, and there is one process only, prediction ends.
 
     Returns:
         the predictions; None if a signal stopped them.
     """
-    shares = batches.shares(sorted(range(len(dialogues)), key=lambda index: len(dialogues[index])))
     table = TurnTable(dialogues, system.n_scores, accelerator.device)
     sums = torch.zeros(2, dtype=torch.float64, device=accelerator.device)
-    attention: dict[str, Tensor] = {}
 
-    def loaded() -> Iterator[tuple[Sequence[int], DialogueBatch]]:
-        yield from zip(shares, batches.load(dialogues, shares), strict=True)
+    def outputs() -> Iterator[tuple[Sequence[int], DialogueBatch, Output]]:
+        for shares, with_attention in _shares(dialogues, batches, attention):
+            loaded = zip(shares, batches.load(dialogues, shares), strict=True)
+            device, autocast = accelerator.device, accelerator.autocast
+            yield from model_outputs(system, loaded, device=device, autocast=autocast, with_attention=with_attention)
 
-    outputs = model_outputs(
-        system, loaded(), device=accelerator.device, autocast=accelerator.autocast, with_attention=with_attention
-    )
-    for share, batch, output in outputs:
+    for share, batch, output in outputs():
         if stop is not None and stop.signal_number and accelerator.num_processes == 1:
             return None  # several processes must all finish: if one left alone, the others would wait for ever
         sums += torch.stack([value.double() for value in loss(output, batch)])
         table.put(share, batch, loss.task.outputs(output.scores_BTS))
-        attention |= _attention(output, batch, [dialogues[index] for index in share])
+        if attention is not None and output.attention:
+            _hand_over(output.attention, batch, [dialogues[index] for index in share], attention)
     if batches.n_ranks > 1:
         # One process has filled a row, and the row is zero in the others. So the sum is exactly the complete table.
         table.values_NS, table.n_seen_N, sums = (
@@ -84,7 +99,7 @@ def predict(
     outputs_NS = table.check().cpu().numpy()
     numerator, denominator = sums.tolist()
     mean = numerator / denominator if denominator and math.isfinite(numerator) else None
-    return Predicted(outputs_NS=outputs_NS, loss=mean, attention=attention)
+    return Predicted(outputs_NS=outputs_NS, loss=mean)
 
 
 def evaluation_batches(batches: Batches) -> Batches:
@@ -92,11 +107,33 @@ def evaluation_batches(batches: Batches) -> Batches:
     return replace(batches, accumulate=1, workers=0)
 
 
-def _attention(output: Output, batch: DialogueBatch, dialogues: Sequence[Dialogue]) -> dict[str, Tensor]:
-    """Return the attention of each dialogue of a batch without its padding: ``DIALOGUE/NAME`` → ``[T, T]``."""
-    attention = {}
-    for name, weights_BTT in output.attention.items():
-        for b, dialogue in enumerate(dialogues):
-            n = int(batch.n_turns[b])
-            attention[f"{dialogue.id}/{name}"] = weights_BTT[b, :n, :n].detach().float().cpu().contiguous()
-    return attention
+def _shares(
+    dialogues: Sequence[Dialogue], batches: Batches, attention: WantedAttention | None
+) -> Iterator[tuple[list[list[int]], bool]]:
+    """Yield the batches of this process, by length, without and then with attention: their dialogues, and which."""
+    order = sorted(range(len(dialogues)), key=lambda index: len(dialogues[index]))
+    n_short = 0 if attention is None else sum(len(dialogue) <= attention.most_turns for dialogue in dialogues)
+    if order[n_short:]:
+        yield batches.shares(order[n_short:]), False
+    if order[:n_short]:
+        yield [part for share in batches.shares(order[:n_short]) for part in _parts(share, dialogues)], True
+
+
+def _parts(share: Sequence[int], dialogues: Sequence[Dialogue]) -> Iterator[list[int]]:
+    """Cut a batch that is sorted by length into parts of at most MAX_BATCH_WEIGHTS weights, or of one dialogue."""
+    part: list[int] = []
+    for index in share:
+        if part and (len(part) + 1) * len(dialogues[index]) ** 2 > MAX_BATCH_WEIGHTS:
+            yield part
+            part = []
+        part.append(index)
+    yield part
+
+
+def _hand_over(
+    attention: Mapping[str, Tensor], batch: DialogueBatch, dialogues: Sequence[Dialogue], wanted: WantedAttention
+) -> None:
+    """Hand over the attention of each dialogue of a batch without its padding."""
+    for b, dialogue in enumerate(dialogues):
+        n = len(dialogue)
+        wanted.take(dialogue, {name: weights[b, :n, :n].detach().float().cpu() for name, weights in attention.items()})

@@ -1,5 +1,7 @@
 """Save the state of a run in checkpoints, and restore it from one."""
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -7,6 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from dialogue_ser.errors import CheckpointError
+from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.training.config.run_config import TrainingConfig
 from dialogue_ser.training.loop.callbacks import Callback
 from dialogue_ser.training.loop.learner import Learner, tensors_under
@@ -62,7 +65,10 @@ class Checkpointer(Callback):
         tensors = self.learner.tensors() | _rng_of_all_ranks(self.accelerator)
         if self.accelerator.is_main_process:
             self.metrics.sync()
-            json_state = state.to_json() | {"metrics_bytes": self.metrics.n_bytes}
+            json_state = state.to_json() | {
+                "metrics_bytes": self.metrics.n_bytes,
+                "metrics_sha256": self.metrics.sha256,
+            }
             self.folder.save(state.checkpoint_name, tensors, json_state)
             self.folder.prune(self.config.keep_checkpoints, state.best_checkpoint)
 
@@ -77,9 +83,11 @@ def restore(checkpoint: Checkpoint, learner: Learner, metrics: MetricsFile, acce
     """
     values = dict(checkpoint.state)
     try:
-        learner.load_tensors(checkpoint.tensors)
-        metrics.truncate(int(values.pop("metrics_bytes")))
+        metrics_bytes = int(values.pop("metrics_bytes"))
+        values.pop("metrics_sha256", None)
         state = TrainState.from_json(values)
+        learner.load_tensors(checkpoint.tensors)
+        metrics.truncate(metrics_bytes)
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"checkpoint {checkpoint.name} does not fit this model or run directory: {error}; restore the old files of "
@@ -89,6 +97,50 @@ def restore(checkpoint: Checkpoint, learner: Learner, metrics: MetricsFile, acce
     rank = min(accelerator.process_index, len(rng["torch"]) - 1)
     restore_rng({name: state_of_rank[rank] for name, state_of_rank in rng.items()})
     return state
+
+
+def check_metrics(checkpoint: Checkpoint, path: Path, *, allow_mismatch: bool = False) -> None:
+    """Check that metrics.jsonl begins with the lines that it had at a checkpoint, so that it can be cut to them.
+
+    Args:
+        checkpoint: a checkpoint; those of older versions know only the length of the file.
+        path: metrics.jsonl.
+        allow_mismatch: accept other lines; the file must still be long enough.
+
+    Raises:
+        CheckpointError: the file is too short, or its lines were changed.
+    """
+    n_bytes, expected = int(checkpoint.state.get("metrics_bytes", 0)), checkpoint.state.get("metrics_sha256")
+    content = b""
+    if path.is_file():
+        with path.open("rb") as file:
+            content = file.read(n_bytes)
+    if len(content) < n_bytes:
+        raise CheckpointError(
+            f"{path}: has {len(content)} bytes, but it had {n_bytes} at the checkpoint {checkpoint.name}; restore it"
+        )
+    if expected is not None and hashlib.sha256(content).hexdigest() != expected and not allow_mismatch:
+        raise CheckpointError(
+            f"{path}: its lines are not those that the run had written at the checkpoint {checkpoint.name}; restore "
+            "the file, or add --allow-mismatch to go on with it as it is"
+        )
+
+
+def check_nothing_is_lost(folder: Path) -> None:
+    """Check that a run without checkpoints may start from its beginning: it was stopped before its first checkpoint.
+
+    Raises:
+        CheckpointError: metrics.jsonl shows that the run had got further, so its checkpoints were deleted.
+    """
+    history = RunFiles(folder).history
+    is_finished = any(row.get("kind") == "summary" for row in history)
+    epochs = [epoch for row in history if isinstance(epoch := row.get("epoch"), int)]
+    if is_finished or max(epochs, default=0) > 1:
+        state = "finished" if is_finished else f"in epoch {max(epochs)}"
+        raise CheckpointError(
+            f"{folder}: the run was {state} (metrics.jsonl), but its checkpoints are gone, so it cannot be continued; "
+            "restore the folder checkpoints, or start a new run with another --out"
+        )
 
 
 def evaluated_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from dialogue_ser import __version__
+from dialogue_ser.runs.checksums import digest_of_values
 from dialogue_ser.training.config.files import config_to_dict
 from dialogue_ser.training.config.run_config import RunConfig
 
@@ -25,6 +26,7 @@ FREE_SETTINGS = (
     "name",
     "wandb",
     "save_attention",
+    "attention_turns",
     "training.workers",
     "training.keep_checkpoints",
     "training.checkpoint_every_steps",
@@ -58,6 +60,7 @@ def describe_environment(
         "corpus_fingerprint": corpus_fingerprint,
         "feature_fingerprints": dict(feature_fingerprints),
         "config_hash": config_hash(config),
+        "settings_sha256": settings_checksum(config),
     }
 
 
@@ -66,11 +69,20 @@ def config_hash(config: RunConfig) -> str:
     return hashlib.sha256(json.dumps(config_to_dict(config), sort_keys=True).encode()).hexdigest()
 
 
+def settings_checksum(config: RunConfig) -> str:
+    """Return the SHA-256 of the settings that may change results.
+
+    Settings that have their default do not count, so that a later version with more settings gives the same checksum.
+    """
+    settings, defaults = _flatten(config_to_dict(config)), _flatten(config_to_dict(RunConfig()))
+    given = {name: value for name, value in settings.items() if value != defaults.get(name, ...)}
+    return digest_of_values({name: value for name, value in given.items() if not _is_free(name)})
+
+
 def config_differences(before: RunConfig, now: RunConfig) -> list[str]:
     """Return one sentence for each setting that is different and may change results."""
     old, new = _flatten(config_to_dict(before)), _flatten(config_to_dict(now))
-    names = [name for name in (old | new) if not name.startswith(tuple(f"{free}." for free in FREE_SETTINGS))]
-    return _differences([name for name in names if name not in FREE_SETTINGS], old, new)
+    return _differences([name for name in (old | new) if not _is_free(name)], old, new)
 
 
 def environment_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -100,6 +112,11 @@ def _differences(names: Iterable[str], old: Mapping[str, Any], new: Mapping[str,
         for name in names
         if old.get(name) != new.get(name)
     ]
+
+
+def _is_free(name: str) -> bool:
+    """Return whether a setting changes no result."""
+    return name in FREE_SETTINGS or name.startswith(tuple(f"{free}." for free in FREE_SETTINGS))
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

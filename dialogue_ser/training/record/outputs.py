@@ -1,28 +1,38 @@
-"""Make and write the results of a finished run: predictions of every split, attention, and numbers of the summary."""
+"""Make and write the results of a finished run: predictions of every split, and numbers of the summary."""
 
 import io
+import logging
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
-import safetensors.torch
 import torch
-from torch import Tensor
 
 from dialogue_ser.corpus.schema import Corpus, Dialogue
 from dialogue_ser.durable import write_atomically
-from dialogue_ser.runs.run_files import to_json
+from dialogue_ser.inference.loop import model_outputs
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.data.batches import Batches
 from dialogue_ser.training.loop.learner import Learner
-from dialogue_ser.training.loop.predict import Predicted, predict
+from dialogue_ser.training.loop.predict import Predicted, WantedAttention, predict
+from dialogue_ser.training.record.attention_file import AttentionFile
+
+logger = logging.getLogger(__name__)
 
 
 def predict_splits(
-    learner: Learner, corpus: Corpus, batches: Batches, *, with_attention: bool
+    learner: Learner, corpus: Corpus, batches: Batches, attention: AttentionFile | None = None
 ) -> dict[str, tuple[Sequence[Dialogue], Predicted]]:
     """Predict every split that has dialogues, in this process alone, with the current weights of the system.
+
+    Args:
+        learner: has the system.
+        corpus: has the splits.
+        batches: makes the batches.
+        attention: takes the attention of the dialogues that are not too long; None = do not compute it.
 
     Returns:
         split → its dialogues and their predictions.
@@ -31,12 +41,44 @@ def predict_splits(
     learner.system.eval()
     for split, dialogues in corpus.splits.items():
         if dialogues:
-            predicted = predict(
-                learner.system, dialogues, batches, learner.loss, learner.accelerator, with_attention=with_attention
-            )
+            wanted = None
+            if attention is not None:
+                wanted = WantedAttention(most_turns=attention.most_turns, take=partial(attention.put, split))
+            predicted = predict(learner.system, dialogues, batches, learner.loss, learner.accelerator, attention=wanted)
             assert predicted is not None
             found[split] = (dialogues, predicted)
+    if attention is not None:
+        _note_long_dialogues(learner, corpus, batches, attention)
     return found
+
+
+def _note_long_dialogues(learner: Learner, corpus: Corpus, batches: Batches, attention: AttentionFile) -> None:
+    """Note the dialogues whose attention is not stored because they are too long, and warn; none if there is none."""
+    too_long = [
+        (split, dialogue)
+        for split, dialogues in corpus.splits.items()
+        for dialogue in dialogues
+        if len(dialogue) > attention.most_turns
+    ]
+    if not too_long or (attention.is_empty and not _gives_attention(learner, too_long[0][1], batches)):
+        return
+    for split, dialogue in too_long:
+        attention.leave_out(split, dialogue)
+    longest = max(len(dialogue) for _, dialogue in too_long)
+    logger.warning(
+        "attention is not saved for %d dialogue%s of more than %d turns; --attention_turns %d would save all",
+        len(too_long),
+        "s" if len(too_long) > 1 else "",
+        attention.most_turns,
+        longest,
+    )
+
+
+def _gives_attention(learner: Learner, dialogue: Dialogue, batches: Batches) -> bool:
+    """Whether the system gives attention between turns. Its first turn shows it."""
+    batch = batches.collate([replace(dialogue, utterances=dialogue.utterances[:1])])
+    outputs = model_outputs(learner.system, [([0], batch)], device=learner.accelerator.device, with_attention=True)
+    return any(output.attention for _, _, output in outputs)
 
 
 def predictions_frame(predictions: Mapping[str, tuple[Sequence[Dialogue], Predicted]], task: Task) -> pd.DataFrame:
@@ -53,25 +95,6 @@ def write_predictions(path: Path, frame: pd.DataFrame) -> None:
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
     write_atomically(path, buffer.getvalue())
-
-
-def write_attention(folder: Path, predictions: Mapping[str, tuple[Sequence[Dialogue], Predicted]]) -> None:
-    """Write attention.safetensors and attention.json; write nothing if the system has no attention.
-
-    The first has ``SPLIT/DIALOGUE/NAME`` → weights ``[T, T]``. The second has ``SPLIT/DIALOGUE`` → ids of the turns
-    in the rows and columns.
-    """
-    tensors: dict[str, Tensor] = {}
-    turns: dict[str, list[str]] = {}
-    for split, (dialogues, predicted) in predictions.items():
-        key_of = {dialogue.id: f"{split}/{dialogue.id.removeprefix(f'{split}/')}" for dialogue in dialogues}
-        turns |= {key_of[dialogue.id]: [turn.id for turn in dialogue] for dialogue in dialogues}
-        for key, weights_TT in predicted.attention.items():
-            dialogue_id, name = key.rsplit("/", maxsplit=1)
-            tensors[f"{key_of[dialogue_id]}/{name}"] = weights_TT
-    if tensors:
-        write_atomically(folder / "attention.safetensors", safetensors.torch.save(tensors))
-        write_atomically(folder / "attention.json", to_json({"turns": turns}))
 
 
 def peak_memory_bytes() -> int:

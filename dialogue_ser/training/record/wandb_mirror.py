@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dialogue_ser.training.config.files import config_to_dict, load_config
+from dialogue_ser.training.config.files import config_to_dict, load_record
 
 POLL_SECONDS = 0.2
 INIT_TIMEOUT_SECONDS = 30.0
@@ -97,7 +97,7 @@ def mirror(run_dir: Path, from_byte: int, parent: int) -> None:
     """Start the W&B run, or continue it if the run was resumed, and send all lines of metrics.jsonl."""
     import wandb
 
-    config = load_config(run_dir / "config.yaml")
+    config = load_record(run_dir / "config.yaml")
     id_file = run_dir / "wandb_id.txt"
     run_id = os.environ.get("WANDB_RUN_ID") or (id_file.read_text().strip() if id_file.is_file() else None)
     run = wandb.init(

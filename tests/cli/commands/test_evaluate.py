@@ -72,15 +72,14 @@ def test_metrics_of_the_user_are_scored_and_shown(run, cli, own):
     assert scores["misses"] + scores["hits"] == scores["n"]
 
 
-def test_code_that_the_runs_configuration_names_is_only_imported_if_a_flag_names_it(run, cli, own):
+@pytest.mark.parametrize("flags", [["--trust_code"], ["--trust-code=true"], ["--metrics", "cli_metrics:misses"]])
+def test_code_that_the_runs_configuration_names_is_only_imported_if_a_flag_allows_it(run, cli, own, flags):
     config = yaml.safe_load((run / "config.yaml").read_text())
     (run / "config.yaml").write_text(yaml.safe_dump({**config, "metrics": ["cli_metrics:misses"]}))
-    status, out, _ = cli("evaluate", run, "--report=false")
-    assert status == 0
-    assert not (own / "imported").exists()
-    (said,) = (line for line in out.splitlines() if line.startswith("note: metric"))
-    assert said.endswith("ask for it with --metrics cli_metrics:misses")
-    status, out, _ = cli("evaluate", run, *said.split()[-2:], "--report=false")
+    status, _, err = cli("evaluate", run, "--report=false")
+    assert (status, (own / "imported").exists()) == (2, False)
+    assert "metrics[0]: 'cli_metrics:misses' is code" in err
+    status, _, _ = cli("evaluate", run, *flags, "--report=false")
     assert (status, (own / "imported").exists()) == (0, True)
     assert json.loads((run / "scores.json").read_text())["splits"]["test"]["scores"]["misses"] >= 0
 

@@ -89,6 +89,9 @@ def test_a_run_file_names_corpus_and_encoders(here, cli):
         )
     )
     status, out, err = cli("features", "encode", "--config", "run.yaml")
+    assert (status, out) == (2, "")
+    assert "run.yaml: features.text.encoder: 'recorder:lengths' is code" in err
+    status, out, err = cli("features", "encode", "--config", "run.yaml", "--trust_code")
     assert (status, err) == (0, "")
     assert "text: recorder:lengths" in out
     assert "words: textcnn is trained with the model" in out
@@ -128,7 +131,7 @@ def test_another_reader_than_that_of_the_file_uses_its_own_defaults(here, cli):
         "features": {"text": {"encoder": "recorder:lengths"}},
     }
     (here / "run.yaml").write_text(json.dumps(config))
-    tokens = ("features", "encode", "--config", "run.yaml", "--reader")
+    tokens = ("features", "encode", "--config", "run.yaml", "--trust_code", "--reader")
     assert cli(*tokens, "sample", "--splits", "dev")[0] == 0
     assert cli(*tokens, "table")[0] == 0
 

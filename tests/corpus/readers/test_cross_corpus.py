@@ -198,3 +198,15 @@ def test_sessions_are_held_out_whole_and_the_seed_draws_them():
 def test_wrong_settings_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         read(**options)
+
+
+def test_a_shared_label_set_is_the_label_set_of_both_corpora(tmp_path):
+    (tmp_path / "a.csv").write_text("text,speaker,label,split\na,A,hap,all\nb,B,ang,all\nc,C,hap,all\n")
+    (tmp_path / "b.csv").write_text("text,speaker,label,split\na,D,joyful,all\nb,E,angry,all\n")
+    corpora = {
+        role: {"reader": "table", "path": str(tmp_path / f"{name}.csv")}
+        for role, name in zip(("train", "test"), "ab", strict=True)
+    }
+    corpus = read_corpus("cross-corpus", labels="shared-4", dev_share=0.4, **corpora)
+    assert corpus.label_set == LabelSet("shared-4", ("anger", "happiness"))
+    assert [turn.label for turn in utterances(corpus.split("test"))] == ["happiness", "anger"]

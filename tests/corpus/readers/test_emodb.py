@@ -65,8 +65,7 @@ def test_all_files_with_names_of_another_form_are_listed(folder):
         read_corpus("emodb", folder)
     assert len(caught.value.problems) == 2
     assert (
-        "03a01Xa.wav: the name does not have the form 03a01Fa.wav (speaker, sentence, one of W, L,"
-        in caught.value.problems[0]
+        "wav/03a01Xa.wav: the name does not have the form 03a01Fa.wav (speaker: 03, 08, 09" in caught.value.problems[0]
     )
 
 
@@ -75,3 +74,13 @@ def test_an_empty_folder_is_missing_data(tmp_path):
         read_corpus("emodb", tmp_path)
     with pytest.raises(ConfigError, match="unknown label set 'shared5'; did you mean 'shared-5'"):
         read_corpus("emodb", tmp_path, "shared5")
+
+
+def test_a_speaker_whom_the_corpus_does_not_have_is_a_wrong_name_and_can_be_set_aside(folder):
+    clean = read_corpus("emodb", folder).fingerprint()
+    (folder / "wav" / "04a01Fa.wav").touch()
+    with pytest.raises(CorpusError, match=r"04a01Fa\.wav: the name does not have the form"):
+        read_corpus("emodb", folder)
+    corpus = read_corpus("emodb", folder, on_bad="mask")
+    assert corpus.fingerprint() == clean
+    assert corpus.warnings[0].startswith("set aside: wav/04a01Fa.wav: ")

@@ -336,3 +336,17 @@ def test_the_fingerprint_depends_on_the_options(tree):
     seen = {read(tree).fingerprint(), read(tree, "shared-4").fingerprint(), read(tree, ties="first").fingerprint()}
     assert len({*seen, read(tree, view="dialogue").fingerprint()}) == 4
     assert read(tree).fingerprint() in seen
+
+
+def test_an_evaluation_in_the_folder_of_another_session_is_one_error_or_set_aside(own):
+    clean = read(own).fingerprint()
+    source = next((own / "Session1" / "dialog" / "EmoEvaluation").glob("Ses01*.txt"))
+    (own / "Session2" / "dialog" / "EmoEvaluation").mkdir(parents=True)
+    shutil.copy(source, own / "Session2" / "dialog" / "EmoEvaluation")
+    with pytest.raises(CorpusError) as caught:
+        read(own)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"Session2/dialog/EmoEvaluation/{source.name}: lies in Session2, but its name says")
+    corpus = read(own, on_bad="mask")
+    assert corpus.fingerprint() == clean
+    assert any(warning.startswith("set aside: Session2/") for warning in corpus.warnings)

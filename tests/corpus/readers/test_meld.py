@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dialogue_ser.cli.main import main
 from dialogue_ser.corpus.download.locate import find_data, sample_folder
-from dialogue_ser.corpus.parsing.rows import read_rows
+from dialogue_ser.corpus.parsing.files import read_rows
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.readers.meld import KNOWN_BAD_CLIPS, read_meld
 from dialogue_ser.corpus.schema import Corpus, utterances
@@ -172,7 +173,28 @@ def test_meld_clips_and_rows_have_only_the_known_differences(meld):
             {f"test/dia{n}" for n in ("93_utt5", "93_utt6", "93_utt7", "108_utt1", "108_utt2")},
         ),
     }
-    assert set(KNOWN_BAD_CLIPS) == {"train/dia125_utt3", "dev/dia110_utt7"}
+    missing = {name for name, fault in KNOWN_BAD_CLIPS.items() if fault.endswith("the published archive")}
+    assert missing == {"train/dia125_utt3", "dev/dia110_utt7"}
+
+
+@needs_meld
+def test_meld_clips_that_are_known_to_be_bad_are_turns_and_the_lengths_are_right(meld):
+    durations = {
+        f"{split}/{row.values['filename'].removesuffix('.wav')}": float(row.values["duration"])
+        for split in SPLITS
+        for row in read_rows(MELD / "praat" / f"meld_{split}_audio_features.csv")
+    }
+    assert KNOWN_BAD_CLIPS.keys() <= {turn.id for split in SPLITS for turn in turns_of(meld, split).values()}
+    for name, fault in KNOWN_BAD_CLIPS.items():
+        seconds = re.match(r"([\d.]+) s", fault)
+        assert seconds is None or abs(float(seconds[1]) - durations[name]) < 0.5
+
+
+@needs_meld
+def test_meld_has_two_dialogues_whose_texts_are_in_two_splits(meld):
+    shown = " ".join(warning for warning in meld.warnings if "same texts" in warning)
+    assert "test/dia63 = train/dia19, 2 turns" in shown
+    assert "test/dia148 = dev/dia55, 1 turn" in shown
 
 
 @needs_meld
@@ -264,7 +286,7 @@ def test_one_error_names_all_bad_rows_of_all_files(tmp_path):
 def test_older_cp1252_copies_name_the_bytes_and_can_be_read(tmp_path):
     write(tmp_path, "train", row(0, 0, "fine"), row(0, 1, "he’s … — ‘so’"), encoding="cp1252")
     (problem,) = problems("meld", tmp_path, splits=["train"])
-    assert problem.startswith("train_sent_emo.csv row 3: 5 bytes are not UTF-8 (\\x92 \\x85 \\x97 \\x91)")
+    assert problem.startswith("train_sent_emo.csv: 5 bytes in 1 row are not UTF-8 (row 3: \\x92 \\x85 \\x97 \\x91)")
     assert "encoding='cp1252'" in problem
     read = read_corpus("meld", tmp_path, splits=["train"], encoding="cp1252")
     assert read.split("train")[0].utterances[1].text == "he’s … — ‘so’"
@@ -373,3 +395,24 @@ def test_shared_classes_call_joy_happiness(sample):
         "happiness" if label == "joy" else label: count for label, count in before.items()
     }
     assert corpus.label_set.labels == ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+
+
+def test_clips_that_are_known_to_be_bad_are_used_and_named_once_and_their_errors_say_so(tmp_path, capsys):
+    write(tmp_path, "train", row(125, 2), row(125, 3), row(485, 0))
+    (tmp_path / "clips" / "train_splits").mkdir(parents=True)
+    for name in ("dia125_utt2", "dia125_utt3", "dia485_utt0"):
+        (tmp_path / "clips" / "train_splits" / f"{name}.mp4").touch()
+    read = read_corpus("meld", tmp_path, splits=["train"], audio="clips")
+    (warning,) = [warning for warning in read.warnings if "known to be bad" in warning]
+    assert warning.startswith("train: 2 clips are known to be bad")
+    assert "train/dia125_utt3: broken in the published archive; train/dia485_utt0: 26 s for three words" in warning
+    bare = read_corpus("meld", tmp_path, splits=["train"], audio="clips", on_bad="mask")
+    assert bare.fingerprint() == read.fingerprint()
+
+    command = ["data", "check", "--reader", "meld", "--path", str(tmp_path)]
+    assert main([*command, "--options", "{splits: [train], audio: clips}"]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    known = [line for line in errors if "known bad clip of MELD" in line]
+    assert [line.partition(")")[0].rpartition("(")[2] for line in known] == ["train/dia125_utt3", "train/dia485_utt0"]
+    assert all("--data.on_bad mask sets it aside" in line for line in known)
+    assert len(errors) > len(known)

@@ -152,3 +152,17 @@ def test_two_descriptions_of_a_speaker_are_refused(tmp_path):
     with pytest.raises(CorpusError) as caught:
         read_speakers(write(tmp_path, *rows))
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["data.tsv row 3", "data.tsv row 4"]
+
+
+def test_a_row_with_the_clip_of_another_speaker_is_an_error_or_set_aside(tmp_path):
+    folder = write(tmp_path, row("AA0_anger_1.flac"), row("BB0_anger_1.flac", speaker="AA0"), row("other.flac"))
+    assert "data.tsv row 3: the clip BB0_anger_1 belongs to another speaker than speaker_id 'AA0'" in problems(folder)
+    corpus = read_corpus("nemo", folder, on_bad="mask")
+    assert [turn.id for turn in utterances(corpus.split("all"))] == ["all/AA0_anger_1", "all/other"]
+    assert any(warning.startswith("set aside: data.tsv row 3") for warning in corpus.warnings)
+
+
+def test_a_row_with_another_emotion_than_its_clip_counts_and_gives_a_warning(tmp_path):
+    corpus = read_corpus("nemo", write(tmp_path, row("AA0_anger_1.flac"), row("AA0_fear_1.flac", emotion="sadness")))
+    assert corpus.split("all")[1].utterances[0].label == "sadness"
+    assert "1 rows have another emotion than the name of their clip" in corpus.warnings[0]

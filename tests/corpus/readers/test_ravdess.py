@@ -89,3 +89,56 @@ def test_all_files_with_names_of_another_form_are_listed_and_no_file_is_missing_
     assert [problem.split(": the name does not")[0][-24:] for problem in caught.value.problems] == [
         "01-01-01-01-01-01-01.wav", "03-01-09-01-01-01-01.wav"
     ]  # fmt: skip
+
+
+STRAY = "03-01-05-01-01-01-01.wav"
+
+
+def test_a_file_in_the_folder_of_another_actor_is_named_with_the_file_of_the_same_name(tmp_path):
+    write(tmp_path)
+    (tmp_path / "Actor_02" / STRAY).touch()
+    with pytest.raises(CorpusError) as caught:
+        read_corpus("ravdess", tmp_path)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"Actor_02/{STRAY}: lies in the folder of another actor: its name says actor 01; ")
+    assert f"Actor_01/{STRAY} has the same name" in problem
+
+
+def test_a_stray_file_can_be_set_aside_and_changes_nothing_then(tmp_path):
+    write(tmp_path)
+    clean = read_corpus("ravdess", tmp_path).fingerprint()
+    (tmp_path / "Actor_02" / STRAY).touch()
+    (tmp_path / "Actor_01" / "notes.wav").touch()
+    corpus = read_corpus("ravdess", tmp_path, on_bad="mask")
+    assert corpus.fingerprint() == clean
+    assert turns_of(corpus)[f"all/{Path(STRAY).stem}"].audio.path == tmp_path / "Actor_01" / STRAY
+    assert [warning.partition(": the")[0] for warning in corpus.warnings if "notes" in warning] == [
+        "set aside: Actor_01/notes.wav"
+    ]
+    assert sum(STRAY in warning for warning in corpus.warnings) == 1
+
+
+def test_a_stray_file_without_a_twin_belongs_to_nobody(tmp_path):
+    write(tmp_path)
+    (tmp_path / "Actor_01" / STRAY).rename(tmp_path / "Actor_02" / STRAY)
+    with pytest.raises(CorpusError, match="lies in the folder of another actor"):
+        read_corpus("ravdess", tmp_path)
+    assert f"all/{Path(STRAY).stem}" not in turns_of(read_corpus("ravdess", tmp_path, on_bad="mask"))
+
+
+def test_a_file_that_lies_in_two_archives_is_named_with_both_paths(tmp_path):
+    write(tmp_path / "speech", actors=(1,))
+    write(tmp_path / "again", actors=(1,))
+    with pytest.raises(CorpusError) as caught:
+        read_corpus("ravdess", tmp_path)
+    assert len(caught.value.problems) == 16
+    assert all("has the same name as again/Actor_01/" in problem for problem in caught.value.problems)
+    assert len(turns_of(read_corpus("ravdess", tmp_path, on_bad="mask"))) == 16
+
+
+def test_an_actor_that_the_corpus_does_not_have_is_a_wrong_name(tmp_path):
+    write(tmp_path)
+    (tmp_path / "Actor_25").mkdir()
+    (tmp_path / "Actor_25" / "03-01-05-01-01-01-25.wav").touch()
+    with pytest.raises(CorpusError, match="actor from 01 to 24"):
+        read_corpus("ravdess", tmp_path)

@@ -426,3 +426,29 @@ def test_a_fold_is_trained_alone_and_its_directory_alone_resumes_it(nemo, tmp_pa
     assert alone.config.data.cut.fold == "CC0"
     with pytest.raises(ConfigError, match="crossval runs every fold"):
         cross_validate(config, tmp_path / "out")
+
+
+def test_warnings_and_what_folds_lack_are_said_once_before_anything_is_computed(tmp_path, caplog):
+    # Speakers s0, s1, s3 and s4 have one class each.
+    said = {"s0": ["joy"], "s1": ["anger"], "s2": ["joy", "anger"], "s3": ["joy"], "s4": ["anger"]}
+    rows = [f"{who},{label},{label}" for who, labels in said.items() for label in labels for _ in range(3)]
+    (tmp_path / "own.csv").write_text("\n".join(["speaker,text,label", *rows, "s0,x,Joy", ""]))
+    config = RunConfig(metrics=("unknown",))
+    settings = {
+        "data.reader": "table",
+        "data.path": str(tmp_path / "own.csv"),
+        "data.options": {"fractions": {"all": 1.0}, "label_map": {"x": "y"}},
+        "data.cut.protocol": "leave-one-speaker-out",
+        "features.text.encoder": "minilm",
+        "crossval.estimator": "linear-svm",
+    }
+    with pytest.raises(ConfigError, match="unknown metric"):  # this is refused after the folds are made
+        cross_validate(apply_overrides(config, settings), tmp_path / "out")
+    told = [record.message for record in caplog.records]
+    for part in (
+        "corpus table: label_map: the table does not hold x",
+        "labels differ only in case, blanks or marks",
+        "leave-one-speaker-out: In 5 of 5 folds a class has no dev turn",
+        "leave-one-speaker-out: In 2 of 5 folds a class has no train turn",
+    ):
+        assert sum(part in message for message in told) == 1, part

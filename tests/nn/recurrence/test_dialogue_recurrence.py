@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from dialogue_ser.nn import attention as attention_module
 from dialogue_ser.nn.attention import ATTENTION_KINDS
 from dialogue_ser.nn.gru.cells import DropoutMasks
+from dialogue_ser.nn.recurrence import history
 from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence, LoopStates
 from dialogue_ser.nn.recurrence.layout import PackedLayout
 from dialogue_ser.nn.recurrence.wiring import Wiring, dialogue_rnn, emotion_rnn
@@ -84,6 +86,45 @@ def test_values_and_gradients_equal_the_plain_reference(
     for ours, theirs in zip(fast_grads, plain_grads, strict=True):
         expected = torch.zeros_like(ours) if theirs is None else theirs
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("n_turns_together", [1, 2, 5])
+@pytest.mark.parametrize("attention", ["dot", "general2-tanh", "concat"])
+def test_a_long_dialogue_has_the_same_values_and_gradients_in_blocks(
+    attention: str, n_turns_together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long dialogues are computed in blocks of turns (manual), or again in backward (autograd)."""
+    monkeypatch.setattr(history, "BLOCK_TURNS", n_turns_together)
+    monkeypatch.setattr(attention_module, "LONG_HISTORY", n_turns_together)
+    test_values_and_gradients_equal_the_plain_reference(attention, True, WIRINGS[0], "manual")
+    test_values_and_gradients_equal_the_plain_reference(attention, True, WIRINGS[0], "autograd")
+
+
+def test_backward_can_go_through_a_long_dialogue_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "BLOCK_TURNS", 2)
+    engine = _engine("general")
+    x, speaker, n_turns = _dialogues()
+    loss = engine(x, speaker, n_turns)[0].square().sum()
+    leaves = [x, *engine.parameters()]
+    first, second = (torch.autograd.grad(loss, leaves, retain_graph=True) for _ in range(2))
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("n_directions", [1, 2])
+def test_the_memory_of_matching_attention_grows_with_the_turns_and_not_with_their_square(n_directions: int) -> None:
+    """The longest of the kept tensors: memory of a batch of one dialogue of 700 turns and four of 20 turns."""
+    engine = _engine("general", bidirectional=n_directions == 2)
+    n_turns = torch.tensor([700, 20, 20, 20, 20])
+    layout = engine.layout(torch.zeros(5, 700, dtype=torch.long), n_turns)
+    kept = history.MatchingHistory("general", torch.randn(n_directions, layout.n_rows, 5), layout)
+    for step in layout.steps:
+        kept.read(step.n_active)
+        kept.write(torch.randn(n_directions, step.n_active, 5))
+    kept.start_backward([])
+    sizes = {name: value.numel() for name, value in vars(kept).items() if isinstance(value, torch.Tensor)}
+    assert sum(weights.numel() for weights, _ in kept.kept_weights) < 5 * n_directions * 64 * 64
+    assert sizes["factors"] <= n_directions * 700 * 64 * 2
+    assert sizes["memory"] == n_directions * 5 * 700 * 5
 
 
 def test_initial_states_of_zeros_stay_zeros_and_are_not_trained() -> None:
@@ -197,10 +238,10 @@ def test_returned_attention_gives_the_context_of_the_loop(attention: str) -> Non
     g_KNG = engine.autograd_loop(engine.inputs(x.flatten(0, 1)[layout.turn_of_row]), layout, DropoutMasks()).g_KNG
     first_turns = [int((layout.turn_of_row[0] == t).nonzero()) for t in range(4)]
     g_TH = g_KNG[:, first_turns]
-    history = None
+    past = None
     for t in range(4):
-        history = engine.attention.write(history, g_TH[:, t : t + 1])
+        past = engine.attention.write(past, g_TH[:, t : t + 1])
     queries = engine.attention.queries(x[0:1, 4:5].expand(2, -1, -1))
-    context = engine.attention.read(history, queries, 1)
+    context = engine.attention.read(past, queries, 1)
     assert context is not None
     torch.testing.assert_close(context[0, 0], weights["forward"][0, 4, :4] @ g_TH[0])

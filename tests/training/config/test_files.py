@@ -110,6 +110,8 @@ def test_numbers_that_would_end_the_process_are_refused():
         OptimizerConfig(learning_rate=1e300)
     with pytest.raises(ConfigError, match=r"seed: found -1, expected at least 0"):
         RunConfig(seed=-1)
+    with pytest.raises(ConfigError, match=r"attention_turns: found 0, expected at least 1.*save_attention to false"):
+        RunConfig(attention_turns=0)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../evil", "/tmp/evil", "a/b", "a\\b"])

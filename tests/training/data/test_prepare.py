@@ -6,9 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
 from dialogue_ser.errors import ConfigError, CorpusError, FeatureError
 from dialogue_ser.runs.run_files import RunFiles
+from dialogue_ser.training.config.overrides import apply_overrides
+from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data import corpus as reading
 from dialogue_ser.training.data import prepare
 from dialogue_ser.training.run import train
@@ -59,8 +62,11 @@ def test_a_split_without_any_features_is_refused_before_training(tiny, tmp_path:
     only_train = rows_of(tiny.read_tiny(), tmp_path / "train.csv", "train")
     with pytest.raises(FeatureError) as caught:
         train(tiny.tiny_config(**{"features.text": only_train}), tmp_path / "run")
-    assert [problem.split(":")[0] for problem in caught.value.problems] == ["split 'dev'", "split 'test'"]
-    assert "none of its" in str(caught.value)
+    counts = {split: sum(map(len, tiny.read_tiny().split(split))) for split in ("dev", "test")}
+    (problem,) = caught.value.problems
+    assert problem.startswith(
+        f"none of the {sum(counts.values())} turns of dev and test has features (text), e.g. dev/"
+    )
     assert not (tmp_path / "run").exists()
 
 
@@ -91,3 +97,20 @@ def test_micro_f1_needs_classes_to_leave_out_and_they_must_be_there(tiny, tmp_pa
     with pytest.raises(ConfigError, match=r"data\.leave_out: unknown label 'clam'; did you mean 'calm'"):
         train(tiny.tiny_config(**{"data.leave_out": ["clam"]}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_odd_in_a_corpus_is_said_once_before_features_are_made(tmp_path, caplog):
+    (tmp_path / "own.csv").write_text("text,label,split\na,joy,train\nb,Joy,train\nc,joy,dev\n")
+    data = {"data.reader": "table", "data.path": str(tmp_path / "own.csv"), "features.text.encoder": "not-there"}
+    config = apply_overrides(RunConfig(), data)
+
+    def told(**options) -> list[str]:
+        caplog.clear()
+        with pytest.raises(ConfigError, match="not-there"):
+            prepare.load_data(config, **options)
+        return [record.message for record in caplog.records]
+
+    (first,) = [message for message in told(with_warnings=True) if "'Joy' (1 turn)" in message]
+    assert first.startswith("corpus table: labels differ only in case")
+    assert told() == []
+    assert told(with_warnings=True, whole=read_corpus("table", tmp_path / "own.csv")) == []

@@ -12,10 +12,11 @@ from dialogue_ser.models import build_model
 from dialogue_ser.tasks.classification import Classification
 from dialogue_ser.training.config.run_config import LossConfig, TrainingConfig
 from dialogue_ser.training.data.batches import Batches
+from dialogue_ser.training.loop import predict as predict_module
 from dialogue_ser.training.loop.devices import make_accelerator
 from dialogue_ser.training.loop.interrupt import StopRequest
 from dialogue_ser.training.loop.loss import DialogueLoss
-from dialogue_ser.training.loop.predict import predict
+from dialogue_ser.training.loop.predict import WantedAttention, predict
 
 
 @pytest.fixture
@@ -57,13 +58,62 @@ def test_the_loss_is_the_mean_over_all_labelled_turns(predict_train):
     assert predict_train(100).loss == pytest.approx(predicted.loss, abs=1e-12)
 
 
-def test_attention_comes_per_dialogue_without_padding(predict_train):
-    assert not predict_train(4).attention
-    attention = predict_train(4, with_attention=True).attention
-    assert {key.rsplit("/", 1)[0] for key in attention} == {dialogue.id for dialogue in predict_train.dialogues}
+@pytest.fixture
+def attention_of_train(predict_train):
+    """Predict the train split and return the attention of its dialogues, by their ids."""
+
+    def run(batch_size, most_turns):
+        found = {}
+        wanted = WantedAttention(most_turns=most_turns, take=lambda one, weights: found.update({one.id: weights}))
+        predict_train(batch_size, attention=wanted)
+        return found
+
+    return run
+
+
+def test_attention_comes_per_dialogue_without_padding(predict_train, attention_of_train):
+    attention = attention_of_train(4, 1000)
+    assert set(attention) == {dialogue.id for dialogue in predict_train.dialogues}
     for dialogue in predict_train.dialogues:
-        found = [weights for key, weights in attention.items() if key.startswith(f"{dialogue.id}/")]
-        assert all(weights.shape == (len(dialogue), len(dialogue)) for weights in found)
+        assert set(attention[dialogue.id]) == {"forward", "backward"}
+        for weights in attention[dialogue.id].values():
+            assert weights.shape == (len(dialogue), len(dialogue))
+            assert weights.dtype == torch.float32
+
+
+def test_long_dialogues_are_predicted_without_attention(predict_train, attention_of_train, monkeypatch):
+    lengths = sorted(len(dialogue) for dialogue in predict_train.dialogues)
+    most_turns, asked = lengths[len(lengths) // 2], []
+    assert lengths[0] <= most_turns < lengths[-1]
+    forward = type(predict_train.system).forward
+
+    def spied(self, batch, *, return_attention=False):
+        asked.append((return_attention, int(batch.n_turns.max())))
+        return forward(self, batch, return_attention=return_attention)
+
+    monkeypatch.setattr(type(predict_train.system), "forward", spied)
+    found = attention_of_train(4, most_turns)
+    assert set(found) == {dialogue.id for dialogue in predict_train.dialogues if len(dialogue) <= most_turns}
+    assert all(with_attention == (n_turns <= most_turns) for with_attention, n_turns in asked)
+    wanted = WantedAttention(most_turns=most_turns, take=lambda *_: None)
+    outputs = predict_train(4, attention=wanted).outputs_NS
+    np.testing.assert_allclose(outputs, predict_train(4).outputs_NS, atol=1e-12)
+
+
+def test_a_batch_with_attention_has_few_weights_or_one_dialogue(predict_train, attention_of_train, monkeypatch):
+    monkeypatch.setattr(predict_module, "MAX_BATCH_WEIGHTS", 20)
+    whole, shapes = attention_of_train(100, 1000), []
+    forward = type(predict_train.system).forward
+
+    def spied(self, batch, *, return_attention=False):
+        shapes.append(batch.speaker.shape)
+        return forward(self, batch, return_attention=return_attention)
+
+    monkeypatch.setattr(type(predict_train.system), "forward", spied)
+    parts = attention_of_train(100, 1000)
+    assert all(n_dialogues * n_turns**2 <= 20 or n_dialogues == 1 for n_dialogues, n_turns in shapes)
+    assert any(n_dialogues > 1 for n_dialogues, _ in shapes)
+    assert all(torch.equal(whole[name][key], parts[name][key]) for name in whole for key in whole[name])
 
 
 def test_a_request_to_stop_ends_it_early(predict_train):

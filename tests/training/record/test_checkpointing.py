@@ -1,9 +1,11 @@
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from dialogue_ser.errors import CheckpointError
 from dialogue_ser.training.record.checkpoint import CheckpointFolder
 from dialogue_ser.training.run import train
 
@@ -113,6 +115,87 @@ def test_a_damaged_newest_checkpoint_falls_back_and_still_ends_equal(tiny, tmp_p
     train(tiny.tiny_config(**{EVERY: 2}), again, resume=True)
     assert "does not match its manifest" in caplog.text
     assert_equal_runs(whole, again)
+
+
+#: With this seed, epochs 3 and 5 are the best so far and epoch 4 is not.
+WORSE_THEN_BETTER = {"seed": 2, "training.epochs": 6}
+
+
+@pytest.fixture(scope="module")
+def both_runs(tmp_path_factory):
+    """An empty folder for the runs of :func:`stopped`, so that they are made only once."""
+    return tmp_path_factory.mktemp("both")
+
+
+@pytest.fixture
+def stopped(tiny, script, tmp_path, both_runs):
+    """A run that was killed after epoch 5 (a copy for each test), and the same run without an interruption."""
+    if not list(both_runs.iterdir()):
+        train(tiny.tiny_config(**WORSE_THEN_BETTER), both_runs / "whole")
+        options = ["--set", *(f"{name}={value}" for name, value in WORSE_THEN_BETTER.items())]
+        assert script("tiny.py", both_runs / "killed", "--kill-at", 27, *options).returncode == -9
+    killed = Path(shutil.copytree(both_runs / "killed", tmp_path / "killed"))
+    names = CheckpointFolder(killed / "checkpoints").names()
+    assert [name[:10] for name in names] == ["epoch-0003", "epoch-0004", "epoch-0005"], "epoch 4 needs epoch 3"
+    return both_runs / "whole", killed
+
+
+def test_a_damaged_newest_checkpoint_that_was_the_best_falls_back_to_a_complete_one(tiny, stopped, caplog):
+    whole, killed = stopped
+    (killed / "checkpoints" / "epoch-0005-step-00000025" / "manifest.json").write_bytes(b"")
+    train(tiny.tiny_config(**WORSE_THEN_BETTER), killed, resume=True)
+    assert "using the checkpoint before epoch-0005-step-00000025: epoch-0004-step-00000020" in caplog.text
+    assert_equal_runs(whole, killed)
+
+
+def test_without_a_usable_checkpoint_nothing_is_changed_and_the_error_says_why(tiny, stopped):
+    _, killed = stopped
+    before = (killed / "metrics.jsonl").read_bytes()
+    for path in (killed / "checkpoints").glob("*/state.json"):
+        path.write_bytes(b"{")
+    with pytest.raises(CheckpointError, match="no checkpoint can be used, and nothing was changed") as caught:
+        train(tiny.tiny_config(**WORSE_THEN_BETTER), killed, resume=True)
+    assert sum("does not match its manifest" in problem for problem in caught.value.problems) == 3
+    shutil.rmtree(killed / "checkpoints")
+    with pytest.raises(CheckpointError, match=r"the run was in epoch 6 .* its checkpoints are gone"):
+        train(tiny.tiny_config(**WORSE_THEN_BETTER), killed, resume=True)
+    assert (killed / "metrics.jsonl").read_bytes() == before
+
+
+def test_changed_metrics_are_noticed_and_the_checkpoint_before_the_change_is_used(tiny, stopped, caplog):
+    whole, killed = stopped
+    content = bytearray((killed / "metrics.jsonl").read_bytes())
+    state = CheckpointFolder(killed / "checkpoints").load("epoch-0004-step-00000020").state
+    content[state["metrics_bytes"] + 100] ^= 1
+    (killed / "metrics.jsonl").write_bytes(content)
+    train(tiny.tiny_config(**WORSE_THEN_BETTER), killed, resume=True)
+    assert "its lines are not those that the run had written at the checkpoint epoch-0005" in caplog.text
+    assert_equal_runs(whole, killed)
+
+
+def test_the_checkpoints_of_another_run_are_refused_also_if_the_run_lost_its_name(tiny, stopped, tmp_path):
+    _, killed = stopped
+    other = train(tiny.tiny_config(**WORSE_THEN_BETTER | {"seed": 3}), tmp_path / "other").folder
+    shutil.rmtree(killed / "checkpoints")
+    shutil.copytree(other / "checkpoints", killed / "checkpoints")
+    with pytest.raises(CheckpointError, match=r"is a checkpoint of another run \(run \w+, this is run \w+\)"):
+        train(tiny.tiny_config(**WORSE_THEN_BETTER), killed, resume=True)
+    (killed / "environment.json").unlink()
+    with pytest.raises(CheckpointError, match="the checkpoints are of a run with other settings"):
+        train(tiny.tiny_config(**WORSE_THEN_BETTER), killed, resume=True)
+
+
+def test_a_run_of_an_older_version_or_without_its_environment_resumes(tiny, stopped):
+    whole, killed = stopped
+    environment = json.loads((killed / "environment.json").read_text())
+    (killed / "environment.json").unlink()
+    for path in [killed / "checkpoints" / "epoch-0004-step-00000020" / "manifest.json"]:
+        manifest = json.loads(path.read_text())
+        path.write_text(json.dumps({name: manifest[name] for name in ("format_version", "files")}))
+    (killed / "checkpoints" / "epoch-0005-step-00000025" / "state.json").unlink()
+    run = train(tiny.tiny_config(**WORSE_THEN_BETTER), killed, resume=True).folder
+    assert json.loads((run / "environment.json").read_text())["run_id"] == environment["run_id"]
+    assert_equal_runs(whole, killed)
 
 
 def test_only_the_newest_and_the_best_checkpoints_are_kept(tiny, tmp_path):

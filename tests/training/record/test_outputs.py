@@ -3,8 +3,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, Utterance
 from dialogue_ser.metrics.predictions import read_predictions
@@ -14,9 +12,9 @@ from dialogue_ser.training.loop.predict import Predicted
 from dialogue_ser.training.record.outputs import (
     peak_memory_bytes,
     predictions_frame,
-    write_attention,
     write_predictions,
 )
+from dialogue_ser.training.run import train
 
 CLASSES = Classification(LabelSet("emotion", ("calm", "glad")))
 PROBABILITIES = np.array([[0.7, 0.3], [0.2, 0.8], [0.6, 0.4]])
@@ -28,8 +26,7 @@ def predictions():
     first = Dialogue("test/d1", (Utterance(id="test/d1_u0", speaker="Ann", text="Hi", label="calm"),
                                  Utterance(id="test/d1_u2", speaker="Bo")))  # fmt: skip
     second = Dialogue("d2", (Utterance(id="test/d2_u0", speaker="Ann", text="None", label="glad"),))
-    attention = {"test/d1/forward": torch.eye(2), "d2/forward": torch.zeros(1, 1)}
-    return {"test": ((first, second), Predicted(outputs_NS=np.log(PROBABILITIES), loss=0.5, attention=attention))}
+    return {"test": ((first, second), Predicted(outputs_NS=np.log(PROBABILITIES), loss=0.5))}
 
 
 def test_unlabelled_turns_keep_their_row_and_have_no_gold(predictions, tmp_path):
@@ -58,17 +55,37 @@ def test_values_stand_beside_gold_ones_and_turns_without_annotation_have_nan(tmp
     assert read_predictions(tmp_path / "predictions.parquet").names == ("valence", "arousal")
 
 
-def test_attention_keys_carry_the_split_once(predictions, tmp_path):
-    write_attention(tmp_path, predictions)
-    assert set(load_file(tmp_path / "attention.safetensors")) == {"test/d1/forward", "test/d2/forward"}
-    turns = json.loads((tmp_path / "attention.json").read_text())["turns"]
-    assert turns == {"test/d1": ["test/d1_u0", "test/d1_u2"], "test/d2": ["test/d2_u0"]}
+@pytest.mark.parametrize("attention_turns", [1, 4])
+def test_attention_of_long_dialogues_is_left_out_with_a_warning_and_a_resumed_run_does_the_same(
+    tiny, tmp_path, caplog, attention_turns
+):
+    """With 1 no dialogue is short enough; the warning then comes from a look at the system."""
+    options = {"model.name": "emotion-rnn", "model.options": {}, "training.epochs": 1}
+    config = tiny.tiny_config(**options, attention_turns=attention_turns)
+    folder = train(config, tmp_path / "run").folder
+    lengths = {dialogue.id: len(dialogue) for split in tiny.read_tiny().splits.values() for dialogue in split}
+    too_long = {name: n for name, n in lengths.items() if n > attention_turns}
+    assert too_long
+    stored = json.loads((folder / "attention.json").read_text())
+    assert (stored["most_turns"], stored["too_long"]) == (attention_turns, too_long)
+    assert set(stored["turns"]) == set(lengths) - set(too_long)
+    assert f"not saved for {len(too_long)} dialogues of more than {attention_turns} turns" in caplog.text
+    assert f"--attention_turns {max(too_long.values())} would save all" in caplog.text
+    before = {path.name: path.read_bytes() for path in folder.glob("attention.*")}
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    (folder / "metrics.jsonl").write_text("\n".join(lines[:-1]) + "\n")  # killed before its last line
+    for path in folder.glob("attention.*"):
+        path.unlink()
+    train(config, folder, resume=True)
+    assert {path.name: path.read_bytes() for path in folder.glob("attention.*")} == before
 
 
-def test_a_system_without_attention_leaves_no_file(predictions, tmp_path):
-    dialogues, predicted = predictions["test"]
-    write_attention(tmp_path, {"test": (dialogues, Predicted(outputs_NS=predicted.outputs_NS, loss=None))})
-    assert list(tmp_path.iterdir()) == []
+def test_a_system_without_attention_and_a_run_that_saves_none_leave_no_file_and_no_warning(tiny, tmp_path, caplog):
+    train(tiny.tiny_config(**{"training.epochs": 1, "attention_turns": 1}), tmp_path / "bigru")
+    options = {"model.name": "emotion-rnn", "model.options": {}, "training.epochs": 1, "attention_turns": 1}
+    train(tiny.tiny_config(**options, save_attention=False), tmp_path / "none")
+    assert "attention" not in caplog.text
+    assert not list(tmp_path.glob("*/attention*"))
 
 
 def test_peak_memory_is_in_bytes():

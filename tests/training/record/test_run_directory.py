@@ -6,6 +6,7 @@ import pytest
 
 from dialogue_ser.errors import ConfigError, DialogueSerError
 from dialogue_ser.training.config.run_config import RunConfig
+from dialogue_ser.training.record.manifest import RunIdentity
 from dialogue_ser.training.record.run_directory import RunDirectory
 
 
@@ -18,7 +19,7 @@ def test_a_config_file_of_the_user_is_not_written_over(tmp_path: Path) -> None:
 def test_a_run_that_was_killed_before_its_first_checkpoint_may_begin_again(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
     directory.write_config(RunConfig())
-    directory.write_environment({})
+    directory.write_environment({}, RunIdentity(run_id="a", settings="b"))
     directory.check(RunConfig(), resume=False, allow_mismatch=False)
 
 
