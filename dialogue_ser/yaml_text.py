@@ -37,7 +37,7 @@ def parse_yaml(text: str) -> Any:
     if len(text) > MAX_CHARACTERS:
         raise YamlError(f"has {len(text):,} characters; more than {MAX_CHARACTERS:,} are not read")
     try:
-        _check_size(text)
+        check_size(text)
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
@@ -71,8 +71,13 @@ def _keep_words(node: yaml.Node, seen: set[int]) -> None:
             _keep_words(value, seen)
 
 
-def _check_size(text: str) -> None:
-    """Count levels and values, with those that aliases repeat, before a value is made. Raises YamlError."""
+def check_size(text: str) -> None:
+    """Count levels and values, with those that aliases repeat, before a value is made.
+
+    Raises:
+        YamlError: there are too many, or an alias stands for itself.
+        yaml.YAMLError: the text is not YAML.
+    """
     sizes: dict[str, int] = {}
     open_nodes: list[tuple[str | None, int]] = []  # anchor, number of values so far
     n_values = 0
@@ -84,6 +89,8 @@ def _check_size(text: str) -> None:
             size = sizes[event.anchor]
         elif isinstance(event, yaml.ScalarEvent):
             size = 1
+            if "\0" in event.value:
+                raise YamlError("has a text with a NUL character")
             if event.anchor:
                 sizes[event.anchor] = size
         elif isinstance(event, yaml.CollectionStartEvent):

@@ -31,6 +31,7 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{k}: &a{k} [*a{k - 1}, *a{k - 1}]\n" for 
         ("!!python/object/apply:os.system ['true']", "is not YAML"),
         ("a: \x00", "is not YAML"),
         ("{[1]: 2}", "is not YAML"),
+        ('a: "x\\0y"', "NUL character"),
     ],
     ids=lambda value: value[:12],
 )
