@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dialogue_ser.corpus.protocols import FOLDS, PARTS, Fold
 from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
+from dialogue_ser.corpus.splits import split_by_fractions
 from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
 
 #: A cut gives an utterance a new id. This attribute keeps the id that the corpus gave it.
@@ -85,6 +86,41 @@ def cut(corpus: Corpus, config: CutConfig, *, train: str = "train", dev: str = "
     fold = _find_fold(dialogues, config)
     parts = {part: select_turns(dialogues, getattr(fold, part)) for part in PARTS}
     return replace(corpus, splits={part: _with_part_in_ids(kept, part) for part, kept in parts.items()})
+
+
+def carve(corpus: Corpus, fractions: Mapping[str, float], seed: int = 0, *, source: str = "train") -> Corpus:
+    """Return the corpus with new splits. Whole dialogues are drawn for them at random from one of its splits.
+
+    The id of a drawn turn begins with its new split; feature files keep the ids of the corpus. A warning counts the
+    dialogues of each new split.
+
+    Args:
+        corpus: the corpus.
+        fractions: new split → share of the dialogues of ``source``. The sum must be less than 1.
+        seed: seed of the draw.
+        source: the split that gives its dialogues.
+
+    Raises:
+        ConfigError: a split exists already, or the shares are out of range.
+        CorpusError: ``source`` does not exist, or has too few dialogues.
+    """
+    there = [name for name in fractions if name in corpus.splits]
+    if there:
+        raise ConfigError(
+            f"fractions: the corpus has a split {', '.join(there)} already; leave it out of the fractions"
+        )
+    dialogues = corpus.split(source)
+    shares = {source: 1 - sum(fractions.values()), **fractions}
+    split_of = split_by_fractions([dialogue.id for dialogue in dialogues], shares, seed)
+    parts = {split: tuple(one for one in dialogues if split_of[one.id] == split) for split in shares}
+    drawn = {split: _with_part_in_ids(parts[split], split, instead_of=source) for split in fractions}
+    counts = ", ".join(f"{split} {len(found)}" for split, found in drawn.items())
+    warning = (
+        f"{counts} of the {len(dialogues)} dialogues of {source} were drawn at random (seed {seed}, option fractions)"
+    )
+    return replace(
+        corpus, splits={**corpus.splits, source: parts[source], **drawn}, warnings=(*corpus.warnings, warning)
+    )
 
 
 def make_folds(protocol: str, dialogues: Sequence[Dialogue], seed: int = 0, n_folds: int = 5) -> tuple[Fold, ...]:
@@ -223,8 +259,13 @@ def _find_fold(dialogues: Sequence[Dialogue], config: CutConfig) -> Fold:
     return folds[config.fold]
 
 
-def _with_part_in_ids(dialogues: Sequence[Dialogue], part: str) -> tuple[Dialogue, ...]:
-    def with_part(turn: Utterance) -> Utterance:
-        return replace(turn, id=f"{part}/{turn.id}", attributes={**turn.attributes, ID_IN_CORPUS: turn.id})
+def _with_part_in_ids(dialogues: Sequence[Dialogue], part: str, instead_of: str | None = None) -> tuple[Dialogue, ...]:
+    """Put the name of a part before the ids, or in the place of the split that they begin with."""
 
-    return tuple(Dialogue(f"{part}/{dialogue.id}", tuple(map(with_part, dialogue))) for dialogue in dialogues)
+    def named(name: str) -> str:
+        return f"{part}/{name if instead_of is None else name.removeprefix(f'{instead_of}/')}"
+
+    def with_part(turn: Utterance) -> Utterance:
+        return replace(turn, id=named(turn.id), attributes={**turn.attributes, ID_IN_CORPUS: turn.id})
+
+    return tuple(Dialogue(named(dialogue.id), tuple(map(with_part, dialogue))) for dialogue in dialogues)

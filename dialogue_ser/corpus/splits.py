@@ -6,6 +6,13 @@ import numpy as np
 
 from dialogue_ser.errors import ConfigError, CorpusError
 
+#: Name of a split, in lower case → the split that it means.
+SPLIT_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("dev", "devel", "development", "val", "valid", "validation"), "dev"),
+    **dict.fromkeys(("test", "testing", "tst"), "test"),
+}
+
 
 def split_by_column(dialogue_ids: Sequence[str], values: Sequence[str], origins: Sequence[str]) -> dict[str, str]:
     """Assign each dialogue to the split that a column of its rows names.

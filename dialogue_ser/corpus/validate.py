@@ -10,7 +10,8 @@ from dialogue_ser.corpus.label_checks import label_counts, label_warnings
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.errors import CorpusError, unknown_name
 
-_NUMBERED = re.compile(r"(.*?)(\d+)")
+# More digits are no number that counts turns.
+_NUMBERED = re.compile(r"(.*?)(\d{1,18})")
 #: A turn of a conversation rarely takes longer than this. Longer spans give a warning.
 LONG_SPAN_SECONDS = 60.0
 
@@ -150,6 +151,8 @@ def _is_finite(value: object) -> bool:
 
 def _id_gaps(corpus: Corpus) -> Iterator[str]:
     for split, dialogues in corpus.splits.items():
+        if all(len(dialogue) == 1 for dialogue in dialogues):
+            continue  # There are no dialogues in which a turn could be missing.
         numbered = {dialogue.id: numbers for dialogue in dialogues if (numbers := _numbers(dialogue))}
         origin = min((numbers[0] for numbers in numbered.values()), default=0)
         gaps = [name for name, numbers in numbered.items() if numbers != list(range(origin, origin + len(numbers)))]

@@ -1,12 +1,12 @@
 """Read labelled dialogues for a trained model: its classes, or its dimensions, decide what is read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from dialogue_ser.corpus.parsing.columns import resolve_columns
-from dialogue_ser.corpus.parsing.rows import read_rows
+from dialogue_ser.corpus.parsing.files import FileFormat, read_rows
 from dialogue_ser.corpus.readers import read_corpus, reader_of_file
 from dialogue_ser.corpus.schema import Corpus, utterances
 from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
@@ -22,7 +22,8 @@ class NewData:
     """Labelled dialogues to score a model on.
 
     Args:
-        path: a table (.csv, .tsv or .jsonl) with one turn per row and its label, or the folder of a corpus.
+        path: a table (CSV, TSV, JSON, Excel or parquet) with one turn per row and its label, or the folder of a
+            corpus.
         reader: corpus reader, e.g. meld. If left out, a file is read by the reader table.
         labels: label set of the corpus. If left out: the one of the model.
         options: options of the reader, e.g. for table the columns (options.columns.text NAME) and a label map
@@ -91,9 +92,9 @@ def _says_splits(path: Path, options: Mapping[str, Any]) -> bool:
     """Return whether the options of the reader table, or a column of the file, say the split of a turn."""
     if options.get("files") or options.get("fractions"):
         return True
-    reading = {name: options[name] for name in ("encoding", "delimiter") if options.get(name) is not None}
+    form = FileFormat(**{one.name: options[one.name] for one in fields(FileFormat) if one.name in options})
     columns = {role: name for role, name in (options.get("columns") or {}).items() if role == "split"}
-    return "split" in resolve_columns(read_rows(path, **reading), columns).single
+    return "split" in resolve_columns(read_rows(path, form), columns).single
 
 
 def _check_annotation(corpus: Corpus, task: Task, reader: str) -> None:

@@ -5,12 +5,14 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dialogue_ser.errors import ConfigError, MissingDataError, unknown_name
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from dialogue_ser.corpus.readers.table_input import TableInput
 
 WRITERS: dict[str, Callable[["pd.DataFrame", Path], None]] = {
     ".csv": lambda table, path: table.to_csv(path, index=False),
@@ -23,7 +25,9 @@ def predict(
     model: str,
     input: str,  # noqa: A002 - the name users see
     out: str | None = None,
-    columns: dict[str, str] | None = None,
+    columns: dict[str, Any] | None = None,
+    dialogue: Literal["column", "blank-lines", "file", "none"] | None = None,
+    options: dict[str, Any] | None = None,
     audio_root: str | None = None,
     features: dict[str, str] | None = None,
     on_bad: Literal["error", "mask"] | None = None,
@@ -35,11 +39,17 @@ def predict(
 
     Args:
         model: run directory, model folder or hub id.
-        input: .csv or .jsonl file with one row per turn. Columns: speaker, text, audio (a path), and dialogue if there
-            is more than one dialogue.
-        out: file to write: .csv, .jsonl or .parquet. If left out, CSV is written to standard output.
+        input: CSV, TSV, JSON, JSON Lines, Excel or parquet file with one row per turn. Columns: speaker, text, audio (a
+            path), and dialogue if there is more than one dialogue.
+        out: file to write: .csv, .jsonl or .parquet. If left out, CSV is written to standard output. It has one row for
+            each row of the input, in the same order, and keeps the other columns of the input.
         columns: names of the columns in your file, if they are not speaker, text, audio and dialogue, e.g.
-            --columns.text Utterance.
+            --columns.text Utterance. Several columns can name the dialogue: --columns.dialogue '[Season, Episode]'.
+        dialogue: which rows are one dialogue. column = columns name it; blank-lines = blank lines separate dialogues;
+            file = the whole file is one dialogue; none = every row is a dialogue of its own. If left out: the first of
+            column, blank-lines and none that the file allows.
+        options: how the file is written, as for the reader table: encoding, delimiter, quoting and sheet, as YAML or
+            JSON, e.g. '{encoding: cp1252}'.
         audio_root: folder that the audio paths start from. If left out: the folder of the input file.
         features: files of precomputed features with one row per utterance id, by modality, e.g. --features.audio FILE.
         on_bad: what to do with audio that cannot be decoded. error = stop; mask = predict the turn without its audio.
@@ -52,19 +62,51 @@ def predict(
     target = None if out is None else _target(out, input)
     if not Path(input).is_file():
         raise MissingDataError(f"{input}: no such file; give a .csv or .jsonl with one turn per row")
-    from dialogue_ser.corpus.readers.table import read_dialogues
+    from dialogue_ser.corpus.parsing.files import file_format
+    from dialogue_ser.corpus.readers.table_input import read_input
 
     # Read before torch is imported, which is slow, so that errors in the rows are shown at once.
-    dialogues = read_dialogues(Path(input), columns=columns, audio_root=audio_root, on_bad=on_bad or "error")
+    given = read_input(
+        Path(input),
+        columns,
+        audio_root=audio_root,
+        on_bad=on_bad or "error",
+        dialogue=dialogue,
+        form=file_format(options or {}, where="--options"),
+    )
+    for warning in given.warnings:
+        print(f"note: {warning}", file=sys.stderr)
     from dialogue_ser.inference.classifier import DialogueClassifier
 
     classifier = DialogueClassifier.from_pretrained(model, device=device, on_bad=on_bad, trust_code=trust_code)
-    table = classifier.predict(dialogues, features=features, batch_size=batch_size)
+    table = classifier.predict(given.dialogues, features=features, batch_size=batch_size)
+    table = with_input_columns(table, given)
     if target is None:
         table.to_csv(sys.stdout, index=False)
         return
     write_table(table, target)
     print(f"{len(table)} turns of {table['dialogue_id'].nunique()} dialogues: {target}")
+
+
+def with_input_columns(table: "pd.DataFrame", given: "TableInput") -> "pd.DataFrame":
+    """Put predictions into the order of the input's rows, and add the columns of the input that they lack.
+
+    Text and speaker are there already, and so is the dialogue if one column names it. A column whose name the
+    predictions use for something else gets the prefix ``input_``.
+    """
+    import pandas as pd
+
+    single = given.columns.single
+    known = {single.get("text"), single.get("speaker")}
+    if len(given.columns.dialogue) == 1:
+        known.update(given.columns.dialogue)
+    names = [name for name in next(iter(given.rows.values())).values if name not in known]
+    ordered = table.set_index("utterance_id", drop=False).loc[list(given.rows)].reset_index(drop=True)
+    added = pd.DataFrame({name: [row.values[name] for row in given.rows.values()] for name in names})
+    taken = set(ordered.columns)
+    return pd.concat(
+        [ordered, added.rename(columns={name: f"input_{name}" for name in names if name in taken})], axis=1
+    )
 
 
 def _target(out: str, input_file: str) -> Path:

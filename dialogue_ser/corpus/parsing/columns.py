@@ -1,5 +1,6 @@
 """Find out which column of a user's table has which role."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,12 +8,12 @@ from typing import Any
 from dialogue_ser.corpus.parsing.rows import Row, Rows
 from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
 
-#: Role → names of columns that have this role if the user names no column for it. Case does not matter. The first name
-#: that is in the table counts.
+#: Role → names of columns that have this role if the user names no column for it. Case does not matter, and a blank or
+#: a hyphen is as good as ``_``. The first name that is in the table counts.
 USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "text": ("text", "utterance", "sentence", "transcript"),
     "speaker": ("speaker", "speaker_id"),
-    "dialogue": ("dialogue", "dialogue_id", "conversation", "conversation_id"),
+    "dialogue": ("dialogue", "dialogue_id", "conversation", "conversation_id", "dialog", "dialog_id"),
     "label": ("label", "emotion"),
     "utterance": ("utterance_id", "turn", "turn_id"),
     "split": ("split",),
@@ -23,6 +24,14 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "attributes": (),
     # Targets have no usual names. A model is trained on them, and a column called valence can mean anything.
     "targets": (),
+}
+
+# Further names, for what JSON files hold: lists, and objects inside turns.
+_FURTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "text": ("texts", "utterances", "sentences", "transcripts"),
+    "speaker": ("speaker.name", "speaker.id", "speakers"),
+    "label": ("labels", "emotions"),
+    "audio": ("audio.path",),
 }
 
 
@@ -77,13 +86,15 @@ def resolve_columns(table: Rows, columns: Mapping[str, Any] | None) -> Columns:
     unknown = [f"columns: {unknown_name('role', role, USUAL_NAMES)}" for role in stated if role not in USUAL_NAMES]
     if unknown:
         raise ConfigError(*unknown)
-    lower = {name.lower(): name for name in reversed(table.columns)}
+    lower = {re.sub(r"[\s-]", "_", name.lower()): name for name in reversed(table.columns)}
+    lower |= {name.lower(): name for name in reversed(table.columns)}
     single = {
         role: str(name)
         for role, name in stated.items()
         if name is not None and role not in ("votes", "dialogue", "attributes", "targets")
     }
     for role, names in USUAL_NAMES.items():
+        names = (*names, *_FURTHER_NAMES.get(role, ()))
         found = [lower[name] for name in names if name in lower and lower[name] not in single.values()]
         if found and role not in stated and role != "dialogue":
             single[role] = found[0]

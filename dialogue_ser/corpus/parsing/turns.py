@@ -4,18 +4,22 @@ import ast
 import json
 import math
 import os
+import re
 import warnings as python_warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dialogue_ser.corpus.parsing.columns import Columns, usual_names
+from dialogue_ser.corpus.parsing.dialogues import dialogue_names
 from dialogue_ser.corpus.parsing.paths import resolve_inside
 from dialogue_ser.corpus.parsing.rows import Row, Rows
 from dialogue_ser.corpus.parsing.times import parse_seconds
 from dialogue_ser.corpus.schema import AudioRef, Dialogue, Utterance
 from dialogue_ser.errors import CorpusError
 
+# Programs write a whole number in this way if another cell of its column is empty.
+_INTEGER = re.compile(r"^(\d+)\.0+$")
 #: Speaker of all turns in a corpus that names no speakers.
 ONLY_SPEAKER = "speaker"
 
@@ -47,14 +51,13 @@ class TurnOptions:
         label_map: label as the table writes it → class; None = unlabelled.
         audio_root: folder of the audio paths; None = the folder of the table.
         on_bad: ``error`` or ``mask``, for missing audio files.
-        one_dialogue: name of the one dialogue of all rows if no column names dialogues; None = every row is a dialogue
-            of its own.
+        dialogue: which rows are one dialogue, one of DialogueRule; None = find it out.
     """
 
     label_map: Mapping[str, str | None] = field(default_factory=dict)
     audio_root: Path | None = None
     on_bad: str = "error"
-    one_dialogue: str | None = None
+    dialogue: str | None = None
 
 
 def require_roles(table: Rows, columns: Columns, need_annotation: bool) -> None:
@@ -84,8 +87,8 @@ def read_turns(
     """Convert every row into a turn. ``problems`` gets a sentence about each bad row, ``warnings`` about odd ones."""
     turns: list[Turn] = []
     masked: list[str] = []
-    for row in table:
-        dialogue = columns.dialogue_of(row) if columns.dialogue else options.one_dialogue or f"row{row.number}"
+    names = dialogue_names(table, columns, options.dialogue, warnings)
+    for row, dialogue in zip(table, names, strict=True):
         if not dialogue.strip("-"):
             problems.append(f"{row.origin}: names no dialogue in {', '.join(columns.dialogue)}; name one")
         try:
@@ -116,7 +119,7 @@ def read_turns(
         turns.append(
             Turn(
                 dialogue=dialogue,
-                number=columns.get(row, "utterance").strip(),
+                number=_INTEGER.sub(r"\1", columns.get(row, "utterance").strip()),
                 split=columns.get(row, "split"),
                 written_label=written,
                 utterance=utterance,

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dialogue_ser.corpus.download.locate import find_data
-from dialogue_ser.corpus.parsing.rows import Row, read_rows
+from dialogue_ser.corpus.parsing.files import PUBLISHED_FORMAT, read_rows
+from dialogue_ser.corpus.parsing.rows import Row
 from dialogue_ser.corpus.parsing.turns import ONLY_SPEAKER
 from dialogue_ser.corpus.schema import VAD, Corpus, Dialogue, Utterance
 from dialogue_ser.corpus.validate import corpus_problems
@@ -41,7 +42,7 @@ def read_emobank(path: str | Path | None = None, labels: str = "emotion") -> Cor
     folder = find_data("emobank") if path is None else Path(path)
     if not (folder / TABLE).is_file():
         raise MissingDataError(f"{folder}: {TABLE} is missing; give the folder that holds it (--data.path)")
-    rows = read_rows(folder / TABLE)
+    rows = read_rows(folder / TABLE, PUBLISHED_FORMAT)
     rows.require(["id", "split", *COLUMNS.values(), "text"])
     problems: list[str] = []
     first_origins: dict[str, str] = {}

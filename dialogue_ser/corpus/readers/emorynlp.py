@@ -6,7 +6,7 @@ from pathlib import Path
 from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
 from dialogue_ser.corpus.parsing.columns import resolve_columns
-from dialogue_ser.corpus.parsing.rows import read_rows
+from dialogue_ser.corpus.parsing.files import FileFormat, read_rows
 from dialogue_ser.corpus.parsing.turns import TurnOptions, group_into_dialogues, read_turns
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet
 from dialogue_ser.corpus.validate import corpus_problems
@@ -87,7 +87,7 @@ def _read_files(
     read: dict[str, tuple[Dialogue, ...]] = {}
     for split, file in files.items():
         try:
-            rows = read_rows(file, encoding=encoding)
+            rows = read_rows(file, FileFormat(encoding=encoding, quoting="standard"))
             rows.require([*_COLUMNS["dialogue"], *(name for name in _COLUMNS.values() if isinstance(name, str))])
             turns = read_turns(rows, resolve_columns(rows, _COLUMNS), _OPTIONS, problems, warnings)
             read[split] = group_into_dialogues(turns, split)

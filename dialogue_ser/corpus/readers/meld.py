@@ -7,7 +7,8 @@ from pathlib import Path
 from dialogue_ser.corpus.download.catalogue import PUBLISHED_CORPORA
 from dialogue_ser.corpus.download.locate import find_data, sample_folder
 from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
-from dialogue_ser.corpus.parsing.rows import Row, Rows, read_rows
+from dialogue_ser.corpus.parsing.files import FileFormat, read_rows
+from dialogue_ser.corpus.parsing.rows import Row, Rows
 from dialogue_ser.corpus.parsing.times import parse_seconds
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.corpus.validate import corpus_problems
@@ -154,7 +155,7 @@ def _read_files(folder: Path, splits: Sequence[str], encoding: str) -> tuple[dic
     problems: list[str] = []
     for split in splits:
         try:
-            rows = read_rows(folder / f"{split}_sent_emo.csv", encoding=encoding)
+            rows = read_rows(folder / f"{split}_sent_emo.csv", FileFormat(encoding=encoding, quoting="standard"))
             rows.require(_COLUMNS)
             files[split] = rows
         except CorpusError as error:  # do not stop, because one error lists the problems of all files

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from dialogue_ser.corpus.download.locate import find_data
 from dialogue_ser.corpus.label_maps import LabelMap, relabel, shared_maps
+from dialogue_ser.corpus.parsing.files import PUBLISHED_FORMAT, read_rows
 from dialogue_ser.corpus.parsing.paths import resolve_inside
-from dialogue_ser.corpus.parsing.rows import Row, read_rows
+from dialogue_ser.corpus.parsing.rows import Row
 from dialogue_ser.corpus.parsing.stray_files import SetAside
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.corpus.validate import corpus_problems
@@ -101,7 +102,7 @@ def read_speakers(path: str | Path | None = None) -> dict[str, NemoSpeaker]:
         MissingDataError: the folder or data.tsv does not exist.
         CorpusError: an age is not a whole number, or two rows describe a speaker differently. The error lists all.
     """
-    rows = read_rows(_folder(path) / TABLE)
+    rows = read_rows(_folder(path) / TABLE, PUBLISHED_FORMAT)
     rows.require(_COLUMNS)
     speakers: dict[str, tuple[NemoSpeaker, str]] = {}
     problems = []
@@ -135,7 +136,7 @@ def _utterances(folder: Path, problems: list[str], missing: list[str], aside: Se
     """Yield the utterance of each row. Bad rows go to ``problems``, rows without a clip to ``missing``, and rows that
     name the clip of another speaker go to ``aside``.
     """
-    rows = read_rows(folder / TABLE)
+    rows = read_rows(folder / TABLE, PUBLISHED_FORMAT)
     rows.require(_COLUMNS)
     for row in rows:
         name = row.values["file_id"].strip()

@@ -1,4 +1,4 @@
-"""Read any CSV, TSV or JSON-lines file as a corpus. The options name its columns, so your own data needs no code."""
+"""Read any table file as a corpus. The options name its columns, so your own data needs no code."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,12 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dialogue_ser.corpus.cut import carve
 from dialogue_ser.corpus.label_maps import WORD_MAPS, LabelMap, label_map_by_words, relabel
+from dialogue_ser.corpus.parsing.cells import Quoting
 from dialogue_ser.corpus.parsing.columns import Columns, resolve_columns
-from dialogue_ser.corpus.parsing.rows import Rows, read_rows
+from dialogue_ser.corpus.parsing.dialogues import rule_of
+from dialogue_ser.corpus.parsing.files import FileFormat, read_rows
+from dialogue_ser.corpus.parsing.rows import Rows
+from dialogue_ser.corpus.parsing.table_splits import SplitRule, assign_splits
 from dialogue_ser.corpus.parsing.turns import Turn, TurnOptions, group_into_dialogues, read_turns, require_roles
-from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, utterances
-from dialogue_ser.corpus.splits import split_by_column, split_by_fractions
+from dialogue_ser.corpus.schema import Corpus, LabelSet, utterances
 from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError
 
@@ -29,16 +33,22 @@ def read_table(
     label_order: Sequence[str] | None = None,
     label_map: Mapping[str, str | None] | None = None,
     audio_root: str | Path | None = None,
+    dialogue: str | None = None,
+    split_names: str = "usual",
     encoding: str = "utf-8",
     delimiter: str | None = None,
+    quoting: Quoting = "auto",
+    sheet: str | None = None,
     name: str = "table",
     licence: str = "unknown",
     on_bad: str = "error",
 ) -> Corpus:
     """Read a table whose rows are utterances, in the order in which they were spoken.
 
-    Splits come from a split column, from ``files``, or from ``fractions``. Without a dialogue column every row is a
-    dialogue of its own. Without a speaker column all turns have the same speaker. A table has labels, targets, or both.
+    The file is CSV, TSV, JSON, JSON Lines, parquet or Excel, also packed with gzip; its content decides. Splits come
+    from a split column, from ``files``, or from ``fractions``; without all three, 80 % of the dialogues are train, 10 %
+    dev and 10 % test. Without a speaker column all turns have the same speaker. A table has labels, targets, or both.
+    The warnings of the corpus say what the reader decided by itself.
 
     Args:
         path: the file, or the folder of ``files``.
@@ -54,15 +64,23 @@ def read_table(
             the span inside the audio file: in seconds, as ``h:mm:ss,mmm``, or as audformat writes them (``0 days
             00:00:01.500000``; NaT = no limit).
         files: split → file in the folder ``path``, e.g. ``{train: a.csv, dev: b.csv}``.
-        fractions: split → share of the dialogues. The dialogues are drawn at random.
+        fractions: split → share of the dialogues. The dialogues are drawn at random. Shares of less than 1 together
+            are drawn from train, for splits that the table does not name: ``{dev: 0.1}``.
         seed: seed of that draw.
         stratify: divide the dialogues of each label in these shares. The label of a dialogue is its most frequent one.
         label_order: the classes in order; None = the classes in train (without a split train: in all splits), the most
             frequent first; in a label set of other readers its own order.
         label_map: label as the table writes it → class. null makes the turn unlabelled.
         audio_root: folder of the audio paths; None = the folder of the table. Paths that lead out of it are refused.
-        encoding: encoding of the files.
-        delimiter: the character between two cells; None = the suffix of the file decides.
+        dialogue: which rows are one dialogue. column: columns name it; blank-lines: blank lines separate dialogues;
+            file: all rows of a file, or of one of its splits; none: every row is a dialogue of its own. None = the
+            first of column, blank-lines and none that the table allows.
+        split_names: usual = names such as Validation become train, dev and test; as-written = they stay.
+        encoding: encoding of the text. A byte-order mark of UTF-8, UTF-16 or UTF-32 is obeyed.
+        delimiter: the character between two cells, or tab, comma, semicolon, bar or space; None = it is found out.
+        quoting: standard = quotes enclose cells, and a quote inside a cell is doubled; none = a quote is a letter; auto
+            = standard, if the rows then fit the header, otherwise none.
+        sheet: name of the sheet of an Excel workbook; None = the first one that is not empty.
         name: name of the corpus.
         licence: licence of the corpus.
         on_bad: ``error`` lists missing audio files. ``mask`` leaves these turns without audio.
@@ -73,22 +91,34 @@ def read_table(
     """
     if path is None:
         raise ConfigError("reader table: needs the file, or the folder of its files (--data.path)")
-    tables = _read_files(Path(path), files, encoding, delimiter)
+    form = FileFormat(encoding=encoding, delimiter=delimiter, quoting=quoting, sheet=sheet)
+    tables = _read_files(Path(path), files, form)
     roles = _resolve_roles(tables, columns)
     has_classes = any(found.has_classes for found in roles.values())
-    _check_split_rules(files, fractions, columns)
+    carved = _check_split_rules(files, fractions, columns, roles)
+    if split_names not in ("usual", "as-written"):
+        raise ConfigError(f"reader table: split_names {split_names!r}; expected usual or as-written")
     if not has_classes:
         _refuse_label_options(label_order=label_order, label_map=label_map, stratify=stratify)
     options = TurnOptions(
         label_map={str(label): mapped for label, mapped in (label_map or {}).items()},
         audio_root=None if audio_root is None else Path(audio_root),
         on_bad=on_bad,
+        dialogue=rule_of(dialogue, columns),
     )
     problems: list[str] = []
-    warnings: list[str] = []
+    warnings = [note for table in tables.values() for note in table.notes]
     turns = {split: read_turns(table, roles[split], options, problems, warnings) for split, table in tables.items()}
-    has_split_column = any("split" in found.single for found in roles.values())
-    split_turns = _assign_splits(turns, has_split_column, fractions, seed, stratify, problems)
+    rule = SplitRule(
+        column=next((found.single["split"] for found in roles.values() if "split" in found.single), ""),
+        dialogue_columns=next(iter(roles.values())).dialogue,
+        fractions=None if carved else fractions,
+        seed=seed,
+        stratify=stratify,
+        keeps_names=split_names == "as-written",
+        is_one_dialogue=options.dialogue == "file",
+    )
+    split_turns = assign_splits(turns, rule, problems, warnings)
     is_shared = has_classes and labels in WORD_MAPS
     order = () if is_shared else tuple(map(str, label_order or ()))
     if has_classes and not order:
@@ -100,57 +130,23 @@ def read_table(
         dimensions=next(tuple(found.targets) for found in roles.values()),
         splits={split: group_into_dialogues(found, split) for split, found in split_turns.items()},
         licence=licence,
-        warnings=tuple(warnings),
+        warnings=tuple(dict.fromkeys(warnings)),
     )
     if problems:  # the error also names what is wrong with the rows that could be read
         raise CorpusError(*problems, *(corpus_problems(corpus) if split_turns else []))
-    return relabel(corpus, labels, _shared_map(corpus, labels, label_order)) if is_shared else corpus
+    if is_shared:
+        corpus = relabel(corpus, labels, _shared_map(corpus, labels, label_order))
+    return carve(corpus, carved, seed) if carved else corpus
 
 
-def read_dialogues(
-    path: str | Path,
-    columns: Mapping[str, Any] | None = None,
-    audio_root: str | Path | None = None,
-    encoding: str = "utf-8",
-    delimiter: str | None = None,
-    on_bad: str = "error",
-) -> tuple[Dialogue, ...]:
-    """Read dialogues to predict on. The columns are speaker, text or audio (or both), and optionally dialogue.
-
-    Without a dialogue column the whole file is one dialogue. Ids are ``new/<dialogue>`` and ``new/<dialogue>_utt<n>``.
-    A label column is read if there is one. Targets are read if ``columns`` names them. The arguments have the same
-    meaning as in :func:`read_table`.
-
-    Raises:
-        CorpusError: the file has bad rows. The error lists all of them.
-    """
-    table = read_rows(path, encoding=encoding, delimiter=delimiter)
-    roles = resolve_columns(table, columns)
-    require_roles(table, roles, need_annotation=False)
-    options = TurnOptions(
-        audio_root=None if audio_root is None else Path(audio_root), on_bad=on_bad, one_dialogue=Path(path).stem
-    )
-    problems: list[str] = []
-    turns = read_turns(table, roles, options, problems, [])
-    dialogues = group_into_dialogues(turns, "new")
-    # All labels in the file are accepted here, because the classes of the model are not known yet.
-    labels = tuple(dict.fromkeys(turn.utterance.label for turn in turns if turn.utterance.label))
-    label_set = LabelSet("found", labels or ("none",))
-    checked = Corpus(name="new", label_set=label_set, dimensions=tuple(roles.targets), splits={"new": dialogues})
-    problems.extend(corpus_problems(checked) if turns else [])
-    if problems:
-        raise CorpusError(*problems)
-    return dialogues
-
-
-def _read_files(path: Path, files: Mapping[str, str] | None, encoding: str, delimiter: str | None) -> dict[str, Rows]:
+def _read_files(path: Path, files: Mapping[str, str] | None, form: FileFormat) -> dict[str, Rows]:
     """Return split → the rows of its file. If one file holds all rows, its split is ""."""
     paths = {split: path / file for split, file in files.items()} if files else {"": path}
     tables: dict[str, Rows] = {}
     problems: list[str] = []
     for split, file in paths.items():
         try:
-            tables[split] = read_rows(file, encoding=encoding, delimiter=delimiter)
+            tables[split] = read_rows(file, form)
         except CorpusError as error:  # do not stop, because one error lists the problems of all files
             problems.extend(error.problems)
     if problems:
@@ -159,12 +155,23 @@ def _read_files(path: Path, files: Mapping[str, str] | None, encoding: str, deli
 
 
 def _check_split_rules(
-    files: Mapping[str, str] | None, fractions: Mapping[str, float] | None, columns: Mapping[str, Any] | None
-) -> None:
+    files: Mapping[str, str] | None,
+    fractions: Mapping[str, float] | None,
+    columns: Mapping[str, Any] | None,
+    roles: Mapping[str, Columns],
+) -> Mapping[str, float]:
+    """Check that one rule states the splits. Return the fractions that are drawn from train; {} = there are none."""
+    names_splits = bool(files) or any("split" in found.single for found in roles.values())
+    if fractions and names_splits and sum(fractions.values()) < 1 - 1e-6:
+        return fractions
     rules = {"files": files, "fractions": fractions, "columns.split": (columns or {}).get("split")}
     stated = [rule for rule, value in rules.items() if value]
     if len(stated) > 1:
-        raise ConfigError(f"reader table: splits are stated by {' and by '.join(stated)}; keep one of them")
+        raise ConfigError(
+            f"reader table: splits are stated by {' and by '.join(stated)}; keep one of them, or give fractions only "
+            "for the splits that are to be drawn from train ({dev: 0.1})"
+        )
+    return {}
 
 
 def _resolve_roles(tables: Mapping[str, Rows], columns: Mapping[str, Any] | None) -> dict[str, Columns]:
@@ -191,49 +198,6 @@ def _unused_labels(
     voted = {name for found in roles.values() for name in found.votes}
     unused = sorted(set(options.label_map) - written - voted)
     return [f"label_map: the table does not hold {', '.join(unused)}"] if unused else []
-
-
-def _assign_splits(
-    turns: Mapping[str, Sequence[Turn]],
-    has_split_column: bool,
-    fractions: Mapping[str, float] | None,
-    seed: int,
-    stratify: bool,
-    problems: list[str],
-) -> dict[str, list[Turn]]:
-    """Return split → its turns. The splits come from the one rule that the options state."""
-    if "" not in turns:
-        return {split: list(found) for split, found in turns.items()}
-    rows = turns[""]
-    ids = [turn.dialogue for turn in rows]
-    try:
-        if fractions:
-            strata = _strata(rows) if stratify else None
-            split_of = split_by_fractions(list(dict.fromkeys(ids)), fractions, seed, strata)
-        elif has_split_column:
-            origins = [turn.utterance.origin for turn in rows]
-            split_of = split_by_column(ids, [turn.split for turn in rows], origins)
-        else:
-            raise ConfigError(
-                "reader table: the options do not state the splits; name a split column (columns.split), a file for "
-                "each split (files: {train: a.csv, dev: b.csv}) or fractions ({train: 0.8, dev: 0.1, test: 0.1})"
-            )
-    except CorpusError as error:
-        problems.extend(error.problems)
-        # The corpus is refused in any case. It still gets splits, so that the error can name its other bad rows too.
-        split_of = {turn.dialogue: turn.split.strip() or "train" for turn in reversed(rows)}
-    split_turns: dict[str, list[Turn]] = {split: [] for split in dict.fromkeys(split_of.values())}
-    for turn in rows:
-        split_turns[split_of[turn.dialogue]].append(turn)
-    return split_turns
-
-
-def _strata(turns: Sequence[Turn]) -> dict[str, str]:
-    """Return dialogue → its most frequent label. If several are most frequent, take the first one in the alphabet."""
-    counts: dict[str, Counter[str]] = {}
-    for turn in turns:
-        counts.setdefault(turn.dialogue, Counter()).update([turn.utterance.label or ""])
-    return {name: min(count, key=lambda label: (-count[label], label)) for name, count in counts.items()}
 
 
 def _shared_map(corpus: Corpus, name: str, label_order: Sequence[str] | None) -> LabelMap:

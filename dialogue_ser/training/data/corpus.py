@@ -1,24 +1,34 @@
 """Read the corpus that the section ``data`` of a configuration describes, and cut it."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
-from dialogue_ser.corpus.cut import cut
+from dialogue_ser.corpus.cut import carve, cut
 from dialogue_ser.corpus.protocols import FOLDS
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Corpus
+from dialogue_ser.corpus.splits import SPLIT_NAMES
 from dialogue_ser.corpus.validate import validate
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config.run_config import DataConfig, RunConfig
 
 logger = logging.getLogger(__name__)
 
+#: Reader of a user's own tables.
+TABLE = "table"
+#: Share of the dialogues of train that are drawn for a split that a table lacks.
+CARVED_SHARE = 0.1
 #: Protocol of a cross-validation whose configuration names none.
 CROSSVAL_PROTOCOL = "leave-one-speaker-out"
 
 
 def corpus_of(data: DataConfig, whole: Corpus | None = None, *, every_fold: bool = False) -> Corpus:
     """Read a corpus and cut it. All commands use this function for it.
+
+    If a table states its splits and lacks dev, every tenth dialogue of train is drawn for dev. If it has nothing but
+    train, test is drawn too. A warning of the corpus says so.
 
     Args:
         data: the reader, its options and the cut.
@@ -31,7 +41,10 @@ def corpus_of(data: DataConfig, whole: Corpus | None = None, *, every_fold: bool
         MissingDataError: the corpus is not on this machine.
     """
     if whole is None:
-        whole = read_corpus(data.reader, data.path, data.labels, on_bad=data.on_bad, **data.options)
+        options = _reader_options(data)
+        whole = read_corpus(data.reader, data.path, data.labels, on_bad=data.on_bad, **options)
+        if data.reader == TABLE and not options.get("fractions"):
+            whole = _with_missing_splits(whole, data)
     else:
         validate(whole)  # read_corpus does this too
     if every_fold and not data.cut.fold:
@@ -46,6 +59,23 @@ def log_warnings(corpus: Corpus) -> None:
     """
     for warning in corpus.warnings:
         logger.warning("corpus %s: %s", corpus.name, warning)
+
+
+def _reader_options(data: DataConfig) -> Mapping[str, Any]:
+    """Return the options of the reader. A run that names a split such as valid gets the names that the table has."""
+    asked = [*data.train.split("+"), data.dev]
+    if data.reader != TABLE or all(SPLIT_NAMES.get(name.lower(), name) == name for name in asked):
+        return data.options
+    return {"split_names": "as-written", **data.options}
+
+
+def _with_missing_splits(corpus: Corpus, data: DataConfig) -> Corpus:
+    """Return a table's corpus with a dev split, and with a test split if it has nothing but train."""
+    needs_dev = data.cut.protocol == "none" or FOLDS[data.cut.protocol].cuts == "train"
+    if not needs_dev or data.dev in corpus.splits or data.train not in corpus.splits:
+        return corpus
+    missing = [data.dev] if len(corpus.splits) > 1 else [data.dev, "test"]
+    return carve(corpus, dict.fromkeys(missing, CARVED_SHARE), seed=data.options.get("seed", 0), source=data.train)
 
 
 def for_every_fold(config: RunConfig) -> RunConfig:

@@ -3,7 +3,7 @@
 import pytest
 
 from dialogue_ser.corpus.parsing.columns import resolve_columns
-from dialogue_ser.corpus.parsing.rows import read_rows
+from dialogue_ser.corpus.parsing.files import read_rows
 from dialogue_ser.corpus.parsing.turns import TurnOptions, group_into_dialogues, read_turns, require_roles
 from dialogue_ser.errors import CorpusError
 
@@ -80,7 +80,7 @@ def test_ids_come_from_the_table_or_from_the_position_in_the_dialogue(tmp_path):
 
 
 def test_the_error_about_missing_columns_says_that_the_delimiter_seems_wrong(tmp_path):
-    (tmp_path / "a.csv").write_text("speaker;text;label\nAnn;hi;joy\n")
+    (tmp_path / "a.csv").write_text("speaker:text:label\nAnn:hi:joy\n")
     table = read_rows(tmp_path / "a.csv")
     with pytest.raises(CorpusError, match="name it with the option delimiter"):
         require_roles(table, resolve_columns(table, None), need_annotation=True)

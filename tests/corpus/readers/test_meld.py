@@ -8,7 +8,7 @@ import pytest
 
 from dialogue_ser.cli.main import main
 from dialogue_ser.corpus.download.locate import find_data, sample_folder
-from dialogue_ser.corpus.parsing.rows import read_rows
+from dialogue_ser.corpus.parsing.files import read_rows
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.readers.meld import KNOWN_BAD_CLIPS, read_meld
 from dialogue_ser.corpus.schema import Corpus, utterances
@@ -286,7 +286,7 @@ def test_one_error_names_all_bad_rows_of_all_files(tmp_path):
 def test_older_cp1252_copies_name_the_bytes_and_can_be_read(tmp_path):
     write(tmp_path, "train", row(0, 0, "fine"), row(0, 1, "he’s … — ‘so’"), encoding="cp1252")
     (problem,) = problems("meld", tmp_path, splits=["train"])
-    assert problem.startswith("train_sent_emo.csv row 3: 5 bytes are not UTF-8 (\\x92 \\x85 \\x97 \\x91)")
+    assert problem.startswith("train_sent_emo.csv: 5 bytes in 1 row are not UTF-8 (row 3: \\x92 \\x85 \\x97 \\x91)")
     assert "encoding='cp1252'" in problem
     read = read_corpus("meld", tmp_path, splits=["train"], encoding="cp1252")
     assert read.split("train")[0].utterances[1].text == "he’s … — ‘so’"

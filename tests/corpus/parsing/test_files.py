@@ -1,16 +1,16 @@
-"""CSV, TSV and JSONL are read strictly."""
+"""Table files become rows: no cell is converted, and every bad row is named. See also test_cells.py and others."""
 
 import csv
 
 import pytest
 
-from dialogue_ser.corpus.parsing.rows import read_rows
+from dialogue_ser.corpus.parsing.files import FileFormat, read_rows
 from dialogue_ser.errors import CorpusError
 
 
 def problems(path, **options) -> tuple[str, ...]:
     with pytest.raises(CorpusError) as caught:
-        read_rows(path, **options)
+        read_rows(path, FileFormat(**options))
     return caught.value.problems
 
 
@@ -35,15 +35,15 @@ def test_a_byte_order_mark_is_skipped_and_delimiters_may_differ(tmp_path):
     (tmp_path / "b.csv").write_text("text;n\nhi;1\n")
     assert read_rows(tmp_path / "a.csv").columns == ("text", "n")
     assert next(iter(read_rows(tmp_path / "a.tsv"))).values["text"] == "hi, you"
-    assert read_rows(tmp_path / "b.csv", delimiter=";").columns == ("text", "n")
-    with pytest.raises(CorpusError, match=r"unknown column 'text'.*option delimiter"):
-        read_rows(tmp_path / "b.csv").require(["text"])
+    assert read_rows(tmp_path / "b.csv", FileFormat(delimiter=";")).columns == ("text", "n")
+    assert read_rows(tmp_path / "b.csv").columns == ("text", "n")
 
 
 def test_long_and_short_rows_are_all_named(tmp_path):
     (tmp_path / "a.csv").write_text("text,n\nhi, you,1\ngood,2\nshort\n")
     assert problems(tmp_path / "a.csv") == (
-        "a.csv row 2: 3 cells, but the header has 2; put texts that hold the delimiter into quotes",
+        "a.csv row 2: 3 cells, but the header has 2; put texts that hold the delimiter into quotes, or name the delimiter "
+        "if it is not ',' (option delimiter)",
         "a.csv row 4: 1 cells, but the header has 2; add the cells that are missing",
     )
 
@@ -58,7 +58,7 @@ def test_missing_and_duplicate_columns_are_named(tmp_path):
         read_rows(tmp_path / "b.csv").require(["text", "speakr"])
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"text,n\n", b"\ntext,n\nhi,1\n"])
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"text,n\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n", b"\0\0"])
 def test_files_without_records_or_header_are_refused(tmp_path, content):
     (tmp_path / "a.csv").write_bytes(content)
     assert "a.csv" in problems(tmp_path / "a.csv")[0]
@@ -69,15 +69,21 @@ def test_missing_file_and_folder_are_refused(tmp_path):
     assert "cannot be read" in problems(tmp_path)[0]
 
 
+def test_blank_rows_before_the_header_are_skipped(tmp_path):
+    (tmp_path / "a.csv").write_text("\n,\ntext,n\nhi,1\n")
+    assert [(row.number, row.values["text"]) for row in read_rows(tmp_path / "a.csv")] == [(4, "hi")]
+
+
 def test_the_error_about_bytes_that_are_not_utf8_names_the_row_and_the_bytes(tmp_path):
     (tmp_path / "a.csv").write_bytes(b'text,n\nfine,1\n"he\x92s\nlost it\x85",2\nok,3\n\x97,4\n')
     assert problems(tmp_path / "a.csv") == (
-        "a.csv row 3: 2 bytes are not UTF-8 (\\x92 \\x85); save the file as UTF-8, or read it with the option "
-        "encoding='cp1252' (--data.options.encoding)",
-        "a.csv row 5: 1 bytes are not UTF-8 (\\x97); save the file as UTF-8, or read it with the option "
-        "encoding='cp1252' (--data.options.encoding)",
+        "a.csv: 3 bytes in 2 rows are not UTF-8 (row 3: \\x92 \\x85; row 5: \\x97); save the file as UTF-8, or read it "
+        "with the option encoding='cp1252' (--data.options.encoding)",
     )
-    assert next(iter(list(read_rows(tmp_path / "a.csv", encoding="cp1252"))[1:])).values["text"] == "he’s\nlost it…"
+    assert (
+        next(iter(list(read_rows(tmp_path / "a.csv", FileFormat(encoding="cp1252")))[1:])).values["text"]
+        == "he’s\nlost it…"
+    )
 
 
 def test_utf8_read_as_cp1252_is_refused_and_not_garbled(tmp_path):
@@ -87,13 +93,15 @@ def test_utf8_read_as_cp1252_is_refused_and_not_garbled(tmp_path):
 
 def test_bytes_that_are_not_cp1252_are_named_too(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"text\nfine\n\x81 \x92\n")
-    assert "row 3: 1 bytes are not CP1252 (\\x81)" in problems(tmp_path / "a.csv", encoding="cp1252")[0]
+    assert "1 byte in 1 row are not CP1252 (row 3: \\x81)" in problems(tmp_path / "a.csv", encoding="cp1252")[0]
 
 
 def test_utf16_is_recognised(tmp_path):
     (tmp_path / "a.csv").write_text("text\nhi\n", encoding="utf-16")
-    assert "is UTF-16" in problems(tmp_path / "a.csv")[0]
-    assert len(read_rows(tmp_path / "a.csv", encoding="utf-16").rows) == 1
+    assert [row.values for row in read_rows(tmp_path / "a.csv")] == [{"text": "hi"}]
+    assert len(read_rows(tmp_path / "a.csv", FileFormat(encoding="utf-16")).rows) == 1
+    (tmp_path / "b.csv").write_text("text,n\nhi,1\n", encoding="utf-16-le")
+    assert "option encoding: utf-16-le" in problems(tmp_path / "b.csv")[0]
 
 
 def test_unknown_encoding_is_refused(tmp_path):
@@ -102,7 +110,7 @@ def test_unknown_encoding_is_refused(tmp_path):
 
 
 def test_the_error_about_an_unclosed_quote_names_the_row(tmp_path):
-    (tmp_path / "a.csv").write_text('text,n\nhi,1\n"open,2\nmore,3\n')
+    (tmp_path / "a.csv").write_text('text,n\n"hi, you",1\n"open,2\nmore,3\n')
     assert problems(tmp_path / "a.csv")[0].startswith("a.csv row 3 (line 4)")
 
 
