@@ -136,9 +136,18 @@ def test_gaps_in_ids_are_a_warning():
 
 def test_ids_may_start_at_one_if_all_dialogues_do():
     assert validate(corpus(turn("d_utt1"), turn("d_utt2"))).warnings == ()
-    late = (Dialogue("train/d", (turn("d_utt0"),)), Dialogue("train/e", (turn("e_utt1"),)))
+    late = (Dialogue("train/d", (turn("d_utt0"), turn("d_utt1"))), Dialogue("train/e", (turn("e_utt1"),)))
     warned = validate(Corpus(name="own", label_set=LABELS, splits={"train": late})).warnings
     assert warned == ("train: utterance ids have gaps in 1 dialogues (train/e); the reader adds no turn there",)
+
+
+def test_dialogues_of_one_turn_have_no_gaps():
+    single = (Dialogue("train/d", (turn("d_utt1"),)), Dialogue("train/e", (turn("e_utt7"),)))
+    assert validate(Corpus(name="own", label_set=LABELS, splits={"train": single})).warnings == ()
+
+
+def test_numbers_of_any_length_in_ids_are_no_traceback():
+    assert validate(corpus(turn("d_utt0"), turn(f"d_utt{'9' * 5000}"))).warnings == ()
 
 
 def test_odd_turns_are_warnings():

@@ -16,7 +16,7 @@ from dialogue_ser.errors import CorpusError
 MAX_UNPACKED_BYTES = 1 << 30
 #: A message names at most this many rows of one kind.
 _MAX_SHOWN = 10
-_TABLE = "save it as CSV, TSV, JSON Lines, Excel (.xlsx) or parquet"
+_TABLE = "save the table as CSV, TSV, JSON Lines, Excel (.xlsx) or parquet"
 _TURNS = "write its turns to a CSV file, one row for each turn, with the columns speaker, text, start and end"
 _SOUND = "write a CSV file with the column audio that names it"
 _UNPACK = "unpack it, and name the table in it"
@@ -148,20 +148,30 @@ def decode(path: Path, data: bytes, encoding: str) -> str:
             encoding = "utf-32"
         elif data[:2] in (b"\xff\xfe", b"\xfe\xff"):
             encoding = "utf-16"
+        else:
+            _refuse_unmarked_utf16(path, data)
     elif not data.isascii() and _decodes(data, "utf-8"):
         # As cp1252 it could be decoded too, but into wrong letters that nobody notices.
         raise CorpusError(f"{path}: is UTF-8, not {encoding}; leave out the option encoding={encoding!r}")
     try:
         text = data.decode(encoding).lstrip("\ufeff")
     except (LookupError, ValueError) as error:
-        if isinstance(error, UnicodeDecodeError):
+        if isinstance(error, UnicodeDecodeError) and encoding not in ("utf-16", "utf-32"):
             raise
+        if isinstance(error, UnicodeDecodeError):
+            raise CorpusError(
+                f"{path}: is damaged {encoding.upper()} ({error.reason} at byte {error.start}); save it as UTF-8"
+            ) from error
         raise CorpusError(f"{path}: there is no encoding {encoding!r}; use utf-8, cp1252, latin-1, …") from error
     if not text.strip():
         raise CorpusError(f"{path}: is empty; it needs a header row and at least one record")
     nul = text.find("\0")
     if nul >= 0:
-        raise CorpusError(_nul_problem(path, data, text, nul))
+        line = text.count("\n", 0, nul) + 1
+        raise CorpusError(
+            f"{path}: holds {text.count(chr(0))} NUL characters (the first in line {line}), so it is damaged or no "
+            "text; copy it again, or save the table as UTF-8"
+        )
     return text
 
 
@@ -179,10 +189,11 @@ def bad_bytes(path: Path, encoding: str, records: Sequence[tuple[int, str]]) -> 
     shown = "; ".join(f"row {number}: {_codes(found)}" for number, found in list(bad.items())[:_MAX_SHOWN])
     more = f"; … {len(bad) - _MAX_SHOWN} more rows" if len(bad) > _MAX_SHOWN else ""
     where = f"{_count(sum(map(len, bad.values())), 'byte')} in {_count(len(bad), 'row')}" if bad else "bytes"
+    verb = "is" if where.startswith("1 ") else "are"
     other = "cp1252" if encoding.lower().startswith("utf") else "utf-8"
     return (
-        f"{path.name}: {where} are not {encoding.upper()}{f' ({shown}{more})' if bad else ''}; save the file as UTF-8, "
-        f"or read it with the option encoding={other!r} (--data.options.encoding)"
+        f"{path.name}: {where} {verb} not {encoding.upper()}{f' ({shown}{more})' if bad else ''}; save the file as "
+        f"UTF-8, or read it with the option encoding={other!r} (--data.options.encoding)"
     )
 
 
@@ -239,17 +250,12 @@ def _decodes(data: bytes, encoding: str) -> bool:
     return True
 
 
-def _nul_problem(path: Path, data: bytes, text: str, place: int) -> str:
-    """Return the sentence about a NUL character. Text in UTF-16 without a mark has one in every second byte."""
+def _refuse_unmarked_utf16(path: Path, data: bytes) -> None:
+    """Refuse UTF-16 without a byte-order mark: nearly every second byte of it is zero."""
+    sample = data[:4096]
     for byte, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
-        sample = data[: 2 * 2048]
-        if len(sample) >= 4 and sample[byte::2].count(0) > 0.4 * len(sample) / 2 and _decodes(data, encoding):
-            return (
+        if len(sample) >= 4 and sample[byte::2].count(0) > 0.8 * len(sample) / 2 and _decodes(data, encoding):
+            raise CorpusError(
                 f"{path}: seems to be UTF-16 without a byte-order mark; save it as UTF-8, or name its encoding "
                 f"(option encoding: {encoding})"
             )
-    line = text.count("\n", 0, place) + 1
-    return (
-        f"{path}: holds {text.count(chr(0))} NUL characters (the first in line {line}), so it is damaged or no text; "
-        "copy it again, or save the table as UTF-8"
-    )

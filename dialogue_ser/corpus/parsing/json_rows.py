@@ -51,11 +51,9 @@ def parse_json(path: Path, text: str, suffix: str) -> Rows:
     rows: list[Row] = []
     for number, record in records:
         cells = {name: _cell(value) for name, value in _flat(record)}
-        if not _is_text("".join([*cells, *cells.values()])):
-            problems.append(
-                f"{path.name} row {number}: holds half a character (a lone surrogate such as \\ud800), which UTF-8 "
-                "cannot represent; remove it or write the whole character"
-            )
+        problem = _text_problem("".join([*cells, *cells.values()]))
+        if problem:
+            problems.append(f"{path.name} row {number}: {problem}")
             continue
         columns.update(dict.fromkeys(cells))
         rows.append(Row(number, cells, path.name))
@@ -249,9 +247,14 @@ def _load(text: str) -> Any:
     return json.loads(text, object_pairs_hook=_unique_object, parse_constant=_refuse_constant)
 
 
-def _is_text(text: str) -> bool:
-    """Whether the text can be written as UTF-8. An escape in JSON can write one half of a surrogate pair alone."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+def _text_problem(text: str) -> str:
+    """Return what is wrong with the characters of a text; "" = nothing. An escape in JSON can write any of them."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        return (
+            "holds half a character (a lone surrogate such as \\ud800), which UTF-8 cannot represent; remove it or "
+            "write the whole character"
+        )
+    return "holds a NUL character (\\u0000); remove it" if "\0" in text else ""
 
 
 def _unique_object(pairs: list[tuple[str, Any]]) -> Record:

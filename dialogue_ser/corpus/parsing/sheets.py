@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,7 @@ def parse_workbook(path: Path, data: bytes, sheet: str | None = None) -> Rows:
     if not filled:
         raise CorpusError(f"{path}: is empty; it needs a header row and at least one record")
     title, grid = next(iter(filled.items()))
+    _refuse_formulas_without_values(path, data, title, grid)
     notes = []
     if len(filled) > 1:
         others = ", ".join(other for other in filled if other != title)
@@ -91,6 +93,28 @@ def _grid(sheet: Any) -> list[tuple[int, list[str]]]:
     """Return number and cells of each row of a sheet that is not empty."""
     rows = ([_text(cell) for cell in cells] for cells in sheet.iter_rows(values_only=True))
     return [(number, cells) for number, cells in enumerate(rows, start=1) if any(map(str.strip, cells))]
+
+
+def _refuse_formulas_without_values(path: Path, data: bytes, title: str, grid: Sequence[tuple[int, list[str]]]) -> None:
+    """Refuse a sheet whose formulas have no stored values. A program other than Excel wrote it; no text is there."""
+    if all(all(cells) for _, cells in grid):
+        return
+    from openpyxl import load_workbook
+
+    with warnings.catch_warnings(action="ignore"):
+        formulas = dict(_grid(load_workbook(io.BytesIO(data), read_only=True)[title]))
+    values = dict(grid)
+    found = [
+        (number, value)
+        for number, cells in formulas.items()
+        for cell, value in zip_longest(cells, values.get(number, []), fillvalue="")
+        if cell.startswith("=")
+    ]
+    if found and not any(value for _, value in found):
+        raise CorpusError(
+            f"{path.name} row {found[0][0]}: the {len(found)} formulas of the sheet {title} have no stored values; "
+            "open the file in Excel or LibreOffice and save it again"
+        )
 
 
 def _table_of_grid(path: Path, grid: Sequence[tuple[int, list[str]]]) -> tuple[tuple[str, ...], tuple[Row, ...]]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from dialogue_ser.corpus.parsing.turns import Turn
@@ -64,6 +64,18 @@ def assign_splits(
     return split_turns
 
 
+def with_split_in_dialogue(turns: Sequence[Turn], warnings: list[str]) -> list[Turn]:
+    """Return turns whose dialogues have the split in their name if dialogue ids start again in each split.
+
+    Input to predict on is not divided into splits. Two dialogues with one id would become one dialogue.
+    """
+    splits = [turn.split.strip() for turn in turns]
+    if not _ids_start_again(turns, splits):
+        return list(turns)
+    warnings.append("dialogue ids start again in each split, so the name of a dialogue is its split and its id")
+    return [replace(turn, dialogue=f"{split}-{turn.dialogue}") for turn, split in zip(turns, splits, strict=True)]
+
+
 def usual_names(names: Iterable[str], warnings: list[str]) -> dict[str, str]:
     """Return name of a split → train, dev or test, for names that mean one of these. ``warnings`` says so.
 
@@ -86,6 +98,11 @@ def usual_names(names: Iterable[str], warnings: list[str]) -> dict[str, str]:
 def _splits_of_rows(rows: Sequence[Turn], rule: SplitRule, warnings: list[str]) -> list[str]:
     ids = list(dict.fromkeys(turn.dialogue for turn in rows))
     if rule.fractions or not rule.column:
+        if not rule.fractions and len(ids) < len(USUAL_FRACTIONS):
+            raise CorpusError(
+                f"no column names splits, and {len(ids)} dialogues are too few to draw train, dev and test from them; "
+                "name the column of the splits (columns.split), or say fractions: {all: 1.0}"
+            )
         fractions = rule.fractions or _fractions_of_small(len(ids))
         split_of = split_by_fractions(ids, fractions, rule.seed, _strata(rows) if rule.stratify else None)
         if not rule.fractions:
@@ -127,7 +144,7 @@ def _with_split(rule: SplitRule) -> str:
 
 def _fractions_of_small(n_dialogues: int) -> Mapping[str, float]:
     """Return the usual shares; for a few dialogues shares that give dev and test one of them each."""
-    if not 3 <= n_dialogues < 10:
+    if n_dialogues >= 10:
         return USUAL_FRACTIONS
     return {"train": 1 - 2 / n_dialogues, "dev": 1 / n_dialogues, "test": 1 / n_dialogues}
 
@@ -136,7 +153,8 @@ def _ids_start_again(rows: Sequence[Turn], splits: Sequence[str]) -> int:
     """Return how many dialogue ids stand in several splits if they name another dialogue in each; otherwise 0.
 
     The utterance ids tell it: if every one of these dialogues has a number twice, its ids start again. Without numbers
-    the order tells it: each split is one block of rows, and most ids of the smallest split stand in other splits too.
+    the order tells it: each split is one block of rows, no id goes on from one block to the next, and most ids of the
+    smallest split stand in other splits too.
     """
     numbers: dict[str, dict[str, list[str]]] = {}
     for turn, split in zip(rows, splits, strict=True):
@@ -147,11 +165,13 @@ def _ids_start_again(rows: Sequence[Turn], splits: Sequence[str]) -> int:
     if all(number.isdigit() for found in shared for own in found.values() for number in own):
         repeats = [sum(len(set(own)) for own in found.values()) > len(set().union(*found.values())) for found in shared]
         return len(shared) if all(repeats) else 0
-    n_blocks = 1 + sum(one != other for one, other in pairwise(splits))
+    ends = [place for place, (one, other) in enumerate(pairwise(splits)) if one != other]
+    goes_on = any(rows[place].dialogue == rows[place + 1].dialogue for place in ends)
     sizes = Counter(split for found in numbers.values() for split in found)
     smallest = min(sizes, key=lambda split: sizes[split])
     n_shared = sum(smallest in found for found in shared)
-    return len(shared) if n_blocks == len(sizes) and 2 * n_shared >= sizes[smallest] else 0
+    are_blocks = len(ends) + 1 == len(sizes) and not goes_on
+    return len(shared) if are_blocks and 2 * n_shared >= sizes[smallest] else 0
 
 
 def _strata(turns: Sequence[Turn]) -> dict[str, str]:

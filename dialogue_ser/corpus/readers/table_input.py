@@ -84,6 +84,8 @@ def read_input(
     problems: list[str] = []
     warnings = list(table.notes)
     turns = read_turns(table, roles, options, problems, warnings)
+    if options.dialogue != "file":
+        turns = with_split_in_dialogue(turns, warnings)
     dialogues = group_into_dialogues(turns, "new")
     # All labels in the file are accepted here, because the classes of the model are not known yet.
     labels = tuple(dict.fromkeys(turn.utterance.label for turn in turns if turn.utterance.label))

@@ -42,8 +42,8 @@ def test_a_byte_order_mark_is_skipped_and_delimiters_may_differ(tmp_path):
 def test_long_and_short_rows_are_all_named(tmp_path):
     (tmp_path / "a.csv").write_text("text,n\nhi, you,1\ngood,2\nshort\n")
     assert problems(tmp_path / "a.csv") == (
-        "a.csv row 2: 3 cells, but the header has 2; put texts that hold the delimiter into quotes, or name the delimiter "
-        "if it is not ',' (option delimiter)",
+        "a.csv row 2: 3 cells, but the header has 2; put texts that hold the delimiter into quotes, or name the "
+        "delimiter if it is not ',' (option delimiter)",
         "a.csv row 4: 1 cells, but the header has 2; add the cells that are missing",
     )
 
@@ -93,7 +93,7 @@ def test_utf8_read_as_cp1252_is_refused_and_not_garbled(tmp_path):
 
 def test_bytes_that_are_not_cp1252_are_named_too(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"text\nfine\n\x81 \x92\n")
-    assert "1 byte in 1 row are not CP1252 (row 3: \\x81)" in problems(tmp_path / "a.csv", encoding="cp1252")[0]
+    assert "1 byte in 1 row is not CP1252 (row 3: \\x81)" in problems(tmp_path / "a.csv", encoding="cp1252")[0]
 
 
 def test_utf16_is_recognised(tmp_path):

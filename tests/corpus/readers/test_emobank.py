@@ -96,7 +96,7 @@ def test_missing_columns_and_bytes_that_are_not_utf8_are_named(tmp_path):
     found = problems(write(tmp_path, "1,train,3,3,x", header="id,split,V,A,texts"))
     assert ["'D'" in found[0], "'text'; did you mean 'texts'" in found[1]] == [True, True]
     (found,) = problems(write(tmp_path, GOOD[0].replace("One", "it’s"), encoding="cp1252"))
-    assert found.startswith("emobank.csv: 1 byte in 1 row are not UTF-8 (row 2: \\x92)")
+    assert found.startswith("emobank.csv: 1 byte in 1 row is not UTF-8 (row 2: \\x92)")
 
 
 def test_an_empty_sentence_stays_and_gives_a_warning(tmp_path):
