@@ -31,6 +31,7 @@ TESTED_IN = {
         "aliases and constants only; the import hook checks them everywhere",
     ),
     "models/api.py": ("models/test_invariants.py", "a base class and a record; every subclass is held to them"),
+    "corpus/parsing/rows.py": ("corpus/parsing/test_files.py", "records that every format fills"),
     "corpus/parsing/columns.py": ("corpus/parsing/test_turns.py", "roles are found in order to read turns"),
     "corpus/download/catalogue.py": ("corpus/download/test_fetch.py", "a table of addresses and checksums"),
     "encoders/base.py": ("encoders/test_init.py", "a base class; every trained encoder is held to it"),

@@ -11,6 +11,7 @@ from dialogue_ser.corpus.parsing.columns import Columns, resolve_columns
 from dialogue_ser.corpus.parsing.dialogues import rule_of
 from dialogue_ser.corpus.parsing.files import ANY_FORMAT, FileFormat, read_rows
 from dialogue_ser.corpus.parsing.rows import Row
+from dialogue_ser.corpus.parsing.table_splits import with_split_in_dialogue
 from dialogue_ser.corpus.parsing.turns import TurnOptions, group_into_dialogues, read_turns, require_roles
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet
 from dialogue_ser.corpus.validate import corpus_problems
