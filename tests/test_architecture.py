@@ -72,6 +72,7 @@ TESTED_IN = {
     ),
     "features/store/work_units.py": ("features/store/test_feature_store.py", "how the store cuts its work"),
     "features/core/fingerprints.py": ("inputs/test_pipeline.py", "compares encoders when a pipeline is loaded"),
+    "features/files/table_cells.py": ("features/files/test_precomputed.py", "text and parquet files as cells"),
     "features/files/tables.py": ("features/files/test_precomputed.py", "reads its files"),
     "features/transforms/row_matrix.py": (
         "features/transforms/test_rowwise.py",
