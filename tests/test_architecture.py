@@ -31,6 +31,7 @@ TESTED_IN = {
         "aliases and constants only; the import hook checks them everywhere",
     ),
     "models/api.py": ("models/test_invariants.py", "a base class and a record; every subclass is held to them"),
+    "corpus/parsing/rows.py": ("corpus/parsing/test_files.py", "records that every format fills"),
     "corpus/parsing/columns.py": ("corpus/parsing/test_turns.py", "roles are found in order to read turns"),
     "corpus/download/catalogue.py": ("corpus/download/test_fetch.py", "a table of addresses and checksums"),
     "encoders/base.py": ("encoders/test_init.py", "a base class; every trained encoder is held to it"),
@@ -76,6 +77,7 @@ TESTED_IN = {
     ),
     "features/store/work_units.py": ("features/store/test_feature_store.py", "how the store cuts its work"),
     "features/core/fingerprints.py": ("inputs/test_pipeline.py", "compares encoders when a pipeline is loaded"),
+    "features/files/table_cells.py": ("features/files/test_precomputed.py", "text and parquet files as cells"),
     "features/files/tables.py": ("features/files/test_precomputed.py", "reads its files"),
     "features/transforms/row_matrix.py": (
         "features/transforms/test_rowwise.py",

@@ -7,8 +7,8 @@ import pytest
 import soundfile
 
 from dialogue_ser.errors import MediaError
-from dialogue_ser.media.decode import decode
 from dialogue_ser.media.checks import damage_text as find_truncation
+from dialogue_ser.media.decode import decode
 
 sys.path.insert(0, str(Path(__file__).parent))
 from sounds import chirp, write
