@@ -39,7 +39,8 @@ def data_describe(
         path: folder or file of the corpus. If left out, the reader looks in DIALOGUE_SER_DATA, or in data/.
         labels: label set, e.g. emotion or sentiment.
         options: options of the corpus reader, as YAML or JSON, e.g. '{splits: [dev]}'.
-        on_bad: what to do if a media file is missing. error = stop; mask = count the turn as one without this modality.
+        on_bad: what to do if a media file is missing, or belongs to another speaker than its place says. error = stop;
+            mask = count the turn as one without this modality, and set the file of another speaker aside.
         cut: show one fold instead of the whole corpus, as YAML or JSON, e.g.
             '{protocol: leave-one-speaker-out, fold: EB0}'.
 
@@ -81,7 +82,8 @@ def data_check(
         path: folder or file of the corpus. If left out, the reader looks in DIALOGUE_SER_DATA, or in data/.
         labels: label set, e.g. emotion or sentiment.
         options: options of the corpus reader, as YAML or JSON, e.g. '{splits: [dev]}'.
-        on_bad: error = bad media are an error; mask = bad media are only counted and listed.
+        on_bad: error = bad media are an error; mask = bad media are only counted and listed, and files of another
+            speaker than their place says are set aside.
         media: also decode and compare the audio files. Switch it off to check the rows only, which is faster.
 
     Returns:
