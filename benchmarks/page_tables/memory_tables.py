@@ -18,7 +18,6 @@ def long_dialogues(folder: Path) -> str:
         }
         for row in result["rows"]
     ]
-    return (
-        f"{render_markdown(rows)}\n\nThree dialogues of so many turns, one for each split, one epoch, features of MiniLM; one thread; torch "
-        f"{result['versions']['torch']}. `{result['command'].strip()}`"
-    )
+    about = "Three dialogues of so many turns, one for each split; one epoch, features of MiniLM, one thread"
+    versions, command = result["versions"], result["command"].strip()
+    return f"{render_markdown(rows)}\n\n{about}; torch {versions['torch']}. `{command}`"

@@ -13,7 +13,7 @@ from matplotlib.patches import Arc, FancyBboxPatch, Patch, Rectangle
 from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.metrics.predictions import ClassPredictions
 from dialogue_ser.metrics.slices import SHIFTS, emotion_shift
-from dialogue_ser.report.figures.long_dialogues import MOST_TURNS, pooled, window
+from dialogue_ser.report.figures.long_dialogues import pooled, window
 from dialogue_ser.report.figures.theme import Theme, colours_of, ink_on, themed
 
 INCHES_PER_TURN = 0.44

@@ -9,7 +9,7 @@ from benchmarks.speed import long_dialogues
 
 
 def test_a_command_that_fails_is_no_measurement(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="predict absent new.csv ended with status 2"):
+    with pytest.raises(RuntimeError, match=r"predict absent new\.csv ended with status 2"):
         long_dialogues.peak_bytes(["predict", "absent", "new.csv"], tmp_path)
 
 
