@@ -1,6 +1,8 @@
 """The pictures of a page: drawn for light and dark, embedded in the page, and written as files beside it."""
 
 import base64
+import hashlib
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from dialogue_ser.durable import write_atomically
 from dialogue_ser.report.figures.theme import Theme, to_png
 
 DOTS_PER_PIXEL = 1.5
+_MOST_BYTES = 120
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +72,18 @@ class Gallery:
         folder.mkdir(exist_ok=True)
         for picture in self._pictures:
             write_atomically(folder / f"{picture.name}.png", picture.light)
+
+
+def file_stem(name: str) -> str:
+    """Return a name that may stand in the name of a file. A long name is cut and gets a part of its hash.
+
+    >>> file_stem("test_test/dia 1"), len(file_stem("x" * 5000))
+    ('test_test_dia_1', 73)
+    """
+    safe = re.sub(r"[^\w.-]+", "_", name)
+    if len(safe.encode()) <= _MOST_BYTES:
+        return safe
+    return f"{safe.encode()[:60].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def _address(png: bytes) -> str:
