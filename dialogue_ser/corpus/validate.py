@@ -24,7 +24,8 @@ def validate(corpus: Corpus) -> Corpus:
     with its split, a label or vote that is not in the label set, a target that is not in the dimensions or has no
     finite value, a turn without a speaker, impossible votes or times. Warnings: gaps in numbered ids, turns with
     neither text nor audio, spans that are very long or have no length, splits without any label or without any value of
-    a dimension, labels that look like mistakes (:mod:`~dialogue_ser.corpus.label_checks`), dialogues that are in two splits.
+    a dimension, labels that look like mistakes (:mod:`~dialogue_ser.corpus.label_checks`), dialogues that are in two
+    splits.
 
     Returns:
         The same corpus with the warnings added.
