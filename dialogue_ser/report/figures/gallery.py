@@ -1,7 +1,6 @@
 """The pictures of a page: drawn for light and dark, embedded in the page, and written as files beside it."""
 
 import base64
-import hashlib
 import re
 import struct
 from collections.abc import Callable
@@ -10,11 +9,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from dialogue_ser.durable import write_atomically
+from dialogue_ser.durable import short_name, write_atomically
 from dialogue_ser.report.figures.theme import Theme, to_png
 
 DOTS_PER_PIXEL = 1.5
-_MOST_BYTES = 120
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,15 +73,12 @@ class Gallery:
 
 
 def file_stem(name: str) -> str:
-    """Return a name that may stand in the name of a file. A long name is cut and gets a part of its hash.
+    """Return a name that may stand in the name of a file: without odd characters, and not too long.
 
-    >>> file_stem("test_test/dia 1"), len(file_stem("x" * 5000))
-    ('test_test_dia_1', 73)
+    >>> file_stem("test_test/dia 1")
+    'test_test_dia_1'
     """
-    safe = re.sub(r"[^\w.-]+", "_", name)
-    if len(safe.encode()) <= _MOST_BYTES:
-        return safe
-    return f"{safe.encode()[:60].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return short_name(re.sub(r"[^\w.-]+", "_", name))
 
 
 def _address(png: bytes) -> str:
