@@ -118,8 +118,8 @@ def guarded(table: "pd.DataFrame") -> "pd.DataFrame":
     def guard_text(cell: object) -> object:
         return guard(cell) if isinstance(cell, str) else cell
 
-    texts = {name: column.map(guard_text) for name, column in table.items() if not is_numeric_dtype(column)}
-    return table.assign(**texts).rename(columns=guard)
+    written = table.apply(lambda column: column if is_numeric_dtype(column) else column.map(guard_text))
+    return written.rename(columns=guard)
 
 
 def _target(out: str, input_file: str) -> Path:
