@@ -1,5 +1,6 @@
 """Unpack archives that may be harmful. An archive is checked completely before the first byte is written."""
 
+import re
 import shutil
 import tarfile
 import tempfile
@@ -15,6 +16,8 @@ MAX_FILES = 200_000
 #: small archive can hold long runs of zeros.
 MAX_RATIO = 200
 _RATIO_FROM_BYTES = 100 * 10**6
+# Control characters, and those that change the direction of a text so that a name looks like another one.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES) -> None:
@@ -83,6 +86,8 @@ def _check_members(archive: Path, opened: tarfile.TarFile, max_bytes: int, max_f
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts or "\\" in member.name or ":" in member.name.partition("/")[0]:
             problems.append(f"{archive}: member {member.name!r} leads outside the folder")
+        elif _CONTROL.search(member.name):  # e.g. a command for the terminal that lists the folder
+            problems.append(f"{archive}: member {member.name!r} has control characters in its name")
         elif member.issym() or member.islnk():
             problems.append(f"{archive}: member {member.name!r} is a link to {member.linkname!r}")
         elif not (member.isfile() or member.isdir()) or member.issparse():

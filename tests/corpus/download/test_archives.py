@@ -45,6 +45,21 @@ def test_members_that_lead_outside_are_refused_before_writing(tmp_path, name):
     assert "leads outside the folder" in refused(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a/\x1b[31mred", "tab\t", "bell\x07/x", "right\u202eleft", "\x7f"])
+def test_names_with_control_characters_are_refused_before_writing(tmp_path, name):
+    (tmp_path / "a.tar.gz").write_bytes(packed({"good": b"x", name: b"x"}))
+    text = refused(tmp_path)
+    assert "has control characters in its name" in text
+    assert name not in text, "the message shows them escaped"
+
+
+def test_names_in_other_languages_are_unpacked(tmp_path):
+    (tmp_path / "a.tar.gz").write_bytes(packed({"für dich/नमस्ते 1.wav": b"x"}))
+    unpack(tmp_path / "a.tar.gz", tmp_path / "out")
+    [path] = (tmp_path / "out").rglob("*.wav")
+    assert (path.name, path.read_bytes()) == ("नमस्ते 1.wav", b"x")
+
+
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
 def test_links_and_devices_are_refused_before_writing(tmp_path, kind):
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
