@@ -21,6 +21,7 @@ _UNKNOWN_TIMES = (0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 _ROUNDING_SECONDS = 0.001
 _NEEDED = (b"tkhd", b"mdhd", b"hdlr", b"stts", b"stsc")
 _MOST_UNITS = 10**9
+_DEEPEST = 4  # boxes of a track that lie in each other
 # The list of parts can leave out the end of the sound, which is padding of a few packets.
 _MOST_PADDING_PACKETS, _MOST_LEFT_OUT = 3, 0.1
 
@@ -132,7 +133,7 @@ def _tracks(moov: bytes) -> list[_Track]:
     for name, content in _boxes(moov):
         if name == b"trak":
             track = _Track()
-            _collect(content, track)
+            _collect(content, track, _DEEPEST)
             missing = [box.decode() for box in _NEEDED if box not in track.boxes]
             if missing:
                 raise DamagedFileError(f"damaged MP4: a track has no box {', '.join(missing)}")
@@ -140,10 +141,10 @@ def _tracks(moov: bytes) -> list[_Track]:
     return tracks
 
 
-def _collect(content: bytes, track: _Track) -> None:
+def _collect(content: bytes, track: _Track, most_deep: int) -> None:
     for name, inner in _boxes(content):
-        if name in _FOLDERS:
-            _collect(inner, track)
+        if name in _FOLDERS and most_deep:
+            _collect(inner, track, most_deep - 1)
         else:
             track.boxes.setdefault(name, inner)
 
