@@ -173,6 +173,7 @@ def test_sound_without_a_decoder_is_refused(tmp_path):
     soundfile.write(tmp_path / "a.wav", chirp(0.1, 16000), 16000)
     content = bytearray((tmp_path / "a.wav").read_bytes())
     content[20:22] = b"\x34\x12"  # the codec's number
+    content[34:36] = b"\0\0"  # its samples have no fixed number of bits
     (tmp_path / "a.wav").write_bytes(content)
     with pytest.raises(MediaError, match=r"a\.wav: FFmpeg has no decoder"):
         decode(tmp_path / "a.wav")

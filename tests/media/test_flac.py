@@ -1,5 +1,6 @@
 """A FLAC file is decoded to the samples whose checksum it states, or refused."""
 
+import hashlib
 import io
 import sys
 from pathlib import Path
@@ -39,8 +40,6 @@ def test_samples_are_those_of_the_decoder_and_agree_with_their_checksum(tmp_path
 
 def test_the_checksum_of_samples_with_12_bits_has_two_bytes_for_each(tmp_path):
     values = np.array([[-2048], [-1], [0], [2047]], np.int32)
-    import hashlib
-
     expected = hashlib.md5(values.astype("<i2").tobytes(), usedforsecurity=False).digest()
     assert samples_md5(values << 20, 12).digest() == expected
 
@@ -80,7 +79,8 @@ def test_a_header_that_differs_from_the_first_frame_is_refused(tmp_path):
         changed = bytearray(whole)
         changed[at] ^= 1 << bit
         text = refused(tmp_path / "b.flac", changed)
-        assert what in text and "the first frame" in text
+        assert what in text
+        assert "the first frame" in text
 
 
 def test_a_stream_that_does_not_state_its_length_is_read_to_its_end(tmp_path):

@@ -26,7 +26,8 @@ def test_the_first_clips_whose_level_is_doubtful_are_named_and_the_others_only_m
     ]
     with caplog.at_level(logging.WARNING):
         decoded = decoding.decode_turns(turns, 16000)
-    assert len(decoded.ids) == 51 and not decoded.problems
+    assert len(decoded.ids) == 51
+    assert not decoded.problems
     assert [record.getMessage().partition(":")[0] for record in caplog.records[:-1]] == ["u1", "u2", "u3"]
     assert "its peak is 16384" in caplog.records[0].getMessage()
     assert "more clips are like this; 'dialogue-ser data check'" in caplog.records[-1].getMessage()
