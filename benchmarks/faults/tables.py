@@ -124,7 +124,7 @@ def _refused(form: Form, done: Damage | None, said: str) -> Outcome:
 def _read(path: Path, logged: list[str], *, as_input: bool) -> Dialogues:
     """Return what the library reads; warnings of the corpus join those that were logged."""
     from dialogue_ser.corpus.readers import read_corpus
-    from dialogue_ser.corpus.readers.table import read_dialogues
+    from dialogue_ser.corpus.readers.table_input import read_dialogues
 
     if as_input:
         splits: Mapping[str, Sequence[Any]] = {"": read_dialogues(path)}

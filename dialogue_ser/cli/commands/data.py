@@ -95,7 +95,8 @@ def data_check(
     corpus = read_corpus(_reader(reader, path), path, labels, on_bad=on_bad, **(options or {}))
     _head(corpus)
     _warnings(corpus.warnings)
-    n_decoded, bad = _decode_all(corpus) if media else (0, [])
+    n_decoded, bad, doubtful = _decode_all(corpus) if media else (0, [], [])
+    _warnings(doubtful)
     if media:
         _warnings(repeated_audio(corpus))
     if bad and on_bad != "mask":
@@ -237,15 +238,18 @@ def _warnings(warnings: Iterable[str]) -> None:
         _print(f"warning: {warning}")
 
 
-def _decode_all(corpus: Corpus) -> tuple[int, list[str]]:
-    """Return how many audio files or clips can be decoded, and a message for each one that cannot."""
+def _decode_all(corpus: Corpus) -> tuple[int, list[str], list[str]]:
+    """Return how many clips can be decoded, a message for each one that cannot, and warnings about the others."""
     turns = [turn for dialogues in corpus.splits.values() for turn in utterances(dialogues) if turn.audio is not None]
     bad: list[str] = []
+    doubtful: list[str] = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         for turn in progress.track(turns, description="decoding"):
             assert turn.audio is not None
             try:
-                decode(turn.audio.path, turn.audio.start_seconds, turn.audio.end_seconds, sample_rate_hz=None)
+                audio = turn.audio
+                waveform = decode(audio.path, audio.start_seconds, audio.end_seconds, sample_rate_hz=None)
+                doubtful += [bad_clip_problem(turn, warning.text) for warning in waveform.warnings]
             except DialogueSerError as error:
                 bad.append(bad_clip_problem(turn, str(error)))
-    return len(turns) - len(bad), bad
+    return len(turns) - len(bad), bad, doubtful
