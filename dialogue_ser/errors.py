@@ -1,6 +1,7 @@
 """The exceptions of the package. Every message says what is wrong, where it is and how to mend it."""
 
 import re
+import traceback
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -155,3 +156,9 @@ def shown_value(value: Any) -> str:
     if len(text) <= MOST_OF_A_VALUE:
         return text
     return f"{text[:MOST_OF_A_VALUE]}… ({len(text):,} characters)"
+
+
+def describe_exception(error: Exception) -> str:
+    """Return the exception as text, with the innermost line of code that raised it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"

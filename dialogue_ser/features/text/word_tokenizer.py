@@ -183,11 +183,12 @@ class WordIds(TokenFrontEnd):
         if 2 * sum(unknown.values()) <= counts.total():
             return None
         examples = ", ".join(repr(word) for word, _ in Counter(unknown).most_common(3))
+        n_unknown = sum(unknown.values())
         return (
-            f"{sum(unknown.values()):,} of {counts.total():,} words are unknown: the vocabulary, which comes from train, "
-            f"does not have them (e.g. {examples}), and the model cannot tell them apart; use an encoder that knows "
-            "words without train (hf-text with a model of this language, minilm for English), or put spaces between "
-            "the words if the texts have none"
+            f"{n_unknown:,} of {counts.total():,} words are unknown: the vocabulary, which comes from train, does not "
+            f"have them (e.g. {examples}), and the model cannot tell them apart; use an encoder that knows words without "
+            "train (hf-text with a model of this language, minilm for English), or put spaces between the words if the "
+            "texts have none"
         )
 
     def state(self) -> dict[str, Any]:

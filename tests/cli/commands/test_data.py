@@ -112,6 +112,20 @@ def test_check_decodes_all_audio_and_names_what_is_broken(own, capsys):
     assert data_check("table", own, media=False) == 0
 
 
+def test_check_warns_about_doubtful_levels_and_groups_equal_warnings(tmp_path, capsys):
+    soundfile.write(tmp_path / "loud.wav", np.full(1600, 16384.0), 16000, subtype="FLOAT")
+    tone = 0.5 * np.sin(np.arange(1600))
+    soundfile.write(tmp_path / "anti.wav", np.stack([tone, -tone], axis=1), 16000)
+    rows = [f"{number},a,x,joy,train,loud.wav" for number in range(40)] + ["40,a,x,anger,train,anti.wav"]
+    (tmp_path / "own.csv").write_text("\n".join(["dialogue,speaker,text,label,split,audio", *rows]) + "\n")
+    assert data_check("table", str(tmp_path / "own.csv")) == 0
+    text = capsys.readouterr().out
+    assert text.count("its peak is 16384, but full scale is 1") == 10
+    assert "warning: … and 30 more of this kind" in text
+    assert "own.csv row 42 (train/40_utt0): " in text and "its channels cancel each other" in text
+    assert "41 audio clips decoded" in text
+
+
 def test_check_refuses_bad_rows(own):
     with pytest.raises(CorpusError, match="unknown emotion label 'joy'"):
         data_check("table", own, options={"label_order": ["anger"]})

@@ -1,9 +1,12 @@
+import csv
 import io
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from dialogue_ser.corpus.parsing.files import read_rows
 
 COLUMNS = ["dialogue_id", "utterance_id", "turn", "speaker", "text", "predicted", "p_calm", "p_glad", "p_cross"]
 
@@ -153,3 +156,26 @@ def test_a_file_that_is_no_table_is_named_in_one_sentence(run, cli, tmp_path):
     status, _, err = cli("predict", run, tmp_path / "a.srt")
     assert (status, err.count("\n")) == (2, 1)
     assert "it seems to be SubRip subtitles (.srt); write its turns to a CSV file" in err
+
+
+def test_texts_that_a_spreadsheet_would_compute_are_guarded_in_csv_and_read_back(trained, cli, tmp_path):
+    texts = ["=cmd|' /C calc'!A0", "- Well, no.", "'=1", "fine"]
+    with (tmp_path / "new.csv").open("w", newline="") as file:
+        rows = [{"speaker": "@Ann", "text": text, "score": "-0.5", "=note": "+1+1"} for text in texts]
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    for name in ("out.csv", "out.jsonl", "out.parquet"):
+        assert cli("predict", trained, tmp_path / "new.csv", "--out", tmp_path / name)[0] == 0
+    with (tmp_path / "out.csv").open(newline="") as file:
+        cells = list(csv.DictReader(file))
+    assert [row["text"] for row in cells] == ["'=cmd|' /C calc'!A0", "'- Well, no.", "''=1", "fine"]
+    assert {(row["speaker"], row["score"], row["'=note"]) for row in cells} == {("'@Ann", "-0.5", "'+1+1")}
+    exact = pd.read_parquet(tmp_path / "out.parquet")
+    assert (list(exact["text"]), set(exact["=note"])) == (texts, {"+1+1"})
+    assert [json.loads(line)["text"] for line in (tmp_path / "out.jsonl").read_text().splitlines()] == texts
+    again = read_rows(tmp_path / "out.csv")
+    assert [row.values["text"] for row in again] == texts
+    assert {(row.values["speaker"], row.values["=note"]) for row in again} == {("@Ann", "+1+1")}
+    status, out, _ = cli("predict", trained, tmp_path / "new.csv")
+    assert (status, "'=cmd" in out) == (0, True)

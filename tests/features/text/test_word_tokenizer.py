@@ -31,6 +31,10 @@ def test_curly_quotes_case_and_punctuation_are_normalised() -> None:
     assert ascii_quotes("caf\u00e9 \x92s") == "caf\u00e9 's"
 
 
+FAMILY, THUMB = "\U0001f469\u200d\U0001f469\u200d\U0001f467", "\U0001f44d\U0001f3fd"
+FLAGS = ("\U0001f1e9\U0001f1ea", "\U0001f1eb\U0001f1f7")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -44,8 +48,8 @@ def test_curly_quotes_case_and_punctuation_are_normalised() -> None:
         ("\u0e01\u0e47\u200b\u0e14\u0e35", ["\u0e01\u0e47", "\u0e14\u0e35"]),
         ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"]),
         ("col·lega м\u02bcята м\u2019ята", ["col·lega", "м'ята", "м'ята"]),
-        ("\U0001f469\u200d\U0001f469\u200d\U0001f467 \U0001f44d\U0001f3fd", ["\U0001f469\u200d\U0001f469\u200d\U0001f467", "\U0001f44d\U0001f3fd"]),
-        ("\u2764\ufe0f\u2764 \U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7", ["\u2764", "\u2764", "\U0001f1e9\U0001f1ea", "\U0001f1eb\U0001f1f7"]),
+        (f"{FAMILY} {THUMB}", [FAMILY, THUMB]),
+        ("\u2764\ufe0f\u2764 \U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7", ["\u2764", "\u2764", *FLAGS]),
         ("\ufeffhi\u200e so\u00adft", ["hi", "soft"]),
         ("é, 3.14 'em rock'n'roll okay.I", ["é", ",", "3", ".", "14", "'", "em", "rock'n'roll", "okay", ".", "i"]),
     ],
