@@ -97,7 +97,7 @@ def test_splits_are_drawn_only_if_a_run_needs_them(tmp_path):
     train = table(tmp_path, *["train"] * 10)
     assert sizes(replace(train, options={"fractions": {"train": 1.0}, "columns": {"split": None}})) == {"train": 10}
     assert sizes(replace(train, cut=CutConfig(protocol=LOSO)), every_fold=True) == {"train": 10}
-    assert sizes(table(tmp_path, "train", "train")) == {"train": 2}, "one can look at a table that is too small to train"
+    assert sizes(table(tmp_path, "train", "train")) == {"train": 2}, "a table too small to train can be looked at"
 
 
 @pytest.mark.parametrize("n", [3, 4, 9])
