@@ -151,8 +151,8 @@ class CheckpointFolder:
         if passed_over:
             raise CheckpointError(
                 *passed_over.values(),
-                f"{self.root}: no checkpoint can be used, and nothing was changed; restore a checkpoint, or start a "
-                "new run with another --out",
+                f"{self.root}: no checkpoint can be used; metrics.jsonl was not changed; restore a checkpoint, or "
+                "start a new run with another --out",
             )
         return None
 
