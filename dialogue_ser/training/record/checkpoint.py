@@ -118,9 +118,10 @@ class CheckpointFolder:
         """
         contents = self._read(name)
         try:
-            return Checkpoint(name, safetensors.torch.load(contents[_TENSORS]), json.loads(contents[_STATE]))
-        except (ValueError, SafetensorError) as error:
+            tensors = safetensors.torch.load(contents[_TENSORS])
+        except SafetensorError as error:
             raise CheckpointError(f"{self.root / name}: cannot be loaded ({error!r})") from error
+        return Checkpoint(name, tensors, parsed(contents[_STATE], self.root / name / _STATE))
 
     def load_newest(self, check: Callable[[Checkpoint], None] | None = None) -> Checkpoint | None:
         """Return the newest checkpoint that is intact and whose best checkpoint is intact; None if there are none.
