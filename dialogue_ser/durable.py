@@ -3,6 +3,7 @@
 The content is first written to disk under a temporary name. After that the file gets its final name.
 """
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from typing import BinaryIO
 
 #: Names of temporary files begin with it. An old temporary file was left by a process that died.
 TEMPORARY_PREFIX = ".writing-"
+
+#: Names of files may have 255 bytes on most disks; endings and temporary names need some of them.
+_MOST_BYTES_OF_A_NAME = 120
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -70,3 +74,14 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def short_name(name: str) -> str:
+    """Return a name that is short enough for a file. A long name is cut, and a part of its hash makes it unique.
+
+    >>> short_name("Ses01F"), len(short_name("x" * 5000))
+    ('Ses01F', 73)
+    """
+    if len(name.encode()) <= _MOST_BYTES_OF_A_NAME:
+        return name
+    return f"{name.encode()[:60].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"

@@ -1,6 +1,7 @@
 """The exceptions of the package. Every message says what is wrong, where it is and how to mend it."""
 
 import re
+import traceback
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -12,6 +13,8 @@ MOST_SHOWN = 10
 _MANY_KINDS = 20
 #: The rest of the kinds is only counted.
 _MOST_KINDS = 50
+#: A value in a message is cut after this many characters.
+MOST_OF_A_VALUE = 80
 #: A longer line is cut in its middle. Ids and cells of files can have any length.
 _MOST_CHARACTERS = 1000
 _CUT_OFF_AT_END = 300
@@ -142,3 +145,20 @@ def _shortened(problem: str) -> str:
     n_cut = len(problem) - _MOST_CHARACTERS
     start, end = problem[: _MOST_CHARACTERS - _CUT_OFF_AT_END], problem[-_CUT_OFF_AT_END:]
     return f"{start} … ({n_cut:,} characters left out) … {end}"
+
+
+def shown_value(value: Any) -> str:
+    """Return a value as text for a message, shortened if it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write whole numbers of more than 4300 digits
+        return "a number of too many digits"
+    if len(text) <= MOST_OF_A_VALUE:
+        return text
+    return f"{text[:MOST_OF_A_VALUE]}… ({len(text):,} characters)"
+
+
+def describe_exception(error: Exception) -> str:
+    """Return the exception as text, with the innermost line of code that raised it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"

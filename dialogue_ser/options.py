@@ -3,11 +3,12 @@
 import inspect
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, Field, fields, is_dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.errors import ConfigError, shown_value, unknown_name
 
 T = TypeVar("T")
 _NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -235,7 +236,7 @@ def _convert(
         return tuple(items) if kind is tuple else list(items)
     fits, converted = _convert_scalar(hint, value, is_yaml=is_yaml, in_container=in_container)
     if not fits:
-        problems.append(f"{at}: found {value!r}, expected {_expected(hint)}{_suggestion(hint, value)}")
+        problems.append(f"{at}: found {shown_value(value)}, expected {_expected(hint)}{_suggestion(hint, value)}")
     return converted
 
 
@@ -248,7 +249,7 @@ def _convert_union(hint: Any, value: Any, at: str, problems: list[str], flags: M
         converted = _convert(choice, value, at, wrong, **flags)
         if not wrong:
             return converted
-    problems += wrong if len(choices) == 1 else [f"{at}: found {value!r}, expected {_expected(hint)}"]
+    problems += wrong if len(choices) == 1 else [f"{at}: found {shown_value(value)}, expected {_expected(hint)}"]
     return value
 
 
@@ -260,21 +261,20 @@ def _convert_scalar(hint: Any, value: Any, *, is_yaml: bool, in_container: bool)
         return value in get_args(hint), value
     kind = get_origin(hint) or hint
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and abs(value) >= 2**63 and isinstance(value, int):  # computations fail with larger whole numbers
+        return kind not in (int, float, str), value
     if kind is float and is_yaml and (is_number or isinstance(value, str)):
-        try:
+        with suppress(ValueError):
             return True, float(value)
-        except ValueError:
-            return False, value
     if kind in (int, float):
         return is_number and (kind is float or isinstance(value, int)), value
     if kind is str and in_container and is_number:  # YAML reads the name of a class called 1 as a number
         return True, str(value)
     if kind in (Sequence, Mapping):  # a text is a Sequence too, but it is not accepted as a list
         return False, value
-    try:
+    with suppress(TypeError):  # isinstance refuses a Protocol that is not runtime_checkable
         return kind is Any or not isinstance(kind, type) or isinstance(value, kind), value
-    except TypeError:  # isinstance refuses a Protocol that is not runtime_checkable
-        return True, value
+    return True, value
 
 
 def _expected(hint: Any) -> str:
@@ -296,5 +296,5 @@ def _expected(hint: Any) -> str:
 
 def _suggestion(hint: Any, value: Any) -> str:
     choices = [choice for choice in get_args(hint) if isinstance(choice, str)] if get_origin(hint) is Literal else []
-    near = get_close_matches(str(value), choices, n=1)
+    near = get_close_matches(str(value), choices, n=1) if choices else []
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -19,12 +19,16 @@ class YamlError(ValueError):
 def parse_yaml(text: str) -> Any:
     """Return the value that a YAML text describes, made from plain values only.
 
+    YAML 1.1 reads the words yes, no, on and off as true and false. As names in a mapping they stay words.
+
     Raises:
         YamlError: the text is not YAML; it is longer than 1 MB, nested more than 64 levels deep, or its anchors stand
             for more than 200,000 values or for themselves; or a number has too many digits.
 
     >>> parse_yaml("training: {epochs: 3}")
     {'training': {'epochs': 3}}
+    >>> parse_yaml("label_map: {yes: agreed, no: null}")
+    {'label_map': {'yes': 'agreed', 'no': None}}
     >>> parse_yaml("[" * 100_000)
     Traceback (most recent call last):
     ...
@@ -33,10 +37,14 @@ def parse_yaml(text: str) -> Any:
     if len(text) > MAX_CHARACTERS:
         raise YamlError(f"has {len(text):,} characters; more than {MAX_CHARACTERS:,} are not read")
     try:
-        _check_size(text)
+        check_size(text)
         loader = _Loader(text)
         try:
-            return loader.get_single_data()
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _keep_words(node, set())
+            return loader.construct_document(node)
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
@@ -47,8 +55,29 @@ def parse_yaml(text: str) -> Any:
         raise YamlError(f"has a value that cannot be read: {error}") from error
 
 
-def _check_size(text: str) -> None:
-    """Count levels and values, with those that aliases repeat, before a value is made. Raises YamlError."""
+def _keep_words(node: yaml.Node, seen: set[int]) -> None:
+    """Make the names in all mappings below a node texts, if they are words that stand for true and false."""
+    if id(node) in seen:  # an alias
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if name.tag == "tag:yaml.org,2002:bool":
+                name.tag = "tag:yaml.org,2002:str"
+            _keep_words(name, seen)
+            _keep_words(value, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _keep_words(value, seen)
+
+
+def check_size(text: str) -> None:
+    """Count levels and values, with those that aliases repeat, before a value is made.
+
+    Raises:
+        YamlError: there are too many, or an alias stands for itself.
+        yaml.YAMLError: the text is not YAML.
+    """
     sizes: dict[str, int] = {}
     open_nodes: list[tuple[str | None, int]] = []  # anchor, number of values so far
     n_values = 0
@@ -60,6 +89,8 @@ def _check_size(text: str) -> None:
             size = sizes[event.anchor]
         elif isinstance(event, yaml.ScalarEvent):
             size = 1
+            if "\0" in event.value:
+                raise YamlError("has a text with a NUL character")
             if event.anchor:
                 sizes[event.anchor] = size
         elif isinstance(event, yaml.CollectionStartEvent):

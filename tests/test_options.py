@@ -198,3 +198,26 @@ def test_ranges_follow_from_names_and_are_all_told() -> None:
         "model demo.units.a: found -1, expected at least 1",
         "model demo.input_dropout: found 1.0, expected at least 0 and below 1",
     )
+
+
+@dataclass(frozen=True)
+class Numbers:
+    whole: int = 1
+    real: float = 1.0
+    maybe: int | None = None
+    many: tuple[float, ...] = ()
+    named: dict[str, int] = field(default_factory=dict)
+
+
+@pytest.mark.parametrize("digits", [20, 400, 5000])
+@pytest.mark.parametrize("name", ["whole", "real", "maybe", "many", "named"])
+def test_a_number_of_hundreds_of_digits_is_one_short_problem(name: str, digits: int) -> None:
+    huge: Any = 10**digits
+    value = {"many": [huge], "named": {"a": -huge}}.get(name, huge)
+    problems: list[str] = []
+    assert build(Numbers, {name: value}, "", problems) is None
+    (problem,) = problems
+    assert problem.startswith(name)
+    assert len(problem) < 200
+    with pytest.raises(ConfigError):
+        check_fields("here", Numbers(**{name: value}))

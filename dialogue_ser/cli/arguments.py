@@ -8,9 +8,11 @@ from dataclasses import is_dataclass
 from difflib import get_close_matches
 from typing import Any, get_args, get_type_hints
 
+import yaml
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
-from dialogue_ser.errors import ConfigError
+from dialogue_ser.errors import ConfigError, DialogueSerError, shown_value
+from dialogue_ser.yaml_text import YamlError, check_size
 
 _SWITCH_VALUES = ("true", "false", "yes", "no", "on", "off")
 
@@ -30,10 +32,17 @@ def parse(parser: ArgumentParser, tokens: Sequence[str]) -> Namespace:
         ConfigError: a flag does not exist (the error suggests the nearest one), or a value has a wrong type.
     """
     _refuse_groups(parser, tokens)
+    _refuse_unreadable(parser, tokens)
     try:
         return parser.parse_args(_complete_switches(parser, tokens))
     except ArgumentError as error:
         raise ConfigError(_explain(parser, str(error))) from error
+    except DialogueSerError:
+        raise
+    except (OverflowError, RecursionError, ValueError, TypeError, KeyError) as error:
+        # jsonargparse has these for a number of hundreds of digits or a value with hundreds of brackets
+        problem = _one_line(str(error)) or type(error).__name__
+        raise ConfigError(f"{parser.prog}: a value of a flag cannot be read ({problem}); correct it") from error
 
 
 def _refuse_groups(parser: ArgumentParser, tokens: Sequence[str]) -> None:
@@ -48,6 +57,27 @@ def _refuse_groups(parser: ArgumentParser, tokens: Sequence[str]) -> None:
                 raise ConfigError(
                     f"{parser.prog}: {group} is a group of flags and takes no value; use one of {', '.join(members)}"
                 )
+
+
+def _refuse_unreadable(parser: ArgumentParser, tokens: Sequence[str]) -> None:
+    """Refuse values that take jsonargparse many seconds, or that no setting can hold."""
+    flag = ""
+    for token in tokens:
+        head, equals, value = token.partition("=")
+        flag, value = (head, value) if equals and token.startswith("--") else (flag, token)
+        problem = ""
+        if re.fullmatch(r"[-+]?\d{100,}", value):
+            problem = "a number of fewer digits"
+        elif "[" in value or "{" in value:
+            try:
+                check_size(value)
+            except YamlError as error:
+                problem = f"a simpler value; this one {error}"
+            except yaml.YAMLError:  # it is a plain text
+                continue
+        if problem:
+            raise ConfigError(f"{parser.prog}: {flag or 'argument'}: found {shown_value(value)}, expected {problem}")
+        flag = token
 
 
 def call_with_arguments(function: Callable[..., Any], tokens: Sequence[str], prog: str) -> int | None:
@@ -187,7 +217,7 @@ def _explain_value(parser: ArgumentParser, key: str, expected: str, value: str) 
     kinds |= {"<class 'tuple'>": "a list such as [a, b]", "<class 'dict'>": "a mapping such as {a: 1}"}
     named = [kinds.get(kind, _one_line(kind)) for kind in types if "NoneType" not in kind and "Literal" not in kind]
     wanted = " or ".join([f"one of {', '.join(choices)}"] * bool(choices) + named)
-    return f"{name}: found {found!r}, expected {wanted}{hint}"
+    return f"{name}: found {shown_value(found)}, expected {wanted}{hint}"
 
 
 def _one_line(message: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from dialogue_ser.corpus.protocols import FOLDS, PARTS, Fold
 from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
 from dialogue_ser.corpus.splits import split_by_fractions
+from dialogue_ser.durable import short_name
 from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
 
 #: A cut gives an utterance a new id. This attribute keeps the id that the corpus gave it.
@@ -212,7 +213,7 @@ def folder_name(fold: str) -> str:
     ('Ses01F', 'Ann_Bo', '__')
     """
     text = re.sub(r"[^\w .'&+-]", "_", fold)
-    return text if text.strip(". ") else "_" * len(text)
+    return short_name(text) if text.strip(". ") else "_" * len(text)
 
 
 def select_turns(dialogues: Sequence[Dialogue], ids: Collection[str]) -> tuple[Dialogue, ...]:

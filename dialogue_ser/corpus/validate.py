@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from dialogue_ser.corpus.duplicates import repeated_dialogues
+from dialogue_ser.corpus.field_types import check_types
 from dialogue_ser.corpus.label_checks import label_counts, label_warnings
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.errors import CorpusError, unknown_name
@@ -19,11 +20,12 @@ LONG_SPAN_SECONDS = 60.0
 def validate(corpus: Corpus) -> Corpus:
     """Check a corpus, and add a warning for everything that is odd but usable.
 
-    Errors: an empty split, a duplicate utterance or dialogue id, an id that does not begin with its split, a label or
-    vote that is not in the label set, a target that is not in the dimensions or has no finite value, a turn without a
-    speaker, impossible votes or times. Warnings: gaps in numbered ids, turns with neither text nor audio, spans that
-    are very long or have no length, splits without any label or without any value of a dimension, labels that look like
-    mistakes (:mod:`~dialogue_ser.corpus.label_checks`), dialogues that are in two splits.
+    Errors: a value of a wrong type, an empty split, a duplicate utterance or dialogue id, an id that does not begin
+    with its split, a label or vote that is not in the label set, a target that is not in the dimensions or has no
+    finite value, a turn without a speaker, impossible votes or times. Warnings: gaps in numbered ids, turns with
+    neither text nor audio, spans that are very long or have no length, splits without any label or without any value of
+    a dimension, labels that look like mistakes (:mod:`~dialogue_ser.corpus.label_checks`), dialogues that are in two
+    splits.
 
     Returns:
         The same corpus with the warnings added.
@@ -31,6 +33,7 @@ def validate(corpus: Corpus) -> Corpus:
     Raises:
         CorpusError: something is wrong; one sentence for each bad row.
     """
+    check_types(corpus)
     problems = corpus_problems(corpus)
     if problems:
         raise CorpusError(*problems)

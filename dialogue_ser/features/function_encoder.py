@@ -9,12 +9,12 @@ from tokenize import TokenError
 from typing import Any, Literal
 
 from dialogue_ser.corpus.schema import Dialogue, utterances
-from dialogue_ser.errors import ConfigError, FeatureError
+from dialogue_ser.errors import ConfigError, FeatureError, describe_exception
 from dialogue_ser.features.audio.decoding import decode_turns
 from dialogue_ser.features.core.api import Array, InputKind
 from dialogue_ser.features.core.bad_clips import OnBad, raise_if_bad
 from dialogue_ser.features.core.traits import EncoderTraits
-from dialogue_ser.features.core.user_code import as_array, describe_exception
+from dialogue_ser.features.core.user_code import as_array
 from dialogue_ser.media.decode import decoder_versions
 
 FunctionInput = Literal["text", "audio"]

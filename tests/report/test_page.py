@@ -101,6 +101,18 @@ def test_figures_are_also_written_as_png_files(full_run: Path) -> None:
     assert all((full_run / "figures" / name).read_bytes().startswith(b"\x89PNG") for name in names)
 
 
+def test_ids_of_thousands_of_characters_have_a_page_and_figures(tmp_path: Path, run_dir: Path) -> None:
+    path = run_dir / "predictions.parquet"
+    frame = pd.read_parquet(path)
+    for column in ("dialogue_id", "utterance_id", "speaker"):
+        frame[column] = frame[column].astype(str) + "é/" * 2500
+    frame.to_parquet(path, index=False)
+    page = write_report(run_dir)
+    timelines = [file.name for file in (run_dir / "figures").glob("timeline_*")]
+    assert len(timelines) == len(set(timelines)) == 3
+    assert page.stat().st_size < 20_000_000
+
+
 def test_a_page_says_that_a_long_dialogue_has_no_attention(tmp_path: Path, full_run: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(full_run, run, ignore=shutil.ignore_patterns("figures", "attention*"))

@@ -13,7 +13,7 @@ from dialogue_ser.spreadsheet_cells import guard
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dialogue_ser.corpus.readers.table import TableInput
+    from dialogue_ser.corpus.readers.table_input import TableInput
 
 WRITERS: dict[str, Callable[["pd.DataFrame", Path], None]] = {
     ".csv": lambda table, path: guarded(table).to_csv(path, index=False),
@@ -65,7 +65,7 @@ def predict(
     if not Path(input).is_file():
         raise MissingDataError(f"{input}: no such file; give a .csv or .jsonl with one turn per row")
     from dialogue_ser.corpus.parsing.files import file_format
-    from dialogue_ser.corpus.readers.table import read_input
+    from dialogue_ser.corpus.readers.table_input import read_input
 
     # Read before torch is imported, which is slow, so that errors in the rows are shown at once.
     given = read_input(

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dialogue_ser.corpus.field_types import check_types
 from dialogue_ser.corpus.label_maps import label_map_from_options, relabel
 from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.corpus.validate import validate
-from dialogue_ser.errors import ConfigError
+from dialogue_ser.errors import ConfigError, DialogueSerError, describe_exception
 from dialogue_ser.options import option_problems
 from dialogue_ser.registry import Registry, Target
 
@@ -63,6 +64,21 @@ def reader_of_file(path: str | Path) -> str | None:
         return "table"
 
 
+def _call(function: Reader, reader: str, path: str | Path | None, labels: str, options: dict[str, Any]) -> Any:
+    """Call a reader. If a reader of a user fails, the error is one clear line."""
+    try:
+        return function(path, labels, **options)
+    except DialogueSerError:
+        raise
+    except Exception as error:
+        if not READERS.comes_from_outside(reader):
+            raise
+        raise ConfigError(
+            f"reader {reader!r}: your function failed: {describe_exception(error)}; mend it; a reader is called as "
+            "function(path, labels, **options)"
+        ) from error
+
+
 def read_corpus(
     reader: str, path: str | Path | None = None, labels: str = "emotion", on_bad: str = "error", **options: Any
 ) -> Corpus:
@@ -83,6 +99,16 @@ def read_corpus(
         CorpusError: the corpus has bad rows. The error lists all of them.
         MissingDataError: the corpus is not on this machine.
     """
+    return validate(read_without_warnings(reader, path, labels, on_bad, **options))
+
+
+def read_without_warnings(
+    reader: str, path: str | Path | None = None, labels: str = "emotion", on_bad: str = "error", **options: Any
+) -> Corpus:
+    """Read a corpus as :func:`read_corpus` does, but add none of the warnings of :func:`validate`.
+
+    The reader ``cross-corpus`` uses it for its two parts, because the warnings are about the whole.
+    """
     if on_bad not in ("error", "mask"):
         raise ConfigError(f"on_bad {on_bad!r}: use error or mask (--data.on_bad)")
     function = READERS.find(reader)
@@ -100,11 +126,12 @@ def read_corpus(
         raise ConfigError(*problems)
     if takes_any or "on_bad" in parameters:
         options["on_bad"] = on_bad
-    corpus = function(path, labels, **options)
+    corpus = _call(function, reader, path, labels, options)
     if not isinstance(corpus, Corpus):
         raise ConfigError(
             f"reader {reader!r}: returned {type(corpus).__name__}; let it return a dialogue_ser.corpus.schema.Corpus"
         )
     if label_options:
+        check_types(corpus)
         corpus = relabel(corpus, labels, label_map_from_options(corpus.label_set, **label_options))
-    return validate(corpus)
+    return corpus

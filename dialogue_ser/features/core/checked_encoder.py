@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
-from dialogue_ser.errors import DialogueSerError, FeatureError
+from dialogue_ser.errors import DialogueSerError, FeatureError, describe_exception
 from dialogue_ser.features.core.api import Array, InputKind, UtteranceEncoder
 from dialogue_ser.features.core.bad_clips import BadClipsError
 from dialogue_ser.features.core.recipe import EncoderRecipe
 from dialogue_ser.features.core.traits import traits_of
-from dialogue_ser.features.core.user_code import as_array, describe_exception
+from dialogue_ser.features.core.user_code import as_array
 
 _DIMENSIONS: dict[str, int] = {"vector": 1, "frames": 2, "tokens": 1}
 #: The square of a larger value does not fit into single precision.

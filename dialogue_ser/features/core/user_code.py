@@ -1,6 +1,5 @@
-"""Helpers for code that users write: results become numpy arrays, exceptions become sentences."""
+"""Helpers for code that users write: results become numpy arrays."""
 
-import traceback
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,3 @@ def as_array(value: Any) -> Array:
     tensor = value.detach().cpu()
     array: Array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()  # numpy has no type bfloat16
     return array
-
-
-def describe_exception(error: Exception) -> str:
-    """Return the exception as text, with the innermost line of code that raised it."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"

@@ -1,6 +1,7 @@
 """The pictures of a page: drawn for light and dark, embedded in the page, and written as files beside it."""
 
 import base64
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from dialogue_ser.durable import write_atomically
+from dialogue_ser.durable import short_name, write_atomically
 from dialogue_ser.report.figures.theme import Theme, to_png
 
 DOTS_PER_PIXEL = 1.5
@@ -69,6 +70,15 @@ class Gallery:
         folder.mkdir(exist_ok=True)
         for picture in self._pictures:
             write_atomically(folder / f"{picture.name}.png", picture.light)
+
+
+def file_stem(name: str) -> str:
+    """Return a name that may stand in the name of a file: without odd characters, and not too long.
+
+    >>> file_stem("test_test/dia 1")
+    'test_test_dia_1'
+    """
+    return short_name(re.sub(r"[^\w.-]+", "_", name))
 
 
 def _address(png: bytes) -> str:

@@ -1,6 +1,5 @@
 """The sections of the report of a run. Each function returns a template with its content."""
 
-import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -16,6 +15,7 @@ from dialogue_ser.report.figures.class_figures import (
     reliability_diagram,
     training_curves,
 )
+from dialogue_ser.report.figures.gallery import file_stem
 from dialogue_ser.report.figures.ruler import ruler
 from dialogue_ser.report.figures.theme import colours_of
 from dialogue_ser.report.figures.timeline import DialogueView, attention_heat_map, dialogue_view, emotion_timeline
@@ -206,7 +206,7 @@ def class_predictions(subject: Subject) -> ClassPredictions:
 def _dialogue(subject: Subject, dialogue_id: str, reason: str) -> dict[str, object]:
     predictions, draw = class_predictions(subject), subject.gallery.draw
     view = dialogue_view(predictions, dialogue_id, subject.run.attention(predictions.splits[0], dialogue_id))
-    file = re.sub(r"[^\w.-]+", "_", f"{view.split}_{dialogue_id}")
+    file = file_stem(f"{view.split}_{dialogue_id}")
     alt = f"Emotion timeline of {dialogue_id}: {len(view)} turns; the transcript below says the same"
     timeline = draw(f"timeline_{file}", partial(emotion_timeline, view), alt)
     attention = None

@@ -1,10 +1,10 @@
 """The sections that only pages about predicted values have."""
 
-import re
 from collections.abc import Mapping
 from functools import partial
 
 from dialogue_ser.metrics.predictions import ValuePredictions
+from dialogue_ser.report.figures.gallery import file_stem
 from dialogue_ser.report.figures.value_figures import shown_turns, value_course, value_scatter
 from dialogue_ser.report.sections.composition import Maker, Section, Subject, part_note
 from dialogue_ser.report.sections.tables import dimension_rows
@@ -43,7 +43,7 @@ def deviations(subject: Subject) -> Section:
 
 def _course(subject: Subject, predictions: ValuePredictions, dialogue_id: str, reason: str) -> dict[str, object]:
     rows = predictions.rows((predictions.frame["dialogue_id"].astype(str) == dialogue_id).to_numpy())
-    name = re.sub(r"[^\w.-]+", "_", dialogue_id)
+    name = file_stem(dialogue_id)
     picture = subject.gallery.draw(
         f"course_{name}",
         partial(value_course, rows.gold_NS, rows.predicted_NS, rows.names, rows.speakers),

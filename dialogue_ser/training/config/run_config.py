@@ -5,13 +5,14 @@ Long because every setting and its description are in one place. ``config.yaml``
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePath
 from typing import Any, Literal
 
 from dialogue_ser.corpus.cut import CutConfig
-from dialogue_ser.errors import ConfigError, unknown_name
+from dialogue_ser.errors import ConfigError, shown_value, unknown_name
 from dialogue_ser.features.audio.augmentation import Augmentation
 from dialogue_ser.metrics.table import METRICS, TaskKind
 from dialogue_ser.tasks import TASKS
@@ -22,6 +23,17 @@ _MAX_THREADS = 1024
 MAX_MEMBERS = 1000
 # A larger rate overflows float32. The optimizer would find that out only in the middle of the run.
 _MAX_LEARNING_RATE = 1e6
+# Names of files may have 255 bytes on most disks; endings and temporary names need some of them.
+_MAX_NAME_BYTES = 200
+_MODALITY_NAME = re.compile(r"[^\W_][\w-]{0,63}")
+# Attributes of torch.nn.ModuleDict, which cannot hold a module with such a name.
+_NAMES_OF_TORCH = frozenset(
+    ("T_destination", "add_module", "apply", "bfloat16", "buffers", "call_super_init", "children", "clear", "compile",
+     "cpu", "cuda", "double", "dump_patches", "eval", "extra_repr", "float", "forward", "half", "ipu", "items", "keys",
+     "load_state_dict", "modules", "mtia", "parameters", "pop", "share_memory", "state_dict", "to", "to_empty", "train",
+     "training", "type", "update", "values", "xpu", "zero_grad")
+)  # fmt: skip
+_BEGINNINGS_OF_TORCH = ("get_", "named_", "register_", "requires_grad_", "set_")
 Sampling = Literal["shuffled", "bucketed"]
 
 
@@ -66,8 +78,8 @@ class DataConfig:
         targets: dimensions that a regression learns, e.g. [valence, arousal]. Empty = all dimensions of the corpus.
         train: split to learn from. Join several with a plus sign: train+extra.
         dev: split that chooses the epoch and the settings.
-        on_bad: what to do with media that cannot be decoded. error = stop; mask = mark the modality as absent in that
-            turn and go on.
+        on_bad: what to do with media that cannot be used. error = stop; mask = mark the modality as absent in that
+            turn, set files of another speaker aside, and go on.
         leave_out: classes that micro F1 leaves out, e.g. the class without emotion in DailyDialog. All other metrics
             count every class.
         cut: how to divide the corpus into train, dev and test after it is read: a protocol and one of its folds.
@@ -380,13 +392,28 @@ class RunConfig:
             problems.append(
                 f"training.balance: {self.training.balance} works with classes only; set it to none for {self.task}"
             )
+        problems += [problem for name in self.features for problem in _modality_problems(name)]
         if problems:
             raise ConfigError(*problems)
         parts = PurePath(self.name).parts
-        if len(parts) != 1 or parts[0] in ("..", "/") or "/" in self.name or "\\" in self.name:
+        is_folder_name = self.name.isprintable() and len(self.name.encode()) <= _MAX_NAME_BYTES
+        if len(parts) != 1 or parts[0] in ("..", "/") or "/" in self.name or "\\" in self.name or not is_folder_name:
             raise ConfigError(
-                f"name: found {self.name!r}, expected the name of one folder; to choose its place, use --out DIR"
+                f"name: found {shown_value(self.name)}, expected the name of one folder of at most {_MAX_NAME_BYTES} "
+                "bytes; to choose its place, use --out DIR"
             )
+
+
+def _modality_problems(name: str) -> list[str]:
+    """Return what is wrong with the name of a modality. It is a part of flags, file names and names of weights."""
+    if not _MODALITY_NAME.fullmatch(name):
+        return [
+            f"features: found the modality {shown_value(name)}; a name consists of letters, digits, _ and -, begins "
+            "with a letter or a digit and has at most 64 characters; rename it"
+        ]
+    if name in _NAMES_OF_TORCH or name.startswith(_BEGINNINGS_OF_TORCH):
+        return [f"features: found the modality {name!r}, which is a name that PyTorch uses itself; rename it"]
+    return []
 
 
 def _loss_problems(task: TaskKind, loss: LossConfig) -> list[str]:

@@ -45,19 +45,20 @@ def test_members_that_lead_outside_are_refused_before_writing(tmp_path, name):
     assert "leads outside the folder" in refused(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["a\nb", "a/\x1b[31mred", "tab\t", "bell\x07/x", "right\u202eleft", "\x7f"])
+@pytest.mark.parametrize("name", ["a/\x1b[2Jb", "a\nb", "\x7f", "a\x9bb", "clip\u202e4pm.exe", "a\u2028b", "\udcff"])
 def test_names_with_control_characters_are_refused_before_writing(tmp_path, name):
     (tmp_path / "a.tar.gz").write_bytes(packed({"good": b"x", name: b"x"}))
     text = refused(tmp_path)
     assert "has control characters in its name" in text
-    assert name not in text, "the message shows them escaped"
+    assert "nothing was unpacked" in text
+    assert name not in text
 
 
-def test_names_in_other_languages_are_unpacked(tmp_path):
-    (tmp_path / "a.tar.gz").write_bytes(packed({"für dich/नमस्ते 1.wav": b"x"}))
+def test_names_in_any_script_are_unpacked(tmp_path):
+    names = ["ümläut.wav", "नमस्ते.wav", "می\u200cخواهم.wav", "中文 (1).wav"]
+    (tmp_path / "a.tar.gz").write_bytes(packed(dict.fromkeys(names, b"x")))
     unpack(tmp_path / "a.tar.gz", tmp_path / "out")
-    [path] = (tmp_path / "out").rglob("*.wav")
-    assert (path.name, path.read_bytes()) == ("नमस्ते 1.wav", b"x")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(names)
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
