@@ -23,6 +23,9 @@ def blocks(tmp_path, monkeypatch, write_iemocap, iemocap_facts) -> dict[str, lis
     for language, block in re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL):
         found.setdefault(language, []).append(block)
     (tmp_path / "chat.csv").write_text(found["csv"][0])
+    (tmp_path / "old.csv").write_bytes('text\tlabel\n"Café," he said\tjoy\n'.encode("cp1252"))
+    scenes = "Season,Episode,Scene_ID,Utterance,Emotion\n1,1,1,Hi.,joy\n1,1,1,No.,anger\n1,1,2,Oh.,joy\n"
+    (tmp_path / "scenes.csv").write_text(scenes)
     (tmp_path / "emodb" / "wav").mkdir(parents=True)
     for name in ("03a01Fa", "03a01La"):
         (tmp_path / "emodb" / "wav" / f"{name}.wav").touch()
@@ -79,18 +82,21 @@ def test_segments_of_the_page_are_utterances(blocks):
 
 def test_commands_of_the_page_run(blocks, capsys, tmp_path):
     commands = [command for block in blocks["bash"] for command in block.splitlines()]
-    assert len(commands) == 9
+    assert len(commands) == 12
     said = []
     for command in commands:
         assert main(shlex.split(command)[1:]) == 0
         said.append(capsys.readouterr().out)
     assert "angry" in said[0]
     assert "ok: 6 turns in 2 splits" in said[1]
-    assert "count as unlabelled" in said[2]
-    assert "table · shared-4: anger, happiness, neutral, sadness" in said[3]
-    assert "table · dimensions: valence, arousal" in said[4]
-    assert "anger" in said[5]
-    assert "leave-one-speaker-out" in said[6]
+    assert "ok: 1 turns in 1 splits" in said[2]
+    assert re.search(r"dialogues +2\b", said[3])
+    assert re.search(r"dialogues +1\b", said[4])
+    assert "count as unlabelled" in said[5]
+    assert "table · shared-4: anger, happiness, neutral, sadness" in said[6]
+    assert "table · dimensions: valence, arousal" in said[7]
+    assert "anger" in said[8]
+    assert "leave-one-speaker-out" in said[9]
     assert (tmp_path / "runs" / "bios-db" / "report.html").is_file()
-    assert "emobank · dimensions: valence, arousal, dominance" in said[7]
-    assert "iemocap · 4-class: happy, sad, neutral, anger" in said[8]
+    assert "emobank · dimensions: valence, arousal, dominance" in said[10]
+    assert "iemocap · 4-class: happy, sad, neutral, anger" in said[11]
