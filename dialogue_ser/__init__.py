@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dialogue_ser.corpus.readers import read_corpus as read_corpus
     from dialogue_ser.corpus.readers import register_reader as register_reader
-    from dialogue_ser.corpus.readers.table import read_dialogues as read_dialogues
+    from dialogue_ser.corpus.readers.table_input import read_dialogues as read_dialogues
     from dialogue_ser.corpus.schema import AudioRef as AudioRef
     from dialogue_ser.corpus.schema import Corpus as Corpus
     from dialogue_ser.corpus.schema import Dialogue as Dialogue
@@ -59,7 +59,7 @@ _HOMES = {
     "evaluate_run": "evaluation.run",
     "load_preset": "training.config.presets",
     "read_corpus": "corpus.readers",
-    "read_dialogues": "corpus.readers.table",
+    "read_dialogues": "corpus.readers.table_input",
     "register_callback": "training.loop.callbacks",
     "register_encoder": "features.registry",
     "register_loss": "training.loop.loss",

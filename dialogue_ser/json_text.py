@@ -17,8 +17,8 @@ def parse_json(content: bytes) -> Any:
     """Return the value that a JSON text describes.
 
     Raises:
-        JsonError: the text is not JSON in UTF-8; it is longer than 64 MiB, has more than a million lists and mappings, or
-            is nested more deeply than Python can follow (about 1,000 levels); or a number has too many digits.
+        JsonError: the text is not JSON in UTF-8; it is longer than 64 MiB, has more than a million lists and mappings,
+            or is nested more deeply than Python can follow (about 1,000 levels); or a number has too many digits.
 
     >>> parse_json(b'{"epochs": 3}')
     {'epochs': 3}

@@ -19,12 +19,16 @@ class YamlError(ValueError):
 def parse_yaml(text: str) -> Any:
     """Return the value that a YAML text describes, made from plain values only.
 
+    YAML 1.1 reads the words yes, no, on and off as true and false. As names in a mapping they stay words.
+
     Raises:
         YamlError: the text is not YAML; it is longer than 1 MB, nested more than 64 levels deep, or its anchors stand
             for more than 200,000 values or for themselves; or a number has too many digits.
 
     >>> parse_yaml("training: {epochs: 3}")
     {'training': {'epochs': 3}}
+    >>> parse_yaml("label_map: {yes: agreed, no: null}")
+    {'label_map': {'yes': 'agreed', 'no': None}}
     >>> parse_yaml("[" * 100_000)
     Traceback (most recent call last):
     ...
@@ -36,7 +40,11 @@ def parse_yaml(text: str) -> Any:
         check_size(text)
         loader = _Loader(text)
         try:
-            return loader.get_single_data()
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _keep_words(node, set())
+            return loader.construct_document(node)
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
@@ -45,6 +53,22 @@ def parse_yaml(text: str) -> Any:
         raise
     except (ValueError, OverflowError, TypeError) as error:  # a number of too many digits, a date that does not exist
         raise YamlError(f"has a value that cannot be read: {error}") from error
+
+
+def _keep_words(node: yaml.Node, seen: set[int]) -> None:
+    """Make the names in all mappings below a node texts, if they are words that stand for true and false."""
+    if id(node) in seen:  # an alias
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if name.tag == "tag:yaml.org,2002:bool":
+                name.tag = "tag:yaml.org,2002:str"
+            _keep_words(name, seen)
+            _keep_words(value, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _keep_words(value, seen)
 
 
 def check_size(text: str) -> None:

@@ -22,6 +22,7 @@ from dialogue_ser.features.registry import ENCODERS as NAMED
 from dialogue_ser.features.registry import build_encoder, list_encoders, register_encoder
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.inference.model_folder import with_checksum
 from dialogue_ser.inputs.pipeline import FeaturePipeline
 from dialogue_ser.training.config.run_config import (
     DataConfig,
@@ -109,7 +110,7 @@ def test_each_way_trains_saves_loads_and_predicts(encoder, table, tmp_path):
     assert (wanted["predicted"] == wanted["gold"]).all(), "the marks give the label away"
     needs_trust = ":" in encoder
     if needs_trust:
-        with pytest.raises(CheckpointError, match=r"needs your own encoder .*trust_code=True"):
+        with pytest.raises(CheckpointError, match=r"(?s)encoder: .* is code.*trust_code=True"):
             DialogueClassifier.from_pretrained(tmp_path / "run" / "model")
     classifier = DialogueClassifier.from_pretrained(tmp_path / "run" / "model", trust_code=needs_trust)
     for _, dialogue in wanted.groupby("dialogue_id"):
@@ -133,9 +134,9 @@ def test_a_model_folder_never_imports_a_trained_encoder_by_itself(table, tmp_pat
     path = tmp_path / "run" / "model" / "config.json"
     config = json.loads(path.read_text())
     config["inputs"]["text"]["encoder"] = "hostile:Encoder"
-    path.write_text(json.dumps(config))
+    path.write_text(json.dumps(with_checksum(config)))
     (tmp_path / "hostile.py").write_text("from pathlib import Path\nPath('executed').touch()\n")
-    with pytest.raises(CheckpointError, match="needs your own encoder 'hostile:Encoder'"):
+    with pytest.raises(CheckpointError, match=r"inputs\.text\.encoder: 'hostile:Encoder' is code"):
         DialogueClassifier.from_pretrained(tmp_path / "run" / "model")
     assert not (tmp_path / "executed").exists()
 

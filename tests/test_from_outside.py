@@ -140,7 +140,7 @@ def test_the_command_line_takes_them_too_and_shows_the_own_metric(
 ) -> None:
     config = apply_overrides(RunConfig(name="own"), SETTINGS | {"training.epochs": 1, "metrics": []})
     (folder / "own.yaml").write_text(dump_config(config))
-    assert main(["train", "--config", "own.yaml", "--metrics", "[outside:kappa]", "--out", "run"]) == 0
+    assert main(["train", "--config", "own.yaml", "--metrics", "[outside:kappa]", "--out", "run", "--trust_code"]) == 0
     out = capsys.readouterr().out
     assert "Cohen's kappa" in out
     # from the file alone, without the function

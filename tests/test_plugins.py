@@ -11,6 +11,7 @@ from dialogue_ser.cli.main import main
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.features.registry import list_encoders
 from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.inference.model_folder import with_checksum
 from dialogue_ser.models import MODELS, find_model
 from dialogue_ser.registry import entry_point_targets
 from dialogue_ser.runs.run_files import RunFiles
@@ -184,7 +185,9 @@ def test_a_metric_a_loss_and_a_callback_from_outside_take_part_in_a_run(package,
     text = MODULE.replace("demo-mistakes", key)
     (package / "site" / "demo_plugin.py").write_text(text)
     (package / "own.yaml").write_text(OWN_PARTS.format(metric=metric, loss=loss, callback=callback))
-    assert main(["train", "--config", "own.yaml", "--out", "run"]) == 0
+    metrics = ["--metrics", f"[{metric}, demo_plugin:SURE]"]  # a name by a flag needs no trust
+    trust = ["--trust_code"] if ":" in metric else []
+    assert main(["train", "--config", "own.yaml", *metrics, "--out", "run", *trust]) == 0
     run = RunFiles(package / "run")
     assert [line.split()[0] for line in Path("diary.txt").read_text().splitlines()] == list("12345678")
     mistakes = [epoch["dev"][key] for epoch in run.epochs]
@@ -206,7 +209,7 @@ def test_a_model_and_a_reader_by_their_modules_train_and_predict_with_trust(pack
     assert saved["model"] == {"name": "demo_plugin:TurnByTurn", "options": {"size": 3}}
     (package / "new.csv").write_text("speaker,text\nBo,no!\n")
     assert main(["predict", "run", "new.csv"]) == 2
-    assert "needs your own model 'demo_plugin:TurnByTurn'" in capsys.readouterr().err
+    assert "config.json: model.name: 'demo_plugin:TurnByTurn' is code" in capsys.readouterr().err
     assert main(["predict", "run", "new.csv", "--trust_code"]) == 0
 
 
@@ -217,9 +220,9 @@ def test_a_model_folder_never_imports_a_model_by_itself(package):
     path = package / "run" / "model" / "config.json"
     config = json.loads(path.read_text())
     config["model"]["name"] = "hostile:Model"
-    path.write_text(json.dumps(config))
+    path.write_text(json.dumps(with_checksum(config)))
     (package / "hostile.py").write_text("from pathlib import Path\nPath('executed').touch()\n")
-    with pytest.raises(CheckpointError, match=r"own model 'hostile:Model'.*trust_code=True"):
+    with pytest.raises(CheckpointError, match=r"(?s)model\.name: 'hostile:Model' is code.*trust_code=True"):
         DialogueClassifier.from_pretrained(path.parent)
     assert not (package / "executed").exists()
 

@@ -41,3 +41,14 @@ def test_what_cannot_be_read_is_one_line_at_once(text, message):
         parse_yaml(text)
     assert "\n" not in str(caught.value)
     assert time.perf_counter() - begin < 1
+
+
+def test_names_in_a_mapping_stay_words_and_values_do_not():
+    assert parse_yaml("{yes: yes, no: [{on: off}], 'true': 1, 2: 3}") == {
+        "yes": True,
+        "no": [{"on": False}],
+        "true": 1,
+        2: 3,
+    }
+    assert parse_yaml("a: &x {yes: 1}\nb: *x") == {"a": {"yes": 1}, "b": {"yes": 1}}
+    assert parse_yaml("") is None

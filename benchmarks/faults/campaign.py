@@ -9,6 +9,7 @@ cases survived, 1 if some did not.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     chosen = {name: FAMILIES[name] for name in args.only}
+    signal.signal(signal.SIGTERM, _stop)  # so that the cases under way are ended too
     try:
         outcomes = run_cases(work, chosen, numbers, workers=args.workers, keep=args.keep, again=args.case is not None)
     except KeyboardInterrupt:
@@ -90,6 +92,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_result(target, rows, outcomes, work, command)
         print(f"\nwritten: {target}")
     return 1 if failures else 0
+
+
+def _stop(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _numbers(family: Family, args: argparse.Namespace) -> range:

@@ -77,6 +77,7 @@ def attack(case: Case) -> Outcome:
     shutil.copy(case.material / trained.TABLE, folder)
     os.chdir(folder)
     what, content, flags, is_hopeless = kinds[kind](case.rng, number)
+    case.note(what)
     path = case.folder / f"config.{'json' if content[:1] == b'{' else 'yaml'}"
     path.write_bytes(content)
     name = ("train", "crossval")[number % 4 == 3]

@@ -5,8 +5,8 @@ A case damages one file: one flipped bit in four cases of five, else a cut. It t
 Survived:
 
 - checkpoint: ``--resume`` ends with the results of the undisturbed run, bitwise, and does not go back to step 0 while a
-  checkpoint is whole together with its best one; or it is refused in clear sentences. The damaged file is one of the newest checkpoint, of
-  the one before it, or one of config.yaml, environment.json and metrics.jsonl.
+  checkpoint is whole together with its best one; or it is refused in clear sentences. The damaged file is one of the
+  newest checkpoint, of the one before it, or one of config.yaml, environment.json and metrics.jsonl.
 - store: every row that ``table`` returns is bitwise the right one; or it is refused.
 - model folder: every prediction is bitwise the right one; or it is refused.
 """
@@ -73,7 +73,7 @@ def _damage(case: Case, paths: Sequence[Path], root: Path) -> str:
     path = paths[int(case.rng.integers(len(paths)))]
     damage = flip_or_cut(path.read_bytes(), case.rng)
     path.write_bytes(damage.content)
-    return f"{path.relative_to(root)}: {damage.what}"
+    return case.note(f"{path.relative_to(root)}: {damage.what}")
 
 
 def _attack_model(case: Case) -> Outcome:

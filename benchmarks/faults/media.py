@@ -109,7 +109,7 @@ def attack(case: Case) -> Outcome:
     done = _DAMAGES[int(case.rng.choice(len(_DAMAGES), p=weights))][1](content, case.rng)
     path = case.folder / name
     path.write_bytes(done.content)
-    what = f"{name}: {done.what}"
+    what = case.note(f"{name}: {done.what}")
     right = decode(case.material / name, sample_rate_hz=None)
     try:
         found = answer(lambda: decode(path, sample_rate_hz=None))

@@ -43,7 +43,7 @@ def attack(case: Case) -> Outcome:
     )
     kind = kinds[case.number % len(kinds)]
     name = _NAMES[case.number // len(kinds) % len(_NAMES)]
-    what = f"{kind.__name__.lstrip('_')}, {name}"
+    what = case.note(f"{kind.__name__.lstrip('_')}, {name}")
     try:
         return Outcome("equal", f"{what}: {kind(case, name)}")
     except Failed as failure:

@@ -49,6 +49,7 @@ def attack(case: Case) -> Outcome:
     """Start the processes of one store and judge what they got."""
     kinds: tuple[Callable[[Case], str], ...] = (_fill, _race, _killed, _damage)
     attacked = kinds[case.number % len(kinds)]
+    case.note(attacked.__name__.lstrip("_"))
     return Outcome("equal", f"{attacked.__name__.lstrip('_')}: {attacked(case)}")
 
 

@@ -19,7 +19,8 @@ def faults(folder: Path) -> str:
     lines += [""] * bool(result["failures"])
     machine, versions = result["machine"], result["versions"]
     lines.append(
-        f"{size} All tries together took {result['minutes_of_all_cases']:.0f} minutes, two at a time. Seed {result['seed']}; revision {result['revision']}; {machine['cpu_count']} cores; "
+        f"{size} The tries took {result['minutes_of_all_cases']:.0f} minutes, counted one after another. "
+        f"Seed {result['seed']}; revision {result['revision']}; {machine['cpu_count']} cores; "
         f"torch {versions['torch']}, soundfile {versions['soundfile']}, av {versions['av']}. `{result['command']}`"
     )
     return "\n".join(lines)

@@ -163,8 +163,8 @@ def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str 
         ("print-config", "print all settings of the run as YAML and stop"),
         (
             "trust_code",
-            "allow code that the files name (of --config and --resume): readers, encoders, models, losses, metrics, "
-            "callbacks. It is run, so allow only code that you trust. Code that a flag names is always allowed",
+            "allow code that files (of --config, or a run that is continued) name: readers, encoders, models, losses, "
+            "metrics, callbacks. It is run, so allow only code that you trust. Code that flags name is always allowed",
         ),
     ):
         parser.add_argument(f"--{name}", type=bool, default=False, help=line)

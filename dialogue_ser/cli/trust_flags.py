@@ -48,8 +48,12 @@ def refuse_code_of_files(
     found = [one for one in code_in_settings(values) if not (before_flags and _is_set(one.place, tokens))]
     in_layer = {file: code_in_settings(settings) for file, settings in layers}
     placed = [NamedCode(one.name, f"{_file_of(one, in_layer)}: {one.place}") for one in found]
-    flag = f", or name it by a flag, e.g. --{_setting(found[0].place)} {found[0].name}" if found else ""
-    refuse_code(placed, trust_of(tokens), f"add {TRUST_FLAG} to this command if you trust this code{flag}")
+    advice = f"add {TRUST_FLAG} to this command if you trust this code"
+    if found:
+        advice += f", or name it by a flag, e.g. --{_setting(found[0].place)} {found[0].name}"
+    for run in re.findall(r"(?m)^--resume[=\n](.+)$", "\n".join(tokens)):
+        advice += f". A run of your own continues with: dialogue-ser train --resume {run} {TRUST_FLAG}"
+    refuse_code(placed, trust_of(tokens), advice)
 
 
 def _file_of(code: NamedCode, in_layer: Mapping[str, Sequence[NamedCode]]) -> str:

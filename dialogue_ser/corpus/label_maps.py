@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from dialogue_ser.corpus.label_words import emotion_of
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
@@ -124,6 +125,25 @@ def label_map_by_words(name: str, first_rows: Mapping[str, str]) -> LabelMap:
     return LabelMap(classes=words.classes, merge=merge)
 
 
+def label_map_as_text(label_map: Mapping[Any, Any] | None) -> dict[str, str | None]:
+    """Return a stated label map with texts instead of numbers, as files hold labels.
+
+    Raises:
+        ConfigError: YAML has read a word such as yes, no, on or off as true or false.
+
+    >>> label_map_as_text({0: 1, "joy": None})
+    {'0': '1', 'joy': None}
+    """
+    stated = label_map or {}
+    words = [str(word).lower() for pair in stated.items() for word in pair if isinstance(word, bool)]
+    if words:
+        raise ConfigError(
+            f"label_map: found {' and '.join(dict.fromkeys(words))}; write words such as yes, no, on and off in "
+            "quotes, because YAML reads them as true and false"
+        )
+    return {str(label): None if new is None else str(new) for label, new in stated.items()}
+
+
 def label_map_from_options(
     label_set: LabelSet | None,
     label_map: Mapping[str, str | None] | None = None,
@@ -146,7 +166,7 @@ def label_map_from_options(
     """
     if label_set is None:
         raise ConfigError("label_map and label_order: the corpus has no classes, only dimensions; leave both out")
-    merge = {str(label): None if new is None else str(new) for label, new in (label_map or {}).items()}
+    merge = label_map_as_text(label_map)
     problems = [
         f"label_map: {unknown_name(f'{label_set.name} label', label, label_set)}"
         for label in merge

@@ -22,7 +22,8 @@ class NewData:
     """Labelled dialogues to score a model on.
 
     Args:
-        path: a table (e.g. CSV, Excel or JSON) with one turn per row and its label, or the folder of a corpus.
+        path: a table (CSV, TSV, JSON, Excel or parquet) with one turn per row and its label, or the folder of a
+            corpus.
         reader: corpus reader, e.g. meld. If left out, a file is read by the reader table.
         labels: label set of the corpus. If left out: the one of the model.
         options: options of the reader, e.g. for table the columns (options.columns.text NAME) and a label map

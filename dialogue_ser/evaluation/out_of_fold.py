@@ -12,7 +12,6 @@ The vectors of different models are similar, but they do not share one coordinat
 classes, or the values of a regression, do share one. They can be stored instead of the vectors or together with them.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +32,7 @@ from dialogue_ser.features.files.tables import WRITERS, read_rows, write_rows
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.inference.loop import batches_by_length, model_outputs
+from dialogue_ser.json_text import read_json
 from dialogue_ser.media.hashing import file_sha256
 from dialogue_ser.runs.lock import run_lock
 from dialogue_ser.runs.run_files import to_json
@@ -267,7 +267,7 @@ def _manifest_entry(run: Run, dialogues: Sequence[Dialogue], record: Mapping[str
 
 def _read_record(folder: Path) -> Any:
     try:
-        return json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        return read_json(folder / _RECORD)
     except (OSError, ValueError):
         return None
 

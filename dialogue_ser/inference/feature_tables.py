@@ -38,6 +38,8 @@ def feature_tables(
         chosen = _with_file(pipeline, Path(files[modality])) if modality in files else pipeline
         try:
             tables[modality] = chosen.table(dialogues)
+            if note := chosen.note_on(dialogues):
+                logger.warning("%s: %s", modality, note)
         except DialogueSerError as error:
             if pipeline.name != "precomputed" or modality in files:
                 raise

@@ -184,7 +184,7 @@ def _content(folder: Path, name: str, expected: object, problems: list[str]) -> 
 
 
 def _is_inside(folder: Path, path: Path) -> bool:
-    """Return whether a file lies in the folder, also after all links. The cache of the hub keeps its files beside it."""
+    """Return whether a file lies in the folder after all links. The hub's cache keeps its files beside the folder."""
     root = folder.resolve()
     root = root.parent.parent if root.parent.name == "snapshots" else root
     return path.resolve().is_relative_to(root)
@@ -261,8 +261,8 @@ def _read_config(folder: Path) -> Mapping[str, Any]:
     # Folders of older versions have no checksum of config.json.
     if CONFIG in config["files"] and with_checksum(config)["files"][CONFIG] != config["files"][CONFIG]:
         raise CheckpointError(
-            f"{path}: does not match its own checksum, so it was changed after it was saved, or damaged; copy the model "
-            "folder again",
+            f"{path}: does not match its own checksum, so it was changed after it was saved, or damaged; copy the "
+            "whole folder again",
             f'{path}: if you changed it on purpose, remove its entry "{CONFIG}" under "files"; the folder then loads, '
             "and save_pretrained writes a new checksum",
         )

@@ -196,6 +196,10 @@ class FeaturePipeline:
             self._check(rows, spec)
         return FeatureTable(spec=spec, rows=rows)
 
+    def note_on(self, dialogues: Sequence[Dialogue]) -> str | None:
+        """Return a sentence if most words of these dialogues are unknown to a vocabulary from train; else None."""
+        return self._extractor.note_on(dialogues) if isinstance(self._extractor, TokenFrontEnd) else None
+
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return the fitted state: values for JSON, and arrays.
 

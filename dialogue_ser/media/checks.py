@@ -1,5 +1,6 @@
 """Check a file before it is decoded. Decoders skip what is damaged and return fewer samples without an error."""
 
+import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -63,6 +64,13 @@ def _examine_once(path: Path, size: int, modified_ns: int) -> FileFacts:
 
 
 def _examine(path: Path) -> FileFacts:
+    try:
+        return _examine_kind(path)
+    except (struct.error, ValueError, LookupError, ArithmeticError) as error:
+        raise DamagedFileError(f"damaged: its header cannot be read ({error})") from error
+
+
+def _examine_kind(path: Path) -> FileFacts:
     size = path.stat().st_size
     with path.open("rb") as file:
         start = read_at(file, 0, 16)

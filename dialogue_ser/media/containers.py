@@ -80,6 +80,7 @@ def decode_container(
             _require_sound(path, container, facts)
             stream = _decode_frames(path, container, start_seconds, end_seconds)
             declared_seconds = _declared_seconds(container)
+            _require_same_rate(path, container, stream.rate)
             states_it = facts.states_duration or container.format.name == "avi"
     except av.FFmpegError as error:
         raise MediaError(
@@ -110,6 +111,19 @@ def decode_container(
             "correct the start and end columns"
         )
     return samples_NC[first:last], rate
+
+
+def _require_same_rate(path: Path, container: Any, rate: int) -> None:
+    """Compare the sample rate with the unit of time of an MP4. Most programs use one sample as the unit.
+
+    Raises:
+        MediaError: they are almost equal. No program has a reason for that.
+    """
+    unit_hz = float(1 / container.streams.audio[0].time_base)
+    if "mp4" in container.format.name and 0 < abs(unit_hz - rate) < 0.05 * rate:
+        raise MediaError(
+            f"{path}: damaged: its samples have {rate} Hz, but its unit of time is 1/{unit_hz:.0f} s; {_MEND}"
+        )
 
 
 def _require_promise(path: Path, stream: _Stream, n_decoded: int, n_declared: int) -> None:
@@ -191,8 +205,9 @@ def _decode_frames(path: Path, container: Any, start_seconds: float | None, end_
         if first_format is None:
             decoded.rate, decoded.origin_seconds, first_format = rate, at_seconds, (rate, n_channels)
         if (rate, n_channels) != first_format:
+            after = decoded.origin_seconds + sum(len(piece) for piece in decoded.pieces) / decoded.rate
             raise MediaError(
-                f"{path}: changes at {at_seconds:.3f} s from {first_format[0]} Hz and {first_format[1]} channel(s) to "
+                f"{path}: changes at {after:.3f} s from {first_format[0]} Hz and {first_format[1]} channel(s) to "
                 f"{rate} Hz and {n_channels} channel(s); it seems to hold several recordings: save each in its own file"
             )
         decoded.longest_frame = max(decoded.longest_frame, frame.samples)

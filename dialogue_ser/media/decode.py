@@ -12,7 +12,7 @@ from dialogue_ser.errors import MediaError
 from dialogue_ser.media.checks import FileFacts, examine
 from dialogue_ser.media.containers import decode_container
 from dialogue_ser.media.damage import DamagedFileError
-from dialogue_ser.media.levels import level_warnings
+from dialogue_ser.media.levels import LevelWarning, level_warnings
 from dialogue_ser.media.sound_files import SPAN_TOLERANCE_SECONDS, read_sound_file
 
 #: Increase this number when decoding gives different samples. Features in a store are then computed again.
@@ -33,15 +33,14 @@ class Waveform:
         sample_rate_hz: sample rate of ``samples``.
         file_sample_rate_hz: sample rate of the file, before resampling.
         file_channels: number of channels of the file. ``samples`` are the mean of its channels.
-        warnings: one sentence, with the path, for each reason to doubt the level of the sound: far too loud, or
-            channels that cancel each other.
+        warnings: reasons to doubt the level of the sound: far too loud, or channels that cancel each other.
     """
 
     samples: NDArray[np.float32]
     sample_rate_hz: int
     file_sample_rate_hz: int
     file_channels: int
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[LevelWarning, ...] = ()
 
     @property
     def duration_seconds(self) -> float:

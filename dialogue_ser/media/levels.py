@@ -1,6 +1,7 @@
 """Notice sound that can be decoded but is probably not what was recorded: too loud, or channels that cancel."""
 
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,22 @@ CANCELLED_SHARE = 0.05
 _SILENT_RMS = 1e-4
 
 
+class LevelWarning(NamedTuple):
+    """A reason to doubt the level of a recording.
+
+    Args:
+        kind: ``loud`` = far above full scale, ``cancelled`` = the mean of the channels is almost silence.
+        text: one sentence that begins with the path.
+    """
+
+    kind: Literal["loud", "cancelled"]
+    text: str
+
+
 def level_warnings(
     path: Path, channels_NC: NDArray[np.float32], samples: NDArray[np.float32], peak: float
-) -> tuple[str, ...]:
-    """Return one sentence for each reason to doubt the level of a recording; it begins with the path.
+) -> tuple[LevelWarning, ...]:
+    """Return the reasons to doubt the level of a recording.
 
     Args:
         path: the file, for the sentence.
@@ -26,17 +39,19 @@ def level_warnings(
     """
     warnings = []
     if peak > LOUD_PEAK:
-        warnings.append(
+        text = (
             f"{path}: its peak is {peak:.6g}, but full scale is 1; it seems to hold whole numbers that were saved as "
             "floats: divide them by 32768 (if they have 16 bits), or export it as 16-bit WAV"
         )
+        warnings.append(LevelWarning("loud", text))
     if channels_NC.shape[1] > 1:
         loudest = float(np.sqrt(np.square(channels_NC, dtype=np.float32).mean(axis=0, dtype=np.float64)).max())
         mean = float(np.sqrt(np.square(samples, dtype=np.float32).mean(dtype=np.float64)))
         if loudest > _SILENT_RMS and mean < CANCELLED_SHARE * loudest:
             below = f"{20 * np.log10(loudest / mean):.0f} dB below a channel" if mean else "silence"
-            warnings.append(
+            text = (
                 f"{path}: its channels cancel each other (their mean is {below}), and only their mean is used; export "
                 "one channel, or turn the sign of the other one"
             )
+            warnings.append(LevelWarning("cancelled", text))
     return tuple(warnings)

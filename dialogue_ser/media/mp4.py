@@ -21,8 +21,9 @@ _UNKNOWN_TIMES = (0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 _ROUNDING_SECONDS = 0.001
 _NEEDED = (b"tkhd", b"mdhd", b"hdlr", b"stts", b"stsc")
 _MOST_UNITS = 10**9
+_DEEPEST = 4  # boxes of a track that lie in each other
 # The list of parts can leave out the end of the sound, which is padding of a few packets.
-_MOST_PADDING_PACKETS, _MOST_LEFT_OUT = 3, 0.1
+_MOST_PADDING_PACKETS = 3
 
 _Ints = NDArray[np.int64]
 
@@ -132,7 +133,7 @@ def _tracks(moov: bytes) -> list[_Track]:
     for name, content in _boxes(moov):
         if name == b"trak":
             track = _Track()
-            _collect(content, track)
+            _collect(content, track, _DEEPEST)
             missing = [box.decode() for box in _NEEDED if box not in track.boxes]
             if missing:
                 raise DamagedFileError(f"damaged MP4: a track has no box {', '.join(missing)}")
@@ -140,10 +141,10 @@ def _tracks(moov: bytes) -> list[_Track]:
     return tracks
 
 
-def _collect(content: bytes, track: _Track) -> None:
+def _collect(content: bytes, track: _Track, most_deep: int) -> None:
     for name, inner in _boxes(content):
-        if name in _FOLDERS:
-            _collect(inner, track)
+        if name in _FOLDERS and most_deep:
+            _collect(inner, track, most_deep - 1)
         else:
             track.boxes.setdefault(name, inner)
 
@@ -210,7 +211,7 @@ def _check_track(track: _Track, movie_scale: int, n_media_bytes: int) -> None:
             f"damaged MP4: the index has times for {n_timed} packets of sound, but sizes for {len(sizes)}"
         )
     longest = int(times[:, 1].max(initial=0))
-    if duration not in _UNKNOWN_TIMES and abs(duration - total) > longest:
+    if duration not in _UNKNOWN_TIMES and abs(duration - total) > 2 + _ROUNDING_SECONDS * scale:
         raise DamagedFileError(
             f"damaged MP4: its sound lasts {duration / scale:.3f} s according to one table (mdhd), but "
             f"{total / scale:.3f} s according to another (stts)"
@@ -222,7 +223,7 @@ def _check_edits(track: _Track, movie_scale: int, seconds: float, sound_scale: i
     """Check the list of the parts that are played against the duration of the track and of its sound."""
     tkhd = track.boxes[b"tkhd"]
     duration = struct.unpack_from(">Q", tkhd, 28)[0] if tkhd[0] == 1 else struct.unpack_from(">I", tkhd, 20)[0]
-    allowed = _ROUNDING_SECONDS + 2 / movie_scale + 2 / sound_scale
+    allowed = _ROUNDING_SECONDS + 1 / movie_scale + 1 / sound_scale
     played = last = seconds
     if b"elst" in track.boxes:
         elst = track.boxes[b"elst"]
@@ -235,7 +236,7 @@ def _check_edits(track: _Track, movie_scale: int, seconds: float, sound_scale: i
         # A part that begins at −1 is a pause before the sound.
         last = max((begin / sound_scale + length / movie_scale for length, begin, _ in edits if begin >= 0), default=0)
     is_other = duration not in _UNKNOWN_TIMES and abs(duration / movie_scale - played) > allowed
-    most_left_out = allowed + max(_MOST_PADDING_PACKETS * longest / sound_scale, _MOST_LEFT_OUT * seconds)
+    most_left_out = allowed + _MOST_PADDING_PACKETS * longest / sound_scale
     if is_other or not -allowed <= seconds - last <= most_left_out:
         raise DamagedFileError(
             f"damaged MP4: {played:.3f} s are to be played, up to {last:.3f} s of the sound, but the track lasts "

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dialogue_ser.media.damage import DamagedFileError, read_at
 
 # Bits in a second / 1000, by layer, for MPEG 1 and for MPEG 2 and 2.5.
@@ -70,7 +73,8 @@ def check_mp3(file: BinaryIO, size: int) -> Frames | None:
     first = _mp3_frame(read_at(file, first_at, 4))
     if first is None:
         return None
-    stated = _check_table(read_at(file, first_at, first.n_bytes), first)
+    table = read_at(file, first_at, first.n_bytes)
+    stated = _check_table(table, first)
     n_frames = _walk("MP3", file, size, first_at, _mp3_frame, 4)
     has_table = stated is not None
     n_sound = n_frames - has_table
@@ -78,6 +82,8 @@ def check_mp3(file: BinaryIO, size: int) -> Frames | None:
     if stated and n_sound not in (stated, stated - 1):
         kind = "truncated" if n_sound < stated else "damaged"
         raise DamagedFileError(f"{kind} MP3: the header states {stated} frames, but the file holds {n_sound}")
+    if stated is not None:
+        _check_sound(file, first_at, table, first)
     return Frames(n_sound * first.n_samples, has_table)
 
 
@@ -193,6 +199,9 @@ def _check_table(frame: bytes, head: _Frame) -> int | None:
             )
         return None
     flags = int.from_bytes(frame[at + 4 : at + 8], "big")
+    places = frame[at + 16 : at + 116]  # where each percent of the sound begins
+    if flags & 7 == 7 and sorted(places) != list(places):
+        raise DamagedFileError("damaged MP3: the table in its first frame is not in order")
     checksum_at = encoder_at + _LAME_BYTES
     checksum = frame[checksum_at : checksum_at + 2]
     if encoder == b"LAME" and flags & 15 == 15 and any(checksum) and len(checksum) == 2:  # others compute it otherwise
@@ -202,11 +211,60 @@ def _check_table(frame: bytes, head: _Frame) -> int | None:
     return int.from_bytes(frame[at + 8 : at + 12], "big") if flags & 1 else 0
 
 
+def _check_sound(file: BinaryIO, first_at: int, table: bytes, head: _Frame) -> None:
+    """Compare the frames of sound with the checksum that most encoders write into the table.
+
+    Raises:
+        DamagedFileError: they do not have this checksum.
+    """
+    facts = table[4 + head.side_bytes + 120 :][: _LAME_BYTES + 2]
+    n_bytes, checksum = int.from_bytes(facts[28:32], "big"), int.from_bytes(facts[32:34], "big")
+    if facts[:4] not in _ENCODERS or not checksum or n_bytes <= len(table):
+        return
+    sound = read_at(file, first_at + len(table), n_bytes - len(table))
+    if _crc16(sound) != checksum:
+        raise DamagedFileError(
+            "damaged MP3: its frames do not have the checksum that it states; if a program changed it on purpose (e.g. "
+            "mp3gain), 'ffmpeg -i FILE -c copy NEW' states another"
+        )
+
+
 def _crc16(content: bytes) -> int:
-    """Return the CRC-16 of some bytes (polynomial 0x8005, lowest bit first), which LAME writes."""
+    """Return the CRC-16 of some bytes (polynomial 0x8005, lowest bit first), which LAME writes.
+
+    The content is divided into rows of equal length, which are computed side by side. The checksum is linear, so that
+    the checksum of a row can be moved over the rows behind it. Zeros before the content change nothing.
+
+    >>> hex(_crc16(b"123456789"))
+    '0xbb3d'
+    """
+    n_rows = -(-len(content) // _ROW_BYTES)
+    padded = bytes(n_rows * _ROW_BYTES - len(content)) + content
+    rows = np.frombuffer(padded, np.uint8).reshape(n_rows, _ROW_BYTES)
     value = 0
-    for byte in content:
-        value ^= byte
-        for _ in range(8):
-            value = (value >> 1) ^ (0xA001 if value & 1 else 0)
+    for row in _crc16_of_rows(np.zeros(n_rows, np.uint16), rows).tolist():
+        value = _MOVED[0][value & 0xFF] ^ _MOVED[1][value >> 8] ^ row
     return value
+
+
+def _crc16_of_rows(values: NDArray[np.uint16], rows: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Return the checksums of rows [R, B], which begin with the given values [R]."""
+    for column in rows.T:
+        values = (values >> np.uint16(8)) ^ _CRC16[(values ^ column) & np.uint16(0xFF)]
+    return values
+
+
+def _crc16_table() -> NDArray[np.uint16]:
+    values = np.arange(256, dtype=np.uint16)
+    for _ in range(8):
+        values = (values >> np.uint16(1)) ^ (values & np.uint16(1)) * np.uint16(0xA001)
+    return values
+
+
+_ROW_BYTES = 256
+_CRC16 = _crc16_table()
+# Checksums after a row of zeros, for every low and every high byte of the checksum before it.
+_MOVED = [
+    _crc16_of_rows((np.arange(256) << shift).astype(np.uint16), np.zeros((256, _ROW_BYTES), np.uint8)).tolist()
+    for shift in (0, 8)
+]

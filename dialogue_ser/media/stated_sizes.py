@@ -29,7 +29,7 @@ def check_aiff(file: BinaryIO, size: int) -> None:
             expected = _aiff_bytes(file.read(min(n_bytes, 22)), is_aifc=header[8:12] == b"AIFC")
         if name == b"SSND":
             found = n_bytes - 8 - int.from_bytes(file.read(4), "big")
-            if position + 8 + n_bytes > size or (expected is not None and abs(found - expected) > 1):
+            if position + 8 + n_bytes > size or (expected is not None and found not in (expected, expected + 1)):
                 raise DamagedFileError(
                     f"damaged AIFF: the header states {expected} bytes of samples, their chunk {found}, and "
                     f"{size - position - 16} follow"

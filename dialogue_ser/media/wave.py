@@ -163,6 +163,12 @@ def _check_linear(kind: str, form: _Format) -> None:
 
 def _check_packed(kind: str, form: _Format, chunk: bytes, order: str) -> None:
     """Check the format of samples that are packed in blocks (ADPCM, GSM). Programs round the bytes in a second."""
+    is_plain = 0 < form.bits * form.channels == 8 * form.block_bytes
+    if is_plain and form.bytes_per_second == form.rate * form.block_bytes:
+        raise DamagedFileError(
+            f"damaged {kind}: the header states a packed format (number {form.tag}), but the sizes of samples that are "
+            "not packed"
+        )
     if len(chunk) < 20 or form.tag not in (2, 0x11, 0x31) or not form.bytes_per_second:
         return
     (samples,) = struct.unpack(f"{order}H", chunk[18:20])

@@ -1,6 +1,6 @@
 """The model card: facts that you must know before you use a model, from the files of the run directory."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,15 @@ from dialogue_ser.metrics.table import heading_of
 from dialogue_ser.report.page import headline_split, scores_of
 from dialogue_ser.report.sections.run_sections import verdict
 from dialogue_ser.report.sections.settings import summary_pairs
-from dialogue_ser.report.sections.tables import class_rows, dimension_rows, floor_rows, render_markdown, split_rows
+from dialogue_ser.report.sections.tables import (
+    Row,
+    class_rows,
+    dimension_rows,
+    floor_rows,
+    markdown_text,
+    render_markdown,
+    split_rows,
+)
 from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.tasks import task_of_scores
 from dialogue_ser.tasks.base import Task
@@ -28,19 +36,19 @@ def model_card(run_dir: Path) -> str:
     """
     run = RunFiles(Path(run_dir))
     scores = scores_of(run)
-    name, task = headline_split(scores), task_of_scores(scores)
-    split = scores["splits"][name]
+    split_name, task = headline_split(scores), task_of_scores(scores)
+    split, name = scores["splits"][split_name], markdown_text(split_name)
     parts = [
-        f"---\n{yaml.safe_dump(front_matter(run, scores), sort_keys=False, allow_unicode=True)}---",
-        f"# {run.name}",
+        f"---\n{_yaml(front_matter(run, scores))}---",
+        f"# {markdown_text(run.name)}",
         _task_sentence(task),
         _settings(run),
         "## Use",
         _usage(run),
         "## Results",
-        _protocol(scores, name, keeps_last=run.keeps_last),
+        _protocol(scores, split_name, keeps_last=run.keeps_last),
         verdict(task, split, name),
-        render_markdown(split_rows(scores)),
+        _table(split_rows(scores)),
         _floors(scores, split, name),
         _details(split, name),
         _conversation(split, name, task),
@@ -70,11 +78,31 @@ def front_matter(run: RunFiles, scores: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes YAML without ``<``, so that a program that takes the front matter for HTML finds no tag in it."""
+
+
+def _quoted_if_tag(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if "<" in text else None)
+
+
+_Dumper.add_representer(str, _quoted_if_tag)
+
+
+def _yaml(values: Mapping[str, Any]) -> str:
+    text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text.replace("<", r"\x3C")  # it stands only between double quotes, where YAML reads this as <
+
+
+def _table(rows: Sequence[Row]) -> str:
+    return render_markdown(rows, has_words_of_users=True)
+
+
 def _settings(run: RunFiles) -> str:
     pairs = [(name, text) for name, text in summary_pairs(run.config) if text not in (None, "")]
     if run.summary.get("n_parameters"):
         pairs.append(("parameters", f"{run.summary['n_parameters']:,}"))
-    return "\n".join(f"- **{name}**: {text}" for name, text in pairs)
+    return "\n".join(f"- **{name}**: {markdown_text(text)}" for name, text in pairs)
 
 
 def _usage(run: RunFiles) -> str:
@@ -101,15 +129,16 @@ def _protocol(scores: Mapping[str, Any], name: str, keeps_last: bool) -> str:
         return (
             "The checkpoint is the one of the last epoch; no split chose it. Intervals come from resampled dialogues."
         )
+    dev = markdown_text(scores.get("dev_split", "dev"))
     if name == scores.get("dev_split"):
         return (
-            f"There is no labelled test split. {name} chose the checkpoint and gives these numbers: they are too high."
+            f"There is no labelled test split. {dev} chose the checkpoint and gives these numbers: they are too high."
         )
-    return f"{scores.get('dev_split', 'dev')} chose the checkpoint. Intervals come from resampled dialogues."
+    return f"{dev} chose the checkpoint. Intervals come from resampled dialogues."
 
 
 def _task_sentence(task: Task) -> str:
-    names = ", ".join(task.names)
+    names = markdown_text(", ".join(task.names))
     if task.gives_probabilities:
         return f"The model predicts the emotion of every turn of a dialogue, one of: {names}."
     return f"The model predicts values of every turn of a dialogue, on the scales of its corpus: {names}."
@@ -118,16 +147,16 @@ def _task_sentence(task: Task) -> str:
 def _floors(scores: Mapping[str, Any], split: Mapping[str, Any], name: str) -> str:
     if not split.get("floors"):
         return ""
-    table = render_markdown(floor_rows(scores, split, "this model"))
+    table = _table(floor_rows(scores, split, "this model"))
     return f"Comparison with floors (systems that know almost nothing), {name}:\n\n{table}"
 
 
 def _details(split: Mapping[str, Any], name: str) -> str:
     """Return the table of classes or of dimensions."""
     if "per_class" in split["scores"]:
-        return f"Per class, {name}:\n\n{render_markdown(class_rows(split))}"
+        return f"Per class, {name}:\n\n{_table(class_rows(split))}"
     intervals = {**split.get("dimension_intervals", {}), "": split["intervals"]}
-    return f"Per dimension, {name}:\n\n{render_markdown(dimension_rows(split['scores'], intervals))}"
+    return f"Per dimension, {name}:\n\n{_table(dimension_rows(split['scores'], intervals))}"
 
 
 def _conversation(split: Mapping[str, Any], name: str, task: Task) -> str:
@@ -138,12 +167,12 @@ def _conversation(split: Mapping[str, Any], name: str, task: Task) -> str:
         {"the speaker's emotion": slice_name, "turns": value["n"], heading_of(key): value[key]}
         for slice_name, value in split["slices"]["emotion_shift"].items()
     ]
-    return f"Turns where the speaker's emotion shifted or stayed, {name}:\n\n{render_markdown(rows)}"
+    return f"Turns where the speaker's emotion shifted or stayed, {name}:\n\n{_table(rows)}"
 
 
 def _limits(split: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
     weak = [
-        f"{label} (F1 {value['f1']:.2f}, {value['support']} turns)"
+        f"{markdown_text(label)} (F1 {value['f1']:.2f}, {value['support']} turns)"
         for label, value in split["scores"].get("per_class", {}).items()
         if value["f1"] < 0.3
     ]
@@ -162,5 +191,7 @@ def _limits(split: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
         lines.append(f"- Classes that it rarely or never finds: {', '.join(weak)}.")
     for modality, n in (scores.get("masked") or {}).items():
         if n:
-            lines.append(f"- {n} turns of all splits had no usable {modality}. They were scored without it.")
+            lines.append(
+                f"- {n} turns of all splits had no usable {markdown_text(modality)}. They were scored without it."
+            )
     return "\n".join(lines)

@@ -12,6 +12,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from dialogue_ser.errors import DialogueSerError, MissingDataError
+from dialogue_ser.json_text import JsonError, parse_json
+from dialogue_ser.json_text import read_json as read_bounded_json
 from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.metrics.predictions import Predictions, read_predictions
 from dialogue_ser.runs.checksums import CHECKSUM_KEY, is_unchanged, warn_if_changed
@@ -90,7 +92,7 @@ class RunFiles:
         entries: list[dict[str, Any]] = []
         for number, line in enumerate(lines, start=1):
             try:
-                entries.append(_mapping(json.loads(line.decode("utf-8")), path))
+                entries.append(_mapping(parse_json(line), path))
             except ValueError as error:
                 # A run that was killed while writing leaves half a line at the end. The other lines are good.
                 if number < len(lines):
@@ -199,9 +201,9 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return _mapping(json.loads(path.read_text(encoding="utf-8")), path)
-    except ValueError as error:
-        raise DialogueSerError(f"{path}: is not a JSON object ({error}); delete or restore the file") from error
+        return _mapping(read_bounded_json(path), path)
+    except JsonError as error:
+        raise DialogueSerError(f"{path}: {error}; delete or restore the file") from error
 
 
 def _mapping(value: object, path: Path) -> dict[str, Any]:

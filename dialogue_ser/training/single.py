@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.metrics.predictions import predictions_of
 from dialogue_ser.tasks.base import Task
+from dialogue_ser.training.config.files import resume_command
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.prepare import Data, balanced, dev_metrics, metric_key
 from dialogue_ser.training.loop.callbacks import Callback, make_callbacks
@@ -159,7 +160,7 @@ def _train_and_finish(
                 stop,
             )
         if not is_done or stop.signal_number:
-            raise _interruption(stop, execution.run_folder, state)
+            raise _interruption(stop, execution.run_folder, config, state)
         if is_main:
             if state.best_checkpoint is not None:
                 best = checkpoints.load(state.best_checkpoint)
@@ -202,10 +203,10 @@ def _load_position(
     return TrainState()
 
 
-def _interruption(stop: StopRequest, run_folder: Path, state: TrainState) -> Interrupted:
+def _interruption(stop: StopRequest, run_folder: Path, config: RunConfig, state: TrainState) -> Interrupted:
     """Return the exception of a stopped run, and log how to continue it."""
     number = stop.signal_number or signal.SIGTERM.value  # without a number, the signal went to another process
-    message = f"stopped at step {state.step}; continue with dialogue-ser train --resume {run_folder}"
+    message = f"stopped at step {state.step}; continue with {resume_command(run_folder, config)}"
     logger.warning(message)
     return Interrupted(number, message)
 

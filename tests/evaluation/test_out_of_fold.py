@@ -8,11 +8,12 @@ import pytest
 
 from dialogue_ser.corpus.cut import make_folds
 from dialogue_ser.corpus.schema import utterances
-from dialogue_ser.errors import ConfigError
+from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.evaluation import out_of_fold as module
 from dialogue_ser.evaluation.out_of_fold import cross_fit, utterance_features
 from dialogue_ser.features.files.precomputed import Precomputed
 from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.inference.model_folder import with_checksum
 from dialogue_ser.inputs.pipeline import FeaturePipeline
 from dialogue_ser.models import build_model
 from dialogue_ser.tasks.regression import Regression
@@ -89,6 +90,21 @@ def test_log_probabilities_can_be_had_too_and_nothing_is_trained_again(tiny, con
         config, tmp_path / "again.parquet", n_folds=2, content="both", work=tmp_path / "v.folds", progress=False
     )
     assert again.file.read_bytes() == both.file.read_bytes()
+
+
+def test_the_model_of_a_fold_that_somebody_changed_cannot_bring_code_into_the_work(tiny, tmp_path, monkeypatch):
+    config = tiny.tiny_config(**{"training.epochs": 1})
+    (tmp_path / "hostile.py").write_text("from pathlib import Path\nPath('imported').touch()\n")
+    monkeypatch.chdir(tmp_path)
+    cross_fit(config, tmp_path / "v.parquet", n_folds=2, content="log-probs", progress=False)
+    model = tmp_path / "v.folds" / "fold-1" / "model" / "config.json"
+    model.write_text(model.read_text().replace("tiny:letters", "hostile:letters"))
+    values = json.loads(model.read_text())
+    model.write_text(json.dumps(with_checksum(values)))
+    (tmp_path / "v.folds" / "fold-1" / "rows.json").unlink()
+    with pytest.raises(CheckpointError, match=r"features\.text\.encoder: 'hostile:letters' is code"):
+        cross_fit(config, tmp_path / "v.parquet", n_folds=2, content="log-probs", progress=False)
+    assert not (tmp_path / "imported").exists()
 
 
 KILLED = """

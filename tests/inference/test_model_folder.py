@@ -155,3 +155,72 @@ def test_json_that_is_nested_without_end_is_refused(folder):
     (folder / "config.json").write_text("[" * 100_000)
     with pytest.raises(CheckpointError, match=r"config\.json: is nested too deeply"):
         read_model_folder(folder)
+
+
+def test_every_flipped_bit_of_the_config_is_noticed_or_changes_no_value(folder):
+    path = folder / "config.json"
+    whole = path.read_bytes()
+    values = json.loads(whole)
+    for position in range(len(whole)):
+        content = bytearray(whole)
+        content[position] ^= 1 << position % 8
+        path.write_bytes(content)
+        try:
+            found = read_model_folder(folder).config
+        except CheckpointError:
+            continue
+        assert found == values, f"byte {position} of config.json"
+
+
+def test_a_config_that_was_edited_says_how_to_accept_it(folder):
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config, indent=4, sort_keys=True))
+    read_model_folder(folder)  # another layout of the same values
+    config["label_set"] = {"name": "mine"}
+    path.write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r'(?s)own checksum.*on purpose, remove its entry "config\.json"'):
+        read_model_folder(folder)
+    del config["files"]["config.json"]
+    path.write_text(json.dumps(config))
+    assert read_model_folder(folder).config["label_set"] == {"name": "mine"}
+
+
+def test_a_link_to_a_file_outside_the_folder_is_refused(folder, tmp_path):
+    for name in ("model.safetensors", "config.json"):
+        outside = tmp_path / name
+        (folder / name).rename(outside)
+        (folder / name).symlink_to(outside)
+        with pytest.raises(CheckpointError, match=rf"{name}: is a link to a file outside the model folder"):
+            read_model_folder(folder)
+        (folder / name).unlink()
+        outside.rename(folder / name)
+    linked = tmp_path / "linked"
+    linked.symlink_to(folder)  # the user's own link to the whole folder
+    assert list(read_model_folder(linked).weights) == ["a", "tied", "turned"]
+
+
+def test_the_cache_of_the_hub_keeps_its_files_beside_the_folder(folder, tmp_path):
+    snapshot, blobs = tmp_path / "models--me--mine" / "snapshots" / "rev", tmp_path / "models--me--mine" / "blobs"
+    snapshot.mkdir(parents=True)
+    blobs.mkdir()
+    for number, path in enumerate(sorted(folder.iterdir())):
+        path.rename(blobs / str(number))
+        (snapshot / path.name).symlink_to(f"../../blobs/{number}")
+    assert list(read_model_folder(snapshot).weights) == ["a", "tied", "turned"]
+
+
+def test_a_file_that_no_model_has_is_refused(folder):
+    for name in ("../outside.json", "/etc/x/y.json", "notes.txt"):
+        _edit(folder, files={**json.loads((folder / "config.json").read_text())["files"], name: {}})
+        with pytest.raises(CheckpointError, match=r"names the file '.*', which no model has"):
+            read_model_folder(folder)
+        files = json.loads((folder / "config.json").read_text())["files"]
+        _edit(folder, files={key: value for key, value in files.items() if key != name})
+
+
+def test_far_too_many_arrays_are_refused_before_they_are_made(tmp_path):
+    arrays = {f"text/transforms.0.a{i}": np.zeros(1) for i in range(3000)}
+    write_model_folder(tmp_path / "model", CONFIG, {}, arrays)
+    with pytest.raises(CheckpointError, match="has 3,000 arrays, which is too many for 0 transforms"):
+        read_model_folder(tmp_path / "model")

@@ -3,12 +3,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.inference.model_folder import read_model_folder, with_checksum
 from dialogue_ser.inference.rebuild import model_options, rebuild_model, rebuild_pipeline, rebuild_task
+from dialogue_ser.inference.tensor_file import TensorFile
 from dialogue_ser.models import build_model
 from dialogue_ser.models.ensemble import Ensemble
 from dialogue_ser.tasks.classification import Classification
@@ -124,3 +126,15 @@ def test_weights_that_are_not_finite_are_named(saved):
     broken = replace(saved, weights={**saved.weights, name: torch.full_like(value, float("nan"))})
     with pytest.raises(CheckpointError, match=f"weight '{name}' holds NaN or infinite values"):
         rebuild_model(broken)
+
+
+def test_far_too_many_weights_are_refused_before_they_are_made(saved, classifier, monkeypatch):
+    many = {**classifier.model.state_dict(), **{f"p{i}": torch.zeros(1) for i in range(5000)}}
+    content = safetensors.torch.save(many)
+    monkeypatch.setattr(safetensors.torch, "load", lambda _: pytest.fail("made the tensors"))
+    crowded = replace(saved, weights=TensorFile(content, "here"))
+    with pytest.raises(CheckpointError, match=rf"has {len(many):,} weights, but the model in config\.json has"):
+        rebuild_model(crowded)
+    config = {**saved.config, "model": {**saved.config["model"], "members": 1000}}
+    with pytest.raises(CheckpointError, match="they do not belong to one model"):
+        rebuild_model(replace(crowded, config=config))

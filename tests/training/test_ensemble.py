@@ -1,6 +1,7 @@
 """An ensemble: its members are separate runs, and their probabilities are averaged."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pandas as pd
 import pytest
 
 from dialogue_ser.corpus.schema import LabelSet, utterances
-from dialogue_ser.errors import ConfigError
+from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.evaluation.crossval.cross_validate import cross_validate
 from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.inference.model_folder import with_checksum
 from dialogue_ser.metrics.scores import score
 from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.tasks.classification import Classification
@@ -130,7 +132,10 @@ def test_a_signal_says_which_directory_to_resume(tiny, script, tmp_path):
     options = ["--set", *(f"{name}={value}" for name, value in SMALL.items())]
     stopped = script("tiny.py", tmp_path / "run", "--kill-at", 2, "--kill-with", "TERM", *options)
     assert stopped.returncode == 143
-    assert f"stopped at step 3; continue with dialogue-ser train --resume {tmp_path / 'run'}\n" in stopped.stderr
+    assert (
+        f"stopped at step 3; continue with dialogue-ser train --resume {tmp_path / 'run'} --trust_code\n"
+        in stopped.stderr
+    )
     assert train(tiny.tiny_config(**SMALL), tmp_path / "run", resume=True).scores
 
 
@@ -157,3 +162,20 @@ def test_every_fold_of_a_cross_validation_may_be_an_ensemble(tiny, tmp_path):
     expected = sum(probabilities(member.query("split == 'test'"), tiny) for member in members) / 2
     np.testing.assert_allclose(probabilities(frame, tiny), expected, rtol=0, atol=1e-15)
     assert (frame["speaker"] == "Bo").all()
+
+
+def test_a_member_that_somebody_changed_cannot_bring_code_into_the_run(finished, tiny, tmp_path, monkeypatch):
+    """The run trusts the code in its own settings, and no other name in the folders of its members."""
+    shutil.copytree(finished.folder, tmp_path / "run")
+    (tmp_path / "hostile.py").write_text("from pathlib import Path\nPath('imported').touch()\n")
+    monkeypatch.chdir(tmp_path)
+    member = tmp_path / "run/members/2/model/config.json"
+    config = json.loads(member.read_text())
+    config["inputs"]["text"]["encoder"] = "hostile:Encoder"
+    member.write_text(json.dumps(with_checksum(config)))
+    shutil.rmtree(tmp_path / "run/model")
+    with pytest.raises(
+        CheckpointError, match=r"members/2/model/config\.json: inputs\.text\.encoder: 'hostile:Encoder'"
+    ):
+        train(tiny.tiny_config(**SMALL), tmp_path / "run", resume=True)
+    assert not (tmp_path / "imported").exists()

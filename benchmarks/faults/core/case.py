@@ -13,6 +13,8 @@ import numpy as np
 #: was damaged, in a format that has no checksum for it; said = another result, and a warning says so; failed = anything
 #: else.
 How = Literal["equal", "refused", "local", "said", "failed"]
+#: File of a case with the fault in words.
+NOTE = "fault.txt"
 SURVIVED: tuple[How, ...] = ("equal", "refused", "local", "said")
 
 
@@ -38,6 +40,11 @@ class Case:
     def rng(self) -> np.random.Generator:
         """Random numbers that depend on the seed, the family and the number only."""
         return np.random.default_rng([self.seed, zlib.crc32(self.family.encode()), self.number])
+
+    def note(self, what: str) -> str:
+        """Write down what the fault is, for the case that its process does not live to tell; return the text."""
+        (self.folder / NOTE).write_text(what, encoding="utf-8")
+        return what
 
 
 @dataclass(frozen=True)

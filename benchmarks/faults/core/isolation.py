@@ -37,6 +37,8 @@ ENVIRONMENT = {
 }
 OUTCOME, PRINTED = "outcome.json", "printed.txt"
 PREPARE = -1
+#: A case that is still there after this time has lost its campaign.
+LAST_SECONDS = 600
 
 
 def context(*, warm: bool = True) -> multiprocessing.context.ForkServerContext:
@@ -55,6 +57,7 @@ def run_case(module: str, case: Case) -> None:
         case: the case; the number PREPARE prepares the family's material instead.
     """
     os.setsid()  # Ctrl-C reaches the campaign only; the campaign ends the whole group
+    signal.alarm(LAST_SECONDS)  # if the campaign was killed, nobody else ends a case that hangs
     signal.signal(signal.SIGINT, signal.default_int_handler)
     printed = os.open(case.folder / PRINTED, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     for number in (1, 2):

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from benchmarks.faults.core.case import SURVIVED, Case, Family
+from benchmarks.faults.core.case import NOTE, SURVIVED, Case, Family
 from benchmarks.faults.core.isolation import OUTCOME, PREPARE, PRINTED, context, run_case
 from benchmarks.faults.core.record import Tried, WorkFolder
 
@@ -159,12 +159,18 @@ class _Pool:
             found = json.loads(path.read_text(encoding="utf-8"))
             how, what, seconds = found["how"], found["what"], found["seconds"]
         elif is_late:
-            how, what = "failed", f"it did not end within {family.seconds:.0f} s"
+            how, what = "failed", f"{_noted(done.case.folder)}it did not end within {family.seconds:.0f} s"
         else:
-            how, what = "failed", f"the process ended with status {done.process.exitcode}: {_tail(done.case.folder)}"
+            ended = f"the process ended with status {done.process.exitcode}: {_tail(done.case.folder)}"
+            how, what = "failed", _noted(done.case.folder) + ended
         if not keep or how in SURVIVED:
             shutil.rmtree(done.case.folder, ignore_errors=True)
         return Tried(family.name, done.case.number, how, what, round(seconds, 3))
+
+
+def _noted(folder: Path) -> str:
+    path = folder / NOTE
+    return f"{path.read_text(encoding='utf-8', errors='replace')}: " if path.is_file() else ""
 
 
 def _tail(folder: Path) -> str:

@@ -39,7 +39,8 @@ def data_describe(
         path: folder or file of the corpus. If left out, the reader looks in DIALOGUE_SER_DATA, or in data/.
         labels: label set, e.g. emotion or sentiment.
         options: options of the corpus reader, as YAML or JSON, e.g. '{splits: [dev]}'.
-        on_bad: what to do if a media file is missing. error = stop; mask = count the turn as one without this modality.
+        on_bad: what to do if a media file is missing, or belongs to another speaker than its place says. error = stop;
+            mask = count the turn as one without this modality, and set the file of another speaker aside.
         cut: show one fold instead of the whole corpus, as YAML or JSON, e.g.
             '{protocol: leave-one-speaker-out, fold: EB0}'.
 
@@ -81,7 +82,8 @@ def data_check(
         path: folder or file of the corpus. If left out, the reader looks in DIALOGUE_SER_DATA, or in data/.
         labels: label set, e.g. emotion or sentiment.
         options: options of the corpus reader, as YAML or JSON, e.g. '{splits: [dev]}'.
-        on_bad: error = bad media are an error; mask = bad media are only counted and listed.
+        on_bad: error = bad media are an error; mask = bad media are only counted and listed, and files of another
+            speaker than their place says are set aside.
         media: also decode and compare the audio files. Switch it off to check the rows only, which is faster.
 
     Returns:
@@ -93,7 +95,8 @@ def data_check(
     corpus = read_corpus(_reader(reader, path), path, labels, on_bad=on_bad, **(options or {}))
     _head(corpus)
     _warnings(corpus.warnings)
-    n_decoded, bad = _decode_all(corpus) if media else (0, [])
+    n_decoded, bad, doubtful = _decode_all(corpus) if media else (0, [], [])
+    _warnings(doubtful)
     if media:
         _warnings(repeated_audio(corpus))
     if bad and on_bad != "mask":
@@ -235,15 +238,18 @@ def _warnings(warnings: Iterable[str]) -> None:
         _print(f"warning: {warning}")
 
 
-def _decode_all(corpus: Corpus) -> tuple[int, list[str]]:
-    """Return how many audio files or clips can be decoded, and a message for each one that cannot."""
+def _decode_all(corpus: Corpus) -> tuple[int, list[str], list[str]]:
+    """Return how many clips can be decoded, a message for each one that cannot, and warnings about the others."""
     turns = [turn for dialogues in corpus.splits.values() for turn in utterances(dialogues) if turn.audio is not None]
     bad: list[str] = []
+    doubtful: list[str] = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         for turn in progress.track(turns, description="decoding"):
             assert turn.audio is not None
             try:
-                decode(turn.audio.path, turn.audio.start_seconds, turn.audio.end_seconds, sample_rate_hz=None)
+                audio = turn.audio
+                waveform = decode(audio.path, audio.start_seconds, audio.end_seconds, sample_rate_hz=None)
+                doubtful += [bad_clip_problem(turn, warning.text) for warning in waveform.warnings]
             except DialogueSerError as error:
                 bad.append(bad_clip_problem(turn, str(error)))
-    return len(turns) - len(bad), bad
+    return len(turns) - len(bad), bad, doubtful

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dialogue_ser.errors import ConfigError, MissingDataError, unknown_name
+from dialogue_ser.spreadsheet_cells import guard
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dialogue_ser.corpus.readers.table import TableInput
+    from dialogue_ser.corpus.readers.table_input import TableInput
 
 WRITERS: dict[str, Callable[["pd.DataFrame", Path], None]] = {
-    ".csv": lambda table, path: table.to_csv(path, index=False),
+    ".csv": lambda table, path: guarded(table).to_csv(path, index=False),
     ".jsonl": lambda table, path: table.to_json(path, orient="records", lines=True, force_ascii=False),
     ".parquet": lambda table, path: table.to_parquet(path, index=False),
 }
@@ -42,7 +43,8 @@ def predict(
         input: CSV, TSV, JSON, JSON Lines, Excel or parquet file with one row per turn. Columns: speaker, text, audio (a
             path), and dialogue if there is more than one dialogue.
         out: file to write: .csv, .jsonl or .parquet. If left out, CSV is written to standard output. It has one row for
-            each row of the input, in the same order, and keeps the other columns of the input.
+            each row of the input, in the same order, and keeps the other columns of the input. In CSV, a
+            text that begins like a formula (=, +, -, @) gets an apostrophe in front, for spreadsheets.
         columns: names of the columns in your file, if they are not speaker, text, audio and dialogue, e.g.
             --columns.text Utterance. Several columns can name the dialogue: --columns.dialogue '[Season, Episode]'.
         dialogue: which rows are one dialogue. column = columns name it; blank-lines = blank lines separate dialogues;
@@ -63,7 +65,7 @@ def predict(
     if not Path(input).is_file():
         raise MissingDataError(f"{input}: no such file; give a .csv or .jsonl with one turn per row")
     from dialogue_ser.corpus.parsing.files import file_format
-    from dialogue_ser.corpus.readers.table import read_input
+    from dialogue_ser.corpus.readers.table_input import read_input
 
     # Read before torch is imported, which is slow, so that errors in the rows are shown at once.
     given = read_input(
@@ -82,7 +84,7 @@ def predict(
     table = classifier.predict(given.dialogues, features=features, batch_size=batch_size)
     table = with_input_columns(table, given)
     if target is None:
-        table.to_csv(sys.stdout, index=False)
+        guarded(table).to_csv(sys.stdout, index=False)
         return
     write_table(table, target)
     print(f"{len(table)} turns of {table['dialogue_id'].nunique()} dialogues: {target}")
@@ -107,6 +109,17 @@ def with_input_columns(table: "pd.DataFrame", given: "TableInput") -> "pd.DataFr
     return pd.concat(
         [ordered, added.rename(columns={name: f"input_{name}" for name in names if name in taken})], axis=1
     )
+
+
+def guarded(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the table with an apostrophe before every text that a spreadsheet would compute."""
+    from pandas.api.types import is_numeric_dtype
+
+    def guard_text(cell: object) -> object:
+        return guard(cell) if isinstance(cell, str) else cell
+
+    written = table.apply(lambda column: column if is_numeric_dtype(column) else column.map(guard_text))
+    return written.rename(columns=guard)
 
 
 def _target(out: str, input_file: str) -> Path:

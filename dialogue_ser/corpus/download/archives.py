@@ -3,6 +3,7 @@
 import shutil
 import tarfile
 import tempfile
+import unicodedata
 from pathlib import Path, PurePosixPath
 
 from dialogue_ser.errors import CorpusError
@@ -15,6 +16,7 @@ MAX_FILES = 200_000
 #: small archive can hold long runs of zeros.
 MAX_RATIO = 200
 _RATIO_FROM_BYTES = 100 * 10**6
+_DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES) -> None:
@@ -31,7 +33,8 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_files
 
     Raises:
         CorpusError: the archive is damaged or is not a tar archive, or it has absolute paths, ``..``, links, devices,
-            duplicate names or impossible sizes. Then nothing is written, and the error names all such members.
+            duplicate names, names with control characters, or impossible sizes. Then nothing is written, and the error
+            names all such members.
     """
     if folder.exists():
         raise CorpusError(f"{folder}: exists already; move it away if you want to unpack {archive.name} again")
@@ -85,6 +88,8 @@ def _check_members(archive: Path, opened: tarfile.TarFile, max_bytes: int, max_f
             problems.append(f"{archive}: member {member.name!r} leads outside the folder")
         elif member.issym() or member.islnk():
             problems.append(f"{archive}: member {member.name!r} is a link to {member.linkname!r}")
+        elif _has_hidden_characters(member.name):
+            problems.append(f"{archive}: member {member.name!a} has control characters in its name")
         elif not (member.isfile() or member.isdir()) or member.issparse():
             problems.append(f"{archive}: member {member.name!r} is neither an ordinary file nor a folder")
         elif member.isfile() and path in seen:
@@ -102,6 +107,14 @@ def _check_members(archive: Path, opened: tarfile.TarFile, max_bytes: int, max_f
         raise CorpusError(
             *problems, f"{archive}: is refused, and nothing was unpacked; get the archive from its publisher"
         )
+
+
+def _has_hidden_characters(name: str) -> bool:
+    """Does a name hold characters that could change what a terminal shows?
+
+    These are control characters, line breaks, marks that turn the direction of text, and bytes that are no text.
+    """
+    return any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") or one in _DIRECTION_MARKS for one in name)
 
 
 def _move_entries(folder: Path, target: Path) -> None:

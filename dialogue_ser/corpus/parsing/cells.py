@@ -10,6 +10,7 @@ from typing import Literal
 
 from dialogue_ser.corpus.parsing.rows import Row, Rows
 from dialogue_ser.errors import CorpusError
+from dialogue_ser.spreadsheet_cells import is_guarded_table, unguard
 
 #: auto = find it out; standard = quotes enclose cells, as in RFC 4180; none = a quote is a letter.
 Quoting = Literal["auto", "standard", "none"]
@@ -66,7 +67,8 @@ def parse_cells(path: Path, text: str, suffix: str, delimiter: str | None = None
     The ending of the file's name says which delimiter is tried first. If the rows do not fit the header with it, the
     others are tried: comma, tab, semicolon, bar. If the rows fit only when quotes are letters, they are read in this
     way, and a note says so. A first line such as ``sep=;``, which Excel writes, names the delimiter and is no row.
-    Blank rows end a block. A row of empty cells is blank. Empty cells beyond the last column are left out.
+    Blank rows end a block. A row of empty cells is blank. Empty cells beyond the last column are left out. In a file of
+    predictions the apostrophes before formulas are taken away (:mod:`~dialogue_ser.spreadsheet_cells`).
 
     Args:
         path: the file, for messages.
@@ -90,6 +92,9 @@ def parse_cells(path: Path, text: str, suffix: str, delimiter: str | None = None
         problems.append(f"{path.name}: has a header but no record; give it at least one row")
     if problems:
         raise CorpusError(*problems)
+    if is_guarded_table(header):
+        header = tuple(map(unguard, header))
+        grid.records[:] = [(number, block, list(map(unguard, cells))) for number, block, cells in grid.records]
     rows = tuple(
         Row(number, dict(zip(header, cells, strict=True)), path.name, block) for number, block, cells in grid.records
     )

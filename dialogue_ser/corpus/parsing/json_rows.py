@@ -15,6 +15,8 @@ _WRAPPERS = {
     "data", "rows", "records", "items", "results", "examples", "segments", "turns", "utterances", "dialogue", "dialog",
     "dialogues", "dialogs", "conversation", "conversations", "messages",
 }  # fmt: skip
+# Such a list in a file that has no other is one dialogue.
+_ONE_DIALOGUE = {"segments", "turns", "messages", "dialogue", "dialog", "conversation"}
 # Lists with these names, in one object, are the columns of a dialogue.
 _PLURALS = {"texts", "sentences", "utterances", "transcripts", "speakers", "labels", "emotions"}
 # Names that columns of a table have, and that rows of a table do not have.
@@ -130,9 +132,10 @@ def _records(value: Any) -> list[Record]:
     if len(nested) == len(value) and all(name.lower() in SPLIT_NAMES for name in value):
         return [_with(record, "split", name) for name, inner in value.items() for record in _records(inner)]
     if len(nested) == 1 and next(iter(nested)).lower() in _WRAPPERS:
-        (inner,) = nested.values()
+        ((wrapper, inner),) = nested.items()
         rest = {name: scalar for name, scalar in value.items() if name not in nested}
-        return [rest | record for record in _records(inner)]
+        name = "1" if wrapper.lower() in _ONE_DIALOGUE and _is_dialogue(inner) else ""
+        return [_with_dialogue(rest | record, name) for record in _records(inner)]
     if len(nested) == len(value) and all(map(_is_dialogue, value.values())):
         return [record for name, inner in value.items() for record in _turns_of_item(inner, name)]
     if _is_columnar(value, always=True):

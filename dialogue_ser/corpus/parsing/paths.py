@@ -4,6 +4,8 @@ import os
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from dialogue_ser.errors import ConfigError
+
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -42,3 +44,10 @@ def resolve_inside(folder: Path, text: str) -> Path:
             "(audio_root)"
         )
     return resolved
+
+
+def audio_folder(folder: str | Path | None) -> Path | None:
+    """Return the option ``audio_root`` of a table as a path. Raises ConfigError if it is no folder."""
+    if folder is None or Path(folder).is_dir():
+        return None if folder is None else Path(folder)
+    raise ConfigError(f"audio_root {folder}: is no folder; name the folder that the audio paths start from")

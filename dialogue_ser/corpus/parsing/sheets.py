@@ -91,6 +91,8 @@ def parse_workbook(path: Path, data: bytes, sheet: str | None = None) -> Rows:
 
 def _grid(sheet: Any) -> list[tuple[int, list[str]]]:
     """Return number and cells of each row of a sheet that is not empty."""
+    # A file may announce a million rows of 16,384 columns, which openpyxl would fill with empty cells.
+    sheet.reset_dimensions()
     rows = ([_text(cell) for cell in cells] for cells in sheet.iter_rows(values_only=True))
     return [(number, cells) for number, cells in enumerate(rows, start=1) if any(map(str.strip, cells))]
 

@@ -4,9 +4,10 @@ import math
 import re
 import warnings
 
-# pandas, and so audformat, writes days too: 0 days 00:00:01.500000. A time of no length is "0 days".
-_CLOCK = re.compile(r"(?:(\d+) days?,? )?(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d*)?)")
-_DAYS = re.compile(r"(\d+) days?")
+# pandas, and so audformat, writes days too: 0 days 00:00:01.500000. A time of no length is "0 days". Numbers of more
+# digits are no times, and Python would not make floats of them.
+_CLOCK = re.compile(r"(?:(\d{1,9}) days?,? )?(?:(\d{1,9}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d*)?)")
+_DAYS = re.compile(r"(\d{1,9}) days?")
 _SECONDS = re.compile(r"-?\d+(?:[.,]\d*)?(?:[eE][+-]?\d+)?|-?[.,]\d+")
 # Other texts that pandas reads as a length of time: numbers with units (500ms, 1 min 2.5 s), and ISO 8601.
 _WITH_UNITS = re.compile(r"(?:\d+(?:[.,]\d+)?\s*[A-Za-zµμ]+\s*)+|P[\dDTHMS.,]+", re.ASCII)
@@ -33,10 +34,11 @@ def parse_seconds(text: str) -> float:
             raise ValueError(f"{text!r} has more than 59 minutes or seconds; correct it")
         # The rounding is needed because 20 * 60 + 57.256 is not the double that is nearest to 1257.256.
         return round(hours * 3600 + minutes * 60 + seconds, 6)
-    if _SECONDS.fullmatch(text):
-        return float(text.replace(",", "."))
     days = _DAYS.fullmatch(text)
-    seconds = 86400.0 * int(days[1]) if days is not None else _seconds_by_pandas(text)
+    if _SECONDS.fullmatch(text):
+        seconds = float(text.replace(",", "."))
+    else:
+        seconds = 86400.0 * int(days[1]) if days is not None else _seconds_by_pandas(text)
     if not math.isfinite(seconds):
         raise ValueError(
             f"{text!r} is not a time; write seconds (12.5), hours:minutes:seconds (00:20:57,256) or 0 days 00:20:57.256"

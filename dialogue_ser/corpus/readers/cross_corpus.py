@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.corpus.cut import all_dialogues
-from dialogue_ser.corpus.label_maps import SHARED_CLASSES, LabelMap, relabel
-from dialogue_ser.corpus.readers import read_corpus
+from dialogue_ser.corpus.label_maps import SHARED_CLASSES, LabelMap, label_map_as_text, relabel
+from dialogue_ser.corpus.readers import read_without_warnings
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
 from dialogue_ser.corpus.splits import split_by_fractions
+from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError, unknown_name
 
 _SETTINGS = ("reader", "path", "labels", "options")
@@ -105,7 +106,11 @@ def _read_one(role: str, settings: Mapping[str, Any] | None, on_bad: str, defaul
         raise ConfigError(*(f"reader cross-corpus: option {role}: {problem}" for problem in unknown))
     options = dict(settings.get("options") or {})
     path, labels = settings.get("path"), settings.get("labels", default_labels)
-    return read_corpus(settings["reader"], path, labels, on_bad=on_bad, **options)
+    corpus = read_without_warnings(settings["reader"], path, labels, on_bad=on_bad, **options)
+    problems = corpus_problems(corpus)
+    if problems:
+        raise CorpusError(*problems)
+    return corpus
 
 
 def _train_and_dev(corpus: Corpus, dev_share: float, seed: int) -> dict[str, tuple[Dialogue, ...]]:
@@ -189,7 +194,7 @@ def _shared_map(training: Corpus, testing: Corpus, label_map: Mapping[str, str] 
                 "have no label in common that turns of both have; map their labels with option label_map"
             )
         return {label: label for label in common}
-    shared = {str(label): str(name) for label, name in label_map.items()}
+    shared = {label: str(name) for label, name in label_map_as_text(label_map).items()}
     problems = [] if shared else ["is empty; name labels, or leave it out"]
     for corpus, labels in found:
         reached = {shared[label] for label in labels if label in shared}

@@ -167,7 +167,7 @@ def _utterances(rows: Rows, split: str, label_column: str, problems: list[str]) 
     """Yield the utterance of each row and its dialogue id. Bad rows become problems."""
     for row in rows:
         numbers = [row.values[column].strip() for column in ("Dialogue_ID", "Utterance_ID")]
-        bad = [number for number in numbers if not (number.isascii() and number.isdigit())]
+        bad = [number for number in numbers if not (number.isascii() and number.isdigit() and len(number) < 19)]
         if bad:
             problems.append(
                 f"{row.origin}: Dialogue_ID and Utterance_ID must be whole numbers; correct {', '.join(map(repr, bad))}"

@@ -108,7 +108,7 @@ def read_speakers(path: str | Path | None = None) -> dict[str, NemoSpeaker]:
     problems = []
     for row in rows:
         name, gender, age = (row.values[column].strip() for column in ("speaker_id", "gender", "age"))
-        if not (age.isascii() and age.isdigit()):
+        if not (age.isascii() and age.isdigit() and len(age) < 4):
             problems.append(f"{row.origin}: age {age!r} is not a whole number of years; correct it")
             continue
         speaker = NemoSpeaker(gender=gender, age=int(age))

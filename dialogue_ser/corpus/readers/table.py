@@ -1,19 +1,18 @@
 """Read any table file as a corpus. The options name its columns, so your own data needs no code."""
 
-import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dialogue_ser.corpus.cut import carve
-from dialogue_ser.corpus.label_maps import WORD_MAPS, relabel_by_words
+from dialogue_ser.corpus.label_maps import WORD_MAPS, label_map_as_text, relabel_by_words
 from dialogue_ser.corpus.parsing.cells import Quoting
 from dialogue_ser.corpus.parsing.columns import Columns, resolve_columns
 from dialogue_ser.corpus.parsing.dialogues import rule_of
-from dialogue_ser.corpus.parsing.files import ANY_FORMAT, FileFormat, read_rows
-from dialogue_ser.corpus.parsing.rows import Row, Rows
-from dialogue_ser.corpus.parsing.table_splits import SplitRule, assign_splits, with_split_in_dialogue
+from dialogue_ser.corpus.parsing.files import FileFormat, read_rows
+from dialogue_ser.corpus.parsing.paths import audio_folder
+from dialogue_ser.corpus.parsing.rows import Rows
+from dialogue_ser.corpus.parsing.table_splits import SplitRule, assign_splits
 from dialogue_ser.corpus.parsing.turns import (
     Turn,
     TurnOptions,
@@ -23,11 +22,9 @@ from dialogue_ser.corpus.parsing.turns import (
     require_roles,
 )
 from dialogue_ser.corpus.parsing.utterance_names import with_own_names
-from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet
+from dialogue_ser.corpus.schema import Corpus, LabelSet
 from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError
-
-logger = logging.getLogger(__name__)
 
 
 # Longer than 50 lines, with more than 12 parameters, because every option of the reader is a parameter that the
@@ -113,8 +110,8 @@ def read_table(
     if not has_classes:
         _refuse_label_options(label_order=label_order, label_map=label_map, stratify=stratify)
     options = TurnOptions(
-        label_map={str(label): mapped for label, mapped in (label_map or {}).items()},
-        audio_root=_audio_root(audio_root),
+        label_map=label_map_as_text(label_map),
+        audio_root=audio_folder(audio_root),
         on_bad=on_bad,
         dialogue=rule_of(dialogue, columns),
     )
@@ -150,92 +147,6 @@ def read_table(
         raise CorpusError(*problems, *(corpus_problems(corpus) if split_turns else []))
     corpus = relabel_by_words(corpus, labels, label_order) if is_shared else corpus
     return carve(corpus, carved, seed) if carved else corpus
-
-
-@dataclass(frozen=True, slots=True)
-class TableInput:
-    """Dialogues to predict on, with the table that they come from.
-
-    Args:
-        dialogues: the dialogues, in order of first appearance.
-        rows: utterance id → its row, in the order of the file.
-        columns: the roles of the columns.
-        warnings: what the reader decided by itself, one sentence each.
-    """
-
-    dialogues: tuple[Dialogue, ...]
-    rows: Mapping[str, Row]
-    columns: Columns
-    warnings: tuple[str, ...]
-
-
-def read_dialogues(
-    path: str | Path,
-    columns: Mapping[str, Any] | None = None,
-    audio_root: str | Path | None = None,
-    encoding: str = "utf-8",
-    delimiter: str | None = None,
-    on_bad: str = "error",
-    dialogue: str | None = None,
-    quoting: Quoting = "auto",
-    sheet: str | None = None,
-) -> tuple[Dialogue, ...]:
-    """Read dialogues to predict on. The columns are speaker, text or audio (or both), and optionally dialogue.
-
-    Dialogues are found by the rule of :func:`read_table`: without a dialogue column and without blank lines every row
-    is a dialogue of its own, with a warning, unless ``dialogue`` says file. Ids are ``new/<dialogue>`` and
-    ``new/<dialogue>_utt<n>``. A label column is read if there is one. Targets are read if ``columns`` names them. The
-    arguments have the same meaning as in :func:`read_table`.
-
-    Raises:
-        ConfigError: ``dialogue`` is no rule.
-        CorpusError: the file has bad rows. The error lists all of them.
-    """
-    form = FileFormat(encoding=encoding, delimiter=delimiter, quoting=quoting, sheet=sheet)
-    given = read_input(path, columns, audio_root=audio_root, on_bad=on_bad, dialogue=dialogue, form=form)
-    for warning in given.warnings:
-        logger.warning(warning)
-    return given.dialogues
-
-
-def read_input(
-    path: str | Path,
-    columns: Mapping[str, Any] | None = None,
-    *,
-    audio_root: str | Path | None = None,
-    on_bad: str = "error",
-    dialogue: str | None = None,
-    form: FileFormat = ANY_FORMAT,
-) -> TableInput:
-    """Read dialogues to predict on, and keep the rows of the table. See :func:`read_dialogues`."""
-    table = read_rows(path, form)
-    roles = resolve_columns(table, columns)
-    require_roles(table, roles, need_annotation=False)
-    options = TurnOptions(audio_root=_audio_root(audio_root), on_bad=on_bad, dialogue=rule_of(dialogue, columns))
-    problems: list[str] = []
-    warnings = list(table.notes)
-    turns = read_turns(table, roles, options, problems, warnings)
-    if options.dialogue != "file":
-        turns = with_split_in_dialogue(turns, warnings)
-    turns = with_own_names(turns, "new", options.audio_root or table.path.parent, warnings)
-    dialogues = group_into_dialogues(turns, "new")
-    # All labels in the file are accepted here, because the classes of the model are not known yet.
-    labels = tuple(dict.fromkeys(turn.utterance.label for turn in turns if turn.utterance.label))
-    label_set = LabelSet("found", labels or ("none",))
-    checked = Corpus(name="new", label_set=label_set, dimensions=tuple(roles.targets), splits={"new": dialogues})
-    problems.extend(corpus_problems(checked) if turns else [])
-    if problems:
-        raise CorpusError(*problems)
-    # The turns of a dialogue keep the order of the file.
-    left = {one.id: iter(one) for one in dialogues}
-    rows = {next(left[f"new/{turn.dialogue}"]).id: row for turn, row in zip(turns, table, strict=True)}
-    return TableInput(dialogues, rows, roles, tuple(warnings))
-
-
-def _audio_root(folder: str | Path | None) -> Path | None:
-    if folder is None or Path(folder).is_dir():
-        return None if folder is None else Path(folder)
-    raise ConfigError(f"audio_root {folder}: is no folder; name the folder that the audio paths start from")
 
 
 def _read_files(path: Path, files: Mapping[str, str] | None, form: FileFormat) -> dict[str, Rows]:

@@ -1,6 +1,8 @@
 """Decode the audio of utterances, and collect all clips that cannot be used in one error."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from dialogue_ser.corpus.schema import Dialogue, Utterance, utterances
@@ -9,6 +11,13 @@ from dialogue_ser.features.core.api import Array
 from dialogue_ser.features.core.bad_clips import OnBad, bad_clip_problem, raise_if_bad
 from dialogue_ser.media.decode import decode
 from dialogue_ser.media.effects import apply_effects
+from dialogue_ser.media.levels import LevelWarning
+
+logger = logging.getLogger(__name__)
+
+#: Each process warns about this many clips of one kind. A corpus can have thousands of them.
+MOST_WARNINGS = 3
+_n_warnings: Counter[str] = Counter()
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,9 @@ class DecodedTurns:
 def decode_turn(turn: Utterance, sample_rate_hz: int) -> Array:
     """Return the mono float32 samples of one utterance, with the effects of its audio reference applied.
 
+    It logs a warning if the sound is far too loud, or if its channels cancel each other. It does so for the first clips
+    only; ``dialogue-ser data check`` counts all.
+
     Args:
         turn: an utterance that has audio.
         sample_rate_hz: sample rate of the result in Hz.
@@ -41,12 +53,23 @@ def decode_turn(turn: Utterance, sample_rate_hz: int) -> Array:
     assert turn.audio is not None
     audio = turn.audio
     waveform = decode(audio.path, audio.start_seconds, audio.end_seconds, sample_rate_hz=sample_rate_hz)
+    if waveform.warnings:
+        _warn(turn, waveform.warnings)
     if audio.effects is None:
         return waveform.samples
     try:
         return apply_effects(waveform.samples, sample_rate_hz, audio.effects)
     except MediaError as error:
         raise MediaError(f"{audio.path}: {error}") from None
+
+
+def _warn(turn: Utterance, warnings: Iterable[LevelWarning]) -> None:
+    for warning in warnings:
+        _n_warnings[warning.kind] += 1
+        if _n_warnings[warning.kind] <= MOST_WARNINGS:
+            logger.warning("%s", bad_clip_problem(turn, warning.text))
+        elif _n_warnings[warning.kind] == MOST_WARNINGS + 1:
+            logger.warning("more clips are like this; 'dialogue-ser data check' counts them")
 
 
 def decode_turns(turns: Sequence[Utterance], sample_rate_hz: int) -> DecodedTurns:

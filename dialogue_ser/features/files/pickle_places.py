@@ -39,11 +39,19 @@ _MOST_PAIRS = 1_000_000
 def find_places(groups: Sequence[Group], places: Sequence[Place], comparison: Comparison) -> dict[Group, Place]:
     """Return the place of each dialogue that has only one possible place. No place is given twice.
 
+    At least half of the rows have their words at their place.
+
     Args:
         groups: dialogues of a pickle.
         places: dialogues of the corpus where they may belong, in order.
         comparison: compares their words.
     """
+    found = _possible_places(groups, places, comparison)
+    return {group: place for group, place in found.items() if 2 * _n_equal(group, place, comparison) >= len(group.rows)}
+
+
+def _possible_places(groups: Sequence[Group], places: Sequence[Place], comparison: Comparison) -> Mapping[Group, Place]:
+    """Return the places of dialogues, also of those that share few words with their places."""
     fixed = fixed_by_words(groups, places)
     numbers = numbers_of(groups)
     if numbers is not None:
@@ -105,7 +113,7 @@ def _by_number(
             said = {group: place_at.get(numbers[group]) for group in between}
         if said is None:
             said = _in_order(between, free, comparison)
-        found |= {g: p for g, p in said.items() if p is not None and _n_equal(g, p, comparison)}
+        found |= {group: place for group, place in said.items() if place is not None}
     return found
 
 
@@ -196,7 +204,7 @@ def _by_name(groups: Sequence[Group], places: Sequence[Place], comparison: Compa
     n_equal = {group: _n_equal(group, place, comparison) for group, place in named.items()}
     if sum(n_equal.values()) < _SHARE_NAMED * sum(len(group.rows) for group in named):
         return {}
-    return {group: place for group, place in named.items() if n_equal[group]}
+    return named
 
 
 def _n_equal(group: Group, place: Place, comparison: Comparison) -> int:

@@ -110,8 +110,9 @@ class Precomputed:
         """Check the rows of a file and return them by utterance id."""
         n_dimensions = 2 if self.kind == "frames" else 1
         rows: dict[str, Array] = {}
+        first: dict[str, int] = {}
         problems: list[str] = []
-        for key, row in zip(found.keys, found.rows, strict=True):
+        for place, (key, row) in enumerate(zip(found.keys, found.rows, strict=True)):
             if row.ndim != n_dimensions or row.dtype.kind not in "fiub":
                 problems.append(
                     f"{path} ({key}): has shape {row.shape} and type {row.dtype}; "
@@ -120,9 +121,10 @@ class Precomputed:
                 continue
             stem = PurePosixPath(key.replace("\\", "/")).stem
             name = self._key_pattern.replace("{split}", split).replace("{stem}", stem).replace("{key}", key)
-            if name in rows:
+            if first.setdefault(name, place) != place:
                 problems.append(
-                    f"{path} ({key}): key_pattern {self._key_pattern!r} gives the id {name!r} twice; correct it"
+                    f"{path} row {found.number(place)} ({key}): key_pattern {self._key_pattern!r} gives the id "
+                    f"{name!r} twice, also in row {found.number(first[name])}; correct it"
                 )
             rows[name] = row.astype(np.float32, copy=False)
         if problems:

@@ -16,9 +16,11 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from dialogue_ser.corpus.parsing.content import read_content
 from dialogue_ser.durable import write_atomically
-from dialogue_ser.errors import FeatureError
+from dialogue_ser.errors import CorpusError, FeatureError
 from dialogue_ser.features.core.api import Array
+from dialogue_ser.features.files.table_cells import parquet_cells, suffix_of, text_cells
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".safetensors", ".npy", ".npz")
 _KEY_NAMES = ("utterance_id", "id", "key", "filename", "file")
@@ -46,27 +48,33 @@ class RowFile:
         keys: one key per row, as the file writes it.
         rows: one array per key.
         columns: names of the features; empty if the file has none.
+        numbers: number of each row, as a spreadsheet counts; empty = the file has no header, and its first row is 1.
     """
 
     keys: list[str]
     rows: Sequence[Array]
     columns: tuple[str, ...] = ()
+    numbers: Sequence[int] = ()
+
+    def number(self, place: int) -> int:
+        """Return the number of a row, for messages."""
+        return self.numbers[place] if self.numbers else place + 1
 
 
 def read_rows(path: Path, key: str | None, columns: Sequence[str] | None) -> RowFile:
     """Read one feature file.
 
     Args:
-        path: a .csv, .tsv or .parquet file; a .safetensors file of :func:`write_rows` or with one array per key; a .npy
-            file with a file ``<stem>.index.txt`` (one key per line) in the same folder; a .npz file with ``ids`` and
-            ``values``, or with one array per key.
+        path: a .csv, .tsv or .parquet file, also packed with gzip; a .safetensors file of :func:`write_rows` or with
+            one array per key; a .npy file with a file ``<stem>.index.txt`` (one key per line) in the same folder; a
+            .npz file with ``ids`` and ``values``, or with one array per key.
         key: name of the key column; None = the first that exists of utterance_id, id, key, filename, file.
         columns: names of the feature columns, in order; None = all columns but the key.
 
     Raises:
         FeatureError: the file cannot be read, lacks a column, repeats a key, or has cells that are not numbers.
     """
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if suffix not in SUFFIXES:
         hint = "; convert it with 'dialogue-ser convert-pickle'" if suffix in (".pkl", ".pickle") else ""
         raise FeatureError(
@@ -85,7 +93,7 @@ def read_rows(path: Path, key: str | None, columns: Sequence[str] | None) -> Row
         raise FeatureError(f"{path}: cannot be read ({error}); save it again, as UTF-8 if it is text") from error
     first: dict[str, int] = {}
     repeated = [
-        f"{path} row {i + 1}: key {k!r} is already in row {first[k] + 1}"
+        f"{path} row {found.number(i)}: key {k!r} stands in row {found.number(first[k])} too"
         for i, k in enumerate(found.keys)
         if first.setdefault(k, i) != i
     ]
@@ -96,11 +104,13 @@ def read_rows(path: Path, key: str | None, columns: Sequence[str] | None) -> Row
 
 def _read_table(path: Path, key: str | None, columns: Sequence[str] | None) -> RowFile:
     """Read a CSV, TSV or parquet file."""
-    if path.suffix.lower() == ".parquet":
-        frame = pd.read_parquet(path)
-    else:
-        separator = "\t" if path.suffix.lower() == ".tsv" else ","
-        frame = _read_text(path, separator)
+    try:
+        content = read_content(path)
+        if content.kind == "xlsx":
+            raise FeatureError(f"{path}: is an Excel workbook; save it as CSV or parquet")
+        frame = parquet_cells(content.data) if content.kind == "parquet" else text_cells(path, content)
+    except CorpusError as error:
+        raise FeatureError(*error.problems) from error
     names = [str(name) for name in frame.columns]
     frame.columns = pd.Index(names)
     key = key or next((name for name in _KEY_NAMES if name in names), None)
@@ -116,24 +126,7 @@ def _read_table(path: Path, key: str | None, columns: Sequence[str] | None) -> R
         )
     keys = [str(value) for value in frame[key]]
     values = np.column_stack([_to_numbers(path, name, frame[name], keys) for name in wanted])
-    return RowFile(keys, list(values), tuple(wanted))
-
-
-def _read_text(path: Path, separator: str) -> pd.DataFrame:
-    """Return the cells as texts. Repeated columns and rows of a wrong length are errors; pandas would accept them."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        records = csv.reader(file, delimiter=separator)
-        names = next(records, [])
-        twice = sorted({name for name in names if names.count(name) > 1})
-        problems = [f"{path} row 1: column {name!r} is repeated; keep one column of each name" for name in twice]
-        for number, record in enumerate(records, start=2):
-            if record and len(record) != len(names):
-                problems.append(
-                    f"{path} row {number}: {len(record)} cells, but the header has {len(names)}; make them equal"
-                )
-    if problems:
-        raise FeatureError(*problems)
-    return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8")
+    return RowFile(keys, list(values), tuple(wanted), [int(number) for number in frame.index])
 
 
 def _to_numbers(path: Path, name: str, column: "pd.Series[Any]", keys: Sequence[str]) -> Array:
@@ -145,7 +138,10 @@ def _to_numbers(path: Path, name: str, column: "pd.Series[Any]", keys: Sequence[
     bad = np.flatnonzero((numbers.isna() & cells.notna()).to_numpy())
     if len(bad):
         raise FeatureError(
-            *(f"{path} row {i + 2} ({keys[i]}): {name} is {column.iloc[i]!r}, not a number" for i in bad.tolist()),
+            *(
+                f"{path} row {column.index[i]} ({keys[i]}): {name} is {column.iloc[i]!r}, not a number"
+                for i in bad.tolist()
+            ),
             f"{len(bad)} such cell(s) in column {name}; correct them, or leave the column out with option columns",
         )
     return numbers.to_numpy(dtype=np.float32)

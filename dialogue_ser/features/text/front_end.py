@@ -45,6 +45,10 @@ class TokenFrontEnd(ABC):
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
         """Return int64 ids ``[L]`` for every utterance that has a text."""
 
+    def note_on(self, dialogues: Sequence[Dialogue]) -> str | None:
+        """Return a sentence if the tokenizer does not fit the texts of these dialogues; else None."""
+        return None
+
     @abstractmethod
     def state(self) -> dict[str, Any]:
         """Return the state as values for JSON."""

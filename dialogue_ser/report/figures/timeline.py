@@ -13,12 +13,14 @@ from matplotlib.patches import Arc, FancyBboxPatch, Patch, Rectangle
 from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.metrics.predictions import ClassPredictions
 from dialogue_ser.metrics.slices import SHIFTS, emotion_shift
-from dialogue_ser.report.figures.long_dialogues import MOST_TURNS, pooled, window
+from dialogue_ser.report.figures.long_dialogues import pooled, window
 from dialogue_ser.report.figures.theme import Theme, colours_of, ink_on, themed
 
 INCHES_PER_TURN = 0.44
 MOST_ARCS_PER_TURN = 2
 LEAST_ARC_WEIGHT = 0.15
+#: Rows of a map of attention that have a label. More turns make the rows lower, not the picture larger.
+MOST_ROWS = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,12 +236,12 @@ def attention_heat_map(view: DialogueView, name: str, theme: Theme = "light") ->
     weights, n_per_cell = pooled(view.attention[name])
     n_turns, n_cells = len(view), len(weights)
     with themed(theme) as palette:
-        side = 1.4 + 0.26 * min(n_turns, MOST_TURNS)
+        side = 1.4 + 0.26 * min(n_turns, MOST_ROWS)
         figure = Figure(figsize=(side + 1.0, side), layout="constrained")
         axes = figure.subplots()
         ramp = LinearSegmentedColormap.from_list("weight", [palette["paper"], palette["accent"]])
         image = axes.imshow(weights, cmap=ramp, vmin=0, vmax=max(float(np.nanmax(weights)), 1e-9))
-        cells = range(0, n_cells, -(-n_cells // MOST_TURNS))
+        cells = range(0, n_cells, -(-n_cells // MOST_ROWS))
         axes.set_xticks(cells, [str(cell * n_per_cell + 1) for cell in cells], fontsize=7)
         rows = [f"{view.speakers[cell * n_per_cell][:12]} {cell * n_per_cell + 1}" for cell in cells]
         axes.set_yticks(cells, rows, fontsize=7)

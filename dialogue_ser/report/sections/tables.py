@@ -1,5 +1,7 @@
 """Rows of tables, and the formats of numbers, for markdown, the terminal (rich) and the templates of pages."""
 
+import html
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +11,9 @@ from dialogue_ser.metrics.table import METRICS, heading_of
 from dialogue_ser.tasks import task_of_scores
 
 Row = Mapping[str, object]
+
+_NUMBERS = re.compile(r"[\d\s.,%+−–±\[\]-]*")
+_MARKDOWN = re.compile(r"([\\\\`*\[\]|])")
 
 
 def format_score(value: float | None, digits: int = 4) -> str:
@@ -52,12 +57,16 @@ def columns_of(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for row in rows for name in row))
 
 
-def render_markdown(rows: Sequence[Row], columns: Sequence[str] | None = None) -> str:
+def render_markdown(
+    rows: Sequence[Row], columns: Sequence[str] | None = None, *, has_words_of_users: bool = False
+) -> str:
     """Return a GitHub markdown table. Numbers are right-aligned, pipes are escaped, and floats have four digits.
 
     Args:
         rows: one mapping per row, column name → value. A value with ``mean`` and ``std`` is shown as mean ± std.
         columns: the columns in their order; None = all, in the order of :func:`columns_of`.
+        has_words_of_users: show cells and headings as they are, without a meaning in markdown or HTML, because they
+            may be labels or names from a corpus (:func:`markdown_text`).
 
     >>> print(render_markdown([{"system": "majority", "weighted F1": 0.313}]))
     | system | weighted F1 |
@@ -66,10 +75,25 @@ def render_markdown(rows: Sequence[Row], columns: Sequence[str] | None = None) -
     """
     names = columns_of(rows) if columns is None else tuple(columns)
     numeric = numeric_columns(rows, names)
-    head = ["| " + " | ".join(_escape_pipe(name) for name in names) + " |"]
+    escape = markdown_text if has_words_of_users else _escape_pipe
+    head = ["| " + " | ".join(escape(name) for name in names) + " |"]
     head.append("|" + "|".join("--:" if name in numeric else ":--" for name in names) + "|")
-    body = ["| " + " | ".join(_escape_pipe(cell_text(row.get(name))) for name in names) + " |" for row in rows]
+    body = ["| " + " | ".join(escape(cell_text(row.get(name))) for name in names) + " |" for row in rows]
     return "\n".join(head + body)
+
+
+def markdown_text(text: object) -> str:
+    """Return text in one line that a markdown page shows as it is: it makes no tag, link, picture, heading or table.
+
+    >>> markdown_text("<script> [a](b) | `c`")
+    '&lt;script&gt; \\\\[a\\\\](b) \\\\| \\\\`c\\\\`'
+    >>> markdown_text("−0.004 [0.561, 0.603]")
+    '−0.004 [0.561, 0.603]'
+    """
+    line = " ".join(str(text).split())
+    if _NUMBERS.fullmatch(line):
+        return line
+    return _MARKDOWN.sub(r"\\\1", html.escape(line, quote=False))
 
 
 def render_rich(rows: Sequence[Row], columns: Sequence[str] | None = None, title: str | None = None) -> Table:

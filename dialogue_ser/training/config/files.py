@@ -141,6 +141,12 @@ def code_of_run(config: RunConfig) -> frozenset[str]:
     return frozenset(text for text in texts_in(config_to_dict(config)) if is_target(text))
 
 
+def resume_command(folder: Path, config: RunConfig) -> str:
+    """Return the command that continues a run. Its config.yaml is a file, so code that it names needs trust."""
+    trust = " --trust_code" if code_in_settings(config_to_dict(config)) else ""
+    return f"dialogue-ser train --resume {folder}{trust}"
+
+
 def dump_config(config: RunConfig) -> str:
     """Return a configuration as YAML text; :func:`load_config` reads it back to an equal configuration."""
     return yaml.safe_dump(config_to_dict(config), sort_keys=False, allow_unicode=True)

@@ -78,8 +78,8 @@ class DataConfig:
         targets: dimensions that a regression learns, e.g. [valence, arousal]. Empty = all dimensions of the corpus.
         train: split to learn from. Join several with a plus sign: train+extra.
         dev: split that chooses the epoch and the settings.
-        on_bad: what to do with media that cannot be decoded. error = stop; mask = mark the modality as absent in that
-            turn and go on.
+        on_bad: what to do with media that cannot be used. error = stop; mask = mark the modality as absent in that
+            turn, set files of another speaker aside, and go on.
         leave_out: classes that micro F1 leaves out, e.g. the class without emotion in DailyDialog. All other metrics
             count every class.
         cut: how to divide the corpus into train, dev and test after it is read: a protocol and one of its folds.

@@ -120,6 +120,9 @@ def load_data(
     for modality, pipeline in pipelines.items():
         pipeline.fit(train, store)
         tables[modality] = pipeline.table(everything, store)
+        for split, dialogues in corpus.splits.items():
+            if note := pipeline.note_on(dialogues):
+                logger.warning("features.%s, split %r: %s", modality, split, note)
     _check_covered(corpus, tables)
     tables = add_variants(config, pipelines, tables, train, store)
     return Data(corpus=corpus, task=task.fitted(train), train=train, dev=dev, pipelines=pipelines, tables=tables)

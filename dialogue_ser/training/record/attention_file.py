@@ -1,7 +1,6 @@
 """Write the attention of many dialogues into one file, one dialogue after the other."""
 
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,20 +95,7 @@ class AttentionFile:
         for name in header:
             shape, place = self._places[name]
             self._waiting.seek(place)
-            shutil.copyfileobj(_Part(self._waiting, 4 * int(np.prod(shape))), file)
-
-
-class _Part:
-    """The next bytes of a file, at most so many, as a file."""
-
-    def __init__(self, file: BinaryIO, n_bytes: int) -> None:
-        self._file, self._n_left = file, n_bytes
-
-    def read(self, size: int) -> bytes:
-        """Return at most ``size`` bytes; none at the end of the part."""
-        found = self._file.read(min(size, self._n_left))
-        self._n_left -= len(found)
-        return found
+            file.write(self._waiting.read(4 * int(np.prod(shape))))
 
 
 def _key(split: str, dialogue: Dialogue) -> str:

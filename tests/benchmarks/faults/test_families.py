@@ -145,6 +145,17 @@ def test_damage_to_one_line_excuses_no_other_line() -> None:
             tables._local(form, done, right, wrong, [], Failed("d"))
 
 
+def test_damage_to_json_excuses_one_turn_only() -> None:
+    rows = [{"Utterance": f"u{n}"} for n in range(4)]
+    right = {"train": [[("x", "u0", "joy"), ("x", "u1", "joy")]], "test": [[("y", "u2", "joy"), ("y", "u3", "joy")]]}
+    one = {"train": [[("x", "u0", "joy"), ("x", "?1", "joy")]], "test": right["test"]}
+    assert tables._local_json(rows, right, one, Failed("d")).how == "local"
+    for wrong in ({"train": right["train"]}, {"train": [], "test": right["test"]},
+                  {"train": [[("z", "u0", "joy"), ("z", "u1", "joy")]], "test": right["test"]}):  # fmt: skip
+        with pytest.raises(Failed, match="more than one turn"):
+            tables._local_json(rows, right, wrong, Failed("d"))
+
+
 def test_a_broken_configuration_is_refused(tmp_path: Path, monkeypatch) -> None:
     configs.prepare(tmp_path)
     monkeypatch.chdir(tmp_path)

@@ -1,5 +1,7 @@
 import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -44,6 +46,33 @@ def test_precomputed_reads_the_converted_file(here, cli, ending):
     dialogues = turns(here)
     found = Precomputed(path=f"audio.{ending}").encode(dialogues)
     expected = {turn.id: [float(i)] * 3 for i, turn in enumerate(utterances(dialogues), start=1)}
+    assert {key: row.tolist() for key, row in found.items()} == expected
+
+
+COSMIC = """
+import pickle, sys
+from dialogue_ser.cli.main import main
+import numpy as np
+texts = {0: ["Hey."], 1: ["Hey.", "Yeah."], 2: ["Yeah."], 3: ["Hey."], 4: ["Hey.", "Yeah."], 5: ["Yeah."]}
+rows = {key: [np.array([key, i], float) for i in range(len(value))] for key, value in texts.items()}
+labels = {key: [len(text) for text in value] for key, value in texts.items()}
+speakers = {key: [[1, 0]] * len(value) for key, value in texts.items()}
+pickle.dump((speakers, labels, labels, rows, rows, rows, rows, texts, {2, 1, 0}, {5}, {4, 3}), open("cosmic.pkl", "wb"))
+main(["convert-pickle", "cosmic.pkl", "cosmic.parquet", "--modality", "text1", "--reader", "table", "--path", "c.csv"])
+"""
+
+
+def test_dialogues_in_sets_are_placed_by_their_numbers_whatever_order_sets_have(here):
+    splits = ["train", "train", "train", "dev", "dev", "test"]
+    texts = [["Hey."], ["Hey.", "Yeah."], ["Yeah."], ["Hey."], ["Hey.", "Yeah."], ["Yeah."]]
+    lines = [f"{s},d{d},A,{text},{len(text)}" for d, s in enumerate(splits) for text in texts[d]]
+    (here / "c.csv").write_text("\n".join(["split,dialogue,speaker,text,label", *lines]) + "\n")
+    environment = os.environ | {"PYTHONHASHSEED": "1"}
+    done = subprocess.run([sys.executable, "-c", COSMIC], env=environment, check=True, capture_output=True, text=True)
+    assert "COSMIC MELD; 8 rows, 8 with an utterance id" in done.stdout
+    dialogues = [one for found in read_corpus("table", here / "c.csv").splits.values() for one in found]
+    found = Precomputed(path="cosmic.parquet").encode(dialogues)
+    expected = {turn.id: [d, i] for d, dialogue in enumerate(dialogues) for i, turn in enumerate(dialogue)}
     assert {key: row.tolist() for key, row in found.items()} == expected
 
 

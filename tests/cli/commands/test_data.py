@@ -112,6 +112,20 @@ def test_check_decodes_all_audio_and_names_what_is_broken(own, capsys):
     assert data_check("table", own, media=False) == 0
 
 
+def test_check_warns_about_doubtful_levels_and_groups_equal_warnings(tmp_path, capsys):
+    soundfile.write(tmp_path / "loud.wav", np.full(1600, 16384.0), 16000, subtype="FLOAT")
+    tone = 0.5 * np.sin(np.arange(1600))
+    soundfile.write(tmp_path / "anti.wav", np.stack([tone, -tone], axis=1), 16000)
+    rows = [f"{number},a,x,joy,train,loud.wav" for number in range(40)] + ["40,a,x,anger,train,anti.wav"]
+    (tmp_path / "own.csv").write_text("\n".join(["dialogue,speaker,text,label,split,audio", *rows]) + "\n")
+    assert data_check("table", str(tmp_path / "own.csv")) == 0
+    text = capsys.readouterr().out
+    assert text.count("its peak is 16384, but full scale is 1") == 10
+    assert "warning: … and 30 more of this kind" in text
+    assert "own.csv row 42 (train/40_utt0): " in text and "its channels cancel each other" in text
+    assert "41 audio clips decoded" in text
+
+
 def test_check_refuses_bad_rows(own):
     with pytest.raises(CorpusError, match="unknown emotion label 'joy'"):
         data_check("table", own, options={"label_order": ["anger"]})
@@ -120,3 +134,19 @@ def test_check_refuses_bad_rows(own):
 def test_download_refuses_unknown_names():
     with pytest.raises(ConfigError, match="did you mean 'meld'"):
         data_download("melt")
+
+
+def test_check_names_audio_that_several_utterances_share(own, tmp_path, capsys):
+    soundfile.write(tmp_path / "again.wav", np.zeros(1600), 16000)
+    (tmp_path / "own.csv").write_text(
+        "text,label,split,audio\none,joy,train,good.wav\ntwo,anger,train,bad.wav\nthree,anger,test,again.wav\n"
+    )
+    options = {"options": {"dialogue": "none"}, "on_bad": "mask"}
+    assert data_check("table", str(tmp_path / "own.csv"), **options) == 0
+    warning = next(line for line in capsys.readouterr().out.splitlines() if "several utterances" in line)
+    assert warning == (
+        "warning: 1 clip is the audio of several utterances, 1 of them in several splits, 1 of them with different "
+        "labels: train/row2_utt0 = test/row4_utt0 (good.wav, again.wav)"
+    )
+    assert data_check("table", str(tmp_path / "own.csv"), **options, media=False) == 0
+    assert "several utterances" not in capsys.readouterr().out

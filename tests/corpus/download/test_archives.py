@@ -45,6 +45,22 @@ def test_members_that_lead_outside_are_refused_before_writing(tmp_path, name):
     assert "leads outside the folder" in refused(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["a/\x1b[2Jb", "a\nb", "\x7f", "a\x9bb", "clip\u202e4pm.exe", "a\u2028b", "\udcff"])
+def test_names_with_control_characters_are_refused_before_writing(tmp_path, name):
+    (tmp_path / "a.tar.gz").write_bytes(packed({"good": b"x", name: b"x"}))
+    text = refused(tmp_path)
+    assert "has control characters in its name" in text
+    assert "nothing was unpacked" in text
+    assert name not in text
+
+
+def test_names_in_any_script_are_unpacked(tmp_path):
+    names = ["ümläut.wav", "नमस्ते.wav", "می\u200cخواهم.wav", "中文 (1).wav"]
+    (tmp_path / "a.tar.gz").write_bytes(packed(dict.fromkeys(names, b"x")))
+    unpack(tmp_path / "a.tar.gz", tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(names)
+
+
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
 def test_links_and_devices_are_refused_before_writing(tmp_path, kind):
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:

@@ -56,7 +56,7 @@ def test_dialogues_without_names_are_counted():
 def test_the_turns_of_a_transcript_are_read_without_the_words_around_them():
     segments = [{"start": 0.5, "end": 2.0, "text": " Where?", "speaker": "S0"}]
     assert records({"segments": segments, "language": "en"}) == [
-        {"language": "en", "start": "0.5", "end": "2.0", "text": " Where?", "speaker": "S0"}
+        {"dialogue": "1", "language": "en", "start": "0.5", "end": "2.0", "text": " Where?", "speaker": "S0"}
     ]
 
 

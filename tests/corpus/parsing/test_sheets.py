@@ -2,6 +2,9 @@
 
 import datetime
 import io
+import re
+import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +131,17 @@ def test_a_workbook_that_would_unpack_to_gigabytes_is_refused(tmp_path, monkeypa
     path = workbook(tmp_path / "a.xlsx", A=[["text", "label"], ["hi", "joy"]])
     monkeypatch.setattr("dialogue_ser.corpus.parsing.content.MAX_UNPACKED_BYTES", 1000)
     assert "more than 1 GiB when it is unpacked" in problem(path)
+
+
+def test_a_workbook_that_announces_billions_of_cells_is_read_at_once(tmp_path):
+    whole = workbook(tmp_path / "a.xlsx", A=[["text", "label"], ["hi", "joy"]]).read_bytes()
+    with zipfile.ZipFile(io.BytesIO(whole)) as before, zipfile.ZipFile(tmp_path / "a.xlsx", "w") as after:
+        for name in before.namelist():
+            content = before.read(name)
+            after.writestr(name, re.sub(rb'<dimension ref="[^"]*"', b'<dimension ref="A1:XFD1048576"', content))
+    started = time.monotonic()
+    assert cells(tmp_path / "a.xlsx") == [("hi", "joy")]
+    assert time.monotonic() - started < 5
 
 
 def test_a_workbook_in_memory_equals_its_frame(tmp_path):

@@ -60,6 +60,11 @@ def test_times_are_read_in_every_form(text, seconds):
         "-500ms",
         "99999999999 weeks",
         "0 days 00:61:00",
+        "9" * 400,
+        f"{'9' * 400}:00:00",
+        f"{'9' * 400} days",
+        f"{'9' * 5000} days 00:00:01",
+        f"{'9' * 400} s",
     ],
 )
 def test_other_texts_are_refused(text):

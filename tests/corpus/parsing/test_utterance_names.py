@@ -3,7 +3,7 @@
 import pytest
 
 from dialogue_ser.corpus.readers import read_corpus
-from dialogue_ser.corpus.readers.table import read_dialogues
+from dialogue_ser.corpus.readers.table_input import read_dialogues
 from dialogue_ser.corpus.schema import Corpus, utterances
 from dialogue_ser.errors import ConfigError, CorpusError
 

@@ -210,3 +210,15 @@ def test_a_shared_label_set_is_the_label_set_of_both_corpora(tmp_path):
     corpus = read_corpus("cross-corpus", labels="shared-4", dev_share=0.4, **corpora)
     assert corpus.label_set == LabelSet("shared-4", ("anger", "happiness"))
     assert [turn.label for turn in utterances(corpus.split("test"))] == ["happiness", "anger"]
+
+
+def test_the_warnings_are_about_the_whole_and_come_once(tmp_path):
+    rows = "text,speaker,label,split\na one,A,Joy,all\nb one,B,anger,all\nc one,C,joy,all\nd one,D,joy,all\n"
+    (tmp_path / "a.csv").write_text(rows)
+    (tmp_path / "b.csv").write_text("text,speaker,label,split\nx,E,joy,all\na one,F,anger,all\n")
+    train, test = ({"reader": "table", "path": str(tmp_path / name)} for name in ("a.csv", "b.csv"))
+    mapped = read_corpus(
+        "cross-corpus", train=train, test=test, dev_share=0.25, label_map={"Joy": "joy", "joy": "joy", "anger": "anger"}
+    )
+    assert not any("differ only in case" in warning for warning in mapped.warnings)
+    assert sum("test: 1 of 2 dialogues has the same texts" in warning for warning in mapped.warnings) == 1

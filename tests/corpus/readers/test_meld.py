@@ -416,3 +416,9 @@ def test_clips_that_are_known_to_be_bad_are_used_and_named_once_and_their_errors
     assert [line.partition(")")[0].rpartition("(")[2] for line in known] == ["train/dia125_utt3", "train/dia485_utt0"]
     assert all("--data.on_bad mask sets it aside" in line for line in known)
     assert len(errors) > len(known)
+
+
+def test_ids_of_thousands_of_digits_are_one_line(tmp_path):
+    write(tmp_path, "train", row(0, 0), row("9" * 5000, 1))
+    (problem,) = problems("meld", tmp_path, splits=["train"])
+    assert problem.startswith("train_sent_emo.csv row 3: Dialogue_ID and Utterance_ID must be whole numbers")

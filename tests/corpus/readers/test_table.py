@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dialogue_ser.corpus.readers import read_corpus
-from dialogue_ser.corpus.readers.table import read_dialogues, read_table
+from dialogue_ser.corpus.readers.table import read_table
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.errors import ConfigError, CorpusError
 
@@ -216,13 +216,6 @@ def test_targets_of_several_files_and_of_audformat_are_read(tmp_path):
     assert [next(utterances(corpus.split(split))).targets for split in ("train", "dev")] == [{"arousal": 0.25}] * 2
 
 
-def test_input_to_predict_on_keeps_targets_that_are_mapped(rated):
-    (dialogue,) = read_dialogues(rated, columns={"targets": {"valence": "val"}}, dialogue="file")
-    assert [turn.targets for turn in dialogue] == [{"valence": 3.5}, {}, {"valence": 1.0}]
-    (dialogue,) = read_dialogues(rated, dialogue="file")
-    assert [turn.targets for turn in dialogue] == [{}, {}, {}]
-
-
 def test_one_error_lists_bad_times_labels_paths_and_duplicates(tmp_path):
     (tmp_path / "a.csv").write_text(
         "text,label,dialogue,utterance_id,start,end,audio,split\n"
@@ -366,46 +359,3 @@ def test_numbers_as_labels_are_texts(tmp_path):
     )
     corpus = read_corpus("table", str(tmp_path / "a.jsonl"), label_map={0: "no", 1: "yes"}, label_order=["no", "yes"])
     assert [turn.label for turn in utterances(corpus.split("train"))] == ["no", "yes"]
-
-
-# --- input of predict -------------------------------------------------------------------------------------------
-
-
-def test_a_file_without_dialogues_is_one_dialogue_if_the_user_says_so(tmp_path):
-    (tmp_path / "chat.csv").write_text("speaker,text\nAnn,Hi.\nBob,NA\nAnn,null\n")
-    (dialogue,) = read_dialogues(tmp_path / "chat.csv", dialogue="file")
-    assert dialogue.id == "new/chat"
-    assert [(turn.id, turn.speaker, turn.text, turn.label) for turn in dialogue] == [
-        ("new/chat_utt0", "Ann", "Hi.", None),
-        ("new/chat_utt1", "Bob", "NA", None),
-        ("new/chat_utt2", "Ann", "null", None),
-    ]
-
-
-def test_dialogues_of_json_lines_with_audio(tmp_path):
-    (tmp_path / "a.wav").touch()
-    rows = [
-        {"dialogue": "x", "speaker": "Ann", "text": "None"},
-        {"dialogue": "y", "speaker": "Bob", "audio": "a.wav", "text": None},
-    ]
-    (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    first, second = read_dialogues(tmp_path / "chat.jsonl")
-    assert (first.id, first.utterances[0].text, first.utterances[0].audio) == ("new/x", "None", None)
-    assert (second.utterances[0].text, second.utterances[0].audio.path) == (None, tmp_path / "a.wav")
-
-
-def test_bad_input_of_predict_is_named_row_by_row(tmp_path):
-    (tmp_path / "chat.csv").write_text("speaker,text,audio\n,Hi.,\nBob,Ho.,gone.wav\n")
-    with pytest.raises(CorpusError) as caught:
-        read_dialogues(tmp_path / "chat.csv")
-    assert [problem[:14] for problem in caught.value.problems] == ["chat.csv row 3", "chat.csv row 2"]
-    (tmp_path / "chat.csv").write_text("who,said\nAnn,Hi.\n")
-    with pytest.raises(CorpusError, match="no column for text"):
-        read_dialogues(tmp_path / "chat.csv")
-    (dialogue,) = read_dialogues(tmp_path / "chat.csv", columns={"speaker": "who", "text": "said"}, dialogue="none")
-    assert dialogue.utterances[0].text == "Hi."
-
-
-def test_gold_labels_in_the_input_of_predict_are_kept(own):
-    dialogues = read_dialogues(own, columns=MAPPING)
-    assert [turn.label for turn in utterances(dialogues)] == ["happy", "calm", "angry", "calm", "angry"]

@@ -90,3 +90,10 @@ def test_spellings_and_several_labels_in_a_cell_are_warnings_that_name_label_map
     )
     assert mended.warnings == ()
     assert labels(mended) == ["joy", "joy", "joy", None]
+
+
+def test_numbers_in_a_label_map_are_texts_and_words_that_yaml_reads_as_booleans_are_refused(read):
+    text = HEAD + "1,A,a,0,train\n1,A,b,1,train\n1,A,c,yes,train\n"
+    assert labels(read(text, label_map={0: 5, 1: 5.5, "yes": None})) == ["5", "5.5", None]
+    with pytest.raises(ConfigError, match="found true; write words such as yes, no, on and off in quotes"):
+        read(text, label_map={True: "agreed"})

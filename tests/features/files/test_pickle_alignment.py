@@ -1,3 +1,6 @@
+import random
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,9 +10,9 @@ from dialogue_ser.features.files.pickle_alignment import align_with_corpus, name
 from dialogue_ser.features.files.pickle_layouts import PickledTurn
 
 
-def turn(key=None, dialogue=None, position=0, text=None, split=None, value=0.0):
+def turn(key=None, dialogue=None, position=0, text=None, split=None, value=0.0, label=None):
     rows = {"text": np.array([value], np.float32)}
-    return PickledTurn(key=key, dialogue=dialogue, position=position, text=text, split=split, rows=rows)
+    return PickledTurn(key=key, dialogue=dialogue, position=position, text=text, split=split, rows=rows, label=label)
 
 
 def corpus(**splits):
@@ -108,6 +111,64 @@ def test_without_texts_only_a_whole_dialogue_of_that_id_fits():
     assert len(problems) == 2
     assert "2 rows, but dev/dia0 has 3 turns" in problems[0]
     assert "no dialogue of that id" in align_with_corpus([turn(dialogue="44")], GAPPY)[1][0]
+
+
+def test_numbers_place_dialogues_without_texts_if_all_have_the_right_number_of_turns():
+    sizes = [3, 2, 3]  # of the dialogues of GAPPY, in order
+    turns = [turn(dialogue=str(5 + d), position=i, value=10 * d + i) for d, n in enumerate(sizes) for i in range(n)]
+    aligned, problems = align_with_corpus(turns, GAPPY)
+    assert problems == []
+    assert values(aligned)["train/dia0_utt2"] == 1
+    assert values(aligned)["dev/dia0_utt2"] == 22
+    assert align_with_corpus(turns[:-1], GAPPY)[0] == {}
+
+
+def test_a_row_with_another_label_is_refused_and_the_message_names_both():
+    texts = [f"line {i}" for i in range(20)]
+    dialogue = corpus(train={"dia0": dict(enumerate(texts))}).splits["train"][0]
+    labelled = tuple(replace(one, label="b" if i == 7 else "a") for i, one in enumerate(dialogue))
+    splits = {"train": (replace(dialogue, utterances=labelled),)}
+    turns = [turn(dialogue="0", position=i, text=text, label="3") for i, text in enumerate(texts)]
+    aligned, problems = align_with_corpus(turns, Corpus(name="c", label_set=LabelSet("e", ("a", "b")), splits=splits))
+    assert len(aligned) == 19
+    assert problems == ["dialogue 0 row 7 'line 7': its label 3 stands for a, but train/dia0_utt7 has b"]
+
+
+def test_a_single_utterance_stays_in_its_split_and_two_rows_for_one_utterance_are_refused():
+    assert "has it in split dev" in align_with_corpus([turn("dev/dia0_utt1", split="train")], GAPPY)[1][0]
+    aligned, problems = align_with_corpus([turn("train/dia1_utt1"), turn("dia1_utt1")], GAPPY)
+    assert aligned == {}
+    assert problems[1] == "dia1_utt1: 2 rows mean the utterance train/dia1_utt1"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_a_pickle_leaves_out_no_row_gets_a_wrong_utterance(seed):
+    rng = random.Random(seed)
+    words = [f"w{i}" for i in range(rng.choice([4, 12, 60]))]
+    made = corpus(
+        **{
+            split: {f"dia{d}": {i: rng.choice(words) for i in range(rng.randint(1, 6))} for d in range(size)}
+            for split, size in {"train": 20, "dev": 6, "test": 9}.items()
+        }
+    )
+    share, keeps_numbers, states_splits = rng.choice([0, 0.1, 0.4]), rng.random() < 0.5, rng.random() < 0.7
+    turns, number, n_rows = [], 100, 0
+    ids = [turn.id for dialogues in made.splits.values() for dialogue in dialogues for turn in dialogue]
+    for split, dialogues in made.splits.items():
+        for dialogue in dialogues:
+            kept = [one for one in dialogue if rng.random() >= share] if rng.random() >= share else []
+            number += bool(kept) or keeps_numbers
+            for i, one in enumerate(kept):
+                where = {"dialogue": str(number), "position": i, "split": split if states_splits else None}
+                turns.append(turn(text=one.text.upper(), value=ids.index(one.id), **where))
+                n_rows += 1
+    rng.shuffle(turns)
+    turns.sort(key=lambda one: one.position)  # the dialogues stand in any order, their rows in their own
+    aligned, problems = align_with_corpus(turns, made)
+    assert {key: ids[int(value)] for key, value in values(aligned).items()} == {key: key for key in aligned}
+    assert len(aligned) + len(problems) == n_rows
+    if not share:
+        assert not problems, "everything is there, and the numbers run through it"
 
 
 def test_single_utterances_need_an_id_of_the_corpus_that_only_one_split_has():

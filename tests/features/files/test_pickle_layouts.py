@@ -51,6 +51,23 @@ def test_iemocap_mmgcn_and_cosmic_are_recognised_by_the_content_of_their_parts()
     assert list(turns[0].rows) == ["text1", "text2", "text3", "text4"]
 
 
+def test_labels_and_splits_come_from_the_pickle_whatever_holds_them():
+    parts = list(meld_raw())
+    parts[2], parts[6], parts[7] = {0: np.array([1.0, 2.5]), 1: ["joy"]}, np.array([0]), {1}
+    turns = read_layout(tuple(parts))[1]
+    assert [(t.label, t.split) for t in turns] == [("1", "train"), ("2.5", "train"), ("joy", "test")]
+    parts[2] = {0: [1], 1: [[0, 1]]}
+    turns = read_layout(tuple(parts), "ids,-,labels,text,-,sentences,train,test,-")[1]
+    assert [t.label for t in turns] == [None] * 3
+
+
+def test_a_dialogue_in_two_splits_is_an_error():
+    parts = list(meld_raw())
+    parts[7] = [1, 0]
+    with pytest.raises(FeatureError, match=r"dialogue 0 is in test and train \(1 dialogues are in more than one split"):
+        read_layout(tuple(parts))
+
+
 def test_rows_of_a_dialogue_may_be_one_array():
     parts = list(meld_raw())
     parts[3] = {key: np.stack(value) for key, value in parts[3].items()}

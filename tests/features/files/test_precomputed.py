@@ -1,3 +1,4 @@
+import gzip
 import json
 import zipfile
 from pathlib import Path
@@ -91,10 +92,12 @@ def test_the_error_for_a_missing_file_names_the_utterances_that_need_it(tmp_path
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("utterance_id,x\na,1\nb,2\na,3\n", "row 3: key 'a' is already in row 1"),
+        ("utterance_id,x\na,1\nb,2\na,3\n", "row 4: key 'a' stands in row 2 too"),
         ("utterance_id,x,y\na,1,loud\n", r"row 2 \(a\): y is 'loud', not a number"),
         ("name,x\na,1\n", "no key column"),
-        ("", "cannot be read"),
+        ("", "is empty"),
+        ("\ufeff", "is empty"),
+        ("<!DOCTYPE html>", "it seems to be an HTML page"),
         (b"utterance_id,x\n\x92a,1\n", "UTF-8"),
     ],
 )
@@ -119,6 +122,27 @@ def test_tables_whose_cells_and_columns_do_not_match_are_refused(tmp_path, talk,
         Precomputed(path=str(tmp_path / "rows.csv")).encode([talk])
 
 
+def test_rows_are_counted_as_in_a_spreadsheet(tmp_path, talk) -> None:
+    (tmp_path / "rows.csv").write_text('utterance_id,x\n"a\nb",1\n\nc,2\n"a\nb",3\n')
+    with pytest.raises(FeatureError, match=r"row 5: key 'a\\nb' stands in row 2 too"):
+        Precomputed(path=str(tmp_path / "rows.csv")).encode([talk])
+    (tmp_path / "rows.csv").write_text("utterance_id,x\n\na/k,1\nb/k,2\n")
+    with pytest.raises(FeatureError, match=r"row 4 \(b/k\): key_pattern '{stem}' .* twice, also in row 3"):
+        Precomputed(path=str(tmp_path / "rows.csv"), key_pattern="{stem}").encode([talk])
+    pd.DataFrame({"utterance_id": ["a", "a"], "x": [1, 2]}).to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(FeatureError, match="row 3: key 'a' stands in row 2 too"):
+        Precomputed(path=str(tmp_path / "rows.parquet")).encode([talk])
+
+
+def test_tables_may_have_another_delimiter_a_gzip_file_or_a_named_index(tmp_path, talk) -> None:
+    content = f"utterance_id;x\n{IDS[0]};1\n"
+    (tmp_path / "rows.csv").write_text(content)
+    (tmp_path / "rows.tsv.gz").write_bytes(gzip.compress(content.encode("utf-16")))
+    pd.DataFrame({"x": [1.0]}, index=pd.Index([IDS[0]], name="utterance_id")).to_parquet(tmp_path / "rows.parquet")
+    for name in ("rows.csv", "rows.tsv.gz", "rows.parquet"):
+        assert Precomputed(path=str(tmp_path / name)).encode([talk])[IDS[0]].tolist() == [1]
+
+
 def test_a_byte_order_mark_is_no_part_of_a_column_name(tmp_path, talk) -> None:
     (tmp_path / "rows.csv").write_bytes(b"\xef\xbb\xbfutterance_id,x\r\ntrain/dia0_utt0,1\r\n")
     assert Precomputed(path=str(tmp_path / "rows.csv")).encode([talk])[IDS[0]].tolist() == [1]
@@ -128,7 +152,7 @@ def test_a_byte_order_mark_is_no_part_of_a_column_name(tmp_path, talk) -> None:
 def test_files_that_are_not_what_their_name_says_are_refused(tmp_path, talk, suffix) -> None:
     (tmp_path / f"rows{suffix}").write_bytes(b"PK\x03\x04 half a file")
     (tmp_path / "rows.index.txt").write_text("\n".join(IDS))
-    with pytest.raises(FeatureError, match=r"cannot be read|is broken|hold"):
+    with pytest.raises(FeatureError, match=r"cannot be read|is broken|hold|is damaged|is a damaged"):
         Precomputed(path=str(tmp_path / f"rows{suffix}")).encode([talk])
 
 

@@ -59,3 +59,50 @@ def test_cross_validation_fills_the_protocol_in_and_takes_every_fold():
         for_every_fold(with_cut(protocol=LOSO, fold="AA0"))
     with pytest.raises(ConfigError, match="cross-fit cuts the train split only, for dialogue-ser crossfit"):
         for_every_fold(with_cut(protocol="cross-fit"))
+
+
+# --- splits of a table ------------------------------------------------------------------------------------------
+
+
+def table(tmp_path, *splits: str, **data) -> DataConfig:
+    """Write a table with one dialogue for each name of a split, and return the settings that read it."""
+    rows = "".join(f"{number},{split},t,joy\n" for number, split in enumerate(splits))
+    (tmp_path / "turns.csv").write_text("dialogue,split,text,label\n" + rows)
+    return DataConfig(reader="table", path=str(tmp_path / "turns.csv"), **data)
+
+
+def sizes(data: DataConfig, **options) -> dict[str, int]:
+    return {split: len(found) for split, found in corpus_of(data, **options).splits.items()}
+
+
+def test_a_dev_split_that_a_table_lacks_is_drawn_from_train_and_a_warning_says_so(tmp_path):
+    data = table(tmp_path, *["train"] * 20, *["test"] * 3)
+    corpus = corpus_of(data)
+    assert sizes(data) == {"train": 18, "test": 3, "dev": 2}
+    assert any("dev 2 of the 20 dialogues of train were drawn at random (seed 0" in one for one in corpus.warnings)
+    assert corpus_of(data) == corpus, "the same dialogues are drawn again"
+    assert corpus_of(replace(data, options={"seed": 1})) != corpus
+    drawn = next(utterances(corpus.split("dev")))
+    assert drawn.id.startswith("dev/")
+    assert drawn.attributes["id_in_corpus"] == drawn.id.replace("dev/", "train/"), "feature files keep their ids"
+
+
+def test_a_table_with_nothing_but_train_gets_dev_and_test(tmp_path):
+    assert sizes(table(tmp_path, *["train"] * 20)) == {"train": 16, "dev": 2, "test": 2}
+
+
+def test_splits_are_drawn_only_if_a_run_needs_them(tmp_path):
+    both = table(tmp_path, *["train"] * 10, "dev")
+    assert sizes(both) == {"train": 10, "dev": 1}
+    train = table(tmp_path, *["train"] * 10)
+    assert sizes(replace(train, options={"fractions": {"train": 1.0}, "columns": {"split": None}})) == {"train": 10}
+    assert sizes(replace(train, cut=CutConfig(protocol=LOSO)), every_fold=True) == {"train": 10}
+    with pytest.raises(CorpusError, match="are too few"):
+        corpus_of(table(tmp_path, "train", "train"))
+
+
+def test_a_run_may_name_the_splits_as_the_table_writes_them(tmp_path):
+    data = table(tmp_path, "Train", "valid", "test")
+    assert sizes(data) == {"train": 1, "dev": 1, "test": 1}
+    named = replace(data, train="Train", dev="valid")
+    assert sizes(named) == {"Train": 1, "valid": 1, "test": 1}

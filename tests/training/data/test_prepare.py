@@ -114,3 +114,18 @@ def test_what_is_odd_in_a_corpus_is_said_once_before_features_are_made(tmp_path,
     assert first.startswith("corpus table: labels differ only in case")
     assert told() == []
     assert told(with_warnings=True, whole=read_corpus("table", tmp_path / "own.csv")) == []
+
+
+def test_a_split_whose_words_train_does_not_have_is_a_warning_before_training(tiny, monkeypatch, caplog) -> None:
+    corpus = tiny.read_tiny()
+    foreign = tuple(
+        replace(dialogue, utterances=tuple(replace(turn, text="ไม่เป็นไร") for turn in dialogue))
+        for dialogue in corpus.split("test")
+    )
+    foreign_corpus = replace(corpus, splits={**corpus.splits, "test": foreign})
+    monkeypatch.setattr(reading, "read_corpus", lambda *_, **__: foreign_corpus)
+    prepare.load_data(tiny.tiny_config(**{"features": {"text": {"encoder": "textcnn"}}}))
+    notes = [record.message for record in caplog.records if "unknown" in record.message]
+    n_turns = sum(map(len, foreign))
+    assert [note.split(":")[0] for note in notes] == ["features.text, split 'test'"]
+    assert f"{7 * n_turns} of {7 * n_turns} words are unknown" in notes[0]
