@@ -79,18 +79,20 @@ def test_segments_of_the_page_are_utterances(blocks):
 
 def test_commands_of_the_page_run(blocks, capsys, tmp_path):
     commands = [command for block in blocks["bash"] for command in block.splitlines()]
-    assert len(commands) == 9
+    assert len(commands) == 11
     said = []
     for command in commands:
         assert main(shlex.split(command)[1:]) == 0
         said.append(capsys.readouterr().out)
     assert "angry" in said[0]
     assert "ok: 6 turns in 2 splits" in said[1]
-    assert "count as unlabelled" in said[2]
-    assert "table · shared-4: anger, happiness, neutral, sadness" in said[3]
-    assert "table · dimensions: valence, arousal" in said[4]
-    assert "anger" in said[5]
-    assert "leave-one-speaker-out" in said[6]
+    assert "report: runs/chat-text/report.html" in said[2]
+    assert "results: runs/chat-text-on-chat" in said[3]
+    assert "count as unlabelled" in said[4]
+    assert "table · shared-4: anger, happiness, neutral, sadness" in said[5]
+    assert "table · dimensions: valence, arousal" in said[6]
+    assert "anger" in said[7]
+    assert "leave-one-speaker-out" in said[8]
     assert (tmp_path / "runs" / "bios-db" / "report.html").is_file()
-    assert "emobank · dimensions: valence, arousal, dominance" in said[7]
-    assert "iemocap · 4-class: happy, sad, neutral, anger" in said[8]
+    assert "emobank · dimensions: valence, arousal, dominance" in said[9]
+    assert "iemocap · 4-class: happy, sad, neutral, anger" in said[10]
