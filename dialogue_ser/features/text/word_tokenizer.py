@@ -13,6 +13,7 @@ from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError
 from dialogue_ser.features.core.api import Array
 from dialogue_ser.features.text.front_end import TokenFrontEnd
+from dialogue_ser.options import construct
 
 PADDING_ID = 0
 UNKNOWN_ID = 1
@@ -211,9 +212,9 @@ class WordIds(TokenFrontEnd):
                 f"{', '.join(map(str, RULES))}; install the version of dialogue-ser that saved the model"
             )
         try:
-            words = cls(**state["options"])
+            words = construct("words", cls, state["options"])
             ids = {str(word): index + _N_SPECIAL for index, word in enumerate(state["words"])}
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ConfigError) as error:
             raise CheckpointError(
                 f"words: the saved vocabulary cannot be read ({error!r}); save the model again"
             ) from None
