@@ -118,7 +118,7 @@ def guarded(table: "pd.DataFrame") -> "pd.DataFrame":
     def guard_text(cell: object) -> object:
         return guard(cell) if isinstance(cell, str) else cell
 
-    written = table.apply(lambda column: column if is_numeric_dtype(column) else column.map(guard_text))
+    written: pd.DataFrame = table.apply(lambda column: column if is_numeric_dtype(column) else column.map(guard_text))
     return written.rename(columns=guard)
 
 
