@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from dialogue_ser.terminal_text import visible
+
 #: Of the problems of one kind, this many are shown; of the others only the number is shown.
 MOST_SHOWN = 10
 #: If there are more kinds than this, words that only few of the problems have are taken for names, too.
@@ -143,6 +145,8 @@ def _kinds(problems: Sequence[str]) -> list[str]:
 
 
 def _shortened(problem: str) -> str:
+    """Return a line of a message: not too long, and without characters that control a terminal."""
+    problem = visible(problem)
     if len(problem) <= _MOST_CHARACTERS:
         return problem
     n_cut = len(problem) - _MOST_CHARACTERS

@@ -1,5 +1,6 @@
 """The console script finds and runs a command. Errors that the user can correct give a clear message and status 2."""
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from importlib import import_module
 
 from dialogue_ser.cli.trust_flags import trust_of
 from dialogue_ser.errors import ConfigError, DialogueSerError, shown_problems, unknown_name
+from dialogue_ser.terminal_text import VisibleFormatter, visible
 from dialogue_ser.trust import only_code
 
 
@@ -152,6 +154,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         130 after Ctrl-C; 141 if the program that receives the output has stopped.
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
+    if logging.lastResort is not None:  # it shows the warnings of a program that has set up no logging
+        logging.lastResort.setFormatter(VisibleFormatter())
     try:
         return run(tokens)
     except DialogueSerError as error:
@@ -169,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         where = f"{error.filename}: " if error.filename else ""
         advice = "check the path, its permissions and the free space on the disk"
-        print(f"error: {where}{error.strerror}; {advice}", file=sys.stderr)
+        print(visible(f"error: {where}{error.strerror}; {advice}"), file=sys.stderr)
         return 2
     except SystemExit as request:
         return request.code if isinstance(request.code, int) else 0

@@ -6,10 +6,12 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from dialogue_ser.errors import shown_problems
 from dialogue_ser.report.sections.tables import format_score, shown_metrics
 from dialogue_ser.tasks import task_of_scores
+from dialogue_ser.terminal_text import visible
 
 
 def scores_table(scores: Mapping[str, Any]) -> Table:
@@ -63,11 +65,19 @@ def interval_text(interval: Mapping[str, float]) -> str:
     return f"{interval['estimate']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
 
 
+class VisibleConsole(Console):
+    """Writes the control characters in all texts as escapes. Names and labels come from files of others."""
+
+    def render_str(self, text: str, **settings: Any) -> Text:
+        """Return the text with its markup as rich shows it."""
+        return super().render_str(visible(text), **settings)
+
+
 def show(table: Table) -> None:
     """Print a table to standard output. A pipe or a file gets lines of up to 160 characters."""
-    console = Console()
+    console = VisibleConsole()
     if not console.is_terminal:
-        console = Console(width=160)
+        console = VisibleConsole(width=160)
     console.print(table)
 
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from dialogue_ser.cli.tables import show
+from dialogue_ser.cli.tables import VisibleConsole, show
 from dialogue_ser.corpus.counts import SplitCounts, ValueSpread, count_split, histogram, min_median_max
 from dialogue_ser.corpus.download.fetch import download
 from dialogue_ser.corpus.duplicates import repeated_audio
@@ -132,7 +132,7 @@ def _reader(reader: str | None, path: str | None) -> str:
 
 
 def _print(text: str) -> None:
-    Console(soft_wrap=True).print(escape(text), highlight=False)
+    VisibleConsole(soft_wrap=True).print(escape(text), highlight=False)
 
 
 def _head(corpus: Corpus) -> None:

@@ -15,6 +15,7 @@ from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.store import maintenance
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.features.store.maintenance import StoreEntry
+from dialogue_ser.terminal_text import visible
 
 _DAY = 86400.0
 
@@ -60,7 +61,7 @@ def features_verify(store: str | None = None) -> int:
         n_broken += len(found.broken)
         n_lost += found.n_lost
         for path in found.broken:
-            print(f"broken, set aside: {path}")
+            print(f"broken, set aside: {visible(str(path))}")
     print(f"{n_shards} shards read, {n_broken} files broken, {n_lost} utterances must be encoded again")
     return 1 if n_broken else 0
 
@@ -113,7 +114,7 @@ def features_prune(
 
 def _print_plan(chosen: Sequence[tuple[StoreEntry, str]], leftovers: Mapping[Path, Sequence[Path]]) -> None:
     for entry, reasons in chosen:
-        print(f"{entry.encoder} {entry.digest}: {entry.n_utterances} utterances, {_size(entry.n_bytes)}; {reasons}")
+        print(f"{visible(entry.encoder)} {entry.digest}: {entry.n_utterances} utterances, {_size(entry.n_bytes)}; {reasons}")
     paths = [path for some in leftovers.values() for path in some]
     if paths:
         n_bytes = sum(path.stat().st_size for path in paths if path.exists())
@@ -124,7 +125,7 @@ def _delete(entry: StoreEntry) -> int:
     """Delete the features of an encoder and return the bytes that this frees; keep them if a process uses them."""
     if maintenance.delete(entry):
         return entry.n_bytes
-    print(f"{entry.encoder} {entry.digest}: kept, because another process is using it")
+    print(f"{visible(entry.encoder)} {entry.digest}: kept, because another process is using it")
     return 0
 
 

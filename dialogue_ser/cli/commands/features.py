@@ -15,6 +15,7 @@ from dialogue_ser.features.store.content_keys import fingerprint_digest
 from dialogue_ser.features.store.engines import Engine, WorkerProcesses
 from dialogue_ser.features.store.feature_store import CHUNK_UTTERANCES, FeatureStore
 from dialogue_ser.features.store.progress import EncodingProgress
+from dialogue_ser.terminal_text import visible
 from dialogue_ser.trust import refuse_code, texts_in
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def _built_encoder(encoder: str, modality: str | None, options: dict[str, Any], 
 
 
 def _encode(store: FeatureStore, encoder: CheckedEncoder, dialogues: list[Dialogue]) -> None:
-    title = f"{encoder.modality}: {encoder.name}"
+    title = visible(f"{encoder.modality}: {encoder.name}")
     if not encoder.traits.is_stored:
         print(f"{title}: is not stored (it only reads a file, or its source code cannot be hashed)")
         return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dialogue_ser.errors import ConfigError, MissingDataError, unknown_name
 from dialogue_ser.spreadsheet_cells import guard
+from dialogue_ser.terminal_text import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,14 +78,15 @@ def predict(
         form=file_format(options or {}, where="--options"),
     )
     for warning in given.warnings:
-        print(f"note: {warning}", file=sys.stderr)
+        print(f"note: {visible(warning)}", file=sys.stderr)
     from dialogue_ser.inference.classifier import DialogueClassifier
 
     classifier = DialogueClassifier.from_pretrained(model, device=device, on_bad=on_bad, trust_code=trust_code)
     table = classifier.predict(given.dialogues, features=features, batch_size=batch_size)
     table = with_input_columns(table, given)
     if target is None:
-        guarded(table).to_csv(sys.stdout, index=False)
+        written: str = guarded(table).to_csv(index=False)
+        print(visible(written) if sys.stdout.isatty() else written, end="")
         return
     write_table(table, target)
     print(f"{len(table)} turns of {table['dialogue_id'].nunique()} dialogues: {target}")

@@ -8,6 +8,7 @@ from dialogue_ser.cli.commands.smoke import reduced
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
 from dialogue_ser.cli.tables import scores_table, show, show_notes
 from dialogue_ser.errors import ConfigError
+from dialogue_ser.terminal_text import visible
 from dialogue_ser.training.config.files import dump_config
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _train(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
         return 0
     report = finish(run.folder, requested_metrics(run.config))
     if balance := RunFiles(run.folder).summary.get("balance"):
-        print(_balance_line(balance))
+        print(visible(_balance_line(balance)))
     print(f"run:    {run.folder}\nreport: {report}\nuse it: dialogue-ser predict {run.folder} INPUT.csv")
     return 0
 

@@ -24,6 +24,9 @@ _MIN_UTTERANCES_PER_WORKER = 64
 # Every worker process has this many units in its queue, so that it never waits for the next one.
 _QUEUED_UNITS_PER_WORKER = 2
 _WATCH_SECONDS = 0.5
+# Workers and their helpers are started as python -m or -c. Without this setting, a file of the working folder (which may
+# be a run of somebody else) would take the place of a module with the same name. Modules of the user are found later.
+_SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +120,12 @@ class WorkerProcesses:
         from joblib.externals.loky import ProcessPoolExecutor  # type: ignore[import-untyped]
         from joblib.externals.loky.process_executor import TerminatedWorkerError  # type: ignore[import-untyped]
 
+        _start_trackers()
         executor = ProcessPoolExecutor(
             max_workers=self.workers,
             initializer=_start_worker,
             initargs=(recipe_of(encoder), os.getpid()),
-            env=thread_limits(self.workers),
+            env=thread_limits(self.workers) | _SAFE_PATH,
         )
         running: dict[Future[Outcome], WorkUnit] = {}
 
@@ -240,6 +244,28 @@ def _cpu_count() -> int:
     import joblib  # type: ignore[import-untyped]
 
     return int(joblib.cpu_count())
+
+
+def _start_trackers() -> None:
+    """Start the two helper processes that loky starts with the first worker, so that they do not import user's files.
+
+    They get the environment of this process, and loky has no way to give them another one.
+    """
+    from multiprocessing import resource_tracker
+
+    from joblib.externals.loky.backend import resource_tracker as loky_tracker  # type: ignore[import-untyped]
+
+    before = {name: os.environ.get(name) for name in _SAFE_PATH}
+    os.environ.update(_SAFE_PATH)
+    try:
+        resource_tracker.ensure_running()
+        loky_tracker.ensure_running()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 class _WorkerState:

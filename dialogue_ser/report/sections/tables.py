@@ -9,6 +9,7 @@ from rich.table import Table
 
 from dialogue_ser.metrics.table import METRICS, heading_of
 from dialogue_ser.tasks import task_of_scores
+from dialogue_ser.terminal_text import visible
 
 Row = Mapping[str, object]
 
@@ -104,10 +105,10 @@ def render_rich(rows: Sequence[Row], columns: Sequence[str] | None = None, title
     numeric = numeric_columns(rows, names)
     table = Table(title=title, title_justify="left")
     for name in names:
-        table.add_column(Text(name), justify="right" if name in numeric else "left", overflow="fold")
+        table.add_column(Text(visible(name)), justify="right" if name in numeric else "left", overflow="fold")
     for row in rows:
         # Text instead of str, because rich would read a label in square brackets as markup.
-        table.add_row(*(Text(cell_text(row.get(name))) for name in names))
+        table.add_row(*(Text(visible(cell_text(row.get(name)))) for name in names))
     return table
 
 

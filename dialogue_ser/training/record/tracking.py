@@ -111,6 +111,7 @@ class WandbMirror:
         start = (run_dir / "metrics.jsonl").stat().st_size
         command = [
             sys.executable,
+            "-P",  # a file of the working folder, which may be a run of somebody else, must not take a module's place
             "-m",
             "dialogue_ser.training.record.wandb_mirror",
             str(run_dir),
