@@ -1,7 +1,7 @@
 """Text from files that a terminal shows: characters that control a terminal are written as escapes.
 
-A name such as ``\\x1b]0;…`` could otherwise change the title of the window, delete lines above, or turn the direction of
-the text. Only what a person reads is changed. Files keep every character.
+A name such as ``\\x1b]0;…`` could otherwise change the title of the window, delete lines above it, or turn the
+direction of the text. Only what a person reads is changed. Files keep every character.
 """
 
 import logging

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,7 +118,7 @@ class LabelSet:
     def __post_init__(self) -> None:
         if not self.labels:
             raise CorpusError(f"label set {self.name}: has no class; name at least one")
-        twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
+        twice = sorted(label for label, n in Counter(self.labels).items() if n > 1)
         if twice:
             raise CorpusError(f"label set {self.name}: {', '.join(twice)} is named twice; name every class once")
 
@@ -169,7 +170,7 @@ class Corpus:
             raise CorpusError(
                 f"corpus {self.name}: dimensions {self.dimensions}: one of them has no name; name each of them"
             )
-        twice = sorted({dimension for dimension in self.dimensions if self.dimensions.count(dimension) > 1})
+        twice = sorted(dimension for dimension, n in Counter(self.dimensions).items() if n > 1)
         if twice:
             raise CorpusError(f"corpus {self.name}: dimensions: {', '.join(twice)} is named twice; name each once")
 

@@ -83,7 +83,7 @@ def rebuild_model(saved: SavedModel, trust_code: Trust = False) -> DialogueSyste
             :meth:`DialogueClassifier.from_pretrained`.
 
     Raises:
-        CheckpointError: weights are missing, unknown, of another shape or not finite (the message names all of them);
+        CheckpointError: weights are missing, unknown, of another shape or kind, or not finite (the message names all);
             or config.json names code that is not trusted.
         ConfigError: the model or an option does not exist in this version.
         KeyError, TypeError: config.json is not complete.
@@ -128,13 +128,18 @@ def _check_number(saved: SavedModel, expected: int) -> None:
 
 
 def _weight_problems(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
-    """Return one message for every weight that is missing, unknown, of another shape or not finite."""
+    """Return one message for every weight that is missing, unknown, of another shape or kind, or not finite."""
     problems = [f"weight {name!r} is missing" for name in expected if name not in weights]
     problems += [f"weight {name!r} does not belong to the model" for name in weights if name not in expected]
     problems += [
         f"weight {name!r} has shape {tuple(value.shape)}, the model needs {tuple(expected[name].shape)}"
         for name, value in weights.items()
         if name in expected and value.shape != expected[name].shape
+    ]
+    problems += [
+        f"weight {name!r} holds {value.dtype}, the model needs {expected[name].dtype}"
+        for name, value in weights.items()
+        if name in expected and value.is_floating_point() != expected[name].is_floating_point()
     ]
     problems += [
         f"weight {name!r} holds NaN or infinite values"

@@ -47,6 +47,17 @@ def test_missing_extra_and_misshapen_weights_are_all_named(saved):
     assert f"{bent!r} has shape (99,)" in text
 
 
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool])
+def test_weights_of_another_kind_are_refused_and_not_rounded(saved, kind):
+    weights = {name: value.to(kind) for name, value in saved.weights.items()}
+    with pytest.raises(CheckpointError, match=rf"holds {kind}, the model needs torch.float32"):
+        rebuild_model(replace(saved, weights=weights))
+
+
+def test_weights_of_half_precision_are_loaded(saved):
+    rebuild_model(replace(saved, weights={name: value.half() for name, value in saved.weights.items()}))
+
+
 def test_a_model_this_library_does_not_have_is_named(saved):
     config = {**saved.config, "model": {"name": "emotion-rn", "options": {}}}
     with pytest.raises(ConfigError, match="did you mean 'emotion-rnn'"):

@@ -114,7 +114,8 @@ def features_prune(
 
 def _print_plan(chosen: Sequence[tuple[StoreEntry, str]], leftovers: Mapping[Path, Sequence[Path]]) -> None:
     for entry, reasons in chosen:
-        print(f"{visible(entry.encoder)} {entry.digest}: {entry.n_utterances} utterances, {_size(entry.n_bytes)}; {reasons}")
+        size = f"{entry.n_utterances} utterances, {_size(entry.n_bytes)}"
+        print(f"{visible(entry.encoder)} {entry.digest}: {size}; {reasons}")
     paths = [path for some in leftovers.values() for path in some]
     if paths:
         n_bytes = sum(path.stat().st_size for path in paths if path.exists())

@@ -24,8 +24,8 @@ _MIN_UTTERANCES_PER_WORKER = 64
 # Every worker process has this many units in its queue, so that it never waits for the next one.
 _QUEUED_UNITS_PER_WORKER = 2
 _WATCH_SECONDS = 0.5
-# Workers and their helpers are started as python -m or -c. Without this setting, a file of the working folder (which may
-# be a run of somebody else) would take the place of a module with the same name. Modules of the user are found later.
+# Workers and their helpers are started as python -m or -c. Without this setting, a file of the working folder (it may
+# be a run of somebody else) would take the place of a module with the same name. Modules of the user are still found.
 _SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 
 

@@ -47,11 +47,18 @@ def transform_from_state(state: Mapping[str, Any], arrays: Mapping[str, Array]) 
         arrays: the arrays that its ``state()`` returned.
 
     Raises:
-        CheckpointError: the state does not name a known transform.
+        CheckpointError: the state does not name a known transform, or arrays are missing or are not what it can have
+            fitted. The error names all of them.
     """
     name = state.get("name")
     if name not in TRANSFORMS:
         raise CheckpointError(unknown_name("saved transform", str(name), TRANSFORMS))
     transform = TRANSFORMS[name]()
     transform.arrays = dict(arrays)
+    problems = list(transform.problems_of_arrays())
+    if problems:
+        raise CheckpointError(
+            *(f"saved transform {name}: {problem}" for problem in problems),
+            f"saved transform {name}: the arrays do not belong to the model; copy the whole folder again",
+        )
     return transform

@@ -1,6 +1,6 @@
 """Base class of the transforms of frozen features. A transform is fitted on train and saved with the model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,12 +26,15 @@ class Transform:
         is_transductive: True if it uses statistics of the dialogues that it is applied to. Scores with such a transform
             must be reported separately.
         arrays: the fitted values by name, set by ``fit``. A saved model keeps them in a safetensors file.
+        axes: name of each array but ``dim`` → one letter for each axis. D = one value for each feature,
+            K = any number, also none.
     """
 
     name: ClassVar[str]
     is_causal: ClassVar[bool] = True
     is_rowwise: ClassVar[bool] = True
     is_transductive: ClassVar[bool] = False
+    axes: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self) -> None:
         self.arrays: dict[str, Array] = {}
@@ -85,6 +88,25 @@ class Transform:
         """Return the state: values for JSON, and arrays by name."""
         return {"name": self.name}, dict(self.arrays)
 
+    def problems_of_arrays(self) -> Iterator[str]:
+        """Yield one sentence for each array that is missing, or that ``fit`` could not have made."""
+        # Models of early versions have no array "dim".
+        lengths = [
+            self.arrays[key].shape[-1] for key, axes in self.axes.items() if "D" in axes and _has_axes(self, key)
+        ]
+        has_number = _has_axes(self, "dim") and self.arrays["dim"].dtype.kind in "iu"
+        n_features = int(self.arrays["dim"]) if has_number else next(iter(lengths), None)
+        for key in [*self.axes, *(["dim"] if "dim" in self.arrays else [])]:
+            array = self.arrays.get(key)
+            if array is None:
+                yield f"the array {key!r} is missing"
+            elif not _has_axes(self, key):
+                yield f"the array {key!r} has the shape {array.shape}, which it cannot have"
+            elif array.dtype.kind not in ("iu" if key == "dim" else "fiu") or not np.isfinite(array).all():
+                yield f"the array {key!r} has values that are no finite numbers"
+            elif "D" in self.axes.get(key, "") and array.shape[-1] != n_features:
+                yield f"the array {key!r} is for {array.shape[-1]} features, and other arrays are for {n_features}"
+
     def _fit(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> None:
         """Set ``arrays`` from the vectors and frames ``x_ND`` of the training rows."""
         self.arrays["dim"] = np.array(x_ND.shape[1], dtype=np.int64)
@@ -92,6 +114,13 @@ class Transform:
     def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
         """Return the transformed vectors and frames, in the same order as in ``x_ND``."""
         raise NotImplementedError
+
+
+def _has_axes(transform: Transform, key: str) -> bool:
+    """Return whether an array is there and has as many axes as it must have; ``dim`` is a number and has none."""
+    array = transform.arrays.get(key)
+    axes = transform.axes.get(key, "")
+    return array is not None and array.ndim == len(axes) and (array.size > 0 or axes == "K")
 
 
 def mean_and_deviation(x_ND: Array) -> tuple[Array, Array]:

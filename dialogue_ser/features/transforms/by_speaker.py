@@ -1,6 +1,7 @@
 """Transforms of frozen features that remove the level and the spread of each speaker's own values."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ class _BySpeaker(Transform):
 
     is_causal = False
     is_rowwise = False
+    axes: ClassVar[Mapping[str, str]] = {"mean": "D", "deviation": "D"}
 
     def _fit(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> None:
         super()._fit(x_ND, rows, dialogues)

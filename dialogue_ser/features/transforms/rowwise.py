@@ -1,6 +1,7 @@
 """Transforms of frozen features that act on each vector or frame by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,6 +20,7 @@ class Impute(Transform):
     """
 
     name = "impute"
+    axes: ClassVar[Mapping[str, str]] = {"median": "D", "flagged": "K"}
 
     def _fit(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> None:
         super()._fit(x_ND, rows, dialogues)
@@ -26,6 +28,15 @@ class Impute(Transform):
         never_seen = is_missing.all(axis=0)
         self.arrays["median"] = np.nanmedian(np.where(never_seen, 0.0, x_ND), axis=0)
         self.arrays["flagged"] = np.flatnonzero(is_missing.any(axis=0)).astype(np.int64)
+
+    def problems_of_arrays(self) -> Iterator[str]:
+        """Yield one sentence for each array that ``fit`` could not have made."""
+        yield from (found := list(super().problems_of_arrays()))
+        flagged = self.arrays.get("flagged")
+        if not found and flagged is not None:
+            n_features = len(self.arrays["median"])
+            if flagged.dtype.kind not in "iu" or not ((flagged >= 0) & (flagged < n_features)).all():
+                yield f"the array 'flagged' has values that are no numbers of {n_features} features"
 
     def _apply(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> Array:
         is_missing = np.isnan(x_ND)
@@ -40,6 +51,7 @@ class Standardise(Transform):
     """
 
     name = "standardise"
+    axes: ClassVar[Mapping[str, str]] = {"mean": "D", "deviation": "D"}
 
     def _fit(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> None:
         super()._fit(x_ND, rows, dialogues)
@@ -59,6 +71,7 @@ class Rank(Transform):
     """
 
     name = "rank"
+    axes: ClassVar[Mapping[str, str]] = {"quantiles": "QD"}
 
     def _fit(self, x_ND: Array, rows: Rows, dialogues: Sequence[Dialogue]) -> None:
         super()._fit(x_ND, rows, dialogues)

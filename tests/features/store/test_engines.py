@@ -34,6 +34,29 @@ def test_worker_processes_give_the_same_bits_as_one_process(tmp_path, dialogue, 
     assert same(table(tmp_path / "workers", encoder, talks, WorkerProcesses(2)), alone)
 
 
+def test_workers_and_their_helpers_import_nothing_from_the_working_folder(tmp_path, dialogue):
+    script = """
+from dialogue_ser.corpus.schema import Dialogue, Utterance
+from dialogue_ser.features.registry import build_encoder
+from dialogue_ser.features.store.engines import WorkerProcesses, collect_rows
+from dialogue_ser.features.store.work_units import split_into_units
+talks = [TALKS]
+encoder = build_encoder("mine:lengths", "text")
+units = split_into_units(encoder, talks, {turn.id for talk in talks for turn in talk})
+print(sum(len(rows) for _, rows in collect_rows(WorkerProcesses(2).outcomes(encoder, units))))
+"""
+    for name in ("joblib", "numpy", "multiprocessing", "torch", "cloudpickle", "resource"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'was_run')!r}, 'w')\nraise SystemExit(9)\n")
+    (tmp_path / "mine.py").write_text(
+        "import numpy\ndef lengths(texts): return numpy.array([[len(t)] for t in texts])\n"
+    )
+    talk = "Dialogue('train/d', (Utterance(id='train/d_0', speaker='a', text='hello'),))"
+    command = [sys.executable, "-P", "-c", script.replace("TALKS", talk)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == "1", done.stderr
+    assert not (tmp_path / "was_run").exists()
+
+
 def workers_of(engine) -> int:
     return engine.workers if isinstance(engine, WorkerProcesses) else 0
 

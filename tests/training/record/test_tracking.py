@@ -1,5 +1,4 @@
 import json
-import logging
 import os
 import time
 from pathlib import Path
@@ -80,7 +79,7 @@ def test_an_unreachable_server_changes_no_metric_and_costs_one_warning(tiny, tmp
     started = time.monotonic()
     run = train(tiny.tiny_config(**{"training.epochs": 1, "wandb.mode": "online"}), tmp_path / "run")
     assert time.monotonic() - started < 20  # grace, and the run itself on a busy machine
-    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    warnings = [record for record in caplog.records if record.name == tracking.__name__]
     assert [record.message.startswith("W&B mirror failed") for record in warnings] == [True]
     assert run.scores == plain.scores
     plain_steps, steps = (
@@ -105,6 +104,17 @@ def test_a_mirror_that_hangs_is_left_after_the_grace_time(tmp_path, monkeypatch,
     assert "metrics.jsonl is complete without it" in caplog.text
     mirror.finish()
     assert len(caplog.records) == 1
+
+
+def test_the_mirror_imports_nothing_from_the_working_folder(tmp_path, monkeypatch):
+    for name in ("wandb", "yaml", "json", "dialogue_ser"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'was_run')!r}, 'w')\nraise SystemExit(0)\n")
+    (tmp_path / "metrics.jsonl").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(tracking.__file__).parents[3]))
+    WandbMirror(tmp_path, WandbConfig(mode="offline")).finish()  # it fails: the run has no config.yaml
+    assert "config.yaml" in (tmp_path / "wandb.log").read_text()
+    assert not (tmp_path / "was_run").exists()
 
 
 def test_a_mirror_that_cannot_start_is_a_warning(tmp_path, monkeypatch, caplog):
