@@ -165,7 +165,8 @@ def test_words_that_look_like_code_are_no_code(here, cli) -> None:
     )
     options = {
         "label_map": {"joy:high": "os:path", "a:b": "code:red"},
-        "columns": {"label": "mood", "dialogue": "dialogue"},
+        "columns": {"text": "os:path", "dialogue": ["os:path", "json:loads"], "label": "mood"},
+        "audio_root": "os:path",
     }
     data = {"reader": "table", "path": "turns.csv", "labels": "os:path", "options": options}
     values = {**settings("data.reader"), "data": data, "name": "code:one"}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.errors import ConfigError, FeatureError
+from dialogue_ser.features.pretrained.hub_code import refuse_hub_code, written_config
 from dialogue_ser.media.hashing import file_sha256
 
 PACKAGED = "minilm"
@@ -164,8 +165,9 @@ class PretrainedModel:
             settings: fields of its configuration to replace, e.g. dropout rates.
 
         Raises:
-            FeatureError: the model cannot be loaded, or weights are missing. They would be random otherwise.
+            FeatureError: the model cannot be loaded, it asks for code of the hub, or weights are missing (and random).
         """
+        refuse_hub_code(written_config(self.location) or self._config().to_dict(), f"{self.encoder}: {self.model!r}")
         with self._explain_errors():
             model, report = _load_silently(self.location, revision=self.revision, output_loading_info=True, **settings)
         missing = sorted(name for name in report["missing_keys"] if _is_used(name, model))
@@ -204,11 +206,12 @@ def bare_model(architecture: Mapping[str, Any], **settings: Any) -> Any:
         settings: values to replace, e.g. dropout rates.
 
     Raises:
-        FeatureError: transformers does not know the architecture, or its values are not valid.
+        FeatureError: transformers does not know the architecture, its values are not valid, or they name code of a hub.
     """
     from transformers import AutoConfig, AutoModel
 
     values = {**architecture, **settings}
+    refuse_hub_code(values, f"the saved architecture {architecture.get('model_type')!r}")
     try:
         config = AutoConfig.for_model(values.pop("model_type"), **values)
         build: Any = AutoModel.from_config
@@ -292,8 +295,5 @@ def _encoder_of(model: Any) -> Any:
 
 
 def _is_encoder_decoder(model: Any) -> bool:
-    """Return True if the model has an encoder and a decoder.
-
-    The configuration is not used for this, because it can be wrong if the encoder was saved alone.
-    """
+    """Return whether the model has both parts. Its configuration can be wrong if the encoder was saved alone."""
     return hasattr(model, "encoder") and hasattr(model, "decoder")

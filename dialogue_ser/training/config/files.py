@@ -32,12 +32,14 @@ _NAMES = (
 #: Settings and options with words of the user, which nothing imports.
 _WORDS = (
     "name",
-    "data.path",
     "data.labels",
     "data.targets",
     "data.leave_out",
     "data.cut.fold",
     "wandb.*",
+    "**.path",
+    "**.audio_root",
+    "**.columns",
     "**.label_map",
     "**.label_order",
 )
