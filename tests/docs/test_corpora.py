@@ -23,6 +23,9 @@ def blocks(tmp_path, monkeypatch, write_iemocap, iemocap_facts) -> dict[str, lis
     for language, block in re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL):
         found.setdefault(language, []).append(block)
     (tmp_path / "chat.csv").write_text(found["csv"][0])
+    (tmp_path / "old.csv").write_bytes('text\tlabel\n"Café," he said\tjoy\n'.encode("cp1252"))
+    scenes = "Season,Episode,Scene_ID,Utterance,Emotion\n1,1,1,Hi.,joy\n1,1,1,No.,anger\n1,1,2,Oh.,joy\n"
+    (tmp_path / "scenes.csv").write_text(scenes)
     (tmp_path / "emodb" / "wav").mkdir(parents=True)
     for name in ("03a01Fa", "03a01La"):
         (tmp_path / "emodb" / "wav" / f"{name}.wav").touch()
@@ -79,7 +82,7 @@ def test_segments_of_the_page_are_utterances(blocks):
 
 def test_commands_of_the_page_run(blocks, capsys, tmp_path):
     commands = [command for block in blocks["bash"] for command in block.splitlines()]
-    assert len(commands) == 11
+    assert len(commands) == 14
     said = []
     for command in commands:
         assert main(shlex.split(command)[1:]) == 0
@@ -88,11 +91,14 @@ def test_commands_of_the_page_run(blocks, capsys, tmp_path):
     assert "ok: 6 turns in 2 splits" in said[1]
     assert "report: runs/chat-text/report.html" in said[2]
     assert "results: runs/chat-text-on-chat" in said[3]
-    assert "count as unlabelled" in said[4]
-    assert "table · shared-4: anger, happiness, neutral, sadness" in said[5]
-    assert "table · dimensions: valence, arousal" in said[6]
-    assert "anger" in said[7]
-    assert "leave-one-speaker-out" in said[8]
+    assert "ok: 1 turns in 1 splits" in said[4]
+    assert re.search(r"dialogues +2\b", said[5])
+    assert re.search(r"dialogues +1\b", said[6])
+    assert "count as unlabelled" in said[7]
+    assert "table · shared-4: anger, happiness, neutral, sadness" in said[8]
+    assert "table · dimensions: valence, arousal" in said[9]
+    assert "anger" in said[10]
+    assert "leave-one-speaker-out" in said[11]
     assert (tmp_path / "runs" / "bios-db" / "report.html").is_file()
-    assert "emobank · dimensions: valence, arousal, dominance" in said[9]
-    assert "iemocap · 4-class: happy, sad, neutral, anger" in said[10]
+    assert "emobank · dimensions: valence, arousal, dominance" in said[12]
+    assert "iemocap · 4-class: happy, sad, neutral, anger" in said[13]

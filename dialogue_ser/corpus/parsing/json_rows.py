@@ -25,6 +25,9 @@ _NAMES_OF_A_DIALOGUE = {"dialogue", "dialogueid", "dialog", "dialogid", "convers
 # An object inside a turn becomes the columns speaker.name, speaker.id, …, down to this depth.
 _MAX_DEPTH = 3
 
+# A cell that is nested more deeply is a mistake, or was written to make a program fail.
+_MAX_LEVELS = 20
+
 Record = dict[str, Any]
 
 
@@ -52,8 +55,10 @@ def parse_json(path: Path, text: str, suffix: str) -> Rows:
     columns: dict[str, None] = {}
     rows: list[Row] = []
     for number, record in records:
-        cells = {name: _cell(value) for name, value in _flat(record)}
-        problem = _text_problem("".join([*cells, *cells.values()]))
+        deep = [name for name, value in record.items() if _is_too_deep(value)]
+        cells = {} if deep else {name: _cell(value) for name, value in _flat(record)}
+        problem = f"{deep[0]} holds more than {_MAX_LEVELS} lists inside each other; write a text" if deep else ""
+        problem = problem or _text_problem("".join([*cells, *cells.values()]))
         if problem:
             problems.append(f"{path.name} row {number}: {problem}")
             continue
@@ -63,32 +68,32 @@ def parse_json(path: Path, text: str, suffix: str) -> Rows:
         raise CorpusError(*problems)
     if not rows:
         raise CorpusError(f"{path}: holds no turn; write one JSON object for each turn")
-    names = tuple(columns)
-    whole = tuple(Row(row.number, {name: row.values.get(name, "") for name in names}, row.file) for row in rows)
-    return Rows(path, names, whole)
+    whole = tuple(Row(row.number, {name: row.values.get(name, "") for name in columns}, row.file) for row in rows)
+    return Rows(path, tuple(columns), whole)
 
 
 def _is_lines(text: str, suffix: str) -> bool:
     """Whether the text is JSON Lines: its first line is an object, and it is not the only line of a .json file."""
-    first, *rest = (line for line in text.splitlines() if line.strip())
-    try:
-        starts_with_object = isinstance(json.loads(first), dict)
-    except (ValueError, RecursionError):
-        return suffix in _LINES and not _is_json(text)
-    return starts_with_object and (bool(rest) or suffix in _LINES)
+    first, *rest = (line for line in _lines(text) if line.strip())
+    if isinstance(_loaded(first), dict):
+        return bool(rest) or suffix in _LINES
+    return suffix in _LINES and _loaded(text) is None
 
 
-def _is_json(text: str) -> bool:
+def _loaded(text: str) -> Any:
     try:
-        json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return False
-    return True
+        return None
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _records_of_lines(path: Path, text: str, problems: list[str]) -> Iterator[tuple[int, Record]]:
     """Yield line number and record of each turn. Bad lines become problems."""
-    for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
+    for number, line in enumerate(_lines(text), start=1):
         if not line.strip():
             continue
         try:
@@ -246,6 +251,14 @@ def _flat(record: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterat
             yield prefix + name, value or None if isinstance(value, dict) else value
 
 
+def _is_too_deep(value: Any, levels: int = _MAX_LEVELS) -> bool:
+    if not isinstance(value, (list, dict)):
+        return False
+    return levels == 0 or any(
+        _is_too_deep(one, levels - 1) for one in (value if isinstance(value, list) else value.values())
+    )
+
+
 def _load(text: str) -> Any:
     return json.loads(text, object_pairs_hook=_unique_object, parse_constant=_refuse_constant)
 
@@ -253,10 +266,7 @@ def _load(text: str) -> Any:
 def _text_problem(text: str) -> str:
     """Return what is wrong with the characters of a text; "" = nothing. An escape in JSON can write any of them."""
     if any("\ud800" <= letter <= "\udfff" for letter in text):
-        return (
-            "holds half a character (a lone surrogate such as \\ud800), which UTF-8 cannot represent; remove it or "
-            "write the whole character"
-        )
+        return "holds half a character (a lone surrogate such as \\ud800); remove it or write the whole character"
     return "holds a NUL character (\\u0000); remove it" if "\0" in text else ""
 
 

@@ -99,10 +99,12 @@ def _splits_of_rows(rows: Sequence[Turn], rule: SplitRule, warnings: list[str]) 
     ids = list(dict.fromkeys(turn.dialogue for turn in rows))
     if rule.fractions or not rule.column:
         if not rule.fractions and len(ids) < len(USUAL_FRACTIONS):
-            raise CorpusError(
-                f"no column names splits, and {len(ids)} dialogues are too few to draw train, dev and test from them; "
-                "name the column of the splits (columns.split), or say fractions: {all: 1.0}"
+            # To look at the table or to score it, one split is enough. Training needs more and says so.
+            warnings.append(
+                f"no column names splits (columns.split), and the number of dialogues, {len(ids)}, is too small to "
+                "draw train, dev and test from them, so all of them are train"
             )
+            return ["train"] * len(rows)
         fractions = rule.fractions or _fractions_of_small(len(ids))
         split_of = split_by_fractions(ids, fractions, rule.seed, _strata(rows) if rule.stratify else None)
         if not rule.fractions:

@@ -187,9 +187,9 @@ class WordIds(TokenFrontEnd):
         n_unknown = sum(unknown.values())
         return (
             f"{n_unknown:,} of {counts.total():,} words are unknown: the vocabulary, which comes from train, does not "
-            f"have them (e.g. {examples}), and the model cannot tell them apart; use an encoder that knows words without "
-            "train (hf-text with a model of this language, minilm for English), or put spaces between the words if the "
-            "texts have none"
+            f"have them (e.g. {examples}), and the model cannot tell them apart; use an encoder that knows words "
+            "without train (hf-text with a model of this language, minilm for English), or put spaces between the "
+            "words if the texts have none"
         )
 
     def state(self) -> dict[str, Any]:

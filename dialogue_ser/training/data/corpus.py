@@ -70,12 +70,19 @@ def _reader_options(data: DataConfig) -> Mapping[str, Any]:
 
 
 def _with_missing_splits(corpus: Corpus, data: DataConfig) -> Corpus:
-    """Return a table's corpus with a dev split, and with a test split if it has nothing but train."""
+    """Return a table's corpus with a dev split, and with a test split if it has nothing but train.
+
+    A train split of too few dialogues stays as it is. One can look at such a table and score a model on it.
+    """
     needs_dev = data.cut.protocol == "none" or FOLDS[data.cut.protocol].cuts == "train"
     if not needs_dev or data.dev in corpus.splits or data.train not in corpus.splits:
         return corpus
     missing = [data.dev] if len(corpus.splits) > 1 else [data.dev, "test"]
-    return carve(corpus, dict.fromkeys(missing, CARVED_SHARE), seed=data.options.get("seed", 0), source=data.train)
+    n_dialogues = len(corpus.split(data.train))
+    if n_dialogues <= len(missing):
+        return corpus
+    share = max(CARVED_SHARE, 1 / n_dialogues)
+    return carve(corpus, dict.fromkeys(missing, share), seed=data.options.get("seed", 0), source=data.train)
 
 
 def for_every_fold(config: RunConfig) -> RunConfig:

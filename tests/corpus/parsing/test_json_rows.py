@@ -76,6 +76,8 @@ def test_every_orientation_of_pandas_gives_the_same_rows(orient):
 def test_json_lines_and_columns_of_pandas_are_read_from_files_called_json():
     assert records("\n".join(map(json.dumps, TURNS))) == TURNS
     assert records("\r".join(map(json.dumps, TURNS))) == TURNS
+    odd = [{**TURNS[0], "text": "a\u2028b"}, TURNS[1]]  # splitlines would end a line in this text
+    assert records("\n".join(json.dumps(turn, ensure_ascii=False) for turn in odd)) == odd
     assert records(pd.DataFrame(TURNS).to_dict("list")) == TURNS
     assert records(json.dumps(TURNS, indent=2), ".jsonl") == TURNS
 
@@ -102,6 +104,7 @@ def test_objects_in_a_turn_become_columns_and_lists_stay_cells():
         ('[{"text": 1, "text": 2}]', "text is in it twice"),
         ("[" * 100_000, "is not valid JSON"),
         (f'[{{"label": {"9" * 5000}}}]', "is not valid JSON"),
+        (f'[{{"text": {"[" * 50}{"]" * 50}}}]', "row 1: text holds more than 20 lists inside each other"),
         ('[{"text": "a\\u0000b"}]', "row 1: holds a NUL character"),
     ],
 )

@@ -116,10 +116,11 @@ def test_a_few_dialogues_give_dev_and_test_at_least_one(tmp_path, n):
     assert sizes(table(tmp_path, content)) == {"train": n - 2, "dev": 1, "test": 1}
 
 
-def test_two_dialogues_without_splits_are_too_few(tmp_path):
-    found = problems(tmp_path, "dialogue,text,label\n1,t,joy\n2,t,joy\n")
-    assert "no column names splits, and 2 dialogues are too few" in found[0]
-    assert "columns.split" in found[0]
+@pytest.mark.parametrize("n", [1, 2])
+def test_dialogues_too_few_to_draw_from_are_all_train_and_a_warning_says_so(tmp_path, n):
+    corpus = table(tmp_path, "dialogue,text,label\n" + "".join(f"{number},t,joy\n" for number in range(n)))
+    assert sizes(corpus) == {"train": n}
+    assert any(f"the number of dialogues, {n}, is too small" in warning for warning in corpus.warnings)
 
 
 def test_fractions_of_less_than_one_are_drawn_from_train(tmp_path):

@@ -97,8 +97,12 @@ def test_splits_are_drawn_only_if_a_run_needs_them(tmp_path):
     train = table(tmp_path, *["train"] * 10)
     assert sizes(replace(train, options={"fractions": {"train": 1.0}, "columns": {"split": None}})) == {"train": 10}
     assert sizes(replace(train, cut=CutConfig(protocol=LOSO)), every_fold=True) == {"train": 10}
-    with pytest.raises(CorpusError, match="are too few"):
-        corpus_of(table(tmp_path, "train", "train"))
+    assert sizes(table(tmp_path, "train", "train")) == {"train": 2}, "a table too small to train can be looked at"
+
+
+@pytest.mark.parametrize("n", [3, 4, 9])
+def test_a_few_dialogues_of_train_give_dev_and_test_one_each(tmp_path, n):
+    assert sizes(table(tmp_path, *["train"] * n)) == {"train": n - 2, "dev": 1, "test": 1}
 
 
 def test_a_run_may_name_the_splits_as_the_table_writes_them(tmp_path):
