@@ -101,8 +101,8 @@ def _splits_of_rows(rows: Sequence[Turn], rule: SplitRule, warnings: list[str]) 
         if not rule.fractions and len(ids) < len(USUAL_FRACTIONS):
             # To look at the table or to score it, one split is enough. Training needs more and says so.
             warnings.append(
-                f"no column names splits (columns.split), and the number of dialogues, {len(ids)}, is too small to draw "
-                "train, dev and test from them, so all of them are train"
+                f"no column names splits (columns.split), and {len(ids)} dialogues are too few to draw train, dev and "
+                "test from them, so all of them are train"
             )
             return ["train"] * len(rows)
         fractions = rule.fractions or _fractions_of_small(len(ids))
