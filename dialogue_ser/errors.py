@@ -86,10 +86,13 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
 
     >>> unknown_name("encoder", "minlm", ["minilm", "opensmile"])
     "unknown encoder 'minlm'; did you mean 'minilm'? Known: minilm, opensmile"
+    >>> unknown_name("label", "happy", ["HAPPY", "SAD"])
+    "unknown label 'happy'; did you mean 'HAPPY'? Known: HAPPY, SAD"
     """
     choices: Sequence[str] = sorted(known)
-    near = get_close_matches(name, choices, n=1)
-    hint = f"did you mean {near[0]!r}? Known" if near else "known"
+    in_lower_case = {choice.casefold(): choice for choice in reversed(choices)}
+    near = get_close_matches(name.casefold(), in_lower_case, n=1)
+    hint = f"did you mean {in_lower_case[near[0]]!r}? Known" if near else "known"
     return f"unknown {kind} {name!r}; {hint}: {', '.join(choices)}"
 
 

@@ -261,8 +261,8 @@ def _convert_scalar(hint: Any, value: Any, *, is_yaml: bool, in_container: bool)
         return value in get_args(hint), value
     kind = get_origin(hint) or hint
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and abs(value) >= 2**63 and isinstance(value, int):  # computations fail with larger whole numbers
-        return kind not in (int, float, str), value
+    if kind in (int, float, str) and is_number and isinstance(value, int) and abs(value) >= 2**63:
+        return False, value  # computations fail with larger whole numbers
     if kind is float and is_yaml and (is_number or isinstance(value, str)):
         with suppress(ValueError):
             return True, float(value)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.trust import check_import, is_target
+from dialogue_ser.user_modules import remember_folder
 
 T = TypeVar("T")
 Target = TypeVar("Target")
@@ -268,7 +269,9 @@ def _load_users(kind: str, name: str) -> Any:
     if is_added:
         sys.path.append(folder)
     try:
-        return load(kind, name, name)
+        found = load(kind, name, name)
+        remember_folder(Path(folder))  # its functions may import modules beside it later
+        return found
     finally:
         if is_added and folder in sys.path:
             sys.path.remove(folder)

@@ -27,7 +27,8 @@ from dialogue_ser.errors import ConfigError, DialogueSerError
 Trust = bool | Collection[str]
 
 # Module names may have hyphens: a file my-encoders.py can be imported. An attribute is an identifier of Python.
-_TARGET = re.compile(r"[\w-]+(?:\.[\w-]+)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+# A name begins where a word does, so that a long text without a colon is searched once and not once for each letter.
+_TARGET = re.compile(r"(?<![\w.-])[\w-]+(?:\.[\w-]+)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 # Names that may be imported at this moment; None = all.
 _allowed: ContextVar[frozenset[str] | None] = ContextVar("allowed", default=None)
 

@@ -10,10 +10,27 @@ MAX_DEPTH = 64
 MAX_VALUES = 200_000
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 class YamlError(ValueError):
     """The text is not YAML, or it is not YAML of reasonable size. The message is one line."""
+
+
+class _StrictLoader(_Loader):  # type: ignore[misc,valid-type]
+    """Refuses a key that occurs twice in one mapping. PyYAML would take the last value without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                continue
+            line, first = key.start_mark.line + 1, lines.get((key.tag, key.value))
+            if first is not None:
+                raise YamlError(f"has {key.value[:60]!r} twice in one mapping, in lines {first} and {line}; keep one")
+            lines[key.tag, key.value] = line
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
 
 
 def parse_yaml(text: str) -> Any:
@@ -22,8 +39,9 @@ def parse_yaml(text: str) -> Any:
     YAML 1.1 reads the words yes, no, on and off as true and false. As names in a mapping they stay words.
 
     Raises:
-        YamlError: the text is not YAML; it is longer than 1 MB, nested more than 64 levels deep, or its anchors stand
-            for more than 200,000 values or for themselves; or a number has too many digits.
+        YamlError: the text is not YAML; a key occurs twice in a mapping; the text is longer than 1 MB, nested more than
+            64 levels deep, or its anchors stand for more than 200,000 values or for themselves; or a number has too
+            many digits.
 
     >>> parse_yaml("training: {epochs: 3}")
     {'training': {'epochs': 3}}
@@ -38,7 +56,7 @@ def parse_yaml(text: str) -> Any:
         raise YamlError(f"has {len(text):,} characters; more than {MAX_CHARACTERS:,} are not read")
     try:
         check_size(text)
-        loader = _Loader(text)
+        loader = _StrictLoader(text)
         try:
             node = loader.get_single_node()
             if node is None:

@@ -13,13 +13,14 @@ from dialogue_ser.json_text import JsonError, parse_json, read_json
     [
         (b"[" * 999_999, "is nested too deeply"),
         (b'{"a":' * 999_999, "is nested too deeply"),
-        (b"[" + b"[]," * 1_100_000 + b"1]", "1,100,001 brackets"),
+        (b"[" + b"[]," * 1_100_000 + b"1]", "has about 2,200,001 values"),
+        (b"[" + b"1," * 2_100_000 + b"1]", "has about 2,100,001 values"),
         (b"9" * 100_000, "is not JSON: Exceeds the limit"),
         (b'{"a": 1', "is not JSON"),
         (b'{"a": "\xff"}', "is not JSON: 'utf-8'"),
         (b"", "is not JSON"),
     ],
-    ids=["deep lists", "deep mappings", "many lists", "digits", "cut off", "no UTF-8", "empty"],
+    ids=["deep lists", "deep mappings", "many lists", "many numbers", "digits", "cut off", "no UTF-8", "empty"],
 )
 def test_text_that_is_no_json_of_reasonable_size_is_refused_at_once(content, complaint) -> None:
     started = time.monotonic()

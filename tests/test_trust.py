@@ -1,13 +1,14 @@
 """What counts as code, and the wall at the import."""
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.registry import Registry
-from dialogue_ser.trust import NamedCode, code_in, is_found, is_target, only_code, refuse_code
+from dialogue_ser.trust import NamedCode, code_in, is_found, is_target, only_code, refuse_code, targets_in
 
 
 @pytest.fixture
@@ -90,3 +91,13 @@ def test_the_refusal_leaves_trusted_names_out() -> None:
     with pytest.raises(CheckpointError) as refused:
         refuse_code(found, ["mine:a"], "trust it", CheckpointError)
     assert refused.value.problems == ("y: 'theirs:b' is code, and a file may not run code", "trust it")
+
+
+def test_names_of_code_are_searched_in_long_flags_at_once() -> None:
+    begin = time.perf_counter()
+    long = ["--" + "a" * 100_000, "--" + "a." * 50_000, "--" + "a-" * 50_000, "--x=" + "a:" * 50_000]
+    assert targets_in([*long, "--loss.kind=mine:loss", "{frames: other.frames:Mel}"]) >= {
+        "mine:loss",
+        "other.frames:Mel",
+    }
+    assert time.perf_counter() - begin < 2

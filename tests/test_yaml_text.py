@@ -8,6 +8,7 @@ from dialogue_ser.yaml_text import YamlError, parse_yaml
 def test_ordinary_yaml_is_read_as_ever():
     assert parse_yaml("a: {b: [1, 2.5, no, null, x]}\nc: '1'") == {"a": {"b": [1, 2.5, False, None, "x"]}, "c": "1"}
     assert parse_yaml("") is None
+    assert parse_yaml("a: {x: 1}\nb: {x: 1}\n1: y\n'1': z") == {"a": {"x": 1}, "b": {"x": 1}, 1: "y", "1": "z"}
     assert parse_yaml("base: &b {x: 1}\nmine: {<<: *b, y: 2}")["mine"] == {"x": 1, "y": 2}
 
 
@@ -32,6 +33,8 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{k}: &a{k} [*a{k - 1}, *a{k - 1}]\n" for 
         ("a: \x00", "is not YAML"),
         ("{[1]: 2}", "is not YAML"),
         ('a: "x\\0y"', "NUL character"),
+        ("seed: 1\na: {b: 1, c: 2}\nseed: 2", "has 'seed' twice in one mapping, in lines 1 and 3; keep one"),
+        ("a:\n  b: 1\n  'b': 2", "has 'b' twice"),
     ],
     ids=lambda value: value[:12],
 )

@@ -40,7 +40,8 @@ def _texts(dialogue: Dialogue) -> tuple[str | None, ...]:
 
 
 def _repeated(split: str, other: str, pairs: Sequence[str], n_exact: int, n_dialogues: int) -> str:
-    in_words = "" if n_exact == len(pairs) else f", {n_exact:,} of them word for word"
+    in_words = f", {n_exact:,} of them word for word" if n_exact else ", with other case or punctuation"
+    in_words = "" if n_exact == len(pairs) else in_words
     have = "has the same texts as a dialogue" if len(pairs) == 1 else "have the same texts as dialogues"
     more = f"; … {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
     return (

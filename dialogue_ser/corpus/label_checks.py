@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 
 import yaml
 
-from dialogue_ser.corpus.label_words import parts_of, plain
+from dialogue_ser.corpus.label_words import EMPTY_WORDS, parts_of, plain
 
 #: A label is rare beside another one if it has at most this share of its turns, or one turn.
 _RARE_SHARE = 0.1
@@ -56,6 +56,13 @@ them one class: label_map {Joy: joy} (--data.options.label_map)
             f"labels differ only in case, blanks or marks, and are different classes: {shown}; to make them one class: "
             f"label_map {_flow({label: group[0] for group in spellings for label in group[1:]})} "
             "(--data.options.label_map)"
+        )
+    empty = [label for label in others if label.strip().casefold() in EMPTY_WORDS]
+    if empty:
+        shown = _shown([_quoted(label, counts) for label in empty])
+        yield (
+            f"labels look like cells without a label, and are classes: {shown}; if nobody labelled these turns: "
+            f"label_map {_flow(dict.fromkeys(empty))} (--data.options.label_map)"
         )
     known = {label for group in spellings for label in group[1:]}
     typos = _misspellings({label: count for label, count in others.items() if label not in known})

@@ -25,8 +25,12 @@ EMOTION_WORDS: Mapping[str, tuple[str, ...]] = {
 }
 _EMOTION_OF = {word: emotion for emotion, words in EMOTION_WORDS.items() for word in words}
 
+#: Cells that say that there is no label, in lower case. Programs write nan and na; IEMOCAP's files write xxx where the
+#: annotators have no majority. The word none is not among them: it is a class of DailyDialog.
+EMPTY_WORDS = frozenset({"nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "xxx", "-", "--", "?"})
+
 # Marks that separate labels, and marks that may also belong to the name of one class, e.g. happy/excited.
-_SEPARATOR, _PERHAPS_SEPARATOR = re.compile(r"[,;|]"), re.compile(r"[/+&]|\band\b")
+_SEPARATOR, _PERHAPS_SEPARATOR = re.compile(r"[,;|\r\n]"), re.compile(r"[/+&]|\band\b")
 # What is written in different ways: hyphens inside a word, underscores, and all marks but plus and minus.
 _BETWEEN_WORDS = re.compile(r"(?<=\w)-(?=\w)|[^\w+-]|_")
 

@@ -1,7 +1,9 @@
 """An encoder that is a plain function: ``texts -> [N, D]`` or ``waveforms, sample_rate_hz -> [N, D]``."""
 
+import functools
 import hashlib
 import inspect
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,13 +11,14 @@ from tokenize import TokenError
 from typing import Any, Literal
 
 from dialogue_ser.corpus.schema import Dialogue, utterances
-from dialogue_ser.errors import ConfigError, FeatureError, describe_exception
+from dialogue_ser.errors import ConfigError, FeatureError, describe_exception, shown_value
 from dialogue_ser.features.audio.decoding import decode_turns
 from dialogue_ser.features.core.api import Array, InputKind
 from dialogue_ser.features.core.bad_clips import OnBad, raise_if_bad
 from dialogue_ser.features.core.traits import EncoderTraits
 from dialogue_ser.features.core.user_code import as_array
 from dialogue_ser.media.decode import decoder_versions
+from dialogue_ser.registry import import_path_of
 
 FunctionInput = Literal["text", "audio"]
 
@@ -62,14 +65,18 @@ class FunctionEncoder:
             )
         self._on_bad: OnBad = on_bad
         self._version = version
+        self._identity = function_identity(function, name)
         self._code = code_digest(function)
         self.traits = EncoderTraits(context=(0, 0), reads=(reads,), is_stored=self._code is not None)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the function's name, the hash of its Python file, its options, its version and the sound decoders."""
+        """Return the function's name, the hash of its Python file, its options, its version and the sound decoders.
+
+        For a partial function, also its bound arguments; for a callable object or a method, the state of the object.
+        """
         decoder = {"versions": decoder_versions()} if self._reads == "audio" else {}
         return {
-            "function": f"{self._function.__module__}:{self._function.__qualname__}",
+            **self._identity,
             "code": self._code,
             "options": self._options,
             "sample_rate_hz": self._sample_rate_hz,
@@ -121,6 +128,7 @@ def code_digest(function: Callable[..., Any]) -> str | None:
 
     In a notebook, it is the SHA-256 of the function alone.
     """
+    function = _innermost(function)
     module = sys.modules.get(function.__module__)
     file = getattr(module, "__file__", None)
     if file is not None and Path(file).is_file():
@@ -131,13 +139,77 @@ def code_digest(function: Callable[..., Any]) -> str | None:
         return None
 
 
+def function_identity(function: Callable[..., Any], name: str) -> dict[str, Any]:
+    """Return what a function is, as JSON values: its import path, bound arguments and the state of its object.
+
+    Args:
+        function: a function, a method, a ``functools.partial`` or an object that can be called.
+        name: name of the encoder, for messages.
+
+    Raises:
+        ConfigError: an argument or a value of the object cannot be a part of a fingerprint.
+    """
+    found: dict[str, Any] = {}
+    if isinstance(function, functools.partial):
+        inner = function_identity(function.func, name)
+        bound = {**{str(i): value for i, value in enumerate(function.args)}, **function.keywords}
+        _require_plain(bound, name, "bound argument")
+        found["arguments"] = [*inner.pop("arguments", ()), bound]
+        return inner | found
+    owner = getattr(function, "__self__", None) if inspect.ismethod(function) else function
+    if owner is not None and not isinstance(owner, type) and not hasattr(owner, "__qualname__"):
+        describe = getattr(owner, "fingerprint", None)
+        state = dict(describe()) if callable(describe) else _state_of(owner)
+        _require_plain(state, name, "" if callable(describe) else f"attribute of the {type(owner).__name__} object")
+        found["state"] = state
+    return {"function": import_path_of(_innermost(function)), **found}
+
+
+def _innermost(function: Any) -> Any:
+    """Return the thing with the code: the function inside partials and methods, or the class of an object."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = inspect.unwrap(getattr(function, "__func__", function)) if inspect.ismethod(function) else function
+    return function if hasattr(function, "__qualname__") else type(function)
+
+
+def _state_of(thing: Any) -> dict[str, Any]:
+    """Return the values of an object by name, from its ``__dict__`` and its slots."""
+    slots = [slot for kind in type(thing).__mro__ for slot in _as_names(getattr(kind, "__slots__", ()))]
+    return {**{slot: getattr(thing, slot) for slot in slots if hasattr(thing, slot)}, **getattr(thing, "__dict__", {})}
+
+
+def _as_names(slots: Any) -> tuple[str, ...]:
+    names = (slots,) if isinstance(slots, str) else tuple(slots)
+    return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
+
+
+def _require_plain(values: Mapping[str, Any], name: str, what: str) -> None:
+    """Raise ConfigError for values that JSON cannot hold: a changed value would go unnoticed in a fingerprint."""
+    problems = []
+    for key, value in values.items():
+        try:
+            json.dumps(value, sort_keys=True, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            problems.append(
+                f"encoder {name!r}: the {what or 'value of fingerprint()'} {key!r} is {shown_value(value)}, which "
+                "cannot be a part of the encoder's fingerprint; use numbers, texts and lists only, or give the class "
+                "of the object a method fingerprint() that returns such values"
+            )
+    if problems:
+        raise ConfigError(*problems)
+
+
 def find_input_kind(function: Callable[..., Any], name: str, declared: str | None, modality: str) -> FunctionInput:
     """Decide whether a function gets texts or waveforms: by the declaration, its first parameter, or the modality.
 
     Raises:
         ConfigError: none of the three says it.
     """
-    first = next(iter(inspect.signature(function).parameters)).lower()
+    try:
+        first = next(iter(inspect.signature(function).parameters), "").lower()
+    except ValueError:  # a function that is written in C may have no signature
+        first = ""
     for word in (declared, first, modality):
         if word is not None and word.startswith("text"):
             return "text"

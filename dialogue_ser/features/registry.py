@@ -121,7 +121,7 @@ def _build(target: Any, recipe: EncoderRecipe) -> Any:
     details: Mapping[str, Any] = {"modality": None, "version": "1"}
     if recipe.registered:
         details = recipe.registered.details
-    if not callable(target):
+    if not isinstance(target, type) and (not callable(target) or _is_encoder_object(target)):
         return target
     if isinstance(target, type) or _is_factory(target):
         return _construct(target, name, modality, options, on_bad)
@@ -153,9 +153,17 @@ def _description(entry: Entry) -> str:
     return line or entry.target
 
 
+def _is_encoder_object(target: Any) -> bool:
+    """Whether an object has the methods of an encoder. It may be callable beside that, e.g. a network of torch."""
+    return hasattr(target, "encode") and hasattr(target, "fingerprint")
+
+
 def _is_factory(function: Callable[..., Any]) -> bool:
     """Whether a function builds an encoder. A function with a required parameter, e.g. texts, is an encoder itself."""
-    parameters = inspect.signature(function).parameters.values()
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # a function that is written in C may have no signature
+        return False
     return not any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)
 
 

@@ -14,15 +14,16 @@ from dialogue_ser import __version__
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.corpus.schema import Dialogue, LabelSet
 from dialogue_ser.encoders import as_saved
-from dialogue_ser.errors import CheckpointError, ConfigError
+from dialogue_ser.errors import CheckpointError, ConfigError, DialogueSerError, describe_exception
 from dialogue_ser.features.core.api import FeatureTable
 from dialogue_ser.features.core.bad_clips import OnBad
 from dialogue_ser.inference.attention_maps import AttentionMap, attention_maps
 from dialogue_ser.inference.conversations import Dialogues, as_dialogues
 from dialogue_ser.inference.feature_tables import feature_tables
 from dialogue_ser.inference.loop import TurnTable, batches_by_length, model_outputs
-from dialogue_ser.inference.model_folder import read_model_folder, write_model_folder
+from dialogue_ser.inference.model_folder import CONFIG, read_model_folder, write_model_folder
 from dialogue_ser.inference.rebuild import describe_model, rebuild_model, rebuild_pipeline, rebuild_task
+from dialogue_ser.inference.saved_config import check_saved_config
 from dialogue_ser.inference.stream import DialogueStream
 from dialogue_ser.inputs.pipeline import FeaturePipeline
 from dialogue_ser.models.api import DialogueSystem
@@ -234,12 +235,17 @@ class DialogueClassifier:
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise ConfigError(f"device: found {device!r}, but torch sees no GPU; use cpu or auto")
         saved = read_model_folder(place, revision)
+        check_saved_config(saved.folder / CONFIG, saved.config)
         try:
             model, task = rebuild_model(saved, trust_code), rebuild_task(saved)
             pipelines = {name: rebuild_pipeline(saved, name, on_bad, trust_code) for name in saved.config["features"]}
-        except (KeyError, TypeError) as error:
+        except DialogueSerError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+            # A value that no check knows, e.g. an option of a user's own model. The folder may come from anywhere.
             raise CheckpointError(
-                f"{saved.folder}: config.json is not complete ({error!r}); save the model again"
+                f"{saved.folder}: config.json is not complete or damaged ({describe_exception(error)}); copy the model "
+                "folder again, or save the model again"
             ) from error
         return cls(model.to(device).eval(), task, pipelines)
 

@@ -193,7 +193,8 @@ def _is_inside(folder: Path, path: Path) -> bool:
 def _check_number(folder: Path, config: Mapping[str, Any], arrays: TensorFile) -> None:
     """Refuse far more arrays than the transforms in config.json have, before the arrays are made."""
     states = [state for state in config["features"].values() if isinstance(state, dict)]
-    n_transforms = sum(len(state.get("transforms") or ()) for state in states)
+    lists = [found for state in states if isinstance(found := state.get("transforms"), list)]
+    n_transforms = sum(map(len, lists))
     if len(arrays) > _MAX_ARRAYS_PER_TRANSFORM * max(n_transforms, 1):
         raise CheckpointError(
             f"{folder / TRANSFORMS}: has {len(arrays):,} arrays, which is too many for {n_transforms} transforms in "

@@ -98,12 +98,3 @@ def _examine_kind(path: Path) -> FileFacts:
             frames = None if flac else check_mp3(file, size) or check_adts(file, size)
             return FileFacts(flac=flac, frames=frames)
     return FileFacts()
-
-
-def damage_text(path: Path) -> str | None:
-    """Return what is wrong with a file; None = the checks found nothing."""
-    try:
-        examine(path, is_span=False)
-    except DamagedFileError as damage:
-        return str(damage)
-    return None

@@ -204,7 +204,7 @@ def _check_table(frame: bytes, head: _Frame) -> int | None:
         raise DamagedFileError("damaged MP3: the table in its first frame is not in order")
     checksum_at = encoder_at + _LAME_BYTES
     checksum = frame[checksum_at : checksum_at + 2]
-    if encoder == b"LAME" and flags & 15 == 15 and any(checksum) and len(checksum) == 2:  # others compute it otherwise
+    if encoder == b"LAME" and any(checksum) and len(checksum) == 2:  # others compute it otherwise
         found = _crc16(frame[:checksum_at])
         if found != int.from_bytes(checksum, "big"):
             raise DamagedFileError("damaged MP3: its first frame does not have the checksum that it states")

@@ -203,7 +203,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return _mapping(read_bounded_json(path), path)
     except JsonError as error:
-        raise DialogueSerError(f"{path}: {error}; delete or restore the file") from error
+        raise DialogueSerError(f"{path}: is not a JSON object ({error}); delete or restore the file") from error
 
 
 def _mapping(value: object, path: Path) -> dict[str, Any]:

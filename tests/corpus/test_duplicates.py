@@ -39,7 +39,7 @@ def test_a_dialogue_in_two_splits_is_named_whatever_its_case_punctuation_and_spe
     corpus = corpus_of(train=[["Hey.", "Hey!"], ["Other."]], dev=[["New."]], test=[["hey", "HEY …"], ["Mine."]])
     (warning,) = repeated_dialogues(corpus)
     assert warning.startswith(
-        "test: 1 of 2 dialogues has the same texts as a dialogue of train, 0 of them word for word "
+        "test: 1 of 2 dialogues has the same texts as a dialogue of train, with other case or punctuation "
         "(test/d0 = train/d0, 2 turns)"
     )
 

@@ -84,3 +84,8 @@ def test_texts_in_the_column_of_labels_are_named_quickly():
 
 def test_classes_without_turns_are_counted():
     assert label_counts(["joy", None, "Joy"], ["joy", "anger"]) == {"joy": 1, "anger": 0, "Joy": 1}
+
+
+def test_labels_that_look_like_empty_cells_are_mapped_to_null():
+    warning = only_warning({"joy": 9, "nan": 2, "N/A": 1, "none": 3})
+    assert proposed_map(warning) == {"nan": None, "N/A": None}

@@ -24,7 +24,7 @@ def test_different_labels_stay_different(one, other):
 @pytest.mark.parametrize(
     "cell",
     ["joy,surprise", "['anger', 'disgust']", '["anger","disgust"]', "{'joy', 'sad'}", "joy|sadness", "joy/sad",
-     "joy; sad", "joy + anger", "joy & sad", "joy and anger", "[anger disgust]", "(joy, sad)"],
+     "joy; sad", "joy + anger", "joy & sad", "joy and anger", "[anger disgust]", "(joy, sad)", "joy\nsad"],
 )  # fmt: skip
 def test_cells_with_several_labels_are_recognised(cell):
     assert len(parts_of(cell, ALONE)) == 2

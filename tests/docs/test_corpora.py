@@ -82,21 +82,23 @@ def test_segments_of_the_page_are_utterances(blocks):
 
 def test_commands_of_the_page_run(blocks, capsys, tmp_path):
     commands = [command for block in blocks["bash"] for command in block.splitlines()]
-    assert len(commands) == 12
+    assert len(commands) == 14
     said = []
     for command in commands:
         assert main(shlex.split(command)[1:]) == 0
         said.append(capsys.readouterr().out)
     assert "angry" in said[0]
     assert "ok: 6 turns in 2 splits" in said[1]
-    assert "ok: 1 turns in 1 splits" in said[2]
-    assert re.search(r"dialogues +2\b", said[3])
-    assert re.search(r"dialogues +1\b", said[4])
-    assert "count as unlabelled" in said[5]
-    assert "table · shared-4: anger, happiness, neutral, sadness" in said[6]
-    assert "table · dimensions: valence, arousal" in said[7]
-    assert "anger" in said[8]
-    assert "leave-one-speaker-out" in said[9]
+    assert "report: runs/chat-text/report.html" in said[2]
+    assert "results: runs/chat-text-on-chat" in said[3]
+    assert "ok: 1 turns in 1 splits" in said[4]
+    assert re.search(r"dialogues +2\b", said[5])
+    assert re.search(r"dialogues +1\b", said[6])
+    assert "count as unlabelled" in said[7]
+    assert "table · shared-4: anger, happiness, neutral, sadness" in said[8]
+    assert "table · dimensions: valence, arousal" in said[9]
+    assert "anger" in said[10]
+    assert "leave-one-speaker-out" in said[11]
     assert (tmp_path / "runs" / "bios-db" / "report.html").is_file()
-    assert "emobank · dimensions: valence, arousal, dominance" in said[10]
-    assert "iemocap · 4-class: happy, sad, neutral, anger" in said[11]
+    assert "emobank · dimensions: valence, arousal, dominance" in said[12]
+    assert "iemocap · 4-class: happy, sad, neutral, anger" in said[13]

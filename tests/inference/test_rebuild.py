@@ -58,7 +58,7 @@ def test_a_config_that_lacks_details_is_a_clear_error(classifier, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     del config["model"]["options"]
     (folder / "config.json").write_text(json.dumps(with_checksum(config)))
-    with pytest.raises(CheckpointError, match=r"config\.json is not complete"):
+    with pytest.raises(CheckpointError, match=r"config\.json: model\.options: is missing"):
         DialogueClassifier.from_pretrained(folder)
 
 

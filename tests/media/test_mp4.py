@@ -59,7 +59,7 @@ def test_no_flipped_bit_of_the_index_changes_the_length_or_the_rate(tmp_path, na
         if isinstance(found, str):
             n_refused += 1
             continue
-        # The end of the sound may be left out, because it is padding; for other sound the list is exact to milliseconds.
+        # The end may be left out, because it is padding. For other sound the list is exact to milliseconds.
         assert abs(len(found.samples) - len(intact.samples)) <= (3 * 1024 if codec == "aac" else 3 * 16), at
         assert found.file_sample_rate_hz == 16000, at
     assert n_refused > 30

@@ -43,7 +43,7 @@ def convert_pickle(
         id_pattern: pattern of the utterance ids, made from {key}, {split}, {dialogue} and {utterance}. Set it if your
             corpus has other ids than the pickle. If left out: {key}.
         reader: corpus reader, e.g. meld, sample or table. Set it if the pickle has no utterance ids: its rows are then
-            compared with the texts of the corpus.
+            placed by the numbers, the splits, the texts and the labels of its dialogues.
         path: folder or file of that corpus. If left out, the reader looks in DIALOGUE_SER_DATA, or in data/.
         labels: label set of that corpus.
         options: options of the corpus reader, as YAML or JSON.

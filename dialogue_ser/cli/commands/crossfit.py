@@ -16,6 +16,7 @@ trained on all of train and encodes the other splits. The encoder "precomputed" 
 After an interruption, run the same command again: it continues.
 
   --preset NAME   preset of the model that is trained; all flags of dialogue-ser train are allowed
+  --trust_code    allow code that the files of --config name. It is run, so allow only code that you trust
   --out FILE      file of the features, .parquet or .safetensors
   --folds N       number of folds (default: 5). With more folds, each model learns from more dialogues, but there are
                   more models to train

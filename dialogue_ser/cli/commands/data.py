@@ -249,7 +249,7 @@ def _decode_all(corpus: Corpus) -> tuple[int, list[str], list[str]]:
             try:
                 audio = turn.audio
                 waveform = decode(audio.path, audio.start_seconds, audio.end_seconds, sample_rate_hz=None)
-                doubtful += [bad_clip_problem(turn, warning.text) for warning in waveform.warnings]
+                doubtful += [bad_clip_problem(turn, one.text, is_unusable=False) for one in waveform.warnings]
             except DialogueSerError as error:
                 bad.append(bad_clip_problem(turn, str(error)))
     return len(turns) - len(bad), bad, doubtful

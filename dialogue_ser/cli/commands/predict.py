@@ -118,8 +118,10 @@ def guarded(table: "pd.DataFrame") -> "pd.DataFrame":
     def guard_text(cell: object) -> object:
         return guard(cell) if isinstance(cell, str) else cell
 
-    written: pd.DataFrame = table.apply(lambda column: column if is_numeric_dtype(column) else column.map(guard_text))
-    return written.rename(columns=guard)
+    written = table.rename(columns=guard)
+    for name in [name for name in written if not is_numeric_dtype(written[name])]:
+        written[name] = written[name].map(guard_text)
+    return written
 
 
 def _target(out: str, input_file: str) -> Path:

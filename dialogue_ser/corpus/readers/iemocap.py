@@ -242,7 +242,11 @@ class _Conversion:
         clips = self.without_clip
         if clips and not self.n_clips:
             clips = [f"{clips[0]} (and all {len(clips)} clips)"]
-        return [f"{name}: no such file; {mend}" for name in (*clips, *self.no_transcripts)]
+        all_clips = self.aside.folder.glob(f"*/{CLIPS}/*/*.wav") if clips else ()
+        elsewhere = {file.name: self.aside.name(file) for file in all_clips}
+        found = {name: elsewhere.get(name.rpartition("/")[2].split(" ")[0], "") for name in clips}
+        places = {name: f", but {place} has its name" if place else "" for name, place in found.items()}
+        return [f"{name}: no such file{places.get(name, '')}; {mend}" for name in (*clips, *self.no_transcripts)]
 
     def warnings(self, labels: str) -> list[str]:
         """Return one sentence about each kind of turn, vote or rating that is odd or left out."""

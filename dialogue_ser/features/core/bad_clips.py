@@ -26,10 +26,10 @@ class BadClipsError(MediaError):
         return type(self), (self.rows, *self.problems)
 
 
-def bad_clip_problem(turn: Utterance, problem: str) -> str:
+def bad_clip_problem(turn: Utterance, problem: str, *, is_unusable: bool = True) -> str:
     """Return the problem as one line that begins with the utterance and the row of its table.
 
-    If the reader knows the clip to be bad, the line says so.
+    If the reader knows the clip to be bad, the line says so, and how an unusable clip is set aside.
 
     >>> from pathlib import Path
     >>> from dialogue_ser.corpus.schema import AudioRef
@@ -39,7 +39,8 @@ def bad_clip_problem(turn: Utterance, problem: str) -> str:
     """
     where = f"{turn.origin} ({turn.id})" if turn.origin else turn.id
     fault = turn.audio.known_fault if turn.audio is not None else ""
-    return f"{where}: {problem}" + (f" ({fault}; --data.on_bad mask sets it aside)" if fault else "")
+    mend = "; --data.on_bad mask sets it aside" if is_unusable else ""
+    return f"{where}: {problem}" + (f" ({fault}{mend})" if fault else "")
 
 
 def raise_if_bad(problems: Sequence[str], on_bad: OnBad, rows: Mapping[str, Array] | None = None) -> None:

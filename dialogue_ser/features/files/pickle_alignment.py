@@ -132,7 +132,10 @@ def _why_no_place(group: Group, corpus: Corpus, known: Container[str | None]) ->
         return _why_no_place_without_texts(group, corpus)
     if not any(key is not None and key in known for key in group.words.keys):
         return "no dialogue of the corpus has its words"
-    return f"nothing proves which dialogue{where} it is: several have its words, or that of its number has other words"
+    return (
+        f"nothing proves which dialogue{where} it is: several dialogues have its words, or that of its number has "
+        "other words, or its words are in another split"
+    )
 
 
 def _why_no_place_without_texts(group: Group, corpus: Corpus) -> str:

@@ -16,7 +16,7 @@ _SHARE_FITTING = 0.9
 #: Share of the corpus's dev dialogues that must be recognised in a train that may hold dev.
 _SHARE_OF_DEV = 0.2
 _T = TypeVar("_T", "Group", "Place")
-_NUMBERED = re.compile(r"(?P<before>.*?)(?P<number>\d+)(?:\.0)?")
+_NUMBERED = re.compile(r"(?P<before>.*?)(?P<number>\d{1,18})(?:\.0)?")
 
 
 @dataclass(frozen=True, eq=False)

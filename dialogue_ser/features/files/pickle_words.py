@@ -17,7 +17,7 @@ from dialogue_ser.features.text.word_tokenizer import ascii_quotes
 _SHARE_OF_LABELS = 0.9
 #: … and this one label in at least this share of its own rows, and in at least two.
 _SHARE_OF_ONE_LABEL, _LEAST_ROWS_OF_ONE_LABEL = 0.75, 2
-#: Two dialogues of more turns than this, multiplied, are not compared: the memory grows with this number.
+#: Two different dialogues of more turns than this, multiplied, are not compared: the memory grows with this number.
 _MOST_CELLS = 4_000_000
 
 
@@ -112,8 +112,10 @@ class Comparison:
 
     def n_equal(self, rows: Sequence[PickledTurn], its: Words, dialogue: Dialogue, words: Words) -> int:
         """Return how many rows can be paired with turns that have the same words, in order."""
-        if not set(its.keys) & set(words.keys) - {None} or len(rows) * len(dialogue) > _MOST_CELLS:
+        if not set(its.keys) & set(words.keys) - {None}:
             return 0
+        if its.keys == words.keys or len(rows) * len(dialogue) > _MOST_CELLS:
+            return len(self.pairs(rows, its, dialogue, words))
         return int(_best_before(self._is_pair(rows, its, dialogue, words))[-1, -1])
 
     def pairs(self, rows: Sequence[PickledTurn], its: Words, dialogue: Dialogue, words: Words) -> dict[int, int]:
@@ -121,6 +123,9 @@ class Comparison:
 
         If both have the same number of turns, nothing was left out, so every row is at its own place.
         """
+        if its.keys == words.keys:
+            both = enumerate(zip(rows, its.keys, dialogue, strict=True))
+            return {n: n for n, (row, key, turn) in both if key is not None and not self.labels.contradict(row, turn)}
         if len(rows) * len(dialogue) > _MOST_CELLS:
             return {}
         is_pair = self._is_pair(rows, its, dialogue, words)

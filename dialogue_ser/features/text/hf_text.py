@@ -115,7 +115,8 @@ class HfText:
         for key, tokens in sequences.items():
             keys_by_length.setdefault(len(tokens.ids), []).append(key)
         rows: dict[str, Array] = {}
-        for n_tokens, keys in sorted(keys_by_length.items()):
+        # The longest texts come first: if they are too long for the model or the memory, the error comes at once.
+        for n_tokens, keys in sorted(keys_by_length.items(), reverse=True):
             if n_tokens == 0:  # a tokenizer without special tokens gives nothing for an empty text; the turn is absent
                 continue
             for first in range(0, len(keys), self._batch_size):

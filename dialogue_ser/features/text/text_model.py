@@ -4,12 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
+from dialogue_ser.errors import FeatureError
 from dialogue_ser.features.pretrained.loading import PretrainedModel
 from dialogue_ser.features.text.dialogue_context import SpecialTokens
 
 Network = Callable[[Any], Sequence[Any]]
 """Function from token ids to hidden states. The ids ``[N, L]`` belong to texts of one length and are on the network's
 device. The hidden states, each ``[N, L, D]``, are those of the embeddings and of every layer."""
+
+
+_NAMES_OF_POSITIONS = ("position_embeddings", "position_embedding", "embed_positions", "wpe")
 
 
 class TextTokenizer(Protocol):
@@ -122,10 +126,30 @@ class TransformersModel:
         import torch
 
         model = self._pretrained_model.load().eval().to(device)
+        most_tokens = _position_limit(model)
 
         def hidden_states(ids_NL: torch.Tensor) -> Sequence[torch.Tensor]:
+            if most_tokens is not None and ids_NL.shape[1] > most_tokens:
+                raise FeatureError(
+                    f"text model {self.model}: a text has {ids_NL.shape[1]} tokens, but the model has positions for "
+                    f"{most_tokens} only; set the option max_length to at most {most_tokens}"
+                )
             output = model(input_ids=ids_NL, attention_mask=torch.ones_like(ids_NL), output_hidden_states=True)
             hidden: Sequence[torch.Tensor] = output.hidden_states
             return hidden
 
         return hidden_states
+
+
+def _position_limit(model: Any) -> int | None:
+    """Return the number of tokens that a model has positions for; None if its positions are relative.
+
+    Models of the RoBERTa family count positions from the number after the padding id.
+    """
+    import torch
+
+    for name, module in model.named_modules():
+        if name.rpartition(".")[2] in _NAMES_OF_POSITIONS and isinstance(module, torch.nn.Embedding):
+            first = getattr(module, "offset", 0) if module.padding_idx is None else module.padding_idx + 1
+            return int(module.num_embeddings - first)
+    return None

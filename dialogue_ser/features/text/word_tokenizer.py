@@ -13,6 +13,7 @@ from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.errors import CheckpointError, ConfigError, FeatureError
 from dialogue_ser.features.core.api import Array
 from dialogue_ser.features.text.front_end import TokenFrontEnd
+from dialogue_ser.options import construct
 
 PADDING_ID = 0
 UNKNOWN_ID = 1
@@ -186,9 +187,9 @@ class WordIds(TokenFrontEnd):
         n_unknown = sum(unknown.values())
         return (
             f"{n_unknown:,} of {counts.total():,} words are unknown: the vocabulary, which comes from train, does not "
-            f"have them (e.g. {examples}), and the model cannot tell them apart; use an encoder that knows words without "
-            "train (hf-text with a model of this language, minilm for English), or put spaces between the words if the "
-            "texts have none"
+            f"have them (e.g. {examples}), and the model cannot tell them apart; use an encoder that knows words "
+            "without train (hf-text with a model of this language, minilm for English), or put spaces between the "
+            "words if the texts have none"
         )
 
     def state(self) -> dict[str, Any]:
@@ -211,9 +212,9 @@ class WordIds(TokenFrontEnd):
                 f"{', '.join(map(str, RULES))}; install the version of dialogue-ser that saved the model"
             )
         try:
-            words = cls(**state["options"])
+            words = construct("words", cls, state["options"])
             ids = {str(word): index + _N_SPECIAL for index, word in enumerate(state["words"])}
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ConfigError) as error:
             raise CheckpointError(
                 f"words: the saved vocabulary cannot be read ({error!r}); save the model again"
             ) from None

@@ -118,9 +118,10 @@ class CheckpointFolder:
         """
         contents = self._read(name)
         try:
-            return Checkpoint(name, safetensors.torch.load(contents[_TENSORS]), json.loads(contents[_STATE]))
-        except (ValueError, SafetensorError) as error:
+            tensors = safetensors.torch.load(contents[_TENSORS])
+        except SafetensorError as error:
             raise CheckpointError(f"{self.root / name}: cannot be loaded ({error!r})") from error
+        return Checkpoint(name, tensors, parsed(contents[_STATE], self.root / name / _STATE))
 
     def load_newest(self, check: Callable[[Checkpoint], None] | None = None) -> Checkpoint | None:
         """Return the newest checkpoint that is intact and whose best checkpoint is intact; None if there are none.
@@ -151,8 +152,8 @@ class CheckpointFolder:
         if passed_over:
             raise CheckpointError(
                 *passed_over.values(),
-                f"{self.root}: no checkpoint can be used, and nothing was changed; restore a checkpoint, or start a "
-                "new run with another --out",
+                f"{self.root}: no checkpoint can be used; metrics.jsonl was not changed; restore a checkpoint, or "
+                "start a new run with another --out",
             )
         return None
 

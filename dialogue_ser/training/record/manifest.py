@@ -1,13 +1,13 @@
 """The manifest of a checkpoint: sizes and hashes of its files, its name, its run, and a checksum of all that."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dialogue_ser.errors import CheckpointError
+from dialogue_ser.json_text import JsonError, parse_json
 from dialogue_ser.runs.checksums import CHECKSUM_KEY, is_unchanged, with_checksum
 
 FORMAT_VERSION = 1
@@ -89,8 +89,8 @@ def parsed(content: bytes, path: Path) -> dict[str, Any]:
         CheckpointError: it is damaged.
     """
     try:
-        values = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        values = parse_json(content)
+    except JsonError as error:
         raise CheckpointError(f"{path}: is damaged ({error})") from error
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: is damaged: it holds {type(values).__name__}, not an object")

@@ -350,3 +350,14 @@ def test_an_evaluation_in_the_folder_of_another_session_is_one_error_or_set_asid
     corpus = read(own, on_bad="mask")
     assert corpus.fingerprint() == clean
     assert any(warning.startswith("set aside: Session2/") for warning in corpus.warnings)
+
+
+def test_a_clip_in_the_folder_of_another_dialogue_is_named_with_both_paths(own):
+    folder = own / "Session1" / "sentences" / "wav"
+    clip = next((folder / "Ses01F_impro01").glob("*.wav"))
+    clip.rename(folder / "Ses01M_script01_1" / clip.name)
+    with pytest.raises(CorpusError) as caught:
+        read(own, "all")
+    (problem,) = [problem for problem in caught.value.problems if clip.name in problem]
+    assert problem.startswith(f"Session1/sentences/wav/Ses01F_impro01/{clip.name}: no such file, but ")
+    assert f"Session1/sentences/wav/Ses01M_script01_1/{clip.name} has its name; add it, or mask" in problem

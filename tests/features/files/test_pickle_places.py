@@ -105,5 +105,9 @@ def test_one_common_word_of_many_is_no_place():
     assert placed([group(0, "six|stranger", "test")]) == {"0": "test/dia1"}
 
 
+def test_a_key_of_thousands_of_digits_is_no_trouble():
+    assert placed([group("9" * 5000, "six|yes", "test"), group("8" * 5000, "hey", "test")])["9" * 5000] == "test/dia1"
+
+
 def test_two_dialogues_never_get_one_place():
     assert placed([group("a", "six|yes", "test"), group("b", "six|yes", "test")]) == {}

@@ -47,6 +47,12 @@ def test_rows_are_paired_by_words_and_a_word_with_two_places_stays_alone():
     assert pairs([row("yes"), row("what"), row("no"), row("maybe")], dialogue) == {0: 0, 2: 2, 3: 3}, "none left out"
 
 
+def test_a_dialogue_of_thousands_of_turns_is_paired_with_the_same_one_and_never_slowly_with_another():
+    texts = [str(i % 7) for i in range(3000)]
+    assert pairs([row(text) for text in texts], spoken(*texts)) == {n: n for n in range(3000)}
+    assert pairs([row(text) for text in texts], spoken(*texts[:-1])) == {}
+
+
 def test_a_label_that_stands_for_another_one_forbids_a_pair_and_may_decide_between_two():
     labels = Labels({"0": "calm", "1": "glad"})
     dialogue = spoken("Yes/calm", "Yes/glad", "No/calm")

@@ -173,3 +173,15 @@ def test_the_window_is_in_the_fingerprint_and_in_what_the_store_keys_by(tiny_tex
     encoder = HfText(model=str(tiny_text_model), context_past=3, context_future=1, speakers=True)
     assert encoder.fingerprint()["context"] == {"past": 3, "future": 1, "speakers": True, "causal": False}
     assert (encoder.traits.context, encoder.traits.reads) == ((3, 1), ("text", "speaker"))
+
+
+def test_a_text_that_is_longer_than_the_models_positions_is_one_clear_line(tiny_text_model, dialogue, tmp_path) -> None:
+    folder = shutil.copytree(tiny_text_model, tmp_path / "no-limit")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings.pop("model_max_length", None)  # such tokenizers do not know how much their model reads
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    limit = json.loads((folder / "config.json").read_text())["max_position_embeddings"]
+    talk = dialogue(["hello", "hello " * 2 * limit])
+    with pytest.raises(FeatureError, match=f"positions for {limit} only; set the option max_length to at most {limit}"):
+        HfText(model=str(folder), max_length=100_000).encode([talk])
+    assert len(HfText(model=str(folder), max_length=limit).encode([talk])) == 2

@@ -85,7 +85,7 @@ def test_in_a_cross_validation_every_fold_starts_from_the_branch_of_the_same_fol
     folds = sorted((tmp_path / "both" / "folds").iterdir())
     assert len(folds) == 3
     for fold in folds:
-        assert load_config(fold / "config.yaml").training.begin_from == {
+        assert load_config(fold / "config.yaml", trust_code=True).training.begin_from == {
             "text": str(tmp_path / "text" / "folds" / fold.name)
         }
 
