@@ -70,7 +70,9 @@ def test_tables_that_begin_like_another_format_are_tables(tmp_path, text):
     assert len(read_rows(tmp_path / "a.csv").rows) == 1
 
 
-@pytest.mark.parametrize("data", [b"", b"\n \t\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\xef\xbb\xbf\n", gzip.compress(b"", mtime=0)])
+@pytest.mark.parametrize(
+    "data", [b"", b"\n \t\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\xef\xbb\xbf\n", gzip.compress(b"", mtime=0)]
+)
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json"])
 def test_a_file_without_content_is_empty(tmp_path, data, name):
     assert "is empty; it needs a header row" in problem(tmp_path, data, name)
