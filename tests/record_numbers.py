@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from dialogue_ser.corpus.download.locate import find_data
-from dialogue_ser.corpus.parsing.rows import read_rows
+from dialogue_ser.corpus.parsing.files import read_rows
 from dialogue_ser.corpus.schema import Corpus
 from dialogue_ser.evaluation.crossval.cross_validate import cross_validate
 from dialogue_ser.features.store.feature_store import FeatureStore

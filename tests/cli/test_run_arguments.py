@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import pytest
@@ -348,3 +349,25 @@ def test_a_misspelled_modality_is_refused_and_a_new_one_is_not() -> None:
     for name in ("audio", "text2", "knowledge"):
         tokens = ["--preset", "meld-text", f"--features.{name}.encoder", "minilm"]
         assert set(parse_train(tokens).config.features) == {"text", name}
+
+
+@pytest.mark.parametrize(
+    ("token", "message"),
+    [
+        ("--training=fast.yaml", "--training is a group of flags and takes no value; use one of --training.epochs"),
+        ("--data=turns.csv", "--data is a group of flags"),
+        ("--seed=" + "9" * 400, "--seed: found '999"),
+        ("--seed=" + "9" * 5000, "expected a number of fewer digits"),
+        ("--model.options.dropout=" + "9" * 400, "--model.options.dropout: found"),
+        ("--data.options=" + "[" * 20_000, "nested more than"),
+        ("--metrics=[" + "9" * 4400 + "]", "dialogue-ser train: "),
+    ],
+    ids=lambda value: value[:16],
+)
+def test_values_that_no_setting_can_hold_are_one_short_line_at_once(config, token, message):
+    begin = time.perf_counter()
+    with pytest.raises(ConfigError) as caught:
+        resolved(config, token)
+    assert message in str(caught.value)
+    assert len(str(caught.value)) < 1500
+    assert time.perf_counter() - begin < 5
