@@ -6,6 +6,7 @@ from argparse import ArgumentError
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from difflib import get_close_matches
+from itertools import zip_longest
 from typing import Any, get_args, get_type_hints
 
 import yaml
@@ -46,17 +47,32 @@ def parse(parser: ArgumentParser, tokens: Sequence[str]) -> Namespace:
 
 
 def _refuse_groups(parser: ArgumentParser, tokens: Sequence[str]) -> None:
-    """Refuse the name of a group of flags as a flag, e.g. ``--data``: it would read a file. Hide it in the help."""
+    """Refuse a file as the value of a group of flags, e.g. ``--data``. Hide the group in the help.
+
+    A mapping such as ``--data.cut '{fold: a}'`` is a value: its keys are flags of the group.
+    """
+    given = _values_of_flags(tokens)
     for action in parser._actions:
         for group in action.option_strings:
             members = [flag for flag in flags(parser) if flag.startswith(f"{group}.")]
             if not members:
                 continue
             action.help = SUPPRESS
-            if any(token.partition("=")[0] == group for token in tokens):
+            if any(flag == group and not value.lstrip().startswith("{") for flag, value in given):
                 raise ConfigError(
-                    f"{parser.prog}: {group} is a group of flags and takes no value; use one of {', '.join(members)}"
+                    f"{parser.prog}: {group} is a group of flags and takes only a mapping, e.g. {group} "
+                    f"'{{{members[0].removeprefix(group + '.')}: VALUE}}'; or use one of {', '.join(members)}"
                 )
+
+
+def _values_of_flags(tokens: Sequence[str]) -> list[tuple[str, str]]:
+    """Return (flag, value) of every flag, written as ``--flag value`` or ``--flag=value``; no value is ""."""
+    found = []
+    for token, following in zip_longest(tokens, tokens[1:], fillvalue=""):
+        flag, equals, value = token.partition("=")
+        if flag.startswith("--"):
+            found.append((flag, value if equals else following))
+    return found
 
 
 def _refuse_unreadable(parser: ArgumentParser, tokens: Sequence[str]) -> None:

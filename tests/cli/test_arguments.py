@@ -1,8 +1,9 @@
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
 
-from dialogue_ser.cli.arguments import call_with_arguments, flags, new_parser
+from dialogue_ser.cli.arguments import call_with_arguments, flags, new_parser, parse
 from dialogue_ser.errors import ConfigError
 
 
@@ -124,3 +125,26 @@ def test_hyphens_become_underscores_in_options_but_not_in_keys_and_values(capsys
     assert capsys.readouterr().out == (
         "{'batch_size': 3, 'map': {'my-key': 'x-y'}, 'deep_one': True} {'my-name': 'a-b'}\n"
     )
+
+
+@dataclass(frozen=True)
+class Size:
+    width: int = 1
+    height: int = 1
+
+
+def parse_size(*tokens):
+    parser = new_parser("demo", "")
+    parser.add_class_arguments(Size, "size")
+    return parse(parser, tokens)["size"].as_dict()
+
+
+@pytest.mark.parametrize("tokens", [["--size", "{height: 4}"], ['--size={"height": 4}']])
+def test_a_group_of_flags_takes_a_mapping_and_keeps_the_values_it_does_not_name(tokens):
+    assert parse_size("--size.width=2", *tokens) == {"width": 2, "height": 4}
+
+
+@pytest.mark.parametrize("tokens", [["--size", "size.yaml"], ["--size=3"], ["--size"], ["--size", "--size.width=2"]])
+def test_a_group_of_flags_takes_no_file_and_no_single_value(tokens):
+    with pytest.raises(ConfigError, match=r"--size is a group of flags and takes only a mapping.*--size\.height"):
+        parse_size(*tokens)
