@@ -2,7 +2,7 @@ from typing import Any, Literal
 
 import pytest
 
-from dialogue_ser.cli.arguments import call_with_arguments, flags, new_parser
+from dialogue_ser.cli.arguments import _nearest_flag, call_with_arguments, flags, new_parser
 from dialogue_ser.errors import ConfigError
 
 
@@ -124,3 +124,16 @@ def test_hyphens_become_underscores_in_options_but_not_in_keys_and_values(capsys
     assert capsys.readouterr().out == (
         "{'batch_size': 3, 'map': {'my-key': 'x-y'}, 'deep_one': True} {'my-name': 'a-b'}\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("flag", "known", "meant"),
+    [
+        ("--columns.text", ["--data", "--data.path", "--data.options"], "--data.options.columns.text"),
+        ("--data.options.columns.text", ["--columns", "--options"], "--columns.text"),
+        ("--data.path", ["--path"], "--path"),
+        ("--training.epoch", ["--data.options", "--training.epochs"], "--training.epochs"),
+    ],
+)
+def test_a_flag_as_another_command_has_it_gets_the_flag_of_this_one(flag, known, meant):
+    assert _nearest_flag(flag, known) == [meant]
