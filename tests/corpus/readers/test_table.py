@@ -371,7 +371,7 @@ def test_a_list_of_one_label_is_that_label_and_an_empty_list_is_none(tmp_path):
 def test_labels_that_train_lacks_are_explained_once(tmp_path):
     (tmp_path / "a.csv").write_text("text,label,split\na,joy,train\nb,fear,dev\nc,fear,dev\n")
     found = problems(str(tmp_path / "a.csv"))
-    assert [text for text in found if "no turn of train has: 'fear' (dev, 2 turns)" in text] == found[-1:]
+    assert [text for text in found if "no turn of train has: 'fear' (dev, 2 turns)" in text] == [found[-1]]
 
 
 def test_several_turns_without_a_speaker_column_are_warned_of_unless_that_is_stated(tmp_path):
