@@ -16,6 +16,8 @@ from dialogue_ser.errors import ConfigError, DialogueSerError, shown_value
 from dialogue_ser.yaml_text import YamlError, check_size
 
 _SWITCH_VALUES = ("true", "false", "yes", "no", "on", "off")
+# Options of the reader table. Each command has them below another name: --options, --data.options or none.
+_OPTIONS_OF_TABLES = ("columns", "label_map", "audio_root", "encoding", "delimiter", "quoting", "sheet")
 
 
 def new_parser(prog: str, description: str) -> ArgumentParser:
@@ -207,11 +209,37 @@ def _explain(parser: ArgumentParser, message: str) -> str:
         return f"{parser.prog}: {_one_line(message)}; {help_hint}"
     token = unknown.group(1)
     if not token.startswith("--"):
-        return f"{parser.prog}: unexpected argument {token!r}; {help_hint}"
+        path_flags = [flag for flag in flags(parser) if flag in ("--path", "--data.path")]
+        advice = f"name a file of data with {path_flags[0]} {token}; " if path_flags else ""
+        return f"{parser.prog}: unexpected argument {token!r}; {advice}{help_hint}"
     flag = token.split("=", 1)[0]
-    near = get_close_matches(flag, flags(parser), n=1)
+    near = _nearest_flag(flag, flags(parser))
     hint = f" did you mean {near[0]}?" if near else f" {help_hint}"
     return f"{parser.prog}: unknown flag {flag};{hint}"
+
+
+def _nearest_flag(flag: str, known: Sequence[str]) -> list[str]:
+    """Return the flag that is probably meant, in a list; [] = none is similar.
+
+    A flag may be written without its section, or as another command has it: some have the section ``data.``.
+
+    >>> _nearest_flag("--epochs", ["--training.epochs"]), _nearest_flag("--encoding", ["--options"])
+    (['--training.epochs'], ['--options.encoding'])
+    >>> _nearest_flag("--data.options.encoding", ["--options"]), _nearest_flag("--sed", ["--seed", "--out"])
+    (['--options.encoding'], ['--seed'])
+    """
+    name = flag.removeprefix("--")
+    ends = [one for one in known if one.endswith(f".{name}")]
+    if len(ends) == 1:
+        return ends
+    others = [name.removeprefix("data.options."), name.removeprefix("data."), f"data.{name}"]
+    if name.partition(".")[0] in _OPTIONS_OF_TABLES:
+        others += [f"options.{name}", f"data.options.{name}"]
+    # The flags of a mapping are not listed: --columns stands for --columns.text.
+    groups = {one for one in known if any(other.startswith(f"{one}.") for other in known)} - {"--data.options"}
+    heads = tuple(f"{one}." for one in known if one not in groups)
+    found = [f"--{other}" for other in others if other != name and f"--{other}.".startswith(heads)]
+    return found[:1] or get_close_matches(flag, known, n=1)
 
 
 def _explain_value(parser: ArgumentParser, key: str, expected: str, value: str) -> str:

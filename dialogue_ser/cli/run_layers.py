@@ -73,7 +73,8 @@ def _begun_by_flags(base: Mapping[str, Any], tokens: Sequence[str], command: str
     path = [None, *values_of_flag(tokens, "--data.path")][-1]
     problems = []
     if path is None and not base.get("data", {}).get("reader"):
-        problems.append("there is no data; name your table (--data.path turns.csv) or a corpus (--data.reader sample)")
+        table = next((token for token in tokens if not token.startswith("-") and Path(token).is_file()), "turns.csv")
+        problems.append(f"there is no data; name your table (--data.path {table}) or a corpus (--data.reader sample)")
     elif not base.get("data", {}).get("reader"):
         problems.append(f"--data.path {path} is no file; name the reader of its corpus, e.g. --data.reader meld")
     if not base.get("features"):
@@ -169,8 +170,10 @@ def _choosing_flags(tokens: Sequence[str], base: Mapping[str, Any]) -> dict[str,
         if encoders:
             chosen.setdefault("features", {})[modality] = {"encoder": encoders[-1]}
         elif modality not in base.get("features", {}):
-            problem = unknown_name("modality", modality, base.get("features", {}))
+            known = base.get("features", {})
+            problem = f"{unknown_name('modality', modality, known)}; " if known else ""
+            given = next(values_of_flag(tokens, f"--features.{modality}"), "NAME")
             raise ConfigError(
-                f"--features.{modality}: {problem}; a new modality needs --features.{modality}.encoder NAME"
+                f"--features.{modality}: {problem}a new modality needs --features.{modality}.encoder {given}"
             )
     return chosen

@@ -74,7 +74,7 @@ def leave_one_group_out(groups: Mapping[str, str]) -> tuple[Fold, ...]:
     if len(names) < 3:
         raise CorpusError(
             f"leave one out: found {len(names)} group(s) ({', '.join(names)}), but train, dev and test need one each; "
-            "use a corpus with at least three"
+            "use a corpus with at least three, or another protocol (--data.cut.protocol; own-splits keeps the splits)"
         )
     return tuple(
         _fold(name, groups, {name: "test", names[(number + 1) % len(names)]: "dev"})

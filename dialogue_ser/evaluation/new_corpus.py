@@ -114,7 +114,7 @@ def _check_annotation(corpus: Corpus, task: Task, reader: str) -> None:
         ]
     if not problems and not any(task.is_labelled(turn) for turn in turns):
         wanted = "labels" if isinstance(task, Classification) else f"values of {', '.join(task.names)}"
-        hint = "columns.label or columns.targets" if reader == "table" else "data.labels"
+        hint = "data.options.columns.label or --data.options.columns.targets" if reader == "table" else "data.labels"
         problems = [f"corpus {corpus.name}: no turn has {wanted}, so nothing can be scored; name them (--{hint})"]
     if problems:
         raise CorpusError(*problems)

@@ -3,7 +3,7 @@ from typing import Any, Literal
 
 import pytest
 
-from dialogue_ser.cli.arguments import call_with_arguments, flags, new_parser, parse
+from dialogue_ser.cli.arguments import _nearest_flag, call_with_arguments, flags, new_parser, parse
 from dialogue_ser.errors import ConfigError
 
 
@@ -148,3 +148,16 @@ def test_a_group_of_flags_takes_a_mapping_and_keeps_the_values_it_does_not_name(
 def test_a_group_of_flags_takes_no_file_and_no_single_value(tokens):
     with pytest.raises(ConfigError, match=r"--size is a group of flags and takes only a mapping.*--size\.height"):
         parse_size(*tokens)
+
+
+@pytest.mark.parametrize(
+    ("flag", "known", "meant"),
+    [
+        ("--columns.text", ["--data", "--data.path", "--data.options"], "--data.options.columns.text"),
+        ("--data.options.columns.text", ["--columns", "--options"], "--columns.text"),
+        ("--data.path", ["--path"], "--path"),
+        ("--training.epoch", ["--data.options", "--training.epochs"], "--training.epochs"),
+    ],
+)
+def test_a_flag_as_another_command_has_it_gets_the_flag_of_this_one(flag, known, meant):
+    assert _nearest_flag(flag, known) == [meant]

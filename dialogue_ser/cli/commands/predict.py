@@ -63,8 +63,10 @@ def predict(
             that you trust.
     """
     target = None if out is None else _target(out, input)
-    if not Path(input).is_file():
-        raise MissingDataError(f"{input}: no such file; give a .csv or .jsonl with one turn per row")
+    if not os.path.isfile(input):  # noqa: PTH113 - Path.is_file raises for a name that is too long
+        if os.path.isfile(model):  # noqa: PTH113
+            raise ConfigError(f"predict {model} {input}: the model comes first: predict {input} {model}")
+        raise MissingDataError(f"{input}: no such file; give a table with one turn per row, e.g. a CSV or Excel file")
     from dialogue_ser.corpus.parsing.files import file_format
     from dialogue_ser.corpus.readers.table_input import read_input
 

@@ -3,12 +3,13 @@
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dialogue_ser.corpus.parsing.rows import Row, Rows
+from dialogue_ser.corpus.parsing.rows import NAMES_FIRST, Row, Rows
 from dialogue_ser.errors import CorpusError
 from dialogue_ser.spreadsheet_cells import is_guarded_table, unguard
 
@@ -83,6 +84,8 @@ def parse_cells(path: Path, text: str, suffix: str, delimiter: str | None = None
     """
     text, stated = _stated_delimiter(text)
     grid = _choose(text, suffix, delimiter or stated, quoting)
+    unwrapped = _without_quotes_around_rows(grid, suffix, delimiter or stated, quoting)
+    grid = unwrapped or grid
     if grid.error is not None:
         raise CorpusError(f"{path.name} {grid.error}")
     number, header = grid.header
@@ -98,9 +101,14 @@ def parse_cells(path: Path, text: str, suffix: str, delimiter: str | None = None
     rows = tuple(
         Row(number, dict(zip(header, cells, strict=True)), path.name, block) for number, block, cells in grid.records
     )
-    is_guess = quoting == "auto" and not grid.is_quoted
-    note = f"{path.name}: quotes do not enclose the cells of this file, so they are read as letters (option quoting)"
-    return Rows(path, header, rows, (note,) if is_guess else ())
+    notes = []
+    if unwrapped is not None:
+        notes.append(f"{path.name}: quotes enclose whole rows of this file, so the rows are read without these quotes")
+    if quoting == "auto" and not grid.is_quoted:
+        notes.append(
+            f"{path.name}: quotes do not enclose the cells of this file, so they are read as letters (option quoting)"
+        )
+    return Rows(path, header, rows, tuple(notes))
 
 
 def _stated_delimiter(text: str) -> tuple[str, str | None]:
@@ -136,6 +144,21 @@ def _choose(text: str, suffix: str, delimiter: str | None, quoting: Quoting) -> 
             return _unless_lines_were_joined(text, best, quoting)
     # No way fits. The first rule for quotes is the usual one; the error describes its reading.
     return max((grid for grid in tried if grid.is_quoted == rules[0]), key=lambda grid: len(grid.header[1]))
+
+
+def _without_quotes_around_rows(grid: _Grid, suffix: str, delimiter: str | None, quoting: Quoting) -> _Grid | None:
+    """Return the table in a table of one column whose cells are rows; None = there is none.
+
+    Excel writes such a file if it opens a CSV with a delimiter that it does not expect, and saves it again.
+    """
+    number, header = grid.header
+    if quoting != "auto" or not grid.fits or len(header) != 1 or not any(mark in header[0] for mark in _DELIMITERS):
+        return None
+    lines = [""] * max([number, *(place for place, _, _ in grid.records)])
+    for place, cells in [(number, header), *((place, cells) for place, _, cells in grid.records)]:
+        lines[place - 1] = cells[0]
+    inner = _choose("\n".join(lines), suffix, delimiter, quoting)
+    return inner if inner.fits and inner.records and len(inner.header[1]) > 1 else None
 
 
 def _unless_lines_were_joined(text: str, grid: _Grid, quoting: Quoting) -> _Grid:
@@ -194,15 +217,21 @@ def _header_problems(path: Path, number: int, header: Sequence[str]) -> Iterator
         yield f"{path.name} row {number}: is blank; the first row must name the columns"
     for name in sorted({name for name in header if header.count(name) > 1}):
         numbers = ", ".join(str(place) for place, other in enumerate(header, start=1) if other == name)
-        shown = repr(name) if name else "empty"
-        yield (
-            f"{path.name} row {number}: the columns {numbers} have the same name ({shown}); rename or remove all but "
-            "one"
-        )
+        if name:
+            mend = f"have the same name ({name!r}); rename or remove all but one"
+        else:
+            mend = f"have no name; {NAMES_FIRST}"
+        yield f"{path.name} row {number}: the columns {numbers} {mend}"
 
 
 def _row_problems(path: Path, grid: _Grid) -> Iterator[str]:
     n_columns = len(grid.header[1])
+    most = Counter(len(cells) for _, _, cells in grid.records).most_common(1)
+    if len(grid.records) > 1 and most[0][0] > n_columns and all(len(cells) > n_columns for _, _, cells in grid.records):
+        # Not the rows are wrong, but what stands above them.
+        where = f"{path.name} row {grid.header[0]}"
+        yield f"{where}: names {n_columns} column(s), but the rows have {most[0][0]}; {NAMES_FIRST}"
+        return
     mark = {"\t": "a tab", None: "a line end"}.get(grid.delimiter, repr(grid.delimiter))
     for number, _, cells in grid.records:
         if len(cells) != n_columns:

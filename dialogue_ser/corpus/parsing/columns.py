@@ -26,6 +26,8 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "targets": (),
 }
 
+# An example in a message is chosen by the cells of so many rows.
+_ROWS_FOR_AN_EXAMPLE = 200
 # Further names, for what JSON files hold: lists, and objects inside turns.
 _FURTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "text": ("texts", "utterances", "sentences", "transcripts"),
@@ -45,6 +47,8 @@ class Columns:
         votes: class → column with the number of votes for it.
         attributes: name of an attribute → its column.
         targets: dimension → its column.
+        left_out: roles that the user mapped to null.
+        notes: what the user should know about the choice of columns, one sentence each.
     """
 
     single: Mapping[str, str]
@@ -52,6 +56,8 @@ class Columns:
     votes: Mapping[str, str]
     attributes: Mapping[str, str]
     targets: Mapping[str, str]
+    left_out: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     @property
     def has_classes(self) -> bool:
@@ -93,16 +99,30 @@ def resolve_columns(table: Rows, columns: Mapping[str, Any] | None) -> Columns:
         for role, name in stated.items()
         if name is not None and role not in ("votes", "dialogue", "attributes", "targets")
     }
+    notes: list[str] = []
     for role, names in USUAL_NAMES.items():
         names = (*names, *_FURTHER_NAMES.get(role, ()))
         found = [lower[name] for name in names if name in lower and lower[name] not in single.values()]
         if found and role not in stated and role != "dialogue":
             single[role] = found[0]
+            notes += _ambiguous(table, role, list(dict.fromkeys(found)))
     dialogue = _dialogue_columns(stated, lower)
     votes = _vote_columns(table, stated.get("votes"))
     attributes, targets = (_named_columns(stated.get(role)) for role in ("attributes", "targets"))
     table.require([*single.values(), *dialogue, *votes.values(), *attributes.values(), *targets.values()])
-    return Columns(single, dialogue, votes, attributes, targets)
+    left_out = frozenset(role for role, name in stated.items() if name is None)
+    return Columns(single, dialogue, votes, attributes, targets, left_out, tuple(notes))
+
+
+def _ambiguous(table: Rows, role: str, found: Sequence[str]) -> list[str]:
+    """Return a note if several columns with other cells have a usual name of the text or the label."""
+    others = [name for name in found[1:] if any(row.values[name] != row.values[found[0]] for row in table)]
+    if role not in ("text", "label") or not others:
+        return []
+    return [
+        f"{table.path.name}: the column {found[0]} is the {role}, and {', '.join(others)} is not used; if that is "
+        f"wrong, name the column (columns: {{{role}: {others[0]}}})"
+    ]
 
 
 def _dialogue_columns(stated: Mapping[str, Any], lower: Mapping[str, str]) -> tuple[str, ...]:
@@ -134,6 +154,19 @@ def _named_columns(stated: Any) -> dict[str, str]:
         return {str(name): str(column) for name, column in stated.items()}
     columns = [stated] if isinstance(stated, str) else stated or []
     return {str(column): str(column) for column in columns}
+
+
+def example_column(table: Rows, role: str) -> str:
+    """Return a column that may have a role, for an example in a message: long cells are texts, repeated ones labels."""
+    cells = {name: [row.values[name].strip() for row in table.rows[:_ROWS_FOR_AN_EXAMPLE]] for name in table.columns}
+    if role == "text":
+        return max(table.columns, key=lambda name: sum(map(len, cells[name])))
+    repeated = [
+        name
+        for name, found in cells.items()
+        if 1 < len(set(found)) <= len(found) / 2 and not any(cell[:1].isdigit() for cell in found)
+    ]
+    return [*table.columns[-1:], *repeated][-1]
 
 
 def usual_names(roles: Sequence[str]) -> str:

@@ -18,6 +18,9 @@ MAX_UNPACKED_BYTES = 1 << 30
 _MAX_SHOWN = 10
 _TABLE = "save the table as CSV, TSV, JSON Lines, Excel (.xlsx) or parquet"
 _TURNS = "write its turns to a CSV file, one row for each turn, with the columns speaker, text, start and end"
+_MESSAGES = (
+    "write its messages to a CSV file, one row for each message, with the columns dialogue, speaker, text and label"
+)
 _SOUND = "write a CSV file with the column audio that names it"
 _UNPACK = "unpack it, and name the table in it"
 # First bytes of a file → what it is, and what the user can do.
@@ -53,6 +56,11 @@ _TEXT_SIGNATURES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     for pattern, name, mend in (
         (r"WEBVTT\b", "WebVTT subtitles (.vtt)", _TURNS),
         (rf"(?:\d+\s*\n)?\s*{_CLOCK} --> {_CLOCK}", "SubRip subtitles (.srt)", _TURNS),
+        (
+            r"\[?\d{1,4}[./-]\d{1,2}[./-]\d{2,4},? \d{1,2}[:.]\d\d(?:[:.]\d\d)?(?:\s?[AP]M)?(?:\]| -) \S",
+            "a chat (WhatsApp)",
+            _MESSAGES,
+        ),
         (r"\[Script Info\]", "SubStation subtitles (.ass, .ssa)", _TURNS),
         (r"(?:SPEAKER|SPKR-INFO|LEXEME) \S+ \S+ [\d.<]\S* [\d.<]", "speaker times (.rttm)", _TURNS),
         (r"File type = \"oo(?:Text|Binary)File", "a Praat TextGrid", _TURNS),

@@ -66,6 +66,21 @@ def dialogue_names(table: Rows, columns: Columns, rule: str | None, warnings: li
     return [f"row{row.number}" for row in table]
 
 
+def speaker_notes(columns: Columns, names: Sequence[str]) -> list[str]:
+    """Return a note if dialogues have several turns and no column names speakers, unless the user said so.
+
+    Args:
+        columns: the roles of the columns.
+        names: the dialogue of each row.
+    """
+    if "speaker" in columns.single or "speaker" in columns.left_out or len(set(names)) == len(names):
+        return []
+    return [
+        f"no column names speakers ({', '.join(USUAL_NAMES['speaker'])}), so one speaker says every turn; if that is "
+        "wrong, name the column (columns: {speaker: …}); if it is right, say columns: {speaker: null}"
+    ]
+
+
 def file_stem(table: Rows) -> str:
     """Return the name of the table's file without its endings, e.g. ``chat`` for ``chat.csv.gz``."""
     stem = table.path.name.removesuffix(".gz")

@@ -39,6 +39,11 @@ def resolve_inside(folder: Path, text: str) -> Path:
         )
     resolved = path.resolve()
     if not resolved.is_relative_to(folder.resolve()):
+        if path.is_absolute() and PurePosixPath(text).is_absolute() and not os.path.lexists(path):
+            raise ValueError(
+                f"path {text!r} is absolute, and this machine has no such file; write the path relative to {folder}, "
+                "or to another folder that you name with audio_root"
+            )
         raise ValueError(
             f"path {text!r} leads outside {folder}; move the file there, or name a folder that holds all files "
             "(audio_root)"

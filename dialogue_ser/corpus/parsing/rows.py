@@ -6,6 +6,9 @@ from pathlib import Path
 
 from dialogue_ser.errors import CorpusError, unknown_name
 
+#: Advice for a header row that names no columns.
+NAMES_FIRST = "the first row must name the columns: delete titles and remarks above it, and give every column a name"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -52,9 +55,14 @@ class Rows:
     @property
     def delimiter_hint(self) -> str:
         """Text to add to an error about missing columns. It is "" unless the file may have another delimiter."""
-        if len(self.columns) == 1 and not self.columns[0].replace("_", "").isalnum():
-            return "; if another character stands between the cells, name it with the option delimiter"
-        return ""
+        if len(self.columns) != 1:
+            return ""
+        first = [row.values[self.columns[0]] for row in self.rows[:100]]
+        if any(sum(mark in cell for cell in first) > len(first) / 2 for mark in ",;\t|"):
+            return f"; {NAMES_FIRST}"
+        if self.columns[0].replace("_", "").isalnum():
+            return ""
+        return "; if another character stands between the cells, name it with the option delimiter"
 
     def require(self, names: Sequence[str]) -> None:
         """Check that columns exist.

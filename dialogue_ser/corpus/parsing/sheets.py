@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from dialogue_ser.corpus.parsing.rows import Row, Rows
+from dialogue_ser.corpus.parsing.rows import NAMES_FIRST, Row, Rows
 from dialogue_ser.errors import CorpusError, unknown_name
 
 # A column of data frames without a name of its own. It counts the rows and says nothing.
@@ -150,8 +150,10 @@ def _check_names(path: Path, row: int, names: Sequence[str]) -> None:
     if twice:
         raise CorpusError(
             *(
-                f"{path.name} row {row}: {names.count(name)} columns have the same name "
-                f"({repr(name) if name else 'empty'}); rename or remove all but one"
+                f"{path.name} row {row}: {names.count(name)} columns have the same name ({name!r}); rename or remove "
+                "all but one"
+                if name
+                else f"{path.name} row {row}: {names.count(name)} columns have no name; {NAMES_FIRST}"
                 for name in twice
             )
         )

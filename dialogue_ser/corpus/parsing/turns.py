@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dialogue_ser.corpus.parsing.columns import Columns, usual_names
-from dialogue_ser.corpus.parsing.dialogues import dialogue_names
+from dialogue_ser.corpus.parsing.columns import Columns, example_column, usual_names
+from dialogue_ser.corpus.parsing.dialogues import dialogue_names, speaker_notes
 from dialogue_ser.corpus.parsing.paths import resolve_inside
 from dialogue_ser.corpus.parsing.rows import Row, Rows
 from dialogue_ser.corpus.parsing.times import parse_seconds
@@ -76,9 +76,10 @@ def require_roles(table: Rows, columns: Columns, need_annotation: bool) -> None:
         raise CorpusError(
             *(
                 f"{table.path}: has no column for {usual_names(roles)}; found: {found}; name a column in the options, "
-                f"e.g. {{columns: {{{roles[0]}: {table.columns[0]}}}}}{table.delimiter_hint}"
+                f"e.g. {{columns: {{{roles[0]}: {example_column(table, roles[0])}}}}}{table.delimiter_hint}"
                 for roles in wanted
-            )
+            ),
+            *table.notes,
         )
 
 
@@ -89,9 +90,13 @@ def read_turns(
     turns: list[Turn] = []
     masked: list[str] = []
     names = dialogue_names(table, columns, options.dialogue, warnings)
+    warnings += [*columns.notes, *speaker_notes(columns, names)]
     for row, dialogue in zip(table, names, strict=True):
         if not dialogue.strip("-"):
-            problems.append(f"{row.origin}: names no dialogue in {', '.join(columns.dialogue)}; name one")
+            problems.append(
+                f"{row.origin}: names no dialogue in {', '.join(columns.dialogue)}; name one in every row "
+                "(merged cells hold a name only in the first of their rows)"
+            )
         try:
             span = _span(row, columns)
             votes = _votes(row, columns, options)
@@ -99,7 +104,7 @@ def read_turns(
         except ValueError as error:
             problems.append(f"{row.origin}: {error}")
             continue
-        written = columns.get(row, "label").strip()
+        written = _only_label(columns.get(row, "label").strip())
         label = options.label_map.get(written, written) or None
         if not columns.single.get("label") and votes:
             label = _majority(votes)
@@ -162,6 +167,20 @@ def labels_by_frequency(
     # A class with votes belongs to the label set even if it is the label of no turn.
     count.update(dict.fromkeys((label for turn in turns for label in turn.utterance.votes or ()), 0))
     return tuple(sorted(count, key=lambda label: (-count[label], label))) or ("none",)
+
+
+def _only_label(text: str) -> str:
+    """Return the label in a list of one label, as annotation tools write it. An empty list is no label.
+
+    A list of several labels stays as it is, because a turn has one label. A warning of the corpus names it.
+
+    >>> _only_label('["joy"]'), _only_label("[]"), _only_label("['joy', 'anger']"), _only_label("[3]")
+    ('joy', '', "['joy', 'anger']", '[3]')
+    """
+    texts = _texts_of_list(text)
+    if texts is None:
+        return text
+    return "".join(texts).strip() if len(texts) < 2 else text
 
 
 def _span(row: Row, columns: Columns) -> tuple[float | None, float | None]:
@@ -257,8 +276,14 @@ def _join_list(text: str, separator: str) -> str:
     >>> _join_list("['Joey', 'Ross']", " and "), _join_list("[laughs] Hi.", " "), _join_list("[1]", " ")
     ('Joey and Ross', '[laughs] Hi.', '[1]')
     """
+    texts = _texts_of_list(text)
+    return separator.join(texts) if texts else text
+
+
+def _texts_of_list(text: str) -> list[str] | None:
+    """Return the texts of a cell that is a list of texts in JSON or Python; None = it is no such list."""
     if not (text.startswith("[") and text.endswith("]")):
-        return text
+        return None
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -266,7 +291,5 @@ def _join_list(text: str, separator: str) -> str:
             with python_warnings.catch_warnings(action="ignore"):  # Python warns of a single backslash in a transcript
                 value = ast.literal_eval(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
-            return text
-    if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
-        return separator.join(value)
-    return text
+            return None
+    return value if isinstance(value, list) and all(isinstance(part, str) for part in value) else None

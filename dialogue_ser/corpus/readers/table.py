@@ -1,5 +1,6 @@
 """Read any table file as a corpus. The options name its columns, so your own data needs no code."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from dialogue_ser.corpus.parsing.utterance_names import with_own_names
 from dialogue_ser.corpus.schema import Corpus, LabelSet
 from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError
+
+# A message names at most this many labels.
+_SHOWN = 10
 
 
 # Longer than 50 lines, with more than 12 parameters, because every option of the reader is a parameter that the
@@ -131,9 +135,11 @@ def read_table(
     folder = options.audio_root or next(iter(tables.values())).path.parent
     split_turns = {split: with_own_names(found, split, folder, warnings) for split, found in split_turns.items()}
     is_shared = has_classes and labels in WORD_MAPS
+    unlearned: list[str] = []
     order = () if is_shared else tuple(map(str, label_order or ()))
     if has_classes and not order:
         order = labels_by_frequency(split_turns, problems, every_split=is_shared)
+        unlearned = _labels_without_training(split_turns, order, is_drawn=not (files or rule.column))
     warnings += _unused_labels(options, turns, roles)
     corpus = Corpus(
         name=name,
@@ -143,8 +149,8 @@ def read_table(
         licence=licence,
         warnings=tuple(dict.fromkeys(warnings)),
     )
-    if problems:  # the error also names what is wrong with the rows that could be read
-        raise CorpusError(*problems, *(corpus_problems(corpus) if split_turns else []))
+    if problems or unlearned:  # the error also names what is wrong with the rows that could be read
+        raise CorpusError(*problems, *(corpus_problems(corpus) if split_turns else []), *unlearned)
     corpus = relabel_by_words(corpus, labels, label_order) if is_shared else corpus
     return carve(corpus, carved, seed) if carved else corpus
 
@@ -198,6 +204,26 @@ def _refuse_label_options(**options: Any) -> None:
             f"reader table: {' and '.join(stated)} can be used only with labels, but no column holds labels; name one "
             f"(columns.label) or leave out {', '.join(stated)}"
         )
+
+
+def _labels_without_training(turns: Mapping[str, Sequence[Turn]], classes: Sequence[str], is_drawn: bool) -> list[str]:
+    """Return a sentence about the labels that are not in train, if there are some. It explains errors of the rows."""
+    counts = Counter(
+        (split, turn.utterance.label)
+        for split, found in turns.items()
+        for turn in found
+        if turn.utterance.label is not None and turn.utterance.label not in classes
+    )
+    if not counts:
+        return []
+    shown = ", ".join(
+        f"{label!r} ({split}, {count} turn{'s' * (count > 1)})" for (split, label), count in counts.most_common(_SHOWN)
+    )
+    return [
+        f"reader table: labels that no turn of train has: {shown}; a model learns only the labels of train: map them "
+        "to another class or to null (option label_map)"
+        + (", or draw the dialogues again with another seed (option seed)" if is_drawn else "")
+    ]
 
 
 def _unused_labels(

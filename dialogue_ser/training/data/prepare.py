@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
 from dialogue_ser.corpus.schema import Corpus, Dialogue, utterances
@@ -101,6 +102,7 @@ def load_data(
     corpus = corpus_of(data, whole)
     if with_warnings and whole is None:
         log_warnings(corpus)
+    _check_dev(config, corpus)
     train = tuple(dialogue for name in data.train.split("+") for dialogue in corpus.split(name))
     dev = corpus.split(data.dev)
     task = find_task(config.task).of_corpus(corpus, targets=data.targets, leave_out=data.leave_out)
@@ -126,6 +128,22 @@ def load_data(
     _check_covered(corpus, tables)
     tables = add_variants(config, pipelines, tables, train, store)
     return Data(corpus=corpus, task=task.fitted(train), train=train, dev=dev, pipelines=pipelines, tables=tables)
+
+
+def _check_dev(config: RunConfig, corpus: Corpus) -> None:
+    """Check that there is a dev split to choose the epoch on. A table of one dialogue has none.
+
+    Raises:
+        CorpusError: it does not exist. The error says how many dialogues the splits have.
+    """
+    dev = config.data.dev
+    if dev not in corpus.splits and not get_close_matches(dev, corpus.splits, n=1):
+        found = ", ".join(f"{name} ({len(dialogues)} dialogues)" for name, dialogues in corpus.splits.items())
+        raise CorpusError(
+            f"corpus {corpus.name}: unknown split {dev!r}; known: {found}; training chooses its epoch on the split "
+            "that data.dev names: name one of these, or add dialogues (a table needs at least three to draw train, dev "
+            "and test from them)"
+        )
 
 
 def _check_labelled(

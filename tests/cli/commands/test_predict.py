@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dialogue_ser.cli.commands.predict import predict
 from dialogue_ser.corpus.parsing.files import read_rows
+from dialogue_ser.errors import ConfigError
 
 COLUMNS = ["dialogue_id", "utterance_id", "turn", "speaker", "text", "predicted", "p_calm", "p_glad", "p_cross"]
 
@@ -179,3 +181,9 @@ def test_texts_that_a_spreadsheet_would_compute_are_guarded_in_csv_and_read_back
     assert {(row.values["speaker"], row.values["=note"]) for row in again} == {("@Ann", "+1+1")}
     status, out, _ = cli("predict", trained, tmp_path / "new.csv")
     assert (status, "'=cmd" in out) == (0, True)
+
+
+def test_a_model_and_an_input_in_the_wrong_order_are_named_in_the_right_one(tmp_path):
+    (tmp_path / "a.csv").write_text("text\nHi\n")
+    with pytest.raises(ConfigError, match="the model comes first"):
+        predict(str(tmp_path / "a.csv"), str(tmp_path))

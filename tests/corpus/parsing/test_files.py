@@ -148,3 +148,25 @@ def test_half_a_character_in_json_is_refused_because_utf8_cannot_represent_it(tm
 def test_a_delimiter_is_one_character(tmp_path, delimiter):
     (tmp_path / "a.csv").write_text("text,n\nhi,1\n")
     assert "expected one character" in problems(tmp_path / "a.csv", delimiter=delimiter)[0]
+
+
+def test_rows_that_lie_in_quotes_as_a_whole_are_read_with_their_numbers(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('"who;text;label"\n"A;""Hi; you"";joy"\n\n"B;No.;fear"\n')
+    rows = read_rows(path)
+    assert [(row.number, *row.values.values()) for row in rows] == [(2, "A", "Hi; you", "joy"), (4, "B", "No.", "fear")]
+    assert "quotes enclose whole rows" in rows.notes[0]
+
+
+def test_a_title_above_the_header_is_one_problem(tmp_path):
+    (tmp_path / "a.csv").write_text("Study, one\na,b,c\n1,2,3\n4,5,6\n")
+    with pytest.raises(CorpusError, match="names 2 column") as error:
+        read_rows(tmp_path / "a.csv")
+    assert len(error.value.problems) == 1
+
+
+@pytest.mark.parametrize("start", ["01.01.24, 09:59 - Ann: Hi", "[1/2/24, 9:59:01 PM] Ann: Hi"])
+def test_a_chat_export_is_named(tmp_path, start):
+    (tmp_path / "chat.txt").write_text(f"{start}, you\n{start}\n")
+    with pytest.raises(CorpusError, match="WhatsApp"):
+        read_rows(tmp_path / "chat.txt")

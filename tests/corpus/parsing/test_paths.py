@@ -50,3 +50,8 @@ def test_a_path_with_a_drive_of_windows_says_so_and_keeps_its_spelling(tmp_path,
 def test_an_address_is_no_file(tmp_path):
     with pytest.raises(ValueError, match="is an address, not a file"):
         resolve_inside(tmp_path, "https://example.org/a.wav")
+
+
+def test_an_absolute_path_of_another_machine_is_said_to_be_absent(tmp_path):
+    with pytest.raises(ValueError, match="this machine has no such file"):
+        resolve_inside(tmp_path, "/Users/ann/clips/1.wav")

@@ -359,3 +359,32 @@ def test_numbers_as_labels_are_texts(tmp_path):
     )
     corpus = read_corpus("table", str(tmp_path / "a.jsonl"), label_map={0: "no", 1: "yes"}, label_order=["no", "yes"])
     assert [turn.label for turn in utterances(corpus.split("train"))] == ["no", "yes"]
+
+
+def test_a_list_of_one_label_is_that_label_and_an_empty_list_is_none(tmp_path):
+    rows = ['{"text": "a", "label": ["joy"]}', '{"text": "b", "label": []}', '{"text": "c", "label": ["joy", "fear"]}']
+    (tmp_path / "a.jsonl").write_text("\n".join(rows) + "\n")
+    corpus = read_corpus("table", str(tmp_path / "a.jsonl"), dialogue="file", fractions={"all": 1.0})
+    assert [turn.label for turn in corpus.split("all")[0]] == ["joy", None, '["joy", "fear"]']
+
+
+def test_labels_that_train_lacks_are_explained_once(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label,split\na,joy,train\nb,fear,dev\nc,fear,dev\n")
+    found = problems(str(tmp_path / "a.csv"))
+    assert [text for text in found if "no turn of train has: 'fear' (dev, 2 turns)" in text] == [found[-1]]
+
+
+def test_several_turns_without_a_speaker_column_are_warned_of_unless_that_is_stated(tmp_path):
+    (tmp_path / "a.csv").write_text("dialogue,Sprecher,text,label\n1,A,a,joy\n1,B,b,joy\n")
+    path = str(tmp_path / "a.csv")
+    assert any("no column names speakers" in text for text in read_corpus("table", path).warnings)
+    for columns in ({"speaker": None}, {"speaker": "Sprecher"}):
+        assert not any("speakers" in text for text in read_corpus("table", path, columns=columns).warnings)
+
+
+def test_a_second_column_that_could_be_the_label_is_named(tmp_path):
+    (tmp_path / "a.csv").write_text("dialogue,speaker,text,label,emotion\n1,A,a,joy,x\n1,B,b,joy,y\n")
+    assert any(
+        "column label is the label, and emotion is not" in text
+        for text in read_corpus("table", str(tmp_path / "a.csv")).warnings
+    )
