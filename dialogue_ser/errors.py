@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from dialogue_ser.terminal_text import visible
+from dialogue_ser.foreign_text.terminal_text import visible
 
 #: Of the problems of one kind, this many are shown; of the others only the number is shown.
 MOST_SHOWN = 10

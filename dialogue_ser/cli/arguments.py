@@ -13,7 +13,7 @@ import yaml
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
 from dialogue_ser.errors import ConfigError, DialogueSerError, shown_value
-from dialogue_ser.yaml_text import YamlError, check_size
+from dialogue_ser.foreign_text.yaml_text import YamlError, check_size
 
 _SWITCH_VALUES = ("true", "false", "yes", "no", "on", "off")
 # Options of the reader table. Each command has them below another name: --options, --data.options or none.

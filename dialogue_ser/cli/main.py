@@ -8,7 +8,7 @@ from importlib import import_module
 
 from dialogue_ser.cli.trust_flags import trust_of
 from dialogue_ser.errors import ConfigError, DialogueSerError, shown_problems, unknown_name
-from dialogue_ser.terminal_text import VisibleFormatter, visible
+from dialogue_ser.foreign_text.terminal_text import VisibleFormatter, visible
 from dialogue_ser.trust import only_code
 
 

@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dialogue_ser.errors import shown_problems
+from dialogue_ser.foreign_text.terminal_text import visible
 from dialogue_ser.report.sections.tables import format_score, shown_metrics
 from dialogue_ser.tasks import task_of_scores
-from dialogue_ser.terminal_text import visible
 
 
 def scores_table(scores: Mapping[str, Any]) -> Table:

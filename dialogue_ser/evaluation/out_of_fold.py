@@ -30,9 +30,9 @@ from dialogue_ser.evaluation.crossval.fold_run import crossval_task
 from dialogue_ser.features.core.api import Array
 from dialogue_ser.features.files.tables import WRITERS, read_rows, write_rows
 from dialogue_ser.features.store.feature_store import FeatureStore
+from dialogue_ser.foreign_text.json_text import read_json
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.inference.loop import batches_by_length, model_outputs
-from dialogue_ser.json_text import read_json
 from dialogue_ser.media.hashing import file_sha256
 from dialogue_ser.runs.lock import run_lock
 from dialogue_ser.runs.run_files import to_json

@@ -25,9 +25,9 @@ from torch import Tensor
 from dialogue_ser.durable import write_synced
 from dialogue_ser.errors import CheckpointError, MissingDataError
 from dialogue_ser.features.core.api import Array
+from dialogue_ser.foreign_text.json_text import JsonError, read_json
 from dialogue_ser.inference.tensor_file import TensorFile
 from dialogue_ser.inputs.pipeline import FILE_SUFFIX
-from dialogue_ser.json_text import JsonError, read_json
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, TRANSFORMS, CARD = "config.json", "model.safetensors", "transforms.safetensors", "README.md"

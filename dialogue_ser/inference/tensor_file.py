@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from dialogue_ser.errors import CheckpointError
-from dialogue_ser.json_text import JsonError, parse_json
+from dialogue_ser.foreign_text.json_text import JsonError, parse_json
 
 # A name takes about 100 bytes of a header. The largest ensemble has some 100,000 names.
 _MAX_HEADER_BYTES = 32 * 2**20

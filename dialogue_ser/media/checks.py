@@ -6,13 +6,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from dialogue_ser.media.damage import DamagedFileError, read_at
-from dialogue_ser.media.flac import FlacHeader, read_flac_header
-from dialogue_ser.media.matroska import EBML, check_matroska
-from dialogue_ser.media.mp4 import FIRST_BOXES, check_mp4
-from dialogue_ser.media.mpeg import Frames, check_adts, check_mp3
-from dialogue_ser.media.ogg import check_ogg
+from dialogue_ser.media.formats.flac import FlacHeader, read_flac_header
+from dialogue_ser.media.formats.matroska import EBML, check_matroska
+from dialogue_ser.media.formats.mp4 import FIRST_BOXES, check_mp4
+from dialogue_ser.media.formats.mpeg import Frames, check_adts, check_mp3
+from dialogue_ser.media.formats.ogg import check_ogg
+from dialogue_ser.media.formats.wave import check_w64, check_wave
 from dialogue_ser.media.stated_sizes import check_aiff, check_au, check_avi, check_caf
-from dialogue_ser.media.wave import check_w64, check_wave
 
 _W64 = b"riff\x2e\x91\xcf\x11"
 

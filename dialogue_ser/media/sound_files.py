@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dialogue_ser.errors import MediaError
 from dialogue_ser.media.checks import FileFacts
-from dialogue_ser.media.flac import FlacHeader, samples_md5
-from dialogue_ser.media.wave import with_sizes
+from dialogue_ser.media.formats.flac import FlacHeader, samples_md5
+from dialogue_ser.media.formats.wave import with_sizes
 
 #: A span may end this long after the end of the recording, because annotations are often rounded to 0.1 s.
 SPAN_TOLERANCE_SECONDS = 0.1

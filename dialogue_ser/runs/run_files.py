@@ -12,12 +12,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from dialogue_ser.errors import DialogueSerError, MissingDataError
-from dialogue_ser.json_text import JsonError, parse_json
-from dialogue_ser.json_text import read_json as read_bounded_json
+from dialogue_ser.foreign_text.json_text import JsonError, parse_json
+from dialogue_ser.foreign_text.json_text import read_json as read_bounded_json
+from dialogue_ser.foreign_text.yaml_text import YamlError, parse_yaml
 from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.metrics.predictions import Predictions, read_predictions
 from dialogue_ser.runs.checksums import CHECKSUM_KEY, is_unchanged, warn_if_changed
-from dialogue_ser.yaml_text import YamlError, parse_yaml
 
 logger = logging.getLogger(__name__)
 

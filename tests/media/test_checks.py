@@ -13,7 +13,7 @@ from dialogue_ser.media.checks import FileFacts, examine
 from dialogue_ser.media.damage import DamagedFileError
 from dialogue_ser.media.decode import decode
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from sounds import chirp, write
 
 FASTSTART = {"movflags": "faststart"}  # the index comes first, so a decoder could decode the part that is left

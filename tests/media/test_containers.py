@@ -10,7 +10,7 @@ import soundfile
 from dialogue_ser.errors import MediaError
 from dialogue_ser.media.decode import decode
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from sounds import chirp, write
 
 # Codec, file, rate, and how many samples more may come out than were written. AAC and MP3 fill their last frame, and

@@ -166,7 +166,8 @@ def test_the_decorator_refuses_names_that_are_taken_and_details_that_there_are_n
         METRICS.find("mine")
 
 
-def test_an_installed_package_offers_a_metric(own: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_offers_a_metric(own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)  # an installed package is on the path; the working folder need not be
     point = EntryPoint("agreement", f"{own}:kappa", "dialogue_ser.metrics")
     monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == point.group else [])
     assert METRICS.find("agreement").key == "agreement"

@@ -15,7 +15,7 @@ from dialogue_ser.cli.commands.smoke import reduced
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
 from dialogue_ser.cli.tables import show
 from dialogue_ser.errors import ConfigError, shown_problems
-from dialogue_ser.terminal_text import visible
+from dialogue_ser.foreign_text.terminal_text import visible
 from dialogue_ser.training.config.files import dump_config
 from dialogue_ser.training.data.corpus import for_every_fold
 

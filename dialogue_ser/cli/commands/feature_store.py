@@ -15,7 +15,7 @@ from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.features.store import maintenance
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.features.store.maintenance import StoreEntry
-from dialogue_ser.terminal_text import visible
+from dialogue_ser.foreign_text.terminal_text import visible
 
 _DAY = 86400.0
 

@@ -15,7 +15,7 @@ from dialogue_ser.features.store.content_keys import fingerprint_digest
 from dialogue_ser.features.store.engines import Engine, WorkerProcesses
 from dialogue_ser.features.store.feature_store import CHUNK_UTTERANCES, FeatureStore
 from dialogue_ser.features.store.progress import EncodingProgress
-from dialogue_ser.terminal_text import visible
+from dialogue_ser.foreign_text.terminal_text import visible
 from dialogue_ser.trust import refuse_code, texts_in
 
 if TYPE_CHECKING:

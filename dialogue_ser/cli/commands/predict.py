@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dialogue_ser.errors import ConfigError, MissingDataError, unknown_name
-from dialogue_ser.spreadsheet_cells import guard
-from dialogue_ser.terminal_text import visible
+from dialogue_ser.foreign_text.spreadsheet_cells import guard
+from dialogue_ser.foreign_text.terminal_text import visible
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from dialogue_ser.cli.commands.smoke import reduced
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
 from dialogue_ser.cli.tables import scores_table, show, show_notes
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.terminal_text import visible
+from dialogue_ser.foreign_text.terminal_text import visible
 from dialogue_ser.training.config.files import dump_config
 
 if TYPE_CHECKING:

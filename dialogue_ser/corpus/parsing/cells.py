@@ -11,7 +11,7 @@ from typing import Literal
 
 from dialogue_ser.corpus.parsing.rows import NAMES_FIRST, Row, Rows
 from dialogue_ser.errors import CorpusError
-from dialogue_ser.spreadsheet_cells import is_guarded_table, unguard
+from dialogue_ser.foreign_text.spreadsheet_cells import is_guarded_table, unguard
 
 #: auto = find it out; standard = quotes enclose cells, as in RFC 4180; none = a quote is a letter.
 Quoting = Literal["auto", "standard", "none"]
@@ -69,7 +69,7 @@ def parse_cells(path: Path, text: str, suffix: str, delimiter: str | None = None
     others are tried: comma, tab, semicolon, bar. If the rows fit only when quotes are letters, they are read in this
     way, and a note says so. A first line such as ``sep=;``, which Excel writes, names the delimiter and is no row.
     Blank rows end a block. A row of empty cells is blank. Empty cells beyond the last column are left out. In a file of
-    predictions the apostrophes before formulas are taken away (:mod:`~dialogue_ser.spreadsheet_cells`).
+    predictions the apostrophes before formulas are taken away (:mod:`~dialogue_ser.foreign_text.spreadsheet_cells`).
 
     Args:
         path: the file, for messages.

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.errors import FeatureError, shown_value
-from dialogue_ser.json_text import JsonError, read_json
+from dialogue_ser.foreign_text.json_text import JsonError, read_json
 
 
 def written_config(location: str) -> Any:

@@ -123,7 +123,7 @@ class HfText:
                 batch = keys[first : first + self._batch_size]
                 with torch.inference_mode():
                     rows.update(zip(batch, self._rows([sequences[key] for key in batch]), strict=True))
-        return rows
+        return {key: rows[key] for key in sequences if key in rows}
 
     def costs(self, turns: Sequence[Utterance]) -> Sequence[int]:
         """Return the number of tokens of each utterance. The store encodes utterances with equal numbers together."""

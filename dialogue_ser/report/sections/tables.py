@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.table import Table
 
+from dialogue_ser.foreign_text.terminal_text import visible
 from dialogue_ser.metrics.table import METRICS, heading_of
 from dialogue_ser.tasks import task_of_scores
-from dialogue_ser.terminal_text import visible
 
 Row = Mapping[str, object]
 

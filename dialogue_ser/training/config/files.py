@@ -12,12 +12,12 @@ from typing import Any
 import yaml
 
 from dialogue_ser.errors import ConfigError
+from dialogue_ser.foreign_text.yaml_text import YamlError, parse_yaml
 from dialogue_ser.options import build
 from dialogue_ser.runs.checksums import warn_if_changed
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.config.upgrade import upgraded
 from dialogue_ser.trust import NamedCode, Trust, code_in, is_target, refuse_code, texts_in
-from dialogue_ser.yaml_text import YamlError, parse_yaml
 
 #: Settings that hold names of a registry. Any other text counts as code if this machine has a module of that name.
 _NAMES = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.errors import CheckpointError
-from dialogue_ser.json_text import JsonError, parse_json
+from dialogue_ser.foreign_text.json_text import JsonError, parse_json
 from dialogue_ser.runs.checksums import CHECKSUM_KEY, is_unchanged, with_checksum
 
 FORMAT_VERSION = 1

@@ -133,7 +133,7 @@ def test_prediction_with_minilm_imports_neither_transformers_nor_the_compiler(ta
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
-    assert lines[1].startswith("new/turns,new/turns_utt0,0,A,Oh no!,")
+    assert lines[1].startswith("new/row2,new/row2_utt0,0,A,Oh no!,")
     assert (len(lines), lines[-1]) == (4, "0")
 
 

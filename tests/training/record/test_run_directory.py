@@ -26,5 +26,5 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_may_begin_again(tmp_p
 @pytest.mark.parametrize("content", ["{", "[]", "\x00\x00"])
 def test_a_damaged_environment_names_the_file(tmp_path: Path, content: str) -> None:
     (tmp_path / "environment.json").write_text(content)
-    with pytest.raises(DialogueSerError, match=r"environment\.json: (is not JSON|found list)"):
+    with pytest.raises(DialogueSerError, match=r"environment\.json: (is not a JSON object|found list)"):
         RunDirectory(tmp_path).check_environment({}, allow_mismatch=False)

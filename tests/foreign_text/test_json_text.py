@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from dialogue_ser import json_text
-from dialogue_ser.json_text import JsonError, parse_json, read_json
+from dialogue_ser.foreign_text import json_text
+from dialogue_ser.foreign_text.json_text import JsonError, parse_json, read_json
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from dialogue_ser.cli.main import main
 from dialogue_ser.errors import DialogueSerError
-from dialogue_ser.terminal_text import VisibleFormatter, visible
+from dialogue_ser.foreign_text.terminal_text import VisibleFormatter, visible
 
 EVIL = "\x1b]0;title\x07\x1b[2J\r\x9b31m\u202e\x7f\x00"
 

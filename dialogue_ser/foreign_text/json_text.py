@@ -26,7 +26,7 @@ def parse_json(content: bytes) -> Any:
     >>> parse_json(b"[" * 100_000)
     Traceback (most recent call last):
     ...
-    dialogue_ser.json_text.JsonError: is nested too deeply
+    dialogue_ser.foreign_text.json_text.JsonError: is nested too deeply
     """
     if len(content) > MAX_BYTES:
         raise JsonError(f"has {len(content):,} bytes; more than {MAX_BYTES:,} are not read")

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from dialogue_ser.yaml_text import YamlError, parse_yaml
+from dialogue_ser.foreign_text.yaml_text import YamlError, parse_yaml
 
 
 def test_ordinary_yaml_is_read_as_ever():

@@ -11,7 +11,7 @@ from dialogue_ser.cli.main import COMMANDS, find_command
 from dialogue_ser.cli.run_arguments import parse_train
 from dialogue_ser.training.config.presets import preset_names
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 LINES = [
     line.split("#")[0].strip() for line in re.findall(r"^ {4}(?:\.venv/bin/)?(dialogue-ser .*)$", README, re.MULTILINE)
@@ -24,7 +24,7 @@ def test_four_things_are_shown_in_about_ten_lines_each():
 
 
 def test_own_corpus_own_encoder_and_prediction_run_as_shown(tmp_path, monkeypatch):
-    path = Path(__file__).parent / "cli" / "conftest.py"
+    path = Path(__file__).parents[1] / "cli" / "conftest.py"
     spec = importlib.util.spec_from_file_location("cli_conftest", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

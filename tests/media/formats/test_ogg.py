@@ -9,9 +9,9 @@ import soundfile
 
 from dialogue_ser.errors import MediaError
 from dialogue_ser.media.decode import decode
-from dialogue_ser.media.ogg import ogg_checksum
+from dialogue_ser.media.formats.ogg import ogg_checksum
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 from sounds import chirp, write
 
 

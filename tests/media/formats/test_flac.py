@@ -11,9 +11,9 @@ import soundfile
 
 from dialogue_ser.errors import MediaError
 from dialogue_ser.media.decode import decode
-from dialogue_ser.media.flac import read_flac_header, samples_md5
+from dialogue_ser.media.formats.flac import read_flac_header, samples_md5
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 from sounds import chirp, write
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dialogue_ser.spreadsheet_cells import guard, is_guarded_table, unguard
+from dialogue_ser.foreign_text.spreadsheet_cells import guard, is_guarded_table, unguard
 
 FORMULAS = ("=cmd|' /C calc'!A0", "@SUM(1)", "+1+1", "-2+3+cmd|x", "\t=1", "\r=1", "- Well, no.", "=1")
 HARMLESS = (

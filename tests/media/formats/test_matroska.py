@@ -9,7 +9,7 @@ from dialogue_ser.errors import MediaError
 from dialogue_ser.media.checks import examine
 from dialogue_ser.media.decode import decode
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 from sounds import chirp, write
 
 

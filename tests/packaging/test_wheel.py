@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "data" / "sample"
 MOST_BYTES = 12 * 2**20
 INSIDE = "dialogue_ser/sample_corpus/"

@@ -11,7 +11,7 @@ from dialogue_ser.errors import MediaError
 from dialogue_ser.media.checks import examine
 from dialogue_ser.media.decode import decode
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 from sounds import chirp, write
 
 ID3 = b"ID3\4\0\0\0\0\0\x0aTSSE\0\0\0\0\0\0"

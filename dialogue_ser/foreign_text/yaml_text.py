@@ -50,7 +50,7 @@ def parse_yaml(text: str) -> Any:
     >>> parse_yaml("[" * 100_000)
     Traceback (most recent call last):
     ...
-    dialogue_ser.yaml_text.YamlError: is nested more than 64 levels deep
+    dialogue_ser.foreign_text.yaml_text.YamlError: is nested more than 64 levels deep
     """
     if len(text) > MAX_CHARACTERS:
         raise YamlError(f"has {len(text):,} characters; more than {MAX_CHARACTERS:,} are not read")

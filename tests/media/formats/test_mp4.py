@@ -10,7 +10,7 @@ import pytest
 from dialogue_ser.errors import MediaError
 from dialogue_ser.media.decode import Waveform, decode
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 from sounds import chirp, write
 
 

@@ -12,7 +12,7 @@ import soundfile
 from dialogue_ser.errors import MediaError
 from dialogue_ser.media.decode import decode
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 from sounds import chirp
 
 N = 4000

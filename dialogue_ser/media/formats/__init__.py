@@ -1,0 +1,1 @@
+"""The checks of one sound or video format each."""
