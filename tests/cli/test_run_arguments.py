@@ -354,7 +354,7 @@ def test_a_misspelled_modality_is_refused_and_a_new_one_is_not() -> None:
 @pytest.mark.parametrize(
     ("token", "message"),
     [
-        ("--training=fast.yaml", "--training is a group of flags and takes no value; use one of --training.epochs"),
+        ("--training=fast.yaml", "--training is a group of flags and takes only a mapping"),
         ("--data=turns.csv", "--data is a group of flags"),
         ("--seed=" + "9" * 400, "--seed: found '999"),
         ("--seed=" + "9" * 5000, "expected a number of fewer digits"),
