@@ -14,7 +14,8 @@ Survived:
 import json
 import shutil
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,17 @@ def _damage(case: Case, paths: Sequence[Path], root: Path) -> str:
     return case.note(f"{path.relative_to(root)}: {damage.what}")
 
 
+@contextmanager
+def _failures_of(what: str) -> Iterator[None]:
+    """Name the damage in every failure. An exception that is no clear refusal is a failure, too."""
+    try:
+        yield
+    except Failed as failure:
+        raise Failed(f"{what}: {failure}") from failure
+    except Exception as error:
+        raise Failed(f"{what}: traceback {type(error).__name__}: {short(error)}") from error
+
+
 def _attack_model(case: Case) -> Outcome:
     key = _MODELS[case.number // 3 % len(_MODELS)]
     folder = case.folder / "model"
@@ -84,15 +96,11 @@ def _attack_model(case: Case) -> Outcome:
     right = _predictions(case.material / key / "model", features)
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size)
     what = f"{key}, {_damage(case, files, case.folder)}"
-    try:
+    with _failures_of(what):
         found = answer(lambda: _predictions(folder, features))
         if isinstance(found, Refused):
             return Outcome("refused", f"{what}: {found}")
         require_equal(found, right)
-    except Failed as failure:
-        raise Failed(f"{what}: {failure}") from failure
-    except Exception as error:
-        raise Failed(f"{what}: traceback {type(error).__name__}: {short(error)}") from error
     return Outcome("equal", what)
 
 
@@ -120,16 +128,12 @@ def _attack_store(case: Case) -> Outcome:
     right = right_rows(encoder, given)
     files = sorted(path for path in root.rglob("*") if path.is_file() and path.stat().st_size)
     what = f"{kind}, {_damage(case, files, root)}"
-    try:
+    with _failures_of(what):
         for _ in range(2):  # the second time, the store has mended itself
             found = answer(lambda: dict(FeatureStore(root, chunk_utterances=6).table(encoder, given)))
             if isinstance(found, Refused):
                 return Outcome("refused", f"{what}: {found}")
             require_rows(found, right)
-    except Failed as failure:
-        raise Failed(f"{what}: {failure}") from failure
-    except Exception as error:
-        raise Failed(f"{what}: traceback {type(error).__name__}: {short(error)}") from error
     return Outcome("equal", what)
 
 
@@ -152,7 +156,7 @@ def _attack_checkpoint(case: Case) -> Outcome:
     what = f"{key}, {_damage(case, [path for path in files if path.is_file()], out)}"
     broken = {path.parent.name for path, content in before.items() if path.read_bytes() != content}
     restarts = _watch_restarts(part)
-    try:
+    with _failures_of(what):
         with warnings_given() as warned:
             found = answer(lambda: _resume(case.material, key, out))
         if isinstance(found, Refused):
@@ -160,10 +164,6 @@ def _attack_checkpoint(case: Case) -> Outcome:
         trained.require_same_run(out, right)
         if restarts and not hits_run and _usable(before, broken):
             raise Failed(f"it started again from step 0 although an older checkpoint is intact ({short(warned)})")
-    except Failed as failure:
-        raise Failed(f"{what}: {failure}") from failure
-    except Exception as error:
-        raise Failed(f"{what}: traceback {type(error).__name__}: {short(error)}") from error
     return Outcome("equal", what)
 
 

@@ -55,7 +55,9 @@ def test_weights_of_another_kind_are_refused_and_not_rounded(saved, kind):
 
 
 def test_weights_of_half_precision_are_loaded(saved):
-    rebuild_model(replace(saved, weights={name: value.half() for name, value in saved.weights.items()}))
+    halves = {name: value.half() for name, value in saved.weights.items()}
+    system = rebuild_model(replace(saved, weights=halves))
+    assert all(torch.equal(value, halves[name].float()) for name, value in system.state_dict().items())
 
 
 def test_a_model_this_library_does_not_have_is_named(saved):

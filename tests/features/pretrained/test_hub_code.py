@@ -38,4 +38,7 @@ def test_a_damaged_configuration_is_one_clear_error(tiny_text_model, tmp_path) -
 
 
 def test_ordinary_configurations_are_accepted() -> None:
-    refuse_hub_code({"_name_or_path": "owner/name", "attn_implementation": "sdpa", "model_type": "bert"}, "x")
+    ordinary = {"_name_or_path": "owner/name", "attn_implementation": "sdpa", "model_type": "bert"}
+    refuse_hub_code(ordinary, "x")
+    with pytest.raises(FeatureError):  # the same configuration, if it names code of the hub
+        refuse_hub_code({**ordinary, "attn_implementation": "owner/kernel"}, "x")
