@@ -6,7 +6,6 @@ The benchmark can be resumed. Finished runs stay under ``--out``. An interrupted
 """
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.meld import PACKAGES, RESULTS, machine, run_folder, train_all
+from benchmarks.results_files import write_result
 from benchmarks.systems import System
 
 RIDGE = "emobank-minilm-ridge"
@@ -105,8 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     from benchmarks.page_tables.encoder_tables import emobank
 
-    target = (RESULTS if args.record else args.out) / "emobank.json"
-    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    target = write_result(RESULTS if args.record else args.out, "emobank.json", result)
     print(f"{emobank(result)}\nwritten: {target}\n{(time.monotonic() - started) / 60:.1f} minutes in all")
     return 0
 

@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 from benchmarks.meld import RESULTS
+from benchmarks.results_files import write_result
 from benchmarks.speed.contest import load_average, machine
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Dialogue, utterances
@@ -241,9 +242,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     command = f"python -m benchmarks.extraction {' '.join(sys.argv[1:] if argv is None else argv)}".strip()
     result = measure(args, command)
-    target = (RESULTS if args.record else args.out) / "extraction.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    target = write_result(RESULTS if args.record else args.out, "extraction.json", result)
     print(f"written: {target}")
     return 0
 

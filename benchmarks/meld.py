@@ -7,7 +7,6 @@ The benchmark can be resumed. Finished runs stay under ``--out``. An interrupted
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import platform
@@ -19,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.results_files import write_result
 from benchmarks.systems import SYSTEMS, System
 
 RESULTS = Path(__file__).parent / "results"
@@ -204,8 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in args.tables:
         result = table_of(name, seeds, args.out, args.workers, command)
         file_name = "meld.json" if name == "main" else f"meld-{name}.json"
-        target = (RESULTS if args.record else args.out) / file_name
-        target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        target = write_result(RESULTS if args.record else args.out, file_name, result)
         print(f"{meld(result)}\nwritten: {target}\n")
     print(f"{(time.monotonic() - started) / 60:.1f} minutes in all")
     return 0

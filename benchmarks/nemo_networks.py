@@ -8,7 +8,6 @@ Products are computed in bf16 if the processor multiplies bf16 natively. ``--pre
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from typing import Any
 from benchmarks.finetuning import default_precision
 from benchmarks.meld import RESULTS
 from benchmarks.nemo import CORPUS, KEPT
-from benchmarks.results_files import recorded
+from benchmarks.results_files import recorded, write_result
 from dialogue_ser.runs.run_files import RunFiles
 
 NAME = "nemo-networks.json"
@@ -142,8 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     from benchmarks.page_tables.encoder_tables import nemo_networks
 
-    target = (RESULTS if args.record else args.out) / NAME
-    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    target = write_result(RESULTS if args.record else args.out, NAME, result)
     print(f"{nemo_networks(result, RESULTS)}\nwritten: {target}")
     return 0
 

@@ -23,6 +23,13 @@ def read_result(folder: Path, name: str) -> Result:
     return value
 
 
+def write_result(folder: Path, name: str, result: Result) -> Path:
+    """Write one result file, and return its path. The folder is made if it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return folder / name
+
+
 def seeds_score(row: Result, split: str, metric: str) -> str:
     """Mean ± std over seeds of a metric on a split."""
     value = row[split][metric]

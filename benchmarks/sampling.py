@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.meld import PACKAGES, RESULTS, machine, run_folder, summarise, train_all, warm_store
+from benchmarks.results_files import write_result
 from benchmarks.systems import System
 
 SAMPLINGS: tuple[Literal["shuffled"], Literal["bucketed"]] = ("shuffled", "bucketed")
@@ -150,8 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     result = measure(args, changes, command)
     from benchmarks.tables import sampling
 
-    target = (RESULTS if args.record else args.out) / "sampling.json"
-    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    target = write_result(RESULTS if args.record else args.out, "sampling.json", result)
     print(f"{sampling(result)}\nwritten: {target}")
     return 0
 

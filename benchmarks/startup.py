@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from benchmarks.meld import RESULTS
+from benchmarks.results_files import write_result
 from benchmarks.speed.contest import load_average, machine
 
 ROOT = Path(__file__).parents[1]
@@ -164,9 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         **measure(checkouts, args),
         "machine": {**of_machine, "load_average_after": load_average()},
     }
-    target = (RESULTS if args.record else args.out) / "startup.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    target = write_result(RESULTS if args.record else args.out, "startup.json", result)
     print(f"written: {target}")
     return 0
 

@@ -8,7 +8,6 @@ it. Each corpus has three dialogues of the same turns, one for each split.
 """
 
 import argparse
-import json
 import random
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.results_files import write_result
 from benchmarks.startup import child_environment, revision
 
 ROOT = Path(__file__).parents[2]
@@ -102,9 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "turns": args.turns,
         "rows": measure(args.turns),
     }
-    target = (RESULTS if args.record else args.out) / "long-dialogues.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    target = write_result(RESULTS if args.record else args.out, "long-dialogues.json", result)
     print(f"written: {target}")
     return 0
 
