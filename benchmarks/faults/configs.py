@@ -20,7 +20,7 @@ import yaml
 from benchmarks.faults import trained
 from benchmarks.faults.core import damage
 from benchmarks.faults.core.case import Case, Failed, Family, Outcome
-from benchmarks.faults.core.oracle import Ran, command, short
+from benchmarks.faults.core.oracle import Ran, command, failures_name, short
 from benchmarks.faults.table_forms import Rng
 
 _BASE: dict[str, Any] = {
@@ -82,7 +82,7 @@ def attack(case: Case) -> Outcome:
     path.write_bytes(content)
     name = ("train", "crossval")[number % 4 == 3]
     before = sorted(case.folder.rglob("*"))
-    try:
+    with failures_name(what):
         ran = command([name, "--config", str(path), "--print_config", *flags])
         if sorted(case.folder.rglob("*")) != before or path.read_bytes() != content:
             raise Failed("files were written or changed")
@@ -97,10 +97,6 @@ def attack(case: Case) -> Outcome:
                 return Outcome("refused", f"{what}: {short(ran.err)}")
         if is_hopeless:
             raise Failed(f"it should be refused, but was read as {short(ran.out)}")
-    except Failed as failure:
-        raise Failed(f"{what}: {failure}") from failure
-    except BaseException as error:
-        raise Failed(f"{what}: traceback {type(error).__name__}: {short(error)}") from error
     return Outcome("equal", what)
 
 

@@ -14,8 +14,7 @@ Survived:
 import json
 import shutil
 import signal
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from benchmarks.faults import trained
 from benchmarks.faults.core.case import Case, Failed, Family, Outcome
 from benchmarks.faults.core.damage import flip_or_cut
 from benchmarks.faults.core.isolation import start
-from benchmarks.faults.core.oracle import Refused, answer, require_equal, short, warnings_given
+from benchmarks.faults.core.oracle import Refused, answer, failures_name, require_equal, short, warnings_given
 from benchmarks.faults.vectors import KINDS, Letters, dialogues, require_rows, right_rows
 
 _MODELS = ("text-1", "audio-text-1", "ensemble-1", "values-1")
@@ -77,17 +76,6 @@ def _damage(case: Case, paths: Sequence[Path], root: Path) -> str:
     return case.note(f"{path.relative_to(root)}: {damage.what}")
 
 
-@contextmanager
-def _failures_of(what: str) -> Iterator[None]:
-    """Name the damage in every failure. An exception that is no clear refusal is a failure, too."""
-    try:
-        yield
-    except Failed as failure:
-        raise Failed(f"{what}: {failure}") from failure
-    except Exception as error:
-        raise Failed(f"{what}: traceback {type(error).__name__}: {short(error)}") from error
-
-
 def _attack_model(case: Case) -> Outcome:
     key = _MODELS[case.number // 3 % len(_MODELS)]
     folder = case.folder / "model"
@@ -96,7 +84,7 @@ def _attack_model(case: Case) -> Outcome:
     right = _predictions(case.material / key / "model", features)
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size)
     what = f"{key}, {_damage(case, files, case.folder)}"
-    with _failures_of(what):
+    with failures_name(what):
         found = answer(lambda: _predictions(folder, features))
         if isinstance(found, Refused):
             return Outcome("refused", f"{what}: {found}")
@@ -128,7 +116,7 @@ def _attack_store(case: Case) -> Outcome:
     right = right_rows(encoder, given)
     files = sorted(path for path in root.rglob("*") if path.is_file() and path.stat().st_size)
     what = f"{kind}, {_damage(case, files, root)}"
-    with _failures_of(what):
+    with failures_name(what):
         for _ in range(2):  # the second time, the store has mended itself
             found = answer(lambda: dict(FeatureStore(root, chunk_utterances=6).table(encoder, given)))
             if isinstance(found, Refused):
@@ -156,7 +144,7 @@ def _attack_checkpoint(case: Case) -> Outcome:
     what = f"{key}, {_damage(case, [path for path in files if path.is_file()], out)}"
     broken = {path.parent.name for path, content in before.items() if path.read_bytes() != content}
     restarts = _watch_restarts(part)
-    with _failures_of(what):
+    with failures_name(what):
         with warnings_given() as warned:
             found = answer(lambda: _resume(case.material, key, out))
         if isinstance(found, Refused):

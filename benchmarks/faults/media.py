@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.faults.core import damage
 from benchmarks.faults.core.case import Case, Failed, Family, Outcome
 from benchmarks.faults.core.damage import Damage
-from benchmarks.faults.core.oracle import Refused, answer, short
+from benchmarks.faults.core.oracle import Refused, answer, failures_name
 
 _SECONDS = 3.0
 _REACH_SECONDS = 0.5
@@ -114,7 +114,7 @@ def attack(case: Case) -> Outcome:
     path.write_bytes(done.content)
     what = case.note(f"{name}: {done.what}")
     right = decode(case.material / name, sample_rate_hz=None)
-    try:
+    with failures_name(what):
         found = answer(lambda: decode(path, sample_rate_hz=None))
         if isinstance(found, Refused):
             return Outcome("refused", f"{what}: {found}")
@@ -122,10 +122,6 @@ def attack(case: Case) -> Outcome:
             if getattr(found, key) != getattr(right, key):
                 raise Failed(f"{key} is {getattr(found, key)} in place of {getattr(right, key)}")
         return _compared(found.samples, right.samples, done, content, what, right.sample_rate_hz)
-    except Failed as failure:
-        raise Failed(f"{what}: {failure}") from failure
-    except BaseException as error:
-        raise Failed(f"{what}: traceback {type(error).__name__}: {short(error)}") from error
 
 
 def _compared(

@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks.faults.core import damage
 from benchmarks.faults.core.case import Case, Failed, Family, Outcome
 from benchmarks.faults.core.damage import Damage
-from benchmarks.faults.core.oracle import Refused, answer, command, require_equal, short, warnings_given
+from benchmarks.faults.core.oracle import Refused, answer, command, failures_name, require_equal, short, warnings_given
 from benchmarks.faults.table_forms import COLUMNS, ODD, SOUND, Form, Rng, turns
 
 Dialogues = dict[str, list[list[tuple[str, ...]]]]
@@ -56,15 +56,11 @@ def attack(case: Case) -> Outcome:
         path.mkdir()
     else:
         path.write_bytes(content)
-    try:
+    with failures_name(what):
         outcome = _read_and_judge(path, form, done, as_input=case.number % 8 in (6, 7))
         left = sorted(found.name for found in path.parent.iterdir())
         if left != [path.name] or (content is not None and path.read_bytes() != content):
             raise Failed(f"the input was changed, or files were written: {left}")
-    except Failed as failure:
-        raise Failed(f"{what}: {failure}") from failure
-    except BaseException as error:
-        raise Failed(f"{what}: traceback {type(error).__name__}: {short(error)}") from error
     return Outcome(outcome.how, f"{what}: {outcome.what}")
 
 

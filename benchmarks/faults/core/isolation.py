@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.faults.core.case import Case, Failed, Family, Outcome
-from benchmarks.faults.core.oracle import short
+from benchmarks.faults.core.oracle import short, traced
 
 #: What cases use. An optimizer's first step imports torch._dynamo.
 IMPORTED = (
@@ -88,11 +88,7 @@ def _judged(family: Family, case: Case) -> Outcome:
     except Failed as failure:
         return Outcome("failed", short(failure, 300))
     except BaseException as error:
-        traceback.print_exc()
-        frames = traceback.extract_tb(error.__traceback__)
-        place = next((f for f in reversed(frames) if "/dialogue_ser/" in f.filename), frames[-1])
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        return Outcome("failed", short(f"traceback: {type(error).__name__} at {where}: {error}", 300))
+        return Outcome("failed", traced(error))
 
 
 def limit_memory(gigabytes: float) -> None:

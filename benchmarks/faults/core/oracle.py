@@ -4,8 +4,10 @@ import contextlib
 import io
 import logging
 import re
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.faults.core.case import Failed
@@ -62,6 +64,32 @@ def answer(call: Callable[[], T]) -> T | Refused:
         problems = error.problems or (str(error),)
         _check_sentences(problems)
         return Refused(tuple(problems))
+
+
+@contextlib.contextmanager
+def failures_name(what: str) -> Iterator[None]:
+    """Name the fault in every failure. Whatever else is raised, a stray SystemExit too, is a failure.
+
+    Args:
+        what: the fault, e.g. ``"state.json: bit 5 of byte 12"``.
+
+    Raises:
+        Failed: anything was raised.
+    """
+    try:
+        yield
+    except Failed as failure:
+        raise Failed(f"{what}: {failure}") from failure
+    except BaseException as error:
+        raise Failed(f"{what}: {traced(error)}") from error
+
+
+def traced(error: BaseException) -> str:
+    """Return what an error is and the last line of the library that it passed. Print its traceback, too."""
+    traceback.print_exception(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = next((frame for frame in reversed(frames) if "/dialogue_ser/" in frame.filename), frames[-1])
+    return short(f"traceback: {type(error).__name__} at {Path(place.filename).name}:{place.lineno}: {error}", 300)
 
 
 def command(tokens: Sequence[str]) -> Ran:

@@ -139,6 +139,16 @@ def test_an_error_without_a_clear_sentence_is_a_failure(message: str, problem: s
         oracle.answer(fails)
 
 
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [(Failed("silently wrong"), "bit 3: silently wrong"),
+     (SystemExit(1), r"bit 3: traceback: SystemExit at test_core\.py:\d+: 1")],
+)  # fmt: skip
+def test_a_failure_names_the_fault_and_the_line_that_raised(raised: BaseException, said: str) -> None:
+    with pytest.raises(Failed, match=f"^{said}$"), oracle.failures_name("bit 3"):
+        raise raised
+
+
 def test_a_flood_of_errors_is_a_failure() -> None:
     def fails() -> None:
         raise ConfigError(*(f"row {number}: wrong" for number in range(100)))
