@@ -178,7 +178,10 @@ def modules_after(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-SYSTEMS = {"bigru", "dialogue_rnn", "emotion_rnn", "fusion_attention", "late_fusion", "utterance"}
+SYSTEMS = {
+    *(f"recurrent.{name}" for name in ("bc_lstm", "bigru", "dialogue_rnn", "emotion_rnn")),
+    *(f"fusion.{name}" for name in ("fusion_attention", "late_fusion", "utterance")),
+}
 TRAINED = {"alexnet", "conv_attention", "gru_attention", "layer_mix", "meanpool", "textcnn", "transformer", "vgg"}
 
 
@@ -190,7 +193,7 @@ def test_a_systems_module_loads_only_when_it_is_named() -> None:
         "from dialogue_ser.features.core.api import InputSpec\n"
         "build_model('bigru', {}, {'text': InputSpec(kind='vector', dim=3)}, 2)"
     )
-    assert {f"dialogue_ser.models.{name}" for name in SYSTEMS} & loaded == {"dialogue_ser.models.bigru"}
+    assert {f"dialogue_ser.models.{name}" for name in SYSTEMS} & loaded == {"dialogue_ser.models.recurrent.bigru"}
     assert {f"dialogue_ser.encoders.{name}" for name in TRAINED} & loaded == set()
 
 

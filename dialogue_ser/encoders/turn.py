@@ -1,4 +1,4 @@
-"""The first part of most systems: the encoders of all modalities, then the fusion to one vector per turn."""
+"""The first part of most systems: the encoders of all modalities, and the fusion to one vector per turn."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,40 @@ from dialogue_ser.nn.fusion import ConcatFusion
 from dialogue_ser.tensors import FeaturesBTD
 
 
-class TurnEncoder(nn.Module):
+class TurnVectors(nn.Module):
+    """From a batch to one vector per turn and modality: frozen vectors, and outputs of trained encoders.
+
+    Args:
+        inputs: modality → shape of its features.
+
+    Attributes:
+        dims: modality → number of features of its vector.
+    """
+
+    def __init__(self, inputs: Mapping[str, InputSpec]) -> None:
+        super().__init__()
+        built: dict[str, Any] = {name: build_input(spec) for name, spec in inputs.items()}
+        self.encoders = nn.ModuleDict(built)
+        self.dims = {name: int(encoder.out_dim) for name, encoder in built.items()}
+
+    def vectors(self, batch: DialogueBatch) -> dict[str, FeaturesBTD]:
+        """Modality → vectors of all turns; exactly 0 where the turn lacks the modality, and on padding."""
+        return {
+            name: self._vector(name, batch).masked_fill(~batch.is_present[name][..., None], 0.0)
+            for name in self.encoders
+        }
+
+    def _vector(self, name: str, batch: DialogueBatch) -> FeaturesBTD:
+        """The vectors of one modality; a trained encoder gets the lengths and the presence on the CPU."""
+        encoder, lengths_BT, is_present_BT = self.encoders[name], batch.lengths.get(name), batch.is_present[name]
+        if isinstance(encoder, TrainedEncoder):
+            is_present_BT = batch.on_host(is_present_BT)
+            lengths_BT = None if lengths_BT is None else batch.on_host(lengths_BT)
+        vector_BTD: Tensor = encoder(batch.features[name], lengths_BT, is_present_BT)
+        return vector_BTD
+
+
+class TurnEncoder(TurnVectors):
     """From a batch to one vector per turn: frozen vectors and outputs of trained encoders, concatenated.
 
     Args:
@@ -30,14 +63,11 @@ class TurnEncoder(nn.Module):
     def __init__(
         self, inputs: Mapping[str, InputSpec], *, projection: Mapping[str, int] | None = None, dropout: float = 0.0
     ) -> None:
-        super().__init__()
         for name in projection or {}:
             if name not in inputs:
                 raise ConfigError(f"model.options.projection: {unknown_name('modality', name, inputs)}")
-        built: dict[str, Any] = {name: build_input(spec) for name, spec in inputs.items()}
-        self.encoders = nn.ModuleDict(built)
-        dims = {name: int(encoder.out_dim) for name, encoder in built.items()}
-        self.fusion = ConcatFusion(dims, projection=projection, dropout=dropout)
+        super().__init__(inputs)
+        self.fusion = ConcatFusion(self.dims, projection=projection, dropout=dropout)
 
     @property
     def out_dim(self) -> int:
@@ -49,12 +79,3 @@ class TurnEncoder(nn.Module):
         vectors = {name: self._vector(name, batch) for name in self.encoders}
         x_BTD: Tensor = self.fusion(vectors, batch.is_present)
         return x_BTD
-
-    def _vector(self, name: str, batch: DialogueBatch) -> FeaturesBTD:
-        """The vectors of one modality; a trained encoder gets the lengths and the presence on the CPU."""
-        encoder, lengths_BT, is_present_BT = self.encoders[name], batch.lengths.get(name), batch.is_present[name]
-        if isinstance(encoder, TrainedEncoder):
-            is_present_BT = batch.on_host(is_present_BT)
-            lengths_BT = None if lengths_BT is None else batch.on_host(lengths_BT)
-        vector_BTD: Tensor = encoder(batch.features[name], lengths_BT, is_present_BT)
-        return vector_BTD

@@ -1,7 +1,7 @@
 """The base class of every dialogue system, and the types that its methods return."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int, Shaped
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import InputSpec
+from dialogue_ser.models.loaders import loader_of
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.tensors import ScoresBTS
 
@@ -23,10 +24,13 @@ class Output:
             predictions. They are finite everywhere and have no meaning on padding.
         attention: attention weights by name, e.g. ``forward`` ``[B,T,T]``: row t has the weights that turn t gives to
             the turns in the columns, and 0 for a turn that it does not see. Empty unless ``return_attention`` was set.
+        auxiliary: what the system's own auxiliary losses need, by name, e.g. the scores of a second head. Predictions
+            do not need it. Empty in eval mode.
     """
 
     scores_BTS: ScoresBTS
     attention: Mapping[str, Tensor]
+    auxiliary: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 TurnStream = Callable[[DialogueBatch], Tensor]
@@ -94,6 +98,26 @@ class DialogueSystem(nn.Module):
         self.inputs = dict(inputs)
         self.n_scores = n_scores
         self.task: Task | None = None
+
+    @classmethod
+    def load_published(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> "DialogueSystem":
+        """Build the system that computes the numbers of its published implementation.
+
+        Args:
+            tensors: the ``state_dict`` of the published model, under its published names.
+            settings: the settings with which it was built, under the published names (docs/models.md).
+
+        Returns:
+            The system in eval mode, in the precision of the tensors.
+
+        Raises:
+            ConfigError: no published weights are known for this system, or a setting cannot be represented.
+            CheckpointError: tensors are unknown, missing or of another shape; the error names all of them.
+        """
+        system, values = loader_of(cls.name)(tensors, settings)
+        dtype = next(value.dtype for value in values.values() if value.is_floating_point())
+        system.to(dtype).load_state_dict(values)
+        return system.eval()  # type: ignore[return-value]
 
     def take_task(self, task: Task) -> None:
         """Set the task, which says what the scores mean; ``build_model`` calls this once, after building the system."""

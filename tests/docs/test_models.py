@@ -11,9 +11,9 @@ import torch
 from dialogue_ser.cli.main import main
 from dialogue_ser.cli.run_arguments import parse_train
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.dialogue_rnn import DialogueRNN, DialogueRNNConfig
-from dialogue_ser.models.emotion_rnn import EmotionRNNConfig
-from dialogue_ser.models.fusion_attention import FusionAttentionConfig
+from dialogue_ser.models.fusion.fusion_attention import FusionAttentionConfig
+from dialogue_ser.models.recurrent.dialogue_rnn import DialogueRNN, DialogueRNNConfig
+from dialogue_ser.models.recurrent.emotion_rnn import EmotionRNNConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
 LOAD, STREAM, OWN = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)

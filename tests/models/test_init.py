@@ -35,7 +35,10 @@ def test_a_registered_system_is_built_by_its_name_which_its_class_must_have_too(
 
 
 def test_a_system_has_the_name_by_which_it_was_built() -> None:
-    assert build_model("dialogue_ser.models.bigru:BiGRU", {}, TEXT, 2).name == "dialogue_ser.models.bigru:BiGRU"
+    assert (
+        build_model("dialogue_ser.models.recurrent.bigru:BiGRU", {}, TEXT, 2).name
+        == "dialogue_ser.models.recurrent.bigru:BiGRU"
+    )
     assert build_model("bigru", {}, TEXT, 2).name == "bigru"
 
 

@@ -25,7 +25,7 @@ IMPORTED = (
     "dialogue_ser.cli.commands.train", "dialogue_ser.cli.commands.data", "dialogue_ser.cli.commands.predict",
     "dialogue_ser.cli.commands.evaluate", "dialogue_ser.training.run", "dialogue_ser.evaluation.run",
     "dialogue_ser.report.page", "dialogue_ser.report.card", "dialogue_ser.features.store.feature_store",
-    "dialogue_ser.models.bigru", "dialogue_ser.models.emotion_rnn", "dialogue_ser.encoders.textcnn",
+    "dialogue_ser.models.recurrent.bigru", "dialogue_ser.models.recurrent.emotion_rnn", "dialogue_ser.encoders.textcnn",
 )  # fmt: skip
 #: Set for all processes: one thread each, no network, no tracking.
 ENVIRONMENT = {

@@ -22,7 +22,7 @@ from dialogue_ser.metrics.agreement import dialogue_moments
 from dialogue_ser.metrics.confusion import FloatArray, confusion_matrix
 from dialogue_ser.metrics.table import METRICS, Metric
 from dialogue_ser.models import build_model
-from dialogue_ser.models.utterance import UtteranceSystem
+from dialogue_ser.models.fusion.utterance import UtteranceSystem
 from dialogue_ser.tasks import as_task
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.estimators.linear_fits import (

@@ -29,7 +29,9 @@ def load_branch_weights(system: DialogueSystem, config: RunConfig) -> None:
     runs = config.training.begin_from
     if not runs:
         return
-    from dialogue_ser.models.late_fusion import LateFusion  # the module of a model is imported only if it is used
+    from dialogue_ser.models.fusion.late_fusion import (
+        LateFusion,  # the module of a model is imported only if it is used
+    )
 
     if not isinstance(system, LateFusion):
         raise ConfigError(

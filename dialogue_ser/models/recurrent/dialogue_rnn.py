@@ -14,7 +14,7 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.api import Output, TurnStream
-from dialogue_ser.models.recurrent import InitialState, RecurrentConfig, RecurrentSystem
+from dialogue_ser.models.recurrent.base import InitialState, RecurrentConfig, RecurrentSystem
 from dialogue_ser.nn.recurrence.parameters import Engine
 from dialogue_ser.nn.recurrence.stream import RecurrenceStream
 from dialogue_ser.nn.recurrence.wiring import dialogue_rnn
@@ -29,7 +29,7 @@ PUBLISHED_DIRECTIONS = ("dialog_rnn_f", "dialog_rnn_r")
 class DialogueRNNConfig(RecurrentConfig):
     """Options of DialogueRNN; the defaults are the published settings for MELD.
 
-    :class:`~dialogue_ser.models.recurrent.RecurrentConfig` describes the options that are not described here.
+    :class:`~dialogue_ser.models.recurrent.base.RecurrentConfig` describes the options that are not described here.
 
     Args:
         attention: kind of attention over the past global states (docs/equations.md); matching is the same as general.
@@ -138,7 +138,7 @@ class DialogueRNN(RecurrentSystem):
 
         return score_turn
 
-    def load_published(self, state: Mapping[str, Tensor] | str | Path) -> None:
+    def load_published(self, state: Mapping[str, Tensor] | str | Path) -> None:  # type: ignore[override]
         """Load the weights of the published implementation (the ``state_dict`` of a BiModel).
 
         The system then computes the same numbers as that implementation.

@@ -5,7 +5,7 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models import build_model
-from dialogue_ser.models.utterance import UtteranceSystem
+from dialogue_ser.models.fusion.utterance import UtteranceSystem
 
 
 def test_its_weights_are_one_linear_layer_over_the_fused_vector():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.api import Output, TurnStream
-from dialogue_ser.models.recurrent import AttentionOption, InitialState, RecurrentConfig, RecurrentSystem
+from dialogue_ser.models.recurrent.base import AttentionOption, InitialState, RecurrentConfig, RecurrentSystem
 from dialogue_ser.nn.recurrence.parameters import Engine
 from dialogue_ser.nn.recurrence.stream import RecurrenceStream
 from dialogue_ser.nn.recurrence.wiring import Listeners, emotion_rnn
@@ -21,7 +21,7 @@ from dialogue_ser.options import check_fields
 class EmotionRNNConfig(RecurrentConfig):
     """Options of EmotionRNN; the document gives no sizes, so the default sizes are own choices.
 
-    :class:`~dialogue_ser.models.recurrent.RecurrentConfig` describes the options that are not described here.
+    :class:`~dialogue_ser.models.recurrent.base.RecurrentConfig` describes the options that are not described here.
 
     Args:
         party_dim: number of units of the self state S and of the inter-speaker state I of a party.

@@ -6,7 +6,7 @@ import torch
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models import build_model
-from dialogue_ser.models.emotion_rnn import EmotionRNN, EmotionRNNConfig
+from dialogue_ser.models.recurrent.emotion_rnn import EmotionRNN, EmotionRNNConfig
 
 TEXT, AUDIO = InputSpec(kind="vector", dim=6), InputSpec(kind="vector", dim=4)
 VARIANTS = {

@@ -10,7 +10,7 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models import build_model
-from dialogue_ser.models.late_fusion import LateFusion
+from dialogue_ser.models.fusion.late_fusion import LateFusion
 from dialogue_ser.tasks.regression import Regression
 
 SIZES = {"text": 4, "audio": 3, "visual": 2}

@@ -15,7 +15,7 @@ from dialogue_ser.corpus.schema import Dialogue, LabelSet, Utterance
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import FeatureTable, InputSpec
 from dialogue_ser.models import build_model, resolve_options
-from dialogue_ser.models.fusion_attention import Dense, FusionAttentionConfig, FusionAttentionSystem
+from dialogue_ser.models.fusion.fusion_attention import Dense, FusionAttentionConfig, FusionAttentionSystem
 from dialogue_ser.nn.frames.attentive_gru import AttentiveGRU
 from dialogue_ser.training.config.presets import load_preset
 from dialogue_ser.training.loop.optimize import L2Penalty

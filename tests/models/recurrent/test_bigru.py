@@ -3,7 +3,7 @@
 import torch
 
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.bigru import BiGRU, BiGRUConfig
+from dialogue_ser.models.recurrent.bigru import BiGRU, BiGRUConfig
 
 
 def test_it_has_one_gru_per_direction_and_no_speaker_state() -> None:

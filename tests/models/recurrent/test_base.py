@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 import pytest
 
 from dialogue_ser.models import MODELS, resolve_options
-from dialogue_ser.models.recurrent import RecurrentConfig, RecurrentSystem
+from dialogue_ser.models.recurrent.base import RecurrentConfig, RecurrentSystem
 
 BEFORE = ["attention", "global_dim", "party_dim", "emotion_dim", "hidden_dim", "dropout", "input_dropout"]
 BEFORE += ["projection", "listeners"]

@@ -16,7 +16,7 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models import build_model
-from dialogue_ser.models.dialogue_rnn import DialogueRNN, DialogueRNNConfig
+from dialogue_ser.models.recurrent.dialogue_rnn import DialogueRNN, DialogueRNNConfig
 from dialogue_ser.nn.gru.cells import DropoutMasks
 from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
 from dialogue_ser.nn.recurrence.layout import PackedLayout

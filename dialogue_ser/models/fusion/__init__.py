@@ -1,0 +1,1 @@
+"""Systems that join the modalities of a turn."""

@@ -1,0 +1,1 @@
+"""Systems over graphs of turns; their layers are those of torch-geometric."""

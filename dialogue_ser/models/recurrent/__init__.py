@@ -1,0 +1,1 @@
+"""Systems that read a dialogue turn after turn."""

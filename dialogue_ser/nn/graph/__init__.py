@@ -1,0 +1,1 @@
+"""Layers over graphs of turns, written on the MessagePassing of torch-geometric."""
