@@ -36,6 +36,7 @@ MODELS: Registry[type[DialogueSystem]] = Registry(
         "bigru": "dialogue_ser.models.recurrent.bigru:BiGRU",
         "utterance": "dialogue_ser.models.fusion.utterance:UtteranceSystem",
         "late-fusion": "dialogue_ser.models.fusion.late_fusion:LateFusion",
+        "sdt": "dialogue_ser.models.fusion.sdt:SDT",
         "fusion-attention": "dialogue_ser.models.fusion.fusion_attention:FusionAttentionSystem",
     },
     _check_system,

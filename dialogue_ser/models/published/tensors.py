@@ -145,6 +145,10 @@ class PublishedTensors:
         """Name parameters that were published but have no part in the outputs, by the beginnings of their names."""
         self._used.update(name for name in self._tensors if name.startswith(beginnings))
 
+    def problem(self, text: str) -> None:
+        """Add a problem that a loader has found itself."""
+        self._problems.append(text)
+
     def finish(self, system: nn.Module) -> dict[str, Tensor]:
         """Name → value of all parameters and buffers of the system.
 
