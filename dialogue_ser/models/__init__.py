@@ -33,6 +33,7 @@ MODELS: Registry[type[DialogueSystem]] = Registry(
         "emotion-rnn": "dialogue_ser.models.recurrent.emotion_rnn:EmotionRNN",
         "dialogue-rnn": "dialogue_ser.models.recurrent.dialogue_rnn:DialogueRNN",
         "bc-lstm": "dialogue_ser.models.recurrent.bc_lstm:BcLSTM",
+        "cosmic": "dialogue_ser.models.recurrent.cosmic:Cosmic",
         "bigru": "dialogue_ser.models.recurrent.bigru:BiGRU",
         "utterance": "dialogue_ser.models.fusion.utterance:UtteranceSystem",
         "late-fusion": "dialogue_ser.models.fusion.late_fusion:LateFusion",

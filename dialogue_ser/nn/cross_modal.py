@@ -1,7 +1,6 @@
-"""Attention encoders between the modalities of a dialogue, one for each ordered pair of them (docs/equations.md, SDT)."""
+"""Attention encoders between the modalities of a dialogue, one for each ordered pair (docs/equations.md, SDT)."""
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -103,12 +102,13 @@ class CrossModalEncoders(nn.Module):
         query_PNH, key_PNH = self._queries_and_keys(x_MNH)
         heads = self._heads(query_PNH, key_PNH, seen)
         context_PMH = self._attend(*heads, seen).transpose(2, 3).flatten(3).flatten(1, 2)
-        y_PNH = query_PNH + self.dropout(self.out(context_PMH.index_select(1, seen.row_N)))
+        y_PNH: Tensor = query_PNH + self.dropout(self.out(context_PMH.index_select(1, seen.row_N)))
         normal_PNH = nn.functional.layer_norm(y_PNH, y_PNH.shape[-1:], eps=LAYER_NORM_EPS)
         normal_PNH = normal_PNH * self.norm_weight[:, None] + self.norm_bias[:, None]
         inner_PNH = self.dropout(nn.functional.gelu(self.inner(normal_PNH), approximate="tanh"))
         z_PNH = y_PNH + self.dropout(self.outer(inner_PNH))
-        return z_PNH * torch.sigmoid(z_PNH if self.gate is None else self.gate(z_PNH))
+        gate_PNH: Tensor = z_PNH if self.gate is None else self.gate(z_PNH)
+        return z_PNH * torch.sigmoid(gate_PNH)
 
     def weights(
         self, x_MNH: Float[Tensor, "modality node feature"], seen: SeenTurns
@@ -133,15 +133,15 @@ class CrossModalEncoders(nn.Module):
             key_PNH = torch.where(is_own_P[:, None, None], query_PNH, key_PNH)
         return query_PNH, key_PNH
 
-    def _heads(self, query_PNH: Tensor, key_PNH: Tensor, seen: SeenTurns) -> Sequence[Tensor]:
+    def _heads(self, query_PNH: Tensor, key_PNH: Tensor, seen: SeenTurns) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of all heads, padded ``[P, B, h, T, d]``; 0 on padding."""
         _, n_dialogues, n_turns = seen.is_key_MBT.shape
         parts_PNH = torch.cat([self.query(query_PNH), self.key_and_value(key_PNH)], dim=-1)
         padded = parts_PNH.new_zeros(len(parts_PNH), n_dialogues * n_turns, parts_PNH.shape[-1])
         padded = padded.index_copy(1, seen.row_N, parts_PNH)
-        return padded.view(-1, n_dialogues, n_turns, 3, self.n_heads, query_PNH.shape[-1] // self.n_heads).permute(
-            3, 0, 1, 4, 2, 5
-        )
+        shape = (-1, n_dialogues, n_turns, 3, self.n_heads, query_PNH.shape[-1] // self.n_heads)
+        query_PBhTd, key_PBhTd, value_PBhTd = padded.view(shape).permute(3, 0, 1, 4, 2, 5).unbind(0)
+        return query_PBhTd, key_PBhTd, value_PBhTd
 
     def _parts(self, shape: torch.Size) -> list[tuple[int, int]]:
         """First and last turn of each part that is computed together."""
@@ -162,7 +162,8 @@ class CrossModalEncoders(nn.Module):
         return torch.cat(sums, dim=3)
 
     def _sums(self, query: Tensor, key: Tensor, value: Tensor, seen: SeenTurns, first: int, end: int) -> Tensor:
-        return self.dropout(self._weights(query, key, seen, first, end)) @ value
+        weights: Tensor = self.dropout(self._weights(query, key, seen, first, end))
+        return weights @ value
 
     def _weights(self, query: Tensor, key: Tensor, seen: SeenTurns, first: int, end: int) -> Tensor:
         """The weights ``[P, B, h, end − first, T]`` of some of the turns."""

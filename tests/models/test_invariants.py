@@ -39,6 +39,9 @@ READ = {"fusion-attention": FRAMES}
 GIVEN: dict[str, Any] = {"inputs": INPUTS, "task": TASKS["classes"]}
 SPEAKERS = ["abacab", "a", "aaaa", "abcda", "abbbba", "ab"]
 
+COSMIC: dict[str, Any] = {"global_dim": 4, "internal_dim": 3, "external_dim": 5, "intent_dim": 2, "emotion_dim": 4}
+COSMIC |= {"hidden_dim": 6}
+SDT: dict[str, Any] = {"hidden_dim": 6, "n_heads": 2}
 # Every system with all settings that change its computation.
 SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("emotion-rnn", {"attention": "simple"}),
@@ -56,11 +59,17 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("bc-lstm", {}),
     ("bc-lstm", {"attention": "general2", "n_layers": 1}),
     ("bc-lstm", {"attention": "general2-tanh", "projection": {"text": 4}}),
+    ("cosmic", COSMIC | {"attention": "concat", "attention_dim": 3, "norm": "dialogue", "combine": "weighted"}),
+    ("cosmic", COSMIC | {"listeners": "hold", "norm": "batch", "emotion_attention": "general2-tanh", "residual": True}),
+    ("cosmic", COSMIC | {"causal": True, "stand_in": "turn", "norm": "layer", "emotion_attention": "general2"}),
     ("bigru", {}),
     ("bigru", {"causal": True}),
     ("utterance", {}),
     ("utterance", {"projection": {"text": 4}}),
     ("late-fusion", {}),
+    ("sdt", SDT | {"gates": "learned"}),
+    ("sdt", SDT | {"speakers": "embedding"}),
+    ("sdt", SDT | {"speakers": "none", "unimodal_weight": 0.0, "distillation_weight": 0.0}),
     ("fusion-attention", {"units": {"audio": 4, "text": 6}, "fusion_dim": 6, "hidden_dim": 5}),
     ("fusion-attention", {"query": "text", "units": {}, "branch_dim": 4, "bidirectional": True}),
 ]

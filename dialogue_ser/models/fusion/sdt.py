@@ -91,7 +91,7 @@ class SDT(DialogueSystem):
     Source: Ma et al., IEEE Transactions on Multimedia 2023, and its published implementation. Departures:
 
     - It works on any number M of modalities, with M² pairs. Several vectors of one modality are concatenated.
-    - Speakers are known by whose turns they are: a learned number is added to the score of two turns of one speaker. The
+    - Speakers are known by their turns: a learned number is added to the score of two turns of one speaker. The
       published form adds a vector for the number of the party (``speakers: embedding``).
     - A turn that lacks a modality is not attended to there, and the modality has no part in the turn's fused vector.
     - The self-distillation reads real turns alone. With padding, the published loss is NaN in torch 1.13 and later.
@@ -190,7 +190,7 @@ class SDT(DialogueSystem):
     def _modality_vectors(self, y_PNH: Tensor) -> Tensor:
         """One vector per modality and real turn ``[M, N, H]``, from the results of all pairs with this target."""
         n_modalities = len(self.kinds)
-        by_target_MNH = y_PNH.unflatten(0, (n_modalities, n_modalities)).permute(1, 2, 0, 3).flatten(2)
+        by_target_MNH = y_PNH.view(n_modalities, n_modalities, *y_PNH.shape[1:]).permute(1, 2, 0, 3).flatten(2)
         u_MNH: Tensor = self.reduce(by_target_MNH)
         return u_MNH
 

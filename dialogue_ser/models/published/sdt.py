@@ -81,7 +81,7 @@ def _take_fusion(found: PublishedTensors, size: int) -> None:
     for target, letter in LETTERS.items():
         weight, bias = _linear(found, f"features_reduce_{letter}", size, len(LETTERS) * size)
         published_order = [target, *(kind for kind in LETTERS if kind != target)]
-        blocks = dict(zip(published_order, weight.split(size), strict=True))
+        blocks = dict(zip(published_order, torch.split(weight, size), strict=True))
         reduced.append((torch.cat([blocks[kind] for kind in LETTERS]), bias))
     _stack(found, "reduce", reduced)
     found.values["fusion.weight"] = found.take("last_gate.fc.weight", size, size)

@@ -113,6 +113,8 @@ class PublishedTensors:
             self._problems.append(f"{name}: missing, expected {list(shape)}")
         elif tuple(value.shape) != shape:
             self._problems.append(f"{name}: found {list(value.shape)}, expected {list(shape)}")
+        elif not value.is_floating_point() and not name.endswith("num_batches_tracked"):
+            self._problems.append(f"{name}: found {value.dtype}, expected floats")
         else:
             return value
         return torch.zeros(shape, dtype=self.dtype)
