@@ -106,7 +106,7 @@ class CrossModalEncoders(nn.Module):
         normal_PNH = nn.functional.layer_norm(y_PNH, y_PNH.shape[-1:], eps=LAYER_NORM_EPS)
         normal_PNH = normal_PNH * self.norm_weight[:, None] + self.norm_bias[:, None]
         inner_PNH = self.dropout(nn.functional.gelu(self.inner(normal_PNH), approximate="tanh"))
-        z_PNH = y_PNH + self.dropout(self.outer(inner_PNH))
+        z_PNH: Tensor = y_PNH + self.dropout(self.outer(inner_PNH))
         gate_PNH: Tensor = z_PNH if self.gate is None else self.gate(z_PNH)
         return z_PNH * torch.sigmoid(gate_PNH)
 

@@ -145,7 +145,7 @@ class CommonsenseRecurrence(nn.Module):
     def forward(
         self,
         u_BTD: FeaturesBTD,
-        knowledge: Mapping[str, FeaturesBTD],
+        knowledge: Mapping[str, Tensor],
         speaker_BT: SpeakerBT,
         n_turns_B: TurnsB,
         *,
@@ -155,7 +155,7 @@ class CommonsenseRecurrence(nn.Module):
 
         Args:
             u_BTD: vectors of the turns.
-            knowledge: vectors of knowledge, by the names that the recurrence was built with.
+            knowledge: vectors of knowledge ``[B, T, D]``, by the names that the recurrence was built with.
             speaker_BT: party of each turn, on the CPU.
             n_turns_B: number of real turns per dialogue, on the CPU.
             return_attention: True: return the weights ``[B, T, T]`` of each direction too. False: an empty dictionary.

@@ -78,11 +78,11 @@ class CommonsenseStream:
         self._column: dict[int, int] = {}
 
     @torch.no_grad()
-    def step(self, given: Mapping[str, Float[Tensor, " feature"]], party: int) -> Float[Tensor, " hidden"]:
+    def step(self, given: Mapping[str, Tensor], party: int) -> Float[Tensor, " hidden"]:
         """Read the next turn and return its emotion state e.
 
         Args:
-            given: ``u``, the vector of the turn, and the vectors of knowledge by their names.
+            given: ``u``, the vector ``[D]`` of the turn, and the vectors of knowledge by their names.
             party: number of the speaker. Any number is allowed; one speaker always has the same number.
         """
         recurrence, device = self._recurrence, self._e.device
