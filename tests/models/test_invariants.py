@@ -425,6 +425,7 @@ def test_control_a_dropped_mask_is_noticed(system: DialogueSystem) -> None:
         batch,
         n_turns=everything,
         speaker=batch.speaker.clamp_min(0),
+        is_present={name: present | ~batch.is_real_turn for name, present in batch.is_present.items()},
         is_real_turn=torch.ones_like(batch.is_real_turn),
     )
     same = _close(_said(system, unmasked), _said(system, batch))
@@ -434,8 +435,15 @@ def test_control_a_dropped_mask_is_noticed(system: DialogueSystem) -> None:
 def test_training_mode_reaches_every_parameter(system: DialogueSystem) -> None:
     system.train()
     batch = _batch(_dialogues())
-    numerator, denominator = _loss(_outputs(system, batch), batch)
-    (numerator / denominator).backward()
+    output = system(batch)
+
+    def main_loss(scores_BTS: Tensor, of: DialogueBatch) -> tuple[Tensor, Tensor]:
+        return _loss(GIVEN["task"].outputs(scores_BTS), of)
+
+    numerator, denominator = main_loss(output.scores_BTS, batch)
+    auxiliary = system.auxiliary_numerators(output, batch, main_loss)
+    assert set(auxiliary) >= {name for name, weight in system.auxiliary_weights.items() if weight}
+    (numerator / denominator + sum(auxiliary.values())).backward()
     silent = [
         name
         for name, parameter in system.named_parameters()

@@ -1,6 +1,6 @@
 """SDT (Ma et al., IEEE Transactions on Multimedia 2023): attention between all modalities, and self-distillation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,7 @@ from dialogue_ser.batch.turns import turn_index
 from dialogue_ser.encoders.turn import TurnVectors
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output
+from dialogue_ser.models.api import DialogueSystem, MainLoss, Output
 from dialogue_ser.models.modalities import by_kind, say_missing
 from dialogue_ser.nn.attention import masked_softmax
 from dialogue_ser.nn.cross_modal import CrossModalEncoders, GroupedLinear, SeenTurns, sine_positions
@@ -213,9 +213,7 @@ class SDT(DialogueSystem):
         n_turns = float(batch.n_turns_host.sum())
         return {name: n_turns for name in self.auxiliary_weights if name.endswith("_distilled")}
 
-    def auxiliary_numerators(
-        self, output: Output, batch: DialogueBatch, loss: Callable[[Tensor, DialogueBatch], tuple[Tensor, Tensor]]
-    ) -> Mapping[str, Tensor]:
+    def auxiliary_numerators(self, output: Output, batch: DialogueBatch, loss: MainLoss) -> Mapping[str, Tensor]:
         """The losses of each modality's own head, and its distances to the fused head, summed over turns."""
         target = output.scores_BTS.detach() if self.config.detach_target else output.scores_BTS
         found = {}
