@@ -139,9 +139,7 @@ class DagERC(DialogueSystem):
         turns = turn_index(batch)
         edges = predecessor_edges(turns, self.config.own_turns)
         is_same_E = is_same_speaker(turns, edges)
-        return dag_plan(
-            edges, is_same_E, turns.dialogue_N, turns.position_N, turns.n_turns_B, turns.n_padded, device
-        )
+        return dag_plan(edges, is_same_E, turns.dialogue_N, turns.position_N, turns.n_turns_B, turns.n_padded, device)
 
     def stream(self) -> TurnStream:
         """A stream over one dialogue; a turn costs what it costs in :meth:`forward`.
@@ -167,6 +165,7 @@ class DagERC(DialogueSystem):
             parts = [torch.relu(self.first(x_D))]
             for layer, earlier in zip(self.layers, states, strict=True):
                 seen_KH = torch.stack(earlier[first:]) if earlier[first:] else x_D.new_zeros(0, len(parts[0]))
+                assert isinstance(layer, DagLayer)
                 parts.append(layer.newest(parts[-1], seen_KH, is_same_K))
                 earlier.append(parts[-1])
             speakers.append(speaker)

@@ -16,7 +16,7 @@ def load(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[Da
     text_dim, n_classes = given.take("text", int), given.take("classes", int)
     kinds = {"rgcn": "rgcn", "linear": "linear", "dotprod": "dotprod"}
     sizes = {name: given.take(name, int) for name in ("hidden", "layers", "mlp_layers", "windowp")}
-    options = {
+    options: dict[str, Any] = {
         "attention": given.choose("attn_type", kinds, default="rgcn"),
         "relations": given.choose("no_rel_attn", {False: True, True: False}, default=False),
         "nodal_attention": given.choose(

@@ -122,7 +122,7 @@ class DagStates(torch.autograd.Function):
         return steps.after.sum(0), steps.weights_C
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, d_states_NH: Tensor, _: Tensor) -> tuple[Any, ...]:
         """Go back through all steps."""
         return (None, *_backward(ctx.steps, d_states_NH))
