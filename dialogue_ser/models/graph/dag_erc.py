@@ -161,7 +161,7 @@ class DagERC(DialogueSystem):
             x_D, speaker = self.turns(batch)[0, 0], int(batch.speaker_host[0, 0])
             own = np.flatnonzero(np.array(speakers, dtype=np.int64) == speaker)
             first = int(own[-self.config.own_turns]) if len(own) >= self.config.own_turns else 0
-            is_same_K = torch.tensor([other == speaker for other in speakers[first:]], device=x_D.device)
+            is_same_K = torch.tensor(speakers[first:], dtype=torch.int64, device=x_D.device) == speaker
             parts = [torch.relu(self.first(x_D))]
             for layer, earlier in zip(self.layers, states, strict=True):
                 seen_KH = torch.stack(earlier[first:]) if earlier[first:] else x_D.new_zeros(0, len(parts[0]))

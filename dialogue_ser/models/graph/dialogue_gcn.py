@@ -155,7 +155,6 @@ class DialogueGCN(DialogueSystem):
 
     name = "dialogue-gcn"
     Config = DialogueGCNConfig
-    speaker_aware = True
     # The recurrence may read backwards, but the relations of the graph have a direction: there is no mirror image.
     bidirectional_recurrence = False
 
@@ -164,6 +163,8 @@ class DialogueGCN(DialogueSystem):
         self.config = config
         self.causal = config.causal
         self.speaker_equivariant = config.relations == "same-speaker"
+        is_alone = config.window_past == 0 and config.future == 0  # then an edge joins a turn to itself only
+        self.speaker_aware = not (self.speaker_equivariant and is_alone and config.context != "dialogue-rnn")
         self.turns = TurnEncoder(inputs, projection=config.projection, dropout=config.input_dropout)
         self.context = TurnContext(
             config.context,
