@@ -18,11 +18,7 @@ SIZES = {"text": 5, "hidden": 4, "layers": 2, "mlp_layers": 2, "classes": 3, "pa
 
 def gru(state: Mapping[str, Tensor], prefix: str, x: Tensor, h: Tensor) -> Tensor:
     w, u, b, c = (state[f"{prefix}{name}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
-    given, kept = w @ x, u @ h
-    (r, z, n), (r_h, z_h, n_h) = (
-        (given + state[f"{prefix}bias_ih"]).chunk(3),
-        (kept + state[f"{prefix}bias_hh"]).chunk(3),
-    )
+    (r, z, n), (r_h, z_h, n_h) = (w @ x + b).chunk(3), (u @ h + c).chunk(3)
     z = torch.sigmoid(z + z_h)
     return (1 - z) * torch.tanh(n + torch.sigmoid(r + r_h) * n_h) + z * h
 
