@@ -34,6 +34,8 @@ MODELS: Registry[type[DialogueSystem]] = Registry(
         "dialogue-rnn": "dialogue_ser.models.recurrent.dialogue_rnn:DialogueRNN",
         "bc-lstm": "dialogue_ser.models.recurrent.bc_lstm:BcLSTM",
         "bigru": "dialogue_ser.models.recurrent.bigru:BiGRU",
+        "dag-erc": "dialogue_ser.models.graph.dag_erc:DagERC",
+        "dialogue-gcn": "dialogue_ser.models.graph.dialogue_gcn:DialogueGCN",
         "utterance": "dialogue_ser.models.fusion.utterance:UtteranceSystem",
         "late-fusion": "dialogue_ser.models.fusion.late_fusion:LateFusion",
         "fusion-attention": "dialogue_ser.models.fusion.fusion_attention:FusionAttentionSystem",

@@ -17,6 +17,8 @@ LOADERS: Registry[Loader] = Registry(
     "dialogue_ser.published",
     {
         "bc-lstm": "dialogue_ser.models.published.bc_lstm:load",
+        "dag-erc": "dialogue_ser.models.published.dag_erc:load",
+        "dialogue-gcn": "dialogue_ser.models.published.dialogue_gcn:load",
     },
 )
 

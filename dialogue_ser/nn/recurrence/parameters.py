@@ -198,6 +198,22 @@ class RecurrenceParameters(nn.Module):
             bias_x: ``bias_ih`` ``[3H]``.
             bias_h: ``bias_hh`` ``[3H]``.
         """
+        self.write_cell(direction, cell, inputs, hidden, bias_x, bias_h)
+
+    def write_cell(
+        self,
+        direction: int,
+        cell: str,
+        inputs: Mapping[str, Tensor],
+        hidden: Tensor,
+        bias_x: Tensor,
+        bias_h: Tensor,
+    ) -> None:
+        """Do what :meth:`load_cell` does, so that autograd can follow.
+
+        Tensors must be in the place of the parameters (``torch.func.functional_call``). They become functions of the
+        given tensors.
+        """
         own, own_hidden, own_bias = self._parts(direction, cell)
         assert own.keys() == inputs.keys(), f"{cell} reads {sorted(own)}, not {sorted(inputs)}"
         size = own_hidden.shape[0]
