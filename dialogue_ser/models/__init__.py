@@ -34,6 +34,8 @@ MODELS: Registry[type[DialogueSystem]] = Registry(
         "dialogue-rnn": "dialogue_ser.models.recurrent.dialogue_rnn:DialogueRNN",
         "bc-lstm": "dialogue_ser.models.recurrent.bc_lstm:BcLSTM",
         "bigru": "dialogue_ser.models.recurrent.bigru:BiGRU",
+        "graphsmile": "dialogue_ser.models.graph.graphsmile:GraphSmile",
+        "m3net": "dialogue_ser.models.graph.m3net:M3NET",
         "utterance": "dialogue_ser.models.fusion.utterance:UtteranceSystem",
         "late-fusion": "dialogue_ser.models.fusion.late_fusion:LateFusion",
         "fusion-attention": "dialogue_ser.models.fusion.fusion_attention:FusionAttentionSystem",

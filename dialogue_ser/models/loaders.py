@@ -17,6 +17,8 @@ LOADERS: Registry[Loader] = Registry(
     "dialogue_ser.published",
     {
         "bc-lstm": "dialogue_ser.models.published.bc_lstm:load",
+        "graphsmile": "dialogue_ser.models.published.graphsmile:load",
+        "m3net": "dialogue_ser.models.published.m3net:load",
     },
 )
 
