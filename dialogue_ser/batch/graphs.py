@@ -111,16 +111,29 @@ def block_pairs(turns: TurnIndex, size: int | None) -> Ints:
     return span_edges(low_N, np.minimum(low_N + size - 1, turns.last_N))
 
 
-def between_two(edges: Ints, n_nodes: int) -> Ints:
-    """Let the turns of two modalities see each other as ``edges`` says; node i of modality m is m · N + i.
+def edges_between(turns: TurnIndex, low_N: Ints, high_N: Ints) -> tuple[Ints, Ints]:
+    """Let the turns of each of two modalities see a span of the other one's turns; node i of modality m is m · N + i.
 
     First come the edges from the first modality to the second, then those from the second to the first.
 
-    >>> between_two(np.array([[0, 1], [0, 0]]), 2).tolist()
-    [[0, 1, 2, 3], [2, 2, 0, 0]]
+    Args:
+        turns: the turns of the batch.
+        low_N: the first turn that each turn sees, in its dialogue.
+        high_N: the last one.
+
+    Returns:
+        the edges ``[2, E]``, and the place of each edge in the list that its dialogue has alone ``[E]``.
+
+    >>> turns = TurnIndex(np.array([2]), 2, np.zeros(2, int), np.arange(2), np.array([0, 1]))
+    >>> edges, place = edges_between(turns, np.array([0, 0]), np.array([0, 1]))
+    >>> edges.tolist(), place.tolist()
+    ([[0, 1, 1, 2, 3, 3], [2, 2, 3, 0, 0, 1]], [0, 1, 2, 3, 4, 5])
     """
-    shift = np.array([[0], [n_nodes]])
-    return np.concatenate([edges + shift, edges + shift[::-1]], axis=1)
+    edges, shift = span_edges(low_N, high_N), np.array([[0], [len(turns)]])
+    n_edges_B = np.bincount(turns.dialogue_N[edges[0]], minlength=len(turns.n_turns_B))
+    place_E = steps_within(n_edges_B)
+    place_E = np.concatenate([place_E, place_E + np.repeat(n_edges_B, n_edges_B)])
+    return np.concatenate([edges + shift, edges + shift[::-1]], axis=1), place_E
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""GraphSmile (Li et al., 2025): graphs between the turns of two modalities each, with two further heads."""
+"""GraphSmile (Li et al., 2025): graphs between the turns of two modalities each, with two further heads.
+
+Long because one system has three heads and many options.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -12,18 +15,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
-from dialogue_ser.batch.graphs import between_two, block_pairs, span_edges, window_bounds
-from dialogue_ser.batch.turns import Ints, TurnIndex, steps_within, turn_index
+from dialogue_ser.batch.graphs import block_pairs, edges_between, window_bounds
+from dialogue_ser.batch.turns import Ints, TurnIndex, turn_index
 from dialogue_ser.encoders.turn import TurnVectors
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output, TurnStream
+from dialogue_ser.models.api import DialogueSystem, MainLoss, Output, TurnStream
 from dialogue_ser.models.modalities import by_kind, same_size, say_missing
 from dialogue_ser.nn.graph.pair import PairEdges, PairGraph, PairWindows
 from dialogue_ser.nn.graph.place_weights import PlaceWeights
 from dialogue_ser.nn.nodes import to_nodes, to_turns
+from dialogue_ser.nn.projection import TextProjection, VectorProjection
 from dialogue_ser.nn.transfer import send
-from dialogue_ser.nn.turn_norm import TurnNorm
 from dialogue_ser.options import check_fields
 from dialogue_ser.tensors import IGNORED_LABEL
 
@@ -93,9 +96,9 @@ class GraphSmileConfig:
 class GraphSmile(DialogueSystem):
     """For each pair of modalities a graph, in which a turn of one sees a window of turns of the other.
 
-    Each modality is projected to one size (the text behind batch norm). In the graph of a pair, a layer is Â h W + b; the
-    nodes, plus a nonlinear function of each layer's output, are the result. The mean over the results of a turn in all
-    graphs gives the scores. The system never sees who speaks.
+    Each modality is projected to one size (the text behind batch norm). In the graph of a pair, a layer is Â h W + b.
+    The result is the nodes plus a nonlinear function of each layer's output. The mean over the results of a turn in
+    all graphs gives the scores. The system never sees who speaks.
 
     In training, a second head learns the sentiment of the turns, and a third one whether two turns of a block have
     different sentiments. They need the sentiment of the turns (``DialogueBatch.sentiment``); turns without one do not
@@ -147,7 +150,7 @@ class GraphSmile(DialogueSystem):
         self.turns = TurnVectors({name: inputs[name] for names in kinds.values() for name in names})
         self.projections = nn.ModuleDict(
             {
-                kind: (TextProjection if kind == "text" else Projection)({n: self.turns.dims[n] for n in names}, config)
+                kind: _projection(kind, {name: self.turns.dims[name] for name in names}, config)
                 for kind, names in kinds.items()
             }
         )
@@ -165,6 +168,7 @@ class GraphSmile(DialogueSystem):
         self.fusion = nn.Sequential(nn.Linear(config.hidden_dim, config.hidden_dim), nn.LeakyReLU())
         self.head = nn.Linear(config.hidden_dim, n_scores)
         self.sentiment = nn.Linear(config.hidden_dim, 3) if config.sentiment_weight else None
+        self._has_warned = False
         self.shift = nn.Linear(2 * config.hidden_dim, 2) if config.shift_weight else None
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
@@ -207,11 +211,8 @@ class GraphSmile(DialogueSystem):
             sizes = {"n_dialogues": len(index.n_turns_B), "n_padded": index.n_padded}
             windows = PairWindows.of(*spans, **sizes, dtype=x_NH.dtype)
             return [windows] * len(self.pairs)
-        edges = span_edges(low_N, high_N)
-        n_edges_B = np.bincount(index.dialogue_N, count_N, len(index.n_turns_B)).astype(np.int64)
-        place_E = steps_within(n_edges_B)
-        place_E = np.concatenate([place_E, place_E + np.repeat(n_edges_B, n_edges_B)])
-        flat, place = send([between_two(edges, len(index)), place_E], x_NH.device)
+        edges, place_E = edges_between(index, low_N, high_N)
+        flat, place = send([edges, place_E], x_NH.device)
         weights: list[Tensor | None] = [table(place) for table in self.edge_weights] or [None]
         graphs = [PairEdges.normalised(flat.view(2, -1), weight_E, 2 * len(index), x_NH) for weight_E in weights]
         return graphs if self.edge_weights else graphs * len(self.pairs)
@@ -227,6 +228,47 @@ class GraphSmile(DialogueSystem):
             one, other = send([pairs[0], pairs[1]], fused_NH.device)
             scores_P2 = (fused_NH @ first.T).index_select(0, one) + (fused_NH @ second.T).index_select(0, other)
             found["shift"] = scores_P2 + self.shift.bias
+        return found
+
+    @property
+    def auxiliary_weights(self) -> Mapping[str, float]:
+        """The weights of the two further losses, beside 1 for the main loss."""
+        weights = {"sentiment": self.config.sentiment_weight, "shift": self.config.shift_weight}
+        return {name: weight for name, weight in weights.items() if weight}
+
+    def auxiliary_counts(self, batch: DialogueBatch) -> Mapping[str, float]:
+        """The number of turns with a sentiment, and of pairs in which both turns have one."""
+        if batch.sentiment is None and not self._has_warned:
+            self._has_warned = True
+            _logger.warning("model graphsmile: the turns have no sentiments, so its further heads learn nothing")
+        return {name: float(len(rows)) for name, (rows, _) in self._targets(batch).items()}
+
+    def auxiliary_numerators(self, output: Output, batch: DialogueBatch, loss: MainLoss) -> Mapping[str, Tensor]:
+        """The sums of the negative log-likelihoods of the sentiments, and of the shifts."""
+        sums = {}
+        for name, (rows, labels) in self._targets(batch).items():
+            scores_RC = output.auxiliary[name].flatten(0, -2)
+            row_R, label_R = send([rows, labels], scores_RC.device)
+            dtype = torch.promote_types(scores_RC.dtype, torch.float32)
+            log_probs_RC = scores_RC.index_select(0, row_R).log_softmax(-1, dtype=dtype)
+            sums[name] = -log_probs_RC.gather(1, label_R[:, None]).sum()
+        return sums
+
+    def _targets(self, batch: DialogueBatch) -> dict[str, tuple[Ints, Ints]]:
+        """For each further loss, the rows of its scores that count, and their labels, on the CPU."""
+        index = turn_index(batch)
+        sentiment_N = np.full(len(index), IGNORED_LABEL)
+        if batch.sentiment is not None:
+            sentiment_N = batch.on_host(batch.sentiment).numpy().reshape(-1)[index.row_N]
+        is_known_N = sentiment_N != IGNORED_LABEL
+        found = {}
+        if self.sentiment is not None:
+            found["sentiment"] = index.row_N[is_known_N], sentiment_N[is_known_N]
+        if self.shift is not None:
+            one_P, other_P = self._shift_pairs(index)
+            (known_R,) = np.nonzero(is_known_N[one_P] & is_known_N[other_P])
+            is_shift_P = sentiment_N[one_P] != sentiment_N[other_P]
+            found["shift"] = known_R, is_shift_P[known_R].astype(np.int64)
         return found
 
     def _shift_pairs(self, index: TurnIndex) -> Ints:
@@ -261,56 +303,14 @@ class GraphSmile(DialogueSystem):
         return score_turn
 
 
-class Projection(nn.Module):
-    """A linear layer with LeakyReLU and dropout over the vectors of a modality.
-
-    Args:
-        dims: inputs of the modality → sizes of their vectors, which are concatenated.
-        config: options of the system.
-    """
-
-    def __init__(self, dims: Mapping[str, int], config: GraphSmileConfig) -> None:
-        super().__init__()
-        self.names: Sequence[str] = list(dims)
-        self.layer = _projection(sum(dims.values()), config)
-
-    def forward(self, vectors: Mapping[str, Tensor], is_present: Mapping[str, Tensor]) -> Tensor:
-        """The projection ``[B, T, H]``; 0 where a turn lacks the modality."""
-        is_present_BT = torch.stack([is_present[name] for name in self.names]).any(0)
-        x_BTH: Tensor = self.layer(torch.cat([vectors[name] for name in self.names], dim=-1))
-        return x_BTH.masked_fill(~is_present_BT[..., None], 0.0)
-
-
-class TextProjection(nn.Module):
-    """Batch norm for each vector of the text, then the projection of all, or the mean of their projections.
-
-    Args:
-        dims: inputs of the text → sizes of their vectors.
-        config: options of the system.
-    """
-
-    def __init__(self, dims: Mapping[str, int], config: GraphSmileConfig) -> None:
-        super().__init__()
-        self.norms = nn.ModuleDict({name: TurnNorm("batch", size) for name, size in dims.items()})
-        self.is_mean = config.text_fusion == "mean"
+def _projection(kind: str, dims: Mapping[str, int], config: GraphSmileConfig) -> nn.Module:
+    """The projection of a modality's vectors."""
+    if kind != "text":
+        return VectorProjection(dims, config.hidden_dim, config.dropout)
+    if config.text_fusion == "mean":
         advice = "they share a projection; set model.options.text_fusion to concat, or choose text_vectors"
-        self.layer = _projection(
-            same_size(GraphSmile.name, dims, advice) if self.is_mean else sum(dims.values()), config
-        )
-
-    def forward(self, vectors: Mapping[str, Tensor], is_present: Mapping[str, Tensor]) -> Tensor:
-        """The projection ``[B, T, H]``; 0 where a turn lacks the text."""
-        normal = [norm(vectors[name], is_present[name]) for name, norm in self.norms.items()]
-        present_KBT1 = torch.stack([is_present[name] for name in self.norms])[..., None]
-        if not self.is_mean:
-            x_BTH: Tensor = self.layer(torch.cat(normal, dim=-1))
-            return x_BTH.masked_fill(~present_KBT1.any(0), 0.0)
-        x_KBTH = self.layer(torch.stack(normal)).masked_fill(~present_KBT1, 0.0)
-        return x_KBTH.sum(0) / present_KBT1.sum(0).clamp_min(1)
-
-
-def _projection(in_dim: int, config: GraphSmileConfig) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(in_dim, config.hidden_dim), nn.LeakyReLU(), nn.Dropout(config.dropout))
+        same_size(GraphSmile.name, dims, advice)
+    return TextProjection(dims, config.hidden_dim, config.dropout, is_mean=config.text_fusion == "mean")
 
 
 def _read_inputs(config: GraphSmileConfig, inputs: Mapping[str, InputSpec]) -> dict[str, list[str]]:
@@ -321,15 +321,15 @@ def _read_inputs(config: GraphSmileConfig, inputs: Mapping[str, InputSpec]) -> d
         beyond = [number for number in config.text_vectors if number >= len(texts)]
         if beyond:
             raise ConfigError(
-                f"model graphsmile: model.options.text_vectors: found {beyond}, but the run has {len(texts)} vectors of "
-                f"the text ({', '.join(texts)}), numbered from 0"
+                f"model graphsmile: model.options.text_vectors: found {beyond}, but the run has {len(texts)} vectors "
+                f"of the text ({', '.join(texts)}), numbered from 0"
             )
         kinds["text"] = [texts[number] for number in config.text_vectors]
         unread = [name for name in texts if name not in kinds["text"]]
         if unread:
             _logger.warning("model graphsmile: %s not read, because of text_vectors", ", ".join(unread))
-    dropped = "its graphs of that modality are dropped"
+    dropped = "the graphs with them are dropped"
     if len(kinds) == 1:
-        dropped += f", and the only graph joins {next(iter(kinds))} with itself"
+        dropped += f", and one graph joins {next(iter(kinds))} with itself"
     say_missing("graphsmile", ("text", "visual", "audio"), inputs, dropped)
     return kinds

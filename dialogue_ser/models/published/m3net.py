@@ -22,23 +22,23 @@ def load(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[M3
     dims = {name: given.take(name, int) for name in ("text", "audio", "visual")}
     n_classes, use_speaker = given.take("classes", int), given.take("use_speaker", bool)
     n_weights = [_length(tensors, f"graph_model.{name}") for name in ("hyperedge_weight", "EW_weight")]
-    options: dict[str, Any] = dict(
-        norm=given.choose("norm", {"BN": "batch", "LN": "layer", "LN2": "dialogue"}),
-        text_layer=given.choose("dataset", {"MELD": False, "IEMOCAP": True}),
-        turn_dim=given.take("global", int),
-        hidden_dim=given.take("graph", int),
-        hypergraph_layers=given.take("num_L", int),
-        pair_layers=given.take("num_K", int),
-        residual=given.take("use_residue", bool),
-        speakers="number" if use_speaker else "none",
-        n_speakers=given.take("parties", int),
-        modality_vectors=given.take("use_modal", bool),
-        other_recurrence=given.take("av_using_lstm", bool),
-        weights_by_place=True,
-        n_hyperedge_weights=n_weights[0],
-        n_node_weights=n_weights[1],
-        dropout=given.take("dropout", float, default=0.4),
-    )
+    options: dict[str, Any] = {
+        "norm": given.choose("norm", {"BN": "batch", "LN": "layer", "LN2": "dialogue"}),
+        "text_layer": given.choose("dataset", {"MELD": False, "IEMOCAP": True}),
+        "turn_dim": given.take("global", int),
+        "hidden_dim": given.take("graph", int),
+        "hypergraph_layers": given.take("num_L", int),
+        "pair_layers": given.take("num_K", int),
+        "residual": given.take("use_residue", bool),
+        "speakers": "number" if use_speaker else "none",
+        "n_speakers": given.take("parties", int),
+        "modality_vectors": given.take("use_modal", bool),
+        "other_recurrence": given.take("av_using_lstm", bool),
+        "weights_by_place": True,
+        "n_hyperedge_weights": n_weights[0],
+        "n_node_weights": n_weights[1],
+        "dropout": given.take("dropout", float, default=0.4),
+    }
     given.finish()
     config = M3NETConfig(**options)
     sizes = {**dict.fromkeys(TEXTS, dims["text"]), "audio": dims["audio"], "visual": dims["visual"]}

@@ -107,9 +107,7 @@ class HighFrequencyConvolution(nn.Module):
         return torch.cat(parts, dim=2)
 
     def _within_turns(self, g_BMTH: Tensor, receive_BMT: Tensor, send_BMT: Tensor) -> Tensor:
-        by_turn_BTMH = _gated_sums(
-            g_BMTH.transpose(1, 2), receive_BMT.transpose(1, 2), send_BMT.transpose(1, 2), 0
-        )
+        by_turn_BTMH = _gated_sums(g_BMTH.transpose(1, 2), receive_BMT.transpose(1, 2), send_BMT.transpose(1, 2), 0)
         return by_turn_BTMH.transpose(1, 2)
 
 

@@ -79,9 +79,7 @@ class PairWindows:
         first_N = row_N + dialogue_N  # a dialogue has one sum more than turns
         turn_N = torch.arange(len(row_N), device=row_N.device)
         scale_N = count_N.to(torch.promote_types(dtype, torch.float32)).rsqrt()
-        return cls(
-            first_N + low_N - turn_N, first_N + high_N + 1 - turn_N, row_N, scale_N, n_dialogues, n_padded
-        )
+        return cls(first_N + low_N - turn_N, first_N + high_N + 1 - turn_N, row_N, scale_N, n_dialogues, n_padded)
 
     def product(self, x_VH: Float[Tensor, "node hidden"]) -> Float[Tensor, "node hidden"]:
         """Â x."""
