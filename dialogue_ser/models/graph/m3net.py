@@ -141,7 +141,9 @@ class M3NET(DialogueSystem):
                 for kind, names in kinds.items()
             }
         )
-        self.bidirectional_recurrence = any(branch.rnn is not None for branch in self.branches.values())
+        # Who speaks first changes when the dialogue is read backwards, so the whole is no longer the same then.
+        has_gru = any(branch.rnn is not None for branch in self.branches.values())
+        self.bidirectional_recurrence = has_gru and config.speakers != "order"
         self.speaker_kind = "text" if "text" in kinds else next(iter(kinds))
         self.speakers = nn.Embedding(config.n_speakers, config.turn_dim) if self.speaker_aware else None
         self.modalities = nn.Embedding(len(kinds), config.turn_dim) if config.modality_vectors else None

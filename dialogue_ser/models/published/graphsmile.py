@@ -61,10 +61,12 @@ def _table_length(tensors: Mapping[str, Tensor]) -> int:
 
 def _numbers(given: PublishedSettings, name: str, default: list[float] | None) -> list[Any]:
     """Three numbers, whole ones if there is no default; a wrong value is a problem of the settings."""
-    value: list[Any] = given.take(name, list, default=default)
+    value: Any = given.take(name, object, default=default)
     kinds = (int,) if default is None else (int, float)
-    if len(value) == 3 and all(isinstance(one, kinds) and not isinstance(one, bool) for one in value):
+    if isinstance(value, list) and [type(one) in kinds for one in value] == [True] * 3:
         return value
+    if type(value) is object:  # it is missing, which is a problem already
+        return [1, 1, 1]
     given.problem(f"{name}: found {value!r}, expected a list of three numbers, e.g. {default or [5, 5, 5]}")
     return default or [1, 1, 1]
 
