@@ -35,6 +35,7 @@ _FURTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "speaker": ("speaker.name", "speaker.id", "speakers"),
     "label": ("labels", "emotions"),
     "audio": ("audio.path",),
+    "sentiment": ("sentiments",),
 }
 
 
