@@ -36,6 +36,8 @@ MODELS: Registry[type[DialogueSystem]] = Registry(
         "bigru": "dialogue_ser.models.recurrent.bigru:BiGRU",
         "dag-erc": "dialogue_ser.models.graph.dag_erc:DagERC",
         "dialogue-gcn": "dialogue_ser.models.graph.dialogue_gcn:DialogueGCN",
+        "graphsmile": "dialogue_ser.models.graph.graphsmile:GraphSmile",
+        "m3net": "dialogue_ser.models.graph.m3net:M3NET",
         "utterance": "dialogue_ser.models.fusion.utterance:UtteranceSystem",
         "late-fusion": "dialogue_ser.models.fusion.late_fusion:LateFusion",
         "fusion-attention": "dialogue_ser.models.fusion.fusion_attention:FusionAttentionSystem",

@@ -19,6 +19,8 @@ LOADERS: Registry[Loader] = Registry(
         "bc-lstm": "dialogue_ser.models.published.bc_lstm:load",
         "dag-erc": "dialogue_ser.models.published.dag_erc:load",
         "dialogue-gcn": "dialogue_ser.models.published.dialogue_gcn:load",
+        "graphsmile": "dialogue_ser.models.published.graphsmile:load",
+        "m3net": "dialogue_ser.models.published.m3net:load",
     },
 )
 

@@ -66,6 +66,26 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("dialogue-gcn", {"context": "gru", "context_dim": 4, "relations": "speakers", "messages": "send"}),
     ("dialogue-gcn", {"context_dim": 4, "graph_dim": 5, "window_past": 2, "causal": True}),
     ("dialogue-gcn", {"context": "none", "window_past": None, "nodal_attention": False, "causal": True}),
+    ("graphsmile", {"hidden_dim": 6, "layers": [2], "past": 1, "future": 2}),
+    ("graphsmile", {"hidden_dim": 6, "layers": [1], "past": -1, "future": -1, "weights_by_place": True}),
+    ("graphsmile", {"hidden_dim": 6, "layers": [2], "past": 2, "future": 0, "text_fusion": "concat"}),
+    ("m3net", {"turn_dim": 8, "hidden_dim": 6, "pair_layers": 2}),
+    ("m3net", {"turn_dim": 8, "hidden_dim": 6, "speakers": "number", "norm": "dialogue", "weights_by_place": True}),
+    (
+        "m3net",
+        {
+            "turn_dim": 8,
+            "hidden_dim": 6,
+            "speakers": "none",
+            "norm": "layer",
+            "text_layer": True,
+            "residual": True,
+            "modality_vectors": True,
+            "other_recurrence": True,
+            "hypergraph_layers": 1,
+            "pair_layers": 1,
+        },
+    ),
     ("utterance", {}),
     ("utterance", {"projection": {"text": 4}}),
     ("late-fusion", {}),
@@ -107,6 +127,7 @@ def _dialogues() -> list[Dialogue]:
 
 
 def _batch(dialogues: list[Dialogue]) -> DialogueBatch:
+    """The dialogues with random vectors; turns 1 and 2 of three have a sentiment."""
     generator = np.random.default_rng(5)
     ids = [turn.id for dialogue in _dialogues() for turn in dialogue]
     shapes = {
@@ -118,7 +139,9 @@ def _batch(dialogues: list[Dialogue]) -> DialogueBatch:
         for name, spec in GIVEN["inputs"].items()
     }
     del tables["audio"].rows["test/dia0_utt2"]  # type: ignore[attr-defined]
-    return collate(dialogues, tables, GIVEN["task"], dtype=torch.float64)
+    batch = collate(dialogues, tables, GIVEN["task"], dtype=torch.float64)
+    turn_T = torch.arange(batch.speaker.shape[1]) % 3
+    return replace(batch, sentiment=torch.where(batch.is_real_turn & (turn_T < 2), turn_T, -100))
 
 
 def _real(output: Tensor, batch: DialogueBatch) -> dict[str, Tensor]:
@@ -176,6 +199,7 @@ def _pad(batch: DialogueBatch, extra: int, content: float) -> DialogueBatch:
         is_present={name: grow(present, False) for name, present in batch.is_present.items()},
         speaker=grow(batch.speaker, -1),
         label=grow(batch.label, -100),
+        sentiment=None if batch.sentiment is None else grow(batch.sentiment, -100),
         value=None if batch.value is None else grow(batch.value, float("nan")),
         is_real_turn=grow(batch.is_real_turn, False),
     )
@@ -433,8 +457,10 @@ def test_control_a_dropped_mask_is_noticed(system: DialogueSystem) -> None:
 def test_training_mode_reaches_every_parameter(system: DialogueSystem) -> None:
     system.train()
     batch = _batch(_dialogues())
-    numerator, denominator = _loss(_outputs(system, batch), batch)
-    (numerator / denominator).backward()
+    output = system(batch)
+    numerator, denominator = _loss(GIVEN["task"].outputs(output.scores_BTS), batch)
+    further = system.auxiliary_numerators(output, batch, lambda scores, own: _loss(GIVEN["task"].outputs(scores), own))
+    (numerator / denominator + sum(further.values())).backward()
     silent = [
         name
         for name, parameter in system.named_parameters()
