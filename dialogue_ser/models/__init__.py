@@ -36,6 +36,8 @@ MODELS: Registry[type[DialogueSystem]] = Registry(
         "bigru": "dialogue_ser.models.recurrent.bigru:BiGRU",
         "utterance": "dialogue_ser.models.fusion.utterance:UtteranceSystem",
         "late-fusion": "dialogue_ser.models.fusion.late_fusion:LateFusion",
+        "mm-dfn": "dialogue_ser.models.graph.mm_dfn:MMDFN",
+        "mmgcn": "dialogue_ser.models.graph.mmgcn:MMGCN",
         "fusion-attention": "dialogue_ser.models.fusion.fusion_attention:FusionAttentionSystem",
     },
     _check_system,

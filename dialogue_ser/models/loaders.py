@@ -17,6 +17,8 @@ LOADERS: Registry[Loader] = Registry(
     "dialogue_ser.published",
     {
         "bc-lstm": "dialogue_ser.models.published.bc_lstm:load",
+        "mm-dfn": "dialogue_ser.models.published.mm_dfn:load",
+        "mmgcn": "dialogue_ser.models.published.mmgcn:load",
     },
 )
 
