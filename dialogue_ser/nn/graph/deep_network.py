@@ -11,7 +11,8 @@ from dialogue_ser.nn.graph.similarity import SimilarityGraph
 
 #: Largest number of values of h_0 B_l that are computed together (64 MB in single precision).
 MOST_VALUES = 2**24
-Nodes = Float[Tensor, "modality row slot hidden"]
+#: The bits of an int16 that ``random_`` fills in each part of an int64.
+LOW_BITS = 2**15 - 1
 
 
 class DeepGraphNetwork(nn.Module):
@@ -51,7 +52,7 @@ class DeepGraphNetwork(nn.Module):
         self.first = nn.Linear(in_dim, graph_dim)
         bound = 1 / math.sqrt(graph_dim)
         self.weight_LIH = nn.Parameter(torch.empty(n_layers, 2 * graph_dim, graph_dim).uniform_(-bound, bound))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         self.lstm = nn.LSTMCell(graph_dim, graph_dim) if layer_lstm else None
 
     def forward(
@@ -60,7 +61,7 @@ class DeepGraphNetwork(nn.Module):
         """The nodes after the last layer."""
         with torch.autocast(x_MRWF.device.type, enabled=False):
             start_MRWH = torch.relu(self.first(x_MRWF.to(self.first.weight.dtype)))
-            h_MRWH: Tensor = self.dropout(start_MRWH)
+            h_MRWH = self._dropped(start_MRWH)
             state = None
             for own_HH, start_share_NH in self._layers(start_MRWH.flatten(0, 2)):
                 read_MRWH = h_MRWH
@@ -68,10 +69,18 @@ class DeepGraphNetwork(nn.Module):
                     state = self.lstm(read_MRWH.flatten(0, 2), state)
                     h_MRWH = state[0].view_as(read_MRWH)
                 sum_NH = torch.addmm(start_share_NH, graph.sums(h_MRWH).flatten(0, 2), own_HH)
-                h_MRWH = self.dropout(torch.relu(sum_NH)).view_as(read_MRWH)
+                h_MRWH = self._dropped(torch.relu(sum_NH)).view_as(read_MRWH)
                 if self.lstm is not None:
                     h_MRWH = h_MRWH + read_MRWH
             return h_MRWH
+
+    def _dropped(self, h: Tensor) -> Tensor:
+        """Dropout. One random number of 64 bits serves four values, which takes a tenth of torch's time on a CPU."""
+        if not self.training or not self.dropout:
+            return h
+        bits = torch.empty(-(-h.numel() // 4), dtype=torch.int64, device=h.device).random_().view(torch.int16)
+        is_kept = (bits[: h.numel()] & LOW_BITS) >= round(self.dropout * (LOW_BITS + 1))
+        return h * is_kept.view(h.shape).to(h.dtype).div_(1 - self.dropout)
 
     def _layers(self, start_NH: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """For each layer A_l and h_0 B_l: the layer is ReLU(m A_l + h_0 B_l), and A_l and B_l hold all factors."""

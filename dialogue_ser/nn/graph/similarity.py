@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 #: Factor of a cosine. The slope of arccos is infinite at 1, i.e. between equal vectors; here it is 224 at most.
 ALMOST_ONE = 0.99999
@@ -28,9 +30,7 @@ class SimilarityGraph:
 
     def sums(self, h_MRWH: Float[Tensor, "modality row slot hidden"]) -> Float[Tensor, "modality row slot hidden"]:
         """For each node, the weighted sum over its neighbours, itself included."""
-        sum_MRWH = self.within_MRWW @ h_MRWH
-        for shift, weight_MRW in enumerate(self.across_KMRW, start=1):
-            sum_MRWH = torch.addcmul(sum_MRWH, weight_MRW[..., None], h_MRWH.roll(-shift, 0))
+        sum_MRWH: Tensor = _Sums.apply(self.within_MRWW, self.across_KMRW, h_MRWH)
         return sum_MRWH
 
 
@@ -71,6 +71,39 @@ def similarity_graph(
         within_MRWW = within_MRWW * scale_MRW[..., None] * scale_MRW[..., None, :]
         across_KMRW = torch.stack(across) if across else scale_MRW.new_empty(0, *scale_MRW.shape)
         return SimilarityGraph(within_MRWW, across_KMRW)
+
+
+class _Sums(torch.autograd.Function):
+    """Sums over the neighbours. All weights are symmetric, so the gradient of h is a sum over the neighbours, too."""
+
+    @staticmethod
+    def forward(ctx: Any, within_MRWW: Tensor, across_KMRW: Tensor, h_MRWH: Tensor) -> Tensor:
+        ctx.save_for_backward(within_MRWW, across_KMRW, h_MRWH)
+        sum_MRWH = within_MRWW @ h_MRWH
+        for shift, weight_MRW in enumerate(across_KMRW, start=1):
+            for own, other in _pairs(shift, len(h_MRWH)):
+                sum_MRWH[own].addcmul_(weight_MRW[own, ..., None], h_MRWH[other])
+        return sum_MRWH
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_MRWH: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        within_MRWW, across_KMRW, h_MRWH = ctx.saved_tensors
+        needs_weights, _, needs_h = ctx.needs_input_grad
+        grad_h = _Sums.apply(within_MRWW, across_KMRW, grad_MRWH) if needs_h else None
+        if not needs_weights:
+            return None, None, grad_h
+        grad_across = torch.empty_like(across_KMRW)
+        for shift, weight_MRW in enumerate(grad_across, start=1):
+            for own, other in _pairs(shift, len(h_MRWH)):
+                torch.sum(grad_MRWH[own] * h_MRWH[other], -1, out=weight_MRW[own])
+        return grad_MRWH @ h_MRWH.mT, grad_across, grad_h
+
+
+def _pairs(shift: int, n_kinds: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Modalities m and m + shift (counted around), as two pairs of slices."""
+    first, last = slice(None, n_kinds - shift), slice(n_kinds - shift, None)
+    return (first, slice(shift, None)), (last, slice(None, shift))
 
 
 def _similarity(cosine: Tensor) -> Tensor:
