@@ -51,12 +51,15 @@ def predecessor_edges(turns: TurnIndex, own_turns: int) -> Ints:
 
     A turn whose speaker has spoken fewer times sees all earlier turns of its dialogue (DAG-ERC).
 
+    Args:
+        turns: the turns of the batch.
+        own_turns: number of the speaker's own earlier turns, at least 1.
+
     >>> turns = TurnIndex(np.array([4]), 4, np.zeros(4, int), np.arange(4), np.array([0, 1, 1, 0]))
     >>> predecessor_edges(turns, 1).tolist()
     [[1, 2, 3, 3, 3], [0, 1, 0, 1, 2]]
     """
-    node_N = np.arange(len(turns))
-    party_N = turns.dialogue_N * (int(turns.speaker_N.max(initial=0)) + 1) + turns.speaker_N
+    node_N, party_N = np.arange(len(turns)), turns.party_N
     by_party_N = np.argsort(party_N, kind="stable")
     low_N = turns.first_N.copy()
     earlier_N, later_N = by_party_N[:-own_turns], by_party_N[own_turns:]

@@ -49,6 +49,14 @@ class TurnIndex:
         """The row of each turn in a padded tensor ``[B · T, …]``."""
         return self.dialogue_N * self.n_padded + self.position_N
 
+    @cached_property
+    def party_N(self) -> Ints:
+        """A number for each turn that is equal for turns of one speaker in one dialogue, and different for others."""
+        if not len(self):
+            return self.dialogue_N
+        lowest, highest = int(self.speaker_N.min()), int(self.speaker_N.max())
+        return self.dialogue_N * (highest - lowest + 1) + self.speaker_N - lowest
+
 
 def turn_index(batch: DialogueBatch) -> TurnIndex:
     """Number the real turns of a batch, without waiting for a GPU."""
@@ -94,8 +102,7 @@ def party_sequences(turns: TurnIndex) -> PartySequences:
     """
     if not len(turns):
         return PartySequences(turns.dialogue_N, turns.dialogue_N, turns.dialogue_N)
-    party_N = turns.dialogue_N * (int(turns.speaker_N.max()) + 1) + turns.speaker_N
-    _, sequence_N, length_R = np.unique(party_N, return_inverse=True, return_counts=True)
+    _, sequence_N, length_R = np.unique(turns.party_N, return_inverse=True, return_counts=True)
     by_sequence_N = np.argsort(sequence_N, kind="stable")
     step_N = np.empty_like(sequence_N)
     step_N[by_sequence_N] = steps_within(length_R)

@@ -3,13 +3,14 @@
 They are checked for both tasks: for log-probabilities of classes and for values of dimensions.
 """
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
@@ -52,6 +53,9 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("dialogue-rnn", {"attention": "simple-linear", "listeners": "update", "causal": True}),
     ("dialogue-rnn", {"attention": "concat", "emotion_attention": "general2-tanh", "causal": True}),
     ("emotion-rnn", {"attention": "matching", "engine": "autograd"}),
+    ("bc-lstm", {}),
+    ("bc-lstm", {"attention": "general2", "n_layers": 1}),
+    ("bc-lstm", {"attention": "general2-tanh", "projection": {"text": 4}}),
     ("bigru", {}),
     ("bigru", {"causal": True}),
     ("utterance", {}),
@@ -349,33 +353,47 @@ def _naively_reversed(batch: DialogueBatch) -> DialogueBatch:
 def _swap_directions(system: DialogueSystem) -> DialogueSystem:
     """The same system after the weights of its two directions were exchanged, in the head too."""
     torch.manual_seed(11)
-    if system.name == "bigru":
-        twin = build_model("bigru", {}, INPUTS, len(LABELS)).double().eval()
-        state = system.state_dict()
-        swapped = {}
-        for key, value in state.items():
-            if key.startswith("gru."):
-                other = key.removesuffix("_reverse") if key.endswith("_reverse") else f"{key}_reverse"
-                swapped[other] = value
-            else:
-                swapped[key] = value
-        size = twin.gru.hidden_size  # type: ignore[attr-defined]
-    else:
-        twin = MODELS[system.name](system.config, INPUTS, len(LABELS)).double().eval()  # type: ignore[arg-type, attr-defined]
-        swapped = {}
-        for key, value in system.state_dict().items():
-            if ".emotion.0." in key or ".emotion.1." in key:
-                old, new = (".0.", ".1.") if ".emotion.0." in key else (".1.", ".0.")
-                swapped[key.replace(f"emotion{old}", f"emotion{new}")] = value
-            else:
-                swapped[key] = value.flip(0) if key.startswith("recurrence.") else value
-        size = twin.recurrence.emotion_dim  # type: ignore[attr-defined]
+    if any(isinstance(module, nn.RNNBase) and module.bidirectional for module in system.modules()):
+        return _swap_torch_directions(system)
+    twin = MODELS[system.name](system.config, INPUTS, len(LABELS)).double().eval()  # type: ignore[arg-type, attr-defined]
+    swapped = {}
+    for key, value in system.state_dict().items():
+        if ".emotion.0." in key or ".emotion.1." in key:
+            old, new = (".0.", ".1.") if ".emotion.0." in key else (".1.", ".0.")
+            swapped[key.replace(f"emotion{old}", f"emotion{new}")] = value
+        else:
+            swapped[key] = value.flip(0) if key.startswith("recurrence.") else value
+    size = twin.recurrence.emotion_dim  # type: ignore[attr-defined]
     first = swapped["head.0.weight"]
     swapped["head.0.weight"] = torch.cat([first[:, size : 2 * size], first[:, :size], first[:, 2 * size :]], dim=1)
     for key in [key for key in swapped if key.startswith("emotion_attention.")]:
         swapped[key] = swapped[key].roll([size] * swapped[key].dim(), list(range(swapped[key].dim())))
     twin.load_state_dict(swapped)
     return twin
+
+
+def _swap_torch_directions(system: DialogueSystem) -> DialogueSystem:
+    """The same for the recurrences of torch; what reads their outputs gets the halves in the former order."""
+    twin = deepcopy(system)
+    for rnn in twin.modules():
+        if isinstance(rnn, nn.RNNBase) and rnn.bidirectional:
+            state = {
+                name.removesuffix("_reverse") if name.endswith("_reverse") else f"{name}_reverse": value.clone()
+                for name, value in rnn.state_dict().items()
+            }
+            deeper = [name for name in state if name.startswith("weight_ih") and "_l0" not in name]
+            rnn.load_state_dict(state | {name: _exchange_halves(state[name]) for name in deeper})
+            rnn.register_forward_hook(_exchange_outputs)
+    return twin
+
+
+def _exchange_halves(value: Tensor) -> Tensor:
+    return torch.cat(value.chunk(2, dim=-1)[::-1], dim=-1)
+
+
+def _exchange_outputs(rnn: nn.Module, given: Any, outputs: Any) -> Any:
+    packed = outputs[0]
+    return packed._replace(data=_exchange_halves(packed.data)), *outputs[1:]
 
 
 def test_backward_half_is_the_forward_cell_on_the_truly_reversed_dialogue(system: DialogueSystem) -> None:
