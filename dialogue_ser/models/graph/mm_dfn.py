@@ -11,7 +11,7 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.batch.turns import TurnIndex, party_sequences
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.graph.modality_nodes import ModalityNodes, NodeEmbeddings, Recurrent, Speakers, Vectors
+from dialogue_ser.models.graph.modality_nodes import ModalityNodes, NodeEmbeddings, Speakers, Vectors
 from dialogue_ser.models.graph.similarity_system import SimilaritySystem, share_problems
 from dialogue_ser.models.modalities import kind_of
 from dialogue_ser.nn.context import make_rnn, read_sequences
@@ -30,15 +30,15 @@ class MMDFNConfig:
     Args:
         context_dim: number of units of a GRU, per direction; a node has twice as many features.
         n_context_layers: number of layers of a GRU.
-        recurrent: which modalities have a GRU of their own: text, or all.
+        other_recurrence: every other modality has a GRU of its own, too.
         party_context: a GRU over the turns of each speaker, one for all modalities and speakers, adds to the nodes.
-        party_zeros: true = after a speaker's turns this GRU also reads a zero vector for each turn of the others, as the
-            published code does for a dialogue alone.
+        party_padding: true = after a speaker's turns this GRU also reads a zero vector for each turn of the others, as
+            the published code does for a dialogue alone.
         party_weights: modality → factor of what this GRU adds; 0.5 for a modality that is not named.
         speakers: a learned vector per speaker, added to the nodes of the text. order = speakers are numbered in the
             order in which they first speak; number = as the batch numbers them (published); none = no such vector.
-        n_parties: number of speakers with a vector of their own; further ones share the last vector.
-        modality_embedding: a learned vector per modality is added to its nodes.
+        n_speakers: number of speakers with a vector of their own; further ones share the last vector.
+        modality_vectors: a learned vector per modality is added to its nodes.
         across_weight: factor of the weights of edges between modalities.
         graph_dim: number of units of a node in every layer of the graph network.
         n_layers: number of layers of the graph network.
@@ -51,13 +51,13 @@ class MMDFNConfig:
 
     context_dim: int = 100
     n_context_layers: int = 2
-    recurrent: Recurrent = "text"
+    other_recurrence: bool = False
     party_context: bool = True
-    party_zeros: bool = False
+    party_padding: bool = False
     party_weights: dict[str, float] = field(default_factory=lambda: {"audio": 0.5, "visual": 0.5, "text": 1.5})
     speakers: Speakers = "none"
-    n_parties: int = 9
-    modality_embedding: bool = False
+    n_speakers: int = 9
+    modality_vectors: bool = False
     across_weight: float = 1.0
     graph_dim: int = 100
     n_layers: int = 32
@@ -88,7 +88,7 @@ class MMDFN(SimilaritySystem):
 
     - That code reads the padding of a batch in both backward GRUs. Here padding is never read. The backward half of the
       speaker's GRU begins there in zeros, up to the longest dialogue of the batch; here at the speaker's last turn.
-      ``party_zeros`` keeps the zeros up to the number of turns of the dialogue itself, for published weights.
+      ``party_padding`` keeps the zeros up to the number of turns of the dialogue itself, for published weights.
     - Speakers are told apart by who speaks which turns, as there. Its option of a vector per party number is
       ``speakers: number``; ``order`` numbers the speakers by the order in which they first speak.
     - It needs at least two of audio, visual and text. Here any modalities work, also a single one, which has no edges
@@ -125,7 +125,7 @@ class MMDFN(SimilaritySystem):
             context_dim=config.context_dim,
             n_layers=config.n_context_layers,
             dropout=config.dropout,
-            recurrent=config.recurrent,
+            other_recurrence=config.other_recurrence,
         )
         self.party_weights = self._party_weights() if config.party_context else {}
         self.party_rnn = (
@@ -135,13 +135,15 @@ class MMDFN(SimilaritySystem):
         )
         self.speaker_aware = config.speakers != "none" or any(self.party_weights.values())
         self.speaker_equivariant = config.speakers != "number"
-        self.bidirectional_recurrence = len(self.nodes.rnn) > 0 or any(self.party_weights.values())
+        # Who speaks first changes when the dialogue is read backwards, and the padding is read by one direction only.
+        reads_backwards = len(self.nodes.rnn) > 0 or any(self.party_weights.values())
+        self.bidirectional_recurrence = reads_backwards and config.speakers != "order" and not config.party_padding
         self.embeddings = NodeEmbeddings(
             self.nodes.kinds,
             size,
             speakers=config.speakers,
-            n_parties=config.n_parties,
-            modality=config.modality_embedding,
+            n_speakers=config.n_speakers,
+            modality=config.modality_vectors,
         )
         self.network = DeepGraphNetwork(
             size,
@@ -175,7 +177,7 @@ class MMDFN(SimilaritySystem):
             return nodes
         parties, n = party_sequences(turns), len(kinds)
         n_sequences, length_R = len(parties.length_R), parties.length_R.copy()
-        if self.config.party_zeros:
+        if self.config.party_padding:
             length_R[parties.sequence_N] = turns.n_turns_B[turns.dialogue_N]
         said_KNH = read_sequences(  # the modalities are further sequences of the same GRU
             self.party_rnn,

@@ -7,7 +7,7 @@ from torch import nn
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.graph.modality_nodes import ModalityNodes, NodeEmbeddings, Recurrent, Speakers
+from dialogue_ser.models.graph.modality_nodes import ModalityNodes, NodeEmbeddings, Speakers
 from dialogue_ser.models.graph.similarity_system import SimilaritySystem, share_problems
 from dialogue_ser.nn.graph.deep_network import DeepGraphNetwork
 from dialogue_ser.options import check_fields
@@ -21,11 +21,11 @@ class MMGCNConfig:
         input_dim: size of the linear layer before the LSTM of the text.
         context_dim: number of units of an LSTM, per direction; a node has twice as many features.
         n_context_layers: number of layers of an LSTM.
-        recurrent: which modalities have an LSTM of their own: text, or all.
+        other_recurrence: every other modality has an LSTM of its own, too.
         speakers: a learned vector per speaker, added to the nodes of the text. order = speakers are numbered in the
             order in which they first speak; number = as the batch numbers them (published); none = no such vector.
-        n_parties: number of speakers with a vector of their own; further ones share the last vector.
-        modality_embedding: a learned vector per modality is added to its nodes.
+        n_speakers: number of speakers with a vector of their own; further ones share the last vector.
+        modality_vectors: a learned vector per modality is added to its nodes.
         graph_dim: number of units of a node in every layer of the graph network.
         n_layers: number of layers of the graph network.
         decay: λ; the weights of layer l count with ln(λ / l + 1).
@@ -36,10 +36,10 @@ class MMGCNConfig:
     input_dim: int = 200
     context_dim: int = 100
     n_context_layers: int = 2
-    recurrent: Recurrent = "text"
+    other_recurrence: bool = False
     speakers: Speakers = "order"
-    n_parties: int = 9
-    modality_embedding: bool = False
+    n_speakers: int = 9
+    modality_vectors: bool = False
     graph_dim: int = 100
     n_layers: int = 64
     decay: float = 0.5
@@ -100,15 +100,16 @@ class MMGCN(SimilaritySystem):
             context_dim=config.context_dim,
             n_layers=config.n_context_layers,
             dropout=config.dropout,
-            recurrent=config.recurrent,
+            other_recurrence=config.other_recurrence,
         )
-        self.bidirectional_recurrence = len(self.nodes.rnn) > 0
+        # Who speaks first changes when the dialogue is read backwards, so the whole is no longer the same then.
+        self.bidirectional_recurrence = len(self.nodes.rnn) > 0 and config.speakers != "order"
         self.embeddings = NodeEmbeddings(
             self.nodes.kinds,
             size,
             speakers=config.speakers,
-            n_parties=config.n_parties,
-            modality=config.modality_embedding,
+            n_speakers=config.n_speakers,
+            modality=config.modality_vectors,
         )
         self.network = DeepGraphNetwork(
             size,

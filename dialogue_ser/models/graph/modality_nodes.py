@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
-from dialogue_ser.batch.turns import TurnIndex, speaking_order
+from dialogue_ser.batch.turns import TurnIndex, speech_order
 from dialogue_ser.encoders.turn import TurnVectors
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.modalities import by_kind
@@ -17,9 +17,9 @@ from dialogue_ser.nn.context import RnnKind, make_rnn, read_sequences
 from dialogue_ser.nn.nodes import to_nodes
 from dialogue_ser.nn.transfer import send
 
-Vectors = dict[str, Float[Tensor, "turn feature"]]
+Vectors = dict[str, Tensor]
+"""Modality → vectors ``[N, D]`` of the real turns."""
 Speakers = Literal["order", "number", "none"]
-Recurrent = Literal["text", "all"]
 
 
 class ModalityNodes(nn.Module):
@@ -35,7 +35,7 @@ class ModalityNodes(nn.Module):
         context_dim: number of units of a recurrence per direction; a node has twice as many features.
         n_layers: number of layers of a recurrence.
         dropout: dropout rate between the layers of a recurrence.
-        recurrent: ``all`` = every modality has a recurrence of its own.
+        other_recurrence: every other modality has a recurrence of its own, too.
 
     Attributes:
         kinds: modality → names of its inputs.
@@ -50,12 +50,12 @@ class ModalityNodes(nn.Module):
         context_dim: int,
         n_layers: int,
         dropout: float,
-        recurrent: Recurrent,
+        other_recurrence: bool,
     ) -> None:
         super().__init__()
         self.turns = TurnVectors(inputs)
         self.kinds = by_kind(inputs)
-        recurring = [kind for kind in self.kinds if recurrent == "all" or kind == "text"]
+        recurring = [kind for kind in self.kinds if other_recurrence or kind == "text"]
         self.linear = nn.ModuleDict()
         for kind, names in self.kinds.items():
             size = input_dim if kind in recurring else 2 * context_dim
@@ -97,16 +97,16 @@ class NodeEmbeddings(nn.Module):
         kinds: modalities, in their order.
         dim: number of features of a node.
         speakers: how speakers are numbered; none = no vector for them.
-        n_parties: number of rows of the table of speakers.
+        n_speakers: number of rows of the table of speakers.
         modality: whether each modality has a vector.
     """
 
     def __init__(
-        self, kinds: Mapping[str, object], dim: int, *, speakers: Speakers, n_parties: int, modality: bool
+        self, kinds: Mapping[str, object], dim: int, *, speakers: Speakers, n_speakers: int, modality: bool
     ) -> None:
         super().__init__()
         self.numbering = speakers
-        self.speaker = None if speakers == "none" else nn.Embedding(n_parties, dim)
+        self.speaker = None if speakers == "none" else nn.Embedding(n_speakers, dim)
         self.modality = nn.Embedding(len(kinds), dim) if modality else None
         self.kinds = list(kinds)
         self.place = self.kinds.index("text") if "text" in kinds else 0
@@ -115,7 +115,7 @@ class NodeEmbeddings(nn.Module):
         """The nodes of all modalities with what is added to them."""
         x = [nodes[kind] for kind in self.kinds]
         if self.speaker is not None:
-            number_N = speaking_order(turns) if self.numbering == "order" else turns.speaker_N
+            number_N = speech_order(turns) if self.numbering == "order" else turns.speaker_N
             (row_N,) = send([np.minimum(number_N, self.speaker.num_embeddings - 1)], x[0].device)
             x[self.place] = x[self.place] + self.speaker(row_N)
         x_MND = torch.stack(x)

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
-from dialogue_ser.batch.turns import TurnIndex, dialogue_rows, turn_index
+from dialogue_ser.batch.rows import dialogue_rows
+from dialogue_ser.batch.turns import TurnIndex, turn_index
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output
 from dialogue_ser.models.graph.modality_nodes import ModalityNodes, NodeEmbeddings, Vectors

@@ -8,7 +8,6 @@ from torch import Tensor
 from dialogue_ser.models.graph.mm_dfn import MMDFN, MMDFNConfig
 from dialogue_ser.models.published.modality_graph import (
     MODALITIES,
-    RECURRENT,
     inputs_of,
     modalities_of,
     speakers_of,
@@ -33,13 +32,13 @@ def load(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[MM
         party_context=given.take("use_crn_speaker", bool, default=True),
         party_weights=_party_weights(given),
         speakers=speakers_of(given, letters, default=False),
-        n_parties=given.take("parties", int, default=9),
-        modality_embedding=given.take("use_modal", bool, default=False),
+        n_speakers=given.take("parties", int, default=9),
+        modality_vectors=given.take("use_modal", bool, default=False),
         across_weight=given.take("modal_weight", float, default=1.0),
-        recurrent=given.choose("av_using_lstm", RECURRENT, default=False),
+        other_recurrence=given.take("av_using_lstm", bool, default=False),
         residual=given.take("use_residue", bool, default=True),
         dropout=given.take("dropout", float, default=0.4),
-        party_zeros=True,
+        party_padding=True,
     )
     given.unused("gamma")
     given.finish()

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from dialogue_ser.models.graph.mmgcn import MMGCN, MMGCNConfig
-from dialogue_ser.models.published.modality_graph import RECURRENT, inputs_of, modalities_of, speakers_of, take_tensors
+from dialogue_ser.models.published.modality_graph import inputs_of, modalities_of, speakers_of, take_tensors
 from dialogue_ser.models.published.tensors import PublishedSettings, PublishedTensors
 
 
@@ -21,10 +21,10 @@ def load(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[MM
         context_dim=given.take("hidden", int, default=100),
         graph_dim=given.take("graph", int, default=100),
         n_layers=given.take("layers", int, default=64),
-        recurrent=given.choose("av_using_lstm", RECURRENT, default=False),
+        other_recurrence=given.take("av_using_lstm", bool, default=False),
         speakers=speakers_of(given, letters, default=True),
-        n_parties=given.take("parties", int, default=9),
-        modality_embedding=given.take("use_modal", bool, default=False),
+        n_speakers=given.take("parties", int, default=9),
+        modality_vectors=given.take("use_modal", bool, default=False),
         dropout=given.take("dropout", float, default=0.4),
     )
     given.finish()

@@ -1,18 +1,14 @@
 """What the published weights of MMGCN and MM-DFN share."""
 
-from collections.abc import Mapping
-
 import torch
 
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.graph.modality_nodes import Recurrent, Speakers
+from dialogue_ser.models.graph.modality_nodes import Speakers
 from dialogue_ser.models.graph.similarity_system import SimilaritySystem
 from dialogue_ser.models.published.tensors import PublishedSettings, PublishedTensors
 
 #: Published letter → modality, in the published order of the nodes.
 MODALITIES = {"a": "audio", "v": "visual", "l": "text"}
-#: av_using_lstm → our option.
-RECURRENT: Mapping[bool, Recurrent] = {False: "text", True: "all"}
 
 
 def modalities_of(given: PublishedSettings) -> list[str]:

@@ -30,7 +30,7 @@ class SimilarityGraph:
 
     def sums(self, h_MRWH: Float[Tensor, "modality row slot hidden"]) -> Float[Tensor, "modality row slot hidden"]:
         """For each node, the weighted sum over its neighbours, itself included."""
-        sum_MRWH: Tensor = _Sums.apply(self.within_MRWW, self.across_KMRW, h_MRWH)
+        sum_MRWH: Tensor = _Sums.apply(self.within_MRWW, self.across_KMRW, h_MRWH)  # type: ignore[no-untyped-call]
         return sum_MRWH
 
 
@@ -79,18 +79,14 @@ class _Sums(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, within_MRWW: Tensor, across_KMRW: Tensor, h_MRWH: Tensor) -> Tensor:
         ctx.save_for_backward(within_MRWW, across_KMRW, h_MRWH)
-        sum_MRWH = within_MRWW @ h_MRWH
-        for shift, weight_MRW in enumerate(across_KMRW, start=1):
-            for own, other in _pairs(shift, len(h_MRWH)):
-                sum_MRWH[own].addcmul_(weight_MRW[own, ..., None], h_MRWH[other])
-        return sum_MRWH
+        return _sums(within_MRWW, across_KMRW, h_MRWH)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_MRWH: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         within_MRWW, across_KMRW, h_MRWH = ctx.saved_tensors
         needs_weights, _, needs_h = ctx.needs_input_grad
-        grad_h = _Sums.apply(within_MRWW, across_KMRW, grad_MRWH) if needs_h else None
+        grad_h = _sums(within_MRWW, across_KMRW, grad_MRWH) if needs_h else None
         if not needs_weights:
             return None, None, grad_h
         grad_across = torch.empty_like(across_KMRW)
@@ -98,6 +94,14 @@ class _Sums(torch.autograd.Function):
             for own, other in _pairs(shift, len(h_MRWH)):
                 torch.sum(grad_MRWH[own] * h_MRWH[other], -1, out=weight_MRW[own])
         return grad_MRWH @ h_MRWH.mT, grad_across, grad_h
+
+
+def _sums(within_MRWW: Tensor, across_KMRW: Tensor, h_MRWH: Tensor) -> Tensor:
+    sum_MRWH = within_MRWW @ h_MRWH
+    for shift, weight_MRW in enumerate(across_KMRW, start=1):
+        for own, other in _pairs(shift, len(h_MRWH)):
+            sum_MRWH[own].addcmul_(weight_MRW[own, ..., None], h_MRWH[other])
+    return sum_MRWH
 
 
 def _pairs(shift: int, n_kinds: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
