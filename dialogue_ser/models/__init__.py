@@ -40,6 +40,8 @@ MODELS: Registry[type[DialogueSystem]] = Registry(
         "m3net": "dialogue_ser.models.graph.m3net:M3NET",
         "utterance": "dialogue_ser.models.fusion.utterance:UtteranceSystem",
         "late-fusion": "dialogue_ser.models.fusion.late_fusion:LateFusion",
+        "mm-dfn": "dialogue_ser.models.graph.mm_dfn:MMDFN",
+        "mmgcn": "dialogue_ser.models.graph.mmgcn:MMGCN",
         "fusion-attention": "dialogue_ser.models.fusion.fusion_attention:FusionAttentionSystem",
     },
     _check_system,

@@ -21,6 +21,8 @@ LOADERS: Registry[Loader] = Registry(
         "dialogue-gcn": "dialogue_ser.models.published.dialogue_gcn:load",
         "graphsmile": "dialogue_ser.models.published.graphsmile:load",
         "m3net": "dialogue_ser.models.published.m3net:load",
+        "mm-dfn": "dialogue_ser.models.published.mm_dfn:load",
+        "mmgcn": "dialogue_ser.models.published.mmgcn:load",
     },
 )
 
