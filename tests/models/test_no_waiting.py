@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,8 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import LabelSet
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models import MODELS, Output, build_model
+from dialogue_ser.models import MODELS, build_model
+from dialogue_ser.models.api import Output
 from dialogue_ser.tasks import regression
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.tasks.classification import Classification
@@ -126,8 +129,14 @@ def _train(
         numerator, denominator = judge(output, batch)
         further = system.auxiliary_numerators(output, batch, lambda scores, own: judge(Output(scores, {}), own))
         (numerator / denominator + sum(further.values())).backward()
+        auxiliary = system.auxiliary_numerators(output, batch, partial(_scored, judge))
+        (numerator / denominator + sum(auxiliary.values())).backward()
     missed = [name for name, own in system.named_parameters() if own.requires_grad and own.grad is None]
     return tuple(output.scores_BTS.shape), missed
+
+
+def _scored(judge: DialogueLoss, scores_BTS: Tensor, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
+    return judge(Output(scores_BTS, {}), batch)
 
 
 @pytest.mark.parametrize("names", [("vector",), ("tokens",), ("frames",), ("vector", "tokens", "frames")], ids="+".join)
