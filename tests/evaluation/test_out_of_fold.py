@@ -112,7 +112,7 @@ from pathlib import Path
 import tiny
 from dialogue_ser.evaluation.out_of_fold import cross_fit
 from dialogue_ser.training.config.files import load_config
-tiny.signal_at(8, "KILL")
+tiny.signal_at(4, "KILL")
 cross_fit(load_config(Path({config!r}), trust_code=True), Path({out!r}), n_folds=2, progress=False)
 """
 
@@ -121,7 +121,7 @@ def test_a_killed_fold_is_resumed_to_the_same_bytes(config, tmp_path, warm_proce
     from dialogue_ser.training.config.files import dump_config
     from dialogue_ser.training.config.overrides import apply_overrides
 
-    config = apply_overrides(config, {"training.epochs": 4, "training.checkpoint_every_steps": 1})
+    config = apply_overrides(config, {"training.epochs": 2, "training.checkpoint_every_steps": 1})
     whole = cross_fit(config, tmp_path / "whole" / "v.parquet", n_folds=2, progress=False)
     (tmp_path / "config.yaml").write_text(dump_config(config))
     out = tmp_path / "killed" / "v.parquet"
