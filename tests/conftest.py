@@ -1,6 +1,7 @@
 """What every test shares: run-time shape checks, one thread, no network, and the data beside the checkout."""
 
 import base64
+import gc
 import importlib.util
 import os
 import socket
@@ -69,6 +70,17 @@ DEAREST = (
 )
 
 
+def pytest_collection() -> None:
+    """Thousands of tests and all modules are loaded now and stay; garbage collection would look through them again."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Garbage collection looks at what tests make, and no longer at what was loaded before."""
+    gc.freeze()
+    gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sorts the dearest files to the beginning; all else stays as it is."""
     places = {Path(__file__).parent / name: place for place, name in enumerate(DEAREST)}
@@ -105,6 +117,14 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """What a process has written outlives its death even before it is on disk; and no test cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 @pytest.fixture(scope="session")
