@@ -105,7 +105,7 @@ def noting_steps(*, stop_after_first: bool = False) -> Iterator[list[StepResult]
 
 @contextmanager
 def few_turns(name: str) -> Iterator[None]:
-    """A preset at reduced size is run on even fewer dialogues and, by speaker, on half the folds, unless WHOLE names it."""
+    """Reduced presets are run on fewer dialogues and, by speaker, on half the folds, unless WHOLE names them."""
     before = smoke.N_DIALOGUES, smoke.GENDERS
     if name not in WHOLE:
         smoke.N_DIALOGUES = FEW_DIALOGUES
