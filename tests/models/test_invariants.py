@@ -90,6 +90,8 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
             "other_recurrence": True,
             "hypergraph_layers": 1,
             "pair_layers": 1,
+        },
+    ),
     ("mm-dfn", {"context_dim": 4, "graph_dim": 6, "n_layers": 3}),
     ("mm-dfn", {"context_dim": 4, "graph_dim": 6, "n_layers": 2, "party_padding": True}),
     (

@@ -25,8 +25,6 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import LabelSet
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models import MODELS, Output, build_model
-from dialogue_ser.models import MODELS, build_model
-from dialogue_ser.models.api import Output
 from dialogue_ser.tasks import regression
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.tasks.classification import Classification

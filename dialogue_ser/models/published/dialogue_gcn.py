@@ -7,7 +7,8 @@ from torch import Tensor
 
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.graph.dialogue_gcn import DialogueGCN, DialogueGCNConfig
-from dialogue_ser.models.published.recurrence import take_dialogue_rnn
+from dialogue_ser.models.published.attention import take_history_attention
+from dialogue_ser.models.published.recurrence import take_cells
 from dialogue_ser.models.published.tensors import PublishedSettings, PublishedTensors
 from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
 
@@ -29,7 +30,11 @@ def load(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[Di
     found = PublishedTensors("dialogue-gcn", tensors)
     reader = system.context.reader
     if isinstance(reader, DialogueRecurrence):
-        take_dialogue_rnn(found, reader, "context.reader.", ("dialog_rnn_f.", "dialog_rnn_r."), text_dim)
+        directions = [f"dialog_rnn_{direction}.dialogue_cell" for direction in ("f", "r")]
+        take_cells(found, reader, "context.reader.", [f"{direction}." for direction in directions], text_dim)
+        take_history_attention(
+            found, reader.attention, "context.reader.attention", [f"{direction}.attention" for direction in directions]
+        )
     else:
         found.module(system, "context.reader", _READERS[config.context])
     found.module(system, "edges", "att_model.")

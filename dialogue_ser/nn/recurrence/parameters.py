@@ -203,23 +203,6 @@ class RecurrenceParameters(nn.Module):
             into: tensors that are written instead of the parameters, by the names of the parameters. Autograd follows
                 them back to the given weights.
         """
-        self.write_cell(direction, cell, inputs, hidden, bias_x, bias_h)
-
-    def write_cell(
-        self,
-        direction: int,
-        cell: str,
-        inputs: Mapping[str, Tensor],
-        hidden: Tensor,
-        bias_x: Tensor,
-        bias_h: Tensor,
-    ) -> None:
-        """Do what :meth:`load_cell` does, so that autograd can follow.
-
-        Tensors must be in the place of the parameters (``torch.func.functional_call``). They become functions of the
-        given tensors.
-        """
-        own, own_hidden, own_bias = self._parts(direction, cell)
         parameters = dict(self.named_parameters()) if into is None else into
         own, own_hidden, own_bias = self._parts(parameters, direction, cell)
         assert own.keys() == inputs.keys(), f"{cell} reads {sorted(own)}, not {sorted(inputs)}"

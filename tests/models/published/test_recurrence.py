@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from dialogue_ser.errors import CheckpointError
-from dialogue_ser.models.published.recurrence import take_dialogue_rnn
+from dialogue_ser.models.published.attention import take_history_attention
+from dialogue_ser.models.published.recurrence import take_cells
 from dialogue_ser.models.published.tensors import PublishedTensors
 from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
 from dialogue_ser.nn.recurrence.wiring import dialogue_rnn
@@ -29,7 +30,10 @@ def test_every_published_tensor_gets_a_gradient_and_our_parameters_stay() -> Non
     ours, given = recurrence(), published()
     before = {name: value.clone() for name, value in ours.state_dict().items()}
     found = PublishedTensors("dialogue-gcn", given)
-    take_dialogue_rnn(found, ours, "context.", ("f.", "r."), 5)
+    take_cells(found, ours, "context.", ("f.dialogue_cell.", "r.dialogue_cell."), 5)
+    take_history_attention(
+        found, ours.attention, "context.attention", ("f.dialogue_cell.attention", "r.dialogue_cell.attention")
+    )
     assert {name.removeprefix("context.") for name in found.values} == set(before)
     torch.stack([value.square().sum() for value in found.values.values()]).sum().backward()
     assert [name for name, value in given.items() if value.grad is None or not value.grad.abs().sum()] == []
@@ -40,6 +44,6 @@ def test_a_missing_cell_is_named() -> None:
     ours, given = recurrence(), published()
     del given["r.dialogue_cell.e_cell.bias_hh"]
     found = PublishedTensors("dialogue-gcn", given)
-    take_dialogue_rnn(found, ours, "", ("f.", "r."), 5)
+    take_cells(found, ours, "", ("f.dialogue_cell.", "r.dialogue_cell."), 5)
     with pytest.raises(CheckpointError, match=r"r\.dialogue_cell\.e_cell\.bias_hh: missing, expected \[12\]"):
         found.finish(ours)
