@@ -20,6 +20,12 @@ LOADERS: Registry[Loader] = Registry(
     "dialogue_ser.published",
     {
         "bc-lstm": "dialogue_ser.models.published.bc_lstm:load",
+        "dag-erc": "dialogue_ser.models.published.dag_erc:load",
+        "dialogue-gcn": "dialogue_ser.models.published.dialogue_gcn:load",
+        "graphsmile": "dialogue_ser.models.published.graphsmile:load",
+        "m3net": "dialogue_ser.models.published.m3net:load",
+        "mm-dfn": "dialogue_ser.models.published.mm_dfn:load",
+        "mmgcn": "dialogue_ser.models.published.mmgcn:load",
         "cosmic": "dialogue_ser.models.published.cosmic:load",
         "dialogue-rnn": "dialogue_ser.models.published.dialogue_rnn:load",
         "sdt": "dialogue_ser.models.published.sdt:load",

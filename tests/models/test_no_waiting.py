@@ -24,8 +24,7 @@ from torch.utils._pytree import tree_leaves
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import LabelSet
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models import MODELS, build_model
-from dialogue_ser.models.api import Output
+from dialogue_ser.models import MODELS, Output, build_model
 from dialogue_ser.tasks import regression
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.tasks.classification import Classification
@@ -110,6 +109,7 @@ def _batch(names: Sequence[str], task: Task = CLASSES) -> DialogueBatch:
         speaker=torch.where(is_real, torch.arange(6) % 3, -1),
         n_turns=n_turns,
         label=torch.where(is_real & task.gives_probabilities, 1, -100),
+        sentiment=torch.where(is_real, torch.arange(6) % 3, -100),
         value=None if task.gives_probabilities else torch.where(is_real[..., None], torch.ones(3), torch.nan),
         is_real_turn=is_real,
         utterance_ids=tuple(tuple(f"{b}-{t}" for t in range(n)) for b, n in enumerate(n_turns.tolist())),
@@ -125,6 +125,8 @@ def _train(
     with no_waiting():
         output = system(batch)
         numerator, denominator = judge(output, batch)
+        further = system.auxiliary_numerators(output, batch, lambda scores, own: judge(Output(scores, {}), own))
+        (numerator / denominator + sum(further.values())).backward()
         auxiliary = system.auxiliary_numerators(output, batch, partial(_scored, judge))
         (numerator / denominator + sum(auxiliary.values())).backward()
     missed = [name for name, own in system.named_parameters() if own.requires_grad and own.grad is None]
