@@ -20,6 +20,11 @@ LONG_BECAUSE = "Long because"
 
 # Modules without a test file of their own: the file that holds their claims, and why there.
 TESTED_IN = {
+    "training/loop/gradient/not_finite.py": ("training/loop/test_learner.py", "the message of a step that fails there"),
+    "training/loop/gradient/step_gradient.py": (
+        "training/loop/gradient/test_terms.py",
+        "the step that is tested there",
+    ),
     "evaluation/new_corpus.py": ("evaluation/test_new_data.py", "it reads what is scored there"),
     "cli/run_layers.py": ("cli/test_run_arguments.py", "a part of parsing the flags of train"),
     "nn/recurrence/parameters.py": (
