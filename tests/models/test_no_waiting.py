@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -126,8 +127,14 @@ def _train(
         numerator, denominator = judge(output, batch)
         further = system.auxiliary_numerators(output, batch, lambda scores, own: judge(Output(scores, {}), own))
         (numerator / denominator + sum(further.values())).backward()
+        auxiliary = system.auxiliary_numerators(output, batch, partial(_scored, judge))
+        (numerator / denominator + sum(auxiliary.values())).backward()
     missed = [name for name, own in system.named_parameters() if own.requires_grad and own.grad is None]
     return tuple(output.scores_BTS.shape), missed
+
+
+def _scored(judge: DialogueLoss, scores_BTS: Tensor, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
+    return judge(Output(scores_BTS, {}), batch)
 
 
 @pytest.mark.parametrize("names", [("vector",), ("tokens",), ("frames",), ("vector", "tokens", "frames")], ids="+".join)
