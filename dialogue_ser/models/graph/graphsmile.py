@@ -104,8 +104,8 @@ class GraphSmile(DialogueSystem):
     different sentiments. They need the sentiment of the turns (``DialogueBatch.sentiment``); turns without one do not
     count.
 
-    Source: Li et al., "Tracing Intricate Cues in Dialogue: Joint Graph Structure and Sentiment Dynamics for Multimodal
-    Emotion Recognition", IEEE TPAMI 2025, in the form that its authors published (GraphSmile).
+    Source: Li, Wang and Zeng, "Tracing Intricate Cues in Dialogue: Joint Graph Structure and Sentiment Dynamics for
+    Multimodal Emotion Recognition", IEEE TPAMI 2025, in the form that its authors published (GraphSmile).
 
     Departures from that implementation:
 
