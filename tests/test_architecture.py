@@ -27,6 +27,9 @@ TESTED_IN = {
     ),
     "evaluation/new_corpus.py": ("evaluation/test_new_data.py", "it reads what is scored there"),
     "cli/run_layers.py": ("cli/test_run_arguments.py", "a part of parsing the flags of train"),
+    "models/published/attention.py": ("models/published/test_cosmic.py", "a part of the weights that are tested there"),
+    "models/published/dialogue_rnn.py": ("models/recurrent/test_dialogue_rnn.py", "its weights are compared there"),
+    "nn/recurrence/shown_attention.py": ("nn/recurrence/test_commonsense.py", "seen through both recurrences"),
     "nn/recurrence/parameters.py": (
         "nn/recurrence/test_dialogue_recurrence.py",
         "the parameters of what is tested there",
