@@ -28,6 +28,7 @@ from dialogue_ser.report.sections.tables import (
     format_difference,
     format_interval,
     format_score,
+    peek_warnings,
     split_rows,
 )
 from dialogue_ser.report.sections.value_sections import VALUE_MAKERS
@@ -71,6 +72,7 @@ def result(subject: Subject) -> Section:
         warnings.append(
             f"There is no labelled test split. This is {name}, which chose the checkpoint, so the number is too high."
         )
+    warnings += peek_warnings(scores)
     others = [key for key in task.headline if key != task.default_metric]
     tiles = [interval_tile(split["scores"][key], intervals[key], heading_of(key)) for key in others]
     if "calibration" in split:
