@@ -12,6 +12,8 @@ from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, ut
 from dialogue_ser.corpus.sentiment import SENTIMENTS
 from dialogue_ser.errors import CorpusError, unknown_name
 
+# Seconds since 1970 stay below it; milliseconds do not.
+_MOST_SECONDS = 1e11
 # More digits are no number that counts turns.
 _NUMBERED = re.compile(r"(.*?)(\d{1,18})")
 #: A turn of a conversation rarely takes longer than this. Longer spans give a warning.
@@ -115,6 +117,8 @@ def _turn_problems(corpus: Corpus, turn: Utterance) -> Iterator[str]:
     for name, start, end in spans:
         if any(value is not None and not (math.isfinite(value) and value >= 0) for value in (start, end)):
             yield f"{where}: {name} {start}–{end} s; seconds must be finite numbers and at least 0"
+        elif any(value is not None and value > _MOST_SECONDS for value in (start, end)):
+            yield f"{where}: {name} {start}–{end} s, which is thousands of years; give seconds, not milliseconds"
         elif start is not None and end is not None and end < start:
             yield f"{where}: {name} {start}–{end} s; the end is before the start: correct one of them"
 
