@@ -1,6 +1,7 @@
 """Adversarial training adds the gradients of a second pass with moved weights, and leaves no other trace."""
 
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ from dialogue_ser.training.config.run_config import (
 )
 from dialogue_ser.training.loop.devices import make_accelerator
 from dialogue_ser.training.loop.gradient.adversarial import Attack, recurrent_inputs
+from dialogue_ser.training.loop.gradient.terms import Denominators
 from dialogue_ser.training.loop.learner import Learner
 from dialogue_ser.training.loop.loss import ContrastiveTerm, DialogueLoss
 from dialogue_ser.training.loop.optimize import build_optimizer
@@ -211,3 +213,21 @@ def test_a_resumed_run_with_dropout_equals_one_that_was_not_stopped(tiny, tmp_pa
     epochs = [RunFiles(run.folder).epochs for run in (whole, resumed)]
     assert [row["auxiliary"] for row in epochs[0]] == [row["auxiliary"] for row in epochs[1]]
     assert set(epochs[0][0]["auxiliary"]) == {"contrastive", "adversarial"}
+
+
+def test_the_second_pass_and_the_contrastive_loss_never_wait_for_the_device():
+    # Tensors on the device meta have shapes but no values, so reading one is an error.
+    learner = learner_of(system_of(), AdversarialConfig(**SETTINGS), ContrastiveConfig(weight=0.1))
+    learner.system.to("meta")
+    learner.gradient.attack = Attack(learner.system, AdversarialConfig(**SETTINGS), 1)
+    learner.accelerator = learner.gradient.accelerator = SimpleNamespace(
+        device=torch.device("meta"),
+        scaler=None,
+        num_processes=1,
+        autocast=nullcontext,
+        backward=lambda loss: loss.backward(),
+        reduce=lambda value, reduction: value,
+    )
+    denominators = Denominators(3.0, {"sentiment": 4.0, "size": 6.0, "contrastive": 3.0})
+    numbers, _, seen = learner._backward([FIRST, SECOND], denominators, 0, False)
+    assert (numbers.shape, len(seen)) == ((3 + 4 + 1 + 1,), 2)
