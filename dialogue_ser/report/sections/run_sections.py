@@ -65,14 +65,13 @@ def result(subject: Subject) -> Section:
     """Return the section with the headline and its interval, the floors, warnings, and the other metrics."""
     name, split, scores, task = subject.split_name, subject.split, subject.scores, subject.task
     headline, intervals = split["intervals"][task.default_metric], split["intervals"]
-    warnings = []
+    warnings = peek_warnings(scores)
     if scores.get("protocol") == "legacy-test-peek":
         warnings.append("legacy-test-peek: this split chose the checkpoint, so the number is too high.")
     elif name == scores.get("dev_split") and not subject.run.keeps_last:
         warnings.append(
             f"There is no labelled test split. This is {name}, which chose the checkpoint, so the number is too high."
         )
-    warnings += peek_warnings(scores)
     others = [key for key in task.headline if key != task.default_metric]
     tiles = [interval_tile(split["scores"][key], intervals[key], heading_of(key)) for key in others]
     if "calibration" in split:
