@@ -25,6 +25,7 @@ TESTED_IN = {
         "training/loop/gradient/test_terms.py",
         "the step that is tested there",
     ),
+    "training/record/peek.py": ("training/test_peek.py", "what the runs of that test write"),
     "evaluation/new_corpus.py": ("evaluation/test_new_data.py", "it reads what is scored there"),
     "cli/run_layers.py": ("cli/test_run_arguments.py", "a part of parsing the flags of train"),
     "models/published/attention.py": ("models/published/test_cosmic.py", "a part of the weights that are tested there"),
