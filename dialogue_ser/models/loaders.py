@@ -17,6 +17,7 @@ LOADERS: Registry[Loader] = Registry(
     "dialogue_ser.published",
     {
         "bc-lstm": "dialogue_ser.models.published.bc_lstm:load",
+        "dialogue-crn": "dialogue_ser.models.published.dialogue_crn:load",
     },
 )
 

@@ -15,10 +15,10 @@ INPUTS = {"text": InputSpec(kind="vector", dim=6), "audio": InputSpec(kind="vect
 def test_the_defaults_are_the_published_sizes_for_meld() -> None:
     system = build_model("bc-lstm", {}, {"text": InputSpec(kind="vector", dim=600)}, 7)
     shapes = {name: tuple(value.shape) for name, value in system.state_dict().items()}
-    assert shapes["lstm.weight_ih_l0"] == (400, 600)
-    assert shapes["lstm.weight_ih_l1_reverse"] == (400, 200)
-    assert (shapes["head.0.weight"], shapes["head.3.weight"]) == ((100, 200), (7, 100))
-    assert not [name for name in shapes if name.startswith("attention")]
+    assert shapes["level.lstm.weight_ih_l0"] == (400, 600)
+    assert shapes["level.lstm.weight_ih_l1_reverse"] == (400, 200)
+    assert (shapes["level.head.0.weight"], shapes["level.head.3.weight"]) == ((100, 200), (7, 100))
+    assert not [name for name in shapes if name.startswith("level.attention")]
 
 
 def test_options_out_of_range_are_named() -> None:
