@@ -14,7 +14,7 @@ def load(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[Bc
     """The system and its parameters, from the tensors and settings of the published model."""
     given = PublishedSettings("bc-lstm", settings)
     text_dim, n_classes = given.take("text", int), given.take("classes", int)
-    options = {
+    options: dict[str, Any] = {
         "context_dim": given.take("hidden", int),
         "hidden_dim": given.take("head", int),
         "attention": given.choose("attention", {False: "none", True: "general2-tanh"}),

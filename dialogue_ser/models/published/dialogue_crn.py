@@ -20,6 +20,7 @@ def load(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[Di
         "n_layers": given.take("layers", int, default=1),
         "situation_steps": given.take("step_s", int),
         "party_steps": given.take("step_p", int),
+        "party_padding": True,
         "dropout": given.take("dropout", float, default=0.2),
     }
     given.unused("parties", "gamma")

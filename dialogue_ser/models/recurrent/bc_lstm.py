@@ -85,7 +85,7 @@ class ContextLevel(nn.Module):
 
     def attend(self, h_BTH: HiddenBTH, n_turns_B: TurnsB) -> HiddenBTH:
         """What every turn sees of the outputs of the LSTM."""
-        return h_BTH if self.attention is None else self.attention(h_BTH, n_turns_B)  # type: ignore[no-any-return]
+        return h_BTH if self.attention is None else self.attention(h_BTH, n_turns_B)
 
     def hidden(self, x_BTD: FeaturesBTD, batch: DialogueBatch) -> HiddenBTH:
         """The hidden layer of all turns."""
@@ -101,8 +101,8 @@ class BcLSTM(DialogueSystem):
     Source: Poria et al., ACL 2017, in the form that its authors published for MELD (conv-emotion, bc-LSTM-pytorch).
     Departure: that implementation reads the padding of a batch in the backward direction. Here padding is never read.
 
-    With ``fusion: hierarchical`` there are two levels, as in the paper. On the first level every modality has a model of
-    this kind of its own; its hidden layer is its output. On the second level one more model of this kind reads the
+    With ``fusion: hierarchical`` there are two levels, as in the paper. On the first level every modality has a model
+    of this kind of its own; its hidden layer is its output. On the second level one more model of this kind reads the
     outputs of all modalities. Departures from the paper, which has no published implementation of this form:
 
     - The paper trains the first level alone, then the second level on its outputs, which stay as they are. Here
@@ -142,7 +142,8 @@ class BcLSTM(DialogueSystem):
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
         """Scores of every turn; with ``return_attention`` and an attention also its weights ``all`` ``[B, T, T]``."""
-        x_BTD, unimodal = self.turns(batch), {}
+        x_BTD = self.turns(batch)
+        unimodal: dict[str, ScoresBTS] = {}
         if self.branches:
             x_BTD, unimodal = self._first_level(x_BTD, batch)
         h_BTH = self.level.context(x_BTD, batch)
@@ -155,7 +156,7 @@ class BcLSTM(DialogueSystem):
     def _first_level(self, x_BTD: FeaturesBTD, batch: DialogueBatch) -> tuple[HiddenBTH, dict[str, ScoresBTS]]:
         """The hidden layers of all modalities side by side, and kind of modality → scores of its classifier."""
         dims = self.turns.fusion.dims
-        parts = dict(zip(dims, x_BTD.split(list(dims.values()), dim=-1), strict=True))
+        parts = dict(zip(dims, torch.split(x_BTD, list(dims.values()), dim=-1), strict=True))
         hidden, scores = [], {}
         for kind, names in by_kind(dims).items():
             branch = self.branches[kind]

@@ -29,10 +29,12 @@ class DialogueCRNConfig:
         rnn: kind of the recurrences that make the two contexts: lstm or gru.
         context_dim: number of units of these recurrences, per direction.
         n_layers: number of their layers.
-        situation_steps: number of steps of reasoning over the turns of the dialogue. 0 = no reasoning, one linear layer.
-        party_steps: number of steps of reasoning over the turns as their speakers see them. 0 = one linear layer.
+        situation_steps: number of steps of reasoning over the turns of the dialogue. 0 = one linear layer instead.
+        party_steps: the same over the turns as their speakers see them.
         cognition: false = no reasoning and no linear layer before it: the head reads the two contexts themselves, as
             in SACL-LSTM. The numbers of steps then have no effect.
+        party_padding: the recurrence over the turns of one speaker reads zeros behind them, as many as the dialogue has
+            turns of others. The published weights were trained so. It never depends on other dialogues of the batch.
         dropout: dropout rate between the layers of the recurrences and on the vector that the head reads.
         input_dropout: dropout rate on the vector of each modality before fusion (the published system has none).
         projection: modality → size of a linear layer with tanh before the concatenation.
@@ -44,6 +46,7 @@ class DialogueCRNConfig:
     situation_steps: int = 2
     party_steps: int = 0
     cognition: bool = True
+    party_padding: bool = False
     dropout: float = 0.2
     input_dropout: float = 0.0
     projection: dict[str, int] = field(default_factory=dict)
@@ -60,8 +63,8 @@ class DialogueCRNConfig:
 class Reasoning(nn.Module):
     """Several steps of reasoning over the turns of a dialogue, for every turn at once.
 
-    h = c = 0 at first; each step is (h, c) = LSTM(q; h, c), a = softmax_k(h · X_k), q = [h; Σ_k a_k X_k], with k over the
-    real turns of the dialogue.
+    h = c = 0 at first; each step is (h, c) = LSTM(q; h, c), a = softmax_k(h · X_k), q = [h; Σ_k a_k X_k], with k over
+    the real turns of the dialogue.
 
     Args:
         dim: F, the number of features of a turn.
@@ -106,8 +109,10 @@ class DialogueCRN(DialogueSystem):
 
     Source: Hu, Wei and Huai, "DialogueCRN: Contextual Reasoning Networks for Emotion Recognition in Conversations",
     ACL-IJCNLP 2021, in the form that its authors published (zerohd4869/DialogueCRN).
-    Departures: both published recurrences also read padding; here padding is never read. The published attention adds
-    1e-16 to the sum of its weights; here it does not. ``cognition: false`` is not an option of that implementation.
+    Departures: both published recurrences read the padding of the batch in the backward direction; here padding is
+    never read. The one over the turns of a speaker also reads zeros in place of the turns of others, even if a dialogue
+    is run alone; this is the option ``party_padding``, which published weights need. The published attention adds 1e-16
+    to the sum of its weights; here it does not. ``cognition: false`` is not an option of that implementation.
 
     The attention compares every turn with all turns of its dialogue. Time grows with the square of the turns of a
     dialogue, memory does not: the weights of long dialogues are computed in parts, and in backward again.
@@ -128,6 +133,7 @@ class DialogueCRN(DialogueSystem):
     def __init__(self, config: DialogueCRNConfig, inputs: Mapping[str, InputSpec], n_scores: int) -> None:
         super().__init__(inputs, n_scores)
         self.config = config
+        self.bidirectional_recurrence = not config.party_padding  # the zeros are behind the turns, whatever the order
         self.turns = TurnEncoder(inputs, projection=config.projection, dropout=config.input_dropout)
         self.situation_rnn, self.party_rnn = (
             make_rnn(
@@ -147,7 +153,7 @@ class DialogueCRN(DialogueSystem):
         """Scores of every turn; the attention of the steps is not shown."""
         x_BTD, turns = self.turns(batch), turn_index(batch)
         (row_N,) = send([turns.row_N], x_BTD.device)
-        parties = party_sequences(turns)
+        parties = party_sequences(turns, padded=self.config.party_padding)
         situation_BTF = read_dialogues(self.situation_rnn, x_BTD, batch.n_turns_host)
         party_NF = read_sequences(
             self.party_rnn, to_nodes(x_BTD, row_N), parties.sequence_N, parties.step_N, parties.length_R

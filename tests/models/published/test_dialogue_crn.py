@@ -18,7 +18,8 @@ def plain(state: Mapping[str, Tensor], dialogue: Mapping[str, Tensor], *, base: 
     party_TF = torch.zeros_like(situation_TF)
     for party in speaker_T.unique():
         own = torch.nonzero(speaker_T == party)[:, 0]
-        party_TF = party_TF.index_copy(0, own, run_rnn(state, "rnn_parties.", base, x_TD[own]))
+        gathered_TD = torch.zeros_like(x_TD).index_copy(0, torch.arange(len(own)), x_TD[own])
+        party_TF = party_TF.index_copy(0, own, run_rnn(state, "rnn_parties.", base, gathered_TD)[: len(own)])
     read = []
     for number, (bank_TF, n_steps) in enumerate(zip((situation_TF, party_TF), steps, strict=True)):
         rows = []
@@ -45,7 +46,7 @@ def row(
     steps: tuple[int, int] = (2, 0),
     text: int = 5,
     hidden: int = 2,
-    **settings: object,
+    given: Mapping[str, object] | None = None,
 ) -> Row:
     size = 2 * hidden
     shapes = rnn_shapes("rnn.", base.lower(), text, hidden, layers)
@@ -55,12 +56,12 @@ def row(
         if n_steps:
             prefix = f"cognition_net.reason_modules.{number}.lstm."
             shapes |= rnn_shapes(prefix, "lstm", 2 * size, size, bidirectional=False)
-    given = {"text": text, "hidden": hidden, "base": base, "layers": layers, "classes": 3, "parties": 9}
-    given |= {"step_s": steps[0], "step_p": steps[1], "gamma": 1.0, "dropout": 0.25}
+    settings = {"text": text, "hidden": hidden, "base": base, "layers": layers, "classes": 3, "parties": 9}
+    settings |= {"step_s": steps[0], "step_p": steps[1], "gamma": 1.0, "dropout": 0.25}
     return check(
         folder,
         "dialoguecrn",
-        given | settings,
+        settings | (given or {}),
         lambda state, dialogue: plain(state, dialogue, base=base.lower(), steps=steps),
         shapes,
         {"text": text},
@@ -74,5 +75,14 @@ def test_published_weights_give_the_published_numbers(base: str, steps: tuple[in
     assert found.is_equal, found
 
 
-def test_a_base_and_steps_that_were_never_published_are_refused(tmp_path: Path) -> None:
-    assert "setting base: found 'Linear'" in row(tmp_path, **{"base_": 1}, base="LSTM", step_s=-1).problem or True
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"base": "Linear"}, "published setting base: found 'Linear', expected one of 'LSTM', 'GRU'"),
+        ({"step_s": -1}, "situation_steps: found -1, expected at least 0"),
+        ({"step_s": 0}, "cognition_net.reason_modules.0.lstm.weight_ih_l0: unknown"),
+        ({"speaker_weights": "1-1"}, "published setting speaker_weights: is not known"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(settings: dict[str, object], words: str, tmp_path: Path) -> None:
+    assert words in row(tmp_path, given=settings).problem
