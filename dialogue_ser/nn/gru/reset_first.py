@@ -11,7 +11,8 @@ from torch import Tensor, nn
 class ResetFirstGRU(nn.Module):
     """A GRU over sequences that lie side by side, step after step.
 
-    [r; z] = σ(W_g x + U_g h + b_g), n = tanh(W_c x + U_c (r ⊙ h) + b_c), h' = z ⊙ h + (1−z) ⊙ n. The biases b_g start at 1, b_c at 0, as in TensorFlow; the matrices start by Glorot's uniform rule.
+    [r; z] = σ(W_g x + U_g h + b_g), n = tanh(W_c x + U_c (r ⊙ h) + b_c), h' = z ⊙ h + (1−z) ⊙ n. As in TensorFlow, the
+    biases b_g start at 1, b_c at 0, and the matrices start by Glorot's uniform rule.
 
     Args:
         in_dim: number of features of x.
@@ -63,8 +64,8 @@ class ResetFirstGRU(nn.Module):
             )
         if first is None:
             first = gates_S3.new_zeros(sizes[0], self.hidden_dim)
-        states: Tensor = _Steps.apply(
-            gates_S3, first, self.state_gates.weight, self.state_candidate.weight, tuple(sizes)
+        states: Tensor = _Steps.apply(  # type: ignore[no-untyped-call]
+            gates_S3, first, self.state_gates.weight, self.state_candidate.weight, list(sizes)
         )
         return states
 
@@ -80,7 +81,7 @@ class _Steps(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, gates_S3: Tensor, first: Tensor, u_gates: Tensor, u_candidate: Tensor, sizes: tuple[int, ...]
+        ctx: Any, gates_S3: Tensor, first: Tensor, u_gates: Tensor, u_candidate: Tensor, sizes: list[int]
     ) -> Tensor:
         """The states after all steps."""
         dim, h = first.shape[1], first
