@@ -1,6 +1,6 @@
 """bc-LSTM (Poria et al., ACL 2017): an LSTM over the turns in both directions, blind to the speakers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,7 +11,7 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.api import DialogueSystem, Output
+from dialogue_ser.models.api import DialogueSystem, MainLoss, Output
 from dialogue_ser.models.modalities import by_kind, kind_of
 from dialogue_ser.nn.context import make_rnn, read_dialogues
 from dialogue_ser.nn.sequence_attention import SequenceAttention
@@ -171,9 +171,7 @@ class BcLSTM(DialogueSystem):
         """The weight of every modality's own classifier."""
         return dict.fromkeys(self.branches, self.config.unimodal_weight) if self.config.unimodal_weight else {}
 
-    def auxiliary_numerators(
-        self, output: Output, batch: DialogueBatch, loss: Callable[[ScoresBTS, DialogueBatch], tuple[Tensor, Tensor]]
-    ) -> Mapping[str, Tensor]:
+    def auxiliary_numerators(self, output: Output, batch: DialogueBatch, loss: MainLoss) -> Mapping[str, Tensor]:
         """The main loss of every modality's own classifier."""
         return {kind: loss(scores_BTS, batch)[0] for kind, scores_BTS in output.auxiliary.items()}
 
