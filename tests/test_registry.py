@@ -179,7 +179,8 @@ def modules_after(code: str) -> set[str]:
 
 
 SYSTEMS = {
-    *(f"recurrent.{name}" for name in ("bc_lstm", "bigru", "dialogue_rnn", "emotion_rnn")),
+    *(f"recurrent.{name}" for name in ("bc_lstm", "bigru", "cmn", "dialogue_crn")),
+    *(f"recurrent.{name}" for name in ("dialogue_rnn", "emotion_rnn", "icon")),
     *(f"fusion.{name}" for name in ("fusion_attention", "late_fusion", "utterance")),
 }
 TRAINED = {"alexnet", "conv_attention", "gru_attention", "layer_mix", "meanpool", "textcnn", "transformer", "vgg"}

@@ -94,3 +94,9 @@ def test_a_dialogue_of_2000_turns_takes_no_time() -> None:
     start = time.perf_counter()
     assert party_sequences(turns).length_R.tolist() == [286] * 5 + [285] * 2
     assert time.perf_counter() - start < 0.2
+
+
+def test_padded_sequences_are_as_long_as_their_dialogue() -> None:
+    parties = party_sequences(index_of([0, 1, 1, 0], [0], [0, 1]), padded=True)
+    assert parties.length_R.tolist() == [4, 4, 1, 2, 2]
+    assert parties.step_N.tolist() == [0, 0, 1, 1, 0, 0, 0]
