@@ -37,6 +37,7 @@ SYSTEMS = {
     "dag_erc": "dag-erc",
     "dialoguecrn": "dialogue-crn",
     "dialoguegcn": "dialogue-gcn",
+    "dialogue_rnn": "dialogue-rnn",
     "graphsmile": "graphsmile",
     "m3net": "m3net",
     "mm_dfn": "mm-dfn",

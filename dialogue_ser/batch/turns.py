@@ -115,3 +115,20 @@ def party_sequences(turns: TurnIndex, *, padded: bool = False) -> PartySequences
         length_R = length_R.copy()
         length_R[sequence_N] = turns.n_turns_B[turns.dialogue_N]
     return PartySequences(sequence_N, step_N, length_R)
+
+
+def speech_order(turns: TurnIndex) -> Ints:
+    """For each turn, how many other speakers of its dialogue spoke before its speaker first did.
+
+    Unlike the numbers of the speakers, it depends only on who equals whom.
+
+    >>> turns = TurnIndex(np.array([4]), 4, np.zeros(4, int), np.arange(4), np.array([7, 2, 2, 7]))
+    >>> speech_order(turns).tolist()
+    [0, 1, 1, 0]
+    """
+    parties = party_sequences(turns)
+    is_first_N = parties.step_N == 0
+    n_heard_N = np.cumsum(is_first_N)
+    order_R = np.empty_like(parties.length_R)
+    order_R[parties.sequence_N[is_first_N]] = (n_heard_N - n_heard_N[turns.first_N])[is_first_N]
+    return order_R[parties.sequence_N]

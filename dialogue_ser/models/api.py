@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int, Shaped
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.loaders import loader_of
+from dialogue_ser.models.loaders import loader_of, read_tensors
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.tensors import ScoresBTS
 
@@ -129,11 +130,13 @@ class DialogueSystem(nn.Module):
         self.task: Task | None = None
 
     @classmethod
-    def load_published(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> "DialogueSystem":
+    def load_published(
+        cls, tensors: Mapping[str, Tensor] | str | Path, settings: Mapping[str, Any]
+    ) -> "DialogueSystem":
         """Build the system that computes the numbers of its published implementation.
 
         Args:
-            tensors: the ``state_dict`` of the published model, under its published names.
+            tensors: the ``state_dict`` of the published model, under its published names, or a safetensors file of it.
             settings: the settings with which it was built, under the published names (docs/models.md).
 
         Returns:
@@ -141,8 +144,11 @@ class DialogueSystem(nn.Module):
 
         Raises:
             ConfigError: no published weights are known for this system, or a setting cannot be represented.
-            CheckpointError: tensors are unknown, missing or of another shape; the error names all of them.
+            CheckpointError: the file cannot be read, or tensors are unknown, missing or of another shape; the error
+                names all of them.
         """
+        if isinstance(tensors, str | Path):
+            tensors = read_tensors(Path(tensors))
         system, values = loader_of(cls.name)(tensors, settings)
         dtype = next(value.dtype for value in values.values() if value.is_floating_point())
         system.to(dtype).load_state_dict(values)

@@ -9,12 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialogue_ser.batch.graphs import (
+    block_pairs,
     complete_edges,
+    edges_between,
+    hypergraph,
     in_each_modality,
     is_same_speaker,
     predecessor_edges,
     same_turn_edges,
     span_edges,
+    window_bounds,
     window_edges,
 )
 from dialogue_ser.batch.turns import Ints, TurnIndex, steps_within
@@ -148,3 +152,34 @@ def test_2000_turns_are_fast_and_a_window_stays_small() -> None:
 
 def test_a_span_may_be_empty() -> None:
     assert pairs(span_edges(np.array([0, 1]), np.array([-1, 1]))) == [(1, 1)]
+
+
+def test_pairs_of_a_block_are_ordered_and_stay_in_their_dialogue() -> None:
+    turns = index_of([*EXAMPLE, [0]])
+    assert pairs(block_pairs(turns, 3)) == [(i, j) for i in range(3) for j in range(3)] + [(3, 3), (4, 4)]
+    assert pairs(block_pairs(turns, None)) == pairs(complete_edges(turns))
+
+
+def test_two_modalities_see_windows_of_each_other_and_every_dialogue_counts_its_edges() -> None:
+    turns = index_of(EXAMPLE)
+    edges, place = edges_between(turns, *window_bounds(turns, 1, 0))
+    published = [(0, 4), (1, 4), (1, 5), (2, 5), (2, 6), (3, 6), (3, 7)]
+    assert pairs(edges) == [*published, *((4, 0), (5, 0), (5, 1), (6, 1), (6, 2), (7, 2), (7, 3))]
+    assert place.tolist() == list(range(14))
+    turns = index_of([[0, 1], [0]])
+    edges, place = edges_between(turns, *window_bounds(turns, 1, 0))
+    assert pairs(edges) == [(0, 3), (1, 3), (1, 4), (2, 5), (3, 0), (4, 0), (4, 1), (5, 2)]
+    assert place.tolist() == [0, 1, 2, 0, 3, 4, 5, 1]
+
+
+def test_a_hyperedge_has_all_turns_of_a_modality_or_all_modalities_of_a_turn() -> None:
+    graph = hypergraph(index_of(EXAMPLE), 3)
+    members = {int(edge): graph.incidences[0][graph.incidences[1] == edge].tolist() for edge in graph.incidences[1]}
+    assert [members[edge] for edge in range(7)] == [
+        [0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [0, 4, 8], [1, 5, 9], [2, 6, 10], [3, 7, 11],
+    ]  # fmt: skip
+    assert graph.place_V.tolist() == list(range(12))
+    assert graph.place_E.tolist() == list(range(7))
+    two = hypergraph(index_of([[0, 1], [0]]), 2)
+    assert two.place_V.tolist() == [0, 1, 0, 2, 3, 1]
+    assert two.place_E.tolist() == [0, 0, 1, 1, 2, 3, 2]

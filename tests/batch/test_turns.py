@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
-from dialogue_ser.batch.turns import TurnIndex, party_sequences, steps_within, turn_index
+from dialogue_ser.batch.turns import TurnIndex, party_sequences, speech_order, steps_within, turn_index
 
 DIALOGUES = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=9), min_size=1, max_size=5)
 
@@ -100,3 +100,10 @@ def test_padded_sequences_are_as_long_as_their_dialogue() -> None:
     parties = party_sequences(index_of([0, 1, 1, 0], [0], [0, 1]), padded=True)
     assert parties.length_R.tolist() == [4, 4, 1, 2, 2]
     assert parties.step_N.tolist() == [0, 0, 1, 1, 0, 0, 0]
+
+
+@given(DIALOGUES)
+def test_the_order_of_first_speech_counts_speakers_and_not_their_numbers(speakers: list[list[int]]) -> None:
+    right = [list(dict.fromkeys(own)).index(name) for own in speakers for name in own]
+    assert speech_order(index_of(*speakers)).tolist() == right
+    assert speech_order(index_of(*[[9 - name for name in own] for own in speakers])).tolist() == right

@@ -39,6 +39,9 @@ READ = {"fusion-attention": FRAMES}
 GIVEN: dict[str, Any] = {"inputs": INPUTS, "task": TASKS["classes"]}
 SPEAKERS = ["abacab", "a", "aaaa", "abcda", "abbbba", "ab"]
 
+COSMIC: dict[str, Any] = {"global_dim": 4, "internal_dim": 3, "external_dim": 5, "intent_dim": 2, "emotion_dim": 4}
+COSMIC |= {"hidden_dim": 6}
+SDT: dict[str, Any] = {"hidden_dim": 6, "n_heads": 2}
 # Every system with all settings that change its computation.
 SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("emotion-rnn", {"attention": "simple"}),
@@ -57,8 +60,7 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("bc-lstm", {"attention": "general2", "n_layers": 1}),
     ("bc-lstm", {"attention": "general2-tanh", "projection": {"text": 4}}),
     ("bc-lstm", {"fusion": "hierarchical", "context_dim": 4, "hidden_dim": 5}),
-    ("bigru", {}),
-    ("bigru", {"causal": True}),
+    ("bc-lstm", {"fusion": "hierarchical", "context_dim": 4, "hidden_dim": 5, "unimodal_weight": 0.5}),
     ("cmn", {"hidden_dim": 4, "history": 3, "hops": 2}),
     ("cmn", {"hidden_dim": 4, "hops": 1, "window_padding": True, "history": 4}),
     ("dialogue-crn", {"context_dim": 4}),
@@ -67,9 +69,78 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("dialogue-crn", {"context_dim": 4, "cognition": False}),
     ("icon", {"hidden_dim": 4, "history": 2, "dropout": 0.2}),
     ("icon", {"hidden_dim": 4, "hops": 2, "window_padding": True, "projection": {"text": 4}}),
+    ("cosmic", COSMIC | {"attention": "concat", "attention_dim": 3, "norm": "dialogue", "combine": "weighted"}),
+    ("cosmic", COSMIC | {"listeners": "hold", "norm": "batch", "emotion_attention": "general2-tanh", "residual": True}),
+    ("cosmic", COSMIC | {"causal": True, "stand_in": "turn", "norm": "layer", "emotion_attention": "general2"}),
+    ("bigru", {}),
+    ("bigru", {"causal": True}),
+    ("dag-erc", {"hidden_dim": 6}),
+    ("dag-erc", {"hidden_dim": 6, "attention": "linear", "own_turns": 2, "nodal_attention": "past"}),
+    ("dag-erc", {"hidden_dim": 6, "attention": "dotprod", "relations": False, "nodal_attention": "global"}),
+    ("dialogue-gcn", {"context_dim": 4, "graph_dim": 5, "n_bases": 3}),
+    ("dialogue-gcn", {"context": "dialogue-rnn", "context_dim": 3, "edge_attention": "position", "window_past": 2}),
+    ("dialogue-gcn", {"context": "gru", "context_dim": 4, "relations": "speakers", "messages": "send"}),
+    ("dialogue-gcn", {"context_dim": 4, "graph_dim": 5, "window_past": 2, "causal": True}),
+    ("dialogue-gcn", {"context": "none", "window_past": None, "nodal_attention": False, "causal": True}),
+    ("graphsmile", {"hidden_dim": 6, "layers": [2], "past": 1, "future": 2}),
+    ("graphsmile", {"hidden_dim": 6, "layers": [1], "past": -1, "future": -1, "weights_by_place": True}),
+    ("graphsmile", {"hidden_dim": 6, "layers": [2], "past": 2, "future": 0, "text_fusion": "concat"}),
+    ("m3net", {"turn_dim": 8, "hidden_dim": 6, "pair_layers": 2}),
+    ("m3net", {"turn_dim": 8, "hidden_dim": 6, "speakers": "number", "norm": "dialogue", "weights_by_place": True}),
+    (
+        "m3net",
+        {
+            "turn_dim": 8,
+            "hidden_dim": 6,
+            "speakers": "none",
+            "norm": "layer",
+            "text_layer": True,
+            "residual": True,
+            "modality_vectors": True,
+            "other_recurrence": True,
+            "hypergraph_layers": 1,
+            "pair_layers": 1,
+        },
+    ),
+    ("mm-dfn", {"context_dim": 4, "graph_dim": 6, "n_layers": 3}),
+    ("mm-dfn", {"context_dim": 4, "graph_dim": 6, "n_layers": 2, "party_padding": True}),
+    (
+        "mm-dfn",
+        {
+            "context_dim": 4,
+            "graph_dim": 6,
+            "n_layers": 2,
+            "layer_lstm": False,
+            "residual": False,
+            "party_padding": True,
+            "across_weight": 0.5,
+            "speakers": "order",
+            "modality_vectors": True,
+            "other_recurrence": True,
+        },
+    ),
+    ("mm-dfn", {"context_dim": 4, "graph_dim": 6, "n_layers": 2, "party_context": False, "speakers": "order"}),
+    ("mmgcn", {"input_dim": 5, "context_dim": 4, "graph_dim": 6, "n_layers": 4}),
+    ("mmgcn", {"input_dim": 5, "context_dim": 4, "graph_dim": 6, "n_layers": 2, "speakers": "number"}),
+    (
+        "mmgcn",
+        {
+            "input_dim": 5,
+            "context_dim": 4,
+            "graph_dim": 6,
+            "n_layers": 2,
+            "speakers": "none",
+            "modality_vectors": True,
+            "other_recurrence": True,
+            "n_context_layers": 1,
+        },
+    ),
     ("utterance", {}),
     ("utterance", {"projection": {"text": 4}}),
     ("late-fusion", {}),
+    ("sdt", SDT | {"gates": "learned"}),
+    ("sdt", SDT | {"speakers": "embedding"}),
+    ("sdt", SDT | {"speakers": "none", "unimodal_weight": 0.0, "distillation_weight": 0.0}),
     ("fusion-attention", {"units": {"audio": 4, "text": 6}, "fusion_dim": 6, "hidden_dim": 5}),
     ("fusion-attention", {"query": "text", "units": {}, "branch_dim": 4, "bidirectional": True}),
 ]
@@ -108,6 +179,7 @@ def _dialogues() -> list[Dialogue]:
 
 
 def _batch(dialogues: list[Dialogue]) -> DialogueBatch:
+    """The dialogues with random vectors; turns 1 and 2 of three have a sentiment."""
     generator = np.random.default_rng(5)
     ids = [turn.id for dialogue in _dialogues() for turn in dialogue]
     shapes = {
@@ -119,7 +191,9 @@ def _batch(dialogues: list[Dialogue]) -> DialogueBatch:
         for name, spec in GIVEN["inputs"].items()
     }
     del tables["audio"].rows["test/dia0_utt2"]  # type: ignore[attr-defined]
-    return collate(dialogues, tables, GIVEN["task"], dtype=torch.float64)
+    batch = collate(dialogues, tables, GIVEN["task"], dtype=torch.float64)
+    turn_T = torch.arange(batch.speaker.shape[1]) % 3
+    return replace(batch, sentiment=torch.where(batch.is_real_turn & (turn_T < 2), turn_T, -100))
 
 
 def _real(output: Tensor, batch: DialogueBatch) -> dict[str, Tensor]:
@@ -177,6 +251,7 @@ def _pad(batch: DialogueBatch, extra: int, content: float) -> DialogueBatch:
         is_present={name: grow(present, False) for name, present in batch.is_present.items()},
         speaker=grow(batch.speaker, -1),
         label=grow(batch.label, -100),
+        sentiment=None if batch.sentiment is None else grow(batch.sentiment, -100),
         value=None if batch.value is None else grow(batch.value, float("nan")),
         is_real_turn=grow(batch.is_real_turn, False),
     )
@@ -425,6 +500,7 @@ def test_control_a_dropped_mask_is_noticed(system: DialogueSystem) -> None:
         batch,
         n_turns=everything,
         speaker=batch.speaker.clamp_min(0),
+        is_present={name: present | ~batch.is_real_turn for name, present in batch.is_present.items()},
         is_real_turn=torch.ones_like(batch.is_real_turn),
     )
     same = _close(_said(system, unmasked), _said(system, batch))
@@ -434,8 +510,18 @@ def test_control_a_dropped_mask_is_noticed(system: DialogueSystem) -> None:
 def test_training_mode_reaches_every_parameter(system: DialogueSystem) -> None:
     system.train()
     batch = _batch(_dialogues())
-    numerator, denominator = _loss(_outputs(system, batch), batch)
-    (numerator / denominator).backward()
+    output = system(batch)
+    numerator, denominator = _loss(GIVEN["task"].outputs(output.scores_BTS), batch)
+    further = system.auxiliary_numerators(output, batch, lambda scores, own: _loss(GIVEN["task"].outputs(scores), own))
+    (numerator / denominator + sum(further.values())).backward()
+
+    def main_loss(scores_BTS: Tensor, of: DialogueBatch) -> tuple[Tensor, Tensor]:
+        return _loss(GIVEN["task"].outputs(scores_BTS), of)
+
+    numerator, denominator = main_loss(output.scores_BTS, batch)
+    auxiliary = system.auxiliary_numerators(output, batch, main_loss)
+    assert set(auxiliary) >= {name for name, weight in system.auxiliary_weights.items() if weight}
+    (numerator / denominator + sum(auxiliary.values())).backward()
     silent = [
         name
         for name, parameter in system.named_parameters()
