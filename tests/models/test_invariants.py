@@ -511,9 +511,6 @@ def test_training_mode_reaches_every_parameter(system: DialogueSystem) -> None:
     system.train()
     batch = _batch(_dialogues())
     output = system(batch)
-    numerator, denominator = _loss(GIVEN["task"].outputs(output.scores_BTS), batch)
-    further = system.auxiliary_numerators(output, batch, lambda scores, own: _loss(GIVEN["task"].outputs(scores), own))
-    (numerator / denominator + sum(further.values())).backward()
 
     def main_loss(scores_BTS: Tensor, of: DialogueBatch) -> tuple[Tensor, Tensor]:
         return _loss(GIVEN["task"].outputs(scores_BTS), of)
