@@ -42,6 +42,9 @@ TESTED_IN = {
     "corpus/parsing/rows.py": ("corpus/parsing/test_files.py", "records that every format fills"),
     "corpus/parsing/columns.py": ("corpus/parsing/test_turns.py", "roles are found in order to read turns"),
     "corpus/download/catalogue.py": ("corpus/download/test_fetch.py", "a table of addresses and checksums"),
+    "models/graph/modality_nodes.py": ("models/graph/test_mmgcn.py", "the first part of MMGCN and MM-DFN"),
+    "models/graph/similarity_system.py": ("models/graph/test_mmgcn.py", "what MMGCN and MM-DFN share"),
+    "models/published/modality_graph.py": ("models/published/test_mmgcn.py", "what both loaders share"),
     "encoders/base.py": ("encoders/test_init.py", "a base class; every trained encoder is held to it"),
     "encoders/turn.py": ("models/test_invariants.py", "the front of every system, seen through them"),
     "evaluation/crossval/fold_run.py": (
@@ -103,6 +106,7 @@ TESTED_IN = {
     "media/sound_files.py": ("media/test_decode.py", "seen through decode"),
     "media/stated_sizes.py": ("media/test_checks.py", "some of the formats tested there"),
     "nn/recurrence/history.py": ("nn/recurrence/test_dialogue_recurrence.py", "one recurrence in several files"),
+    "nn/graph/dag_states.py": ("nn/graph/test_dag_layer.py", "the node for autograd of what is tested there"),
     "nn/lora.py": ("encoders/test_transformer.py", "seen through the encoder that offers it"),
     "nn/recurrence/turn.py": ("nn/recurrence/test_dialogue_recurrence.py", "one recurrence in several files"),
     "nn/recurrence/state_plan.py": ("nn/recurrence/test_layout.py", "the first half of a layout"),

@@ -102,6 +102,7 @@ def test_padded_sequences_are_as_long_as_their_dialogue() -> None:
     assert parties.step_N.tolist() == [0, 0, 1, 1, 0, 0, 0]
 
 
+@settings(max_examples=30)
 @given(DIALOGUES)
 def test_the_order_of_first_speech_counts_speakers_and_not_their_numbers(speakers: list[list[int]]) -> None:
     right = [list(dict.fromkeys(own)).index(name) for own in speakers for name in own]
