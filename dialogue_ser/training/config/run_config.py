@@ -315,8 +315,9 @@ class TrainingConfig:
             size that you want does not fit into memory.
         sampling: which dialogues share a batch. shuffled = any; bucketed = dialogues of similar length, which is faster
             because there is less padding. Both take every dialogue once in an epoch.
-        begin_from: runs whose weights the branches of late-fusion start from: modality → run directory (or directory of
-            a cross-validation). Such a run trains the model utterance on this modality alone. Empty = random weights.
+        begin_from: runs whose weights the branches of late-fusion, or of bc-lstm with hierarchical fusion, start from:
+            modality → run directory (or directory of a cross-validation). Such a run trains the model utterance (for
+            bc-lstm: bc-lstm) on this modality alone. Empty = random weights.
         balance: none = learn from all turns. downsample = learn from equally many turns of every class, as many as the
             rarest class has. The seed decides which turns.
         ensemble: number of models to train. Each has its own seed (and its own draw if balance is downsample). Their
