@@ -53,7 +53,7 @@ def test_the_focal_factor_without_gradient_is_only_a_weight(gamma):
     scores = SCORES.clone().requires_grad_()
     loss = masked_nll(scores.log_softmax(-1), LABEL, focal_gamma=gamma, focal_gradient=False)[0]
     free = masked_nll(scores.log_softmax(-1), LABEL, focal_gamma=gamma)[0]
-    assert float(loss) == float(free)
+    assert loss.item() == free.item()
     right = torch.zeros_like(scores)
     for b in range(2):
         for t in range(3):
