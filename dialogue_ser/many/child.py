@@ -5,13 +5,11 @@ a checkpoint first.
 """
 
 import json
-import os
 import sys
-import threading
-import time
 from collections.abc import Sequence
 
-WATCH_SECONDS = 0.5
+from dialogue_ser.many.cores import end_with_parent
+from dialogue_ser.many.work import do_spec
 
 
 def main(argv: Sequence[str]) -> int:
@@ -22,20 +20,7 @@ def main(argv: Sequence[str]) -> int:
     """
     end_with_parent(int(argv[0]))
     spec = json.load(sys.stdin)
-    from dialogue_ser.many.work import do_spec
-
     return 0 if do_spec(spec)["status"] == "finished" else 1
-
-
-def end_with_parent(parent: int) -> None:
-    """End this process at once when its parent process is gone. Files of a run stay usable then."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(WATCH_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True, name="watch-parent").start()
 
 
 if __name__ == "__main__":

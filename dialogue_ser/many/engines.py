@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from dialogue_ser.features.store.engines import count_workers, thread_limits
+from dialogue_ser.many.cores import SAFE_PATH, count_workers, thread_limits
 from dialogue_ser.many.jobs import Job, Outcome, log_path, read_outcome, record_path
 from dialogue_ser.many.work import do_job
 
@@ -20,8 +20,6 @@ Events = Generator[tuple[Job, Outcome | None] | None, None, None]
 _TICK_SECONDS = 0.2
 #: A stopped job has this long to write its checkpoint.
 GRACE_SECONDS = 60.0
-# Without this setting, a file of the working folder would take the place of a module with the same name.
-_SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 _MOST_OF_A_LOG = 4000
 
 
@@ -65,7 +63,7 @@ class Processes:
     """
 
     def __init__(self, n_jobs: int = 1) -> None:
-        self.n_jobs = count_workers(n_jobs)
+        self.n_jobs = count_workers(n_jobs, "--jobs")
 
     def events(self, jobs: Iterable[Job], folder: Path) -> Events:
         """Do the jobs; as soon as one ends, the next one begins."""
@@ -73,7 +71,7 @@ class Processes:
         running: dict[Job, subprocess.Popen[bytes]] = {}
         try:
             while True:
-                for job in _take(waiting, self.n_jobs - len(running)):
+                for job in take(waiting, self.n_jobs - len(running)):
                     running[job] = self._start(job, folder)
                     yield job, None
                 if not running:
@@ -96,7 +94,7 @@ class Processes:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **thread_limits(self.n_jobs), **_SAFE_PATH},
+                env={**os.environ, **thread_limits(self.n_jobs), **SAFE_PATH},
                 start_new_session=True,  # Ctrl-C on the terminal does not reach it
             )
         assert process.stdin is not None
@@ -106,7 +104,7 @@ class Processes:
         return process
 
 
-def _take(jobs: Iterator[Job], most: int) -> Iterator[Job]:
+def take(jobs: Iterator[Job], most: int) -> Iterator[Job]:
     """Yield up to some jobs."""
     for _, job in zip(range(most), jobs, strict=False):
         yield job

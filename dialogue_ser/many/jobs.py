@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dialogue_ser.durable import short_name, write_atomically
-from dialogue_ser.runs.run_files import read_json, to_json
 from dialogue_ser.trust import Trust
 
 Status = Literal["finished", "failed", "stopped"]
@@ -78,7 +77,7 @@ class Outcome:
         """Write the record of a job. The file is complete or does not exist."""
         path.parent.mkdir(parents=True, exist_ok=True)
         record = {name: getattr(self, name) for name in ("status", "seconds", "value", "reason", "fingerprint")}
-        write_atomically(path, to_json({"key": key, **record}))
+        write_atomically(path, json.dumps({"key": key, **record}, indent=1, ensure_ascii=False) + "\n")
 
 
 def record_path(folder: Path, key: str) -> Path:
@@ -104,10 +103,14 @@ def file_name(key: str) -> str:
 def read_outcome(folder: Path, key: str) -> Outcome | None:
     """Return what the record of a job says; None if there is no record, or a damaged one."""
     try:
-        record = read_json(record_path(folder, key))
-    except ValueError:
+        record = json.loads(record_path(folder, key).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
-    if record.get("key") != key or record.get("status") not in ("finished", "failed", "stopped"):
+    if (
+        not isinstance(record, dict)
+        or record.get("key") != key
+        or record.get("status") not in ("finished", "failed", "stopped")
+    ):
         return None
     known = ("status", "seconds", "value", "reason", "fingerprint")
     return Outcome(**{name: record[name] for name in known if name in record})

@@ -125,7 +125,7 @@ class Shown(Silent):
         left = self.seconds_left()
         if left is None or self._before + self._ended >= self._total:
             return ""
-        return f", about {duration(left)} left"
+        return f", about {duration(max(left, 1.0))} left"
 
     def _print(self, line: str) -> None:
         self._last_line = self._clock()

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from dialogue_ser.errors import FeatureError, MissingDataError
-from dialogue_ser.features.store.engines import count_workers, thread_limits
-from dialogue_ser.many.engines import Events, _take
+from dialogue_ser.many.cores import SAFE_PATH, count_workers, thread_limits
+from dialogue_ser.many.engines import Events, take
 from dialogue_ser.many.jobs import Job, Outcome, read_outcome, record_path
 from dialogue_ser.many.work import do_spec
 
@@ -29,7 +29,7 @@ class RayJobs:
     """
 
     def __init__(self, n_jobs: int = 1, address: str | None = None, gpus: float = 0.0) -> None:
-        self.n_jobs = count_workers(n_jobs)
+        self.n_jobs = count_workers(n_jobs, "--jobs")
         self._address = address
         self._gpus = gpus
         self._ray = _import_ray()
@@ -44,7 +44,7 @@ class RayJobs:
         is_started_here = not ray.is_initialized()
         if is_started_here:
             self._start()
-        environment = {"env_vars": {**thread_limits(self.n_jobs), "PYTHONSAFEPATH": "1"}}
+        environment = {"env_vars": {**thread_limits(self.n_jobs), **SAFE_PATH}}
         # A task of its own process: peak memory and random numbers of one job do not reach the next one.
         options = {"num_cpus": 1, "num_gpus": self._gpus, "max_retries": 0, "max_calls": 1}
         task = ray.remote(do_spec).options(**options, runtime_env=environment)
@@ -52,7 +52,7 @@ class RayJobs:
         running: dict[Any, Job] = {}
         try:
             while True:
-                for job in _take(waiting, self.n_jobs - len(running)):
+                for job in take(waiting, self.n_jobs - len(running)):
                     record_path(folder, job.key).unlink(missing_ok=True)
                     running[task.remote(job.spec(folder))] = job
                     yield job, None

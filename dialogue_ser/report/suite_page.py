@@ -48,7 +48,7 @@ def verdict(results: Mapping[str, Any]) -> str:
     """Return the result in two or three sentences."""
     best = tables.ranked(results)[0]
     heading, found = results["metrics"][results["metric"]], best["test"][results["metric"]]
-    text = f"The best {heading} has {best['label']}: "
+    text = f"{best['label']} has the best {heading}: "
     text += format_mean_std(found["mean"], found["std"] if len(best["seeds"]) > 1 else None, 4)
     span = best["intervals"].get(results["metric"])
     text += f", 95 % interval {format_interval(span['low'], span['high'])}." if span else "."
@@ -58,7 +58,12 @@ def verdict(results: Mapping[str, Any]) -> str:
         names = ", ".join(
             f"{row['label']} ({format_difference(row['comparison']['difference']['estimate'])})" for row in sure
         )
-        text += f" Different from {results['reference']}, corrected for {len(compared)} comparisons: {names or 'none'}."
+        number = f"{len(compared)} comparison{'s' if len(compared) > 1 else ''}"
+        text += (
+            f" Corrected for {number}, these differ from {results['reference']}: {names}."
+            if sure
+            else f" Corrected for {number}, no system differs from {results['reference']} with certainty."
+        )
     return text
 
 

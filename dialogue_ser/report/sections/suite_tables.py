@@ -170,7 +170,7 @@ def csv_table(results: Results) -> str:
 
 def _safe_cell(value: object) -> object:
     """Return a cell that no spreadsheet reads as a formula. A label may begin with an equals sign."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _numbers(results: Results, entry: Mapping[str, Any]) -> dict[str, object]:

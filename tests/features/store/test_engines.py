@@ -13,7 +13,7 @@ from dialogue_ser.errors import ConfigError, FeatureError, MediaError
 from dialogue_ser.features.core.bad_clips import BadClipsError
 from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.store import engines
-from dialogue_ser.features.store.engines import InProcess, WorkerProcesses, count_workers, engine_for, thread_limits
+from dialogue_ser.features.store.engines import InProcess, WorkerProcesses, engine_for
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.features.store.work_units import encode_all, split_into_units
 
@@ -62,7 +62,7 @@ def workers_of(engine) -> int:
 
 
 def test_opensmile_gets_a_process_per_core_where_there_is_enough_to_do(monkeypatch, dialogue, spoken):
-    monkeypatch.setattr(engines, "_cpu_count", lambda: 8)
+    monkeypatch.setattr(cores, "_cpu_count", lambda: 8)
     encoder = build_encoder("opensmile", "audio")
     assert [workers_of(engine_for(encoder, n)) for n in (1, 127, 128, 200, 1000)] == [0, 0, 2, 3, 8]
     assert workers_of(engine_for(build_encoder("opensmile", "audio", {"processes": 3}), 1000)) == 3
