@@ -5,10 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dialogue_ser.corpus.readers import READERS
+from dialogue_ser.encoders import TRAINED_ENCODERS
 from dialogue_ser.errors import ConfigError, DialogueSerError, unknown_name
 from dialogue_ser.evaluation.suite.suite_file import BASE, Suite, SuiteProtocol, read_suite
+from dialogue_ser.features.registry import ENCODERS
 from dialogue_ser.many.jobs import fingerprint_of
 from dialogue_ser.metrics.table import METRICS
+from dialogue_ser.models import resolve_options
 from dialogue_ser.training.config.files import code_in_settings, config_from_dict, config_to_dict, load_record
 from dialogue_ser.training.config.overrides import apply_overrides, merge
 from dialogue_ser.training.config.presets import load_preset, preset_names
@@ -141,7 +145,7 @@ def read_plan(
     if problems:
         raise ConfigError(*dict.fromkeys(problems))
     _refuse_code(suite, rows, trust_code)
-    problems += [problem for row in rows for problem in _model_problems(suite, row)]
+    problems += [problem for row in rows for problem in _name_problems(suite, row) + _model_problems(suite, row)]
     if problems:
         raise ConfigError(*dict.fromkeys(problems))
     return Plan(suite=suite, rows=tuple(rows))
@@ -270,10 +274,27 @@ def _metric_problems(suite: Suite) -> list[str]:
     ]
 
 
+def _name_problems(suite: Suite, row: Row) -> list[str]:
+    """Return the readers and encoders of a row that are not known. Code is not imported here."""
+    encoders = {entry.name for registry in (ENCODERS, TRAINED_ENCODERS) for entry in registry.entries()}
+    readers = {entry.name for entry in READERS.entries()}
+    named = [("reader", row.config.data.reader, readers, "data.reader")]
+    named += [
+        ("encoder", feature.encoder, encoders, f"features.{modality}.encoder")
+        for modality, feature in row.config.features.items()
+    ]
+    sections = {("systems", row.system): suite.systems[row.system], ("settings",): suite.settings}
+    sections |= {("encoders", row.encoder): suite.encoders[row.encoder]} if row.encoder else {}
+    problems = []
+    for kind, name, known, setting in named:
+        if ":" not in name and name not in known:
+            at = next(((*place, key) for place, given in sections.items() for key in given if setting == key), ())
+            problems.append(f"{suite.at(*(at or ('systems', row.system)))}: {unknown_name(kind, name, known)}")
+    return problems
+
+
 def _model_problems(suite: Suite, row: Row) -> list[str]:
     """Return what is wrong with the model of a row: its name, its code or its options."""
-    from dialogue_ser.models import resolve_options
-
     config = row.config
     if suite.protocol == "crossval" and config.crossval.estimator != "none":
         return []
