@@ -33,7 +33,7 @@ quickstart: $(STAMP)  ## Train a model on the bundled sample and write its repor
 	  echo "$(BIN)/dialogue-ser train $$*"; $(BIN)/dialogue-ser train "$$@"
 
 test: $(STAMP)  ## Run all tests and doctests in JOBS=2 processes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)  ## Check format, lint, types, import layers and rendered tables
 	$(BIN)/ruff format --check .

@@ -8,9 +8,10 @@ itself, or if the file cannot be represented. The exit status is then 1.
 
 import argparse
 import json
+import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from benchmarks.results_files import write_result
+from dialogue_ser import __version__
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.models.loaders import loader_of
 
+RESULTS = Path(__file__).parent / "results"
 MOST_DIFFERENCE = 1e-9
 MOST_GRADIENT_DIFFERENCE = 1e-7
 #: A norm below this share of the largest one is rounding, e.g. the bias of keys, which softmax takes out again.
@@ -33,6 +37,7 @@ SYSTEMS = {
     "dag_erc": "dag-erc",
     "dialoguecrn": "dialogue-crn",
     "dialoguegcn": "dialogue-gcn",
+    "dialogue_rnn": "dialogue-rnn",
     "graphsmile": "graphsmile",
     "m3net": "m3net",
     "mm_dfn": "mm-dfn",
@@ -75,7 +80,10 @@ def check_file(path: Path) -> Row:
         row = replace(row, system=SYSTEMS.get(about["system"], about["system"]))
         golden = safetensors.torch.load_file(path.with_suffix(".safetensors"))
         log_probs_NC, norms = outputs_alone(row.system, golden, about["settings"])
-        difference = float((log_probs_NC - golden["alone/log_probs"]).abs().max())
+        right_NC = golden["alone/log_probs"].double()
+        if right_NC.shape != log_probs_NC.shape:
+            raise ValueError(f"alone/log_probs is {list(right_NC.shape)}, the model gives {list(log_probs_NC.shape)}")
+        difference = float((log_probs_NC - right_NC).abs().max())
         return replace(row, difference=difference, gradient_difference=_worst_norm(norms, golden))
     except DialogueSerError as error:
         return replace(row, problem="; ".join(error.problems or [str(error)]))
@@ -88,7 +96,9 @@ def outputs_alone(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return log-probabilities ``[N, C]`` and published parameter → norm of its gradient, each dialogue run alone."""
     state = {name.removeprefix("state/"): value for name, value in golden.items() if name.startswith("state/")}
-    state = {name: value.requires_grad_(value.is_floating_point()) for name, value in state.items()}
+    state = {
+        name: value.double().requires_grad_() if value.is_floating_point() else value for name, value in state.items()
+    }
     system, values = loader_of(system_name)(state, settings)
     system.double().load_state_dict({name: value.detach() for name, value in values.items()})
     system.eval()
@@ -105,7 +115,9 @@ def outputs_alone(
 def _batch_of(golden: Mapping[str, Tensor], dialogue: int, length: int) -> DialogueBatch:
     """Return one dialogue as a batch of its own, without padding."""
     inputs = {name.removeprefix("input/"): value for name, value in golden.items() if name.startswith("input/")}
-    features = {name: value[dialogue : dialogue + 1, :length] for name, value in inputs.items() if value.ndim == 3}
+    features = {
+        name: value[dialogue : dialogue + 1, :length].double() for name, value in inputs.items() if value.ndim == 3
+    }
     is_real_BT = torch.ones(1, length, dtype=torch.bool)
     return DialogueBatch(
         features=features,
@@ -137,17 +149,19 @@ def _gradient_norms(
 
 
 def _worst_norm(norms: Mapping[str, Tensor], golden: Mapping[str, Tensor]) -> float:
-    """Return the largest relative difference of a norm; a parameter without a norm of ours counts as infinitely far."""
+    """Return the largest relative difference of a norm; infinity if the weights lack a parameter that has a norm."""
     prefix = "alone/grad_norm_nll/"
     right = {name.removeprefix(prefix): float(value) for name, value in golden.items() if name.startswith(prefix)}
     if not right:
         raise ValueError("the file has no alone/grad_norm_nll")
-    smallest = ROUNDING * max(right.values())
-    return max(
-        abs(float(norms[name]) - value) / max(value, smallest) if name in norms else float("inf")
-        for name, value in right.items()
-        if name not in norms or max(value, float(norms[name])) > smallest
-    )
+    if right.keys() - norms.keys():
+        return float("inf")
+    ours_P = torch.stack([norms[name] for name in right])
+    right_P = torch.tensor(list(right.values()), dtype=torch.float64)
+    smallest = ROUNDING * right_P.max()
+    difference_P = (ours_P - right_P).abs() / torch.maximum(right_P, smallest)
+    is_rounding_P = (ours_P <= smallest) & (right_P <= smallest)
+    return float(difference_P.masked_fill(is_rounding_P, 0.0).max())  # a NaN stays one
 
 
 def table_of(rows: Sequence[Row]) -> str:
@@ -163,6 +177,17 @@ def table_of(rows: Sequence[Row]) -> str:
     )
 
 
+def record(rows: Sequence[Row]) -> Path:
+    """Write the rows and how they were made."""
+    result = {
+        "versions": {"python": platform.python_version(), "dialogue-ser": __version__, "torch": torch.__version__},
+        "command": "python -m benchmarks.golden FOLDER --record",
+        "limits": {"log_probabilities": MOST_DIFFERENCE, "gradient_norms": MOST_GRADIENT_DIFFERENCE},
+        "rows": [{**asdict(row), "is_equal": row.is_equal} for row in rows],
+    }
+    return write_result(RESULTS, "golden.json", result)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; return 1 if a row fails."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.golden", description=__doc__)
@@ -176,6 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(table_of(rows))
     n_failed = sum(not row.is_equal for row in rows)
     print(f"{len(rows) - n_failed} of {len(rows)} are equal")
+    if options.record:
+        print(f"written: {record(rows)}")
     return int(n_failed > 0)
 
 

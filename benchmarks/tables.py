@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.page_tables import (  # noqa: F401  (register their tables)
     encoder_tables,
     fault_tables,
+    golden_tables,
     memory_tables,
     room_tables,
     startup_tables,

@@ -78,13 +78,14 @@ class TrainingError(DialogueSerError):
     """A training run must stop, e.g. because a loss is not finite."""
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+def unknown_name(kind: str, name: str, known: Iterable[str], *, suggests: bool = True) -> str:
     """Return the message for a name that does not exist. It suggests the most similar name.
 
     Args:
         kind: kind of thing that has the name, e.g. ``encoder``.
         name: the unknown name.
         known: all names that exist.
+        suggests: whether to look for the most similar name, which takes long for thousands of unknown names.
 
     >>> unknown_name("encoder", "minlm", ["minilm", "opensmile"])
     "unknown encoder 'minlm'; did you mean 'minilm'? Known: minilm, opensmile"
@@ -93,7 +94,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """
     choices: Sequence[str] = sorted(known)
     in_lower_case = {choice.casefold(): choice for choice in reversed(choices)}
-    near = get_close_matches(name.casefold(), in_lower_case, n=1)
+    near = get_close_matches(name.casefold(), in_lower_case, n=1) if suggests else []
     hint = f"did you mean {in_lower_case[near[0]]!r}? Known" if near else "known"
     return f"unknown {kind} {name!r}; {hint}: {', '.join(choices)}"
 

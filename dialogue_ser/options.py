@@ -8,7 +8,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from dialogue_ser.errors import ConfigError, shown_value, unknown_name
+from dialogue_ser.errors import MOST_SHOWN, ConfigError, shown_value, unknown_name
 
 T = TypeVar("T")
 _NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -134,7 +134,8 @@ def build(kind: type[T], values: Mapping[str, Any], at: str, problems: list[str]
     n_before = len(problems)
     for key, value in values.items():
         if key not in known:
-            problems.append(f"{at}{key}: {unknown_name('setting', str(key), known)}")
+            is_shown = len(problems) - n_before < MOST_SHOWN
+            problems.append(f"{at}{key}: {unknown_name('setting', str(key), known, suggests=is_shown)}")
         else:
             found[key] = _convert(hints[key], value, f"{at}{key}", problems, is_yaml=True)
     missing = [name for name, field in known.items() if name not in found and _is_required(field)]

@@ -2,7 +2,8 @@
 
 It adds new presets to numbers.json; ``--again``, for where a change of numbers is meant, records everything anew. Run
 it from the checkout. test_numbers.py computes the numbers by the same functions, each of which runs what users run
-(``train`` or ``cross_validate``), cut short.
+(``train`` or ``cross_validate``), cut short. cli/commands/test_smoke.py takes the numbers of presets from the runs that
+it makes by the command line.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from dialogue_ser.tasks import find_task
 from dialogue_ser.training.config.files import config_from_dict
 from dialogue_ser.training.config.presets import load_preset, preset_names
 from dialogue_ser.training.config.run_config import RunConfig
+from dialogue_ser.training.dry_run import smoke
 from dialogue_ser.training.dry_run.smoke import smoke_config, smoke_corpus, smoke_dimensions, smoke_view
 from dialogue_ser.training.loop.learner import Learner, StepResult
 from dialogue_ser.training.record.environment import describe_environment
@@ -58,6 +60,13 @@ SHORT_RUN: Mapping[str, Any] = {
     "training": {"batch_size": 4},
 }  # fmt: skip
 CLIPS_EACH = 2
+#: Dialogues of each split that presets are run on: a third of what ``--smoke`` takes, which shows errors as well.
+FEW_DIALOGUES: Mapping[str, int] = {"train": 4, "dev": 1, "test": 1}
+#: These presets are run on as many dialogues as ``--smoke`` takes.
+WHOLE = ("meld-textcnn", "emobank-minilm-ridge")
+#: The gradient's norm sums thousands of terms of either sign. A turn that an estimator is in doubt of may change its
+#: class: 0.01 is one turn in a hundred.
+RELATIVE, ABSOLUTE = {"loss": 1e-4, "grad_norm": 1e-3}, {"uar": 0.01, "ccc": 1e-4}
 _DECIMALS = 8
 
 
@@ -65,17 +74,27 @@ class _EnoughError(Exception):
     """The first step is done."""
 
 
+def is_close(now: Mapping[str, float], recorded: Mapping[str, float]) -> bool:
+    """Whether numbers are the recorded ones, but for the order of sums on another processor."""
+    return now.keys() == recorded.keys() and all(
+        abs(now[name] - value) <= max(RELATIVE.get(name, 0) * abs(value), ABSOLUTE.get(name, 0))
+        for name, value in recorded.items()
+    )
+
+
 @contextmanager
-def _stopping_after_one_step() -> Iterator[list[StepResult]]:
-    """Training ends with its first optimizer step, whose result is put into the list."""
+def noting_steps(*, stop_after_first: bool = False) -> Iterator[list[StepResult]]:
+    """Puts the results of optimizer steps into the list; training may end with its first step."""
     steps: list[StepResult] = []
     step = Learner.step
 
-    def first(self: Learner, *args: Any, **kwargs: Any) -> StepResult:
+    def noted(self: Learner, *args: Any, **kwargs: Any) -> StepResult:
         steps.append(step(self, *args, **kwargs))
-        raise _EnoughError
+        if stop_after_first:
+            raise _EnoughError
+        return steps[-1]
 
-    Learner.step = first  # type: ignore[method-assign]
+    Learner.step = noted  # type: ignore[method-assign]
     try:
         yield steps
     except _EnoughError:
@@ -84,25 +103,50 @@ def _stopping_after_one_step() -> Iterator[list[StepResult]]:
         Learner.step = step  # type: ignore[method-assign]
 
 
+@contextmanager
+def few_turns(name: str) -> Iterator[None]:
+    """Reduced presets are run on fewer dialogues and, by speaker, on half the folds, unless WHOLE names them."""
+    before = smoke.N_DIALOGUES, smoke.GENDERS
+    if name not in WHOLE:
+        smoke.N_DIALOGUES = FEW_DIALOGUES
+        if load_preset(name).data.cut.protocol == "leave-one-speaker-out":
+            smoke.GENDERS = ("F",)
+    try:
+        yield
+    finally:
+        smoke.N_DIALOGUES, smoke.GENDERS = before
+
+
+def numbers_of_step(step: StepResult) -> dict[str, float]:
+    """What is recorded of an optimizer step."""
+    return {"loss": step.loss, "grad_norm": step.grad_norm}
+
+
+def numbers_of_scores(scores: Mapping[str, Any], task: str) -> dict[str, float]:
+    """What is recorded of a cross-validation: UA, or the CCC of values, over the test turns of all folds."""
+    name = "uar" if find_task(task).gives_probabilities else "ccc"
+    return {name: scores["pooled"][name]}
+
+
 def first_step(config: RunConfig, store: FeatureStore, corpus: Corpus | None = None) -> dict[str, float]:
     """Loss and gradient norm of the first optimizer step of a run, or of a cross-validation's first fold."""
-    with tempfile.TemporaryDirectory() as folder, _stopping_after_one_step() as steps:
+    with tempfile.TemporaryDirectory() as folder, noting_steps(stop_after_first=True) as steps:
         if config.data.cut.protocol == "none":
             train(config, Path(folder) / "run", corpus=corpus, store=store, progress=False)
         else:
             cross_validate(config, Path(folder) / "run", corpus=corpus, store=store)
-    return {"loss": steps[0].loss, "grad_norm": steps[0].grad_norm}
+    return numbers_of_step(steps[0])
 
 
 def pooled_score(config: RunConfig, store: FeatureStore, corpus: Corpus | None = None) -> dict[str, float]:
-    """UA, or the CCC of values, over the test turns of all folds."""
-    name = "uar" if find_task(config.task).gives_probabilities else "ccc"
+    """The numbers of a cross-validation to its end."""
     with tempfile.TemporaryDirectory() as folder:
-        return {name: cross_validate(config, Path(folder) / "run", corpus=corpus, store=store)["pooled"][name]}
+        scores = cross_validate(config, Path(folder) / "run", corpus=corpus, store=store)
+    return numbers_of_scores(scores, config.task)
 
 
 def preset_numbers(name: str, networks: Path, store: FeatureStore, seed: int | None = None) -> dict[str, float]:
-    """A preset at the size of ``--smoke``: its first step, or, as an estimator takes none, what it scores.
+    """A preset at reduced size: its first step, or, as an estimator takes none, what it scores.
 
     Args:
         name: of the preset.
@@ -115,7 +159,9 @@ def preset_numbers(name: str, networks: Path, store: FeatureStore, seed: int | N
     config = smoke_config(whole, view, networks)
     config = config if seed is None else replace(config, seed=seed)
     number = first_step if config.crossval.estimator == "none" else pooled_score
-    return number(config, store, smoke_corpus(view, smoke_dimensions(whole)))
+    with few_turns(name):
+        corpus = smoke_corpus(view, smoke_dimensions(whole))
+    return number(config, store, corpus)
 
 
 def short_run(folder: Path, store: FeatureStore, seed: int | None = None) -> dict[str, list[float]]:

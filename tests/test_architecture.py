@@ -20,6 +20,11 @@ LONG_BECAUSE = "Long because"
 
 # Modules without a test file of their own: the file that holds their claims, and why there.
 TESTED_IN = {
+    "training/loop/gradient/not_finite.py": ("training/loop/test_learner.py", "the message of a step that fails there"),
+    "training/loop/gradient/step_gradient.py": (
+        "training/loop/gradient/test_terms.py",
+        "the step that is tested there",
+    ),
     "evaluation/new_corpus.py": ("evaluation/test_new_data.py", "it reads what is scored there"),
     "cli/run_layers.py": ("cli/test_run_arguments.py", "a part of parsing the flags of train"),
     "nn/recurrence/parameters.py": (
@@ -234,9 +239,10 @@ def test_every_registered_model_has_its_file_and_a_word_in_the_docs():
 
     docs = "\n".join(path.read_text(encoding="utf-8") for path in [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
     for name, system in MODELS.items():
-        file = f"models/{name.replace('-', '_')}.py"
+        file = f"{name.replace('-', '_')}.py"
+        files = [f"dialogue_ser.models.{room}.{file.removesuffix('.py')}" for room in ("fusion", "graph", "recurrent")]
         assert system.name == name, f"{system.__name__}.name is {system.name!r}; MODELS calls it {name!r}"
-        assert _module(PACKAGE / file) == system.__module__, f"model {name} must lie in dialogue_ser/{file}"
+        assert system.__module__ in files, f"model {name} must lie in a room of dialogue_ser/models, in {file}"
         assert f"`{name}`" in docs, f"no page names the model `{name}` (in backticks); describe it in docs/models.md"
 
 

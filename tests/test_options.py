@@ -221,3 +221,12 @@ def test_a_number_of_hundreds_of_digits_is_one_short_problem(name: str, digits: 
     assert len(problem) < 200
     with pytest.raises(ConfigError):
         check_fields("here", Numbers(**{name: value}))
+
+
+def test_thousands_of_unknown_settings_are_named_without_a_search_for_each(monkeypatch) -> None:
+    searched = []
+    monkeypatch.setattr("dialogue_ser.errors.get_close_matches", lambda name, *_, **__: searched.append(name) or [])
+    problems: list[str] = []
+    assert build(Inner, {f"k{number}": 1 for number in range(500)}, "", problems) is None
+    assert len(problems) == 500
+    assert len(searched) == 10

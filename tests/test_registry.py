@@ -180,7 +180,10 @@ def modules_after(code: str) -> set[str]:
 
 SYSTEMS = {
     *(f"recurrent.{name}" for name in ("bc_lstm", "bigru", "dialogue_rnn", "emotion_rnn")),
+    *(f"graph.{name}" for name in ("graphsmile", "m3net")),
+    *(f"graph.{name}" for name in ("mm_dfn", "mmgcn")),
     *(f"fusion.{name}" for name in ("fusion_attention", "late_fusion", "utterance")),
+    *(f"graph.{name}" for name in ("dag_erc", "dialogue_gcn")),
 }
 TRAINED = {"alexnet", "conv_attention", "gru_attention", "layer_mix", "meanpool", "textcnn", "transformer", "vgg"}
 

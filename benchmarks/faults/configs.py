@@ -122,10 +122,15 @@ def _check_printed(ran: Ran, content: bytes, flags: tuple[str, ...]) -> dict[str
     return printed
 
 
+def _word(key: Any) -> str:
+    """Return a key as the file writes it: YAML reads the word true as a value."""
+    return str(key).lower() if isinstance(key, bool) else str(key)
+
+
 def _missing(wanted: Any, printed: Any, where: str = "") -> str:
     """Return the first place at which a value of the file is not in what was printed; "" = there is none."""
     if isinstance(wanted, Mapping) and isinstance(printed, Mapping):
-        for key, value in ((str(key), value) for key, value in wanted.items()):
+        for key, value in ((_word(key), value) for key, value in wanted.items()):
             if key not in printed:
                 return f"{where}{key}"
             if found := _missing(value, printed[key], f"{where}{key}."):

@@ -10,11 +10,14 @@ from torch import Tensor
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, LabelSet
+from dialogue_ser.corpus.sentiment import SENTIMENTS, sentiment_of
 from dialogue_ser.errors import FeatureError
 from dialogue_ser.features.core.api import FeatureTable
 from dialogue_ser.tasks import as_task
 from dialogue_ser.tasks.base import Task
-from dialogue_ser.tensors import PAD_SPEAKER
+from dialogue_ser.tensors import IGNORED_LABEL, PAD_SPEAKER
+
+_NUMBER_OF_SENTIMENT = {sentiment: number for number, sentiment in enumerate(SENTIMENTS)}
 
 
 def collate(
@@ -40,11 +43,13 @@ def collate(
     shape = (len(dialogues), max(len(dialogue) for dialogue in dialogues))
     speaker = np.full(shape, PAD_SPEAKER, dtype=np.int64)
     is_real = np.zeros(shape, dtype=np.bool_)
+    sentiment = np.full(shape, IGNORED_LABEL, dtype=np.int64)
     for b, dialogue in enumerate(dialogues):
         party = {name: index for index, name in enumerate(dialogue.speakers)}
         for t, turn in enumerate(dialogue):
             is_real[b, t] = True
             speaker[b, t] = party[turn.speaker]
+            sentiment[b, t] = _NUMBER_OF_SENTIMENT.get(sentiment_of(turn) or "", IGNORED_LABEL)
     targets = as_task(task).batch_targets(dialogues, shape)
     features, is_present, lengths = {}, {}, {}
     for modality, table in tables.items():
@@ -61,6 +66,7 @@ def collate(
         n_turns=torch.tensor([len(dialogue) for dialogue in dialogues]),
         is_real_turn=torch.from_numpy(is_real),
         utterance_ids=tuple(tuple(turn.id for turn in dialogue) for dialogue in dialogues),
+        sentiment=torch.from_numpy(sentiment) if (sentiment != IGNORED_LABEL).any() else None,
         **{name: torch.from_numpy(values) for name, values in targets.items()},  # type: ignore[arg-type]
     )
 

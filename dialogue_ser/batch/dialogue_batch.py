@@ -27,6 +27,8 @@ class DialogueBatch:
         is_real_turn: True on real turns, False on padding.
         utterance_ids: ids of the real turns, per dialogue.
         label_distribution: soft labels ``[B,T,C]``, or None.
+        sentiment: sentiment of the turns, int64 ``[B,T]``: 0 negative, 1 neutral, 2 positive, −100 on padding and where
+            it is not known. None if it is known of no turn.
         value: gold values of dimensions ``[B,T,S]``, NaN on padding and where a turn has no value. None in a
             classification.
         host_copies: pairs of a tensor on another device and the same tensor on the CPU. Only :meth:`to` sets them. They
@@ -43,6 +45,7 @@ class DialogueBatch:
     lengths: Mapping[str, Tensor] = field(default_factory=dict)
     label_distribution: Tensor | None = None
     value: Tensor | None = None
+    sentiment: Tensor | None = None
     host_copies: tuple[tuple[Tensor, Tensor], ...] = field(default=(), repr=False)
 
     @property
@@ -89,7 +92,8 @@ class DialogueBatch:
 
     def _small_tensors(self) -> list[Tensor]:
         """All tensors but the features, which no plan needs and which would use much memory."""
-        targets = [target for target in (self.label_distribution, self.value) if target is not None]
+        optional = (self.label_distribution, self.value, self.sentiment)
+        targets = [target for target in optional if target is not None]
         small = [self.speaker, self.n_turns, self.label, self.is_real_turn, *targets]
         return [*small, *self.is_present.values(), *self.lengths.values()]
 
@@ -106,4 +110,5 @@ class DialogueBatch:
             is_real_turn=function(self.is_real_turn),
             label_distribution=None if self.label_distribution is None else function(self.label_distribution),
             value=None if self.value is None else function(self.value),
+            sentiment=None if self.sentiment is None else function(self.sentiment),
         )

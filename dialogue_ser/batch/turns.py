@@ -49,6 +49,14 @@ class TurnIndex:
         """The row of each turn in a padded tensor ``[B · T, …]``."""
         return self.dialogue_N * self.n_padded + self.position_N
 
+    @cached_property
+    def party_N(self) -> Ints:
+        """A number for each turn that is equal for turns of one speaker in one dialogue, and different for others."""
+        if not len(self):
+            return self.dialogue_N
+        lowest, highest = int(self.speaker_N.min()), int(self.speaker_N.max())
+        return self.dialogue_N * (highest - lowest + 1) + self.speaker_N - lowest
+
 
 def turn_index(batch: DialogueBatch) -> TurnIndex:
     """Number the real turns of a batch, without waiting for a GPU."""
@@ -94,9 +102,25 @@ def party_sequences(turns: TurnIndex) -> PartySequences:
     """
     if not len(turns):
         return PartySequences(turns.dialogue_N, turns.dialogue_N, turns.dialogue_N)
-    party_N = turns.dialogue_N * (int(turns.speaker_N.max()) + 1) + turns.speaker_N
-    _, sequence_N, length_R = np.unique(party_N, return_inverse=True, return_counts=True)
+    _, sequence_N, length_R = np.unique(turns.party_N, return_inverse=True, return_counts=True)
     by_sequence_N = np.argsort(sequence_N, kind="stable")
     step_N = np.empty_like(sequence_N)
     step_N[by_sequence_N] = steps_within(length_R)
     return PartySequences(sequence_N, step_N, length_R)
+
+
+def speech_order(turns: TurnIndex) -> Ints:
+    """For each turn, how many other speakers of its dialogue spoke before its speaker first did.
+
+    Unlike the numbers of the speakers, it depends only on who equals whom.
+
+    >>> turns = TurnIndex(np.array([4]), 4, np.zeros(4, int), np.arange(4), np.array([7, 2, 2, 7]))
+    >>> speech_order(turns).tolist()
+    [0, 1, 1, 0]
+    """
+    parties = party_sequences(turns)
+    is_first_N = parties.step_N == 0
+    n_heard_N = np.cumsum(is_first_N)
+    order_R = np.empty_like(parties.length_R)
+    order_R[parties.sequence_N[is_first_N]] = (n_heard_N - n_heard_N[turns.first_N])[is_first_N]
+    return order_R[parties.sequence_N]

@@ -18,6 +18,7 @@ _FIELDS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "votes": ((Mapping, _NONE), "a mapping from classes to numbers, or None"),
     "targets": ((Mapping,), "a mapping from dimensions to numbers"),
     "attributes": ((Mapping,), "a mapping from texts to texts"),
+    "sentiment": ((str, _NONE), "a text or None"),
     "start_seconds": ((Real, _NONE), "a number or None"),
     "end_seconds": ((Real, _NONE), "a number or None"),
     "origin": ((str,), "a text"),

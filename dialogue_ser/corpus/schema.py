@@ -49,6 +49,9 @@ class Utterance:
         votes: class → number of annotators who chose it, for soft labels; None = no votes are known.
         targets: dimension → gold value, on the corpus's own scale, e.g. ``{"valence": 3.2, "arousal": 2.5}``. A
             dimension that was not annotated is missing.
+        sentiment: negative, neutral or positive, if the corpus states it beside the label; None = it does not. Some
+            systems learn it too (:func:`~dialogue_ser.corpus.sentiment.sentiment_of`). The fingerprint of the corpus
+            does not depend on it.
         start_seconds: start inside the recording, as the corpus states it, or None.
         end_seconds: end inside the recording, as the corpus states it, or None.
         origin: file and row it comes from (``train_sent_emo.csv row 214``), for error messages.
@@ -67,6 +70,7 @@ class Utterance:
     origin: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     targets: Mapping[str, float] = field(default_factory=dict)
+    sentiment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

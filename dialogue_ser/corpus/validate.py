@@ -9,8 +9,11 @@ from dialogue_ser.corpus.duplicates import repeated_dialogues
 from dialogue_ser.corpus.field_types import check_types
 from dialogue_ser.corpus.label_checks import label_counts, label_warnings
 from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance, utterances
+from dialogue_ser.corpus.sentiment import SENTIMENTS
 from dialogue_ser.errors import CorpusError, unknown_name
 
+# Seconds since 1970 stay below it; milliseconds do not.
+_MOST_SECONDS = 1e11
 # More digits are no number that counts turns.
 _NUMBERED = re.compile(r"(.*?)(\d{1,18})")
 #: A turn of a conversation rarely takes longer than this. Longer spans give a warning.
@@ -22,10 +25,10 @@ def validate(corpus: Corpus) -> Corpus:
 
     Errors: a value of a wrong type, an empty split, a duplicate utterance or dialogue id, an id that does not begin
     with its split, a label or vote that is not in the label set, a target that is not in the dimensions or has no
-    finite value, a turn without a speaker, impossible votes or times. Warnings: gaps in numbered ids, turns with
-    neither text nor audio, spans that are very long or have no length, splits without any label or without any value of
-    a dimension, labels that look like mistakes (:mod:`~dialogue_ser.corpus.label_checks`), dialogues that are in two
-    splits.
+    finite value, an unknown sentiment, a turn without a speaker, impossible votes or times. Warnings: gaps in numbered
+    ids, turns with neither text nor audio, spans that are very long or have no length, splits without any label or
+    without any value of a dimension, labels that look like mistakes (:mod:`~dialogue_ser.corpus.label_checks`),
+    dialogues that are in two splits.
 
     Returns:
         The same corpus with the warnings added.
@@ -106,12 +109,16 @@ def _turn_problems(corpus: Corpus, turn: Utterance) -> Iterator[str]:
         yield f"{where}: has no speaker; name one, or map no column to speaker so that all turns share one speaker"
     yield from (f"{where}: {problem}" for problem in _label_problems(corpus.label_set, turn))
     yield from (f"{where}: {problem}" for problem in _target_problems(corpus.dimensions, turn))
+    if turn.sentiment is not None and turn.sentiment not in SENTIMENTS:
+        yield f"{where}: {unknown_name('sentiment', turn.sentiment, SENTIMENTS)}"
     spans = [("times", turn.start_seconds, turn.end_seconds)]
     if turn.audio is not None:
         spans.append(("audio span", turn.audio.start_seconds, turn.audio.end_seconds))
     for name, start, end in spans:
         if any(value is not None and not (math.isfinite(value) and value >= 0) for value in (start, end)):
             yield f"{where}: {name} {start}–{end} s; seconds must be finite numbers and at least 0"
+        elif any(value is not None and value > _MOST_SECONDS for value in (start, end)):
+            yield f"{where}: {name} {start}–{end} s, which is thousands of years; give seconds, not milliseconds"
         elif start is not None and end is not None and end < start:
             yield f"{where}: {name} {start}–{end} s; the end is before the start: correct one of them"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int, Shaped
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.loaders import loader_of
+from dialogue_ser.models.loaders import loader_of, read_tensors
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.tensors import ScoresBTS
 
@@ -68,6 +69,10 @@ class AttendingEncoder(Protocol):
         ...
 
 
+MainLoss = Callable[[ScoresBTS, DialogueBatch], tuple[Tensor, Tensor]]
+"""The configured loss of scores ``[B, T, S]``: its numerator and its denominator, two single numbers."""
+
+
 class DialogueSystem(nn.Module):
     """The base class of every registered system: ``forward(batch, return_attention=False) -> Output``.
 
@@ -75,6 +80,14 @@ class DialogueSystem(nn.Module):
     the name under which the system was found. A system is built as ``System(config, inputs, n_scores)``, where
     ``inputs`` maps modality → InputSpec. The task turns scores into log-probabilities or values
     (:mod:`dialogue_ser.tasks`). A system that needs to know the meaning of its scores overrides :meth:`take_task`.
+
+    A system can have auxiliary losses of its own, e.g. of a second head. Training then minimises
+
+        main loss + Σ weight · (Σ numerator / Σ count)
+
+    where the inner sums go over all accumulated batches and all processes. The system names the terms in
+    :attr:`auxiliary_weights`, counts in :meth:`auxiliary_counts` and computes the numerators in
+    :meth:`auxiliary_numerators` from the tensors that its ``forward`` put into ``Output.auxiliary``.
 
     The traits decide which invariants of docs/equations.md the tests check for the system.
 
@@ -100,11 +113,13 @@ class DialogueSystem(nn.Module):
         self.task: Task | None = None
 
     @classmethod
-    def load_published(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> "DialogueSystem":
+    def load_published(
+        cls, tensors: Mapping[str, Tensor] | str | Path, settings: Mapping[str, Any]
+    ) -> "DialogueSystem":
         """Build the system that computes the numbers of its published implementation.
 
         Args:
-            tensors: the ``state_dict`` of the published model, under its published names.
+            tensors: the ``state_dict`` of the published model, under its published names, or a safetensors file of it.
             settings: the settings with which it was built, under the published names (docs/models.md).
 
         Returns:
@@ -112,8 +127,11 @@ class DialogueSystem(nn.Module):
 
         Raises:
             ConfigError: no published weights are known for this system, or a setting cannot be represented.
-            CheckpointError: tensors are unknown, missing or of another shape; the error names all of them.
+            CheckpointError: the file cannot be read, or tensors are unknown, missing or of another shape; the error
+                names all of them.
         """
+        if isinstance(tensors, str | Path):
+            tensors = read_tensors(Path(tensors))
         system, values = loader_of(cls.name)(tensors, settings)
         dtype = next(value.dtype for value in values.values() if value.is_floating_point())
         system.to(dtype).load_state_dict(values)
@@ -126,6 +144,34 @@ class DialogueSystem(nn.Module):
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
         """Scores of every turn."""
         raise NotImplementedError
+
+    @property
+    def auxiliary_weights(self) -> Mapping[str, float]:
+        """Name of an auxiliary loss → its weight, from the options; empty = the system has none.
+
+        It is read once, when training begins. A term with weight 0 is left out.
+        """
+        return {}
+
+    def auxiliary_counts(self, batch: DialogueBatch) -> Mapping[str, float]:
+        """Name of an auxiliary loss → its denominator in a batch, e.g. the number of turns that it is about.
+
+        A loss that is not named here is divided by the denominator of the main loss.
+
+        Args:
+            batch: a batch on the CPU.
+        """
+        return {}
+
+    def auxiliary_numerators(self, output: Output, batch: DialogueBatch, loss: MainLoss) -> Mapping[str, Tensor]:
+        """Name of an auxiliary loss → its sum over a batch, a single number with a gradient, at least in float32.
+
+        Args:
+            output: what ``forward`` returned for this batch in training mode.
+            batch: the same batch on the device. Read its small tensors with ``batch.on_host``, so that nothing waits.
+            loss: the configured main loss, for the scores of a further head of the same task.
+        """
+        return {}
 
     def attending_encoders(self) -> Mapping[str, AttendingEncoder]:
         """For each modality, an object that shows the system's own attention inside utterances.

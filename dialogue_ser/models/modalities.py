@@ -1,7 +1,9 @@
 """Which inputs of a run are text, sound or pictures, and which belong to one modality."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+from dialogue_ser.errors import ConfigError
 
 _logger = logging.getLogger(__name__)
 
@@ -33,6 +35,23 @@ def by_kind(names: Iterable[str]) -> dict[str, list[str]]:
     for name in names:
         found.setdefault(kind_of(name), []).append(name)
     return found
+
+
+def same_size(system: str, dims: Mapping[str, int], reason: str) -> int:
+    """The size that several vectors of one modality share.
+
+    Args:
+        system: name of the system.
+        dims: input → size of its vector.
+        reason: why the system needs one size, and how to mend it.
+
+    Raises:
+        ConfigError: the sizes differ; the error names all of them.
+    """
+    if len(set(dims.values())) > 1:
+        shown = ", ".join(f"{name} has {size}" for name, size in dims.items())
+        raise ConfigError(f"model {system}: vectors of one modality have different sizes ({shown}), but {reason}")
+    return next(iter(dims.values()))
 
 
 def say_missing(system: str, published: Sequence[str], names: Iterable[str], dropped: str) -> None:

@@ -56,9 +56,12 @@ class HistoryAttention(nn.Module):
         memory_dim: number of units of g.
         query_dim: number of features of x.
         n_directions: 1 or 2; each direction has its own weights.
+        concat_dim: number of units inside the kind concat; None = ``memory_dim``.
     """
 
-    def __init__(self, kind: str, memory_dim: int, query_dim: int, n_directions: int) -> None:
+    def __init__(
+        self, kind: str, memory_dim: int, query_dim: int, n_directions: int, *, concat_dim: int | None = None
+    ) -> None:
         super().__init__()
         self.kind = ALIASES.get(kind, kind)
         assert self.kind in ATTENTION_KINDS, kind
@@ -74,9 +77,10 @@ class HistoryAttention(nn.Module):
             if self.kind == "simple":
                 self.bias = weight(1, fan_in=memory_dim)
         elif self.kind == "concat":
-            self.weight_memory = weight(memory_dim, memory_dim, fan_in=memory_dim + query_dim)
-            self.weight_query = weight(query_dim, memory_dim, fan_in=memory_dim + query_dim)
-            self.score = weight(memory_dim, 1, fan_in=memory_dim)
+            inner_dim = memory_dim if concat_dim is None else concat_dim
+            self.weight_memory = weight(memory_dim, inner_dim, fan_in=memory_dim + query_dim)
+            self.weight_query = weight(query_dim, inner_dim, fan_in=memory_dim + query_dim)
+            self.score = weight(inner_dim, 1, fan_in=inner_dim)
         elif self.kind == "dot":
             assert memory_dim == query_dim, "dot attention needs g and x of the same size"
         else:

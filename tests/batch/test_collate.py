@@ -75,6 +75,14 @@ def test_votes_become_distributions_and_turns_without_votes_have_none() -> None:
     assert collate([_dialogue("b", "x")], {}, LABELS).label_distribution is None
 
 
+def test_sentiments_are_numbers_and_a_batch_without_any_has_none() -> None:
+    dialogues = [_dialogue("a", "xy", sentiment="negative"), _dialogue("b", "x"), _dialogue("c", "x", label=None)]
+    batch = collate(dialogues, {}, LABELS)
+    assert batch.sentiment is not None
+    assert batch.sentiment.tolist() == [[0, 0], [2, -100], [-100, -100]]  # joy is positive
+    assert collate(dialogues[2:], {}, LABELS).sentiment is None
+
+
 def test_a_row_of_another_size_is_refused_by_name() -> None:
     dialogue = _dialogue("a", "xy")
     rows = {**_vectors(dialogue).rows, "a_utt3": np.zeros(5, dtype=np.float32)}

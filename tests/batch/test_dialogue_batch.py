@@ -20,6 +20,7 @@ def _batch() -> DialogueBatch:
         is_real_turn=torch.ones(1, 2, dtype=torch.bool),
         utterance_ids=(("a", "b"),),
         label_distribution=torch.ones(1, 2, 2),
+        sentiment=torch.tensor([[2, -100]]),
     )
 
 
@@ -34,6 +35,7 @@ def test_to_moves_every_tensor_and_leaves_the_original() -> None:
     assert {moved.features["text"].device.type, moved.label.device.type, moved.n_turns.device.type} == {"meta"}
     assert moved.label_distribution is not None
     assert moved.label_distribution.device.type == "meta"
+    assert moved.sentiment.device.type == "meta"
     assert batch.label.device.type == "cpu"
     assert moved.n_dialogues == 1
 
@@ -46,6 +48,7 @@ def test_after_a_move_the_small_tensors_are_still_on_the_cpu_without_reading_the
     assert moved.n_turns_host is batch.n_turns
     assert moved.on_host(moved.is_present["text"]) is batch.is_present["text"]
     assert moved.on_host(moved.label_distribution) is batch.label_distribution
+    assert moved.on_host(moved.sentiment) is batch.sentiment
     assert batch.speaker_host is batch.speaker
 
 

@@ -1,24 +1,45 @@
 """The benchmark of fine-tuning does what it says at reduced size; no number of it is asserted."""
 
+import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+#: Dialogues of each split.
+N_DIALOGUES = {"train": 6, "dev": 3, "test": 3}
+
+
+def write_few_dialogues(sample: Path, folder: Path) -> Path:
+    """Write the first dialogues of the sample in its own layout, without sound."""
+    folder.mkdir()
+    for split, most in N_DIALOGUES.items():
+        with (sample / f"{split}_sent_emo.csv").open(encoding="utf-8", newline="") as file:
+            heading, *rows = csv.reader(file)
+        names = list(dict.fromkeys(row[heading.index("Dialogue_ID")] for row in rows))[:most]
+        with (folder / f"{split}_sent_emo.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([heading, *(row for row in rows if row[heading.index("Dialogue_ID")] in names)])
+    return folder
 
 
 @pytest.fixture
-def finetuning(monkeypatch, tmp_path):
-    """The benchmark with every preset at reduced size, its runs made in this process."""
+def finetuning(monkeypatch, tmp_path, sample):
+    """The benchmark with every preset at reduced size on a few dialogues, its runs made in this process."""
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setenv("DIALOGUE_SER_CACHE", str(tmp_path / "cache"))
     from benchmarks import finetuning, meld
     from dialogue_ser.training.config import presets
     from dialogue_ser.training.dry_run.smoke import smoke_config
 
-    load = presets.load_preset
-    monkeypatch.setattr(presets, "load_preset", lambda name: smoke_config(load(name), "dialogues", tmp_path / "nets"))
+    load, corpus = presets.load_preset, write_few_dialogues(sample, tmp_path / "corpus")
+
+    def load_small(name):
+        small = smoke_config(load(name), "dialogues", tmp_path / "nets")
+        return replace(small, data=replace(small.data, path=str(corpus), options={"audio": None}))
+
+    monkeypatch.setattr(presets, "load_preset", load_small)
 
     def train_here(systems, seeds, out, workers):
         for seed in seeds:

@@ -1,7 +1,10 @@
 """The benchmark of networks on nEMO does what it says at reduced size; the one number asserted is of text alone."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +22,18 @@ def test_every_preset_of_a_network_on_nemo_is_a_row_and_its_folders_are_apart():
     assert len({row.key for row in nemo_networks.ROWS}) == len(nemo_networks.ROWS)
 
 
+@pytest.fixture
+def _commands_run_here(monkeypatch):
+    """The command lines of rows are run in this process, which has imported all they need."""
+
+    def run(command, **_):
+        assert command[:3] == [sys.executable, "-m", "dialogue_ser.cli.main"]
+        assert main(command[3:]) == 0
+
+    monkeypatch.setattr(nemo_networks, "subprocess", SimpleNamespace(run=run, STDOUT=subprocess.STDOUT))
+
+
+@pytest.mark.usefixtures("_commands_run_here")
 def test_rows_run_once_and_stand_beside_the_better_svm_of_their_kind(tmp_path, write_nemo, monkeypatch, capsys):
     corpus = write_nemo(tmp_path / "nemo", n_each=1)
     small = {"data.path": str(corpus), "training.epochs": "1", "features.audio.options.units": "4"}

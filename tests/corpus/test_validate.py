@@ -59,6 +59,13 @@ def test_one_error_names_all_bad_rows():
         assert sentence in text
 
 
+@pytest.mark.parametrize("seconds", [1.7e12, 1e24])
+def test_times_of_thousands_of_years_are_refused(seconds: float) -> None:
+    (problem,) = problems(corpus(turn("d_utt2", start_seconds=seconds)))
+    assert "give seconds, not milliseconds" in problem
+    validate(corpus(turn("d_utt2", start_seconds=1.7e9)))
+
+
 def test_duplicate_ids_name_both_rows():
     (problem,) = problems(corpus(turn("d_utt2", origin="a.csv row 2"), turn("d_utt2", origin="b.csv row 9")))
     assert "a.csv row 2" in problem

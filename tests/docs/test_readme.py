@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+import dialogue_ser
 from dialogue_ser.cli.main import COMMANDS, find_command
 from dialogue_ser.cli.run_arguments import parse_train
+from dialogue_ser.training.config.overrides import apply_overrides
 from dialogue_ser.training.config.presets import preset_names
+from dialogue_ser.training.run import train
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
@@ -23,6 +26,17 @@ def test_four_things_are_shown_in_about_ten_lines_each():
     assert max(block.count("\n") for block in BLOCKS) <= 10
 
 
+@pytest.fixture
+def _few_epochs(monkeypatch):
+    """What the README trains is trained for two epochs."""
+
+    def short(config, **settings):
+        return train(apply_overrides(config, {"training.epochs": 2}), **settings)
+
+    monkeypatch.setattr(dialogue_ser, "train", short)
+
+
+@pytest.mark.usefixtures("_few_epochs")
 def test_own_corpus_own_encoder_and_prediction_run_as_shown(tmp_path, monkeypatch):
     path = Path(__file__).parents[1] / "cli" / "conftest.py"
     spec = importlib.util.spec_from_file_location("cli_conftest", path)

@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -32,8 +33,7 @@ def tiny(monkeypatch):
     return tiny
 
 
-@pytest.fixture
-def config(tiny, tiny_text_model) -> RunConfig:
+def config_of(tiny, tiny_text_model) -> RunConfig:
     return tiny.tiny_config(
         **{
             "features": {"text": {"encoder": "transformer", "options": {"model": str(tiny_text_model)}}},
@@ -44,12 +44,38 @@ def config(tiny, tiny_text_model) -> RunConfig:
     )
 
 
+@pytest.fixture
+def config(tiny, tiny_text_model) -> RunConfig:
+    return config_of(tiny, tiny_text_model)
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny_text_model, tmp_path_factory) -> Path:
+    """A folder with vectors.parquet of two folds, made once; copy it before you change it."""
+    folder = tmp_path_factory.mktemp("fitted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(TRAINING))
+        patch.setenv("DIALOGUE_SER_CACHE", str(folder / "cache"))
+        import tiny
+
+        cross_fit(config_of(tiny, tiny_text_model), folder / "vectors.parquet", n_folds=2, progress=False)
+    return folder
+
+
+@pytest.fixture
+def copied(fitted, tmp_path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(fitted, tmp_path / "copied"))
+
+
 def read(file: Path, dialogues) -> dict[str, np.ndarray]:
     return dict(Precomputed(path=str(file), modality="text").encode(dialogues))
 
 
-def test_every_utterance_gets_the_vector_of_the_right_model_and_precomputed_reads_it(tiny, config, tmp_path):
-    found = cross_fit(config, tmp_path / "vectors.parquet", n_folds=2, progress=False)
+def test_every_utterance_gets_the_vector_of_the_right_model_and_precomputed_reads_it(tiny, config, copied):
+    made = (copied / "vectors.parquet").read_bytes()
+    found = cross_fit(config, copied / "vectors.parquet", n_folds=2, progress=False)
+    assert found.file.read_bytes() == made
     corpus = tiny.read_tiny()
     everything = [dialogue for some in corpus.splits.values() for dialogue in some]
     rows = read(found.file, everything)
@@ -57,7 +83,7 @@ def test_every_utterance_gets_the_vector_of_the_right_model_and_precomputed_read
     assert (found.n_rows, found.dim) == (len(rows), 8)
     folds = make_folds("cross-fit", corpus.split("train"), config.seed, 2)
     fold_of = {turn: fold.name for fold in folds for turn in fold.test}
-    work = tmp_path / "vectors.folds"
+    work = copied / "vectors.folds"
     models = {name: Run.load(work / name, trust_code=True).classifier() for name in ("fold-0", "fold-1", "all")}
     for dialogue in (*corpus.split("train")[:4], corpus.split("dev")[0], corpus.split("test")[0]):
         own = fold_of.get(dialogue.utterances[0].id, "all")
@@ -72,12 +98,12 @@ def test_every_utterance_gets_the_vector_of_the_right_model_and_precomputed_read
     assert manifest["config"]["features"]["text"]["encoder"] == "transformer"
 
 
-def test_log_probabilities_can_be_had_too_and_nothing_is_trained_again(tiny, config, tmp_path, monkeypatch):
-    first = cross_fit(config, tmp_path / "v.safetensors", n_folds=2, progress=False)
-    before = {path: path.read_bytes() for path in (tmp_path / "v.folds").rglob("model.safetensors")}
-    both = cross_fit(
-        config, tmp_path / "both.parquet", n_folds=2, content="both", work=tmp_path / "v.folds", progress=False
-    )
+def test_log_probabilities_can_be_had_too_and_nothing_is_trained_again(tiny, config, copied, monkeypatch):
+    work = copied / "vectors.folds"
+    before = {path: path.read_bytes() for path in work.rglob("model.safetensors")}
+    assert len(before) == 3
+    first = cross_fit(config, copied / "v.safetensors", n_folds=2, work=work, progress=False)
+    both = cross_fit(config, copied / "both.parquet", n_folds=2, content="both", work=work, progress=False)
     assert {path: path.read_bytes() for path in before} == before
     assert both.dim == first.dim + len(tiny.LABELS)
     dev = tiny.read_tiny().split("dev")
@@ -86,9 +112,7 @@ def test_log_probabilities_can_be_had_too_and_nothing_is_trained_again(tiny, con
         np.testing.assert_allclose(row[: first.dim], vectors[key], atol=1e-6)
         np.testing.assert_allclose(np.exp(row[first.dim :]).sum(), 1.0, atol=1e-5)
     monkeypatch.setattr(module, "utterance_features", lambda *_: pytest.fail("what is encoded is encoded again"))
-    again = cross_fit(
-        config, tmp_path / "again.parquet", n_folds=2, content="both", work=tmp_path / "v.folds", progress=False
-    )
+    again = cross_fit(config, copied / "again.parquet", n_folds=2, content="both", work=work, progress=False)
     assert again.file.read_bytes() == both.file.read_bytes()
 
 
@@ -112,7 +136,7 @@ from pathlib import Path
 import tiny
 from dialogue_ser.evaluation.out_of_fold import cross_fit
 from dialogue_ser.training.config.files import load_config
-tiny.signal_at(8, "KILL")
+tiny.signal_at(4, "KILL")
 cross_fit(load_config(Path({config!r}), trust_code=True), Path({out!r}), n_folds=2, progress=False)
 """
 
@@ -121,7 +145,7 @@ def test_a_killed_fold_is_resumed_to_the_same_bytes(config, tmp_path, warm_proce
     from dialogue_ser.training.config.files import dump_config
     from dialogue_ser.training.config.overrides import apply_overrides
 
-    config = apply_overrides(config, {"training.epochs": 4, "training.checkpoint_every_steps": 1})
+    config = apply_overrides(config, {"training.epochs": 2, "training.checkpoint_every_steps": 1})
     whole = cross_fit(config, tmp_path / "whole" / "v.parquet", n_folds=2, progress=False)
     (tmp_path / "config.yaml").write_text(dump_config(config))
     out = tmp_path / "killed" / "v.parquet"
@@ -146,13 +170,12 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(config, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_runs_under_other_settings_are_not_taken_for_its_own(tiny, config, tmp_path):
+def test_runs_under_other_settings_are_not_taken_for_its_own(config, copied):
     from dialogue_ser.training.config.overrides import apply_overrides
 
-    cross_fit(config, tmp_path / "v.parquet", n_folds=2, progress=False)
     other = apply_overrides(config, {"optimizer.learning_rate": 0.5})
     with pytest.raises(ConfigError, match=r"optimizer.learning_rate: the run has 0.02, now 0.5"):
-        cross_fit(other, tmp_path / "v.parquet", n_folds=2, progress=False)
+        cross_fit(other, copied / "vectors.parquet", n_folds=2, progress=False)
 
 
 def test_a_regressions_models_say_values_and_no_log_probabilities(config, tmp_path):

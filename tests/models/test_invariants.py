@@ -3,13 +3,14 @@
 They are checked for both tasks: for log-probabilities of classes and for values of dimensions.
 """
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dialogue_ser.batch.collate import collate
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
@@ -38,6 +39,9 @@ READ = {"fusion-attention": FRAMES}
 GIVEN: dict[str, Any] = {"inputs": INPUTS, "task": TASKS["classes"]}
 SPEAKERS = ["abacab", "a", "aaaa", "abcda", "abbbba", "ab"]
 
+COSMIC: dict[str, Any] = {"global_dim": 4, "internal_dim": 3, "external_dim": 5, "intent_dim": 2, "emotion_dim": 4}
+COSMIC |= {"hidden_dim": 6}
+SDT: dict[str, Any] = {"hidden_dim": 6, "n_heads": 2}
 # Every system with all settings that change its computation.
 SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("emotion-rnn", {"attention": "simple"}),
@@ -52,11 +56,81 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("dialogue-rnn", {"attention": "simple-linear", "listeners": "update", "causal": True}),
     ("dialogue-rnn", {"attention": "concat", "emotion_attention": "general2-tanh", "causal": True}),
     ("emotion-rnn", {"attention": "matching", "engine": "autograd"}),
+    ("bc-lstm", {}),
+    ("bc-lstm", {"attention": "general2", "n_layers": 1}),
+    ("bc-lstm", {"attention": "general2-tanh", "projection": {"text": 4}}),
+    ("cosmic", COSMIC | {"attention": "concat", "attention_dim": 3, "norm": "dialogue", "combine": "weighted"}),
+    ("cosmic", COSMIC | {"listeners": "hold", "norm": "batch", "emotion_attention": "general2-tanh", "residual": True}),
+    ("cosmic", COSMIC | {"causal": True, "stand_in": "turn", "norm": "layer", "emotion_attention": "general2"}),
     ("bigru", {}),
     ("bigru", {"causal": True}),
+    ("dag-erc", {"hidden_dim": 6}),
+    ("dag-erc", {"hidden_dim": 6, "attention": "linear", "own_turns": 2, "nodal_attention": "past"}),
+    ("dag-erc", {"hidden_dim": 6, "attention": "dotprod", "relations": False, "nodal_attention": "global"}),
+    ("dialogue-gcn", {"context_dim": 4, "graph_dim": 5, "n_bases": 3}),
+    ("dialogue-gcn", {"context": "dialogue-rnn", "context_dim": 3, "edge_attention": "position", "window_past": 2}),
+    ("dialogue-gcn", {"context": "gru", "context_dim": 4, "relations": "speakers", "messages": "send"}),
+    ("dialogue-gcn", {"context_dim": 4, "graph_dim": 5, "window_past": 2, "causal": True}),
+    ("dialogue-gcn", {"context": "none", "window_past": None, "nodal_attention": False, "causal": True}),
+    ("graphsmile", {"hidden_dim": 6, "layers": [2], "past": 1, "future": 2}),
+    ("graphsmile", {"hidden_dim": 6, "layers": [1], "past": -1, "future": -1, "weights_by_place": True}),
+    ("graphsmile", {"hidden_dim": 6, "layers": [2], "past": 2, "future": 0, "text_fusion": "concat"}),
+    ("m3net", {"turn_dim": 8, "hidden_dim": 6, "pair_layers": 2}),
+    ("m3net", {"turn_dim": 8, "hidden_dim": 6, "speakers": "number", "norm": "dialogue", "weights_by_place": True}),
+    (
+        "m3net",
+        {
+            "turn_dim": 8,
+            "hidden_dim": 6,
+            "speakers": "none",
+            "norm": "layer",
+            "text_layer": True,
+            "residual": True,
+            "modality_vectors": True,
+            "other_recurrence": True,
+            "hypergraph_layers": 1,
+            "pair_layers": 1,
+        },
+    ),
+    ("mm-dfn", {"context_dim": 4, "graph_dim": 6, "n_layers": 3}),
+    ("mm-dfn", {"context_dim": 4, "graph_dim": 6, "n_layers": 2, "party_padding": True}),
+    (
+        "mm-dfn",
+        {
+            "context_dim": 4,
+            "graph_dim": 6,
+            "n_layers": 2,
+            "layer_lstm": False,
+            "residual": False,
+            "party_padding": True,
+            "across_weight": 0.5,
+            "speakers": "order",
+            "modality_vectors": True,
+            "other_recurrence": True,
+        },
+    ),
+    ("mm-dfn", {"context_dim": 4, "graph_dim": 6, "n_layers": 2, "party_context": False, "speakers": "order"}),
+    ("mmgcn", {"input_dim": 5, "context_dim": 4, "graph_dim": 6, "n_layers": 4}),
+    ("mmgcn", {"input_dim": 5, "context_dim": 4, "graph_dim": 6, "n_layers": 2, "speakers": "number"}),
+    (
+        "mmgcn",
+        {
+            "input_dim": 5,
+            "context_dim": 4,
+            "graph_dim": 6,
+            "n_layers": 2,
+            "speakers": "none",
+            "modality_vectors": True,
+            "other_recurrence": True,
+            "n_context_layers": 1,
+        },
+    ),
     ("utterance", {}),
     ("utterance", {"projection": {"text": 4}}),
     ("late-fusion", {}),
+    ("sdt", SDT | {"gates": "learned"}),
+    ("sdt", SDT | {"speakers": "embedding"}),
+    ("sdt", SDT | {"speakers": "none", "unimodal_weight": 0.0, "distillation_weight": 0.0}),
     ("fusion-attention", {"units": {"audio": 4, "text": 6}, "fusion_dim": 6, "hidden_dim": 5}),
     ("fusion-attention", {"query": "text", "units": {}, "branch_dim": 4, "bidirectional": True}),
 ]
@@ -95,6 +169,7 @@ def _dialogues() -> list[Dialogue]:
 
 
 def _batch(dialogues: list[Dialogue]) -> DialogueBatch:
+    """The dialogues with random vectors; turns 1 and 2 of three have a sentiment."""
     generator = np.random.default_rng(5)
     ids = [turn.id for dialogue in _dialogues() for turn in dialogue]
     shapes = {
@@ -106,7 +181,9 @@ def _batch(dialogues: list[Dialogue]) -> DialogueBatch:
         for name, spec in GIVEN["inputs"].items()
     }
     del tables["audio"].rows["test/dia0_utt2"]  # type: ignore[attr-defined]
-    return collate(dialogues, tables, GIVEN["task"], dtype=torch.float64)
+    batch = collate(dialogues, tables, GIVEN["task"], dtype=torch.float64)
+    turn_T = torch.arange(batch.speaker.shape[1]) % 3
+    return replace(batch, sentiment=torch.where(batch.is_real_turn & (turn_T < 2), turn_T, -100))
 
 
 def _real(output: Tensor, batch: DialogueBatch) -> dict[str, Tensor]:
@@ -164,6 +241,7 @@ def _pad(batch: DialogueBatch, extra: int, content: float) -> DialogueBatch:
         is_present={name: grow(present, False) for name, present in batch.is_present.items()},
         speaker=grow(batch.speaker, -1),
         label=grow(batch.label, -100),
+        sentiment=None if batch.sentiment is None else grow(batch.sentiment, -100),
         value=None if batch.value is None else grow(batch.value, float("nan")),
         is_real_turn=grow(batch.is_real_turn, False),
     )
@@ -349,33 +427,47 @@ def _naively_reversed(batch: DialogueBatch) -> DialogueBatch:
 def _swap_directions(system: DialogueSystem) -> DialogueSystem:
     """The same system after the weights of its two directions were exchanged, in the head too."""
     torch.manual_seed(11)
-    if system.name == "bigru":
-        twin = build_model("bigru", {}, INPUTS, len(LABELS)).double().eval()
-        state = system.state_dict()
-        swapped = {}
-        for key, value in state.items():
-            if key.startswith("gru."):
-                other = key.removesuffix("_reverse") if key.endswith("_reverse") else f"{key}_reverse"
-                swapped[other] = value
-            else:
-                swapped[key] = value
-        size = twin.gru.hidden_size  # type: ignore[attr-defined]
-    else:
-        twin = MODELS[system.name](system.config, INPUTS, len(LABELS)).double().eval()  # type: ignore[arg-type, attr-defined]
-        swapped = {}
-        for key, value in system.state_dict().items():
-            if ".emotion.0." in key or ".emotion.1." in key:
-                old, new = (".0.", ".1.") if ".emotion.0." in key else (".1.", ".0.")
-                swapped[key.replace(f"emotion{old}", f"emotion{new}")] = value
-            else:
-                swapped[key] = value.flip(0) if key.startswith("recurrence.") else value
-        size = twin.recurrence.emotion_dim  # type: ignore[attr-defined]
+    if any(isinstance(module, nn.RNNBase) and module.bidirectional for module in system.modules()):
+        return _swap_torch_directions(system)
+    twin = MODELS[system.name](system.config, INPUTS, len(LABELS)).double().eval()  # type: ignore[arg-type, attr-defined]
+    swapped = {}
+    for key, value in system.state_dict().items():
+        if ".emotion.0." in key or ".emotion.1." in key:
+            old, new = (".0.", ".1.") if ".emotion.0." in key else (".1.", ".0.")
+            swapped[key.replace(f"emotion{old}", f"emotion{new}")] = value
+        else:
+            swapped[key] = value.flip(0) if key.startswith("recurrence.") else value
+    size = twin.recurrence.emotion_dim  # type: ignore[attr-defined]
     first = swapped["head.0.weight"]
     swapped["head.0.weight"] = torch.cat([first[:, size : 2 * size], first[:, :size], first[:, 2 * size :]], dim=1)
     for key in [key for key in swapped if key.startswith("emotion_attention.")]:
         swapped[key] = swapped[key].roll([size] * swapped[key].dim(), list(range(swapped[key].dim())))
     twin.load_state_dict(swapped)
     return twin
+
+
+def _swap_torch_directions(system: DialogueSystem) -> DialogueSystem:
+    """The same for the recurrences of torch; what reads their outputs gets the halves in the former order."""
+    twin = deepcopy(system)
+    for rnn in twin.modules():
+        if isinstance(rnn, nn.RNNBase) and rnn.bidirectional:
+            state = {
+                name.removesuffix("_reverse") if name.endswith("_reverse") else f"{name}_reverse": value.clone()
+                for name, value in rnn.state_dict().items()
+            }
+            deeper = [name for name in state if name.startswith("weight_ih") and "_l0" not in name]
+            rnn.load_state_dict(state | {name: _exchange_halves(state[name]) for name in deeper})
+            rnn.register_forward_hook(_exchange_outputs)
+    return twin
+
+
+def _exchange_halves(value: Tensor) -> Tensor:
+    return torch.cat(value.chunk(2, dim=-1)[::-1], dim=-1)
+
+
+def _exchange_outputs(rnn: nn.Module, given: Any, outputs: Any) -> Any:
+    packed = outputs[0]
+    return packed._replace(data=_exchange_halves(packed.data)), *outputs[1:]
 
 
 def test_backward_half_is_the_forward_cell_on_the_truly_reversed_dialogue(system: DialogueSystem) -> None:
@@ -398,6 +490,7 @@ def test_control_a_dropped_mask_is_noticed(system: DialogueSystem) -> None:
         batch,
         n_turns=everything,
         speaker=batch.speaker.clamp_min(0),
+        is_present={name: present | ~batch.is_real_turn for name, present in batch.is_present.items()},
         is_real_turn=torch.ones_like(batch.is_real_turn),
     )
     same = _close(_said(system, unmasked), _said(system, batch))
@@ -407,8 +500,18 @@ def test_control_a_dropped_mask_is_noticed(system: DialogueSystem) -> None:
 def test_training_mode_reaches_every_parameter(system: DialogueSystem) -> None:
     system.train()
     batch = _batch(_dialogues())
-    numerator, denominator = _loss(_outputs(system, batch), batch)
-    (numerator / denominator).backward()
+    output = system(batch)
+    numerator, denominator = _loss(GIVEN["task"].outputs(output.scores_BTS), batch)
+    further = system.auxiliary_numerators(output, batch, lambda scores, own: _loss(GIVEN["task"].outputs(scores), own))
+    (numerator / denominator + sum(further.values())).backward()
+
+    def main_loss(scores_BTS: Tensor, of: DialogueBatch) -> tuple[Tensor, Tensor]:
+        return _loss(GIVEN["task"].outputs(scores_BTS), of)
+
+    numerator, denominator = main_loss(output.scores_BTS, batch)
+    auxiliary = system.auxiliary_numerators(output, batch, main_loss)
+    assert set(auxiliary) >= {name for name, weight in system.auxiliary_weights.items() if weight}
+    (numerator / denominator + sum(auxiliary.values())).backward()
     silent = [
         name
         for name, parameter in system.named_parameters()

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,7 +24,7 @@ from torch.utils._pytree import tree_leaves
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import LabelSet
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models import MODELS, build_model
+from dialogue_ser.models import MODELS, Output, build_model
 from dialogue_ser.tasks import regression
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.tasks.classification import Classification
@@ -108,6 +109,7 @@ def _batch(names: Sequence[str], task: Task = CLASSES) -> DialogueBatch:
         speaker=torch.where(is_real, torch.arange(6) % 3, -1),
         n_turns=n_turns,
         label=torch.where(is_real & task.gives_probabilities, 1, -100),
+        sentiment=torch.where(is_real, torch.arange(6) % 3, -100),
         value=None if task.gives_probabilities else torch.where(is_real[..., None], torch.ones(3), torch.nan),
         is_real_turn=is_real,
         utterance_ids=tuple(tuple(f"{b}-{t}" for t in range(n)) for b, n in enumerate(n_turns.tolist())),
@@ -123,9 +125,16 @@ def _train(
     with no_waiting():
         output = system(batch)
         numerator, denominator = judge(output, batch)
-        (numerator / denominator).backward()
+        further = system.auxiliary_numerators(output, batch, lambda scores, own: judge(Output(scores, {}), own))
+        (numerator / denominator + sum(further.values())).backward()
+        auxiliary = system.auxiliary_numerators(output, batch, partial(_scored, judge))
+        (numerator / denominator + sum(auxiliary.values())).backward()
     missed = [name for name, own in system.named_parameters() if own.requires_grad and own.grad is None]
     return tuple(output.scores_BTS.shape), missed
+
+
+def _scored(judge: DialogueLoss, scores_BTS: Tensor, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
+    return judge(Output(scores_BTS, {}), batch)
 
 
 @pytest.mark.parametrize("names", [("vector",), ("tokens",), ("frames",), ("vector", "tokens", "frames")], ids="+".join)

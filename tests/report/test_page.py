@@ -113,6 +113,7 @@ def test_ids_of_thousands_of_characters_have_a_page_and_figures(tmp_path: Path, 
     assert page.stat().st_size < 20_000_000
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_page_says_that_a_long_dialogue_has_no_attention(tmp_path: Path, full_run: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(full_run, run, ignore=shutil.ignore_patterns("figures", "attention*"))

@@ -1,5 +1,7 @@
 """Make three optimizer steps and one evaluation in fp64, in one or several processes, and write the results.
 
+Then make three steps with a system that has auxiliary losses.
+
 ``python ranks.py OUT.safetensors BATCH_SIZE ACCUMULATE``
 """
 
@@ -26,6 +28,7 @@ from dialogue_ser.training.loop.predict import predict
 
 sys.path.insert(0, str(Path(__file__).parent))
 import tiny
+import two_heads
 
 
 def learn(out: Path, batch_size: int, accumulate: int) -> None:
@@ -42,9 +45,11 @@ def learn(out: Path, batch_size: int, accumulate: int) -> None:
     loss_config = LossConfig(class_weights="inverse-frequency")
     loss = DialogueLoss(loss_config, task, class_weights(train, corpus.label_set, loss_config))
     config = OptimizerConfig(name="sgd", learning_rate=0.5, weight_decay=0.01, momentum=0.9, clip_norm=0.2)
-    learner = Learner(
-        system, build_optimizer(system, config), loss, config=config, total_steps=9, accelerator=accelerator
-    )
+
+    def learner_of(system):
+        optimizer = build_optimizer(system, config)
+        return Learner(system, optimizer, loss, config=config, total_steps=9, accelerator=accelerator)
+
     batches = Batches(
         collate=partial(collate, tables=tables, task=task, dtype=torch.float64),
         batch_size=batch_size,
@@ -52,11 +57,17 @@ def learn(out: Path, batch_size: int, accumulate: int) -> None:
         rank=accelerator.process_index,
         n_ranks=accelerator.num_processes,
     )
+    learner = learner_of(system)
     losses = [learner.step(step, i).loss for i, step in enumerate(batches.steps(train, seed=3, epoch=1))]
+    several = learner_of(two_heads.TwoHeads(26, 3).double())
+    results_of = [several.step(step, i) for i, step in enumerate(batches.steps(train, seed=3, epoch=1))]
     system.eval()
     dev_predicted = predict(system, dev, batches, loss, accelerator)
     if accelerator.is_main_process:
         results = {f"model/{name}": value for name, value in system.state_dict().items()}
+        results |= {f"several/{name}": value for name, value in several.system.state_dict().items()}
+        rows = [[value for pair in one.auxiliary.values() for value in pair] for one in results_of]
+        results["several/sums"] = torch.tensor(rows, dtype=torch.float64)
         results["losses"] = torch.tensor(losses, dtype=torch.float64)
         results["dev"] = torch.from_numpy(np.ascontiguousarray(dev_predicted.outputs_NS))
         results["n_ranks"] = torch.tensor(accelerator.num_processes)

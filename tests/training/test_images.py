@@ -24,9 +24,10 @@ ENCODERS = {"vgg": VGG, "vgg-batch-norm": VGG | {"batch_norm": True}, "alexnet":
 
 
 @pytest.fixture
-def spoken(tiny):  # puts this folder on the path
+def spoken(tiny, monkeypatch, shared_store):  # puts this folder on the path
     import spoken
 
+    monkeypatch.setenv("DIALOGUE_SER_CACHE", str(shared_store))
     return spoken
 
 

@@ -18,6 +18,7 @@ from dialogue_ser.training.config.overrides import apply_overrides
 from dialogue_ser.training.config.run_config import RunConfig
 
 LABELS = ("calm", "glad", "cross")
+SENTIMENTS = {"glad": "positive", "cross": "negative"}  # that of calm is not known
 WORDS = {"calm": "fine okay sure", "glad": "great lovely yes", "cross": "no stop never"}
 
 
@@ -40,6 +41,7 @@ def read_tiny(
                         speaker=str(rng.choice(["Ann", "Bo", "Cy"])),
                         text=None if rng.random() < 0.05 else text,
                         label=None if rng.random() < 0.1 else (relabel or {}).get(split, label),
+                        sentiment=SENTIMENTS.get(label),
                     )
                 )
             dialogues.append(Dialogue(f"{split}/d{number}", tuple(turns)))

@@ -20,6 +20,7 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "audio": ("audio", "audio_path", "audio_file", "file"),
     "start": ("start", "start_seconds"),
     "end": ("end", "end_seconds"),
+    "sentiment": ("sentiment",),
     "votes": (),
     "attributes": (),
     # Targets have no usual names. A model is trained on them, and a column called valence can mean anything.
@@ -34,6 +35,7 @@ _FURTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "speaker": ("speaker.name", "speaker.id", "speakers"),
     "label": ("labels", "emotions"),
     "audio": ("audio.path",),
+    "sentiment": ("sentiments",),
 }
 
 

@@ -17,6 +17,7 @@ from dialogue_ser.corpus.parsing.paths import resolve_inside
 from dialogue_ser.corpus.parsing.rows import Row, Rows
 from dialogue_ser.corpus.parsing.times import parse_seconds
 from dialogue_ser.corpus.schema import AudioRef, Dialogue, Utterance
+from dialogue_ser.corpus.sentiment import sentiment_word
 from dialogue_ser.errors import CorpusError
 
 # Programs write a whole number in this way if another cell of its column is empty.
@@ -121,6 +122,7 @@ def read_turns(
             origin=row.origin,
             attributes=_attributes(row, columns),
             targets=targets,
+            sentiment=sentiment_word(columns.get(row, "sentiment")),
         )
         turns.append(
             Turn(

@@ -104,6 +104,8 @@ def _dialogues(split: str, texts: Path, emotions: Path, encoding: str, problems:
                         text=turn or None,
                         label=CLASSES[int(code)],
                         origin=f"{texts.name} row {number + 1}",
+                        # The class none has no emotion. In other corpora this word can mean that there is no label.
+                        sentiment="neutral" if CLASSES[int(code)] == "none" else None,
                     )
                     for position, (turn, code) in enumerate(zip(turns, codes, strict=True))
                 ),

@@ -11,6 +11,7 @@ from dialogue_ser.corpus.parsing.files import FileFormat, read_rows
 from dialogue_ser.corpus.parsing.rows import Row, Rows
 from dialogue_ser.corpus.parsing.times import parse_seconds
 from dialogue_ser.corpus.schema import AudioRef, Corpus, Dialogue, LabelSet, Utterance
+from dialogue_ser.corpus.sentiment import sentiment_word
 from dialogue_ser.corpus.validate import corpus_problems
 from dialogue_ser.errors import ConfigError, CorpusError, MissingDataError, unknown_name
 
@@ -65,7 +66,7 @@ def read_meld(
     """Read MELD's ``{train,dev,test}_sent_emo.csv``.
 
     Utterance ids are made of Dialogue_ID and Utterance_ID: ``train/dia12_utt3``. Both have gaps. ``start_seconds`` and
-    ``end_seconds`` are times inside the episode, not inside the clip.
+    ``end_seconds`` are times inside the episode, not inside the clip. A turn keeps its sentiment, whatever the labels.
 
     Args:
         path: folder of the CSVs; None = ``find_data("meld")``.
@@ -183,6 +184,7 @@ def _utterances(rows: Rows, split: str, label_column: str, problems: list[str]) 
                 start_seconds=_time(row, "StartTime", problems),
                 end_seconds=_time(row, "EndTime", problems),
                 origin=row.origin,
+                sentiment=sentiment_word(row.values["Sentiment"]),
             ),
             dialogue_id,
         )

@@ -69,12 +69,12 @@ def read_table(
             emotions become the classes of that set
             (:data:`~dialogue_ser.corpus.label_words.EMOTION_WORDS`). Any other name changes no label.
         columns: role → column. The roles are text, speaker, dialogue (one or several columns), label, utterance, split,
-            audio, start, end, votes ({class: column}, or the prefix of the columns with counts), attributes (columns,
-            or {name: column}) and targets (columns, or {dimension: column}, in the order of the dimensions). A role
-            that is left out is found by its usual names; votes, attributes and targets have none. A target is a decimal
-            number with a dot or a comma. An empty cell means that the turn was not annotated. ``start`` and ``end`` are
-            the span inside the audio file: in seconds, as ``h:mm:ss,mmm``, or as audformat writes them (``0 days
-            00:00:01.500000``; NaT = no limit).
+            audio, start, end, sentiment (negative, neutral or positive), votes ({class: column}, or the prefix of the
+            columns with counts), attributes (columns, or {name: column}) and targets (columns, or {dimension: column},
+            in the order of the dimensions). A role that is left out is found by its usual names; votes, attributes and
+            targets have none. A target is a decimal number with a dot or a comma. An empty cell means that the turn
+            was not annotated. ``start`` and ``end`` are the span inside the audio file: in seconds, as
+            ``h:mm:ss,mmm``, or as audformat writes them (``0 days 00:00:01.500000``; NaT = no limit).
         files: split → file in the folder ``path``, e.g. ``{train: a.csv, dev: b.csv}``.
         fractions: split → share of the dialogues. The dialogues are drawn at random. Shares of less than 1 together
             are drawn from train, for splits that the table does not name: ``{dev: 0.1}``.

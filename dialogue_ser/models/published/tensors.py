@@ -113,6 +113,8 @@ class PublishedTensors:
             self._problems.append(f"{name}: missing, expected {list(shape)}")
         elif tuple(value.shape) != shape:
             self._problems.append(f"{name}: found {list(value.shape)}, expected {list(shape)}")
+        elif not value.is_floating_point() and not name.endswith("num_batches_tracked"):
+            self._problems.append(f"{name}: found {value.dtype}, expected floats")
         else:
             return value
         return torch.zeros(shape, dtype=self.dtype)
@@ -144,6 +146,10 @@ class PublishedTensors:
     def dead(self, *beginnings: str) -> None:
         """Name parameters that were published but have no part in the outputs, by the beginnings of their names."""
         self._used.update(name for name in self._tensors if name.startswith(beginnings))
+
+    def problem(self, text: str) -> None:
+        """Add a problem that a loader has found itself."""
+        self._problems.append(text)
 
     def finish(self, system: nn.Module) -> dict[str, Tensor]:
         """Name → value of all parameters and buffers of the system.

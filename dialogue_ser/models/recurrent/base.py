@@ -74,6 +74,8 @@ class RecurrentSystem(DialogueSystem):
         causal: read forwards only.
         initial_state: whether the initial states are learned.
         engine: how the recurrence is computed.
+        attention_dim: number of units inside the attention concat; None = ``global_dim``.
+        recurrent_dropout: dropout rate inside the recurrence; None = ``dropout``.
 
     Raises:
         ConfigError: dot attention whose global states have another size than the utterance vectors.
@@ -92,6 +94,8 @@ class RecurrentSystem(DialogueSystem):
         causal: bool,
         initial_state: InitialState,
         engine: Engine,
+        attention_dim: int | None = None,
+        recurrent_dropout: float | None = None,
     ) -> None:
         super().__init__(inputs, n_scores)
         self.causal = causal
@@ -109,7 +113,8 @@ class RecurrentSystem(DialogueSystem):
             party_dim=config.party_dim,
             emotion_dim=config.emotion_dim,
             attention=config.attention,
-            dropout=config.dropout,
+            attention_dim=attention_dim,
+            dropout=config.dropout if recurrent_dropout is None else recurrent_dropout,
             bidirectional=not causal,
             initial_state=initial_state,
             engine=engine,

@@ -6,15 +6,13 @@ A model that knows the speakers should score higher than this one.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnEncoder
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output, TurnStream
-from dialogue_ser.nn.transfer import send
+from dialogue_ser.nn.context import make_rnn, read_dialogues
 from dialogue_ser.options import check_fields
 
 
@@ -64,7 +62,7 @@ class BiGRU(DialogueSystem):
         self.causal = config.causal
         self.bidirectional_recurrence = not config.causal
         self.turns = TurnEncoder(inputs, projection=config.projection, dropout=config.input_dropout)
-        self.gru = nn.GRU(self.turns.out_dim, config.hidden_dim, batch_first=True, bidirectional=not config.causal)
+        self.gru = make_rnn("gru", self.turns.out_dim, config.hidden_dim, bidirectional=not config.causal)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Sequential(
             nn.Linear(config.hidden_dim * (1 if config.causal else 2), config.hidden_dim),
@@ -75,13 +73,7 @@ class BiGRU(DialogueSystem):
 
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
         """Scores of every turn; this system has no attention."""
-        x_BTD = self.turns(batch)
-        # Torch would sort on the device and wait for the result, so the sorting is done here on the CPU.
-        n_turns_B, order_B = torch.sort(batch.n_turns_host, descending=True)
-        order, inverse_order = send([order_B.numpy(), order_B.argsort().numpy()], x_BTD.device)
-        packed = pack_padded_sequence(x_BTD.index_select(0, order), n_turns_B, batch_first=True)
-        h_BTH, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x_BTD.shape[1])
-        h_BTH = h_BTH.index_select(0, inverse_order)
+        h_BTH = read_dialogues(self.gru, self.turns(batch), batch.n_turns_host)
         return Output(self.head(self.dropout(h_BTH)), {})
 
     def stream(self) -> TurnStream:

@@ -30,6 +30,7 @@ from dialogue_ser.nn.recurrence.chain import Chain, autograd_chain
 from dialogue_ser.nn.recurrence.layout import PackedLayout, build_layout
 from dialogue_ser.nn.recurrence.manual import ManualRecurrence, Settings
 from dialogue_ser.nn.recurrence.parameters import RecurrenceParameters, parameter_name
+from dialogue_ser.nn.recurrence.shown_attention import shown_attention
 from dialogue_ser.nn.recurrence.turn import TurnInputs, TurnMasks, turn
 from dialogue_ser.tensors import FeaturesBTD, SpeakerBT, TurnsB
 
@@ -39,7 +40,7 @@ Args = ParamSpec("Args")
 Result = TypeVar("Result")
 
 
-def _excluded_from_compile(forward: Callable[Args, Result]) -> Callable[Args, Result]:
+def excluded_from_compile(forward: Callable[Args, Result]) -> Callable[Args, Result]:
     """Exclude a method from ``torch.compile``, like ``torch.compiler.disable``.
 
     ``torch.compiler.disable`` imports the compiler, which takes more than a second. Here it is imported only while
@@ -79,7 +80,7 @@ class DialogueRecurrence(RecurrenceParameters):
         """Size of ē: E for each direction."""
         return self.n_directions * self.emotion_dim
 
-    @_excluded_from_compile  # the plan depends on the data of the batch, so it cannot be traced
+    @excluded_from_compile  # the plan depends on the data of the batch, so it cannot be traced
     def forward(
         self, x_BTD: FeaturesBTD, speaker_BT: SpeakerBT, n_turns_B: TurnsB, *, return_attention: bool = False
     ) -> tuple[Float[Tensor, "batch turn hidden"], dict[str, Tensor]]:
@@ -113,8 +114,9 @@ class DialogueRecurrence(RecurrenceParameters):
             return padded.view(self.n_directions, n_dialogues, n_turns, -1)
 
         e_BTE = torch.cat(unpack(e_KNE).unbind(0), dim=-1)  # (8)
-        attention = self._attention(unpack(states.g_KNG), x_BTD, n_turns_B.to(x_BTD.device)) if return_attention else {}
-        return e_BTE, attention
+        if not return_attention:
+            return e_BTE, {}
+        return e_BTE, shown_attention(self.attention, unpack(states.g_KNG), x_BTD, n_turns_B.to(x_BTD.device))
 
     def layout(self, speaker_BT: Tensor, n_turns_B: Tensor, device: torch.device | None = None) -> PackedLayout:
         """Return the layout of a batch for this recurrence."""
@@ -228,26 +230,6 @@ class DialogueRecurrence(RecurrenceParameters):
         else:
             e_KNE = Chain.apply(layout, mask_inside, gates, self.from_emotion, bias_m, self.initial_emotion)  # type: ignore[no-untyped-call]
         return e_KNE if mask is None or mask_inside is not None else e_KNE * mask
-
-    def _attention(self, g_KBTH: Tensor, x_BTD: Tensor, n_turns_B: Tensor) -> dict[str, Tensor]:
-        """Return the weights of (2). They are computed again, for all turns at once, in the order of the dialogue."""
-        n_turns = x_BTD.shape[1]
-        turn_T = torch.arange(n_turns, device=x_BTD.device)
-        mirrored_BT = torch.where(turn_T < n_turns_B[:, None], n_turns_B[:, None] - 1 - turn_T, turn_T)
-
-        def mirror(tensor: Tensor) -> Tensor:
-            return tensor.gather(1, mirrored_BT[..., None].expand_as(tensor))
-
-        g_steps, x_steps = [g_KBTH[0]], [x_BTD]
-        if self.n_directions == 2:
-            g_steps.append(mirror(g_KBTH[1]))
-            x_steps.append(mirror(x_BTD))
-        weights = self.attention.weights(torch.stack(g_steps), torch.stack(x_steps), n_turns_B)
-        attention = {"forward": weights[0]}
-        if self.n_directions == 2:
-            rows_mirrored = mirror(weights[1])
-            attention["backward"] = mirror(rows_mirrored.transpose(1, 2)).transpose(1, 2)
-        return attention
 
 
 def _full_precision(tensor: Tensor) -> Tensor:

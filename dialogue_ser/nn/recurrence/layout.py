@@ -112,7 +112,7 @@ def build_layout(
         updates_listeners: True: listeners get new states. False: they keep their states.
         device: device of the indices; None means the device of ``speaker_BT``.
     """
-    packed = _pack_turns(n_turns_B, n_padded=speaker_BT.shape[1], n_directions=2 if bidirectional else 1)
+    packed = pack_turns(n_turns_B, n_padded=speaker_BT.shape[1], n_directions=2 if bidirectional else 1)
     speaker_turns = speaker_BT.detach().cpu().numpy().reshape(-1)[packed.turn_KBT]
     party_KBT = np.unique(speaker_turns, return_inverse=True)[1].reshape(speaker_turns.shape)
     plan = plan_states(party_KBT, packed.is_real_BT, looks_ahead=bidirectional, updates_listeners=updates_listeners)
@@ -150,7 +150,7 @@ def _build_steps(plan: StatePlan, indices: dict[str, tuple[Tensor, ...]]) -> tup
 
 
 @dataclass(frozen=True, kw_only=True)
-class _PackedTurns:
+class PackedTurns:
     """The turns of a batch, dialogues sorted by length, and their packed order: step by step."""
 
     is_real_BT: Flags
@@ -168,7 +168,7 @@ class _PackedTurns:
         }
 
 
-def _pack_turns(n_turns_B: Tensor, *, n_padded: int, n_directions: int) -> _PackedTurns:
+def pack_turns(n_turns_B: Tensor, *, n_padded: int, n_directions: int) -> PackedTurns:
     """Sort the dialogues by length and number their real turns step by step."""
     n_turns = n_turns_B.detach().cpu().numpy().astype(np.int64)
     order_B = np.argsort(-n_turns, kind="stable")
@@ -178,7 +178,7 @@ def _pack_turns(n_turns_B: Tensor, *, n_padded: int, n_directions: int) -> _Pack
     turn_KBT = np.stack([np.where(is_real_BT, forwards_T, 0), np.where(is_real_BT, lengths_B1 - 1 - forwards_T, 0)])
     dialogue, step = np.nonzero(is_real_BT)
     by_step = np.argsort(step, kind="stable")
-    return _PackedTurns(
+    return PackedTurns(
         is_real_BT=is_real_BT,
         turn_KBT=order_B[:, None] * n_padded + turn_KBT[:n_directions],
         dialogue_N=dialogue[by_step],

@@ -50,6 +50,7 @@ class RecurrenceParameters(nn.Module):
         party_dim: size of each state of a party.
         emotion_dim: size of the emotion state e of one direction.
         attention: kind of attention over past global states, see :class:`HistoryAttention`.
+        attention_dim: number of units inside the attention concat; None = ``global_dim``.
         dropout: dropout rate of g and of the parties' states inside the recurrence, and of e. New multipliers are drawn
             for every turn.
         bidirectional: True: a second direction, with its own weights, reads the reversed dialogue.
@@ -67,6 +68,7 @@ class RecurrenceParameters(nn.Module):
         party_dim: int = 150,
         emotion_dim: int = 100,
         attention: str = "general",
+        attention_dim: int | None = None,
         dropout: float = 0.0,
         bidirectional: bool = True,
         initial_state: Literal["learned", "zeros"] = "learned",
@@ -78,7 +80,7 @@ class RecurrenceParameters(nn.Module):
         self.global_dim, self.party_dim, self.emotion_dim = global_dim, party_dim, emotion_dim
         self.columns = Columns(wiring, global_dim, party_dim)
         # The order of these lines decides which random numbers a parameter gets, so it must stay.
-        self.attention = HistoryAttention(attention, global_dim, input_dim, self.n_directions)
+        self.attention = HistoryAttention(attention, global_dim, input_dim, self.n_directions, concat_dim=attention_dim)
         self._add_global_and_speaker_cells(input_dim)
         self._add_listener_cells()
         self._add_emotion_cell(input_dim)
@@ -172,13 +174,12 @@ class RecurrenceParameters(nn.Module):
             direction: 0 for forwards, 1 for backwards.
             cell: ``global``, ``emotion``, ``speaker.<plane>`` or ``listener.<plane>``.
         """
-        inputs, hidden, bias = self._parts(direction, cell)
+        inputs, hidden, bias = self._parts(dict(self.named_parameters()), direction, cell)
         size = hidden.shape[0]
         reordered = {name: torch.cat([weight[:, size:], weight[:, :size]], dim=1) for name, weight in inputs.items()}
         n, gates, m = torch.split(bias, [size, 2 * size, size])
         return CellWeights(reordered, hidden, torch.cat([gates, n]), torch.cat([torch.zeros_like(gates), m]))
 
-    @torch.no_grad()
     def load_cell(
         self,
         direction: int,
@@ -187,6 +188,8 @@ class RecurrenceParameters(nn.Module):
         hidden: Tensor,
         bias_x: Tensor,
         bias_h: Tensor,
+        *,
+        into: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Set the weights of one GRU cell from the tensors of a ``torch.nn.GRUCell``.
 
@@ -197,40 +200,43 @@ class RecurrenceParameters(nn.Module):
             hidden: ``weight_hh`` ``[3H, H]``.
             bias_x: ``bias_ih`` ``[3H]``.
             bias_h: ``bias_hh`` ``[3H]``.
+            into: tensors that are written instead of the parameters, by the names of the parameters. Autograd follows
+                them back to the given weights.
         """
-        own, own_hidden, own_bias = self._parts(direction, cell)
+        parameters = dict(self.named_parameters()) if into is None else into
+        own, own_hidden, own_bias = self._parts(parameters, direction, cell)
         assert own.keys() == inputs.keys(), f"{cell} reads {sorted(own)}, not {sorted(inputs)}"
         size = own_hidden.shape[0]
-        for cell_input, weight in inputs.items():
-            own[cell_input].copy_(torch.cat([weight[2 * size :], weight[: 2 * size]]).T)
-        own_hidden.copy_(hidden.T)
-        gates = bias_x[: 2 * size] + bias_h[: 2 * size]
-        own_bias.copy_(torch.cat([bias_x[2 * size :], gates, bias_h[2 * size :]]))
+        with torch.set_grad_enabled(into is not None and torch.is_grad_enabled()):
+            for cell_input, weight in inputs.items():
+                own[cell_input].copy_(torch.cat([weight[2 * size :], weight[: 2 * size]]).T)
+            own_hidden.copy_(hidden.T)
+            gates = bias_x[: 2 * size] + bias_h[: 2 * size]
+            own_bias.copy_(torch.cat([bias_x[2 * size :], gates, bias_h[2 * size :]]))
 
-    def _parts(self, k: int, cell: str) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    def _parts(self, weights: Mapping[str, Tensor], k: int, cell: str) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """Return views of a cell: input weights ``[in, n|r|z]``, state weights ``[H, r|z|m]``, bias ``[n|r|z|m]``."""
         size = 3 * self.party_dim
         if cell == "emotion":
-            inputs = {cell_input: weight[k] for cell_input, weight in self.emotion_from.items()}
-            return inputs, self.from_emotion[k], self.emotion_bias[k]
+            inputs = {cell_input: weights[f"emotion_from.{cell_input}"][k] for cell_input in self.wiring.emotion}
+            return inputs, weights["from_emotion"][k], weights["emotion_bias"][k]
         if cell == "global":
-            inputs = {p.name: self.from_party[k, j, :, size:] for j, p in enumerate(self.wiring.planes)}
-            own = self.from_global[k, :, : 3 * self.global_dim]
-            return inputs | {"x": self.from_x["global"][k]}, own, self.global_bias[k]
+            inputs = {p.name: weights["from_party"][k, j, :, size:] for j, p in enumerate(self.wiring.planes)}
+            own = weights["from_global"][k, :, : 3 * self.global_dim]
+            return inputs | {"x": weights["from_x.global"][k]}, own, weights["global_bias"][k]
         role, plane = cell.split(".")
         j = self._plane(plane)
         inputs = {}
         for cell_input in self.wiring.cells[cell]:
             if cell_input == "x":
-                inputs["x"] = self.from_x[parameter_name(cell)][k]
+                inputs["x"] = weights[f"from_x.{parameter_name(cell)}"][k]
             elif cell_input == "speaker":
-                inputs["speaker"] = self.from_heard[k, j]
+                inputs["speaker"] = weights["from_heard"][k, j]
             else:
-                joined = self.from_global if cell_input == "g" else self.from_context
-                assert joined is not None
+                joined = weights["from_global" if cell_input == "g" else "from_context"]
                 inputs[cell_input] = joined[k][:, self.columns.of[cell_input][cell]]
-        own = self.from_party[k, j, :, :size] if role == "speaker" else self.from_listener[k, j]
-        return inputs, own, self._bias(cell)[k]
+        own = weights["from_party"][k, j, :, :size] if role == "speaker" else weights["from_listener"][k, j]
+        return inputs, own, weights[f"{role}_bias"][k, j]
 
 
 def parameter_name(cell: str) -> str:

@@ -5,6 +5,7 @@ Every function takes plain values and a theme and returns a Figure. No screen is
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,13 @@ from matplotlib.ticker import MaxNLocator
 
 from dialogue_ser.metrics.roc import RocCurve, macro_auc
 from dialogue_ser.metrics.table import heading_of
-from dialogue_ser.report.figures.theme import Theme, colours_of, ink_on, themed
+from dialogue_ser.report.figures.theme import SPARE_COLOURS, Theme, colours_of, ink_on, themed
 
 
 def training_curves(
     epochs: Sequence[Mapping[str, Any]], best_epoch: int | None, metric: str = "weighted_f1", theme: Theme = "light"
 ) -> Figure:
-    """Draw loss and score of train and dev per epoch, and mark the chosen epoch.
+    """Draw loss and score of train and dev per epoch, and mark the chosen epoch. Auxiliary losses are dotted lines.
 
     Args:
         epochs: the lines of metrics.jsonl that describe an epoch.
@@ -44,6 +45,10 @@ def training_curves(
         x = [int(e["epoch"]) for e in epochs]
         for axes, values, name, colour in lines:
             _line(axes, x, values, name, palette[colour])
+        names = dict.fromkeys(name for e in epochs for name in e.get("auxiliary") or ())
+        for name, colour in zip(names, cycle(SPARE_COLOURS), strict=False):
+            values = [(e.get("auxiliary") or {}).get(name) for e in epochs]
+            _line(loss, x, values, f"train, {name}", colour, linestyle=":")
         for axes in (loss, score):
             if best_epoch is not None:
                 axes.axvline(best_epoch, color=palette["second"], linewidth=1, linestyle=(0, (4, 3)), zorder=1)
@@ -58,10 +63,13 @@ def training_curves(
         return figure
 
 
-def _line(axes: Axes, x: Sequence[int], values: Sequence[float | None], name: str, colour: str) -> None:
+def _line(
+    axes: Axes, x: Sequence[int], values: Sequence[float | None], name: str, colour: str, linestyle: str = "-"
+) -> None:
     y = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     if np.isfinite(y).any():
-        axes.plot(x, y, label=name, color=colour, linewidth=1.8, marker="o", markersize=3 if len(x) <= 40 else 0)
+        size = 3 if len(x) <= 40 else 0
+        axes.plot(x, y, label=name, color=colour, linewidth=1.8, linestyle=linestyle, marker="o", markersize=size)
 
 
 def _mark_best(axes: Axes, epochs: Sequence[Mapping[str, Any]], best: int | None, metric: str, colour: str) -> None:

@@ -19,6 +19,7 @@ View = Literal["dialogues", "utterances"]
 N_DIALOGUES: Mapping[str, int] = {"train": 10, "dev": 4, "test": 4}
 # Made-up sessions for a corpus of single utterances. Every protocol works with three; session-5 tests on number 5.
 SESSIONS = ("1", "3", "5")
+GENDERS = ("F", "M")  # the made-up speakers of each session
 _EVERY_NTH_TURN = 2  # a corpus of single utterances needs only every second turn
 # Encoders that run a pretrained text or speech network. A tiny random network takes its place.
 _TEXT_NETWORKS, _SPEECH_NETWORKS = ("hf-text", "transformer"), ("hf-audio",)
@@ -133,9 +134,9 @@ def _with_values(corpus: Corpus, dialogues: Sequence[Dialogue]) -> tuple[Dialogu
 
 def _with_made_up_speaker(turn: Utterance, number: int) -> Utterance:
     """Return a turn with a made-up session, speaker and scenario; they follow from its number in the corpus."""
-    session = SESSIONS[number // 2 % len(SESSIONS)]
-    gender = "FM"[number % 2]
-    scenario = "improvised" if number // (2 * len(SESSIONS)) % 2 else "scripted"
+    gender = GENDERS[number % len(GENDERS)]
+    session = SESSIONS[number // len(GENDERS) % len(SESSIONS)]
+    scenario = "improvised" if number // (len(GENDERS) * len(SESSIONS)) % 2 else "scripted"
     attributes = {"session": session, "scenario": scenario, "gender": gender}
     name = turn.id.replace("/", "_")
     return replace(turn, id=f"all/{name}", speaker=f"Ses0{session}{gender}", attributes=attributes)

@@ -72,7 +72,7 @@ def fit(
             return False
         row: dict[str, Any] = {"kind": "epoch", "epoch": state.epoch, "step": state.step}
         row["train_loss"] = state.loss_numerator / (state.loss_denominator or 1.0)
-        row |= evaluation
+        row |= _auxiliary(state.auxiliary) | evaluation
         score = _dev_score(row["dev"], training.metric)
         row["is_best"] = state.note_score(score, is_better=training.metric.is_better, always=config.keep == "last")
         row["learning_rate"] = learner.learning_rate_of(max(state.step - 1, 0))
@@ -95,8 +95,7 @@ def _train_epoch(
         result = learner.step(batches, state.step, is_stop_requested=bool(stop.signal_number))
         state.step += 1
         state.step_in_epoch += 1
-        state.loss_numerator += result.numerator
-        state.loss_denominator += result.denominator
+        state.add_losses(result.numerator, result.denominator, result.auxiliary)
         row = {
             "kind": "step",
             "epoch": state.epoch,
@@ -104,12 +103,19 @@ def _train_epoch(
             "loss": result.loss,
             "grad_norm": result.grad_norm,
             "learning_rate": result.learning_rate,
+            **_auxiliary(result.auxiliary),
         }
         for callback in callbacks:
             callback.on_step(state, row)
         if result.is_stop_requested:
             return True
     return False
+
+
+def _auxiliary(sums: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Return what a line of metrics.jsonl says about the auxiliary losses: name → mean; nothing if there are none."""
+    means = {name: value / count if count else 0.0 for name, (value, count) in sums.items()}
+    return {"auxiliary": means} if means else {}
 
 
 def _dev_score(dev: Mapping[str, float | None], metric: Metric) -> float:

@@ -1,7 +1,7 @@
 """Make the configured loss, one of the library or a function of the user, and the class weights."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -15,9 +15,8 @@ from dialogue_ser.nn.losses import counted_rows
 from dialogue_ser.registry import Registry, Target
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config.run_config import LossConfig
+from dialogue_ser.training.loop.gradient.terms import Sums
 
-Sums = tuple[Tensor, Tensor]
-"""Numerator and denominator of a loss. The learner adds them over all processes and batches, and divides once."""
 OutputLoss = Callable[[Tensor, DialogueBatch], Sums]
 """A loss of the task's outputs, log-probabilities or values ``[B, T, S]``, and their batch."""
 
@@ -49,19 +48,36 @@ class DialogueLoss:
     """
 
     def __init__(self, config: LossConfig, task: Task, class_weights_C: Tensor | None = None) -> None:
-        kind = config.kind or task.losses[0]
         self.task = task
-        self._loss: OutputLoss
-        if kind not in LOSSES:
-            self._loss = partial(_user_loss, kind, LOSSES.find(kind))
-        elif task.gives_probabilities:
-            self._loss = partial(_class_loss, kind, config, class_weights_C)
-        else:
-            self._loss = partial(_value_loss, LOSSES[kind])
+        self._config, self._class_weights_C = config, class_weights_C
+        self._loss = self._with_weights(class_weights_C)
 
     def __call__(self, output: Output, batch: DialogueBatch) -> Sums:
         """Return both sums over the batch's labelled turns; they are at least float32, also under autocast."""
         return self._loss(self.task.outputs(output.scores_BTS), batch)
+
+    def denominator(self, batch: DialogueBatch) -> float:
+        """Return the denominator of a batch on the CPU; it depends on the targets only.
+
+        For a function of the user that returns a pair, it is the denominator that belongs to scores of 0.
+        """
+        scores_BTS = torch.zeros(*batch.label.shape, self.task.n_scores, dtype=torch.float64)
+        return float(self._on_host(self.task.outputs(scores_BTS), batch)[1])
+
+    @cached_property
+    def _on_host(self) -> OutputLoss:
+        """The loss with class weights on the CPU."""
+        weights_C = self._class_weights_C
+        return self._with_weights(None if weights_C is None else weights_C.cpu())
+
+    def _with_weights(self, class_weights_C: Tensor | None) -> OutputLoss:
+        """Return the function that computes the sums from outputs and batch."""
+        kind = self._config.kind or self.task.losses[0]
+        if kind not in LOSSES:
+            return partial(_user_loss, kind, LOSSES.find(kind))
+        if self.task.gives_probabilities:
+            return partial(_class_loss, kind, self._config, class_weights_C)
+        return partial(_value_loss, LOSSES[kind])
 
 
 def _check_loss(name: str, found: Any) -> Callable[..., Any]:

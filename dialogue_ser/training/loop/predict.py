@@ -15,8 +15,8 @@ from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.models.api import DialogueSystem, Output
 from dialogue_ser.training.data.batches import Batches
 from dialogue_ser.training.loop.devices import sum_over_ranks
+from dialogue_ser.training.loop.gradient.terms import Loss
 from dialogue_ser.training.loop.interrupt import StopRequest
-from dialogue_ser.training.loop.learner import Loss
 
 #: Largest number of attention weights in a batch, padding included, unless one dialogue alone has more.
 MAX_BATCH_WEIGHTS = 2**20

@@ -1,8 +1,9 @@
 """The position of a run: a few numbers that, together with the tensors of a checkpoint, allow it to go on."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from operator import gt
+from types import MappingProxyType
 from typing import Any
 
 
@@ -16,6 +17,7 @@ class TrainState:
         step: number of optimizer steps done since the start.
         loss_numerator: sum of the loss's numerators in this epoch so far.
         loss_denominator: sum of the loss's denominators in this epoch so far.
+        auxiliary: auxiliary loss → the sums of its numerators and of its denominators in this epoch so far.
         best_epoch: epoch with the best dev score, or the last one with ``training.keep: last``; 0 = none yet.
         best_score: dev score of that epoch; None = none yet.
         best_checkpoint: name of the checkpoint with the weights of that epoch.
@@ -26,9 +28,26 @@ class TrainState:
     step: int = 0
     loss_numerator: float = 0.0
     loss_denominator: float = 0.0
+    auxiliary: dict[str, list[float]] = field(default_factory=dict)
     best_epoch: int = 0
     best_score: float | None = None
     best_checkpoint: str | None = None
+
+    def add_losses(
+        self, numerator: float, denominator: float, auxiliary: Mapping[str, tuple[float, float]] = MappingProxyType({})
+    ) -> None:
+        """Add the sums of one step to those of the epoch.
+
+        Args:
+            numerator: sum of the loss's numerators.
+            denominator: sum of the loss's denominators.
+            auxiliary: auxiliary loss → its sum and its denominator.
+        """
+        self.loss_numerator += numerator
+        self.loss_denominator += denominator
+        for name, (value, count) in auxiliary.items():
+            before = self.auxiliary.get(name, [0.0, 0.0])
+            self.auxiliary[name] = [before[0] + value, before[1] + count]
 
     @property
     def checkpoint_name(self) -> str:
@@ -54,6 +73,7 @@ class TrainState:
         """Move to the next epoch; if the finished one is the best so far, note the name of its checkpoint."""
         self.epoch, self.step_in_epoch = self.epoch + 1, 0
         self.loss_numerator = self.loss_denominator = 0.0
+        self.auxiliary = {}
         if is_best:
             self.best_checkpoint = self.checkpoint_name
 

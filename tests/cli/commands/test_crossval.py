@@ -123,10 +123,11 @@ def test_notes_of_the_corpus_reader_are_printed(nemo, cli, tmp_path, write_iemoc
     assert "95 % over dialogues" in " ".join(text.split())
 
 
-def test_groups_of_speakers_can_be_run_at_reduced_size(cli, tmp_path):
+def test_groups_of_speakers_can_be_run_at_reduced_size(cli, tmp_path, record_numbers):
     flags = ["--data.cut.protocol=k-fold-speakers", "--data.cut.n_folds=3", "--smoke", "--out", tmp_path / "out"]
-    status, text, err = cli("crossval", "--preset", "nemo-egemaps-svm", *flags)
-    assert (status, err) == (0, "")
+    with record_numbers.few_turns("meld-text"):
+        status, text, err = cli("crossval", "--preset", "nemo-egemaps-svm", *flags)
+    assert (status, [line for line in err.splitlines() if "has no turn of" not in line]) == (0, [])
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert [len(fold["speakers"]["test"]) for fold in scores["folds"]] == [2, 2, 2]
     assert "group-3" in text

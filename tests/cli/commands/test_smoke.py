@@ -1,35 +1,76 @@
+"""Every preset runs at reduced size by the command line, and it begins or scores as tests/numbers.json recorded it."""
+
+import io
 import json
 import re
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dialogue_ser.cli.main import main
 from dialogue_ser.training.config.presets import load_preset, preset_names
 
 #: Presets that name a protocol are cross-validated, the others trained.
 CROSSVAL = [name for name in preset_names() if load_preset(name).data.cut.protocol != "none"]
-#: These presets run on as many turns as --smoke uses, the others on a third, which is faster and shows errors as well.
-WHOLE = ("meld-textcnn", "nemo-egemaps-svm-speaker-norm", "source-asr-attention-linguistic")
+COST = r"full size: ([\d.]+) M parameters, ([\d.]+) M multiply-adds an utterance, (\d+) MiB"
+RECORDED = json.loads((Path(__file__).parents[2] / "numbers.json").read_text(encoding="utf-8"))["presets"]
 
 
-@pytest.fixture
-def few_turns(request, monkeypatch):
-    """Use a third of the turns, except for the presets in WHOLE."""
-    if request.node.callspec.params["name"] not in WHOLE:
-        monkeypatch.setattr("dialogue_ser.training.dry_run.smoke.N_DIALOGUES", {"train": 4, "dev": 1, "test": 1})
+@dataclass(frozen=True)
+class Reduced:
+    """What ``--smoke`` made of a preset.
+
+    Args:
+        name: of the preset.
+        status: of the command.
+        text: its standard output.
+        err: its standard error.
+        scores: the content of scores.json.
+        steps: the results of the optimizer steps.
+    """
+
+    name: str
+    status: int
+    text: str
+    err: str
+    scores: dict[str, Any]
+    steps: Sequence[Any]
 
 
-@pytest.fixture(autouse=True)
-def _no_data(monkeypatch, tmp_path, shared_store):
+@pytest.fixture(scope="module")
+def _no_data(tmp_path_factory, shared_store):
     """A machine without corpora and without a hub. All presets share one feature store."""
-    monkeypatch.setenv("DIALOGUE_SER_CACHE", str(shared_store))
-    monkeypatch.setenv("DIALOGUE_SER_DATA", str(tmp_path / "none"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    for writer in (
-        "page.write_report",
-        "crossval_page.write_crossval_report",
-    ):  # writing pages takes longer than all the rest
-        monkeypatch.setattr(f"dialogue_ser.report.{writer}", lambda run: run / "report.html")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIALOGUE_SER_CACHE", str(shared_store))
+        patch.setenv("DIALOGUE_SER_DATA", str(tmp_path_factory.getbasetemp() / "none"))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("OMP_NUM_THREADS", "1")
+        # writing pages takes longer than all the rest
+        for writer in ("page.write_report", "crossval_page.write_crossval_report"):
+            patch.setattr(f"dialogue_ser.report.{writer}", lambda run: run / "report.html")
+        yield
+
+
+@pytest.fixture(scope="module", params=preset_names())
+def reduced(request, _no_data, record_numbers, tmp_path_factory) -> Reduced:
+    """One run of a preset, for all claims about it."""
+    name, out, err = request.param, io.StringIO(), io.StringIO()
+    folder = tmp_path_factory.mktemp("smoke") / "run"
+    command = ["crossval" if name in CROSSVAL else "train", "--preset", name, "--smoke", "--out", str(folder)]
+    with (
+        record_numbers.few_turns(name),
+        record_numbers.noting_steps() as steps,
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        status = main(command)
+    assert status == 0, err.getvalue()
+    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    return Reduced(name, status, out.getvalue(), err.getvalue(), scores, steps)
 
 
 def unexpected(err: str) -> list[str]:
@@ -37,37 +78,34 @@ def unexpected(err: str) -> list[str]:
     return [line for line in err.splitlines() if not re.match(r"split (dev|test) has no turn of ", line)]
 
 
-@pytest.mark.usefixtures("few_turns")
-@pytest.mark.parametrize("name", sorted(set(preset_names()) - set(CROSSVAL)))
-def test_every_preset_trains_at_reduced_size_and_says_what_it_costs_in_full(name, cli, tmp_path):
-    status, text, err = cli("train", "--preset", name, "--smoke", "--out", tmp_path / "run")
-    assert (status, unexpected(err)) == (0, [])
-    cost = re.search(r"full size: ([\d.]+) M parameters, ([\d.]+) M multiply-adds an utterance, (\d+) MiB", text)
-    assert cost is not None
-    assert min(float(number) for number in cost.groups()) > 0
-    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
-    assert scores["splits"]["test"]["scores"]["n"] > 0
+def test_every_preset_runs_at_reduced_size_and_says_what_a_network_costs_in_full(reduced: Reduced):
+    assert (reduced.status, unexpected(reduced.err)) == (0, [])
+    costs = re.findall(COST, reduced.text)
+    assert len(costs) == (load_preset(reduced.name).crossval.estimator == "none")
+    assert all(float(number) > 0 for cost in costs for number in cost)
+    test = reduced.scores["pooled"] if reduced.name in CROSSVAL else reduced.scores["splits"]["test"]["scores"]
+    assert test["n"] > 0
 
 
-@pytest.mark.usefixtures("few_turns")
-@pytest.mark.parametrize("name", CROSSVAL)
-def test_every_preset_of_a_protocol_is_cross_validated_at_reduced_size(name, cli, tmp_path):
-    status, text, err = cli("crossval", "--preset", name, "--smoke", "--out", tmp_path / "run")
-    assert (status, unexpected(err)) == (0, [])
-    assert ("full size: " in text) == (load_preset(name).crossval.estimator == "none")
-    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
-    assert scores["pooled"]["n"] > 0
+def test_the_first_step_of_every_preset_or_what_its_estimator_scores_is_what_it_was(reduced: Reduced, record_numbers):
+    now = (
+        record_numbers.numbers_of_step(reduced.steps[0])
+        if reduced.steps
+        else record_numbers.numbers_of_scores(reduced.scores, load_preset(reduced.name).task)
+    )
+    assert record_numbers.is_close(now, RECORDED[reduced.name]), f"{now}, recorded {RECORDED[reduced.name]}"
 
 
-def test_a_smoke_run_without_out_leaves_the_current_folder_alone(cli, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("_no_data")
+def test_a_smoke_run_without_out_leaves_the_current_folder_alone(cli, tmp_path, monkeypatch, record_numbers):
     monkeypatch.chdir(tmp_path)
-    status, text, _ = cli("train", "--preset", "meld-textcnn", "--smoke")
+    with record_numbers.few_turns("meld-text"):
+        status, text, _ = cli("train", "--preset", "meld-textcnn", "--smoke")
     assert status == 0
     assert "smoke-meld-textcnn" in text
     assert not list(tmp_path.iterdir())
 
 
-def test_smoke_does_not_resume_a_run(cli, tmp_path):
-    cli("train", "--preset", "meld-textcnn", "--smoke", "--out", tmp_path / "run")
-    status, _, err = cli("train", "--resume", tmp_path / "run", "--smoke")
+def test_smoke_does_not_resume_a_run(cli, run):
+    status, _, err = cli("train", "--resume", run, "--smoke")
     assert (status, "leave --resume out" in err) == (2, True)

@@ -10,21 +10,6 @@ from dialogue_ser.corpus.readers.table import read_table
 from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.errors import ConfigError, CorpusError
 
-OWN = """scene,who,said,feels,part
-1,Ann,"Hello, you!",happy,train
-1,Bob,NA,calm,train
-2,Ann,Stop it.,angry,train
-2,Cy,Why?,calm,train
-3,Bob,Oh no.,angry,dev
-"""
-MAPPING = {"dialogue": "scene", "speaker": "who", "text": "said", "label": "feels", "split": "part"}
-
-
-@pytest.fixture
-def own(tmp_path) -> Path:
-    (tmp_path / "own.csv").write_text(OWN)
-    return tmp_path / "own.csv"
-
 
 def problems(*arguments, **options) -> tuple[str, ...]:
     with pytest.raises(CorpusError) as caught:
@@ -32,8 +17,8 @@ def problems(*arguments, **options) -> tuple[str, ...]:
     return caught.value.problems
 
 
-def test_any_csv_becomes_a_corpus_by_a_column_mapping(own):
-    corpus = read_corpus("table", str(own), labels="mood", columns=MAPPING)
+def test_any_csv_becomes_a_corpus_by_a_column_mapping(own, mapping):
+    corpus = read_corpus("table", str(own), labels="mood", columns=mapping)
     assert corpus.label_set.name == "mood"
     assert corpus.label_set.labels == ("calm", "angry", "happy")  # by frequency in train, then by name
     assert {split: len(found) for split, found in corpus.splits.items()} == {"train": 2, "dev": 1}
@@ -46,11 +31,11 @@ def test_any_csv_becomes_a_corpus_by_a_column_mapping(own):
     assert corpus.split("dev")[0].utterances[0].origin == "own.csv row 6"
 
 
-def test_labels_can_be_ordered_and_mapped_and_left_out(own):
+def test_labels_can_be_ordered_and_mapped_and_left_out(own, mapping):
     corpus = read_corpus(
         "table",
         str(own),
-        columns=MAPPING,
+        columns=mapping,
         label_map={"happy": "positive", "angry": "negative", "calm": None, "bored": "negative"},
         label_order=["positive", "negative"],
     )
@@ -59,8 +44,8 @@ def test_labels_can_be_ordered_and_mapped_and_left_out(own):
     assert "label_map: the table does not hold bored" in corpus.warnings
 
 
-def test_labels_outside_the_stated_order_are_all_named(own):
-    found = problems(str(own), columns=MAPPING, label_order=["happy", "angri"])
+def test_labels_outside_the_stated_order_are_all_named(own, mapping):
+    found = problems(str(own), columns=mapping, label_order=["happy", "angri"])
     assert len(found) == 4
     assert "own.csv row 4 (train/2_utt0): unknown emotion label 'angry'; did you mean 'angri'?" in found[1]
     assert "label_map" in found[1]
@@ -122,21 +107,21 @@ def test_splits_by_fractions_keep_dialogues_whole(tmp_path):
     assert again == corpus
 
 
-def test_splits_must_be_stated_once(own):
+def test_splits_must_be_stated_once(own, mapping):
     with pytest.raises(ConfigError, match=r"stated by fractions and by columns\.split"):
-        read_table(own, columns=MAPPING, fractions={"train": 1.0})
+        read_table(own, columns=mapping, fractions={"train": 1.0})
     with pytest.raises(ConfigError, match="needs the file"):
         read_table(None)
 
 
-def test_errors_about_missing_columns_and_unknown_roles_and_options_name_the_most_similar_one(own):
-    found = problems(str(own), columns=MAPPING | {"text": "sayd", "label": "feel"})
+def test_errors_about_missing_columns_and_unknown_roles_and_options_name_the_most_similar_one(own, mapping):
+    found = problems(str(own), columns=mapping | {"text": "sayd", "label": "feel"})
     assert "unknown column 'sayd'; did you mean 'said'" in found[0]
     assert "unknown column 'feel'; did you mean 'feels'" in found[1]
     with pytest.raises(ConfigError, match="unknown role 'speakr'; did you mean 'speaker'"):
         read_table(own, columns={"speakr": "who"})
     with pytest.raises(ConfigError, match="unknown option 'colums'; did you mean 'columns'"):
-        read_corpus("table", str(own), colums=MAPPING)
+        read_corpus("table", str(own), colums=mapping)
     with pytest.raises(CorpusError, match=r"no column for text \(text, utterance, sentence, transcript\) or audio"):
         read_table(own, columns={"label": "feels"}, fractions={"train": 1.0})
     with pytest.raises(CorpusError, match="no column for label"):
@@ -331,11 +316,11 @@ def test_an_audformat_table_of_whole_files_needs_no_times(tmp_path):
     assert "002.wav does not exist" in problem
 
 
-def test_attributes_are_columns_under_their_own_or_another_name(own):
-    mapping = {**MAPPING, "attributes": {"scene_number": "scene", "spoken": "said"}}
-    (first, *_) = utterances(read_corpus("table", str(own), columns=mapping).split("train"))
+def test_attributes_are_columns_under_their_own_or_another_name(own, mapping):
+    renamed = {**mapping, "attributes": {"scene_number": "scene", "spoken": "said"}}
+    (first, *_) = utterances(read_corpus("table", str(own), columns=renamed).split("train"))
     assert first.attributes == {"scene_number": "1", "spoken": "Hello, you!"}
-    found = problems(str(own), columns={**MAPPING, "attributes": ["scene", "sesion"]})
+    found = problems(str(own), columns={**mapping, "attributes": ["scene", "sesion"]})
     assert len(found) == 1
     assert "unknown column 'sesion'" in found[0]
 

@@ -11,14 +11,6 @@ from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.errors import CorpusError
 
 RATED = "text,feels,val,aro,split\na,joy,3.5,2,train\nb,,,4,train\nc,fear,1,,dev\n"
-OWN = """scene,who,said,feels,part
-1,Ann,"Hello, you!",happy,train
-1,Bob,NA,calm,train
-2,Ann,Stop it.,angry,train
-2,Cy,Why?,calm,train
-3,Bob,Oh no.,angry,dev
-"""
-MAPPING = {"dialogue": "scene", "speaker": "who", "text": "said", "label": "feels", "split": "part"}
 
 
 def test_input_to_predict_on_keeps_targets_that_are_mapped(tmp_path):
@@ -65,10 +57,8 @@ def test_bad_input_of_predict_is_named_row_by_row(tmp_path):
     assert dialogue.utterances[0].text == "Hi."
 
 
-def test_gold_labels_in_the_input_of_predict_are_kept(tmp_path):
-    own = tmp_path / "own.csv"
-    own.write_text(OWN)
-    dialogues = read_dialogues(own, columns=MAPPING)
+def test_gold_labels_in_the_input_of_predict_are_kept(own, mapping):
+    dialogues = read_dialogues(own, columns=mapping)
     assert [turn.label for turn in utterances(dialogues)] == ["happy", "calm", "angry", "calm", "angry"]
 
 

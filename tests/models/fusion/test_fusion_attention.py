@@ -27,7 +27,7 @@ LENGTHS = {"audio": [7, 2, 11, 4, 0, 3], "text": [3, 5, 1, 4, 2, 0]}  # the last
 TURNS = [4, 2]
 
 
-plain = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "nn" / "frames" / "frame_reference.py")))
+plain = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "nn" / "frames" / "frame_reference.py")))
 
 
 def _system(modalities=("audio", "text"), **options) -> FusionAttentionSystem:

@@ -12,14 +12,14 @@ from torch.nn.utils.rnn import pad_sequence
 class PastAttention(nn.Module):
     """Attention over the states g so far; the kinds have their published names."""
 
-    def __init__(self, kind: str, memory_dim: int, query_dim: int) -> None:
+    def __init__(self, kind: str, memory_dim: int, query_dim: int, inner_dim: int) -> None:
         super().__init__()
         self.kind = kind
         if kind == "simple":
             self.scalar = nn.Linear(memory_dim, 1, bias=False)
         elif kind == "concat":
-            self.transform = nn.Linear(memory_dim + query_dim, memory_dim, bias=False)
-            self.vector_prod = nn.Linear(memory_dim, 1, bias=False)
+            self.transform = nn.Linear(memory_dim + query_dim, inner_dim, bias=False)
+            self.vector_prod = nn.Linear(inner_dim, 1, bias=False)
         elif kind != "dot":
             self.transform = nn.Linear(query_dim, memory_dim, bias=kind == "general2")
 
@@ -53,7 +53,9 @@ class Matching(nn.Module):
 class Cell(nn.Module):
     """One turn of all dialogues."""
 
-    def __init__(self, d: int, g: int, p: int, e: int, *, listeners: bool, attention: str, dropout: float) -> None:
+    def __init__(
+        self, d: int, g: int, p: int, e: int, *, a: int, listeners: bool, attention: str, dropout: float
+    ) -> None:
         super().__init__()
         self.g_cell = nn.GRUCell(d + p, g)
         self.p_cell = nn.GRUCell(d + g, p)
@@ -62,7 +64,7 @@ class Cell(nn.Module):
             self.l_cell = nn.GRUCell(d + p, p)
         self.listeners = listeners
         self.dropout = nn.Dropout(dropout)
-        self.attention = PastAttention(attention, g, d)
+        self.attention = PastAttention(attention, g, d, a)
 
     def forward(
         self, x_BD: Tensor, speaks_BP: Tensor, past_TBG: Tensor, q_BPH: Tensor, e_BE: Tensor
@@ -114,12 +116,14 @@ class BiModel(nn.Module):
 
     def __init__(
         self, d: int, g: int, p: int, e: int, h: int, n_classes: int, *,
-        listeners: bool = False, attention: str = "general", rate: float = 0.1, tanh: bool = False,
+        a: int = 5, listeners: bool = False, attention: str = "general", rate: float = 0.1,
+        recurrent_rate: float | None = None, tanh: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.dropout, self.dropout_rec = nn.Dropout(rate), nn.Dropout(rate + 0.15)
+        inside = rate if recurrent_rate is None else recurrent_rate
         self.dialog_rnn_f, self.dialog_rnn_r = (
-            Direction(Cell(d, g, p, e, listeners=listeners, attention=attention, dropout=rate)) for _ in range(2)
+            Direction(Cell(d, g, p, e, a=a, listeners=listeners, attention=attention, dropout=inside)) for _ in range(2)
         )
         self.linear = nn.Linear(2 * e, 2 * h)
         self.smax_fc = nn.Linear(2 * h, n_classes)

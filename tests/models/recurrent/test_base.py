@@ -14,6 +14,7 @@ ORDER = {
     "emotion-rnn": [*BEFORE, "causal", "initial_state", "head_input", "engine"],
     "dialogue-rnn": [*BEFORE, "emotion_attention", "causal", "initial_state", "compat", "engine"],
 }
+ORDER["dialogue-rnn"] += ["attention_dim", "recurrent_dropout"]
 
 
 @pytest.mark.parametrize("name", ORDER)

@@ -34,6 +34,15 @@ def test_curves_show_dev_and_train_and_mark_the_chosen_epoch() -> None:
     assert len(loss.get_legend().get_texts()) == 2
 
 
+def test_auxiliary_losses_have_their_own_curves():
+    epochs = [_epoch(1, 0.3) | {"auxiliary": {"sentiment": 0.9}}, _epoch(2, 0.5) | {"auxiliary": {"shift": 0.7}}]
+    loss = training_curves(epochs, best_epoch=None).axes[0]
+    lines = {line.get_label(): line for line in loss.lines}
+    assert list(lines) == ["train", "dev", "train, sentiment", "train, shift"]
+    np.testing.assert_array_equal(lines["train, sentiment"].get_ydata(), [0.9, np.nan])
+    assert lines["train, shift"].get_linestyle() == ":"
+
+
 def test_curves_without_train_scores_or_best_epoch_are_drawn() -> None:
     assert to_png(training_curves([_epoch(1, None)], best_epoch=None)).startswith(b"\x89PNG")
 

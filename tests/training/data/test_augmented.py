@@ -23,9 +23,11 @@ FRAMES = {"mean_normalise": False}
 
 
 @pytest.fixture
-def spoken(tiny):  # puts this folder on the path
+def spoken(tiny, request, monkeypatch, shared_store):  # puts this folder on the path
     import spoken
 
+    if "encoded" not in request.fixturenames:  # who counts what is encoded begins with an empty store
+        monkeypatch.setenv("DIALOGUE_SER_CACHE", str(shared_store))
     return spoken
 
 

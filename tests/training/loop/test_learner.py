@@ -22,6 +22,7 @@ from dialogue_ser.tasks.classification import Classification
 from dialogue_ser.tasks.regression import Regression
 from dialogue_ser.training.config.run_config import LossConfig, OptimizerConfig, TrainingConfig
 from dialogue_ser.training.loop.devices import make_accelerator
+from dialogue_ser.training.loop.gradient.terms import Denominators
 from dialogue_ser.training.loop.learner import Learner
 from dialogue_ser.training.loop.loss import DialogueLoss
 from dialogue_ser.training.loop.optimize import build_optimizer
@@ -275,7 +276,7 @@ def test_nothing_is_read_from_the_device_before_the_whole_step_is_queued():
     # Tensors on the device meta have shapes but no values, so reading one is an error.
     learner = learner_of()
     learner.system.to("meta")
-    learner.accelerator = SimpleNamespace(
+    learner.accelerator = learner.gradient.accelerator = SimpleNamespace(
         device=torch.device("meta"),
         scaler=None,
         num_processes=1,
@@ -283,8 +284,9 @@ def test_nothing_is_read_from_the_device_before_the_whole_step_is_queued():
         backward=lambda loss: loss.backward(),
         reduce=lambda value, reduction: value,
     )
-    numbers, norm, outputs = learner._backward([batch_of([0, 1, -100], [1]), batch_of([1])], False)
-    assert (numbers.shape, norm.shape, len(outputs)) == ((4,), (), 2)
+    batches = [batch_of([0, 1, -100], [1]), batch_of([1])]
+    numbers, norm, seen = learner._backward(batches, Denominators(), 0, False)
+    assert (numbers.shape, norm.shape, len(seen)) == ((4,), (), 2)
     learner._clip(norm)
     with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
         numbers.tolist()  # this error would have come from a read
