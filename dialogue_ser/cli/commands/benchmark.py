@@ -22,6 +22,7 @@ def benchmark(
     gpus: float = 0.0,
     protocol: Literal["dev", "legacy-test-peek", "crossval"] | None = None,
     systems: dict[str, str] | None = None,
+    seeds: list[int] | None = None,
     dry_run: bool = False,
     trust_code: bool = False,
 ) -> int:
@@ -40,6 +41,7 @@ def benchmark(
         protocol: protocol that replaces the one of the suite. legacy-test-peek also scores the epoch that test would
             choose, to measure how much this habit raises a score.
         systems: further systems, by label, e.g. --systems.mine package.module:Class.
+        seeds: seeds that replace those of the suite, e.g. --seeds '[1]' for a first look.
         dry_run: check the suite, list its runs and stop.
         trust_code: allow code that the suite names, e.g. your own model. It is run, so allow only code that you trust.
             Code that flags name is always allowed.
@@ -49,7 +51,7 @@ def benchmark(
     from dialogue_ser.many.progress import Shown
 
     trust = True if trust_code else frozenset((systems or {}).values())
-    plan = read_plan(Path(suite), systems=systems, protocol=protocol, trust_code=trust)
+    plan = read_plan(Path(suite), systems=systems, seeds=seeds, protocol=protocol, trust_code=trust)
     folder = Path(out) if out else Path("runs") / plan.suite.name
     if dry_run:
         _list_runs(plan, folder)

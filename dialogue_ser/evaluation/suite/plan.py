@@ -119,6 +119,7 @@ def read_plan(
     path: Path,
     *,
     systems: Mapping[str, str] | None = None,
+    seeds: Sequence[int] | None = None,
     protocol: SuiteProtocol | None = None,
     trust_code: Trust = False,
 ) -> Plan:
@@ -127,6 +128,7 @@ def read_plan(
     Args:
         path: the file.
         systems: further systems by flags: label → name of a model, e.g. ``package.module:Class``.
+        seeds: seeds that replace those of the file.
         protocol: protocol that replaces the one of the file.
         trust_code: code that the file may name, see :mod:`~dialogue_ser.trust`.
 
@@ -134,8 +136,11 @@ def read_plan(
         ConfigError: the file is wrong, or names code that is not trusted. The error has every problem with its line.
     """
     suite, problems = read_suite(path)
+    if seeds is not None and (not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds)):
+        problems.append(f"--seeds: found {list(seeds)}, expected different whole numbers of at least 0, e.g. [1, 2]")
     suite = replace(
         suite,
+        seeds=tuple(seeds or suite.seeds),
         systems={**suite.systems, **{label: {"model.name": name} for label, name in (systems or {}).items()}},
         protocol=protocol or suite.protocol,
     )

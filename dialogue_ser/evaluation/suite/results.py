@@ -35,9 +35,10 @@ def suite_results(plan: Plan, cells: Sequence[Cell], failed: Mapping[str, str]) 
     Returns:
         ``name``, ``description``, ``protocol``, ``split``, ``metric`` (the one that is compared), ``metrics`` (key →
         heading), ``task``, ``labels`` (classes; empty for a regression), ``reference``, ``interval_over`` (what is
-        drawn), ``rows``, ``failed``, ``published`` and ``notes``. A row has ``label``, ``system``, ``encoder``,
+        drawn), ``rows``, ``failed``, ``published``, ``notes``,
+        ``versions`` and ``machine``. A row has ``label``, ``system``, ``encoder``,
         ``model``, ``features``, ``seeds``, ``test`` and ``dev`` (metric → mean, std, values), ``intervals``,
-        ``classes`` (class → F1 with its interval), ``comparison`` and ``cost``.
+        ``classes`` (class → F1 with its interval), ``comparison``, ``peek`` and ``cost``.
 
     Raises:
         DialogueSerError: runs have no labelled turns in the split, or different turns.
@@ -74,6 +75,7 @@ def suite_results(plan: Plan, cells: Sequence[Cell], failed: Mapping[str, str]) 
         "failed": dict(failed),
         "published": _published(cells[0], task.n_scores) if task.gives_probabilities else [],
         "notes": _notes(rows, failed),
+        **_circumstances(cells[0]),
     }
 
 
@@ -118,6 +120,7 @@ def _row(
         "intervals": {name: interval.to_dict() for name, interval in over_dialogues.items()},
         "classes": _classes(aligned, statistics, task),
         "comparison": None,
+        "peek": _peek(cells, task),
         "cost": _cost(cells),
     }
 
@@ -169,6 +172,26 @@ def _classes(tables: Sequence[Predictions], statistics: Any, task: Task) -> dict
     }
 
 
+def _peek(cells: Sequence[Cell], task: Task) -> dict[str, Any] | None:
+    """Return the scores of the epochs that test would have chosen, and how much higher they are.
+
+    None if a run has not scored test after every epoch (``training.protocol: legacy-test-peek``).
+    """
+    found = [RunFiles(cell.folder).summary.get("legacy_test_peek") for cell in cells]
+    key = task.default_metric
+    pairs = [(one["scores"].get(key), one["kept_scores"].get(key)) for one in found if one]
+    if len(pairs) < len(cells) or any(value is None for pair in pairs for value in pair):
+        return None
+    peeked, kept = (mean_std(values) for values in zip(*pairs, strict=True))
+    return {
+        **peeked.to_dict(),
+        "gap": METRICS[key].sign * (peeked.mean - kept.mean),
+        "gaps": [METRICS[key].sign * (a - b) for a, b in pairs],
+        "epochs": [one["epoch"] for one in found if one],
+        "kept_epochs": [one["kept_epoch"] for one in found if one],
+    }
+
+
 def _cost(cells: Sequence[Cell]) -> dict[str, Any]:
     """Return what a run costs: parameters, median seconds of an epoch, peak memory, epochs, and the chosen epoch."""
     folders = [folder for cell in cells for folder in _trainings(cell.folder)]
@@ -217,6 +240,13 @@ def _published(cell: Cell, n_classes: int) -> list[dict[str, Any]]:
     """Return published scores on the same corpus with the same classes. They were not measured here."""
     rows = published_rows_for(cell.config.data.reader, n_classes, "")
     return [row for row in rows if row["same_conditions"]]
+
+
+def _circumstances(cell: Cell) -> dict[str, Any]:
+    """Return the versions and the machine of a run."""
+    found = RunFiles(cell.folder).environment
+    machine = {name: found[name] for name in ("platform", "cpu", "cpu_count", "device", "threads") if name in found}
+    return {"versions": {"python": found.get("python"), **found.get("packages", {})}, "machine": machine}
 
 
 def _notes(rows: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> list[str]:
