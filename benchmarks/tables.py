@@ -32,6 +32,7 @@ PAGES = (
     "README.md",
     "docs/text-encoders.md",
     "docs/results.md",
+    "docs/benchmark.md",
     "docs/performance.md",
     "docs/encoders.md",
     "docs/crossval.md",

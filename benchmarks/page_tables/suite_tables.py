@@ -23,6 +23,22 @@ def classes(folder: Path, name: str) -> str:
     return render_markdown(suite_tables.class_rows_of(read_result(folder, f"{name}.json")))
 
 
+@register_renderer("killed-suite")
+def killed(folder: Path) -> str:
+    """What happened to a suite that was killed three times."""
+    if not (folder / "killed-suite.json").is_file():
+        return "Not measured yet: `python -m benchmarks.killed_suite --record`."
+    result = read_result(folder, "killed-suite.json")
+    kills = result["kills"]
+    shares = ", ".join(str(kill["epochs_done"]) for kill in kills)
+    slowest = max(kill["seconds_until_they_ended"] for kill in kills)
+    return (
+        f"A suite of {result['runs']} runs was killed {len(kills)} times (SIGKILL, after {shares} epochs), "
+        f"then continued. Its table is the same as that of a suite that nothing stopped. The processes of a killed command were gone "
+        f"after at most {slowest:.1f} s. `{result['command']}`"
+    )
+
+
 for _file in sorted(RESULTS.glob("suite-*.json")):
     register_renderer(_file.stem)(partial(suite, name=_file.stem))
     register_renderer(f"{_file.stem}-classes")(partial(classes, name=_file.stem))

@@ -46,8 +46,8 @@ class RayJobs:
             self._start()
         environment = {"env_vars": {**thread_limits(self.n_jobs), **SAFE_PATH}}
         # A task of its own process: peak memory and random numbers of one job do not reach the next one.
-        options = {"num_cpus": 1, "num_gpus": self._gpus, "max_retries": 0, "max_calls": 1}
-        task = ray.remote(do_spec).options(**options, runtime_env=environment)
+        settings = {"num_cpus": 1, "num_gpus": self._gpus, "max_retries": 0, "max_calls": 1}
+        task = ray.remote(**settings, runtime_env=environment)(do_spec)
         waiting = iter(jobs)
         running: dict[Any, Job] = {}
         try:
