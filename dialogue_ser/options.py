@@ -130,8 +130,7 @@ def build(kind: type[T], values: Mapping[str, Any], at: str, problems: list[str]
     """
     hints = get_type_hints(kind)
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
-    found: dict[str, Any] = {}
-    n_before = len(problems)
+    found, n_before = dict[str, Any](), len(problems)
     for key, value in values.items():
         if key not in known:
             is_shown = len(problems) - n_before < MOST_SHOWN
