@@ -33,9 +33,9 @@ def killed(folder: Path) -> str:
     shares = ", ".join(str(kill["epochs_done"]) for kill in kills)
     slowest = max(kill["seconds_until_they_ended"] for kill in kills)
     return (
-        f"A suite of {result['runs']} runs was killed {len(kills)} times (SIGKILL, after {shares} epochs), "
-        f"then continued. Its table is the same as that of a suite that nothing stopped. The processes of a killed command were gone "
-        f"after at most {slowest:.1f} s. `{result['command']}`"
+        f"A suite of {result['runs']} runs was killed {len(kills)} times (SIGKILL, after {shares} epochs). It was "
+        "continued each time. Its table is the same as that of a suite that nothing stopped. The processes of a killed "
+        f"command were gone after at most {slowest:.1f} s. `{result['command']}`"
     )
 
 

@@ -94,3 +94,19 @@ def test_failed_runs_and_published_numbers_stand_apart_from_measured_ones(folder
 def test_a_folder_without_results_is_an_error(tmp_path):
     with pytest.raises(MissingDataError, match="has no results of a suite"):
         write_suite_report(tmp_path)
+
+
+@pytest.mark.usefixtures("blank_pictures")
+def test_a_score_whose_epoch_test_chose_stands_beside_the_honest_one_and_is_called_too_high(folder):
+    results = change(folder, protocol="legacy-test-peek")
+    results["rows"][0]["peek"] = {"mean": 0.7654, "std": 0.0, "gap": 0.0123, "epochs": [3]}
+    change(folder, protocol="legacy-test-peek", rows=results["rows"])
+    write_suite_report(folder)
+    table = (folder / "table.md").read_text()
+    head, first = table.splitlines()[2], table.splitlines()[4]
+    cells = dict(
+        zip((name.strip() for name in head.split("|")), (one.strip() for one in first.split("|")), strict=True)
+    )
+    assert cells["epoch by test (too high)"] == "0.7654"
+    assert cells["gap"] == "+0.0123"
+    assert "Do not publish it as a score" in (folder / "index.html").read_text().replace("\n", " ")

@@ -199,11 +199,10 @@ class _Planner:
                 config = self._changed(config, {key: value for key, value in layer.items() if key != BASE}, at)
         if config is None:
             return None
-        return for_every_fold(config) if suite.protocol == "crossval" else self._peeking(config)
-
-    def _peeking(self, config: RunConfig) -> RunConfig:
-        """Return the configuration with the protocol of the suite."""
-        return config
+        if suite.protocol == "crossval":
+            return for_every_fold(config)
+        protocol = {"training.protocol": suite.protocol}
+        return config if suite.protocol == "dev" else self._changed(config, protocol, ("protocol",))
 
     def _base(self, place: tuple[str, ...], name: Any) -> RunConfig | None:
         """Return the configuration of a preset or a file. A path is relative to the folder of the suite."""

@@ -121,3 +121,13 @@ def test_a_suite_of_cross_validations_draws_folds(tmp_path, write_nemo, write_su
     scores = RunFiles(tmp_path / "out" / row["folders"][0]).scores
     assert row["test"]["uar"]["mean"] == pytest.approx(scores["pooled"]["uar"])
     assert results["rows"][1]["comparison"]["difference"]["n_dialogues"] == len(scores["folds"]) == 4
+
+
+def test_the_epoch_that_test_would_choose_stands_beside_the_honest_one_with_the_gap(copy):
+    plan = read_plan(copy / "suite.yaml", trust_code=True, seeds=[1], protocol="legacy-test-peek")
+    results = run_suite(plan, copy / "peek").results
+    assert results["protocol"] == "legacy-test-peek"
+    for row in results["rows"]:
+        assert row["peek"]["mean"] >= row["test"]["weighted_f1"]["mean"] - 1e-9
+        assert row["peek"]["gap"] == pytest.approx(row["peek"]["mean"] - row["test"]["weighted_f1"]["mean"])
+        assert row["peek"]["epochs"][0] in (1, 2)
