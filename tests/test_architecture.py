@@ -43,6 +43,7 @@ TESTED_IN = {
     "encoders/turn.py": ("models/test_invariants.py", "the front of every system, seen through them"),
     "evaluation/crossval/folds.py": ("evaluation/crossval/test_cross_validate.py", "the folds of what is tested there"),
     "evaluation/suite/results.py": ("evaluation/suite/test_run_suite.py", "what a suite that was run gives"),
+    "evaluation/suite/rows.py": ("evaluation/suite/test_plan.py", "the rows of a plan, and what is wrong with them"),
     "evaluation/suite/work.py": ("evaluation/suite/test_run_suite.py", "what the jobs of a suite do"),
     "many/child.py": ("many/test_run_many.py", "the process of a job, seen through many"),
     "many/engines.py": ("many/test_run_many.py", "where jobs are done, seen through many"),

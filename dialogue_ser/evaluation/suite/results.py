@@ -11,7 +11,8 @@ from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.evaluation.compare import compare_predictions
 from dialogue_ser.evaluation.published import published_rows_for
 from dialogue_ser.evaluation.selection import check_selection, mean_std
-from dialogue_ser.evaluation.suite.plan import Cell, Plan, Row
+from dialogue_ser.evaluation.suite.plan import Cell, Plan
+from dialogue_ser.evaluation.suite.rows import Row
 from dialogue_ser.metrics.bootstrap import bootstrap, class_f1_function, metrics_function, seed_mean, stack_seeds
 from dialogue_ser.metrics.predictions import Predictions, predictions_of
 from dialogue_ser.metrics.significance import holm
