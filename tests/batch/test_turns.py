@@ -96,6 +96,7 @@ def test_a_dialogue_of_2000_turns_takes_no_time() -> None:
     assert time.perf_counter() - start < 0.2
 
 
+@settings(max_examples=30)
 @given(DIALOGUES)
 def test_the_order_of_first_speech_counts_speakers_and_not_their_numbers(speakers: list[list[int]]) -> None:
     right = [list(dict.fromkeys(own)).index(name) for own in speakers for name in own]
