@@ -3,8 +3,8 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-SEEDS  ?= 1
-TABLES ?= main
+SEEDS  ?= [1]
+SUITE  ?= meld
 JOBS   ?= 2
 # Folders of corpora that are not bundled: one in the checkout, and one beside it.
 export DIALOGUE_SER_DATA ?= $(CURDIR)/data:$(CURDIR)/../shared/data
@@ -14,7 +14,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test check bench bench-meld bench-gpu bench-faults gpu-kit clean
+.PHONY: help env quickstart test check bench bench-suite bench-gpu bench-faults gpu-kit clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +45,8 @@ check: $(STAMP)  ## Check format, lint, types, import layers and rendered tables
 bench: $(STAMP)  ## Measure the speed of the recurrence (minutes)
 	$(BIN)/python -m benchmarks.recurrence
 
-bench-meld: $(STAMP)  ## Reproduce the MELD table; SEEDS=3 trains with 3 seeds (one seed: under an hour on 2 cores)
-	$(BIN)/python -m benchmarks.meld --seeds $(SEEDS) --tables $(TABLES)
+bench-suite: $(STAMP)  ## Run benchmarks/suites/SUITE.yaml; SUITE=meld, SEEDS=[1,2] (one seed: under an hour on 2 cores)
+	$(BIN)/dialogue-ser benchmark benchmarks/suites/$(SUITE).yaml --jobs $(JOBS) --seeds '$(SEEDS)'
 
 bench-gpu: $(STAMP)  ## Measure and check on a GPU (8 minutes); GPU_OPTIONS="--device cpu --quick" tries it without one
 	$(BIN)/python -m benchmarks.gpu $(GPU_OPTIONS)

@@ -14,9 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.meld import PACKAGES, RESULTS, machine, run_folder, train_all
 from benchmarks.results_files import write_result
-from benchmarks.systems import System
+from benchmarks.training import PACKAGES, RESULTS, System, machine, run_folder, train_all
 
 RIDGE = "emobank-minilm-ridge"
 SYSTEMS = tuple(

@@ -24,9 +24,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.meld import RESULTS
 from benchmarks.results_files import write_result
 from benchmarks.speed.contest import load_average, machine
+from benchmarks.training import RESULTS
 from dialogue_ser.corpus.readers import read_corpus
 from dialogue_ser.corpus.schema import Dialogue, utterances
 from dialogue_ser.features.core.checked_encoder import CheckedEncoder

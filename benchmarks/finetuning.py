@@ -19,8 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.meld import PACKAGES, RESULTS, machine, summarise, train_all
-from benchmarks.systems import System
+from benchmarks.training import PACKAGES, RESULTS, System, machine, summarise, train_all
 
 FINETUNED = "meld-text-minilm-finetuned"
 #: Folds over train of the cross-fitted features.

@@ -30,6 +30,16 @@ def write_result(folder: Path, name: str, result: Result) -> Path:
     return folder / name
 
 
+def now(*suites: str) -> str:
+    """Say which command makes a table today, if the one that made its file is gone.
+
+    >>> now("nemo")
+    'today `dialogue-ser benchmark benchmarks/suites/nemo.yaml`'
+    """
+    commands = (f"`dialogue-ser benchmark benchmarks/suites/{name}.yaml`" for name in suites)
+    return f"today {' and '.join(commands)}"
+
+
 def seeds_score(row: Result, split: str, metric: str) -> str:
     """Mean ± std over seeds of a metric on a split."""
     value = row[split][metric]

@@ -19,9 +19,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.meld import PACKAGES, RESULTS, machine, run_folder, summarise, train_all, warm_store
 from benchmarks.results_files import write_result
-from benchmarks.systems import System
+from benchmarks.training import PACKAGES, RESULTS, System, machine, run_folder, summarise, train_all, warm_store
 
 SAMPLINGS: tuple[Literal["shuffled"], Literal["bucketed"]] = ("shuffled", "bucketed")
 PRESET = "meld-text"

@@ -13,8 +13,9 @@ from benchmarks.page_tables import (  # noqa: F401  (register their tables)
     memory_tables,
     room_tables,
     startup_tables,
+    suite_tables,
 )
-from benchmarks.results_files import Result, read_result, seeds_score
+from benchmarks.results_files import Result, now, read_result, seeds_score
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.metrics.table import heading_of
 from dialogue_ser.report.readme import register_renderer, render
@@ -31,6 +32,7 @@ PAGES = (
     "README.md",
     "docs/text-encoders.md",
     "docs/results.md",
+    "docs/benchmark.md",
     "docs/performance.md",
     "docs/encoders.md",
     "docs/crossval.md",
@@ -42,7 +44,7 @@ PUBLISHED = "document's weighted F1 (accuracy)"
 
 
 def _row(row: Result) -> dict[str, str]:
-    published = row["published"]
+    published = row.get("published")
     return {
         "system": row["variant"],
         "features": row["features"],
@@ -66,32 +68,32 @@ def _floor(row: Result) -> dict[str, str]:
     }
 
 
-def meld(result: Result) -> str:
-    """All rows of one table of the MELD benchmark, and how they were measured."""
+def meld(result: Result, *suites: str) -> str:
+    """All rows of one table of the MELD benchmark, and how they were measured; the suites make these rows now."""
     rows = [_row(row) for row in result["systems"]] + [_floor(row) for row in result.get("floors", ())]
-    if not any(row["published"] for row in result["systems"]):
+    if not any(row.get("published") for row in result["systems"]):
         rows = [{name: cell for name, cell in row.items() if name != PUBLISHED} for row in rows]
     n_seeds = len(result["seeds"])
     return (
         f"{render_markdown(rows)}\n\n{n_seeds} seed{'s' if n_seeds > 1 else ''}, mean ± std, epoch chosen on dev; "
         f"{result['minutes_of_training']:.0f} minutes of one-thread training, {result['workers']} at a time; "
-        f"torch {result['versions']['torch']}. `{result['command']}`"
+        f"torch {result['versions']['torch']}. `{result['command']}`; {now(*suites)}"
     )
 
 
 @register_renderer("meld")
 def _meld(folder: Path) -> str:
-    return meld(read_result(folder, "meld.json"))
+    return meld(read_result(folder, "meld.json"), "meld", "meld-sentiment")
 
 
 @register_renderer("meld-source")
 def _meld_source(folder: Path) -> str:
-    return meld(read_result(folder, "meld-source.json"))
+    return meld(read_result(folder, "meld-source.json"), "meld-source")
 
 
 @register_renderer("meld-ablation")
 def _meld_ablation(folder: Path) -> str:
-    return meld(read_result(folder, "meld-ablation.json"))
+    return meld(read_result(folder, "meld-ablation.json"), "meld-ablation")
 
 
 @register_renderer("meld-headline")

@@ -10,6 +10,7 @@ without trust, because a file may come from anybody. There are two walls:
    asks :func:`check_import` before every import. So a name that the first wall overlooks is refused too.
 """
 
+import hashlib
 import re
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -183,6 +184,31 @@ def check_import(kind: str, name: str) -> None:
         )
 
 
+def source_hashes(names: Collection[str]) -> dict[str, str]:
+    """Return name of code → hash of the files that its module consists of. Nothing is imported.
+
+    A module of a package stands for all files of its folder, because it may import them. What is imported from
+    elsewhere does not count. The hash of a module that is not found is "".
+
+    Args:
+        names: names of the form ``package.module:attribute``.
+    """
+    return {name: _source_hash(name) for name in names}
+
+
+def _source_hash(name: str) -> str:
+    origin = _found_file(name)
+    if origin is None:
+        return ""
+    in_package = "." in name.partition(":")[0] or origin.name == "__init__.py"
+    files = sorted(origin.parent.rglob("*.py")) if in_package else [origin]
+    total = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            total.update(str(file.relative_to(origin.parent)).encode() + b"\0" + file.read_bytes())
+    return total.hexdigest()[:16]
+
+
 def texts_in(value: Any) -> Iterator[str]:
     """Yield every text in nested settings, also the keys. A run that is in progress trusts the names in its settings.
 
@@ -206,13 +232,19 @@ def _is_trusted(name: str, trust: Trust) -> bool:
 
 def _origin(name: str) -> str:
     """Return the file that an import would run, as ``" (FILE)"``; "" if it cannot be found without an import."""
+    file = _found_file(name)
+    return "" if file is None else f" ({file})"
+
+
+def _found_file(name: str) -> Path | None:
+    """Return the file that an import would run; None if it cannot be found without an import."""
     folders, origin = [*sys.path, str(Path.cwd())], None
     for part in name.partition(":")[0].split("."):
         try:
             spec = PathFinder.find_spec(part, folders)
         except (ImportError, ValueError):
-            return ""
+            return None
         if spec is None:
-            return ""
+            return None
         folders, origin = list(spec.submodule_search_locations or ()), spec.origin
-    return f" ({origin})" if origin else ""
+    return Path(origin) if origin else None

@@ -190,6 +190,26 @@ def write_nemo() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def write_suite() -> Callable[..., Path]:
+    """Writes a suite that trains in a second, made up by tests/support/small_suite.py."""
+    write: Callable[..., Path] = _maker("support/small_suite").write_suite
+    return write
+
+
+@pytest.fixture(scope="session")
+def suite_run(tmp_path_factory: pytest.TempPathFactory, write_suite: Callable[..., Path]) -> Path:
+    """The folder of a small suite that was run once, with its results in out/. Copy it before you change it."""
+    from dialogue_ser.evaluation.suite.plan import read_plan
+    from dialogue_ser.evaluation.suite.run_suite import run_suite
+
+    folder = tmp_path_factory.mktemp("suite")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        run_suite(read_plan(write_suite(folder), trust_code=True), folder / "out")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def write_iemocap() -> Callable[..., Path]:
     """Writes a corpus in IEMOCAP's layout made up by tests/support/synthetic_iemocap.py."""
     write: Callable[..., Path] = _maker("support/synthetic_iemocap").write_iemocap

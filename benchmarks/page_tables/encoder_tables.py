@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks.results_files import Result, read_result, seeds_score
+from benchmarks.results_files import Result, now, read_result, seeds_score
 from dialogue_ser.metrics.table import heading_of
 from dialogue_ser.report.readme import register_renderer
 from dialogue_ser.report.sections.tables import format_interval, format_mean_std, format_score, render_markdown
@@ -104,11 +104,11 @@ def nemo(result: Result) -> str:
     return (
         f"{render_markdown(rows)}\n\nExtraction of {result['rows'][0]['pooled']['n']} utterances by one process: "
         f"{', '.join(costs)} (the whole process at its peak). scikit-learn {result['versions']['scikit-learn']}, "
-        f"opensmile {result['versions']['opensmile']}. `{result['command']}`"
+        f"opensmile {result['versions']['opensmile']}. `{result['command']}`; {now('nemo')}"
     )
 
 
-NEMO_ABSENT = "Not measured yet: `python -m benchmarks.nemo --record`."
+NEMO_ABSENT = "Not measured yet."
 
 
 @register_renderer("nemo")
@@ -134,7 +134,7 @@ def _nemo_speakers(folder: Path) -> str:
 
 
 def nemo_networks(result: Result, folder: Path) -> str:
-    """Networks on nEMO, each beside the better SVM of its kind in the result of benchmarks.nemo."""
+    """Networks on nEMO, each beside the better SVM of its kind in nemo.json."""
     floors = best_floors(read_result(folder, "nemo.json"))
     rows = []
     for row in result["rows"]:
@@ -157,7 +157,8 @@ def nemo_networks(result: Result, folder: Path) -> str:
     return (
         f"{render_markdown(rows)}\n\nBetter SVM: {floors[False]:.3f}, with unlabelled test recordings "
         f"{floors[True]:.3f}. Epoch chosen on dev UA where not the last is kept; seed {result['rows'][0]['seed']}; one "
-        f"thread a run, {result['workers']} at a time, precision {result['precision']}. `{result['command']}`"
+        f"thread a run, {result['workers']} at a time, precision {result['precision']}. `{result['command']}`; "
+        f"{now('nemo-networks')}"
     )
 
 
@@ -173,7 +174,7 @@ def best_floors(result: Result) -> dict[bool, float]:
 @register_renderer("nemo-networks")
 def _nemo_networks(folder: Path) -> str:
     if not (folder / "nemo-networks.json").is_file():
-        return "Not measured yet: `python -m benchmarks.nemo_networks --record`."
+        return "Not measured yet."
     return nemo_networks(read_result(folder, "nemo-networks.json"), folder)
 
 

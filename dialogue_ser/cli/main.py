@@ -34,6 +34,7 @@ COMMANDS = {
     "crossval": Command(
         "crossval:crossval_command", "train and test once for every fold of a protocol, e.g. for every speaker", True
     ),
+    "benchmark": Command("benchmark:benchmark", "compare systems: train all of a suite with all seeds, in one table"),
     "evaluate": Command("evaluate:evaluate", "compute the scores of a run again from its predictions"),
     "compare": Command("compare:compare", "say whether one run is better than another on the same corpus"),
     "predict": Command("predict:predict", "predict the emotions of new dialogues in a CSV or JSON Lines file"),
@@ -62,7 +63,7 @@ COMMANDS = {
     "encoders": Command("listings:encoders", "list the utterance encoders"),
     "models": Command("listings:models", "list the dialogue models"),
     "presets": Command("listings:presets", "list the presets of runs"),
-    "published": Command("listings:published", "list the scores that the documents E1 to E4 publish"),
+    "published": Command("listings:published", "list the scores that documents publish, and where they were read"),
     "presets show": Command("listings:presets_show", "print the settings of a preset as YAML"),
 }
 

@@ -38,10 +38,10 @@ _ALIASES = {"--on_bad": "--data.on_bad", "--print_config": "--print-config", "--
 #: Flags that are not settings of the run.
 _CONTROL = {
     "preset": str, "config": str, "resume": str, "out": str, "allow_mismatch": bool, "print_config": bool,
-    "smoke": bool, "trust_code": bool,
+    "smoke": bool, "trust_code": bool, "jobs": int,
 }  # fmt: skip
 _USAGE = """dialogue-ser {command} --preset NAME [--a.b VALUE | --a.b=VALUE ...] [--config FILE.yaml] [--out DIR]
-                          [--seed N] [--on-bad error|mask]{resume} [--smoke] [--print-config] [--trust-code]
+                          [--seed N] [--on-bad error|mask]{more} [--smoke] [--print-config] [--trust-code]
        dialogue-ser {command} --data.path TABLE.csv --features.text.encoder NAME [--a.b VALUE ...] [...]"""
 _FLAGS_ALONE_HELP = (
     "Without preset and file, flags that name the data and an encoder are enough, e.g. --data.path turns.csv "
@@ -66,6 +66,7 @@ class TrainRequest:
         allow_mismatch: continue even if configuration, data or versions differ from those of the run.
         print_config: print the configuration and stop.
         smoke: run at reduced size on the bundled sample.
+        jobs: number of folds of a cross-validation at the same time; 0 = one for each CPU core.
     """
 
     config: RunConfig
@@ -74,6 +75,7 @@ class TrainRequest:
     allow_mismatch: bool = False
     print_config: bool = False
     smoke: bool = False
+    jobs: int = 1
 
 
 def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
@@ -106,6 +108,7 @@ def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
         allow_mismatch=bool(control["allow_mismatch"]),
         print_config=bool(control["print_config"]),
         smoke=bool(control["smoke"]),
+        jobs=1 if control["jobs"] is None else control["jobs"],
     )
 
 
@@ -145,7 +148,8 @@ def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str 
     """
     parser = new_parser(f"dialogue-ser {command}", f"{_INTRODUCTIONS[command]} {_LAYERS_HELP} {_FLAGS_ALONE_HELP}")
     can_resume = command == "train"  # the same command continues a cross-validation
-    parser.usage = _USAGE.format(command=command, resume=" [--resume DIR [--allow-mismatch]]" if can_resume else "")
+    more = " [--resume DIR [--allow-mismatch]]" if can_resume else " [--jobs N]"
+    parser.usage = _USAGE.format(command=command, more=more)
     parser.add_argument("--preset", type=str | None, help=f"preset to begin with, one of: {', '.join(preset_names())}")
     parser.add_argument(
         "--config",
@@ -156,6 +160,9 @@ def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str 
     parser.add_argument("--out", type=str | None, help=f"{folder}; if left out: runs/ and the name of the run")
     resume_help = "continue the interrupted run in this directory" if can_resume else SUPPRESS
     parser.add_argument("--resume", type=str | None, help=resume_help)
+    if not can_resume:
+        jobs_help = "number of folds at the same time; 0 = one for each CPU core. The threads are divided among them"
+        parser.add_argument("--jobs", type=int, default=1, help=jobs_help)
     mismatch_help = "continue the run even if settings, data or versions have changed" if can_resume else SUPPRESS
     for name, line in (
         ("allow-mismatch", mismatch_help),

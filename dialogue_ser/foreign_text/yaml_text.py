@@ -73,6 +73,40 @@ def parse_yaml(text: str) -> Any:
         raise YamlError(f"has a value that cannot be read: {error}") from error
 
 
+def lines_of_yaml(text: str) -> dict[tuple[str, ...], int]:
+    """Return the line, counted from 1, of every key and every entry of a list, by its place in the values.
+
+    Args:
+        text: a text that :func:`parse_yaml` reads.
+
+    >>> lines_of_yaml("a: 1\\nb:\\n  - c: 2")
+    {('a',): 1, ('b',): 2, ('b', '0'): 3, ('b', '0', 'c'): 3}
+    """
+    loader = _StrictLoader(text)
+    try:
+        node = loader.get_single_node()
+    finally:
+        loader.dispose()
+    found: dict[tuple[str, ...], int] = {}
+    _note_lines(node, (), found, set())
+    return found
+
+
+def _note_lines(
+    node: yaml.Node | None, place: tuple[str, ...], found: dict[tuple[str, ...], int], above: set[int]
+) -> None:
+    if id(node) in above or len(found) > MAX_VALUES:
+        return
+    entries: list[tuple[str, yaml.Node, yaml.Node]] = []
+    if isinstance(node, yaml.MappingNode):
+        entries = [(str(key.value), key, value) for key, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        entries = [(str(number), value, value) for number, value in enumerate(node.value)]
+    for name, at, value in entries:
+        found[(*place, name)] = at.start_mark.line + 1
+        _note_lines(value, (*place, name), found, above | {id(node)})
+
+
 def _keep_words(node: yaml.Node, seen: set[int]) -> None:
     """Make the names in all mappings below a node texts, if they are words that stand for true and false."""
     if id(node) in seen:  # an alias

@@ -49,6 +49,7 @@ class Difference:
         a: mean over seeds of A's metric.
         b: mean over seeds of B's metric.
         share_above_zero: share of the resamples in which A's metric is higher.
+        p_value: two-sided p-value of the resamples: twice the smaller share on one side of zero, at most 1.
         n_dialogues: number of dialogues from which resamples are drawn.
         n_seeds: number of seeds of A and of B.
     """
@@ -60,6 +61,7 @@ class Difference:
     a: float
     b: float
     share_above_zero: float
+    p_value: float
     n_dialogues: int
     n_seeds: tuple[int, int]
 
@@ -86,7 +88,8 @@ def bootstrap(
     intervals of these two metrics have low lower bounds if there are only a few dialogues.
 
     Args:
-        statistics_N: one statistic per dialogue ``[N, …]``: confusion matrices ``[N, C, C]`` or moments ``[N, S, 7]``.
+        statistics_N: one statistic per dialogue ``[N, …]``: confusion matrices ``[N, C, C]`` or moments ``[N, S, 7]``;
+            with several seeds ``[N, seed, …]``, and then ``values`` is a :func:`seed_mean`.
         values: function from sums of statistics ``[…, C, C]`` or ``[…, S, 7]`` to name → ``[…]``, e.g. the result of
             :func:`metrics_function`.
         n_resamples: number of draws.
@@ -105,6 +108,17 @@ def metrics_function(metrics: Iterable[Metric]) -> Callable[[FloatArray], dict[s
     """Return a function from sums of statistics to key → additive metric."""
     chosen = tuple(metrics)
     return lambda statistic: {metric.key: metric.of_statistic(statistic) for metric in chosen}
+
+
+def seed_mean(
+    values: Callable[[FloatArray], Mapping[str, FloatArray]],
+) -> Callable[[FloatArray], dict[str, FloatArray]]:
+    """Return a function from statistics ``[…, seed, C, C]`` or ``[…, seed, S, 7]`` to name → mean over seeds ``[…]``.
+
+    Args:
+        values: function from statistics to name → value, e.g. the result of :func:`metrics_function`.
+    """
+    return lambda statistic: {name: np.asarray(found.mean(-1)) for name, found in values(statistic).items()}
 
 
 def class_f1_function(labels: Sequence[str]) -> Callable[[FloatArray], dict[str, FloatArray]]:
@@ -190,9 +204,19 @@ def paired_difference(
         a=mean_a,
         b=mean_b,
         share_above_zero=float((draws > 0).mean()),
+        p_value=_two_sided_p(draws),
         n_dialogues=n_dialogues,
         n_seeds=n_seeds,
     )
+
+
+def _two_sided_p(draws: FloatArray) -> float:
+    """Return twice the share of the draws on the rarer side of zero. Draws of zero count on both sides.
+
+    One draw is added on that side, because a finite number of draws never shows that a share is zero.
+    """
+    rarer = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
+    return min(1.0, 2 * (1 + rarer) / (1 + len(draws)))
 
 
 def stack_seeds(statistics: Sequence[FloatArray]) -> FloatArray:
@@ -255,6 +279,6 @@ def _resampled(statistics_N: FloatArray, n_resamples: int, seed: int) -> tuple[F
     if not full.any():
         raise DialogueSerError("no labelled turn to resample; use a labelled split")
     # Dialogues without labelled turns are never drawn, because they would only make the resamples smaller.
-    kept = statistics_N[statistics_N.any((1, 2))]
+    kept = statistics_N[statistics_N.reshape(len(statistics_N), -1).any(1)]
     weights = _dialogue_weights(np.random.default_rng(seed), kept.shape[0], n_resamples)
     return (weights @ kept.reshape(kept.shape[0], -1)).reshape(-1, *full.shape), full

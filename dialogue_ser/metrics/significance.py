@@ -1,5 +1,6 @@
 """Tests whether system A is better than system B: approximate randomisation over dialogues, and McNemar's test."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -65,6 +66,22 @@ def randomisation_test(
     # 1e-12: differences that are equal except for rounding count as equally large.
     extreme = int((np.abs(draws) >= abs(observed) - 1e-12).sum())
     return TestResult(statistic=observed, p_value=(1 + extreme) / (1 + n_permutations))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values that are corrected for their number (Holm 1979), in the given order.
+
+    The smallest of m values is multiplied by m, the next one by m − 1, and so on. A corrected value is never smaller
+    than that of a smaller p-value, and at most 1.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    corrected, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = highest
+    return corrected
 
 
 def mcnemar(gold_N: IntArray, a_N: IntArray, b_N: IntArray) -> TestResult:

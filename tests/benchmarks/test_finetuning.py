@@ -29,7 +29,7 @@ def finetuning(monkeypatch, tmp_path, sample):
     """The benchmark with every preset at reduced size on a few dialogues, its runs made in this process."""
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setenv("DIALOGUE_SER_CACHE", str(tmp_path / "cache"))
-    from benchmarks import finetuning, meld
+    from benchmarks import finetuning, training
     from dialogue_ser.training.config import presets
     from dialogue_ser.training.dry_run.smoke import smoke_config
 
@@ -44,7 +44,7 @@ def finetuning(monkeypatch, tmp_path, sample):
     def train_here(systems, seeds, out, workers):
         for seed in seeds:
             for system in systems:
-                meld.train_one(system, seed, out)
+                training.train_one(system, seed, out)
 
     monkeypatch.setattr(finetuning, "train_all", train_here)
     return finetuning

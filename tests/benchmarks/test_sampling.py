@@ -57,11 +57,11 @@ def test_it_runs_from_training_to_the_table(sampling, monkeypatch, tmp_path, cap
     monkeypatch.setattr(sampling, "warm_store", lambda systems: None)
 
     def train_here(systems, seeds, out, workers):
-        import benchmarks.meld
+        import benchmarks.training
 
         for system in systems:
             for seed in seeds:
-                benchmarks.meld.train_one(system, seed, out)
+                benchmarks.training.train_one(system, seed, out)
 
     monkeypatch.setattr(sampling, "train_all", train_here)
     assert sampling.main(["--seeds", "1", "--repeats", "1", "--threads", "1", "--out", str(tmp_path)]) == 0

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from dialogue_ser.corpus.schema import LabelSet
-from dialogue_ser.evaluation.crossval.published import published_rows_for
 from dialogue_ser.evaluation.crossval.scores_over_folds import scores_by, scores_over_folds
+from dialogue_ser.evaluation.published import published_rows_for
 from dialogue_ser.metrics.predictions import predictions_of
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.tasks.classification import Classification

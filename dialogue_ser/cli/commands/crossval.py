@@ -97,15 +97,20 @@ def finish(folder: Path, scores: Mapping[str, Any]) -> Path:
 def _run_folds(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
     """Train and test every fold, then print and write the results. Returns exit status 0."""
     from dialogue_ser.evaluation.crossval.cross_validate import cross_validate  # imports torch and scikit-learn
-    from dialogue_ser.training.loop.interrupt import Interrupted
+    from dialogue_ser.many.engines import Processes
 
     out = request.out or Path("runs") / request.config.name
     try:
         with _progress_bars() as (report_features, report_fold):
             scores = cross_validate(
-                request.config, out, corpus=corpus, report_features=report_features, report_fold=report_fold
+                request.config,
+                out,
+                corpus=corpus,
+                report_features=report_features,
+                report_fold=report_fold,
+                engine=None if request.jobs == 1 or corpus is not None else Processes(request.jobs),
             )
-    except (Interrupted, KeyboardInterrupt):  # the message of the fold's run would resume this fold alone
+    except (SystemExit, KeyboardInterrupt):  # the message of the fold's run would resume this fold alone
         print(f"stopped: run the same command with --out {out} again to continue", file=sys.stderr)
         raise
     report = finish(out, scores)

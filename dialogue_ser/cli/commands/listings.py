@@ -42,8 +42,8 @@ def presets() -> None:
 
 
 def published() -> None:
-    """List the scores that the documents E1 to E4 publish. None of them was measured by this package."""
-    from dialogue_ser.evaluation.crossval.published import SCORES, published_rows
+    """List the scores that documents publish. None of them was measured by this package."""
+    from dialogue_ser.evaluation.published import READ, SCORES, published_rows
     from dialogue_ser.report.sections.tables import format_mean_std
 
     found = published_rows()
@@ -53,8 +53,17 @@ def published() -> None:
         conditions = ", ".join(part for part in (row.corpus, classes, row.scenario, row.protocol) if part)
         scores = ", ".join(f"{SCORES[name]} {format_mean_std(*score)}" for name, score in row.scores.items())
         by = f"quoted by {row.document}" if row.is_quoted else row.document
-        rows.append((f"published: {by}", row.system, " + ".join(row.modalities), conditions, scores))
-    headings = ("numbers", "system", "modalities", "corpus, classes, scenario, protocol (as far as stated)", "scores")
+        inputs = " + ".join(row.modalities) + (f" ({row.features})" if row.features else "")
+        epoch = f"epoch chosen on {row.epoch}; " if row.epoch else ""
+        rows.append((f"published: {by}", row.system, inputs, conditions, scores, f"{epoch}read in {READ[row.read]}"))
+    headings = (
+        "numbers",
+        "system",
+        "inputs",
+        "corpus, classes, scenario, protocol (as far as stated)",
+        "scores",
+        "notes",
+    )
     show_list("published scores; nothing here was measured by this package", headings, rows)
     documents = {row.document: (row.document, row.preset, row.title) for row in found}
     show_list("documents", ("name", "preset that follows it", "title"), documents.values())

@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dialogue_ser.corpus.cut import all_dialogues, folder_name, make_folds
+from dialogue_ser.corpus.cut import all_dialogues, make_folds
 from dialogue_ser.corpus.protocols import PARTS, Fold
 from dialogue_ser.corpus.schema import Corpus, utterances
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.evaluation.crossval.extraction import Extraction, Report, extract
-from dialogue_ser.evaluation.crossval.fold_run import FoldResult, crossval_task, estimator_settings, pipelines, run_fold
+from dialogue_ser.evaluation.crossval.fold_run import FoldResult, crossval_task, estimator_settings, pipelines
+from dialogue_ser.evaluation.crossval.folds import run_folds
 from dialogue_ser.evaluation.crossval.scores import crossval_scores, frame_of_all_folds
 from dialogue_ser.features.store.feature_store import FeatureStore
+from dialogue_ser.many.engines import JobEngine
 from dialogue_ser.runs.checksums import with_checksum, with_checksum_line
 from dialogue_ser.runs.lock import refuse_if_locked, run_lock
 from dialogue_ser.runs.run_files import to_json
@@ -36,6 +38,7 @@ def cross_validate(
     store: FeatureStore | None = None,
     report_features: Callable[[str], Report] | None = None,
     report_fold: Callable[[int, int, str], None] | None = None,
+    engine: JobEngine | None = None,
 ) -> dict[str, Any]:
     """Run every fold of ``config.data.cut.protocol`` and write a directory with all results.
 
@@ -52,6 +55,8 @@ def cross_validate(
         report_features: function that gets a modality and returns a function, which is called with the numbers of
             utterances that are encoded and that are to encode.
         report_fold: function that is called with (number of finished folds, number of folds, name of the next fold).
+        engine: where the folds are done; None = one after another in this process. Another engine reads the corpus
+            again, so it cannot be used with ``corpus``.
 
     Returns:
         the content of scores.json, see :func:`~dialogue_ser.evaluation.crossval.scores.crossval_scores`; also
@@ -63,6 +68,8 @@ def cross_validate(
         CorpusError, MediaError, FeatureError, MissingDataError: the data or the features cannot be read or computed.
     """
     started = time.perf_counter()
+    if corpus is not None and engine is not None:
+        raise ConfigError("cross_validate: a corpus in memory is only in this process; leave engine out")
     config = for_every_fold(config)
     _check_settings(config)
     refuse_if_locked(out)
@@ -73,7 +80,7 @@ def cross_validate(
     with run_lock(out):
         _check_directory(config, out)  # another process may have started here while the features were made
         _write_settings(config, environment, out)
-        results = _run_folds(config, corpus, folds, out / "folds", store, report_fold)
+        results = run_folds(config, corpus, folds, out, store, engine, report_fold)
         circumstances = _circumstances(config, extraction, environment, started)
         return _write_results(config, corpus, results, circumstances, out)
 
@@ -174,23 +181,6 @@ def _extract(
     fingerprints = {modality: pipeline.state()[0]["fingerprint"] for modality, pipeline in encoders.items()}
     version = crossval_task(config, corpus).fingerprint(corpus)
     return extraction, dict(describe_environment(config, version, fingerprints, n_ranks=1))
-
-
-def _run_folds(
-    config: RunConfig,
-    corpus: Corpus,
-    folds: Sequence[Fold],
-    folder: Path,
-    store: FeatureStore,
-    report: Callable[[int, int, str], None] | None,
-) -> list[FoldResult]:
-    notify = report or (lambda done, total, name: None)
-    results = []
-    for number, fold in enumerate(folds):
-        notify(number, len(folds), fold.name)
-        results.append(run_fold(config, corpus, fold, folder / folder_name(fold.name), store))
-    notify(len(folds), len(folds), "")
-    return results
 
 
 def _check_directory(config: RunConfig, out: Path) -> None:

@@ -1,4 +1,8 @@
-"""Run one fold of a cross-validation: fit on train, choose on dev, predict dev and test."""
+"""Run one fold of a cross-validation: fit on train, choose on dev, predict dev and test.
+
+A fold is a job (:mod:`~dialogue_ser.many`). Its folder keeps what the whole cross-validation needs of it, so that a
+finished fold is not repeated.
+"""
 
 import time
 from collections.abc import Mapping
@@ -19,9 +23,12 @@ from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.estimators.fitting import fit_estimator, predict_stored
 from dialogue_ser.training.estimators.linear_fits import EstimatorSettings
+from dialogue_ser.training.record.outputs import write_predictions
 from dialogue_ser.training.run import train
 
 SCORED = ("dev", "test")
+#: File in the folder of a fold: the predictions of dev and test, with the ids of the corpus.
+PREDICTIONS = "fold.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,21 +49,19 @@ class FoldResult:
     seconds: float
 
 
-def run_fold(
-    config: RunConfig,
-    corpus: Corpus,
-    fold: Fold,
-    folder: Path,
-    store: FeatureStore,
-) -> FoldResult:
+def run_fold(config: RunConfig, corpus: Corpus, fold: Fold, folder: Path, store: FeatureStore) -> dict[str, Any]:
     """Fit an estimator, or train a dialogue model like ``train``. An unfinished training is continued.
 
     Args:
         config: configuration of the whole cross-validation.
         corpus: the whole corpus.
         fold: the fold to run.
-        folder: folder to write: ``model/`` of an estimator, or the whole run directory of a dialogue model.
+        folder: folder to write: ``model/`` of an estimator, or the whole run directory of a dialogue model; and
+            PREDICTIONS.
         store: store of frozen features.
+
+    Returns:
+        ``chosen`` and ``seconds`` of :class:`FoldResult`.
 
     Raises:
         DialogueSerError: the fitting or the training fails.
@@ -66,7 +71,14 @@ def run_fold(
         frame, chosen = _train_fold(config, corpus, fold, folder, store)
     else:
         frame, chosen = _fit_fold(config, corpus, fold, folder, store)
-    return FoldResult(fold=fold, frame=frame, chosen=chosen, seconds=time.perf_counter() - started)
+    write_predictions(folder / PREDICTIONS, frame)
+    return {"chosen": chosen, "seconds": time.perf_counter() - started}
+
+
+def fold_result(fold: Fold, folder: Path, value: Mapping[str, Any]) -> FoldResult:
+    """Return the result of a fold from its folder and from what :func:`run_fold` returned."""
+    frame = pd.read_parquet(folder / PREDICTIONS)
+    return FoldResult(fold=fold, frame=frame, chosen=value["chosen"], seconds=value["seconds"])
 
 
 def pipelines(config: RunConfig, *, with_transforms: bool = True) -> dict[str, FeaturePipeline]:

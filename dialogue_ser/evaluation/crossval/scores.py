@@ -9,8 +9,8 @@ from dialogue_ser.corpus.cut import all_dialogues, count_cut_dialogues
 from dialogue_ser.corpus.protocols import PARTS
 from dialogue_ser.corpus.schema import Corpus, Dialogue, Utterance, utterances
 from dialogue_ser.evaluation.crossval.fold_run import SCORED, FoldResult, crossval_task
-from dialogue_ser.evaluation.crossval.published import published_rows_for
 from dialogue_ser.evaluation.crossval.scores_over_folds import scores_by, scores_over_folds
+from dialogue_ser.evaluation.published import published_rows_for
 from dialogue_ser.features.transforms import TRANSFORMS
 from dialogue_ser.metrics.predictions import Predictions, predictions_of
 from dialogue_ser.tasks.base import Task

@@ -7,26 +7,21 @@ which it is compared.
 
 import os
 import signal
-import threading
-import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from dialogue_ser.corpus.schema import Dialogue
-from dialogue_ser.errors import ConfigError, DialogueSerError, FeatureError, MediaError
+from dialogue_ser.errors import DialogueSerError, FeatureError, MediaError
 from dialogue_ser.features.core.api import Array, UtteranceEncoder
 from dialogue_ser.features.core.bad_clips import BadClipsError
 from dialogue_ser.features.core.recipe import EncoderRecipe
+from dialogue_ser.many.cores import SAFE_PATH, count_workers, end_with_parent, thread_limits
 
 # One more worker process saves time only if it gets at least this many utterances.
 _MIN_UTTERANCES_PER_WORKER = 64
 # Every worker process has this many units in its queue, so that it never waits for the next one.
 _QUEUED_UNITS_PER_WORKER = 2
-_WATCH_SECONDS = 0.5
-# Workers and their helpers are started as python -m or -c. Without this setting, a file of the working folder (it may
-# be a run of somebody else) would take the place of a module with the same name. Modules of the user are still found.
-_SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +120,7 @@ class WorkerProcesses:
             max_workers=self.workers,
             initializer=_start_worker,
             initargs=(recipe_of(encoder), os.getpid()),
-            env=thread_limits(self.workers) | _SAFE_PATH,
+            env=thread_limits(self.workers) | SAFE_PATH,
         )
         running: dict[Future[Outcome], WorkUnit] = {}
 
@@ -218,34 +213,6 @@ class WorkerEncoder:
         return encode_unit(self._encoder, dialogues)
 
 
-def count_workers(requested: int) -> int:
-    """Return the number of workers for ``--workers N``; for 0, one per core that this process may use.
-
-    Raises:
-        ConfigError: the number is negative.
-
-    >>> count_workers(3)
-    3
-    """
-    if requested < 0:
-        raise ConfigError(f"--workers {requested}: must be at least 0 (0 = one per CPU core)")
-    return requested or _cpu_count()
-
-
-def thread_limits(workers: int) -> dict[str, str]:
-    """Return environment variables that give a worker its share of the cores, or fewer if the user set fewer."""
-    share = max(1, _cpu_count() // workers)
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    threads = str(min(share, int(limit)) if limit.isdigit() and int(limit) > 0 else share)
-    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
-
-
-def _cpu_count() -> int:
-    import joblib  # type: ignore[import-untyped]
-
-    return int(joblib.cpu_count())
-
-
 def _start_trackers() -> None:
     """Start the two helper processes that loky starts with the first worker, so that they do not import user's files.
 
@@ -255,8 +222,8 @@ def _start_trackers() -> None:
 
     from joblib.externals.loky.backend import resource_tracker as loky_tracker  # type: ignore[import-untyped]
 
-    before = {name: os.environ.get(name) for name in _SAFE_PATH}
-    os.environ.update(_SAFE_PATH)
+    before = {name: os.environ.get(name) for name in SAFE_PATH}
+    os.environ.update(SAFE_PATH)
     try:
         resource_tracker.ensure_running()
         loky_tracker.ensure_running()
@@ -278,13 +245,7 @@ def _start_worker(recipe: EncoderRecipe | UtteranceEncoder, parent: int) -> None
     """Prepare a worker process: it ignores Ctrl-C, and a thread ends it as soon as its parent process is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _WorkerState.encoder = WorkerEncoder(recipe)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_WATCH_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True, name="watch-parent").start()
+    end_with_parent(parent)
 
 
 def _encode_in_worker(dialogues: Sequence[Dialogue]) -> Outcome:

@@ -10,10 +10,9 @@ from dialogue_ser.features.store.engines import (
     Outcomes,
     WorkerEncoder,
     WorkUnit,
-    count_workers,
     recipe_of,
-    thread_limits,
 )
+from dialogue_ser.many.cores import count_workers, thread_limits
 
 
 class RayEngine:

@@ -121,7 +121,7 @@ def document_rows(published: Sequence[Mapping[str, Any]]) -> Rows:
     """Return one row per published number, marked as published.
 
     Args:
-        published: rows as :meth:`~dialogue_ser.evaluation.crossval.published.PublishedRow.to_dict` gives them.
+        published: rows as :meth:`~dialogue_ser.evaluation.published.PublishedRow.to_dict` gives them.
     """
     return [
         {

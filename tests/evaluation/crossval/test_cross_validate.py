@@ -18,6 +18,7 @@ from dialogue_ser.features.files.tables import write_rows
 from dialogue_ser.features.registry import build_encoder, register_encoder
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.inference.classifier import DialogueClassifier
+from dialogue_ser.many.engines import InProcess
 from dialogue_ser.metrics.scores import score
 from dialogue_ser.training.config.files import load_config
 from dialogue_ser.training.config.overrides import apply_overrides
@@ -452,3 +453,18 @@ def test_warnings_and_what_folds_lack_are_said_once_before_anything_is_computed(
         "leave-one-speaker-out: In 2 of 5 folds a class has no train turn",
     ):
         assert sum(part in message for message in told) == 1, part
+
+
+def test_folds_that_read_the_corpus_themselves_give_the_same_and_finished_ones_are_not_repeated(done, nemo, tmp_path):
+    out, store = tmp_path / "out", FeatureStore(tmp_path / "store")
+    scores = cross_validate(config_of(nemo), out, store=store, engine=InProcess())
+    assert [scores[key] for key in ("pooled", "intervals")] == [done[1][key] for key in ("pooled", "intervals")]
+    stamps = {fold: (out / "folds" / fold / "fold.parquet").stat().st_mtime_ns for fold in SPEAKERS}
+    (out / "scores.json").unlink()
+    (out / "folds" / "CC0" / "fold.parquet").unlink()
+    assert cross_validate(config_of(nemo), out, store=store)["pooled"] == scores["pooled"]
+    again = {fold: (out / "folds" / fold / "fold.parquet").stat().st_mtime_ns for fold in SPEAKERS}
+    assert {fold for fold in SPEAKERS if again[fold] != stamps[fold]} == {"CC0"}
+    corpus = read_corpus("nemo", nemo)
+    with pytest.raises(ConfigError, match="a corpus in memory is only in this process"):
+        cross_validate(config_of(nemo), tmp_path / "other", corpus=corpus, engine=InProcess())

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dialogue_ser.errors import ConfigError, FeatureError, MediaError
+from dialogue_ser.errors import FeatureError, MediaError
 from dialogue_ser.features.core.bad_clips import BadClipsError
 from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.store import engines
-from dialogue_ser.features.store.engines import InProcess, WorkerProcesses, count_workers, engine_for, thread_limits
+from dialogue_ser.features.store.engines import InProcess, WorkerProcesses, engine_for
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.features.store.work_units import encode_all, split_into_units
+from dialogue_ser.many import cores
 
 
 def same(left, right) -> bool:
@@ -62,7 +63,7 @@ def workers_of(engine) -> int:
 
 
 def test_opensmile_gets_a_process_per_core_where_there_is_enough_to_do(monkeypatch, dialogue, spoken):
-    monkeypatch.setattr(engines, "_cpu_count", lambda: 8)
+    monkeypatch.setattr(cores, "_cpu_count", lambda: 8)
     encoder = build_encoder("opensmile", "audio")
     assert [workers_of(engine_for(encoder, n)) for n in (1, 127, 128, 200, 1000)] == [0, 0, 2, 3, 8]
     assert workers_of(engine_for(build_encoder("opensmile", "audio", {"processes": 3}), 1000)) == 3
@@ -117,16 +118,6 @@ def test_errors_survive_the_way_between_processes():
     assert again.rows["a"].tolist() == [1, 1]
 
 
-def test_workers_share_the_cores(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert thread_limits(2)["OMP_NUM_THREADS"] == "1"
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    assert thread_limits(10_000)["MKL_NUM_THREADS"] == "1"
-    assert count_workers(0) >= 1
-    with pytest.raises(ConfigError, match="at least 0"):
-        count_workers(-1)
-
-
 DYING = r"""
 import os
 
@@ -177,6 +168,7 @@ from dialogue_ser.features.store.engines import WorkerProcesses
 from dialogue_ser.features.registry import build_encoder
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.features.store.work_units import encode_all, split_into_units
+from dialogue_ser.many import cores
 talks = [Dialogue(f"d{i}", (Utterance(id=f"d{i}", speaker="s", text=str(i)),)) for i in range(4)]
 store = FeatureStore("store", engine=WorkerProcesses(2), chunk_utterances=1)
 store.table(build_encoder("waiting_encoder:waiting", "text"), talks, progress=False)

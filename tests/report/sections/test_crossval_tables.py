@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from dialogue_ser.evaluation.crossval.published import published_rows
+from dialogue_ser.evaluation.published import published_rows
 from dialogue_ser.report.sections.crossval_tables import (
     confusion_rows,
     document_rows,

@@ -3,7 +3,9 @@ from collections import Counter
 import pytest
 
 from dialogue_ser.corpus.protocols import FOLDS
-from dialogue_ser.evaluation.crossval.published import SCORES, published_rows, published_rows_for
+from dialogue_ser.corpus.readers import READERS
+from dialogue_ser.evaluation.published import READ, SCORES, published_rows, published_rows_for
+from dialogue_ser.training.config.presets import preset_names
 
 # Per cent as the documents print them, copied by hand. E3: WA, UA in the order of its tables.
 E3 = {
@@ -61,10 +63,26 @@ def test_e4_prints_one_accuracy_for_ten_emotions_and_quotes_two():
 
 def test_rows_name_what_the_package_knows():
     rows = published_rows()
-    assert Counter(row.document for row in rows) == {"E1": 2, "E2": 9, "E3": 14, "E4": 3}
+    assert Counter(row.document for row in rows if row.corpus == "iemocap") == {"E1": 2, "E2": 9, "E3": 14, "E4": 3}
     assert {row.protocol for row in rows} - {""} <= set(FOLDS)
     assert all(row.scores.keys() <= SCORES.keys() for row in rows)
-    assert {row.corpus for row in rows} == {"iemocap"}
+    assert {row.corpus for row in rows} <= set(READERS)
+    assert {row.read for row in rows} <= set(READ)
+    assert {row.epoch for row in rows} <= {"", "dev", "test"}
+    assert {row.preset for row in rows} - {""} <= set(preset_names())
+    assert all(0 < value < 1 for row in rows for value, _ in row.scores.values())
+
+
+def test_numbers_on_meld_say_what_was_read_and_which_epoch_was_kept():
+    rows = [row for row in published_rows() if row.corpus == "meld"]
+    assert all(row.features and row.modalities and row.classes == 7 for row in rows)
+    by_name = {row.system: row for row in rows}
+    assert dict(by_name["TextSimple"].scores) == {"weighted_f1": (0.564, None), "wa": (0.5207, None)}
+    large = [row for row in rows if row.document == "EmoBERTa"]
+    assert [row.scores["weighted_f1"][0] for row in large] == [0.6346, 0.6455, 0.6423, 0.6561, 0.6507]
+    assert {(row.epoch, row.features) for row in large} == {("dev", "text, RoBERTa-large trained")}
+    assert by_name["EmotionFlow-base"].scores["weighted_f1"] == (0.6505, None)
+    assert {by_name[name].epoch for name in ("M3NET", "GraphSmile", "SDT")} == {"test"}
 
 
 def test_rows_beside_a_run_are_those_of_its_corpus_its_conditions_first():

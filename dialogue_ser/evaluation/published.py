@@ -1,4 +1,4 @@
-"""Scores that the documents E1 to E4 print. They were not measured with this package."""
+"""Scores that documents print. They were not measured with this package."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,7 +10,21 @@ import yaml
 
 #: Key of a score → its heading, in the order of tables. precision, recall and f05 are averages over classes; the
 #: document does not say which kind of average.
-SCORES: Mapping[str, str] = {"wa": "WA", "ua": "UA", "precision": "precision", "recall": "recall", "f05": "F0.5"}
+SCORES: Mapping[str, str] = {
+    "weighted_f1": "weighted F1",
+    "wa": "WA",
+    "ua": "UA",
+    "precision": "precision",
+    "recall": "recall",
+    "f05": "F0.5",
+}
+#: Where a number was read → in words.
+READ: Mapping[str, str] = {
+    "document": "the document",
+    "readme": "the README of its repository",
+    "listing": "papers or public listings of results",
+    "memory": "from memory, not confirmed",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,12 +32,15 @@ class PublishedRow:
     """One system in one table of a document.
 
     Args:
-        document: name of the document, E1 to E4 (docs/equations.md, "Sources").
-        title: title of the document.
-        preset: run preset that follows the document.
+        document: name of the document, e.g. E1 (docs/equations.md, "Sources") or COSMIC.
+        title: title of the document, or its name.
+        preset: run preset that follows the document; "" = none.
         system: name of the system.
         is_quoted: whether the document quotes the scores of another publication.
         modalities: modalities that the system reads.
+        features: what it reads, in words; "" = not stated.
+        epoch: split that chose the epoch, dev or test; "" = not stated.
+        read: where the number was read, a key of READ.
         corpus: name of the corpus, as the corpus readers are called.
         classes: number of classes; None = not stated.
         scenario: improvised, scripted or mixed; "" = not stated.
@@ -37,6 +54,9 @@ class PublishedRow:
     system: str
     is_quoted: bool
     modalities: tuple[str, ...]
+    features: str
+    epoch: str
+    read: str
     corpus: str
     classes: int | None
     scenario: str
@@ -52,15 +72,18 @@ class PublishedRow:
 @cache
 def published_rows() -> tuple[PublishedRow, ...]:
     """Return every row of published.yaml, in the order of the file."""
-    text = resources.files("dialogue_ser.evaluation.crossval").joinpath("published.yaml").read_text(encoding="utf-8")
+    text = resources.files("dialogue_ser.evaluation").joinpath("published.yaml").read_text(encoding="utf-8")
     return tuple(
         PublishedRow(
             document=document,
             title=one["title"],
-            preset=one["preset"],
+            preset=one.get("preset", ""),
             system=row["system"],
             is_quoted=row.get("quoted", False),
             modalities=tuple(row["modalities"]),
+            features=row.get("features", ""),
+            epoch=row.get("epoch", ""),
+            read=row.get("read", "document"),
             corpus=table["corpus"],
             classes=table.get("classes"),
             scenario=table.get("scenario", ""),

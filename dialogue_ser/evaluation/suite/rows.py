@@ -1,0 +1,104 @@
+"""The rows of a suite's table, and what is wrong with them before anything is trained."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dialogue_ser.corpus.readers import READERS
+from dialogue_ser.encoders import TRAINED_ENCODERS
+from dialogue_ser.errors import DialogueSerError, unknown_name
+from dialogue_ser.evaluation.suite.suite_file import Suite
+from dialogue_ser.features.registry import ENCODERS
+from dialogue_ser.metrics.table import METRICS
+from dialogue_ser.models import resolve_options
+from dialogue_ser.training.config.files import code_in_settings, config_to_dict
+from dialogue_ser.training.config.run_config import RunConfig
+from dialogue_ser.trust import NamedCode, Trust, refuse_code
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Row:
+    """One row of the table: a system with an encoder.
+
+    Args:
+        system: label of the system.
+        encoder: label of the encoder; "" if the suite has none.
+        config: the configuration of its runs, with the first seed.
+    """
+
+    system: str
+    encoder: str
+    config: RunConfig
+
+    @property
+    def label(self) -> str:
+        """The name of the row."""
+        return f"{self.system} · {self.encoder}" if self.encoder else self.system
+
+
+def reference_problems(suite: Suite, rows: Sequence[Row]) -> list[str]:
+    """Return what is wrong with the reference."""
+    known = [*suite.systems, *(row.label for row in rows if row.encoder)]
+    if not suite.reference or suite.reference in known:
+        return []
+    return [f"{suite.at('reference')}: {unknown_name('system', suite.reference, known)}"]
+
+
+def metric_problems(suite: Suite) -> list[str]:
+    """Return the metrics that are not known. Code is not imported here."""
+    return [
+        f"{suite.at('metrics', str(number))}: {unknown_name('metric', name, METRICS)}"
+        for number, name in enumerate(suite.metrics)
+        if ":" not in name and name not in METRICS
+    ]
+
+
+def name_problems(suite: Suite, row: Row) -> list[str]:
+    """Return the readers and encoders of a row that are not known. Code is not imported here."""
+    encoders = {entry.name for registry in (ENCODERS, TRAINED_ENCODERS) for entry in registry.entries()}
+    readers = {entry.name for entry in READERS.entries()}
+    named = [("reader", row.config.data.reader, readers, "data.reader")]
+    named += [
+        ("encoder", feature.encoder, encoders, f"features.{modality}.encoder")
+        for modality, feature in row.config.features.items()
+    ]
+    sections = {("systems", row.system): suite.systems[row.system], ("settings",): suite.settings}
+    sections |= {("encoders", row.encoder): suite.encoders[row.encoder]} if row.encoder else {}
+    problems = []
+    for kind, name, known, setting in named:
+        if ":" not in name and name not in known:
+            at = next(((*place, key) for place, given in sections.items() for key in given if setting == key), ())
+            problems.append(f"{suite.at(*(at or ('systems', row.system)))}: {unknown_name(kind, name, known)}")
+    return problems
+
+
+def model_problems(suite: Suite, row: Row) -> list[str]:
+    """Return what is wrong with the model of a row: its name, its code or its options."""
+    config = row.config
+    if suite.protocol == "crossval" and config.crossval.estimator != "none":
+        return []
+    try:
+        resolve_options(config.model.name, config.model.options)
+    except DialogueSerError as error:
+        keys = [key for key in suite.systems[row.system] if key.startswith("model")]
+        return [f"{suite.at('systems', row.system, *keys[:1])}: {problem}" for problem in error.problems]
+    return []
+
+
+def refuse_named_code(suite: Suite, rows: Sequence[Row], trust: Trust) -> None:
+    """Refuse code that the suite or a file that it names has, if it is not trusted."""
+    found: dict[str, NamedCode] = {}
+    for row in rows:
+        for one in code_in_settings(config_to_dict(row.config)):
+            place = next(
+                (("systems", row.system, key) for key in suite.systems[row.system] if one.place.startswith(key)),
+                ("systems", row.system),
+            )
+            found.setdefault(f"{one.name} {row.system}", NamedCode(one.name, suite.at(*place)))
+    for number, name in enumerate(suite.metrics):
+        if ":" in name:
+            found[name] = NamedCode(name, suite.at("metrics", str(number)))
+    advice = (
+        f"{suite.path}: if you trust this code, add --trust_code to the command (in Python: trust_code=True), or name "
+        "it by a flag: --systems.LABEL package.module:Class"
+    )
+    refuse_code(list(found.values()), trust, advice)
