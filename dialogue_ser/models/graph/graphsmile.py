@@ -5,7 +5,7 @@ Long because one system has three heads and many options.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
@@ -55,12 +55,12 @@ class GraphSmileConfig:
         dropout: dropout rate behind the projections and the layers of the graphs.
     """
 
-    text_vectors: list[int] = field(default_factory=list)
+    text_vectors: Sequence[int] = ()
     text_fusion: Literal["mean", "concat"] = "mean"
     hidden_dim: int = 384
     past: int = 3
     future: int = 3
-    layers: list[int] = field(default_factory=lambda: [5])
+    layers: Sequence[int] = (5,)
     weights_by_place: bool = False
     n_edge_weights: int = 500000
     sentiment_weight: float = 0.5
@@ -86,9 +86,9 @@ class GraphSmileConfig:
             if getattr(self, name) < 0
         ]
         if not self.layers or min(self.layers) < 0:
-            problems.append(f"{where}.layers: found {self.layers}, expected numbers of at least 0")
+            problems.append(f"{where}.layers: found {list(self.layers)}, expected numbers of at least 0")
         if len(set(self.text_vectors)) < len(self.text_vectors) or min(self.text_vectors, default=0) < 0:
-            problems.append(f"{where}.text_vectors: found {self.text_vectors}, expected different numbers from 0")
+            problems.append(f"{where}.text_vectors: found {list(self.text_vectors)}, expected different numbers from 0")
         if problems:
             raise ConfigError(*problems)
 
@@ -155,7 +155,7 @@ class GraphSmile(DialogueSystem):
             }
         )
         self.pairs = list(combinations(kinds, 2)) or [(next(iter(kinds)),) * 2]
-        counts = config.layers * len(self.pairs) if len(config.layers) == 1 else config.layers
+        counts = list(config.layers) * len(self.pairs) if len(config.layers) == 1 else config.layers
         if len(counts) != len(self.pairs):
             shown = ", ".join("+".join(pair) for pair in self.pairs)
             raise ConfigError(
