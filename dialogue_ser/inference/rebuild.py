@@ -106,8 +106,9 @@ def _rebuilt(saved: SavedModel) -> DialogueSystem:
     inputs = {modality: InputSpec(**spec) for modality, spec in saved.config["inputs"].items()}
     n_members = _number_of_systems(described)
     if not 1 <= n_members <= min(len(saved.weights), _MAX_MEMBERS):
+        found = n_members if "systems" in described else described.get("members", 1)
         raise CheckpointError(
-            f"{saved.folder}: config.json says {n_members!r} members, which cannot be; copy the whole folder again"
+            f"{saved.folder}: config.json says {found!r} members, which cannot be; copy the whole folder again"
         )
     with torch.random.fork_rng(devices=[]):  # the new weights are random; this keeps the caller's generator as it is
         model = _built(saved, described, inputs, rebuild_task(saved))
