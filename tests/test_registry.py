@@ -179,7 +179,8 @@ def modules_after(code: str) -> set[str]:
 
 
 SYSTEMS = {
-    *(f"recurrent.{name}" for name in ("bc_lstm", "bigru", "dialogue_rnn", "emotion_rnn")),
+    *(f"recurrent.{name}" for name in ("bc_lstm", "bigru", "cmn", "dialogue_crn")),
+    *(f"recurrent.{name}" for name in ("dialogue_rnn", "emotion_rnn", "icon")),
     *(f"graph.{name}" for name in ("graphsmile", "m3net")),
     *(f"graph.{name}" for name in ("mm_dfn", "mmgcn")),
     *(f"fusion.{name}" for name in ("fusion_attention", "late_fusion", "utterance")),

@@ -84,7 +84,7 @@ class PartySequences:
     Args:
         sequence_N: sequence of each turn.
         step_N: place of each turn in its sequence, from 0.
-        length_R: number of turns per sequence.
+        length_R: number of turns per sequence; of steps, if the sequences were padded.
     """
 
     sequence_N: Ints
@@ -92,8 +92,13 @@ class PartySequences:
     length_R: Ints
 
 
-def party_sequences(turns: TurnIndex) -> PartySequences:
+def party_sequences(turns: TurnIndex, *, padded: bool = False) -> PartySequences:
     """Divide the turns by dialogue and speaker. Only who equals whom matters, not the numbers of the speakers.
+
+    Args:
+        turns: the turns of the batch.
+        padded: every sequence is as long as its dialogue: behind its turns come steps without a turn. Published systems
+            read such steps as zeros, also in a dialogue that is run alone.
 
     >>> turns = TurnIndex(np.array([4]), 4, np.zeros(4, int), np.arange(4), np.array([0, 1, 1, 0]))
     >>> parties = party_sequences(turns)
@@ -106,6 +111,9 @@ def party_sequences(turns: TurnIndex) -> PartySequences:
     by_sequence_N = np.argsort(sequence_N, kind="stable")
     step_N = np.empty_like(sequence_N)
     step_N[by_sequence_N] = steps_within(length_R)
+    if padded:
+        length_R = length_R.copy()
+        length_R[sequence_N] = turns.n_turns_B[turns.dialogue_N]
     return PartySequences(sequence_N, step_N, length_R)
 
 

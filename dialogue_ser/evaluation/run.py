@@ -8,6 +8,9 @@ Keys of ``scores.json``:
     names of what is predicted
 ``protocol``
     ``dev``, or ``legacy-test-peek`` if the checkpoint was chosen on a test split that is reported
+``legacy_test_peek``
+    only after ``training.protocol: legacy-test-peek``: the epoch that test would have chosen, its scores and the gap to
+    the kept epoch (docs/architecture.md)
 ``train_split``, ``dev_split``
     names of these splits
 ``masked``
@@ -107,6 +110,7 @@ def _description(run: RunFiles, task: Task, protocol: Protocol, extra: Sequence[
         "train_split": _split_name(run, "train"),
         "dev_split": _split_name(run, "dev"),
         "masked": run.summary.get("masked", {}),
+        **({"legacy_test_peek": peek} if (peek := run.summary.get("legacy_test_peek")) else {}),
         "leave_out": list(map(str, (run.config.get("data") or {}).get("leave_out") or ())),
         "headings": task.own_headings(extra),
     }

@@ -73,6 +73,23 @@ MainLoss = Callable[[ScoresBTS, DialogueBatch], tuple[Tensor, Tensor]]
 """The configured loss of scores ``[B, T, S]``: its numerator and its denominator, two single numbers."""
 
 
+@runtime_checkable
+class BranchedSystem(Protocol):
+    """The interface of a system whose branches can start from runs on one modality each (``training.begin_from``)."""
+
+    branch_model: str
+    """Name of the model that these runs trained."""
+
+    @property
+    def has_branches(self) -> bool:
+        """Whether the options give it branches."""
+        ...
+
+    def take_branch(self, modality: str, weights: Mapping[str, Tensor]) -> None:
+        """Load the trained weights of one branch; a RuntimeError says what does not fit."""
+        ...
+
+
 class DialogueSystem(nn.Module):
     """The base class of every registered system: ``forward(batch, return_attention=False) -> Output``.
 

@@ -20,6 +20,7 @@ LOADERS: Registry[Loader] = Registry(
     "dialogue_ser.published",
     {
         "bc-lstm": "dialogue_ser.models.published.bc_lstm:load",
+        "dialogue-crn": "dialogue_ser.models.published.dialogue_crn:load",
         "dag-erc": "dialogue_ser.models.published.dag_erc:load",
         "dialogue-gcn": "dialogue_ser.models.published.dialogue_gcn:load",
         "graphsmile": "dialogue_ser.models.published.graphsmile:load",

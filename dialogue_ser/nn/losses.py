@@ -14,6 +14,7 @@ def masked_nll(
     class_weights_C: Float[Tensor, " n_classes"] | None = None,
     label_smoothing: float = 0.0,
     focal_gamma: float = 0.0,
+    focal_gradient: bool = True,
     label_distribution_BTC: Float[Tensor, "batch turn class"] | None = None,
     row_N: Int[Tensor, " row"] | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
@@ -32,6 +33,7 @@ def masked_nll(
         class_weights_C: weight of each class, computed from train only; None = 1.
         label_smoothing: ε in [0, 1).
         focal_gamma: γ ≥ 0.
+        focal_gradient: whether the gradient also goes through the focal factor.
         label_distribution_BTC: soft labels. A row with the sum 0 means that the turn has no votes and its label is
             used. A turn without a majority among its annotators has no label, but it counts by its votes.
         row_N: positions of the turns that count in the flattened ``[B·T]``, as :func:`counted_rows` gives them. None =
@@ -48,6 +50,7 @@ def masked_nll(
     nll_N = -(_smooth(target_NC, label_smoothing) * log_probs_NC).sum(1)
     if focal_gamma:
         p_N = (target_NC * log_probs_NC.exp()).sum(1)
+        p_N = p_N if focal_gradient else p_N.detach()
         nll_N = (1 - p_N).clamp_min(1e-8) ** focal_gamma * nll_N
     return (weight_N * nll_N).sum(), weight_N.sum()
 
@@ -90,6 +93,42 @@ def masked_binary(
     log_rest_NC = others_NCC.logsumexp(-1)
     loss_N = -(target_NC * log_probs_NC + (1 - target_NC) * log_rest_NC).mean(1)
     return (weight_N * loss_N).sum(), weight_N.sum()
+
+
+def masked_pseudo_focal(
+    log_probs_BTC: Float[Tensor, "batch turn class"],
+    label_BT: Int[Tensor, "batch turn"],
+    *,
+    class_weights_C: Float[Tensor, " n_classes"] | None = None,
+    label_smoothing: float = 0.0,
+    focal_gamma: float = 2.5,
+    label_distribution_BTC: Float[Tensor, "batch turn class"] | None = None,
+    row_N: Int[Tensor, " row"] | None = None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """The loss that MMGCN and M3NET call focal, as a numerator and a denominator.
+
+    numerator = Σ w · mean_c −(1 − q_c log p_c)^γ log p_c, denominator = Σ w. q, w and the turns that count are the same
+    as in :func:`masked_nll`. The right class counts (1 − log p)^γ times, every wrong class once. So all
+    log-probabilities rise, and the probabilities become flat.
+
+    Args:
+        log_probs_BTC: log-probabilities, as in :func:`masked_nll`.
+        label_BT: class index, as in :func:`masked_nll`.
+        class_weights_C: weight of each class; None = 1.
+        label_smoothing: ε in [0, 1).
+        focal_gamma: γ > 0.
+        label_distribution_BTC: soft labels, as in :func:`masked_nll`.
+        row_N: positions of the turns that count, as in :func:`masked_nll`.
+
+    >>> numerator, denominator = masked_pseudo_focal(torch.log(torch.tensor([[[0.5, 0.5]]])), torch.tensor([[0]]))
+    >>> round(float(numerator / denominator), 4)  # (1.6931^2.5 + 1) · 0.6931 / 2
+    1.6394
+    """
+    log_probs_NC, target_NC, weight_N = _select_counted(
+        log_probs_BTC, label_BT, class_weights_C, label_distribution_BTC, row_N
+    )
+    factor_NC = (1 - _smooth(target_NC, label_smoothing) * log_probs_NC) ** focal_gamma
+    return (weight_N * -(factor_NC * log_probs_NC).mean(1)).sum(), weight_N.sum()
 
 
 def counted_rows(

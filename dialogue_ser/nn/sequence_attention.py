@@ -1,5 +1,6 @@
 """Attention of every turn over all turns of its dialogue (docs/equations.md)."""
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -14,6 +15,60 @@ SequenceAttentionKind = Literal["general2", "general2-tanh"]
 SEQUENCE_ATTENTION_KINDS: tuple[str, ...] = get_args(SequenceAttentionKind)
 #: Largest number of weights that are computed together, padding included (4 MB in single precision).
 MOST_WEIGHTS = 2**20
+
+
+Logits = Callable[[Tensor, Tensor], Tensor]
+"""A function of queries ``[B, Q, H]`` and memories ``[B, T, H]`` that returns logits ``[B, Q, T]``."""
+
+
+def dot(query: Tensor, memory: Tensor) -> Tensor:
+    """The products of all queries with all memories."""
+    return query @ memory.transpose(-1, -2)
+
+
+def attend(
+    query_BTH: HiddenBTH, memory_BTH: HiddenBTH, n_turns_B: TurnsB, *, logits: Logits = dot, causal: bool = False
+) -> HiddenBTH:
+    """Σ_j α_tj m_j for the query of every turn t, α_t = softmax over the real turns j; exactly 0 on padding.
+
+    If the weights are many, a part of the turns is computed after the other, and in backward again. The memory then
+    grows with the number of turns, not with its square.
+
+    Args:
+        query_BTH: queries, finite on padding.
+        memory_BTH: m, finite on padding.
+        n_turns_B: number of real turns per dialogue.
+        logits: how queries and memories are compared.
+        causal: a turn sees only itself and earlier turns.
+    """
+
+    def sums(query: Tensor, memory: Tensor, first: int, end: int) -> Tensor:
+        return _weights(logits(query[:, first:end], memory), n_turns_B, first, end, causal) @ memory
+
+    n_dialogues, n_turns, _ = memory_BTH.shape
+    size = max(1, MOST_WEIGHTS // (n_dialogues * n_turns))
+    if size >= n_turns:
+        return sums(query_BTH, memory_BTH, 0, n_turns)
+    parts = [(first, min(first + size, n_turns)) for first in range(0, n_turns, size)]
+    if not torch.is_grad_enabled():
+        return torch.cat([sums(query_BTH, memory_BTH, *part) for part in parts], dim=1)
+    return torch.cat(
+        [
+            checkpoint(sums, query_BTH, memory_BTH, *part, use_reentrant=False, preserve_rng_state=False)
+            for part in parts
+        ],
+        dim=1,
+    )
+
+
+def _weights(logits_BQT: Tensor, n_turns_B: Tensor, first: int, end: int | None, causal: bool) -> Tensor:
+    """Softmax over the real turns; rows and columns of padding are 0."""
+    turn = torch.arange(logits_BQT.shape[2], device=logits_BQT.device)
+    is_real_BT = turn < n_turns_B[:, None]
+    is_visible_BQT = is_real_BT[:, first:end, None] & is_real_BT[:, None, :]
+    if causal:
+        is_visible_BQT = is_visible_BQT & (turn[first:end, None] >= turn)
+    return masked_softmax(logits_BQT, is_visible_BQT)
 
 
 class SequenceAttention(nn.Module):
@@ -35,23 +90,8 @@ class SequenceAttention(nn.Module):
         self.transform = nn.Linear(dim, dim)
 
     def forward(self, e_BTH: HiddenBTH, n_turns_B: TurnsB) -> HiddenBTH:
-        """The weighted sums of all turns, exactly 0 on padding; e must be finite there.
-
-        If the weights are many, a part of the turns is computed after the other, and in backward again. The memory then
-        grows with the number of turns, not with its square.
-        """
-        n_dialogues, n_turns, _ = e_BTH.shape
-        size = max(1, MOST_WEIGHTS // (n_dialogues * n_turns))
-        if size >= n_turns:
-            return self._sums(e_BTH, n_turns_B, 0, n_turns)
-        parts = [(first, min(first + size, n_turns)) for first in range(0, n_turns, size)]
-        if not torch.is_grad_enabled():
-            return torch.cat([self._sums(e_BTH, n_turns_B, *part) for part in parts], dim=1)
-        sums = [
-            checkpoint(self._sums, e_BTH, n_turns_B, *part, use_reentrant=False, preserve_rng_state=False)
-            for part in parts
-        ]
-        return torch.cat(sums, dim=1)
+        """The weighted sums of all turns, exactly 0 on padding; e must be finite there."""
+        return attend(e_BTH, e_BTH, n_turns_B, logits=self._logits, causal=self.causal)
 
     def weights(
         self, e_BTH: HiddenBTH, n_turns_B: TurnsB, first: int = 0, end: int | None = None
@@ -60,15 +100,7 @@ class SequenceAttention(nn.Module):
 
         The row of a real turn sums to 1; rows and columns of padding are 0.
         """
-        turn = torch.arange(e_BTH.shape[1], device=e_BTH.device)
-        is_real_BT = turn < n_turns_B[:, None]
-        is_visible_BTT = is_real_BT[:, first:end, None] & is_real_BT[:, None, :]
-        if self.causal:
-            is_visible_BTT = is_visible_BTT & (turn[first:end, None] >= turn)
-        return masked_softmax(self._logits(e_BTH[:, first:end], e_BTH), is_visible_BTT)
-
-    def _sums(self, e_BTH: Tensor, n_turns_B: Tensor, first: int, end: int) -> Tensor:
-        return self.weights(e_BTH, n_turns_B, first, end) @ e_BTH
+        return _weights(self._logits(e_BTH[:, first:end], e_BTH), n_turns_B, first, end, self.causal)
 
     def newest(self, e_TH: Float[Tensor, "turn hidden"]) -> Float[Tensor, " hidden"]:
         """The weighted sum of the last turn over all turns so far, in O(T · H), for a dialogue that is still going on.

@@ -38,7 +38,7 @@ class Classification(Task):
     kind = "classification"
     gives_probabilities = True
     output_name = "log-probs"
-    losses = ("nll", "binary")
+    losses = ("nll", "binary", "pseudo-focal")
     default_metric = "weighted_f1"
     headline = ("weighted_f1", "accuracy", "uar", "macro_f1")
     estimators = ("linear-svm", "logistic")

@@ -6,12 +6,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from accelerate import Accelerator
 
 from dialogue_ser.inference.classifier import DialogueClassifier
 from dialogue_ser.metrics.predictions import predictions_of
+from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config.files import resume_command
 from dialogue_ser.training.config.run_config import RunConfig
@@ -23,7 +25,14 @@ from dialogue_ser.training.loop.learner import Learner
 from dialogue_ser.training.loop.predict import evaluation_batches
 from dialogue_ser.training.loop.progress import ProgressBar
 from dialogue_ser.training.loop.rng import seed_everything
-from dialogue_ser.training.loop.setup import build_learner, build_system, build_training, make_batches, values_of
+from dialogue_ser.training.loop.setup import (
+    build_learner,
+    build_system,
+    build_training,
+    make_batches,
+    peek_split,
+    values_of,
+)
 from dialogue_ser.training.loop.state import TrainState
 from dialogue_ser.training.record import outputs
 from dialogue_ser.training.record.attention_file import AttentionFile
@@ -37,6 +46,7 @@ from dialogue_ser.training.record.checkpointing import (
 )
 from dialogue_ser.training.record.environment import describe_environment
 from dialogue_ser.training.record.manifest import RunIdentity
+from dialogue_ser.training.record.peek import peek_of
 from dialogue_ser.training.record.run_directory import RunDirectory
 from dialogue_ser.training.record.tracking import MetricsFile, WandbMirror
 
@@ -80,6 +90,8 @@ def train_single(
     """
     data = balanced(config, data)
     seed_everything(config.seed)  # the random numbers that were drawn before must not matter
+    if config.training.protocol != "dev":
+        peek_split(config, data)  # an error leaves no directory behind
     learner = build_learner(config, data, build_system(config, data), accelerator)
     user_callbacks = make_callbacks(config.training.callbacks)
     # Write to the directory only now: errors in data, features, model or callbacks leave no directory behind.
@@ -211,6 +223,15 @@ def _interruption(stop: StopRequest, run_folder: Path, config: RunConfig, state:
     return Interrupted(number, message)
 
 
+def _peek(config: RunConfig, directory: RunDirectory, data: Data, state: TrainState) -> dict[str, Any]:
+    """Return what the summary says about the epoch that test would have chosen; nothing with the protocol dev."""
+    if config.training.protocol == "dev":
+        return {}
+    metric = dev_metrics(config, data.task)[metric_key(str(config.training.select))]
+    epochs = RunFiles(directory.folder).epochs
+    return {"legacy_test_peek": peek_of(epochs, metric, peek_split(config, data), state.best_epoch)}
+
+
 def _finish(
     config: RunConfig,
     directory: RunDirectory,
@@ -243,6 +264,7 @@ def _finish(
             "masked": data.masked,
             **({"absent": data.absent} if data.absent else {}),
             **({"balance": data.balance} if data.balance else {}),
+            **_peek(config, directory, data, state),
         }
     )
     metrics.sync()

@@ -96,6 +96,13 @@ def test_a_dialogue_of_2000_turns_takes_no_time() -> None:
     assert time.perf_counter() - start < 0.2
 
 
+def test_padded_sequences_are_as_long_as_their_dialogue() -> None:
+    parties = party_sequences(index_of([0, 1, 1, 0], [0], [0, 1]), padded=True)
+    assert parties.length_R.tolist() == [4, 4, 1, 2, 2]
+    assert parties.step_N.tolist() == [0, 0, 1, 1, 0, 0, 0]
+
+
+@settings(max_examples=30)
 @given(DIALOGUES)
 def test_the_order_of_first_speech_counts_speakers_and_not_their_numbers(speakers: list[list[int]]) -> None:
     right = [list(dict.fromkeys(own)).index(name) for own in speakers for name in own]

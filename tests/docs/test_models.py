@@ -12,6 +12,8 @@ from dialogue_ser.cli.main import main
 from dialogue_ser.cli.run_arguments import parse_train
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.fusion.fusion_attention import FusionAttentionConfig
+from dialogue_ser.models.graph.graphsmile import GraphSmileConfig
+from dialogue_ser.models.graph.m3net import M3NETConfig
 from dialogue_ser.models.recurrent.dialogue_rnn import DialogueRNN, DialogueRNNConfig
 from dialogue_ser.models.recurrent.emotion_rnn import EmotionRNNConfig
 
@@ -74,6 +76,8 @@ def test_a_branch_alone_is_configured_as_shown():
     assert config.data.cut.protocol == "leave-one-speaker-out-partner-dev"
 
 
-@pytest.mark.parametrize("config", [EmotionRNNConfig, DialogueRNNConfig, FusionAttentionConfig])
+@pytest.mark.parametrize(
+    "config", [EmotionRNNConfig, DialogueRNNConfig, FusionAttentionConfig, GraphSmileConfig, M3NETConfig]
+)
 def test_every_option_is_named(config):
     assert [name for name in config.__dataclass_fields__ if f"`{name}`" not in PAGE] == []

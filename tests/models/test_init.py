@@ -49,7 +49,7 @@ def test_a_system_without_inputs_is_refused() -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_too_large_for_this_machine_is_refused_and_the_error_says_what_to_change(name: str) -> None:
-    has_hidden_layer = "hidden_dim" in resolve_options(name, {})
-    options = {"hidden_dim": 10**12} if has_hidden_layer else {"projection": {"text": 10**12}}
+    size = next((option for option in ("hidden_dim", "context_dim") if option in resolve_options(name, {})), None)
+    options = {"projection": {"text": 10**12}} if size is None else {size: 10**12}
     with pytest.raises(ConfigError, match=r"do not fit into this machine's memory; make the sizes in model\.options"):
         build_model(name, options, {"text": InputSpec(kind="vector", dim=3)}, 2)

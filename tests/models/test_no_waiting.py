@@ -125,8 +125,6 @@ def _train(
     with no_waiting():
         output = system(batch)
         numerator, denominator = judge(output, batch)
-        further = system.auxiliary_numerators(output, batch, lambda scores, own: judge(Output(scores, {}), own))
-        (numerator / denominator + sum(further.values())).backward()
         auxiliary = system.auxiliary_numerators(output, batch, partial(_scored, judge))
         (numerator / denominator + sum(auxiliary.values())).backward()
     missed = [name for name, own in system.named_parameters() if own.requires_grad and own.grad is None]

@@ -33,3 +33,19 @@ def random_batch(
         is_real_turn=is_real_BT,
         utterance_ids=tuple(tuple(f"test/dia{b}_utt{t}" for t in range(n)) for b, n in enumerate(n_turns)),
     )
+
+
+def alone_of(batch: DialogueBatch) -> list[DialogueBatch]:
+    """Each dialogue of a batch as a batch of its own, without padding."""
+    return [
+        DialogueBatch(
+            features={name: value[b : b + 1, :n] for name, value in batch.features.items()},
+            is_present={name: value[b : b + 1, :n] for name, value in batch.is_present.items()},
+            speaker=batch.speaker[b : b + 1, :n],
+            n_turns=batch.n_turns[b : b + 1],
+            label=batch.label[b : b + 1, :n],
+            is_real_turn=batch.is_real_turn[b : b + 1, :n],
+            utterance_ids=batch.utterance_ids[b : b + 1],
+        )
+        for b, n in enumerate(batch.n_turns.tolist())
+    ]

@@ -1,6 +1,6 @@
 """Make three optimizer steps and one evaluation in fp64, in one or several processes, and write the results.
 
-Then make three steps with a system that has auxiliary losses.
+Then make three steps of adversarial training with a system that has auxiliary losses.
 
 ``python ranks.py OUT.safetensors BATCH_SIZE ACCUMULATE``
 """
@@ -18,9 +18,10 @@ from dialogue_ser.corpus.schema import utterances
 from dialogue_ser.features.core.api import FeatureTable, InputSpec
 from dialogue_ser.models import build_model
 from dialogue_ser.tasks.classification import Classification
-from dialogue_ser.training.config.run_config import LossConfig, OptimizerConfig, TrainingConfig
+from dialogue_ser.training.config.run_config import AdversarialConfig, LossConfig, OptimizerConfig, TrainingConfig
 from dialogue_ser.training.data.batches import Batches
 from dialogue_ser.training.loop.devices import make_accelerator
+from dialogue_ser.training.loop.gradient.adversarial import Attack
 from dialogue_ser.training.loop.learner import Learner
 from dialogue_ser.training.loop.loss import DialogueLoss, class_weights
 from dialogue_ser.training.loop.optimize import build_optimizer
@@ -46,9 +47,9 @@ def learn(out: Path, batch_size: int, accumulate: int) -> None:
     loss = DialogueLoss(loss_config, task, class_weights(train, corpus.label_set, loss_config))
     config = OptimizerConfig(name="sgd", learning_rate=0.5, weight_decay=0.01, momentum=0.9, clip_norm=0.2)
 
-    def learner_of(system):
+    def learner_of(system, attack=None):
         optimizer = build_optimizer(system, config)
-        return Learner(system, optimizer, loss, config=config, total_steps=9, accelerator=accelerator)
+        return Learner(system, optimizer, loss, config=config, total_steps=9, accelerator=accelerator, attack=attack)
 
     batches = Batches(
         collate=partial(collate, tables=tables, task=task, dtype=torch.float64),
@@ -59,7 +60,9 @@ def learn(out: Path, batch_size: int, accumulate: int) -> None:
     )
     learner = learner_of(system)
     losses = [learner.step(step, i).loss for i, step in enumerate(batches.steps(train, seed=3, epoch=1))]
-    several = learner_of(two_heads.TwoHeads(26, 3).double())
+    system_with_heads = two_heads.TwoHeads(26, 3).double()
+    settings = AdversarialConfig(epsilon=0.5, weights=("head.", "sentiment.weight"))
+    several = learner_of(system_with_heads, Attack(system_with_heads, settings, seed=1))
     results_of = [several.step(step, i) for i, step in enumerate(batches.steps(train, seed=3, epoch=1))]
     system.eval()
     dev_predicted = predict(system, dev, batches, loss, accelerator)

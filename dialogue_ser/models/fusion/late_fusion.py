@@ -60,6 +60,7 @@ class LateFusion(DialogueSystem):
     speaker_equivariant = True
     causal = True
     bidirectional_recurrence = False
+    branch_model = "utterance"
 
     def __init__(self, config: LateFusionConfig, inputs: Mapping[str, InputSpec], n_scores: int) -> None:
         super().__init__(inputs, n_scores)
@@ -100,6 +101,11 @@ class LateFusion(DialogueSystem):
             sum_BTS = sum_BTS + self.weighings[name](decision_BTS).masked_fill(is_absent_BT1, 0.0)
         assert isinstance(sum_BTS, Tensor)
         return Output(sum_BTS, {})
+
+    @property
+    def has_branches(self) -> bool:
+        """Every modality has a branch."""
+        return True
 
     def take_branch(self, modality: str, weights: Mapping[str, Tensor]) -> None:
         """Load the encoder and the class layer of one modality from a trained ``utterance`` system.

@@ -104,8 +104,8 @@ class GraphSmile(DialogueSystem):
     different sentiments. They need the sentiment of the turns (``DialogueBatch.sentiment``); turns without one do not
     count.
 
-    Source: Li et al., "Tracing Intricate Cues in Dialogue: Joint Graph Structure and Sentiment Dynamics for Multimodal
-    Emotion Recognition", IEEE TPAMI 2025, in the form that its authors published (GraphSmile).
+    Source: Li, Wang and Zeng, "Tracing Intricate Cues in Dialogue: Joint Graph Structure and Sentiment Dynamics for
+    Multimodal Emotion Recognition", IEEE TPAMI 2025, in the form that its authors published (GraphSmile).
 
     Departures from that implementation:
 
@@ -208,8 +208,8 @@ class GraphSmile(DialogueSystem):
         count_N = high_N - low_N + 1
         if not self.edge_weights and count_N.sum() > MOST_EDGES * len(index):
             spans = send([low_N, high_N, index.row_N, index.dialogue_N, count_N], x_NH.device)
-            sizes = {"n_dialogues": len(index.n_turns_B), "n_padded": index.n_padded}
-            windows = PairWindows.of(*spans, **sizes, dtype=x_NH.dtype)
+            n_dialogues = len(index.n_turns_B)
+            windows = PairWindows.of(*spans, n_dialogues=n_dialogues, n_padded=index.n_padded, dtype=x_NH.dtype)
             return [windows] * len(self.pairs)
         edges, place_E = edges_between(index, low_N, high_N)
         flat, place = send([edges, place_E], x_NH.device)

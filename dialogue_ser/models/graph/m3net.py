@@ -90,8 +90,8 @@ class M3NET(DialogueSystem):
     over all pairs of turns of a modality and all pairs of modalities of a turn. A linear layer reads both, for all
     modalities of a turn.
 
-    Source: Chen, Shao, Zhu and Hu, "Multivariate, Multi-frequency and Multimodal: Rethinking Graph Neural Networks for
-    Emotion Recognition in Conversation", CVPR 2023, in the form that its authors published (M3NET).
+    Source: Chen, Shao, Zhu and Shen, "Multivariate, Multi-frequency and Multimodal: Rethinking Graph Neural Networks
+    for Emotion Recognition in Conversation", CVPR 2023, in the form that its authors published (M3NET).
 
     Departures from that implementation:
 

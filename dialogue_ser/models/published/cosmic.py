@@ -44,14 +44,14 @@ def load(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[Co
         "intent_dim": given.take("intent", int),
         "emotion_dim": given.take("emotion", int),
         "hidden_dim": given.take("head", int),
-        "attention_dim": given.take("att", int, default=100),
+        "attention_dim": given.take("att", int, default=100) if attention == "concat" else None,
         "listeners": given.choose("listener", {True: "update", False: "hold"}),
         "emotion_attention": given.choose("att2", {True: "general2-tanh", False: "none"}),
         "residual": given.take("residual", bool),
         "dropout": given.take("dropout", float, default=0.5),
         "recurrent_dropout": given.take("dropout_rec", float, default=0.3),
     }
-    given.unused("parties", "class_weight")
+    given.unused("parties", "class_weight", "att")
     given.finish()
     config = CosmicConfig(combine=combine, text_vector=vector, norm=norm, attention=attention, **values)
     inputs = {name: InputSpec(kind="vector", dim=text_dim) for name in TEXTS}

@@ -22,20 +22,23 @@ def load(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[Di
     given = PublishedSettings("dialogue-rnn", settings)
     text_dim, n_classes = given.take("D_m", int), given.take("n_classes", int, default=7)
     general2 = given.choose("tanh", {False: "general2", True: "general2-tanh"}, default=False)
+    kinds = {**PUBLISHED_ATTENTION, "general2": general2}
+    attention = given.choose("context_attention", kinds, default="simple")
     values: dict[str, Any] = {
         "global_dim": given.take("D_g", int),
         "party_dim": given.take("D_p", int),
         "emotion_dim": given.take("D_e", int),
         "hidden_dim": given.take("D_h", int),
-        "attention_dim": given.take("D_a", int, default=100),
         "listeners": given.choose("listener_state", {True: "update", False: "hold"}, default=False),
-        "attention": given.choose("context_attention", {**PUBLISHED_ATTENTION, "general2": general2}, default="simple"),
+        "attention": attention,
+        "attention_dim": given.take("D_a", int, default=100) if attention == "concat" else None,
         "emotion_attention": given.choose("att2", {True: general2, False: "none"}, default=True),
         "dropout": given.take("dropout", float, default=0.5),
         "recurrent_dropout": given.take("dropout_rec", float, default=0.5),
     }
     if values["dropout"] + PUBLISHED_EXTRA_DROPOUT >= 1:
         given.problem(f"dropout: found {values['dropout']}, expected less than {1 - PUBLISHED_EXTRA_DROPOUT}")
+    given.unused("D_a")
     given.finish()
     config = DialogueRNNConfig(compat=True, **values)
     system = DialogueRNN(config, {"text": InputSpec(kind="vector", dim=text_dim)}, n_classes)

@@ -73,15 +73,15 @@ def _numbers(given: PublishedSettings, name: str, default: list[float] | None) -
 
 def _take(found: PublishedTensors, system: GraphSmile) -> None:
     """All parts of the system."""
-    for name in system.projections["text"].norms:
-        found.module(system, f"projections.text.norms.{name}.norm", f"batchnorms_t.{int(name[-1]) - 1}.")
+    for number in system.config.text_vectors:
+        found.module(system, f"projections.text.norms.text{number + 1}.norm", f"batchnorms_t.{number}.")
     found.dead("batchnorms_t.")
     for name in ("text", "visual", "audio"):
         found.module(system, f"projections.{name}.layer.0", f"dim_layer_{name[0]}.0.")
-    for number, pair in enumerate(PAIRS):
+    for number, (pair, n_layers) in enumerate(zip(PAIRS, system.config.layers, strict=True)):
         theirs = f"hetergconv_{pair}"
         found.copy(system, f"edge_weights.{number}.weight", f"{theirs}.edge_weight")
-        for layer in range(len(system.graphs[number].layers)):
+        for layer in range(n_layers):
             convolution, own = f"{theirs}.hetergcn_layers.{layer}.hetergconv", f"graphs.{number}"
             found.copy(system, f"{own}.convolutions.{layer}.lin.weight", f"{convolution}.weight", transposed=True)
             found.copy(system, f"{own}.convolutions.{layer}.bias", f"{convolution}.bias")

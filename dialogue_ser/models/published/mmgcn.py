@@ -25,6 +25,8 @@ def load(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[MM
         speakers=speakers_of(given, letters, default=True),
         n_speakers=given.take("parties", int, default=9),
         modality_vectors=given.take("use_modal", bool, default=False),
+        decay=given.take("lamda", float, default=0.5),
+        initial_share=given.take("alpha", float, default=0.1),
         dropout=given.take("dropout", float, default=0.4),
     )
     given.finish()

@@ -1,1 +1,1 @@
-"""Layers over graphs of turns, written on the MessagePassing of torch-geometric."""
+"""Layers over graphs of turns: on torch-geometric's MessagePassing, or dense where that is faster."""

@@ -11,7 +11,7 @@ from torch_geometric.nn import MessagePassing
 MOST_GATES = 2**22
 
 
-class HypergraphConvolution(MessagePassing):
+class HypergraphConvolution(MessagePassing):  # type: ignore[misc]
     """edge_e = b_e Σ_{v ∈ e} h_v; h_v ← LeakyReLU(d_v Σ_{e ∋ v} edge_e + bias).
 
     torch-geometric's own ``HypergraphConv`` multiplies h by a matrix and divides by the number of nodes in a hyperedge.

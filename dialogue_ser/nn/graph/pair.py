@@ -93,7 +93,7 @@ class PairWindows:
         return (sums_BTH.index_select(0, self.end_N) - sums_BTH.index_select(0, self.low_N)).to(x_NH.dtype)
 
 
-class PairConvolution(GCNConv):
+class PairConvolution(GCNConv):  # type: ignore[misc]
     """h ← Â (h W) + b, the graph convolution of torch-geometric without self-loops.
 
     Args:

@@ -28,6 +28,7 @@ from dialogue_ser.report.sections.tables import (
     format_difference,
     format_interval,
     format_score,
+    peek_warnings,
     split_rows,
 )
 from dialogue_ser.report.sections.value_sections import VALUE_MAKERS
@@ -64,7 +65,7 @@ def result(subject: Subject) -> Section:
     """Return the section with the headline and its interval, the floors, warnings, and the other metrics."""
     name, split, scores, task = subject.split_name, subject.split, subject.scores, subject.task
     headline, intervals = split["intervals"][task.default_metric], split["intervals"]
-    warnings = []
+    warnings = peek_warnings(scores)
     if scores.get("protocol") == "legacy-test-peek":
         warnings.append("legacy-test-peek: this split chose the checkpoint, so the number is too high.")
     elif name == scores.get("dev_split") and not subject.run.keeps_last:

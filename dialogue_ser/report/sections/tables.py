@@ -53,6 +53,26 @@ def format_difference(value: float, digits: int = 3) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
+def peek_warnings(scores: Mapping[str, Any]) -> list[str]:
+    """Return a sentence about the epoch that test would have chosen; none without ``legacy_test_peek`` in the scores.
+
+    >>> peek = {"split": "test", "epoch": 7, "kept_epoch": 4, "gap": 0.0123, "select": "weighted_f1"}
+    >>> peek_warnings({"legacy_test_peek": peek})[0].split(". ")[0]
+    'legacy-test-peek: test itself would have chosen epoch 7 instead of 4, which has a weighted F1 that is 0.012 better'
+    """
+    peek = scores.get("legacy_test_peek") or {}
+    if peek.get("gap") is None:
+        return []
+    split, epoch, kept = peek["split"], peek["epoch"], peek["kept_epoch"]
+    if epoch == kept:
+        return [f"legacy-test-peek: {split} itself would have chosen the same epoch."]
+    better = f"a {heading_of(peek['select'])} that is {format_score(peek['gap'], 3)} better"
+    return [
+        f"legacy-test-peek: {split} itself would have chosen epoch {epoch} instead of {kept}, which has {better}. All "
+        f"scores here are those of epoch {kept}, which the run keeps."
+    ]
+
+
 def columns_of(rows: Sequence[Row]) -> tuple[str, ...]:
     """Return all column names of the rows in the order of their first appearance."""
     return tuple(dict.fromkeys(name for row in rows for name in row))

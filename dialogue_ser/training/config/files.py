@@ -36,6 +36,7 @@ _WORDS = (
     "data.targets",
     "data.leave_out",
     "data.cut.fold",
+    "training.adversarial.weights",
     "wandb.*",
     "**.path",
     "**.audio_root",

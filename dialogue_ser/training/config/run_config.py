@@ -65,6 +65,22 @@ def _check_ranges(section: str, config: object, lowest: Mapping[str, float], hig
         raise ConfigError(*problems)
 
 
+def _class_weight_problems(weights: str | tuple[float, ...] | dict[str, float]) -> list[str]:
+    """Return what is wrong with fixed class weights: none, or not numbers of at least 0 of which one is above 0."""
+    if isinstance(weights, str):
+        return []
+    values = list(weights.values()) if isinstance(weights, Mapping) else list(weights)
+    if (
+        values
+        and all(math.isfinite(value) and value >= 0 for value in values)
+        and (any(values) or isinstance(weights, Mapping))
+    ):
+        return []
+    return [
+        f"loss.class_weights: found {shown_value(weights)}, expected finite numbers of at least 0, one of them above 0"
+    ]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataConfig:
     """The corpus, its splits and its labels.
@@ -116,6 +132,32 @@ class FeatureConfig:
     augment: Augmentation = field(default_factory=Augmentation)
 
 
+@dataclass(frozen=True, kw_only=True)  # no slots: jsonargparse calls vars() on a nested default
+class ContrastiveConfig:
+    """A supervised contrastive loss over the log-probabilities of the turns in a batch, beside the main loss.
+
+    It pulls turns of one class together and pushes turns of other classes away (NT-Xent; docs/equations.md). It
+    compares all turns of a batch with each other, so it needs memory for the square of their number.
+
+    Args:
+        weight: weight of this loss; 0 = it is not used.
+        adversarial_weight: its weight in the second pass of adversarial training (training.adversarial). null = the
+            same as weight.
+        temperature: similarities are divided by it. A lower value looks more at the turns that are hard to tell apart.
+        similarity: of two turns. cosine = the dot product of their log-probabilities, each scaled to length 1. dot =
+            without scaling.
+    """
+
+    weight: float = 0.0
+    adversarial_weight: float | None = None
+    temperature: float = 0.1
+    similarity: Literal["cosine", "dot"] = "cosine"
+
+    def __post_init__(self) -> None:
+        names = ["weight", *(["adversarial_weight"] if self.adversarial_weight is not None else [])]
+        _check_ranges("loss.contrastive", self, {**dict.fromkeys(names, 0), "temperature": 1e-4}, {})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossConfig:
     """The loss. It is computed over the labelled turns; padding never counts.
@@ -123,37 +165,60 @@ class LossConfig:
     Args:
         kind: which loss to use; null = the default of the task (nll for classification, ccc for regression). nll =
             cross-entropy of the right class. binary = mean over the classes of the cross-entropy of this class against
-            all others, with the softmax's probabilities. ccc = 1 minus the concordance correlation of the batch, mean
-            over the dimensions. mse = mean squared error. Or your own function as package.module:function
-            (docs/plugins.md). The settings below work with the losses nll and binary only.
+            all others, with the softmax's probabilities. pseudo-focal = the loss of MMGCN and M3NET: mean over the
+            classes of −log p, where the right class counts (1 − log p)^focal_gamma times and every wrong class once. It
+            raises all log-probabilities, also those of wrong classes: the probabilities become flat and their
+            confidence means little. Use it to repeat those systems, with focal_gamma 2.5. ccc = 1 minus the concordance
+            correlation of the batch, mean over the dimensions. mse = mean squared error. Or your own function as
+            package.module:function (docs/plugins.md). The settings below work with the losses nll, binary and
+            pseudo-focal only.
         class_weights: none = every class counts alike. inverse-frequency = rare classes count more: the weight is the
             inverse of the class's frequency in train to the power class_weight_power, with mean 1 over the train turns.
+            Or fixed weights: a list in the order of the classes, e.g. [0.5, 2, 1], or by name, e.g. {anger: 2}, where
+            every other class has the weight 1.
         class_weight_power: power for inverse-frequency. 1 = inverse frequency; 0.5 = its square root, a weaker
             correction.
         label_smoothing: share of the target probability that is spread evenly over all classes, from 0 to 1. Increase
             it if the model is too confident when it is wrong.
-        focal_gamma: exponent of the focal loss, for nll only. A higher value gives more weight to turns that the model
-            gets wrong. 0 = plain cross-entropy.
+        focal_gamma: exponent of the focal loss, for nll and pseudo-focal only. A higher value gives more weight to
+            turns that the model gets wrong. 0 = plain cross-entropy.
+        focal_gradient: whether the gradient also goes through the factor (1 − p)^focal_gamma of nll. false = the factor
+            is only a weight, as in DialogueCRN, MM-DFN and SACL.
         soft_labels: learn from the shares of the annotators' votes instead of one label per turn. The model then also
             learns from turns whose votes tie, which have no label. Turns without votes keep their label as the target.
+        contrastive: a supervised contrastive loss beside this loss.
     """
 
     kind: str | None = None
-    class_weights: Literal["none", "inverse-frequency"] = "none"
+    class_weights: Literal["none", "inverse-frequency"] | tuple[float, ...] | dict[str, float] = "none"
     class_weight_power: float = 1.0
     label_smoothing: float = 0.0
     focal_gamma: float = 0.0
+    focal_gradient: bool = True
     soft_labels: bool = False
+    contrastive: ContrastiveConfig = ContrastiveConfig()
 
     def __post_init__(self) -> None:
         _check_ranges(
             "loss", self, {"class_weight_power": 0, "label_smoothing": 0, "focal_gamma": 0}, {"label_smoothing": 1}
         )
-        if self.focal_gamma and self.kind in TASKS["classification"].losses and self.kind != "nll":
-            raise ConfigError(
+        problems = _class_weight_problems(self.class_weights)
+        if self.focal_gamma and self.kind == "binary":
+            problems.append(
                 f"loss.focal_gamma: found {self.focal_gamma} with loss.kind {self.kind}, which has no focal form; "
                 "set it to 0, or set loss.kind to nll"
             )
+        if not self.focal_gradient and self.kind in ("binary", "pseudo-focal"):
+            problems.append(
+                f"loss.focal_gradient: found false with loss.kind {self.kind}; only nll has this form, so leave it true"
+            )
+        if self.kind == "pseudo-focal" and not self.focal_gamma:
+            problems.append(
+                "loss.focal_gamma: found 0 with loss.kind pseudo-focal, which would then ignore the labels; set it "
+                "above 0 (MMGCN and M3NET use 2.5)"
+            )
+        if problems:
+            raise ConfigError(*problems)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,6 +273,37 @@ class OptimizerConfig:
             )
 
 
+@dataclass(frozen=True, kw_only=True)  # no slots: jsonargparse calls vars() on a nested default
+class AdversarialConfig:
+    """Contextual adversarial training, as in SACL: a second pass in which some weights are moved against the model.
+
+    In each step, weights move by epsilon in the direction in which the loss grows (FGM, each tensor by its own norm).
+    A second forward and backward pass gives further gradients, which are added to the first ones for all weights that
+    did not move. Then the weights are put back. A step takes about twice as long.
+
+    Args:
+        epsilon: length of the move of each weight tensor; 0 = no adversarial training. SACL uses 5.
+        rate: share of the steps that have such a second pass.
+        weights: starts of the names of the weights that move (* stands for any text). Empty = the input weights and
+            input biases of all recurrences of the model.
+        alone: start of names → probability that only these of the weights move, e.g. {rnn.: 0.1}.
+    """
+
+    epsilon: float = 0.0
+    rate: float = 1.0
+    weights: tuple[str, ...] = ()
+    alone: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_ranges("training.adversarial", self, {"epsilon": 0, "rate": 0}, {"rate": 1})
+        shares = self.alone.values()
+        if not (all(math.isfinite(share) and share >= 0 for share in shares) and sum(shares) <= 1 + 1e-9):
+            raise ConfigError(
+                f"training.adversarial.alone: found {shown_value(self.alone)}, expected probabilities of at least 0 "
+                "that sum to at most 1"
+            )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingConfig:
     """The training loop: epochs, batches, choice of the epoch, checkpoints and device.
@@ -219,8 +315,9 @@ class TrainingConfig:
             size that you want does not fit into memory.
         sampling: which dialogues share a batch. shuffled = any; bucketed = dialogues of similar length, which is faster
             because there is less padding. Both take every dialogue once in an epoch.
-        begin_from: runs whose weights the branches of late-fusion start from: modality → run directory (or directory of
-            a cross-validation). Such a run trains the model utterance on this modality alone. Empty = random weights.
+        begin_from: runs whose weights the branches of late-fusion, or of bc-lstm with hierarchical fusion, start from:
+            modality → run directory (or directory of a cross-validation). Such a run trains the model utterance (for
+            bc-lstm: bc-lstm) on this modality alone. Empty = random weights.
         balance: none = learn from all turns. downsample = learn from equally many turns of every class, as many as the
             rarest class has. The seed decides which turns.
         ensemble: number of models to train. Each has its own seed (and its own draw if balance is downsample). Their
@@ -229,6 +326,9 @@ class TrainingConfig:
         select: metric on dev that chooses the best epoch: the metric's key, or your own function as
             package.module:function. null = the default of the task (weighted_f1 for classification, ccc for
             regression). micro_f1 leaves out the classes in data.leave_out.
+        protocol: which splits are scored after every epoch. dev = dev only. legacy-test-peek = also test, to measure
+            how much higher scores are if test chooses the epoch, as in much published code. The run still keeps the
+            epoch that dev chooses. The other one stands beside it, with a warning (docs/architecture.md).
         keep: which weights the run ends with. best = those of the epoch with the best dev score. last = those of the
             last epoch; use it if dev is too small to compare epochs and you chose the number of epochs before.
         ema_decay: decay of a moving average of the weights, e.g. 0.999. The average is then used on dev and test. 0 =
@@ -242,6 +342,7 @@ class TrainingConfig:
         threads: number of CPU threads of torch. Set it if several runs share a machine. 0 = do not change it.
         workers: number of processes that prepare batches; 0 = the training process prepares them. Increase it if the
             training waits for its batches.
+        adversarial: adversarial training: a second pass in every step with moved weights.
         callbacks: your own callbacks of the training loop: registered names, or package.module:Class (docs/plugins.md).
     """
 
@@ -254,6 +355,7 @@ class TrainingConfig:
     ensemble: int = 1
     patience: int = 0
     select: str | None = None
+    protocol: Literal["dev", "legacy-test-peek"] = "dev"
     keep: Literal["best", "last"] = "best"
     ema_decay: float = 0.0
     checkpoint_every_steps: int = 0
@@ -262,6 +364,7 @@ class TrainingConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
     workers: int = 0
+    adversarial: AdversarialConfig = AdversarialConfig()
     callbacks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -1,20 +1,19 @@
-"""Start the branches of a late fusion from weights that were trained alone before, as in E2 (docs/equations.md)."""
+"""Start the branches of a fusion from weights that were trained alone before, as E2 and the paper of bc-LSTM do."""
 
 from pathlib import Path
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.inference.model_folder import read_model_folder
-from dialogue_ser.models.api import DialogueSystem
+from dialogue_ser.models.api import BranchedSystem, DialogueSystem
 from dialogue_ser.training.config.files import load_record
 from dialogue_ser.training.config.run_config import RunConfig
 
-_BRANCH_MODEL = "utterance"  # the model of a run that trains one branch alone
-
 
 def load_branch_weights(system: DialogueSystem, config: RunConfig) -> None:
-    """Load the final weights of the runs in ``training.begin_from`` into the branches of a late fusion.
+    """Load the final weights of the runs in ``training.begin_from`` into the branches of a fusion.
 
-    Each must be a finished run of the model ``utterance`` on that modality alone. Its data must be the same, so that it
+    Each must be a finished run on that modality alone, of the system's ``branch_model``: ``utterance`` for
+    ``late-fusion``, ``bc-lstm`` for the hierarchical ``bc-lstm``. Its data must be the same, so that it
     has not learnt from turns that are evaluated here, and its features must be the same.
 
     Args:
@@ -29,19 +28,15 @@ def load_branch_weights(system: DialogueSystem, config: RunConfig) -> None:
     runs = config.training.begin_from
     if not runs:
         return
-    from dialogue_ser.models.fusion.late_fusion import (
-        LateFusion,  # the module of a model is imported only if it is used
-    )
-
-    if not isinstance(system, LateFusion):
+    if not isinstance(system, BranchedSystem) or not system.has_branches:
         raise ConfigError(
-            f"training.begin_from: model {system.name} has no branches; use the model late-fusion, or "
-            "remove this setting"
+            f"training.begin_from: model {system.name} has no branches; use the model late-fusion, or bc-lstm with "
+            "--model.options.fusion hierarchical, or remove this setting"
         )
     problems = [
         f"training.begin_from.{modality}: {problem}"
         for modality, folder in runs.items()
-        if (problem := _why_unsuitable(modality, Path(folder), config))
+        if (problem := _why_unsuitable(modality, Path(folder), config, system.branch_model))
     ]
     if problems:
         raise ConfigError(*problems)
@@ -56,16 +51,16 @@ def load_branch_weights(system: DialogueSystem, config: RunConfig) -> None:
             ) from error
 
 
-def _why_unsuitable(modality: str, folder: Path, config: RunConfig) -> str | None:
+def _why_unsuitable(modality: str, folder: Path, config: RunConfig, branch_model: str) -> str | None:
     """Return why a run cannot be the branch of a modality; None if it can."""
     if modality not in config.features:
         return f"no such modality; there are {', '.join(config.features)}"
     if not ((folder / "config.yaml").is_file() and (folder / "model").is_dir()):
-        return f"no finished run in {folder}; train it first, on {modality} alone with --model.name utterance"
+        return f"no finished run in {folder}; train it first, on {modality} alone with --model.name {branch_model}"
     branch = load_record(folder / "config.yaml")
-    if branch.model.name != _BRANCH_MODEL or list(branch.features) != [modality]:
+    if branch.model.name != branch_model or list(branch.features) != [modality]:
         found = f"{branch.model.name} over {', '.join(branch.features)}"
-        return f"{folder} is {found}, expected {_BRANCH_MODEL} over {modality} alone"
+        return f"{folder} is {found}, expected {branch_model} over {modality} alone"
     if branch.data != config.data:
         return (
             f"{folder} was trained on other data, perhaps on turns that are evaluated here; "

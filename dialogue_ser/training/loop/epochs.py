@@ -16,7 +16,9 @@ from dialogue_ser.training.loop.learner import Learner
 from dialogue_ser.training.loop.state import TrainState
 
 Evaluate = Callable[[], "dict[str, Any] | None"]
-"""Evaluates the weights on dev: ``{"dev_loss": …, "dev": {metric: value}}``; None if a signal stopped it."""
+"""Evaluates the weights on dev: ``{"dev_loss": …, "dev": {metric: value}}``; None if a signal stopped it.
+
+With ``training.protocol: legacy-test-peek`` the result also has ``test_loss`` and ``test``."""
 
 
 @dataclass(frozen=True, kw_only=True)

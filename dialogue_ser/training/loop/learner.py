@@ -15,9 +15,10 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import TrainingError
 from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.training.config.run_config import OptimizerConfig
+from dialogue_ser.training.loop.gradient.adversarial import Attack
 from dialogue_ser.training.loop.gradient.not_finite import not_finite_message
 from dialogue_ser.training.loop.gradient.step_gradient import Seen, StepGradient
-from dialogue_ser.training.loop.gradient.terms import Denominators, Loss, Terms
+from dialogue_ser.training.loop.gradient.terms import ADVERSARIAL, Denominators, Loss, Source, Terms
 from dialogue_ser.training.loop.optimize import (
     L2Penalty,
     MovingAverage,
@@ -67,6 +68,8 @@ class Learner:
         total_steps: number of optimizer steps of the whole run, for the schedule.
         accelerator: device, autocast and process group.
         ema_decay: decay of the moving average of the weights; 0 = no average.
+        sources: what has auxiliary losses beside the system.
+        attack: the attack of adversarial training; None = there is none.
     """
 
     def __init__(
@@ -79,6 +82,8 @@ class Learner:
         total_steps: int,
         accelerator: Accelerator,
         ema_decay: float = 0.0,
+        sources: Sequence[Source] = (),
+        attack: Attack | None = None,
     ) -> None:
         self.system = system
         self.optimizer = optimizer
@@ -86,8 +91,8 @@ class Learner:
         self.config = config
         self.total_steps = total_steps
         self.accelerator = accelerator
-        self.terms = Terms([system], loss)
-        self.gradient = StepGradient(system, loss, self.terms, accelerator)
+        self.terms = Terms([system, *sources], loss)
+        self.gradient = StepGradient(system, loss, self.terms, accelerator, attack)
         self.penalty = L2Penalty(system, config.l2)
         self.average = MovingAverage(system, ema_decay) if ema_decay else None
 
@@ -127,7 +132,8 @@ class Learner:
             step_if(self.optimizer, numbers.isfinite().all())
         numerator, denominator, n_stops, *sums, grad_norm = numbers.tolist()  # the host waits here and nowhere else
         values = {"loss": numerator / (denominator or 1.0)}
-        values |= {f"auxiliary loss {name}": value for name, value in zip(self.terms.names, sums, strict=True)}
+        names = [*self.terms.names, *([ADVERSARIAL] if self.gradient.attack else [])]
+        values |= {f"auxiliary loss {name}": value for name, value in zip(names, sums, strict=True)}
         if scaler is None:  # with fp16, overflows are normal: the scaler skips the update and changes its scale
             values["gradient"] = grad_norm
         for name, value in values.items():
@@ -146,7 +152,7 @@ class Learner:
             grad_norm=grad_norm if math.isfinite(grad_norm) else 0.0,
             learning_rate=learning_rate,
             is_stop_requested=n_stops > 0,
-            auxiliary=denominators.pairs(self.terms.names, sums, denominator),
+            auxiliary=self._auxiliary(dict(zip(names, sums, strict=True)), denominators, denominator, step),
         )
 
     def _backward(
@@ -169,6 +175,18 @@ class Learner:
         self.penalty.add_gradients()
         norm = get_total_norm(gradients)
         return torch.cat([total, norm.to(total)[None]]), norm, seen
+
+    def _auxiliary(
+        self, sums: Mapping[str, float], denominators: Denominators, denominator: float, step: int
+    ) -> dict[str, tuple[float, float]]:
+        """Return auxiliary loss → its sum and its denominator; that of an attack only if the step had one."""
+        attack = self.gradient.attack
+        is_attacked = attack is not None and bool(attack.targets(step))
+        return {
+            name: (value, denominators.of(name, denominator))
+            for name, value in sums.items()
+            if name != ADVERSARIAL or is_attacked
+        }
 
     def _clip(self, norm: Tensor) -> None:
         """Scale the gradient down if its norm is larger than the limit."""

@@ -1,6 +1,6 @@
 """Make the configured loss, one of the library or a function of the user, and the class weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -9,12 +9,13 @@ from torch import Tensor
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import Dialogue, LabelSet, utterances
-from dialogue_ser.errors import ConfigError, TrainingError
-from dialogue_ser.models.api import Output
+from dialogue_ser.errors import ConfigError, TrainingError, unknown_name
+from dialogue_ser.models.api import MainLoss, Output
+from dialogue_ser.nn.contrastive import nt_xent
 from dialogue_ser.nn.losses import counted_rows
 from dialogue_ser.registry import Registry, Target
 from dialogue_ser.tasks.base import Task
-from dialogue_ser.training.config.run_config import LossConfig
+from dialogue_ser.training.config.run_config import ContrastiveConfig, LossConfig
 from dialogue_ser.training.loop.gradient.terms import Sums
 
 OutputLoss = Callable[[Tensor, DialogueBatch], Sums]
@@ -24,15 +25,41 @@ OutputLoss = Callable[[Tensor, DialogueBatch], Sums]
 def class_weights(train: Sequence[Dialogue], label_set: LabelSet, config: LossConfig) -> Tensor | None:
     """Return the weight of each class ``[C]`` in float64; None if the configuration sets no weights.
 
-    The weight is the inverse of the class's frequency in train to a power, scaled so that the mean over the labelled
-    train turns is 1. A class without any turn in train counts as if it had one.
+    Fixed weights stay as they are. With inverse-frequency, the weight is the inverse of the class's frequency in train
+    to a power, scaled so that the mean over the labelled train turns is 1. A class without any turn in train counts as
+    if it had one.
+
+    Raises:
+        ConfigError: fixed weights do not fit the classes.
     """
-    if config.class_weights == "none":
+    fixed = config.class_weights
+    if fixed == "none":
         return None
+    if not isinstance(fixed, str):
+        return _fixed_weights(fixed, label_set)
     labels = [label_set.index(turn.label) for turn in utterances(train) if turn.label is not None]
     count_C = torch.bincount(torch.tensor(labels, dtype=torch.int64), minlength=len(label_set)).double()
     weight_C = count_C.clamp_min(1.0) ** -config.class_weight_power
     return weight_C * (count_C.sum() / (count_C * weight_C).sum())
+
+
+def _fixed_weights(weights: Sequence[float] | Mapping[str, float], label_set: LabelSet) -> Tensor:
+    """Return the class weights ``[C]`` that the configuration gives as a list or by name.
+
+    Raises:
+        ConfigError: the list has another length, or a class does not exist. The error names all such classes.
+    """
+    if isinstance(weights, Mapping):
+        unknown = [unknown_name("class", name, label_set) for name in weights if name not in label_set.labels]
+        if unknown:
+            raise ConfigError(*(f"loss.class_weights: {problem}" for problem in unknown))
+        return torch.tensor([weights.get(label, 1.0) for label in label_set], dtype=torch.float64)
+    if len(weights) != len(label_set):
+        raise ConfigError(
+            f"loss.class_weights: found {len(weights)} numbers for {len(label_set)} classes; give one for each of "
+            f"{', '.join(label_set)}, in this order"
+        )
+    return torch.tensor(weights, dtype=torch.float64)
 
 
 class DialogueLoss:
@@ -97,6 +124,7 @@ LOSSES: Registry[Callable[..., Any]] = Registry(
     {
         "nll": "dialogue_ser.nn.losses:masked_nll",
         "binary": "dialogue_ser.nn.losses:masked_binary",
+        "pseudo-focal": "dialogue_ser.nn.losses:masked_pseudo_focal",
         "ccc": "dialogue_ser.nn.value_losses:masked_ccc",
         "mse": "dialogue_ser.nn.value_losses:masked_mse",
     },
@@ -120,7 +148,9 @@ def _class_loss(
     votes = batch.label_distribution if config.soft_labels else None
     # The labelled turns are found on the host: if the GPU counted them, the host would have to wait for it.
     row_N = counted_rows(batch.on_host(batch.label), None if votes is None else batch.on_host(votes))
-    focal = {"focal_gamma": config.focal_gamma} if kind == "nll" else {}
+    focal: dict[str, Any] = {} if kind == "binary" else {"focal_gamma": config.focal_gamma}
+    if kind == "nll":
+        focal["focal_gradient"] = config.focal_gradient
     loss: Callable[..., Sums] = LOSSES[kind]
     return loss(
         outputs_BTC,
@@ -131,6 +161,45 @@ def _class_loss(
         row_N=_on_device_of(row_N, outputs_BTC),
         **focal,
     )
+
+
+class ContrastiveTerm:
+    """The contrastive loss as an auxiliary loss: its mean over pairs, times the number of labelled turns of the batch.
+
+    Pairs are formed inside the part of a batch that one process sees.
+
+    Args:
+        config: section ``loss.contrastive`` of the configuration.
+        task: turns scores into log-probabilities.
+    """
+
+    def __init__(self, config: ContrastiveConfig, task: Task) -> None:
+        self.config, self.task = config, task
+
+    @property
+    def auxiliary_weights(self) -> Mapping[str, float]:
+        """The weight in the first pass."""
+        return {"contrastive": self.config.weight}
+
+    @property
+    def adversarial_weights(self) -> Mapping[str, float]:
+        """The weight in the second pass of adversarial training."""
+        weight = self.config.adversarial_weight
+        return {"contrastive": self.config.weight if weight is None else weight}
+
+    def auxiliary_counts(self, batch: DialogueBatch) -> Mapping[str, float]:
+        """The number of labelled turns."""
+        return {"contrastive": len(counted_rows(batch.label))}
+
+    def auxiliary_numerators(self, output: Output, batch: DialogueBatch, loss: MainLoss) -> Mapping[str, Tensor]:
+        """The loss times the number of labelled turns."""
+        row_N = counted_rows(batch.on_host(batch.label))
+        outputs_BTC = self.task.outputs(output.scores_BTS)
+        row_N = _on_device_of(row_N, outputs_BTC)
+        x_NC, label_N = outputs_BTC.flatten(0, 1).index_select(0, row_N), batch.label.flatten().index_select(0, row_N)
+        config = self.config
+        mean = nt_xent(x_NC, label_N, temperature=config.temperature, similarity=config.similarity)
+        return {"contrastive": len(row_N) * mean}
 
 
 def _value_loss(loss: Callable[..., Sums], outputs_BTS: Tensor, batch: DialogueBatch) -> Sums:

@@ -15,7 +15,7 @@ from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models import build_model
 from dialogue_ser.models.graph import graphsmile
 from dialogue_ser.models.graph.graphsmile import GraphSmile, GraphSmileConfig
-from tests.support.batches import random_batch
+from tests.support.batches import alone_of, random_batch
 
 SENTIMENT = [[0, 1, 1, 2, -100], [2, -100, -100, -100, -100]]
 
@@ -150,3 +150,15 @@ def test_options_out_of_range_are_named_together() -> None:
     with pytest.raises(ConfigError, match="past: found -2, expected at least 0, or -1 for all turns") as caught:
         GraphSmileConfig(past=-2, shift_window=0, shift_weight=-1.0, layers=[], text_vectors=[1, 1])
     assert len(caught.value.problems) == 5
+
+
+@pytest.mark.parametrize("names", [("audio",), ("text1", "text2"), ("text", "audio", "visual", "praat")])
+@pytest.mark.parametrize("options", [{}, {"weights_by_place": True, "n_edge_weights": 7, "past": -1}])
+def test_a_dialogue_has_the_same_scores_alone_and_in_a_batch(names: tuple[str, ...], options: dict[str, Any]) -> None:
+    sizes = dict.fromkeys(names, 4)
+    system, batch = system_of(sizes, **options).double(), random_batch(inputs_of(**sizes), dtype=torch.float64)
+    for table in system.edge_weights:
+        table.weight.data.uniform_(0.5, 1.5)  # type: ignore[operator, union-attr]
+    together = scores(system, batch)
+    for b, alone in enumerate(alone_of(batch)):
+        torch.testing.assert_close(scores(system, alone)[0], together[b, : alone.speaker.shape[1]], rtol=0, atol=1e-12)

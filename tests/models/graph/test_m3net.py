@@ -12,7 +12,7 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models import DialogueSystem, build_model
 from dialogue_ser.models.graph.m3net import M3NETConfig
-from tests.support.batches import random_batch
+from tests.support.batches import alone_of, random_batch
 
 SMALL: dict[str, Any] = {"turn_dim": 8, "hidden_dim": 6}
 
@@ -101,3 +101,16 @@ def test_options_out_of_range_are_named_together() -> None:
     assert len(caught.value.problems) == 3
     with pytest.raises(ConfigError, match=r"norm: found 'BN', expected one of none, batch, layer, dialogue"):
         build_model("m3net", {"norm": "BN"}, inputs_of(text=4), 3)
+
+
+@pytest.mark.parametrize("names", [("audio",), ("text", "audio", "visual"), ("text1", "text2")])
+@pytest.mark.parametrize("options", [{}, {"norm": "dialogue", "weights_by_place": True, "n_node_weights": 5}])
+def test_a_dialogue_has_the_same_scores_alone_and_in_a_batch(names: tuple[str, ...], options: dict[str, Any]) -> None:
+    sizes = dict.fromkeys(names, 4)
+    system, batch = system_of(sizes, **options).double(), random_batch(inputs_of(**sizes), dtype=torch.float64)
+    for table in (system.edge_weights, system.node_weights):
+        if table is not None:
+            table.weight.data.uniform_(0.5, 1.5)  # type: ignore[operator, union-attr]
+    together = scores(system, batch)
+    for b, alone in enumerate(alone_of(batch)):
+        torch.testing.assert_close(scores(system, alone)[0], together[b, : alone.speaker.shape[1]], rtol=0, atol=1e-12)

@@ -165,7 +165,7 @@ def row(folder: Path, **changed: Any) -> Row:
         {"mode1": 2, "norm": 3, "attention": "concat"},
         {"mode1": 3, "norm": 3, "listener": False, "party": 4, "external": 2, "emotion": 5},
         {"mode1": 6, "norm": 1, "att2": True, "residual": True, "listener": False},
-        {"mode1": 7, "norm": 2},
+        {"mode1": 7, "norm": 2, "att": None},
         {"attention": "dot", "global": HEAD, "listener": False},
     ],
     ids=lambda changed: "-".join(f"{name}={value}" for name, value in changed.items()),

@@ -67,11 +67,8 @@ def _graph(
     past, future = (n if size < 0 else size for size in (given["win_past"], given["win_future"]))
     window = [(i, j) for i in range(n) for j in range(max(0, i - past), min(n - 1, i + future) + 1)]
     edges = [(i, n + j) for i, j in window] + [(n + i, j) for i, j in window]
-    a = torch.zeros(2 * n, 2 * n, dtype=one.dtype)
-    for place, (i, j) in enumerate(edges):
-        a = a + state[f"{prefix}edge_weight"][place] * functional.one_hot(torch.tensor(i * 2 * n + j), 4 * n * n).view(
-            2 * n, 2 * n
-        )
+    places = tuple(torch.tensor(edges).T)
+    a = torch.zeros(2 * n, 2 * n, dtype=one.dtype).index_put(places, state[f"{prefix}edge_weight"][: len(edges)])
     root = a.sum(1).rsqrt()
     a = root[:, None] * a * root
     h = total = torch.cat([one, other])

@@ -18,7 +18,7 @@ SEEN = {
     5: [3, 4],
     8: [7],
     9: [7, 8],
-}  # the last turn of 7, 8, 9 sees both
+}
 
 
 def plan() -> DagPlan:

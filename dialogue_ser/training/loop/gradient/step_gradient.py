@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.training.loop.devices import sum_over_ranks
+from dialogue_ser.training.loop.gradient.adversarial import Attack
 from dialogue_ser.training.loop.gradient.terms import Denominators, Loss, Terms
 
 Seen = list[tuple[DialogueBatch, Tensor]]
@@ -23,9 +24,18 @@ class StepGradient:
         loss: the main loss.
         terms: the auxiliary losses.
         accelerator: device, autocast, loss scale and process group.
+        attack: the attack of adversarial training; None = there is no second pass.
     """
 
-    def __init__(self, system: DialogueSystem, loss: Loss, terms: Terms, accelerator: Accelerator) -> None:
+    def __init__(
+        self,
+        system: DialogueSystem,
+        loss: Loss,
+        terms: Terms,
+        accelerator: Accelerator,
+        attack: Attack | None = None,
+    ) -> None:
+        self.attack = attack
         self.system = system
         self.loss = loss
         self.terms = terms
@@ -49,18 +59,54 @@ class StepGradient:
 
         Returns:
             a pair of two: numbers on the device in float64, summed over all processes (the main loss's numerator, its
-            denominator, the number of processes that a signal asked to stop, the sum of each auxiliary loss); and what
-            the system has seen.
+            denominator, the number of processes that a signal asked to stop, the sum of each auxiliary loss and, with
+            an attack, the main loss's numerator in the second pass); and what the system has seen.
         """
         device = self.accelerator.device
-        sums = torch.zeros(3 + len(self.terms.names), dtype=torch.float64, device=device)
+        n_numbers = 3 + len(self.terms.names) + (self.attack is not None)
+        sums = torch.zeros(n_numbers, dtype=torch.float64, device=device)
         seen = self._add_gradients((batch.to(device) for batch in batches), denominators, sums)
-        sums[2] = float(is_stop_requested)
-        total = sum_over_ranks(self.accelerator, sums)
         sum_gradients_over_ranks(self.system, self.accelerator)
-        return total, seen
+        names = () if self.attack is None else self.attack.targets(step)
+        if self.attack is not None and names:
+            sums[-1] = self._add_attacked_gradients(self.attack, names, seen, denominators)
+        sums[2] = float(is_stop_requested)
+        return sum_over_ranks(self.accelerator, sums), seen
 
-    def _add_gradients(self, batches: Iterable[DialogueBatch], denominators: Denominators, sums: Tensor) -> Seen:
+    def _add_attacked_gradients(
+        self, attack: Attack, names: Sequence[str], seen: Seen, denominators: Denominators
+    ) -> Tensor:
+        """Run the second pass on the same batches; return its main loss's numerator.
+
+        Its gradients are added to the first ones, except those of the weights that moved. The direction of the move is
+        the gradient of the whole step, over all batches and processes. Its length does not matter, so it need not be
+        divided before.
+        """
+        parameters = dict(self.system.named_parameters())
+        with attack.moved(names):
+            clean = {name: parameter.grad for name, parameter in parameters.items()}
+            for parameter in parameters.values():
+                parameter.grad = None
+            sums = torch.zeros(3 + len(self.terms.names), dtype=torch.float64, device=self.accelerator.device)
+            self._add_gradients((batch for batch, _ in seen), denominators, sums, is_attacked=True)
+        sum_gradients_over_ranks(self.system, self.accelerator)
+        kept = frozenset(names)
+        for name, parameter in parameters.items():
+            before = clean[name]
+            if name in kept or parameter.grad is None:
+                parameter.grad = before
+            elif before is not None:
+                parameter.grad += before
+        return sums[0]
+
+    def _add_gradients(
+        self,
+        batches: Iterable[DialogueBatch],
+        denominators: Denominators,
+        sums: Tensor,
+        *,
+        is_attacked: bool = False,
+    ) -> Seen:
         """Run forward and backward on some batches; add to the gradients and to the sums of the step."""
         seen: Seen = []
         for batch in batches:
@@ -68,7 +114,7 @@ class StepGradient:
                 output = self.system(batch)
             numerator, denominator = self.loss(output, batch)
             auxiliary = self.terms.sums(output, batch) if self.terms.names else []
-            total = self.terms.total(numerator, auxiliary, denominators)
+            total = self.terms.total(numerator, auxiliary, denominators, is_attacked=is_attacked)
             if total.requires_grad:
                 self.accelerator.backward(total)  # not divided yet; with fp16 times the loss scale
             sums[:2] += torch.stack([numerator.detach(), denominator.detach()]).double()

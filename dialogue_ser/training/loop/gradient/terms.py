@@ -24,6 +24,10 @@ Sums = tuple[Tensor, Tensor]
 """Numerator and denominator of a loss. The learner adds them over all processes and batches, and divides once."""
 
 
+#: Name of the main loss in the second pass of adversarial training, in the lines of metrics.jsonl.
+ADVERSARIAL = "adversarial"
+
+
 class Loss(Protocol):
     """The interface of a main loss.
 
@@ -77,9 +81,9 @@ class Denominators:
         count = self.counts[name]
         return (self.main or 1.0) / count if count else 0.0  # where D is 0, the gradient is not divided
 
-    def pairs(self, names: Iterable[str], sums: Iterable[float], main: float) -> dict[str, tuple[float, float]]:
-        """Term → its sum and its denominator, which is ``main`` for a term without its own count."""
-        return {name: (value, self.counts.get(name, main)) for name, value in zip(names, sums, strict=True)}
+    def of(self, name: str, main: float) -> float:
+        """The denominator of a term: its own count, or ``main``, the main loss's denominator."""
+        return self.counts.get(name, main)
 
     def check(self, main: float) -> None:
         """Raise TrainingError if the main loss's denominator is not the one that was found before."""
@@ -105,17 +109,20 @@ class Terms:
     def __init__(self, sources: Sequence[Source], loss: Loss) -> None:
         self.loss = loss
         self.weights: dict[str, float] = {}
+        self.adversarial_weights: dict[str, float] = {}
         self._sources: list[tuple[Source, tuple[str, ...]]] = []
         problems = []
         for source in sources:
             weights = dict(source.auxiliary_weights)
+            attacked = dict(getattr(source, "adversarial_weights", weights))
             for name, weight in weights.items():
-                if name in self.weights:
+                if name in (*self.weights, ADVERSARIAL):
                     problems.append(f"auxiliary loss {name!r}: two parts of the training have it; rename one")
                 if not (math.isfinite(weight) and weight >= 0):
                     problems.append(f"auxiliary loss {name!r}: found the weight {weight}, expected at least 0")
-            names = tuple(name for name, weight in weights.items() if weight)
+            names = tuple(name for name, weight in weights.items() if weight or attacked[name])
             self.weights |= {name: float(weights[name]) for name in names}
+            self.adversarial_weights |= {name: float(attacked[name]) for name in names}
             if names:
                 self._sources.append((source, names))
         if problems:
@@ -170,10 +177,20 @@ class Terms:
                 found[name] = value if value.dtype.itemsize >= 4 else value.float()
         return [found[name] for name in self.names]
 
-    def total(self, numerator: Tensor, sums: Iterable[Tensor], denominators: Denominators) -> Tensor:
-        """Return the number whose gradient, summed over all batches and divided by D, is that of the whole loss."""
+    def total(
+        self, numerator: Tensor, sums: Iterable[Tensor], denominators: Denominators, *, is_attacked: bool = False
+    ) -> Tensor:
+        """Return the number whose gradient, summed over all batches and divided by D, is that of the whole loss.
+
+        Args:
+            numerator: sum of the main loss.
+            sums: sum of each term.
+            denominators: those of the step.
+            is_attacked: whether this is the second pass of adversarial training, which has weights of its own.
+        """
+        weights = self.adversarial_weights if is_attacked else self.weights
         for name, value in zip(self.names, sums, strict=True):
-            factor = self.weights[name] * denominators.ratio(name)
+            factor = weights[name] * denominators.ratio(name)
             if factor:  # a term about no turn is left out, because its sum may be 0 / 0
                 numerator = numerator + factor * value
         return numerator

@@ -11,10 +11,8 @@ import torch
 from torch import nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
-from dialogue_ser.corpus.schema import LabelSet
 from dialogue_ser.errors import ConfigError, TrainingError
 from dialogue_ser.models.api import Output
-from dialogue_ser.tasks.classification import Classification
 from dialogue_ser.training.config.run_config import LossConfig, OptimizerConfig, TrainingConfig
 from dialogue_ser.training.loop.devices import make_accelerator
 from dialogue_ser.training.loop.gradient.terms import Denominators, Terms
@@ -23,38 +21,9 @@ from dialogue_ser.training.loop.loss import DialogueLoss
 from dialogue_ser.training.loop.optimize import build_optimizer
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from two_heads import WEIGHTS, TwoHeads
+from two_heads import FIRST, SECOND, TASK, WEIGHTS, WITHOUT_SENTIMENT, TwoHeads
 
-TASK = Classification(LabelSet("mood", ("calm", "glad", "cross")))
 CLASS_WEIGHTS = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
-
-
-def batch_of(labels: list[list[int]], sentiments: list[list[int]] | None, seed: int = 0) -> DialogueBatch:
-    shape = (len(labels), max(map(len, labels)))
-    label, sentiment = torch.full(shape, -100), torch.full(shape, -100)
-    for b, row in enumerate(labels):
-        label[b, : len(row)] = torch.tensor(row)
-        if sentiments is not None:
-            sentiment[b, : len(row)] = torch.tensor(sentiments[b])
-    n_turns = torch.tensor([len(row) for row in labels])
-    is_real = torch.arange(shape[1])[None] < n_turns[:, None]
-    generator = torch.Generator().manual_seed(seed)
-    text = torch.randn(*shape, 4, generator=generator, dtype=torch.float64) * is_real[..., None]
-    return DialogueBatch(
-        features={"text": text},
-        is_present={"text": is_real},
-        speaker=torch.where(is_real, 0, -1),
-        n_turns=n_turns,
-        label=label,
-        is_real_turn=is_real,
-        utterance_ids=tuple(tuple(f"d{b}_u{t}" for t in range(len(row))) for b, row in enumerate(labels)),
-        sentiment=None if sentiments is None else sentiment,
-    )
-
-
-FIRST = batch_of([[0, 2, -100], [1]], [[1, 0, -100], [2]], seed=1)
-SECOND = batch_of([[2, 2]], [[-100, 0]], seed=2)
-WITHOUT_SENTIMENT = batch_of([[1, 0]], None, seed=3)
 
 
 def learner_of(system: nn.Module, loss: DialogueLoss | None = None, learning_rate: float = 1.0, **settings) -> Learner:
