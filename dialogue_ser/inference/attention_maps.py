@@ -16,6 +16,7 @@ from dialogue_ser.features.core.api import Array
 from dialogue_ser.inference.feature_tables import feature_tables
 from dialogue_ser.inputs.pipeline import FeaturePipeline
 from dialogue_ser.models.api import AttendingEncoder, DialogueSystem
+from dialogue_ser.models.ensemble import Ensemble
 
 # Used only to measure the length of a clip. Any rate gives the same length.
 _RATE_HZ = 16000
@@ -50,7 +51,7 @@ def attention_maps(
 ) -> list[AttentionMap]:
     """Return one map per utterance and modality with attention, ordered by utterance, then by modality.
 
-    The maps of an ensemble are those of its first member.
+    The maps of an ensemble are, for each input, those of the first member that has attention on it.
 
     Args:
         model: trained system.
@@ -93,6 +94,11 @@ def _attending_encoders(model: DialogueSystem) -> dict[str, AttendingEncoder]:
 
 
 def _all_attending_encoders(model: DialogueSystem) -> Iterator[tuple[str, AttendingEncoder]]:
+    if isinstance(model, Ensemble):
+        for member, names in zip(model.members, model.names, strict=True):
+            assert isinstance(member, DialogueSystem)
+            yield from ((names[modality], encoder) for modality, encoder in _all_attending_encoders(member))
+        return
     for module in model.modules():
         if isinstance(module, DialogueSystem):
             yield from module.attending_encoders().items()

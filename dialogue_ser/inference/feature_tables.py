@@ -43,7 +43,7 @@ def feature_tables(
         except DialogueSerError as error:
             if pipeline.name != "precomputed" or modality in files:
                 raise
-            raise FeatureError(_no_precomputed_features(pipeline), *error.problems) from error
+            raise FeatureError(_no_precomputed_features(modality, pipeline), *error.problems) from error
     n_turns = sum(map(len, dialogues))
     empty = [name for name, table in tables.items() if not any(turn.id in table.rows for turn in utterances(dialogues))]
     if len(empty) == len(tables):
@@ -72,8 +72,7 @@ def _with_file(pipeline: FeaturePipeline, file: Path) -> FeaturePipeline:
     return FeaturePipeline.from_state({**state, "options": options}, arrays)
 
 
-def _no_precomputed_features(pipeline: FeaturePipeline) -> str:
-    modality = pipeline.modality
+def _no_precomputed_features(modality: str, pipeline: FeaturePipeline) -> str:
     return (
         f"predict: this model's {modality} features are precomputed: they were read from "
         f"{pipeline.options.get('path')}, which has no features of these dialogues, and the model cannot compute them; "

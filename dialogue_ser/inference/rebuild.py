@@ -20,7 +20,7 @@ from dialogue_ser.tasks.base import Task
 from dialogue_ser.trust import NamedCode, Trust, code_in, only_code, refuse_code
 
 #: Entries of config.json that hold names of a registry.
-_NAMES = ("model.name", "inputs.*.encoder", "features.*.encoder", "features.*.options.frames")
+_NAMES = ("model.name", "**.systems.name", "inputs.*.encoder", "features.*.encoder", "features.*.options.frames")
 #: Entries with words of the corpus, numbers and facts. Nothing there is imported.
 _WORDS = ("label_set", "task", "files", "features.*.words", "features.*.fingerprint", "library", "library_version")
 
@@ -30,16 +30,24 @@ _MAX_MEMBERS = 1000
 
 
 def describe_model(model: DialogueSystem) -> dict[str, Any]:
-    """Return the entry ``model`` of config.json: name, options and, for an ensemble, the number of members.
+    """Return the entry ``model`` of config.json: name, options and, for an ensemble, its members.
+
+    Members of one kind that read the same inputs are described once, with their number. Others are listed in
+    ``systems``, each with the name of every input of it in the batch.
 
     Raises:
-        CheckpointError: the system has no attribute ``config`` with its options.
+        CheckpointError: a system has no attribute ``config`` with its options.
     """
-    if isinstance(model, Ensemble):
-        first = model.members[0]
-        assert isinstance(first, DialogueSystem)
-        return {**describe_model(first), "members": len(model.members)}
-    return {"name": model.name, "options": model_options(model)}
+    if not isinstance(model, Ensemble):
+        return {"name": model.name, "options": model_options(model)}
+    described = [describe_model(member) for member in model.members]  # type: ignore[arg-type]
+    own_names = [{name: name for name in names} for names in model.names]
+    is_nested = any(isinstance(member, Ensemble) for member in model.members)
+    is_alike = all(one == described[0] for one in described) and all(names == own_names[0] for names in own_names)
+    if not is_nested and is_alike and list(model.names) == own_names:
+        return {**described[0], "members": len(described)}
+    systems = [{**one, "inputs": names} for one, names in zip(described, model.names, strict=True)]
+    return {"name": model.name, "options": {}, "systems": systems}
 
 
 def model_options(model: DialogueSystem) -> dict[str, Any]:
@@ -96,25 +104,59 @@ def rebuild_model(saved: SavedModel, trust_code: Trust = False) -> DialogueSyste
 def _rebuilt(saved: SavedModel) -> DialogueSystem:
     described = saved.config["model"]
     inputs = {modality: InputSpec(**spec) for modality, spec in saved.config["inputs"].items()}
-    task, n_members = rebuild_task(saved), described.get("members", 1)
-    if not (isinstance(n_members, int) and 1 <= n_members <= min(len(saved.weights), _MAX_MEMBERS)):
+    n_members = _number_of_systems(described)
+    if not 1 <= n_members <= min(len(saved.weights), _MAX_MEMBERS):
+        found = n_members if "systems" in described else described.get("members", 1)
         raise CheckpointError(
-            f"{saved.folder}: config.json says {n_members!r} members, which cannot be; copy the whole folder again"
+            f"{saved.folder}: config.json says {found!r} members, which cannot be; copy the whole folder again"
         )
     with torch.random.fork_rng(devices=[]):  # the new weights are random; this keeps the caller's generator as it is
-        built = [build_model(described["name"], described["options"], inputs, task.n_scores, task)]
-        _check_number(saved, n_members * len(built[0].state_dict()))
-        built += [
-            build_model(described["name"], described["options"], inputs, task.n_scores, task)
-            for _ in range(n_members - 1)
-        ]
-    model = built[0] if "members" not in described else Ensemble(built)
+        model = _built(saved, described, inputs, rebuild_task(saved))
     problems = _weight_problems(model.state_dict(), saved.weights)
     if problems:
         hint = "config.json and model.safetensors do not belong to one model; copy the whole folder again"
         raise CheckpointError(*(f"{saved.folder}: {problem}" for problem in problems), f"{saved.folder}: {hint}")
     model.load_state_dict(dict(saved.weights))
     return model
+
+
+def _number_of_systems(described: Mapping[str, Any]) -> int:
+    """Return how many systems :func:`_built` would build; 0 if a number is none."""
+    if "systems" in described:
+        numbers = [_number_of_systems(one) for one in described["systems"]]
+        return sum(numbers) if all(number > 0 for number in numbers) else 0
+    n_members = described.get("members", 1)
+    return n_members if isinstance(n_members, int) and not isinstance(n_members, bool) else 0
+
+
+def _built(
+    saved: SavedModel,
+    described: Mapping[str, Any],
+    inputs: Mapping[str, InputSpec],
+    task: Task,
+    *,
+    is_part: bool = False,
+) -> DialogueSystem:
+    """Build the described system, or the ensemble of all described systems, with random weights."""
+    if "systems" in described:
+        systems = described["systems"]
+        names = [dict(one["inputs"]) for one in systems]
+        members = [
+            _built(saved, one, {own: inputs[shared] for own, shared in of_one.items()}, task, is_part=True)
+            for one, of_one in zip(systems, names, strict=True)
+        ]
+        ensemble = Ensemble(members, names)
+        if not is_part:
+            _check_number(saved, len(ensemble.state_dict()))
+        return ensemble
+    n_members = described.get("members", 1)
+    built = [build_model(described["name"], described["options"], inputs, task.n_scores, task)]
+    if not is_part:
+        _check_number(saved, n_members * len(built[0].state_dict()))
+    built += [
+        build_model(described["name"], described["options"], inputs, task.n_scores, task) for _ in range(n_members - 1)
+    ]
+    return Ensemble(built) if "members" in described else built[0]
 
 
 def _check_number(saved: SavedModel, expected: int) -> None:

@@ -19,6 +19,12 @@ class _Model:
     name: str
     options: dict[str, Any]
     members: int = 1
+    systems: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _System(_Model):
+    inputs: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +73,7 @@ def check_saved_config(path: Path, config: Mapping[str, Any]) -> None:
     """
     problems: list[str] = []
     parts: list[tuple[str, type, Any]] = [("model", _Model, config["model"])]
+    parts += _systems_in("model", config["model"])
     parts += [(f"inputs.{name}", _Input, value) for name, value in config["inputs"].items()]
     parts += [(f"features.{name}", _Features, value) for name, value in config["features"].items()]
     parts += [
@@ -84,10 +91,21 @@ def check_saved_config(path: Path, config: Mapping[str, Any]) -> None:
         raise CheckpointError(*(f"{path}: {problem}; copy the model folder again" for problem in problems))
 
 
+def _systems_in(name: str, model: Any) -> Iterator[tuple[str, type, Any]]:
+    """Yield the systems of an ensemble, and those of ensembles among them, as parts of the file."""
+    systems = model.get("systems") if isinstance(model, Mapping) else None
+    for index, system in enumerate(systems if isinstance(systems, list) else ()):
+        yield f"{name}.systems[{index}]", _System, system
+        yield from _systems_in(f"{name}.systems[{index}]", system)
+
+
 def _range_problems(name: str, values: Mapping[str, Any]) -> Iterator[str]:
     dim = values.get("dim")
     if isinstance(dim, int) and not 1 <= dim <= _MAX_DIM:
         yield f"{name}.dim: found {shown_value(dim)}, expected a number from 1 to {_MAX_DIM:,}"
+    inputs = values.get("inputs")
+    if isinstance(inputs, dict) and not all(isinstance(one, str) for one in inputs.values()):
+        yield f"{name}.inputs: found {shown_value(inputs)}, expected names of inputs"
     for key in ("labels", "dimensions"):  # a number would pass for the name of a class called 1
         names = values.get(key)
         if isinstance(names, list) and not (names and all(isinstance(one, str) for one in names)):

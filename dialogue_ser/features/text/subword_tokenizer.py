@@ -1,8 +1,8 @@
 """Tokenizer for the trained encoder ``transformer``: token ids by the text model's own tokenizer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from dialogue_ser.features.core.traits import Context
 from dialogue_ser.features.pretrained.loading import PACKAGED, PretrainedModel
 from dialogue_ser.features.text.dialogue_context import SpecialTokens, TurnTokens, TurnWindow, turn_sequences
 from dialogue_ser.features.text.front_end import TokenFrontEnd
+from dialogue_ser.features.text.published_context import SpeakerMode, input_strings, name_of, turn_text
 from dialogue_ser.features.text.word_tokenizer import ascii_quotes
 
 TOKENIZER = "tokenizer.json"
@@ -43,6 +44,9 @@ class SubwordIds(TokenFrontEnd):
             (:mod:`~dialogue_ser.features.text.dialogue_context`).
         context_future: number of later turns that are read together with each turn; 0 is causal.
         speakers: True to write every turn as ``Speaker: text``.
+        context_form: ``window``, or ``emoberta``: neighbours are added in pairs until ``max_tokens`` is reached, and
+            the whole string is one text (:mod:`~dialogue_ser.features.text.published_context`).
+        speaker_case: how ``emoberta`` writes names: upper or title.
         whole_dialogue: True if the trained encoder joins the rows of a dialogue, so that every turn sees all others.
         pool_special_tokens: True if pooling also reads the special tokens of an utterance that is read alone.
         normalise_quotes: True to replace curly quotes and dashes by ASCII first.
@@ -58,6 +62,8 @@ class SubwordIds(TokenFrontEnd):
         "context_past",
         "context_future",
         "speakers",
+        "context_form",
+        "speaker_case",
         "whole_dialogue",
         "pool_special_tokens",
         "normalise_quotes",
@@ -72,6 +78,8 @@ class SubwordIds(TokenFrontEnd):
         context_past: int = 0,
         context_future: int = 0,
         speakers: bool = False,
+        context_form: str = "window",
+        speaker_case: str = "upper",
         whole_dialogue: bool = False,
         pool_special_tokens: bool = True,
         normalise_quotes: bool = False,
@@ -82,6 +90,18 @@ class SubwordIds(TokenFrontEnd):
             raise ConfigError(
                 "transformer: whole_dialogue reads every neighbour already; leave context_past and context_future out"
             )
+        problems = [
+            f"transformer: {name} {value!r} is not one of {', '.join(known)}"
+            for name, value, known in (
+                ("context_form", context_form, ("window", "emoberta")),
+                ("speaker_case", speaker_case, ("upper", "title")),
+            )
+            if value not in known
+        ]
+        if context_form == "emoberta" and whole_dialogue:
+            problems.append("transformer: context_form emoberta reads neighbours itself; leave whole_dialogue out")
+        if problems:
+            raise ConfigError(*problems)
         self._options: dict[str, Any] = {
             "model": model,
             "revision": revision,
@@ -93,6 +113,8 @@ class SubwordIds(TokenFrontEnd):
             "pool_special_tokens": pool_special_tokens,
             "normalise_quotes": normalise_quotes,
         }
+        if context_form != "window":  # the options of older runs, and their fingerprints, lack both
+            self._options |= {"context_form": context_form, "speaker_case": speaker_case}
         self.window = TurnWindow(past=context_past, future=context_future, speakers=speakers)
         self._tokenizer: Any = None
         self._fitted_state: dict[str, Any] = {}
@@ -149,6 +171,8 @@ class SubwordIds(TokenFrontEnd):
         fitted = self._fitted()
         max_tokens = min(self._options["max_tokens"], fitted["longest"])
         prepare = ascii_quotes if self._options["normalise_quotes"] else str
+        if "context_form" in self._options:
+            return self._strings(dialogues, max_tokens, prepare)
         if not self.window.is_used:
             return self._alone(dialogues, max_tokens)
         special = SpecialTokens(**{name: tuple(ids) for name, ids in fitted["special"].items()})
@@ -171,6 +195,48 @@ class SubwordIds(TokenFrontEnd):
                 is_own |= not is_own.any()
             if len(ids):  # a tokenizer without special tokens gives nothing for an empty text; the turn is absent
                 rows[key] = 2 * ids + is_own
+        return rows
+
+    @property
+    def _separator(self) -> str:
+        """The model's own separator, twice: ``</s></s>`` of RoBERTa. A model without one gets a line break."""
+        between = self._fitted()["special"]["between"]
+        return str(self._tokenizer.id_to_token(between[0])) * 2 if between else "\n"
+
+    def strings(
+        self, dialogue: Dialogue, max_tokens: int, prepare: Callable[[str], str] = str
+    ) -> list[tuple[str, str]]:
+        """Return the input string of EmoBERTa of every turn that has a text, and the text of the turn in it."""
+        mode = cast(SpeakerMode, self._options["speaker_case"] if self.window.speakers else "none")
+        turns = [turn for turn in dialogue if turn.text is not None]
+        texts = [turn_text(name_of(turn.speaker), prepare(turn.text or ""), mode) for turn in turns]
+        counts = [len(encoding.ids) for encoding in self._tokenizer.encode_batch(texts)]
+        window = self.window
+        found = input_strings(
+            texts,
+            counts,
+            past=window.past,
+            future=window.future,
+            max_tokens=max_tokens,
+            separator=self._separator,
+        )
+        return list(zip(found, texts, strict=True))
+
+    def _strings(
+        self, dialogues: Sequence[Dialogue], max_tokens: int, prepare: Callable[[str], str]
+    ) -> dict[str, Array]:
+        """Return the row of each turn's input string. A turn that is too long itself is cut at its end."""
+        rows: dict[str, Array] = {}
+        for dialogue in dialogues:
+            keys = [turn.id for turn in dialogue if turn.text is not None]
+            for key, (text, own) in zip(keys, self.strings(dialogue, max_tokens, prepare), strict=True):
+                separator = self._separator
+                start = text.index(f"{separator}{own}") + len(separator) if self.window.past else 0
+                encoding = self._tokenizer.encode(text)
+                ids = np.array(encoding.ids, dtype=np.int64)
+                is_own = np.array([start <= a and a < b <= start + len(own) for a, b in encoding.offsets])
+                is_own |= not is_own.any()
+                rows[key] = (2 * ids + is_own)[:max_tokens]
         return rows
 
     def _tokenise(self, texts: list[str]) -> list[list[int]]:

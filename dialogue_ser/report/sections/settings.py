@@ -15,9 +15,10 @@ def summary_pairs(config: Mapping[str, Any]) -> list[tuple[str, object]]:
     ]
     optimizer, training = config.get("optimizer") or {}, config.get("training") or {}
     crossval = config.get("crossval") or {}
-    if (
-        is_estimator := crossval.get("estimator", "none") != "none"
-    ):  # an estimator uses neither model nor optimizer nor training
+    is_estimator = crossval.get("estimator", "none") != "none"
+    is_ensemble = model.get("name") == "ensemble"
+    # An estimator uses neither model nor optimizer nor training. The runs of an ensemble may have different ones.
+    if is_estimator or is_ensemble:
         optimizer, training = {}, {}
     settings = {name: crossval.get(name) for name in ("inverse_regularisation", "class_weight", "refit")}
     return [
@@ -30,7 +31,7 @@ def summary_pairs(config: Mapping[str, Any]) -> list[tuple[str, object]]:
             f"chosen on {data.get('dev')}",
         ),
         ("cut", _cut(data.get("cut") or {})),
-        ("seed", config.get("seed")),
+        ("seed", None if is_ensemble else config.get("seed")),
         ("optimizer", _named(optimizer, ("name", "learning_rate", "weight_decay", "schedule"))),
         ("training", _named(training, ("epochs", "batch_size", "select", "patience", *_changed_settings(training)))),
     ]
@@ -46,7 +47,9 @@ def subtitle(config: Mapping[str, Any]) -> str:
     data = config.get("data") or {}
     predicted = ", ".join(data.get("targets") or ()) if config.get("task") == "regression" else data.get("labels", "")
     corpus = f"{data.get('reader', '')} {predicted}".strip()
-    parts = [(config.get("model") or {}).get("name"), modalities, corpus, f"seed {config.get('seed')}"]
+    model = (config.get("model") or {}).get("name")
+    seed = "" if model == "ensemble" else f"seed {config.get('seed')}"
+    parts = [model, modalities, corpus, seed]
     return " · ".join(str(part) for part in parts if part)
 
 
