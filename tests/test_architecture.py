@@ -20,6 +20,7 @@ LONG_BECAUSE = "Long because"
 
 # Modules without a test file of their own: the file that holds their claims, and why there.
 TESTED_IN = {
+    "many/ray_cluster.py": ("many/test_ray_engine.py", "the connection of the engine that is tested there"),
     "training/loop/gradient/not_finite.py": ("training/loop/test_learner.py", "the message of a step that fails there"),
     "training/loop/gradient/step_gradient.py": (
         "training/loop/gradient/test_terms.py",

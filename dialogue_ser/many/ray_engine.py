@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dialogue_ser.errors import FeatureError, MissingDataError
 from dialogue_ser.many.cores import SAFE_PATH, count_workers, thread_limits
 from dialogue_ser.many.engines import Events, take
 from dialogue_ser.many.jobs import Job, Outcome, read_outcome, record_path
+from dialogue_ser.many.ray_cluster import connected, import_ray, last_line
 from dialogue_ser.many.work import do_spec
 
 _TICK_SECONDS = 0.5
@@ -32,7 +32,7 @@ class RayJobs:
         self.n_jobs = count_workers(n_jobs, "--jobs")
         self._address = address
         self._gpus = gpus
-        self._ray = _import_ray()
+        self._ray = import_ray()
 
     def events(self, jobs: Iterable[Job], folder: Path) -> Events:
         """Do the jobs; as soon as one ends, the next one begins.
@@ -41,71 +41,39 @@ class RayJobs:
             FeatureError: the cluster cannot be reached.
         """
         ray = self._ray
-        is_started_here = not ray.is_initialized()
-        if is_started_here:
-            self._start()
         environment = {"env_vars": {**thread_limits(self.n_jobs), **SAFE_PATH}}
         # A task of its own process: peak memory and random numbers of one job do not reach the next one.
         settings = {"num_cpus": 1, "num_gpus": self._gpus, "max_retries": 0, "max_calls": 1}
-        task = ray.remote(**settings, runtime_env=environment)(do_spec)
         waiting = iter(jobs)
         running: dict[Any, Job] = {}
-        try:
-            while True:
-                for job in take(waiting, self.n_jobs - len(running)):
-                    record_path(folder, job.key).unlink(missing_ok=True)
-                    running[task.remote(job.spec(folder))] = job
-                    yield job, None
-                if not running:
-                    return
-                done, _ = ray.wait(list(running), num_returns=1, timeout=_TICK_SECONDS)
-                for reference in done:
-                    job = running.pop(reference)
-                    yield job, self._outcome_of(job, reference, folder)
-                yield None
-        finally:
-            for reference in running:
-                ray.cancel(reference, force=True)
-            if is_started_here:
-                ray.shutdown()
+        with connected(ray, self.n_jobs, self._address):
+            task = ray.remote(**settings, runtime_env=environment)(do_spec)
+            try:
+                while True:
+                    for job in take(waiting, self.n_jobs - len(running)):
+                        record_path(folder, job.key).unlink(missing_ok=True)
+                        running[task.remote(job.spec(folder))] = job
+                        yield job, None
+                    if not running:
+                        return
+                    done, _ = ray.wait(list(running), num_returns=1, timeout=_TICK_SECONDS)
+                    for reference in done:
+                        job = running.pop(reference)
+                        yield job, self._outcome_of(job, reference, folder)
+                    yield None
+            finally:
+                for reference in running:
+                    ray.cancel(reference, force=True)
 
     def _outcome_of(self, job: Job, reference: Any, folder: Path) -> Outcome:
         """Return the outcome of a task that has ended."""
         try:
             self._ray.get(reference)
         except Exception as error:  # the worker died, or its machine is gone
-            reason = f"its Ray task failed ({_last_line(error)})"
+            reason = f"its Ray task failed ({last_line(error)})"
             return Outcome(status="failed", reason=reason, fingerprint=job.fingerprint)
         outcome = read_outcome(folder, job.key)
         if outcome is not None:
             return outcome
         reason = f"{folder}: the record of its Ray task is not here; let all machines use one folder"
         return Outcome(status="failed", reason=reason, fingerprint=job.fingerprint)
-
-    def _start(self) -> None:
-        quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-        try:
-            if self._address is None:
-                self._ray.init(num_cpus=self.n_jobs, include_dashboard=False, **quiet)
-            else:
-                self._ray.init(address=self._address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            where = "on this machine" if self._address is None else f"at {self._address}"
-            raise FeatureError(
-                f"engine ray: no cluster {where} ({_last_line(error)}); start one with 'ray start --head', or omit "
-                "--address to use this machine"
-            ) from error
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise MissingDataError(
-            "engine ray: ray is not installed; pip install 'dialogue-ser[ray]', or use --engine local"
-        ) from None
-    return ray
-
-
-def _last_line(error: BaseException) -> str:
-    return str(error).strip().rpartition("\n")[2] or type(error).__name__

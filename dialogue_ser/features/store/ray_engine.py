@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dialogue_ser.errors import FeatureError, MissingDataError
+from dialogue_ser.errors import FeatureError
 from dialogue_ser.features.core.api import UtteranceEncoder
 from dialogue_ser.features.store.engines import (
     Outcome,
@@ -13,6 +13,7 @@ from dialogue_ser.features.store.engines import (
     recipe_of,
 )
 from dialogue_ser.many.cores import count_workers, thread_limits
+from dialogue_ser.many.ray_cluster import connected, import_ray, last_line
 
 
 class RayEngine:
@@ -36,7 +37,7 @@ class RayEngine:
         self.workers = count_workers(workers)
         self._address = address
         self._gpus = gpus
-        self._ray = _import_ray()
+        self._ray = import_ray()
 
     def outcomes(self, encoder: UtteranceEncoder, units: Iterable[WorkUnit]) -> Outcomes:
         """Yield every unit with its outcome as soon as it is finished.
@@ -44,10 +45,12 @@ class RayEngine:
         Raises:
             FeatureError: the cluster cannot be reached or is too small, or an actor died.
         """
+        with connected(self._ray, self.workers, self._address):
+            self._check_capacity()
+            yield from self._encoded(encoder, units)
+
+    def _encoded(self, encoder: UtteranceEncoder, units: Iterable[WorkUnit]) -> Outcomes:
         ray = self._ray
-        is_started_here = not ray.is_initialized()
-        if is_started_here:
-            self._start()
         env = thread_limits(self.workers)
         actor_class = ray.remote(WorkerEncoder).options(num_cpus=1, num_gpus=self._gpus, runtime_env={"env_vars": env})
         idle: list[Any] = []
@@ -61,7 +64,6 @@ class RayEngine:
                 yield unit, ray.get(reference)
 
         try:
-            self._check_capacity()
             idle += [actor_class.remote(recipe_of(encoder)) for _ in range(self.workers)]
             for unit in units:
                 actor = idle.pop()
@@ -72,28 +74,12 @@ class RayEngine:
                 yield from finished()
         except ray.exceptions.RayActorError as error:
             raise FeatureError(
-                f"encoder {encoder.name!r}: a Ray actor died ({_last_line(error)}); finished rows are stored; run the "
+                f"encoder {encoder.name!r}: a Ray actor died ({last_line(error)}); finished rows are stored; run the "
                 "command again, with fewer --workers if the memory was not enough"
             ) from error
         finally:
             for actor in (*idle, *(busy for busy, _ in running.values())):
                 ray.kill(actor)
-            if is_started_here:
-                ray.shutdown()
-
-    def _start(self) -> None:
-        quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-        try:
-            if self._address is None:
-                self._ray.init(num_cpus=self.workers, include_dashboard=False, **quiet)
-            else:
-                self._ray.init(address=self._address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            where = "on this machine" if self._address is None else f"at {self._address}"
-            raise FeatureError(
-                f"engine ray: no cluster {where} ({_last_line(error)}); start one with 'ray start --head', or omit "
-                "--address to use this machine"
-            ) from error
 
     def _check_capacity(self) -> None:
         """Check that the cluster is large enough. Ray would otherwise wait for ever, without a message.
@@ -109,17 +95,3 @@ class RayEngine:
                 f"engine ray: {self.workers} actors need {' and '.join(lacking)} of the cluster; use fewer --workers "
                 "or --gpus, or use a larger cluster"
             )
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise MissingDataError(
-            "engine ray: ray is not installed; pip install 'dialogue-ser[ray]', or use --engine local"
-        ) from None
-    return ray
-
-
-def _last_line(error: BaseException) -> str:
-    return str(error).strip().rpartition("\n")[2] or type(error).__name__
