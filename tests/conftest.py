@@ -59,7 +59,6 @@ DEAREST = (
     "report/test_page.py",
     "benchmarks/test_finetuning.py",
     "training/test_images.py",
-    "benchmarks/test_nemo_networks.py",
     "test_numbers.py",
     "evaluation/test_out_of_fold.py",
     "cli/commands/test_crossval.py",

@@ -28,6 +28,18 @@ KNOWN_ARCHITECTURES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "facebook/wav2vec2-base": ("wav2vec2", {}),
     "facebook/wav2vec2-base-960h": ("wav2vec2", {}),
     "facebook/hubert-base-ls960": ("hubert", {}),
+    "roberta-large": (
+        "roberta",
+        {
+            "vocab_size": 50265,
+            "hidden_size": 1024,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 16,
+            "intermediate_size": 4096,
+            "max_position_embeddings": 514,
+            "type_vocab_size": 1,
+        },
+    ),
 }
 # Number of dialogues of a batch that are measured. The result is then scaled: a whole batch of images would take
 # gigabytes.
