@@ -20,6 +20,7 @@ LONG_BECAUSE = "Long because"
 
 # Modules without a test file of their own: the file that holds their claims, and why there.
 TESTED_IN = {
+    "cli/smoke.py": ("cli/commands/test_smoke.py", "an option of two commands"),
     "many/ray_cluster.py": ("many/test_ray_engine.py", "the connection of the engine that is tested there"),
     "training/loop/gradient/not_finite.py": ("training/loop/test_learner.py", "the message of a step that fails there"),
     "training/loop/gradient/step_gradient.py": (
@@ -29,7 +30,10 @@ TESTED_IN = {
     "training/record/peek.py": ("training/test_peek.py", "what the runs of that test write"),
     "evaluation/new_corpus.py": ("evaluation/test_new_data.py", "it reads what is scored there"),
     "cli/run_layers.py": ("cli/test_run_arguments.py", "a part of parsing the flags of train"),
-    "models/published/attention.py": ("models/published/test_cosmic.py", "a part of the weights that are tested there"),
+    "models/published/parts/attention.py": (
+        "models/published/test_cosmic.py",
+        "a part of the weights that are tested there",
+    ),
     "models/published/dialogue_rnn.py": ("models/recurrent/test_dialogue_rnn.py", "its weights are compared there"),
     "nn/recurrence/shown_attention.py": ("nn/recurrence/test_commonsense.py", "seen through both recurrences"),
     "nn/recurrence/parameters.py": (
@@ -49,7 +53,7 @@ TESTED_IN = {
     "corpus/download/catalogue.py": ("corpus/download/test_fetch.py", "a table of addresses and checksums"),
     "models/graph/modality_nodes.py": ("models/graph/test_mmgcn.py", "the first part of MMGCN and MM-DFN"),
     "models/graph/similarity_system.py": ("models/graph/test_mmgcn.py", "what MMGCN and MM-DFN share"),
-    "models/published/modality_graph.py": ("models/published/test_mmgcn.py", "what both loaders share"),
+    "models/published/parts/modality_graph.py": ("models/published/test_mmgcn.py", "what both loaders share"),
     "encoders/base.py": ("encoders/test_init.py", "a base class; every trained encoder is held to it"),
     "encoders/turn.py": ("models/test_invariants.py", "the front of every system, seen through them"),
     "evaluation/crossval/folds.py": ("evaluation/crossval/test_cross_validate.py", "the folds of what is tested there"),

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import yaml
 
@@ -104,8 +105,8 @@ def _train(path: Path, flags: tuple[str, ...]) -> Ran:
     """Run the training, without scores and report, which take longer than the rest."""
     from dialogue_ser.cli.commands import train
 
-    train.finish = lambda folder, metrics=None: folder
-    return command(["train", "--config", str(path), "--out", "out", *flags])
+    with mock.patch.object(train, "finish", lambda folder, metrics=None: folder):
+        return command(["train", "--config", str(path), "--out", "out", *flags])
 
 
 def _check_printed(ran: Ran, content: bytes, flags: tuple[str, ...]) -> dict[str, Any]:

@@ -38,13 +38,14 @@ def dialogue_rows(turns: TurnIndex) -> DialogueRows:
     """
     n_turns_B, width = turns.n_turns_B, int(turns.n_turns_B.max(initial=1))
     row_B, length_R = np.arange(len(n_turns_B)), n_turns_B
-    while True:  # most batches need two rounds
+    while True:  # every round joins two rows or more; most batches need two rounds
         order_R = np.argsort(-length_R, kind="stable")
-        half = len(order_R) // 2
-        long, short = order_R[:half], order_R[::-1][:half]
-        fits = length_R[long] + length_R[short] <= width
-        if not fits.any():
+        open_R = order_R[length_R[order_R] + length_R.min(initial=width) <= width]
+        half = len(open_R) // 2
+        if half == 0:
             break
+        long, short = open_R[:half], open_R[::-1][:half]
+        fits = length_R[long] + length_R[short] <= width
         joined_R = np.arange(len(length_R))
         joined_R[short[fits]] = long[fits]
         _, row_B = np.unique(joined_R[row_B], return_inverse=True)

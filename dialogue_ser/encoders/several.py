@@ -10,7 +10,7 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.encoders.turn import TurnVectors
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.nn.turn_norm import TurnNorm, TurnNormKind
+from dialogue_ser.nn.vectors.turn_norm import TurnNorm, TurnNormKind
 from dialogue_ser.tensors import FeaturesBTD
 
 Combination = Literal["concat", "first-two", "mean", "one", "weighted"]

@@ -94,7 +94,7 @@ def file_name(key: str) -> str:
     """Return a name of a file for a key. Two keys never share one.
 
     >>> file_name("bigru/seed1"), file_name("b/ü")
-    ('bigru-seed1-4a30fd', 'b-ü-d5a9ad')
+    ('bigru-seed1-96f9f8', 'b-ü-345380')
     """
     words = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in key)
     return f"{short_name(words)}-{hashlib.sha256(key.encode()).hexdigest()[:6]}"

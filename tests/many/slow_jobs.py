@@ -64,5 +64,6 @@ def lines_of(file: Path) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background processes without it
     out = Path(sys.argv[1])
     run_many(counting(out), out, Processes(int(sys.argv[2])), Shown("counts"))

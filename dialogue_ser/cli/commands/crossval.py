@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dialogue_ser.cli.commands.smoke import reduced
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
+from dialogue_ser.cli.smoke import reduced
 from dialogue_ser.cli.tables import show
 from dialogue_ser.errors import ConfigError, shown_problems
 from dialogue_ser.foreign_text.terminal_text import visible

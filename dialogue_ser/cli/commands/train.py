@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dialogue_ser.cli.commands.smoke import reduced
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
+from dialogue_ser.cli.smoke import reduced
 from dialogue_ser.cli.tables import scores_table, show, show_notes
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.foreign_text.terminal_text import visible

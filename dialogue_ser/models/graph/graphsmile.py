@@ -25,8 +25,8 @@ from dialogue_ser.models.modalities import by_kind, same_size, say_missing
 from dialogue_ser.nn.graph.pair import PairEdges, PairGraph, PairWindows
 from dialogue_ser.nn.graph.place_weights import PlaceWeights
 from dialogue_ser.nn.nodes import to_nodes, to_turns
-from dialogue_ser.nn.projection import TextProjection, VectorProjection
 from dialogue_ser.nn.transfer import send
+from dialogue_ser.nn.vectors.projection import TextProjection, VectorProjection
 from dialogue_ser.options import check_fields
 from dialogue_ser.tensors import IGNORED_LABEL
 

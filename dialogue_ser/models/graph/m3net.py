@@ -22,7 +22,7 @@ from dialogue_ser.nn.graph.hypergraph import HighFrequencyConvolution, Hypergrap
 from dialogue_ser.nn.graph.place_weights import PlaceWeights
 from dialogue_ser.nn.nodes import to_nodes, to_turns
 from dialogue_ser.nn.transfer import send
-from dialogue_ser.nn.turn_norm import TurnNorm, TurnNormKind
+from dialogue_ser.nn.vectors.turn_norm import TurnNorm, TurnNormKind
 from dialogue_ser.options import check_fields
 
 Nodes = Float[Tensor, "node feature"]

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.published.attention import PUBLISHED_ATTENTION, take_history_attention
-from dialogue_ser.models.published.tensors import PublishedSettings, PublishedTensors
+from dialogue_ser.models.published.parts.attention import PUBLISHED_ATTENTION, take_history_attention
+from dialogue_ser.models.published.parts.tensors import PublishedSettings, PublishedTensors
 from dialogue_ser.models.recurrent.cosmic import Cosmic, CosmicConfig
 from dialogue_ser.nn.recurrence.commonsense import READERS
 from dialogue_ser.nn.recurrence.directed_cell import DirectedCell

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.graph.dag_erc import DagERC, DagERCConfig
-from dialogue_ser.models.published.tensors import PublishedSettings, PublishedTensors
+from dialogue_ser.models.published.parts.tensors import PublishedSettings, PublishedTensors
 
 
 def load(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[DagERC, dict[str, Tensor]]:

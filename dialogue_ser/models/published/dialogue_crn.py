@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.published.tensors import PublishedSettings, PublishedTensors
+from dialogue_ser.models.published.parts.tensors import PublishedSettings, PublishedTensors
 from dialogue_ser.models.recurrent.dialogue_crn import DialogueCRN, DialogueCRNConfig
 
 

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.graph.dialogue_gcn import DialogueGCN, DialogueGCNConfig
-from dialogue_ser.models.published.attention import take_history_attention
-from dialogue_ser.models.published.recurrence import take_cells
-from dialogue_ser.models.published.tensors import PublishedSettings, PublishedTensors
+from dialogue_ser.models.published.parts.attention import take_history_attention
+from dialogue_ser.models.published.parts.recurrence import take_cells
+from dialogue_ser.models.published.parts.tensors import PublishedSettings, PublishedTensors
 from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
 
 _CONTEXTS = {"LSTM": "lstm", "GRU": "gru", "DialogRNN": "dialogue-rnn", "None": "none", None: "none"}

@@ -6,9 +6,9 @@ from typing import Any
 from torch import Tensor
 
 from dialogue_ser.features.core.api import InputSpec
-from dialogue_ser.models.published.attention import PUBLISHED_ATTENTION, take_history_attention
-from dialogue_ser.models.published.recurrence import take_cells
-from dialogue_ser.models.published.tensors import PublishedSettings, PublishedTensors
+from dialogue_ser.models.published.parts.attention import PUBLISHED_ATTENTION, take_history_attention
+from dialogue_ser.models.published.parts.recurrence import take_cells
+from dialogue_ser.models.published.parts.tensors import PublishedSettings, PublishedTensors
 from dialogue_ser.models.recurrent.dialogue_rnn import PUBLISHED_EXTRA_DROPOUT, DialogueRNN, DialogueRNNConfig
 
 DIRECTIONS = ("dialog_rnn_f.dialogue_cell", "dialog_rnn_r.dialogue_cell")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.graph.graphsmile import GraphSmile, GraphSmileConfig
-from dialogue_ser.models.published.tensors import PublishedSettings, PublishedTensors
+from dialogue_ser.models.published.parts.tensors import PublishedSettings, PublishedTensors
 
 N_TEXTS = 4
 PAIRS = ("tv", "ta", "va")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.graph.m3net import M3NET, M3NETConfig
-from dialogue_ser.models.published.tensors import PublishedSettings, PublishedTensors
+from dialogue_ser.models.published.parts.tensors import PublishedSettings, PublishedTensors
 
 #: Names of the four vectors of the text, and the letters of their norms.
 TEXTS = {"text1": "a", "text2": "b", "text3": "c", "text4": "d"}

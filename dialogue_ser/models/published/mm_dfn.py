@@ -6,14 +6,14 @@ from typing import Any
 from torch import Tensor
 
 from dialogue_ser.models.graph.mm_dfn import MMDFN, MMDFNConfig
-from dialogue_ser.models.published.modality_graph import (
+from dialogue_ser.models.published.parts.modality_graph import (
     MODALITIES,
     inputs_of,
     modalities_of,
     speakers_of,
     take_tensors,
 )
-from dialogue_ser.models.published.tensors import PublishedSettings, PublishedTensors
+from dialogue_ser.models.published.parts.tensors import PublishedSettings, PublishedTensors
 
 
 def load(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[MMDFN, dict[str, Tensor]]:

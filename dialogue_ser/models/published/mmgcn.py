@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor
 
 from dialogue_ser.models.graph.mmgcn import MMGCN, MMGCNConfig
-from dialogue_ser.models.published.modality_graph import inputs_of, modalities_of, speakers_of, take_tensors
-from dialogue_ser.models.published.tensors import PublishedSettings, PublishedTensors
+from dialogue_ser.models.published.parts.modality_graph import inputs_of, modalities_of, speakers_of, take_tensors
+from dialogue_ser.models.published.parts.tensors import PublishedSettings, PublishedTensors
 
 
 def load(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[MMGCN, dict[str, Tensor]]:

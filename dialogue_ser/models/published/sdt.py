@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.fusion.sdt import SDT, SDTConfig
-from dialogue_ser.models.published.tensors import PublishedSettings, PublishedTensors
+from dialogue_ser.models.published.parts.tensors import PublishedSettings, PublishedTensors
 
 #: Our modality → its published letter and the published name of its input layer, in the order of the pairs.
 LETTERS = {"text": "t", "audio": "a", "visual": "v"}

@@ -20,7 +20,7 @@ from dialogue_ser.nn.recurrence.commonsense import READERS, CommonsenseRecurrenc
 from dialogue_ser.nn.recurrence.stream import CommonsenseStream
 from dialogue_ser.nn.recurrence.wiring import Listeners
 from dialogue_ser.nn.sequence_attention import SequenceAttention
-from dialogue_ser.nn.turn_norm import TurnNormKind
+from dialogue_ser.nn.vectors.turn_norm import TurnNormKind
 from dialogue_ser.options import check_fields
 
 _logger = logging.getLogger(__name__)

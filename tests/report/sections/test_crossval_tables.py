@@ -84,7 +84,7 @@ def test_published_numbers_are_marked_and_come_after_measured_ones(scores, one_f
 
 
 def test_numbers_that_a_document_does_not_give_are_blank():
-    rows = document_rows([row.to_dict() for row in published_rows()])
+    rows = document_rows([row.to_dict() for row in published_rows() if row.document == "E4"])
     own, _, quoted = rows[-3:]
     assert (own["numbers"], own["WA"], own["UA"]) == ("published: E4", "0.3500", "–")
     assert (own["classes"], own["scenario"], own["protocol"]) == ("10", None, None)

@@ -155,7 +155,7 @@ def test_by_default_the_input_weights_of_all_recurrences_move():
     lstm = build_model("bc-lstm", {"context_dim": 3, "hidden_dim": 3}, inputs, 3)
     names = recurrent_inputs(lstm)
     assert len(names) == 2 * 2 * 2  # weight and bias, two layers, two directions
-    assert all(name.startswith(("lstm.weight_ih", "lstm.bias_ih")) for name in names)
+    assert all(name.startswith(("level.lstm.weight_ih", "level.lstm.bias_ih")) for name in names)
     own = build_model("emotion-rnn", {"global_dim": 3, "party_dim": 3, "emotion_dim": 3, "hidden_dim": 3}, inputs, 3)
     assert {name.split(".")[1] for name in recurrent_inputs(own)} == {"from_x", "global_bias", "speaker_bias"}
     assert Attack(own, AdversarialConfig(epsilon=1.0), 1).names == recurrent_inputs(own)

@@ -2,7 +2,7 @@
 
 import torch
 
-from dialogue_ser.nn.projection import TextProjection, VectorProjection
+from dialogue_ser.nn.vectors.projection import TextProjection, VectorProjection
 
 IS_PRESENT = {"text1": torch.tensor([[True, True, False]]), "text2": torch.tensor([[True, False, False]])}
 GENERATOR = torch.Generator().manual_seed(2)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dialogue_ser.errors import CheckpointError, ConfigError
-from dialogue_ser.models.published.tensors import PublishedSettings, PublishedTensors
+from dialogue_ser.models.published.parts.tensors import PublishedSettings, PublishedTensors
 
 
 def test_settings_are_read_by_their_published_names() -> None:

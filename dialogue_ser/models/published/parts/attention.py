@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from dialogue_ser.models.published.tensors import PublishedTensors
+from dialogue_ser.models.published.parts.tensors import PublishedTensors
 from dialogue_ser.models.recurrent.base import AttentionOption
 from dialogue_ser.nn.attention import HistoryAttention
 

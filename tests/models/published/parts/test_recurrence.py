@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from dialogue_ser.errors import CheckpointError
-from dialogue_ser.models.published.attention import take_history_attention
-from dialogue_ser.models.published.recurrence import take_cells
-from dialogue_ser.models.published.tensors import PublishedTensors
+from dialogue_ser.models.published.parts.attention import take_history_attention
+from dialogue_ser.models.published.parts.recurrence import take_cells
+from dialogue_ser.models.published.parts.tensors import PublishedTensors
 from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
 from dialogue_ser.nn.recurrence.wiring import dialogue_rnn
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from dialogue_ser.nn.turn_norm import TurnNorm
+from dialogue_ser.nn.vectors.turn_norm import TurnNorm
 from dialogue_ser.tensors import HiddenBTH
 
 

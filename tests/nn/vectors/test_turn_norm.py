@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from dialogue_ser.nn.turn_norm import TurnNorm
+from dialogue_ser.nn.vectors.turn_norm import TurnNorm
 
 IS_VALID = torch.tensor([[True, True, False, True], [True, False, False, False]])
 

@@ -5,7 +5,7 @@ import torch
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.graph.modality_nodes import Speakers
 from dialogue_ser.models.graph.similarity_system import SimilaritySystem
-from dialogue_ser.models.published.tensors import PublishedSettings, PublishedTensors
+from dialogue_ser.models.published.parts.tensors import PublishedSettings, PublishedTensors
 
 #: Published letter → modality, in the published order of the nodes.
 MODALITIES = {"a": "audio", "v": "visual", "l": "text"}

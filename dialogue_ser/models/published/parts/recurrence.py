@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from dialogue_ser.models.published.tensors import PublishedTensors
+from dialogue_ser.models.published.parts.tensors import PublishedTensors
 from dialogue_ser.nn.recurrence.dialogue_recurrence import DialogueRecurrence
 
 #: Our name of a cell → its published name, and what it reads, in the order of the columns of its matrix.

@@ -1,0 +1,1 @@
+"""Layers for the vectors of one modality."""
