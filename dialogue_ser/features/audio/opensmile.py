@@ -3,7 +3,7 @@
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -78,7 +78,7 @@ class OpenSmile:
         """Return the feature set, level and sample rate, and the versions of openSMILE and of the decoder."""
         # Models that were saved before the option existed must find the same fingerprint again.
         level = {} if self._level == "functionals" else {"level": self._level}
-        versions = {"opensmile": version("opensmile"), **decoder_versions()}
+        versions = {"opensmile": _version(), **decoder_versions()}
         return {"feature_set": self._feature_set, **level, "sample_rate_hz": self._sample_rate_hz, "versions": versions}
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
@@ -108,6 +108,11 @@ class OpenSmile:
             seconds = len(samples) / self._sample_rate_hz
             raise MediaError(f"audio of {seconds:.3f} s is too short for {self._feature_set}, which needs about 0.1 s")
         return values if self._level == "lld" else values[0]
+
+
+@cache
+def _version() -> str:
+    return version("opensmile")  # this reads the package's files, which is slow
 
 
 @lru_cache(maxsize=len(FEATURE_SETS) * len(LEVELS))

@@ -1,12 +1,13 @@
 """Compute what a run costs at full size: parameters, multiply-adds per utterance, memory of a training step."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from dialogue_ser.batch.collate import collate
@@ -44,6 +45,14 @@ KNOWN_ARCHITECTURES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 # Number of dialogues of a batch that are measured. The result is then scaled: a whole batch of images would take
 # gigabytes.
 _MAX_MEASURED_DIALOGUES = {"dialogues": 4, "utterances": 8}
+# Functions that fill a tensor with random numbers: those of tensors and those of torch.nn.init.
+_DRAWS = frozenset(
+    f"{name}_"
+    for name in (
+        *("normal", "uniform", "trunc_normal"),
+        *(f"{kind}_{name}" for kind in ("kaiming", "xavier") for name in ("normal", "uniform")),
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +99,9 @@ def cost_of(config: RunConfig, small: Data, view: View = "dialogues") -> Cost:
     n_measured = min(config.training.batch_size, _MAX_MEASURED_DIALOGUES[view])
     batch = collate(train[:n_measured], tables, small.task)
     with torch.random.fork_rng():
-        system = build_model(config.model.name, config.model.options, inputs, small.task.n_scores, small.task).train()
+        with _ZerosForDraws():
+            system = build_model(config.model.name, config.model.options, inputs, small.task.n_scores, small.task)
+        system.train()
         multiply_adds, kept_bytes = _forward(system, batch)
     n_parameters = sum(parameter.numel() for parameter in system.parameters())
     n_trained = sum(parameter.numel() for parameter in system.parameters() if parameter.requires_grad)
@@ -102,6 +113,19 @@ def cost_of(config: RunConfig, small: Data, view: View = "dialogues") -> Cost:
         training_bytes=weights_bytes + round(kept_bytes * scale),
         batch=(config.training.batch_size, round(n_utterances * scale)),
     )
+
+
+class _ZerosForDraws(TorchFunctionMode):
+    """Fills tensors with zeros in place of random numbers. The values do not matter, and zeros are faster."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") not in _DRAWS:
+            return func(*args, **kwargs)
+        with torch.no_grad():
+            return (args[0] if args else kwargs["tensor"]).zero_()
 
 
 def _forward(system: torch.nn.Module, batch: DialogueBatch) -> tuple[float, int]:

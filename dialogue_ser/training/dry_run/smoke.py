@@ -1,10 +1,13 @@
 """Reduce any run to a small one on the bundled sample, to see that it works without its corpus and its networks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from itertools import chain, islice
 from pathlib import Path
+from shutil import copytree
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from dialogue_ser.corpus.cut import CutConfig
@@ -92,13 +95,19 @@ def smoke_corpus(view: View, dimensions: Sequence[str] = ()) -> Corpus:
         dimensions: dimensions of a regression. The sample has no values, so each emotion gets a made-up value in every
             dimension.
     """
-    whole = replace(read_corpus("sample"), dimensions=tuple(dimensions))
+    whole = replace(_sample(), dimensions=tuple(dimensions))
     splits = {name: _with_values(whole, whole.split(name)[:n]) for name, n in N_DIALOGUES.items()}
     if view == "dialogues":
         return replace(whole, splits=splits)
     every_turn = utterances([*chain(*splits.values())])
     turns = [_with_made_up_speaker(turn, i) for i, turn in enumerate(islice(every_turn, 0, None, _EVERY_NTH_TURN))]
     return replace(whole, splits={"all": tuple(Dialogue(turn.id, (turn,)) for turn in turns)})
+
+
+@cache
+def _sample() -> Corpus:
+    """Return the bundled sample. It is read once, because a dry run needs it several times."""
+    return read_corpus("sample")
 
 
 def smoke_dimensions(config: RunConfig) -> tuple[str, ...]:
@@ -168,14 +177,16 @@ def tiny_text_network(folder: Path) -> Path:
     Returns:
         the folder.
     """
-    if (folder / "config.json").exists():
-        return folder
+    return _copy_of(_made_once(_write_text_network), folder)
+
+
+def _write_text_network(folder: Path) -> None:
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    texts = [turn.text or "" for some in read_corpus("sample").splits.values() for turn in utterances(some)]
+    texts = [turn.text or "" for some in _sample().splits.values() for turn in utterances(some)]
     vocabulary = _numbered([*special.values(), *" ".join(texts).lower().split()])
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=special["unk_token"]))
     tokenizer.normalizer = normalizers.Lowercase()
@@ -189,7 +200,6 @@ def tiny_text_network(folder: Path) -> Path:
         torch.manual_seed(0)
         sizes: dict[str, Any] = {"hidden_size": TINY_DIM, "num_attention_heads": 2, "intermediate_size": 32}
         BertModel(BertConfig(vocab_size=len(vocabulary), num_hidden_layers=_LAYERS, **sizes)).save_pretrained(folder)
-    return folder
 
 
 def tiny_speech_network(folder: Path) -> Path:
@@ -198,8 +208,10 @@ def tiny_speech_network(folder: Path) -> Path:
     Returns:
         the folder.
     """
-    if (folder / "config.json").exists():
-        return folder
+    return _copy_of(_made_once(_write_speech_network), folder)
+
+
+def _write_speech_network(folder: Path) -> None:
     import torch
     from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
@@ -217,6 +229,20 @@ def tiny_speech_network(folder: Path) -> Path:
         torch.manual_seed(0)
         config = Wav2Vec2Config(**sizes, **convolutions, **positions, feat_extract_norm="layer")
         Wav2Vec2Model(config).save_pretrained(folder)
+
+
+@cache
+def _made_once(write: Callable[[Path], None]) -> "TemporaryDirectory[str]":
+    """Return a folder with a network. A process writes each network once; the folder is deleted when it ends."""
+    folder = TemporaryDirectory(prefix="dialogue-ser-network-")
+    write(Path(folder.name))
+    return folder
+
+
+def _copy_of(made: "TemporaryDirectory[str]", folder: Path) -> Path:
+    """Copy a network into the folder, unless one is there; return the folder."""
+    if not (folder / "config.json").exists():
+        copytree(made.name, folder, dirs_exist_ok=True)
     return folder
 
 
