@@ -57,7 +57,7 @@ SHORT_RUN: Mapping[str, Any] = {
     },
     "loss": {"class_weights": "inverse-frequency", "label_smoothing": 0.1},
     "optimizer": {"learning_rate": 0.01, "schedule": "cosine"},
-    "training": {"batch_size": 4},
+    "training": {"batch_size": 2},
 }  # fmt: skip
 CLIPS_EACH = 2
 #: Dialogues of each split that presets are run on: a third of what ``--smoke`` takes, which shows errors as well.
@@ -165,12 +165,14 @@ def preset_numbers(name: str, networks: Path, store: FeatureStore, seed: int | N
 
 
 def short_run(folder: Path, store: FeatureStore, seed: int | None = None) -> dict[str, list[float]]:
-    """Two epochs of EmotionRNN (matching) over text and audio on part of the sample: utterance → probabilities."""
+    """Two epochs of EmotionRNN (matching) over text and audio on a few dialogues: utterance → probabilities."""
     config = smoke_config(
         config_from_dict({**SHORT_RUN, **({} if seed is None else {"seed": seed})}), "dialogues", folder
     )
     config = replace(config, training=replace(config.training, epochs=2))
-    train(config, folder / "run", corpus=smoke_corpus("dialogues"), store=store, progress=False)
+    with few_turns("meld-text"):
+        corpus = smoke_corpus("dialogues")
+    train(config, folder / "run", corpus=corpus, store=store, progress=False)
     frame = RunFiles(folder / "run").predictions.frame.set_index("utterance_id").filter(regex="^p_")
     return {
         str(name): [round(float(p), _DECIMALS) for p in row]

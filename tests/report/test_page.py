@@ -124,6 +124,7 @@ def test_a_page_says_that_a_long_dialogue_has_no_attention(tmp_path: Path, full_
     assert page.text.count("stored attention of dialogues of up to 1,000 turns, so no attention is shown here") == 3
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_predictions_alone_give_a_page_without_the_parts_that_need_more(tmp_path: Path, full_run: Path) -> None:
     frame = pd.read_parquet(full_run / "predictions.parquet")
     frame[frame["split"] != "test"].to_parquet(tmp_path / "predictions.parquet")

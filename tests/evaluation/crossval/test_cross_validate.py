@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -207,21 +208,29 @@ DIALOGUE_MODEL = {
 }
 
 
-def test_a_dialogue_model_is_trained_in_every_fold_on_features_of_the_store_it_was_given(nemo, tmp_path, monkeypatch):
-    monkeypatch.setenv("DIALOGUE_SER_CACHE", str(tmp_path / "default"))
-    config = config_of(nemo, **DIALOGUE_MODEL)
-    scores = cross_validate(config, tmp_path / "out", store=FeatureStore(tmp_path / "given"))
-    assert list((tmp_path / "given").iterdir())
-    assert not (tmp_path / "default").exists()
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, nemo: Path) -> tuple[Path, dict]:
+    """A folder with a dialogue model of every fold in out/, made with the store given/; and the scores."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIALOGUE_SER_CACHE", str(folder / "default"))
+        config, store = config_of(nemo, **DIALOGUE_MODEL), FeatureStore(folder / "given")
+        return folder, cross_validate(config, folder / "out", store=store)
+
+
+def test_a_dialogue_model_is_trained_in_every_fold_on_features_of_the_store_it_was_given(trained):
+    folder, scores = trained
+    assert list((folder / "given").iterdir())
+    assert not (folder / "default").exists()
     assert scores["system"] == "bigru"
-    frame = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
+    frame = pd.read_parquet(folder / "out" / "predictions.parquet")
     assert sorted(frame.loc[frame["split"] == "test", "utterance_id"])[0] == "all/AA0_anger_0"
     assert [fold["utterances"] for fold in scores["folds"]] == [{"train": 36, "dev": 18, "test": 18}] * 4
     assert all(fold["chosen"]["best_epoch"] in (1, 2) for fold in scores["folds"])
-    assert (tmp_path / "out" / "folds" / "AA0" / "metrics.jsonl").is_file()
+    assert (folder / "out" / "folds" / "AA0" / "metrics.jsonl").is_file()
 
 
-def test_features_of_a_file_keyed_by_the_corpus_ids_serve_estimators_and_dialogue_models_alike(nemo, tmp_path):
+def test_features_of_a_file_keyed_by_the_corpus_ids_serve_estimators_and_dialogue_models_alike(done, nemo, tmp_path):
     dialogues = read_corpus("nemo", nemo).split("all")
     encoder = build_encoder("test-band-energies", "audio")
     write_rows(tmp_path / "all.safetensors", encoder.encode(dialogues))
@@ -230,9 +239,10 @@ def test_features_of_a_file_keyed_by_the_corpus_ids_serve_estimators_and_dialogu
         "features.audio.options": {"path": str(tmp_path / "{split}.safetensors")},
     }
     svm = cross_validate(config_of(nemo, **overrides), tmp_path / "svm")
-    assert svm["pooled"] == cross_validate(config_of(nemo), tmp_path / "computed")["pooled"]
-    model = cross_validate(config_of(nemo, **DIALOGUE_MODEL, **overrides), tmp_path / "model")
-    assert model["pooled"] == cross_validate(config_of(nemo, **DIALOGUE_MODEL), tmp_path / "as-computed")["pooled"]
+    assert svm["pooled"] == done[1]["pooled"]
+    model = DIALOGUE_MODEL | {"data.cut.protocol": "stratified-70-20-10"}  # one fold
+    of_file = cross_validate(config_of(nemo, **model, **overrides), tmp_path / "model")
+    assert of_file["pooled"] == cross_validate(config_of(nemo, **model), tmp_path / "as-computed")["pooled"]
 
 
 @pytest.mark.parametrize("times", ["", "0 days 00:00:00,NaT,"])
@@ -361,8 +371,10 @@ def test_the_corpus_is_read_once_for_all_folds(nemo, tmp_path, monkeypatch):
         "dialogue_ser.training.data.corpus.read_corpus",
         lambda *args, **more: asked.append(args) or read_corpus(*args, **more),
     )
-    config = config_of(nemo, **DIALOGUE_MODEL, **{"training.epochs": 1})
+    cut = {"data.cut.protocol": "k-fold-speakers", "data.cut.n_folds": 3}
+    config = config_of(nemo, **DIALOGUE_MODEL, **cut, **{"training.epochs": 1})
     scores = cross_validate(config, tmp_path / "read")
+    assert len(scores["folds"]) == 3
     assert len(asked) == 1
     given = cross_validate(config, tmp_path / "given", corpus=read_corpus("nemo", nemo))
     assert len(asked) == 1
@@ -395,10 +407,10 @@ def in_old_words(path: Path, *, is_fold: bool = False) -> None:
     path.write_text(yaml.safe_dump(values))
 
 
-def test_a_cross_validation_that_an_earlier_version_began_goes_on(nemo, tmp_path):
-    out = tmp_path / "out"
+def test_a_cross_validation_that_an_earlier_version_began_goes_on(trained, nemo, tmp_path):
+    folder, whole = trained
+    out = Path(shutil.copytree(folder / "out", tmp_path / "out"))
     config = config_of(nemo, **DIALOGUE_MODEL)
-    whole = cross_validate(config, out)
     (out / "scores.json").unlink()
     in_old_words(out / "config.yaml")
     for fold in SPEAKERS:
@@ -413,10 +425,10 @@ def test_a_cross_validation_that_an_earlier_version_began_goes_on(nemo, tmp_path
         assert is_new == (fold == "BB0")
 
 
-def test_a_fold_is_trained_alone_and_its_directory_alone_resumes_it(nemo, tmp_path):
+def test_a_fold_is_trained_alone_and_its_directory_alone_resumes_it(trained, nemo, tmp_path):
     config = config_of(nemo, **DIALOGUE_MODEL, **{"data.cut.fold": "CC0"})
     alone = train(config, tmp_path / "alone", progress=False)
-    cross_validate(config_of(nemo, **DIALOGUE_MODEL), tmp_path / "all")
+    shutil.copytree(trained[0] / "out", tmp_path / "all")
     frame, beside = (pd.read_parquet(tmp_path / place / "predictions.parquet") for place in ("alone", "all/folds/CC0"))
     pd.testing.assert_frame_equal(frame, beside)
     *history, _ = (tmp_path / "all/folds/CC0/metrics.jsonl").read_text().splitlines(keepends=True)
