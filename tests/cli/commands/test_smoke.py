@@ -3,8 +3,8 @@
 import io
 import json
 import re
-from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,13 @@ def _no_data(tmp_path_factory, shared_store):
         patch.setenv("DIALOGUE_SER_DATA", str(tmp_path_factory.getbasetemp() / "none"))
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setenv("OMP_NUM_THREADS", "1")
-        # writing pages takes longer than all the rest
+        yield
+
+
+@contextmanager
+def no_pages() -> Iterator[None]:
+    """Reports are not written, which would take longer than all the rest."""
+    with pytest.MonkeyPatch.context() as patch:
         for writer in ("page.write_report", "crossval_page.write_crossval_report"):
             patch.setattr(f"dialogue_ser.report.{writer}", lambda run: run / "report.html")
         yield
@@ -64,6 +70,7 @@ def reduced(request, _no_data, record_numbers, tmp_path_factory) -> Reduced:
     with (
         record_numbers.few_turns(name),
         record_numbers.noting_steps() as steps,
+        no_pages(),
         redirect_stdout(out),
         redirect_stderr(err),
     ):
