@@ -125,6 +125,7 @@ TESTED_IN = {
     "media/sound_files.py": ("media/test_decode.py", "seen through decode"),
     "media/stated_sizes.py": ("media/test_checks.py", "some of the formats tested there"),
     "nn/recurrence/history.py": ("nn/recurrence/test_dialogue_recurrence.py", "one recurrence in several files"),
+    "nn/graph/edge_parts.py": ("nn/graph/test_relational_conv.py", "how the layers there sum over many edges"),
     "nn/graph/dag_states.py": ("nn/graph/test_dag_layer.py", "the node for autograd of what is tested there"),
     "nn/lora.py": ("encoders/test_transformer.py", "seen through the encoder that offers it"),
     "nn/recurrence/turn.py": ("nn/recurrence/test_dialogue_recurrence.py", "one recurrence in several files"),

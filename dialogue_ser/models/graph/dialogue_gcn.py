@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch_geometric.nn import GraphConv
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.batch.graphs import is_same_speaker, window_edges
@@ -17,7 +16,7 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output, TurnStream
 from dialogue_ser.nn.graph.edge_attention import BilinearEdges, PositionEdges
-from dialogue_ser.nn.graph.relational_conv import RelationalConv
+from dialogue_ser.nn.graph.relational_conv import RelationalConv, SumConv
 from dialogue_ser.nn.graph.turn_context import ContextKind, TurnContext
 from dialogue_ser.nn.nodes import to_nodes, to_turns
 from dialogue_ser.nn.recurrence.wiring import Listeners
@@ -144,8 +143,8 @@ class DialogueGCN(DialogueSystem):
       and future change places (``messages``);
     - an edge knows whether both turns have the same speaker, not their party numbers (``relations``).
 
-    Cost: O(turns · window · units). With unlimited windows and in ``edge_attention: position`` it grows with the square
-    of the number of turns.
+    Cost: O(turns · window · units). With unlimited windows and in ``edge_attention: position`` the time grows with the
+    square of the number of turns, and the memory holds a few numbers for each pair of turns.
 
     Args:
         config: options.
@@ -181,7 +180,7 @@ class DialogueGCN(DialogueSystem):
         is_bilinear = config.edge_attention == "bilinear"
         self.edges = BilinearEdges(size) if is_bilinear else PositionEdges(size, config.n_positions)
         self.relational = RelationalConv(size, config.graph_dim, config.n_relations, config.n_bases)
-        self.graph = GraphConv(config.graph_dim, config.graph_dim, aggr="add")
+        self.graph = SumConv(config.graph_dim)
         self.nodal_attention = (
             SequenceAttention("general2-tanh", joined, causal=config.causal) if config.nodal_attention else None
         )

@@ -5,6 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch_geometric.utils import softmax
 
+from dialogue_ser.nn.graph.edge_parts import edge_parts
 from dialogue_ser.tensors import HiddenBTH, TurnsB
 
 #: Share of the positions outside the window in the published form.
@@ -32,9 +33,14 @@ class BilinearEdges(nn.Module):
             turn_E: turn j of each edge, sorted.
             seen_E: turn k of each edge.
         """
-        keys_NH = self.transform(g_NH)
-        logits_E = (g_NH.index_select(0, turn_E) * keys_NH.index_select(0, seen_E)).sum(1)
+        logits = edge_parts(_products, len(turn_E), g_NH, self.transform(g_NH), turn_E, seen_E)
+        logits_E = logits[0] if len(logits) == 1 else torch.cat(logits)
         return softmax(logits_E, turn_E, num_nodes=len(g_NH))  # type: ignore[no-any-return]
+
+
+def _products(first: int, end: int, g_NH: Tensor, keys_NH: Tensor, turn_E: Tensor, seen_E: Tensor) -> Tensor:
+    """The product of both turns of some edges."""
+    return (g_NH.index_select(0, turn_E[first:end]) * keys_NH.index_select(0, seen_E[first:end])).sum(1)
 
 
 class PositionEdges(nn.Module):
