@@ -112,7 +112,7 @@ class DagERC(DialogueSystem):
     def forward(self, batch: DialogueBatch, *, return_attention: bool = False) -> Output:
         """Scores of every turn.
 
-        With ``return_attention`` the output has the weights of the seen turns in each layer, ``layer 1`` …, and with
+        With ``return_attention`` the output has the weights of the seen turns in each layer, ``layer1`` …, and with
         nodal attention its weights ``all``, each ``[B, T, T]``.
         """
         x_BTD = self.turns(batch)
@@ -127,7 +127,7 @@ class DagERC(DialogueSystem):
             if return_attention:
                 weights_E = weights_C.index_select(0, plan.cell_E)
                 whole = weights_E.new_zeros(n_dialogues * n_turns**2).index_copy(0, plan.edge_E, weights_E)
-                attention[f"layer {number}"] = whole.view(n_dialogues, n_turns, n_turns)
+                attention[f"layer{number}"] = whole.view(n_dialogues, n_turns, n_turns)
         z_BTH = to_turns(torch.cat([*states, x_ND], dim=1), plan.place_N, n_dialogues, n_turns)
         if self.nodal_attention is not None:
             if return_attention:

@@ -31,7 +31,7 @@ def batch_of(*speakers: list[int]) -> DialogueBatch:
 def test_attention_shows_what_each_turn_of_the_example_sees(own_turns: int, expected: list[list[int]]) -> None:
     system = build_model("dag-erc", {"hidden_dim": 4, "own_turns": own_turns}, INPUTS, 3).eval()
     attention = system(batch_of([0], [0, 1, 1, 0]), return_attention=True).attention
-    assert list(attention) == ["layer 1", "layer 2"]
+    assert list(attention) == ["layer1", "layer2"]
     for weights_BTT in attention.values():
         assert weights_BTT[0].abs().sum() == 0
         assert [row.nonzero()[:, 0].tolist() for row in weights_BTT[1]] == expected
