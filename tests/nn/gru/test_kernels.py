@@ -35,7 +35,7 @@ def _run(name: str, cache: Path, **environment: str) -> int:
 
 
 def test_in_the_interpreter_kernels_equal_torchs_operations(tmp_path: Path) -> None:
-    assert _run("executed_kernels.py", tmp_path, TRITON_INTERPRET="1") >= 18
+    assert _run("executed_kernels.py", tmp_path, TRITON_INTERPRET="1") >= 67
 
 
 def test_kernels_compile_for_gpus(tmp_path: Path) -> None:
