@@ -142,20 +142,23 @@ class Predictions(ABC):
             DialogueSerError: the tables have different turns, names or gold.
         """
         key = ["split", "dialogue_id", "utterance_id"]
-        mine, theirs = (pd.MultiIndex.from_frame(p.frame[key]) for p in (self, other))
         problems = []
         if self.kind != other.kind:
             problems.append(f"a {self.kind} against a {other.kind}")
         elif set(self.names) != set(other.names):
             problems.append(f"{', '.join(self.names)} against {', '.join(other.names)}")
-        if len(mine) != len(theirs) or not mine.isin(theirs).all():
-            extra, lacking = mine.difference(theirs), theirs.difference(mine)
-            example = [str(row) for row in (*extra[:1], *lacking[:1])]
-            problems.append(f"{len(extra)} turns only here, {len(lacking)} only there, e.g. {'; '.join(example)}")
+        rows = self.frame
+        if len(self) != len(other) or not all(np.array_equal(rows[name], other.frame[name]) for name in key):
+            mine, theirs = (pd.MultiIndex.from_frame(p.frame[key]) for p in (self, other))
+            if len(mine) == len(theirs) and mine.isin(theirs).all():
+                rows = self.frame.iloc[mine.get_indexer(theirs)].reset_index(drop=True)
+            else:
+                extra, lacking = mine.difference(theirs), theirs.difference(mine)
+                example = [str(row) for row in (*extra[:1], *lacking[:1])]
+                problems.append(f"{len(extra)} turns only here, {len(lacking)} only there, e.g. {'; '.join(example)}")
         if problems:
             hint = "they cannot be compared turn by turn; run both on the same version and split of the corpus"
             raise DialogueSerError(*(f"{self.origin} and {other.origin}: {problem}; {hint}" for problem in problems))
-        rows = self.frame.iloc[mine.get_indexer(theirs)].reset_index(drop=True)
         differs_N = _gold_differs(rows, other.frame, other.gold_columns)
         if differs_N.any():
             raise DialogueSerError(

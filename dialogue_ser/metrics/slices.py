@@ -1,5 +1,6 @@
-"""Slices: parts of the turns that are scored separately, by emotion shift, position and dialogue length."""
+"""Slices: parts of the turns that are scored separately, by emotion shift, position, length of dialogue and of turn."""
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -11,8 +12,13 @@ from dialogue_ser.metrics.confusion import IntArray
 Names = npt.NDArray[np.object_]
 
 SHIFTS = ("shifted", "stayed", "first turn of speaker")
+CHANGES = ("changed", "same", "first turn of dialogue")
 POSITION_EDGES = (1, 2, 4, 7, 11)
 LENGTH_EDGES = (1, 2, 5, 9, 14)
+WORD_EDGES = (1, 3, 6, 11, 21)
+NO_TEXT = "no text"
+# Chinese and Japanese write no spaces between words, so each of their letters counts as a word.
+_LETTER_AS_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
 def emotion_shift(gold_N: IntArray, dialogue_N: IntArray, speaker_N: Sequence[object]) -> Names:
@@ -39,6 +45,40 @@ def emotion_shift(gold_N: IntArray, dialogue_N: IntArray, speaker_N: Sequence[ob
         previous[dialogue, speaker] = gold
         names.append(SHIFTS[2] if before is None else SHIFTS[0] if before != gold else SHIFTS[1])
     return np.array(names, dtype=object)
+
+
+def emotion_change(gold_N: IntArray, dialogue_N: IntArray) -> Names:
+    """Return for every turn whether its emotion differs from the previous labelled turn in the dialogue, of any speaker.
+
+    Args:
+        gold_N: class indices, negative if a turn is not labelled. Turns of a dialogue are in spoken order.
+        dialogue_N: dialogue number of every turn.
+
+    Returns:
+        one of CHANGES per turn; ``""`` for turns without a label.
+
+    >>> emotion_change(np.array([0, 1, 1, 0]), np.array([0, 0, 0, 1])).tolist()
+    ['first turn of dialogue', 'changed', 'same', 'first turn of dialogue']
+    """
+    as_change = dict(zip(SHIFTS, CHANGES, strict=True))
+    shifts = emotion_shift(gold_N, dialogue_N, [""] * len(gold_N))
+    return np.array([as_change.get(name, "") for name in shifts], dtype=object)
+
+
+def turn_words(texts: Sequence[object]) -> Names:
+    """Return for every turn the bin of its number of words; NO_TEXT for a text that is missing or has no word.
+
+    >>> turn_words(["I don't know.", None, "…", "我很高兴"]).tolist()
+    ['3–5', 'no text', 'no text', '3–5']
+    """
+    n_words = np.array([_n_words(text) if isinstance(text, str) else 0 for text in texts], dtype=np.int64)
+    names = bin_of_each(n_words, WORD_EDGES)
+    names[n_words == 0] = NO_TEXT
+    return names
+
+
+def _n_words(text: str) -> int:
+    return sum(len(_LETTER_AS_WORD.findall(part)) or any(map(str.isalnum, part)) for part in text.split())
 
 
 def turn_positions(dialogue_N: IntArray) -> IntArray:

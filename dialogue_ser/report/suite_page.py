@@ -17,6 +17,8 @@ from dialogue_ser.runs.run_files import read_json
 
 #: More rows than this are not drawn; the table has all of them.
 MOST_DRAWN = 80
+#: Page of the error analysis inside the folder of the suite. The page of the suite links to it.
+ANALYSIS = "errors/index.html"
 
 
 def write_suite_report(folder: Path) -> Path:
@@ -38,7 +40,8 @@ def write_suite_report(folder: Path) -> Path:
     write_atomically(folder / "table.tex", tables.latex_table(results))
     write_atomically(folder / "table.csv", tables.csv_table(results))
     gallery = Gallery()
-    page = render_page(results["name"], _subtitle(results), _sections(results, gallery))
+    sections = _sections(results, gallery, ANALYSIS if (folder / ANALYSIS).is_file() else "")
+    page = render_page(results["name"], _subtitle(results), sections)
     gallery.write(folder / "figures")
     write_atomically(folder / "index.html", page)
     return folder / "index.html"
@@ -86,7 +89,7 @@ def _subtitle(results: Mapping[str, Any]) -> str:
     return " · ".join(part for part in (results["description"], f"protocol {results['protocol']}", named) if part)
 
 
-def _sections(results: Mapping[str, Any], gallery: Gallery) -> dict[str, Section]:
+def _sections(results: Mapping[str, Any], gallery: Gallery, analysis: str) -> dict[str, Section]:
     """Return the sections of the page: result, table, classes, cost, failed runs, published numbers."""
     metric, heading = results["metric"], results["metrics"][results["metric"]]
     rows = list(tables.ranked(results))[:MOST_DRAWN]
@@ -96,7 +99,7 @@ def _sections(results: Mapping[str, Any], gallery: Gallery) -> dict[str, Section
     if compared:
         draw = partial(difference_dots, compared, results["reference"], heading)
         pictures.append(gallery.draw("differences", draw, f"difference of every system to {results['reference']}"))
-    context = {"verdict": verdict(results), "warnings": cautions(results), "pictures": pictures}
+    context = {"verdict": verdict(results), "warnings": cautions(results), "pictures": pictures, "analysis": analysis}
     found = {
         "result": Section(template="suite_result", context=context),
         "table": _table("The table", tables.main_rows(results), legend=tables.legend(results)),

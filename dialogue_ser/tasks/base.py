@@ -19,12 +19,15 @@ from dialogue_ser.metrics.intervals import intervals
 from dialogue_ser.metrics.predictions import TURN_COLUMNS, Predictions
 from dialogue_ser.metrics.slices import (
     LENGTH_EDGES,
+    NO_TEXT,
     POSITION_EDGES,
+    WORD_EDGES,
     Names,
     bin_names,
     bin_of_each,
     dialogue_lengths,
     turn_positions,
+    turn_words,
 )
 from dialogue_ser.metrics.table import METRICS, Metric, TaskKind
 
@@ -299,6 +302,15 @@ class Task(ABC):
         return {"n": n, **values, **self.score_details(predictions)}
 
     @abstractmethod
+    def item_scores(self, statistic: FloatArray) -> dict[str, dict[str, Any]]:
+        """Return class or dimension → its scores and its number of turns, as plain JSON values.
+
+        Args:
+            statistic: the statistic of some turns, see
+                :meth:`~dialogue_ser.metrics.predictions.Predictions.statistics`.
+        """
+
+    @abstractmethod
     def score_details(self, predictions: Predictions) -> dict[str, Any]:
         """Return the scores per class or per dimension, as plain JSON values. They stand next to the metrics."""
 
@@ -323,9 +335,12 @@ class Task(ABC):
         dialogue_N = predictions.dialogue_N
         speakers = np.array(predictions.speakers, dtype=object)
         names, counts = np.unique(speakers.astype(str), return_counts=True)
+        words = turn_words(predictions.frame["text"].tolist())
+        has_text = bool((words != NO_TEXT).any())
         return {
             "turn_position": (bin_of_each(turn_positions(dialogue_N), POSITION_EDGES), bin_names(POSITION_EDGES)),
             "dialogue_length": (bin_of_each(dialogue_lengths(dialogue_N), LENGTH_EDGES), bin_names(LENGTH_EDGES)),
+            **({"turn_words": (words, (*bin_names(WORD_EDGES), NO_TEXT))} if has_text else {}),
             "speaker": (speakers, [str(names[i]) for i in np.lexsort((names, -counts))]),
         }
 

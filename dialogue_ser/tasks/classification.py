@@ -17,7 +17,7 @@ from dialogue_ser.metrics.calibration import calibration
 from dialogue_ser.metrics.confusion import UNLABELLED, FloatArray
 from dialogue_ser.metrics.predictions import GOLD, PREDICTED, PROBABILITY_PREFIX, ClassPredictions, Predictions
 from dialogue_ser.metrics.roc import roc_curves
-from dialogue_ser.metrics.slices import SHIFTS, Names, emotion_shift
+from dialogue_ser.metrics.slices import CHANGES, SHIFTS, Names, emotion_change, emotion_shift
 from dialogue_ser.metrics.table import Metric
 from dialogue_ser.tasks.base import Targets, Task
 
@@ -182,20 +182,26 @@ class Classification(Task):
         heading = f"{micro.heading} without {', '.join(self.leave_out)}"
         return {**found, micro.key: replace(micro, heading=heading, function=partial(micro_f1, leave_out=indices))}
 
-    def score_details(self, predictions: Predictions) -> dict[str, Any]:
-        """Return ``per_class`` (precision, recall, f1, f05, auc, support, predicted) and ``confusion`` (row = gold)."""
-        assert isinstance(predictions, ClassPredictions)
-        confusion = predictions.statistics().sum(0).astype(np.int64)
-        values = class_scores(confusion)
-        curves = roc_curves(predictions.probabilities_NC, predictions.gold_N, self.names)
-        per_class = {
+    def item_scores(self, statistic: FloatArray) -> dict[str, dict[str, Any]]:
+        """Return class → precision, recall, f1, f05, support (its gold turns) and predicted (turns that get it)."""
+        values = class_scores(statistic)
+        return {
             label: {
                 **{name: float(value[i]) for name, value in values.items()},
-                "auc": None if curve is None else curve.auc,
-                "support": int(confusion[i].sum()),
-                "predicted": int(confusion[:, i].sum()),
+                "support": int(statistic[i].sum()),
+                "predicted": int(statistic[:, i].sum()),
             }
-            for i, (label, curve) in enumerate(curves.items())
+            for i, label in enumerate(self.names)
+        }
+
+    def score_details(self, predictions: Predictions) -> dict[str, Any]:
+        """Return ``per_class`` (:meth:`item_scores`, and auc) and ``confusion`` (row = gold)."""
+        assert isinstance(predictions, ClassPredictions)
+        confusion = predictions.statistics().sum(0).astype(np.int64)
+        curves = roc_curves(predictions.probabilities_NC, predictions.gold_N, self.names)
+        per_class = {
+            label: {**value, "auc": None if (curve := curves[label]) is None else curve.auc}
+            for label, value in self.item_scores(confusion).items()
         }
         return {"per_class": per_class, "confusion": confusion.tolist()}
 
@@ -210,7 +216,12 @@ class Classification(Task):
         return {"calibration": calibration(predictions.probabilities_NC, predictions.gold_N).to_dict()}
 
     def slices(self, predictions: Predictions) -> Mapping[str, tuple[Names, Sequence[str]]]:
-        """Return the slices of every task, and the slices by emotion shift."""
+        """Return the slices of every task, and those by the emotion of the turn before."""
         assert isinstance(predictions, ClassPredictions)
         shifts = emotion_shift(predictions.gold_N, predictions.dialogue_N, predictions.speakers)
-        return {"emotion_shift": (shifts, SHIFTS), **super().slices(predictions)}
+        changes = emotion_change(predictions.gold_N, predictions.dialogue_N)
+        return {
+            "emotion_shift": (shifts, SHIFTS),
+            "emotion_change": (changes, CHANGES),
+            **super().slices(predictions),
+        }

@@ -170,17 +170,18 @@ class Regression(Task):
         """Return the columns ``predicted_<dimension>``."""
         return {name: numbers_NS[:, i] for i, name in enumerate(self.number_columns)}
 
-    def score_details(self, predictions: Predictions) -> dict[str, Any]:
-        """Return ``per_dimension``: dimension → n and every metric of values. They are None if it has no annotation."""
-        moments = predictions.statistics().sum(0)
-        values = {metric.key: metric.function(moments) for metric in self._own_metrics()}
-        n_S = moments[:, 0].astype(int).tolist()
+    def item_scores(self, statistic: FloatArray) -> dict[str, dict[str, Any]]:
+        """Return dimension → n and every metric of values. They are None if it has no annotation."""
+        values = {metric.key: metric.function(statistic) for metric in self._own_metrics()}
+        n_S = statistic[:, 0].astype(int).tolist()
         return {
-            "per_dimension": {
-                name: {"n": n_S[i], **{key: float(value[i]) if n_S[i] else None for key, value in values.items()}}
-                for i, name in enumerate(self.dimensions)
-            }
+            name: {"n": n_S[i], **{key: float(value[i]) if n_S[i] else None for key, value in values.items()}}
+            for i, name in enumerate(self.dimensions)
         }
+
+    def score_details(self, predictions: Predictions) -> dict[str, Any]:
+        """Return ``per_dimension``, see :meth:`item_scores`."""
+        return {"per_dimension": self.item_scores(predictions.statistics().sum(0))}
 
     def interval_details(self, statistics_N: FloatArray, n_resamples: int, level: float, seed: int) -> dict[str, Any]:
         """Return ``dimension_intervals``: dimension → metric → interval; empty if the dimension has no annotation."""

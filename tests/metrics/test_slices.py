@@ -3,7 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialogue_ser.metrics.slices import bin_names, bin_of_each, dialogue_lengths, emotion_shift, turn_positions
+from dialogue_ser.metrics.slices import (
+    bin_names,
+    bin_of_each,
+    dialogue_lengths,
+    emotion_change,
+    emotion_shift,
+    turn_positions,
+    turn_words,
+)
 
 
 def test_shift_is_judged_against_the_same_speakers_previous_turn_not_the_previous_turn() -> None:
@@ -38,3 +46,18 @@ def test_bins_are_named_by_what_they_hold(value: int, name: str) -> None:
 def test_every_value_falls_into_exactly_one_named_bin(values: list[int]) -> None:
     edges = (1, 2, 5, 9, 14)
     assert set(bin_of_each(np.array(values), edges)) <= set(bin_names(edges))
+
+
+def test_a_change_is_judged_against_the_previous_labelled_turn_of_any_speaker() -> None:
+    names = emotion_change(np.array([0, 1, -100, 1, 0, 0]), np.array([0, 0, 0, 0, 1, 1]))
+    first = "first turn of dialogue"
+    assert names.tolist() == [first, "changed", "", "same", first, "same"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("Oh.", "1–2"), ("don't you dare", "3–5"), ("- … !", "no text"), ("", "no text"), (None, "no text"),
+     (float("nan"), "no text"), ("我很高兴", "3–5"), ("मैं बहुत खुश हूँ", "3–5"), ("a " * 21, "21+")],
+)  # fmt: skip
+def test_words_are_counted_between_spaces_and_by_letter_where_no_spaces_are_written(text: object, name: str) -> None:
+    assert turn_words([text]).tolist() == [name]

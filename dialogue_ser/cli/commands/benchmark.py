@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from dialogue_ser.cli.commands.errors import write_analysis
 from dialogue_ser.cli.tables import show
-from dialogue_ser.errors import ConfigError, shown_problems
+from dialogue_ser.errors import ConfigError, DialogueSerError, shown_problems
 from dialogue_ser.foreign_text.terminal_text import visible
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def benchmark(
 
 
 def finish(folder: Path) -> None:
-    """Write the tables and the page of a suite, and print its table.
+    """Write the tables, the page and the error analysis of a suite, and print its table.
 
     Args:
         folder: folder of the suite, with ``results.json``.
@@ -88,6 +89,7 @@ def finish(folder: Path) -> None:
     from dialogue_ser.report.suite_page import cautions, verdict, write_suite_report
     from dialogue_ser.runs.run_files import read_json
 
+    analysis = _analysis(folder)  # before the page, which links to it
     page = write_suite_report(folder)
     results = read_json(folder / "results.json")
     show(render_rich(suite_tables.main_rows(results), title=f"{results['name']}: {results['split']}"))
@@ -101,6 +103,18 @@ def finish(folder: Path) -> None:
     if results["published"]:
         print("The page and 'dialogue-ser published' list published numbers on this corpus.")
     print(f"page:   {page}\ntables: {folder / 'table.md'}, table.tex, table.csv; all numbers: results.json")
+    if analysis is not None:
+        print(f"errors: {analysis}; 'dialogue-ser errors {folder} --systems A,B' compares two systems of your choice")
+
+
+def _analysis(folder: Path) -> Path | None:
+    """Write the error analysis and return its page; None with a warning if it cannot be made. The table stays."""
+    try:
+        return write_analysis(folder)
+    except DialogueSerError as error:
+        for problem in shown_problems(error.problems):
+            print(visible(f"warning: no error analysis: {problem}"), file=sys.stderr)
+        return None
 
 
 def _engine(engine: str, jobs: int, address: str | None, gpus: float) -> "JobEngine":

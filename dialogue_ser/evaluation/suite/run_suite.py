@@ -7,6 +7,7 @@ from typing import Any
 
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import ConfigError
+from dialogue_ser.evaluation.suite.contents import CONTENTS, contents_record
 from dialogue_ser.evaluation.suite.plan import Cell, Plan
 from dialogue_ser.evaluation.suite.results import suite_results
 from dialogue_ser.evaluation.suite.work import epochs_done, has_results
@@ -51,7 +52,8 @@ def run_suite(
 
     Args:
         plan: the runs.
-        out: folder of the suite. It gets ``runs/`` (the run directories), ``jobs/``, ``logs/`` and the results.
+        out: folder of the suite. It gets ``suite.json`` (the list of its runs), ``runs/`` (the run directories),
+            ``jobs/``, ``logs/`` and the results.
         engine: where the runs are done; None = in this process.
         progress: what shows the progress of the features and of the runs.
 
@@ -62,7 +64,8 @@ def run_suite(
     """
     with run_lock(out):
         cells = plan.cells(out)
-        _remember(plan, out)
+        _refuse_other_suite(plan, out)
+        write_atomically(out / CONTENTS, to_json(contents_record(plan, cells, out)))
         jobs = [_job(plan, cell) for cell in cells]
         unready = _make_features(plan, cells, out, engine, progress[0])
         ready = [job for job, cell in zip(jobs, cells, strict=True) if cell.key not in unready]
@@ -76,7 +79,7 @@ def run_suite(
     return SuiteRun(folder=out, results=results, failed=failed)
 
 
-def _remember(plan: Plan, out: Path) -> None:
+def _refuse_other_suite(plan: Plan, out: Path) -> None:
     """Refuse a folder that holds the results of another suite, so that no table is lost."""
     before = read_json(out / RESULTS).get("name")
     if before is not None and before != plan.suite.name:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 
+from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.report.figures.theme import Theme, ink_on, themed
 
 Entry = Mapping[str, Any]
@@ -68,19 +69,38 @@ def class_map(rows: Sequence[Entry], labels: Sequence[str], theme: Theme = "ligh
         theme: light or dark.
     """
     values = np.array([[row["classes"][label]["mean"] for label in labels] for row in rows])
+    return heat_map(values, [str(row["label"]) for row in rows], labels, theme)
+
+
+def heat_map(values: FloatArray, rows: Sequence[str], columns: Sequence[str], theme: Theme = "light") -> Figure:
+    """Draw numbers from 0 to 1 as colours and as text.
+
+    Args:
+        values: the numbers, row × column; NaN = there is none.
+        rows: the names of the rows, from top to bottom.
+        columns: the names of the columns.
+        theme: light or dark.
+    """
     with themed(theme) as palette:
-        figure = Figure(figsize=(2.6 + 0.8 * len(labels), 1.2 + 0.36 * len(rows)), layout="constrained")
+        figure = Figure(figsize=(2.6 + 0.8 * len(columns), 1.2 + 0.36 * len(rows)), layout="constrained")
         axes = figure.subplots()
-        ramp = LinearSegmentedColormap.from_list("f1", [palette["paper"], palette["accent"]])
-        axes.imshow(values, cmap=ramp, vmin=0, vmax=1, aspect="auto")
+        ramp = LinearSegmentedColormap.from_list("share", [palette["paper"], palette["accent"]])
+        axes.imshow(np.nan_to_num(values), cmap=ramp, vmin=0, vmax=1, aspect="auto")
         for y, x in np.ndindex(*values.shape):
-            ink = ink_on(to_hex(ramp(values[y, x])))
-            axes.text(x, y, f"{values[y, x]:.3f}", ha="center", va="center", fontsize=8, color=ink)
-        axes.set_xticks(range(len(labels)), list(labels), rotation=30, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(len(rows)), [str(row["label"]) for row in rows])
+            known = np.isfinite(values[y, x])
+            ink = ink_on(to_hex(ramp(values[y, x] if known else 0.0)))
+            text = f"{values[y, x]:.3f}" if known else "–"
+            axes.text(x, y, text, ha="center", va="center", fontsize=8, color=ink)
+        axes.set_xticks(range(len(columns)), [_short(name) for name in columns], rotation=30, ha="right",
+                        rotation_mode="anchor")  # fmt: skip
+        axes.set_yticks(range(len(rows)), [_short(name) for name in rows])
         axes.tick_params(length=0, colors=palette["ink"])
         axes.spines[:].set_visible(False)
         return figure
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 40 else f"{name[:39]}…"
 
 
 def cost_scatter(rows: Sequence[Entry], metric: str, heading: str, theme: Theme = "light") -> Figure:

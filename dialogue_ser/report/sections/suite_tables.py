@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dialogue_ser.foreign_text.spreadsheet_cells import guard
 from dialogue_ser.report.sections.tables import (
     format_difference,
     format_interval,
@@ -164,13 +165,9 @@ def csv_table(results: Results) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows([{name: _safe_cell(value) for name, value in row.items()} for row in rows])
+    for row in rows:
+        writer.writerow({name: guard(value) if isinstance(value, str) else value for name, value in row.items()})
     return text.getvalue()
-
-
-def _safe_cell(value: object) -> object:
-    """Return a cell that no spreadsheet reads as a formula. A label may begin with an equals sign."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _numbers(results: Results, entry: Mapping[str, Any]) -> dict[str, object]:
