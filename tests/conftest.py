@@ -196,6 +196,13 @@ def write_suite() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def write_error_suite() -> Callable[..., Path]:
+    """Writes the folder of a suite with stated predictions, made up by tests/support/error_suite.py."""
+    write: Callable[..., Path] = _maker("support/error_suite").write_error_suite
+    return write
+
+
+@pytest.fixture(scope="session")
 def suite_run(tmp_path_factory: pytest.TempPathFactory, write_suite: Callable[..., Path]) -> Path:
     """The folder of a small suite that was run once, with its results in out/. Copy it before you change it."""
     from dialogue_ser.evaluation.suite.plan import read_plan

@@ -48,7 +48,9 @@ def emotion_shift(gold_N: IntArray, dialogue_N: IntArray, speaker_N: Sequence[ob
 
 
 def emotion_change(gold_N: IntArray, dialogue_N: IntArray) -> Names:
-    """Return for every turn whether its emotion differs from the previous labelled turn in the dialogue, of any speaker.
+    """Return for every turn whether its emotion differs from the previous labelled turn of the dialogue.
+
+    The previous turn may be one of another speaker.
 
     Args:
         gold_N: class indices, negative if a turn is not labelled. Turns of a dialogue are in spoken order.

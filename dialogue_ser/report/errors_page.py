@@ -65,14 +65,32 @@ def write_errors_report(folder: Path) -> Path:
     return folder / "index.html"
 
 
+def missing_runs(errors: Mapping[str, Any]) -> str:
+    """Return a sentence about the runs that are not finished; "" if all are."""
+    missing = errors["missing"]
+    if not missing:
+        return ""
+    more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+    return f"{counted(len(missing), 'run')} not finished, and therefore missing here: {', '.join(missing[:10])}{more}."
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "run"), counted(1200, "run")
+    ('1 run', '1,200 runs')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def verdict(errors: Mapping[str, Any]) -> list[str]:
     """Return what the analysis found, one sentence or two for each subject."""
     counts, best = errors["counts"], tables.ranked(errors)[0]
     score = format_score(best["scores"][errors["metric"]]["mean"])
     n_systems = len(errors["systems"])
     found = [
-        f"{n_systems} system{'s' if n_systems > 1 else ''}, {counts['labelled']:,} labelled turns of "
-        f"{counts['dialogues']:,} dialogues. {best['label']} has the best {tables.heading(errors)}: {score}."
+        f"{counted(n_systems, 'system')}, {counted(counts['labelled'], 'labelled turn')} of "
+        f"{counted(counts['dialogues'], 'dialogue')}. {best['label']} has the best {tables.heading(errors)}: {score}."
     ]
     right = errors["right"]
     if right and n_systems > 1:
@@ -87,14 +105,14 @@ def verdict(errors: Mapping[str, Any]) -> list[str]:
         for word, names in tables.sure_groups(errors).items():
             shown = "; ".join(names[:5]) + (f"; and {len(names) - 5} more" if len(names) > 5 else "")
             if names:
-                found.append(f"{a} is {word} than {b} in {len(names)} groups (interval without 0): {shown}.")
+                found.append(f"{a} is {word} than {b} in {counted(len(names), 'group')} (interval without 0): {shown}.")
     return found
 
 
 def _sections(errors: Mapping[str, Any], gallery: Gallery) -> dict[str, Section]:
     context = {
         "lines": verdict(errors),
-        "missing": errors["missing"],
+        "missing": missing_runs(errors),
         "notes": errors["notes"],
         "dialogues_page": DIALOGUES if errors["dialogues"] else "",
         "pair": errors["dialogues"]["systems"] if errors["dialogues"] else [],
@@ -138,11 +156,12 @@ def _item_sections(errors: Mapping[str, Any]) -> dict[str, Section]:
         return {"dimensions": _tables(errors, "Dimension by dimension", [shown])}
     more = [(name, tables.item_table(errors, name)) for name in ("precision", "recall")]
     f1 = {"title": "F1", "text": "", "table": tables.item_table(errors, "f1"), "more": more}
+    table = tables.confusion_table(errors)
     text = (
-        "The most frequent confusions: “joy → neutral” is the share of the turns of joy that are predicted as neutral. "
-        "Lower is better. Means over seeds."
+        "The most frequent confusions, gold label → predicted label: the share of the turns of the gold label. Lower "
+        "is better. Means over seeds."
     )
-    confusions = {"title": "Confusions", "text": text, "table": tables.confusion_table(errors), "more": []}
+    confusions = {"title": "Confusions", "text": text if table["heads"] else "", "table": table, "more": []}
     matrices = [
         {"label": system["label"], "rows": _shares(system["confusion"], errors["labels"])}
         for system in tables.ranked(errors)
@@ -169,9 +188,7 @@ def _agreement(errors: Mapping[str, Any], gallery: Gallery) -> Section:
     names = [labels[i] for i in order]
     pictures = []
     for measure, matrix in errors["agreement"].items():
-        values = np.array(
-            [[np.nan if matrix[a][b] is None else matrix[a][b] for b in order] for a in order], dtype=float
-        )
+        values = np.array(matrix, dtype=np.float64)[np.ix_(order, order)]  # None becomes NaN
         text = f"{_MEASURES.get(measure, measure)}, for all pairs of systems"
         pictures.append((gallery.draw(f"agreement_{measure}", partial(heat_map, values, names, names), text), text))
     context = {

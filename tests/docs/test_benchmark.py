@@ -1,6 +1,7 @@
 """The suites and the class of docs/benchmark.md work as they stand there."""
 
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import get_args
@@ -53,6 +54,17 @@ def test_the_system_of_the_page_gets_its_row_by_a_flag_and_by_its_name_in_the_su
     rows = {row["label"]: row for row in read_json(folder / "out" / "results.json")["rows"]}
     assert set(rows) == {"blind", "mine", "wide"}
     assert rows["wide"]["cost"]["n_parameters"] > rows["mine"]["cost"]["n_parameters"]
+
+
+def test_the_example_of_errors_reads_what_the_command_wrote(suite_run, tmp_path, monkeypatch, capsys):
+    (tmp_path / "runs").mkdir()
+    shutil.copytree(suite_run / "out", tmp_path / "runs" / "small")
+    monkeypatch.chdir(tmp_path)
+    command = next(line for line in PAGE.splitlines() if "--systems erc,blind" in line)
+    assert main(command.split()[1:]) == 0
+    capsys.readouterr()
+    exec(compile(blocks("python")[1], "docs/benchmark.md", "exec"), {})
+    assert "emotion_shift" in capsys.readouterr().out
 
 
 def test_the_page_names_every_key_and_every_protocol():

@@ -3,9 +3,11 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dialogue_ser.errors import MissingDataError
+from dialogue_ser.report.figures.suite_figures import heat_map
 from dialogue_ser.report.suite_page import cautions, verdict, write_suite_report
 
 
@@ -89,6 +91,21 @@ def test_failed_runs_and_published_numbers_stand_apart_from_measured_ones(folder
     page = (folder / "index.html").read_text()
     assert page.index('id="failed"') < page.index('id="published"')
     assert "were not measured here" in page
+
+
+def test_a_map_shows_a_number_for_each_cell_and_a_dash_where_there_is_none():
+    figure = heat_map(np.array([[0.25, np.nan], [1.0, -0.1]]), ["a $x$", "b" * 99], ["c", "d"])
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == ["0.250", "–", "1.000", "-0.100"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a $x$", "b" * 39 + "…"]
+
+
+@pytest.mark.usefixtures("blank_pictures")
+def test_the_page_links_to_the_error_analysis_if_there_is_one(folder):
+    assert "Error analysis" not in write_suite_report(folder).read_text()
+    (folder / "errors").mkdir()
+    (folder / "errors" / "index.html").write_text("")
+    assert '<a href="errors/index.html">Error analysis</a>' in write_suite_report(folder).read_text()
 
 
 def test_a_folder_without_results_is_an_error(tmp_path):

@@ -22,13 +22,15 @@ def errors(
         split: split to analyse. If left out: the one that the suite reports.
         out: folder for the pages and files. If left out: errors/ in the folder of the suite.
     """
-    from dialogue_ser.report.errors_page import DIALOGUES, verdict
+    from dialogue_ser.report.errors_page import DIALOGUES, missing_runs, verdict
     from dialogue_ser.runs.run_files import read_json
 
     page = write_analysis(Path(suite_folder), systems=systems, top=top, split=split, out=Path(out) if out else None)
     found = read_json(page.parent / "errors.json")
     for line in verdict(found):
         print(visible(line))
+    if found["missing"]:
+        print(visible(f"warning: {missing_runs(found)}"))
     for note in found["notes"]:
         print(visible(f"note: {note}"))
     print(visible(f"page:      {page}"))

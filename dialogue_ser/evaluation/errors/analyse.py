@@ -16,7 +16,7 @@ from dialogue_ser.evaluation.errors.dialogue_differences import differing_dialog
 from dialogue_ser.evaluation.errors.groups import FEW_TURNS, Grouping, averaged_details, grouping_scores, groupings
 from dialogue_ser.evaluation.errors.suite_turns import SuiteTurns, SystemTurns, read_suite_turns
 from dialogue_ser.evaluation.errors.turn_lengths import turn_seconds
-from dialogue_ser.evaluation.suite.contents import read_contents
+from dialogue_ser.evaluation.suite.contents import CONTENTS, read_contents
 from dialogue_ser.foreign_text.spreadsheet_cells import guard
 from dialogue_ser.metrics.table import heading_of
 from dialogue_ser.runs.run_files import to_json
@@ -49,11 +49,14 @@ def analyse_errors(
         the folder with the files.
 
     Raises:
-        ConfigError: a system does not exist, or ``top`` is below 1.
+        ConfigError: a system does not exist, ``top`` is below 1, or ``out`` is the folder of a suite.
         DialogueSerError: there is no suite, or none of its runs can be used.
     """
     if top < 1:
         raise ConfigError(f"errors: --top: found {top}, expected a number of at least 1")
+    out = out or folder / FOLDER
+    if (out / CONTENTS).is_file() or (out / "results.json").is_file():
+        raise ConfigError(f"errors: --out: {out} is the folder of a suite; its page would be lost, so choose another")
     contents = read_contents(folder)
     data = read_suite_turns(contents, split or contents.split)
     pair = chosen_pair(data, systems)
@@ -68,7 +71,6 @@ def analyse_errors(
         "gains": gains_and_losses(data),
         "dialogues": differing_dialogues(data, pair, top) if len(pair) == 2 else None,
     }
-    out = out or folder / FOLDER
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / NUMBERS, to_json(result))
     write_atomically(out / TURNS, turns_table(data, found))
@@ -153,7 +155,8 @@ def turns_table(data: SuiteTurns, found: Sequence[Grouping]) -> str:
     """Return ``turns.csv``: one row for each turn, with gold, its groups, and the prediction of each system.
 
     The prediction of a system is the label (or value) of its numbers averaged over seeds. For classes,
-    ``systems_right`` counts the systems that are right. Cells that a spreadsheet would read as a formula begin with an apostrophe.
+    ``systems_right`` counts the systems that are right. Cells that a spreadsheet would read as a formula begin with
+    an apostrophe.
     """
     frame, task = data.turns.frame, data.task
     columns: dict[str, Sequence[Any]] = {

@@ -51,9 +51,8 @@ def differing_dialogues(data: SuiteTurns, pair: Sequence[SystemTurns], top: int)
     mean_D = np.bincount(dialogue_N, difference_N) / n_turns_D
     order = np.lexsort((-mean_D, n_turns_D < FEW_TURNS))
     n_labelled_D = np.bincount(dialogue_N, data.turns.is_labelled_N).astype(int)
-    right = (
-        [np.bincount(dialogue_N, is_right(one)).astype(int) for one in pair] if data.task.gives_probabilities else []
-    )
+    scored = pair if data.task.gives_probabilities else ()
+    right = [np.bincount(dialogue_N, is_right(one)).astype(int) for one in scored]
     first_D = np.unique(dialogue_N, return_index=True)[1]
     ids = data.turns.frame["dialogue_id"].astype(str).to_numpy()[first_D]
     described = [

@@ -72,7 +72,10 @@ def groupings(data: SuiteTurns, seconds_N: FloatArray | None = None) -> tuple[li
         found.append(_by_name("fold", folds, tuple(dict.fromkeys(folds))))
     kept = [grouping.without_empty(turns.is_labelled_N) for grouping in found]
     alone = [grouping.kind for grouping in kept if len(grouping.names) < 2]
-    notes = [f"All turns are in one group by {', '.join(alone)}, so there is no table of it."] if alone else []
+    names = ", ".join(kind.replace("_", " ") for kind in alone)
+    notes = [f"There is no table by {names}: all turns are in one group."] if alone else []
+    if data.train_speakers is None:
+        notes.append("Speakers that train lacks are not known in a cross-validation: train differs from fold to fold.")
     return [grouping for grouping in kept if len(grouping.names) > 1], notes
 
 

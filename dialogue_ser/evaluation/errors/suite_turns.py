@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dialogue_ser.errors import DialogueSerError
-from dialogue_ser.evaluation.suite.contents import SeedRun, SuiteContents, SuiteRow
+from dialogue_ser.evaluation.suite.contents import SeedRun, SuiteContents
 from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.metrics.predictions import Predictions
 from dialogue_ser.metrics.table import METRICS
@@ -39,7 +39,9 @@ class SystemTurns:
     def numbers_NS(self) -> FloatArray:
         """Probabilities or values, averaged over seeds."""
         names = list(self.task.number_columns)
-        return np.mean([table.frame[names].to_numpy(dtype=np.float64) for table in self.tables], axis=0)
+        seeds = [table.frame[names].to_numpy(dtype=np.float64) for table in self.tables]
+        mean_NS: FloatArray = np.mean(seeds, axis=0)
+        return mean_NS
 
     @cached_property
     def averaged(self) -> Predictions:
@@ -103,9 +105,8 @@ def read_suite_turns(contents: SuiteContents, split: str) -> SuiteTurns:
     reader = _Reader(contents, split)
     references = {row.reference for row in contents.rows}
     found: dict[str, SystemTurns] = {}
-    for row in sorted(
-        contents.rows, key=lambda row: row.label not in references
-    ):  # the reference says what the turns are
+    # A reference is read first, because the first run says what the turns are.
+    for row in sorted(contents.rows, key=lambda row: row.label not in references):
         tables = {run.seed: table for run in row.runs if (table := reader.table(run)) is not None}
         if tables:
             assert reader.task is not None
@@ -117,11 +118,11 @@ def read_suite_turns(contents: SuiteContents, split: str) -> SuiteTurns:
                 task=reader.task,
             )
     if reader.task is None or reader.first is None or reader.run is None:
-        missing = [f"{contents.folder}: {key} is not finished" for key in contents.missing]
-        raise DialogueSerError(
-            f"{contents.folder}: no run can be analysed; continue the suite with dialogue-ser benchmark",
-            *(reader.problems or missing),
-        )
+        missing = [
+            f"{contents.folder}: {key} is not finished; continue the suite with dialogue-ser benchmark"
+            for key in contents.missing
+        ]
+        raise DialogueSerError(f"{contents.folder}: no run can be analysed", *reader.problems, *missing)
     labels = [row.label for row in contents.rows if row.label in found]
     return SuiteTurns(
         contents=contents,
@@ -131,20 +132,12 @@ def read_suite_turns(contents: SuiteContents, split: str) -> SuiteTurns:
         systems=tuple(_with_known_reference(found[label], labels) for label in labels),
         train_speakers=None if reader.train_speakers is None else frozenset(reader.train_speakers),
         run=reader.run,
-        notes=(*_missing_notes(contents), *(f"left out: {problem}" for problem in reader.problems)),
+        notes=tuple(f"Left out: {problem}." for problem in reader.problems),
     )
 
 
 def _with_known_reference(system: SystemTurns, labels: Sequence[str]) -> SystemTurns:
     return system if system.reference in labels else replace(system, reference="")
-
-
-def _missing_notes(contents: SuiteContents) -> list[str]:
-    missing = contents.missing
-    if not missing:
-        return []
-    n_runs = sum(len(row.runs) for row in contents.rows) + len(contents.lost)
-    return [f"{len(missing)} of {n_runs} runs are not finished and are missing here: {', '.join(missing)}."]
 
 
 class _Reader:

@@ -24,19 +24,17 @@ def turn_seconds(run: Path, turns: Predictions) -> tuple[FloatArray | None, str]
     Returns:
         the lengths and "", or None and a sentence that says why none is known.
     """
+    unknown = "The lengths of the turns in seconds are not known"
     if not (run / "config.yaml").is_file():
-        return None, "The lengths of the turns in seconds are not known: the run has no config.yaml."
+        return None, f"{unknown}: the run has no config.yaml."
     try:
         corpus = corpus_of(load_record(run / "config.yaml").data, every_fold=True)
     except DialogueSerError as error:
-        return (
-            None,
-            f"The lengths of the turns in seconds are not known: the corpus cannot be read ({error.problems[0]}).",
-        )
+        return None, f"{unknown}: the corpus cannot be read ({error.problems[0]})."
     known = {turn.id: _seconds(turn) for some in corpus.splits.values() for turn in utterances(some)}
     found_N = np.array([known.get(str(name), np.nan) for name in turns.frame["utterance_id"]], dtype=np.float64)
     if np.isnan(found_N).all():
-        return None, "The lengths of the turns in seconds are not known: the corpus states no times."
+        return None, f"{unknown}: the corpus states no times."
     return found_N, ""
 
 

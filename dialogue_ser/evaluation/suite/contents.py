@@ -140,9 +140,8 @@ def read_contents(folder: Path) -> SuiteContents:
                 f"{folder / name}: does not describe a suite ({type(error).__name__}: {error}); give the command "
                 "dialogue-ser benchmark again, which writes the file"
             ) from error
-    problem = (
-        "is not the folder of a suite" if folder.is_dir() else "is a file" if folder.is_file() else "no such folder"
-    )
+    found = "is a file" if folder.is_file() else "no such folder"
+    problem = "is not the folder of a suite" if folder.is_dir() else found
     raise MissingDataError(
         f"{folder}: {problem}; give the folder that dialogue-ser benchmark SUITE.yaml has written, e.g. runs/NAME"
     )

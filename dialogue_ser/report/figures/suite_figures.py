@@ -87,9 +87,8 @@ def heat_map(values: FloatArray, rows: Sequence[str], columns: Sequence[str], th
         ramp = LinearSegmentedColormap.from_list("share", [palette["paper"], palette["accent"]])
         axes.imshow(np.nan_to_num(values), cmap=ramp, vmin=0, vmax=1, aspect="auto")
         for y, x in np.ndindex(*values.shape):
-            known = np.isfinite(values[y, x])
-            ink = ink_on(to_hex(ramp(values[y, x] if known else 0.0)))
-            text = f"{values[y, x]:.3f}" if known else "–"
+            ink = ink_on(to_hex(ramp(float(np.nan_to_num(values[y, x])))))
+            text = f"{values[y, x]:.3f}" if np.isfinite(values[y, x]) else "–"
             axes.text(x, y, text, ha="center", va="center", fontsize=8, color=ink)
         axes.set_xticks(range(len(columns)), [_short(name) for name in columns], rotation=30, ha="right",
                         rotation_mode="anchor")  # fmt: skip

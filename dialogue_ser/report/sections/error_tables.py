@@ -1,4 +1,4 @@
-"""Tables of the error analysis of a suite, from its ``errors.json``: one row for each system, one column for each group."""
+"""Tables of the error analysis of a suite, from its ``errors.json``: systems in rows, groups of turns in columns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ _STRONGEST_PER_CENT = 38
 MOST_CONFUSIONS = 8
 #: Kind of grouping → its title, and what it divides.
 KINDS: Mapping[str, tuple[str, str]] = {
-    "speaker": ("By speaker", "The most frequent speakers. All others are together in the last column."),
+    "speaker": ("By speaker", "The most frequent speakers. Speakers with fewer turns are together as “others”."),
     "speaker_in_train": ("Speakers that train has or lacks", "Whether a train turn has the same speaker."),
     "fold": ("By fold", "The folds of the cross-validation."),
     "emotion_shift": (
@@ -122,7 +122,7 @@ def _cell(
     sign: int,
     is_small: bool,
 ) -> Cell:
-    """Return what a cell shows: text, spread over seeds, difference to the reference, and the strength of its colour."""
+    """Return what a cell shows: text, spread over seeds, difference to the reference, and the strength of colour."""
     if value is None:
         return {"text": "–", "spread": "", "difference": "", "colour": 0, "is_small": is_small}
     mean, std = value
@@ -213,17 +213,14 @@ def agreement_sentence(errors: Errors) -> str:
 
     def said(values: Sequence[float]) -> str:
         mean = float(np.mean(values))
-        return (
-            f"give the same label at {mean:.1%} of the turns"
-            if measure == "equal"
-            else f"agree with a CCC of {mean:.3f}"
-        )
+        if measure == "equal":
+            return f"give the same label at {mean:.1%} of the turns"
+        return f"agree with a CCC of {mean:.3f}"
 
-    parts = [f"Two seeds of one system {said(own)} on average"] if own else []
-    parts += (
-        [f"runs of two different systems {said(others)}" if parts else f"Two systems {said(others)}"] if others else []
-    )
-    return f"{'; '.join(parts)}." if parts else "There is one run, so there is nothing to compare."
+    parts = [f"two seeds of one system {said(own)} on average"] if own else []
+    parts += [f"runs of two different systems {said(others)}"] if others else []
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if parts else "There is one run, so there is nothing to compare."
 
 
 def heading(errors: Errors) -> str:

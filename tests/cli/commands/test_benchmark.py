@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from dialogue_ser.cli.commands import benchmark
+from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.many.engines import InProcess
 
 
@@ -25,6 +26,20 @@ def test_it_prints_the_table_and_writes_its_files(suite, cli):
     assert f"page:   {out_folder / 'index.html'}" in out
     assert "6 of 6 runs are finished already" in err
     assert all((out_folder / f"table.{ending}").is_file() for ending in ("md", "tex", "csv"))
+    assert f"errors: {out_folder / 'errors' / 'index.html'}; " in out
+    assert '<a href="errors/index.html">Error analysis</a>' in (out_folder / "index.html").read_text()
+
+
+def test_the_table_is_written_also_if_the_errors_cannot_be_analysed(suite, cli, monkeypatch):
+    def fail(folder):
+        raise DialogueSerError("no turns")
+
+    monkeypatch.setattr(benchmark, "write_analysis", fail)
+    status, out, err = cli("benchmark", suite, "--out", suite.parent / "out", "--trust_code")
+    assert status == 0
+    assert "warning: no error analysis: no turns" in err
+    assert "page: " in out
+    assert "errors/index.html" not in (suite.parent / "out" / "index.html").read_text()
 
 
 def test_a_failed_run_gives_status_1_and_its_reason(suite, cli):
