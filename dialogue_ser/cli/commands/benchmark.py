@@ -8,6 +8,7 @@ from dialogue_ser.cli.commands.errors import write_analysis
 from dialogue_ser.cli.tables import show
 from dialogue_ser.errors import ConfigError, DialogueSerError, shown_problems
 from dialogue_ser.foreign_text.terminal_text import visible
+from dialogue_ser.trust import Trust
 
 if TYPE_CHECKING:
     from dialogue_ser.evaluation.suite.plan import Plan
@@ -69,7 +70,7 @@ def benchmark(
     except (KeyboardInterrupt, SystemExit):
         print(f"stopped: run the same command with --out {folder} again to continue", file=sys.stderr)
         raise
-    finish(folder)
+    finish(folder, trust)
     for key, reason in found.failed.items():
         for line in shown_problems(reason.splitlines() or [""]):
             print(visible(f"failed: {key}: {line}"), file=sys.stderr)
@@ -78,18 +79,19 @@ def benchmark(
     return 1 if found.failed else 0
 
 
-def finish(folder: Path) -> None:
+def finish(folder: Path, trust_code: Trust = False) -> None:
     """Write the tables, the page and the error analysis of a suite, and print its table.
 
     Args:
         folder: folder of the suite, with ``results.json``.
+        trust_code: code that the runs may name, e.g. the user's own reader.
     """
     from dialogue_ser.report.sections import suite_tables
     from dialogue_ser.report.sections.tables import render_rich
     from dialogue_ser.report.suite_page import cautions, verdict, write_suite_report
     from dialogue_ser.runs.run_files import read_json
 
-    analysis = _analysis(folder)  # before the page, which links to it
+    analysis = _analysis(folder, trust_code)  # before the page, which links to it
     page = write_suite_report(folder)
     results = read_json(folder / "results.json")
     show(render_rich(suite_tables.main_rows(results), title=f"{results['name']}: {results['split']}"))
@@ -107,10 +109,10 @@ def finish(folder: Path) -> None:
         print(f"errors: {analysis}; 'dialogue-ser errors {folder} --systems A,B' compares two systems of your choice")
 
 
-def _analysis(folder: Path) -> Path | None:
+def _analysis(folder: Path, trust_code: Trust) -> Path | None:
     """Write the error analysis and return its page; None with a warning if it cannot be made. The table stays."""
     try:
-        return write_analysis(folder)
+        return write_analysis(folder, trust_code=trust_code)
     except DialogueSerError as error:
         for problem in shown_problems(error.problems):
             print(visible(f"warning: no error analysis: {problem}"), file=sys.stderr)

@@ -3,10 +3,16 @@
 from pathlib import Path
 
 from dialogue_ser.foreign_text.terminal_text import visible
+from dialogue_ser.trust import Trust
 
 
 def errors(
-    suite_folder: str, systems: str | None = None, top: int = 20, split: str | None = None, out: str | None = None
+    suite_folder: str,
+    systems: str | None = None,
+    top: int = 20,
+    split: str | None = None,
+    out: str | None = None,
+    trust_code: bool = False,
 ) -> None:
     """Analyse the errors of a suite: by class, speaker, shift, position and length, and dialogue by dialogue.
 
@@ -21,11 +27,20 @@ def errors(
         top: number of dialogues that are shown.
         split: split to analyse. If left out: the one that the suite reports.
         out: folder for the pages and files. If left out: errors/ in the folder of the suite.
+        trust_code: allow your own reader, if the runs name one. It is needed for the seconds of the turns only. The
+            reader is run, so allow only code that you trust.
     """
     from dialogue_ser.report.errors_page import DIALOGUES, missing_runs, verdict
     from dialogue_ser.runs.run_files import read_json
 
-    page = write_analysis(Path(suite_folder), systems=systems, top=top, split=split, out=Path(out) if out else None)
+    page = write_analysis(
+        Path(suite_folder),
+        systems=systems,
+        top=top,
+        split=split,
+        out=Path(out) if out else None,
+        trust_code=trust_code,
+    )
     found = read_json(page.parent / "errors.json")
     for line in verdict(found):
         print(visible(line))
@@ -47,6 +62,7 @@ def write_analysis(
     top: int = 20,
     split: str | None = None,
     out: Path | None = None,
+    trust_code: Trust = False,
 ) -> Path:
     """Analyse the errors of a suite and write all files. The parameters are those of :func:`errors`.
 
@@ -56,4 +72,5 @@ def write_analysis(
     from dialogue_ser.evaluation.errors.analyse import analyse_errors
     from dialogue_ser.report.errors_page import write_errors_report
 
-    return write_errors_report(analyse_errors(folder, systems=systems, top=top, split=split, out=out))
+    found = analyse_errors(folder, systems=systems, top=top, split=split, out=out, trust_code=trust_code)
+    return write_errors_report(found)

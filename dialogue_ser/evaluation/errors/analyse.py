@@ -20,6 +20,7 @@ from dialogue_ser.evaluation.suite.contents import CONTENTS, read_contents
 from dialogue_ser.foreign_text.spreadsheet_cells import guard
 from dialogue_ser.metrics.table import heading_of
 from dialogue_ser.runs.run_files import to_json
+from dialogue_ser.trust import Trust
 
 #: Name of the folder inside the folder of the suite, and of the files in it.
 FOLDER, NUMBERS, TURNS = "errors", "errors.json", "turns.csv"
@@ -34,6 +35,7 @@ def analyse_errors(
     top: int = TOP,
     split: str | None = None,
     out: Path | None = None,
+    trust_code: Trust = False,
 ) -> Path:
     """Analyse the errors of a suite, and write ``errors.json`` and ``turns.csv``. Nothing is trained.
 
@@ -44,6 +46,8 @@ def analyse_errors(
         top: number of dialogues that are shown.
         split: split to analyse; None = the one that the suite reports.
         out: folder for the files; None = ``errors`` inside the folder of the suite.
+        trust_code: code that the runs may name, e.g. the user's own reader. Without it, only the seconds of the turns
+            are missing.
 
     Returns:
         the folder with the files.
@@ -60,7 +64,7 @@ def analyse_errors(
     contents = read_contents(folder)
     data = read_suite_turns(contents, split or contents.split)
     pair = chosen_pair(data, systems)
-    seconds_N, why = turn_seconds(data.run.folder, data.turns)
+    seconds_N, why = turn_seconds(data.run.folder, data.turns, trust_code)
     found, notes = groupings(data, seconds_N)
     result = {
         **_description(data, [*data.notes, *([why] if why else []), *notes]),

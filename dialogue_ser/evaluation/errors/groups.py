@@ -16,7 +16,7 @@ from dialogue_ser.tasks.base import SLICE_RESAMPLES
 
 #: A group with fewer labelled turns is small: its scores say little, so no difference is computed for it.
 FEW_TURNS = 20
-#: Speakers that have a group of their own; the others are one group.
+#: So many speakers have a group of their own; the others are one group.
 MOST_SPEAKERS = 10
 #: Fewer dialogues (or folds) than this cannot be drawn again in a useful way.
 _FEW_DRAWN = 5
@@ -86,18 +86,17 @@ def _by_name(kind: str, names_N: Sequence[object], order: Sequence[str]) -> Grou
 
 
 def _speakers(turns: Predictions, names_N: Sequence[object], order: Sequence[str]) -> Grouping:
-    """Return a group for each frequent speaker, and one for all others."""
-    alone = _by_name("speaker", names_N, order)
-    n_G = _counts(alone.group_N[turns.is_labelled_N], len(order))
-    frequent = [i for i in np.argsort(-n_G, kind="stable") if n_G[i] >= FEW_TURNS][:MOST_SPEAKERS]
-    n_others = int((n_G > 0).sum()) - len(frequent)
-    if n_others == 1 and len(frequent) < MOST_SPEAKERS:  # one small group with its name says more than "others"
-        frequent = [i for i in np.argsort(-n_G, kind="stable") if n_G[i]]
-        n_others = 0
-    new = np.full(len(order) + 1, len(frequent), dtype=np.int64)
-    new[frequent] = np.arange(len(frequent))
+    """Return a group for each of the most frequent speakers, and one for all others if there are at least two."""
+    alone = _by_name("speaker", names_N, order).without_empty(turns.is_labelled_N)
+    n_others = len(alone.names) - MOST_SPEAKERS
+    if n_others < 2:
+        return alone
+    n_G = _counts(alone.group_N[turns.is_labelled_N], len(alone.names))
+    frequent = np.argsort(-n_G, kind="stable")[:MOST_SPEAKERS]
+    new = np.full(len(alone.names) + 1, MOST_SPEAKERS, dtype=np.int64)
+    new[frequent] = np.arange(MOST_SPEAKERS)
     new[-1] = -1
-    names = (*(order[i] for i in frequent), f"others ({n_others} speakers)")
+    names = (*(alone.names[i] for i in frequent), f"others ({n_others} speakers)")
     return Grouping(kind="speaker", names=names, group_N=new[alone.group_N])
 
 

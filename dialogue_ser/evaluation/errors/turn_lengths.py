@@ -10,9 +10,10 @@ from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.metrics.predictions import Predictions
 from dialogue_ser.training.config.files import load_record
 from dialogue_ser.training.data.corpus import corpus_of
+from dialogue_ser.trust import Trust, only_code
 
 
-def turn_seconds(run: Path, turns: Predictions) -> tuple[FloatArray | None, str]:
+def turn_seconds(run: Path, turns: Predictions, trust_code: Trust = False) -> tuple[FloatArray | None, str]:
     """Return the length of every turn in seconds, NaN where it is not known.
 
     The times are those that the corpus states. No sound is decoded.
@@ -20,6 +21,7 @@ def turn_seconds(run: Path, turns: Predictions) -> tuple[FloatArray | None, str]
     Args:
         run: run directory; its config.yaml says where the corpus is.
         turns: the turns.
+        trust_code: code that config.yaml may name, e.g. the user's own reader, see :mod:`~dialogue_ser.trust`.
 
     Returns:
         the lengths and "", or None and a sentence that says why none is known.
@@ -28,7 +30,8 @@ def turn_seconds(run: Path, turns: Predictions) -> tuple[FloatArray | None, str]
     if not (run / "config.yaml").is_file():
         return None, f"{unknown}: the run has no config.yaml."
     try:
-        corpus = corpus_of(load_record(run / "config.yaml").data, every_fold=True)
+        with only_code(trust_code):
+            corpus = corpus_of(load_record(run / "config.yaml").data, every_fold=True)
     except DialogueSerError as error:
         return None, f"{unknown}: the corpus cannot be read ({error.problems[0]})."
     known = {turn.id: _seconds(turn) for some in corpus.splits.values() for turn in utterances(some)}

@@ -19,7 +19,7 @@ _STRONGEST_PER_CENT = 38
 MOST_CONFUSIONS = 8
 #: Kind of grouping → its title, and what it divides.
 KINDS: Mapping[str, tuple[str, str]] = {
-    "speaker": ("By speaker", "The most frequent speakers. Speakers with fewer turns are together as “others”."),
+    "speaker": ("By speaker", "The most frequent speakers. All others are together."),
     "speaker_in_train": ("Speakers that train has or lacks", "Whether a train turn has the same speaker."),
     "fold": ("By fold", "The folds of the cross-validation."),
     "emotion_shift": (

@@ -31,7 +31,7 @@ def test_it_prints_the_table_and_writes_its_files(suite, cli):
 
 
 def test_the_table_is_written_also_if_the_errors_cannot_be_analysed(suite, cli, monkeypatch):
-    def fail(folder):
+    def fail(folder, **settings):
         raise DialogueSerError("no turns")
 
     monkeypatch.setattr(benchmark, "write_analysis", fail)

@@ -49,15 +49,17 @@ def test_scores_of_a_group_are_means_over_seeds_of_its_labelled_turns(data):
     assert found["differences"] == [None, None, None]
 
 
-def test_rare_speakers_are_together_and_frequent_ones_alone(tmp_path, write_error_suite):
-    names = ["Ann"] * 30 + ["Bo"] * 25 + ["Cy"] * 19 + ["Di"]
+@pytest.mark.parametrize("n_rare", [1, 3])
+def test_rare_speakers_are_together_and_frequent_ones_alone(tmp_path, write_error_suite, n_rare):
+    frequent = [f"S{i}" for i in range(10)]
+    names = [name for i, name in enumerate(frequent) for _ in range(30 - i)] + [f"rare {i}" for i in range(n_rare)]
     turns = [("test", f"d{i // 5}", name, "x", "ab"[i % 2]) for i, name in enumerate(names)]
     numbers = [(0.6, 0.4)] * len(turns)
     folder = write_error_suite(tmp_path / "s", turns, {"x": {1: numbers}, "y": {1: numbers}})
     data = read_suite_turns(read_contents(folder), "test")
     found = next(one for one in groupings(data)[0] if one.kind == "speaker")
-    assert found.names == ("Ann", "Bo", "others (2 speakers)")
-    assert np.bincount(found.group_N).tolist() == [30, 25, 20]
+    assert found.names == (*frequent, "rare 0" if n_rare == 1 else "others (3 speakers)")
+    assert np.bincount(found.group_N).tolist() == [*range(30, 20, -1), n_rare]
 
 
 def test_the_difference_of_a_pair_is_that_of_the_scores_and_its_interval_draws_dialogues(tmp_path, write_error_suite):

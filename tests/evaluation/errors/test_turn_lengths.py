@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from dialogue_ser.evaluation.errors.turn_lengths import turn_seconds
 from dialogue_ser.metrics.predictions import predictions_of
@@ -40,3 +41,15 @@ def test_a_run_without_settings_has_no_known_seconds(run_dir):
     found, why = turn_seconds(run_dir, RunFiles(run_dir).predictions)
     assert found is None
     assert "no config.yaml" in why
+
+
+def test_a_reader_that_is_code_is_not_run_without_trust(run_dir, tmp_path, monkeypatch):
+    (tmp_path / "own_reader_of_turns.py").write_text("raise SystemExit('it was run')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (run_dir / "config.yaml").write_text("data: {reader: 'own_reader_of_turns:read', path: x}\n")
+    turns = RunFiles(run_dir).predictions
+    found, why = turn_seconds(run_dir, turns)
+    assert found is None
+    assert "is code" in why
+    with pytest.raises(SystemExit, match="it was run"):
+        turn_seconds(run_dir, turns, trust_code=True)
