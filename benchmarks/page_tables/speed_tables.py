@@ -43,8 +43,9 @@ def systems_speed(folder: Path) -> str:
         )
         parts += [title, render_markdown(epoch_rows(result, epoch))]
     parts.append(
-        f"All hidden states have {result['width']} units; depths are those of the published settings for MELD. Batches of "
-        f"{result['batch_size']} dialogues, {result['threads']} thread, median of {result['repeats']} rounds. "
+        f"All hidden states have {result['width']} units; depths are those of the published settings for MELD. "
+        f"Batches of {result['batch_size']} dialogues, {result['threads']} thread, median of {result['repeats']} "
+        "rounds. "
         f"{result['machine']['platform']}, torch {result['versions']['torch']}. `{result['command']}`"
     )
     return "\n\n".join(parts)

@@ -3,9 +3,9 @@
     python -m benchmarks.speed.systems --record          # half an hour or less on 2 quiet cores
     python -m benchmarks.speed.systems --batches 2 --repeats 1 --systems sdt     # whether it runs
 
-An epoch is all optimizer steps of the train split, with the losses of the system, in batches of 30 dialogues. The batches are
-made before the clock starts. The systems take turns in one process, and every second round is in reverse order. The time of
-a batch is its median over the rounds.
+An epoch is all optimizer steps of the train split, with the losses of the system, in batches of 30 dialogues. The
+batches are made before the clock starts. The systems take turns in one process, and every second round is in reverse
+order. The time of a batch is its median over the rounds.
 """
 
 import argparse
