@@ -12,6 +12,7 @@ from benchmarks.page_tables import (  # noqa: F401  (register their tables)
     golden_tables,
     memory_tables,
     room_tables,
+    speed_tables,
     startup_tables,
     suite_tables,
 )

@@ -28,6 +28,7 @@ TESTED_IN = {
         "the step that is tested there",
     ),
     "training/record/peek.py": ("training/test_peek.py", "what the runs of that test write"),
+    "evaluation/suite/row_planner.py": ("evaluation/suite/test_plan.py", "the configurations of the plan's rows"),
     "evaluation/new_corpus.py": ("evaluation/test_new_data.py", "it reads what is scored there"),
     "cli/run_layers.py": ("cli/test_run_arguments.py", "a part of parsing the flags of train"),
     "models/published/parts/attention.py": (

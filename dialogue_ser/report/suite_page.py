@@ -90,7 +90,7 @@ def _subtitle(results: Mapping[str, Any]) -> str:
 
 
 def _sections(results: Mapping[str, Any], gallery: Gallery, analysis: str) -> dict[str, Section]:
-    """Return the sections of the page: result, table, classes, cost, failed runs, published numbers."""
+    """Return the sections of the page: result, table, classes, cost, tuning, failed runs, published numbers."""
     metric, heading = results["metric"], results["metrics"][results["metric"]]
     rows = list(tables.ranked(results))[:MOST_DRAWN]
     compared = [row for row in rows if row["comparison"]]
@@ -110,6 +110,8 @@ def _sections(results: Mapping[str, Any], gallery: Gallery, analysis: str) -> di
     if timed:
         picture = gallery.draw("cost", partial(cost_scatter, timed, metric, heading), f"{heading} and time of an epoch")
         found["cost"] = _table("Score and cost", [], pictures=[picture])
+    if tables.tuned_rows(results):
+        found["tuning"] = _table("Tuning on dev", tables.tuned_rows(results))
     if results["failed"]:
         found["failed"] = _table("Failed runs", tables.failed_rows(results))
     if results["published"]:

@@ -35,8 +35,9 @@ def folder(tmp_path, write_suite, monkeypatch) -> Path:
 
 
 def test_every_suite_of_the_page_can_be_run(folder):
-    least, svm = (read_plan(folder / f"suite{number}.yaml") for number in range(2))
+    least, tuned, svm = (read_plan(folder / f"suite{number}.yaml") for number in range(3))
     assert ([row.label for row in least.rows], least.suite.seeds) == (["erc", "blind"], (1, 2))
+    assert [(row.label, len(row.trials)) for row in tuned.rows] == [("erc", 8), ("blind", 8)]
     assert svm.suite.protocol == "crossval"
 
 

@@ -65,7 +65,7 @@ def benchmark(
             plan,
             folder,
             engine=_engine(engine, jobs, address, gpus),
-            progress=(Shown("sets of features"), Shown("runs")),
+            progress=Shown,
         )
     except (KeyboardInterrupt, SystemExit):
         print(f"stopped: run the same command with --out {folder} again to continue", file=sys.stderr)
@@ -136,8 +136,15 @@ def _list_runs(plan: "Plan", folder: Path) -> None:
     """Print the runs of a suite: what is finished, and what is to be done."""
     from dialogue_ser.evaluation.suite.work import has_results
 
-    cells = plan.cells(folder)
+    tuning, seeds = plan.suite.tuning, len(plan.suite.seeds)
+    cells = plan.cells(folder) if tuning is None else plan.trials(folder)
     for cell in cells:
         state = "finished" if has_results(cell.folder) else "to do"
         print(visible(f"{cell.key}: {state}; {cell.config.model.name}; {cell.folder}"))
-    print(f"{len(cells)} runs: {len(plan.rows)} rows × {len(plan.suite.seeds)} seeds")
+    if tuning is None:
+        print(f"{len(cells)} runs: {len(plan.rows)} rows × {seeds} seeds")
+        return
+    print(
+        f"{len(cells)} trials: {len(plan.rows)} rows × {tuning.trials}; then {len(plan.rows) * seeds} runs: the best "
+        f"trial of each row × {seeds} seeds"
+    )

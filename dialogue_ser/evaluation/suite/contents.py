@@ -14,6 +14,7 @@ from dialogue_ser.runs.run_files import read_json
 
 if TYPE_CHECKING:  # the folder can be read without what a plan needs, e.g. torch
     from dialogue_ser.evaluation.suite.plan import Cell, Plan
+    from dialogue_ser.evaluation.suite.rows import Row
 
 #: Name of the file.
 CONTENTS = "suite.json"
@@ -66,7 +67,7 @@ class SuiteContents:
         protocol: how the scores are made.
         split: split that is reported.
         rows: the rows of the table, in the order of the suite.
-        lost: keys of runs whose place is not known, because they failed under an earlier version.
+        lost: runs whose place is not known: all trials of their system failed, or they failed under an earlier version.
     """
 
     folder: Path
@@ -83,14 +84,16 @@ class SuiteContents:
         return (*(run.key for row in self.rows for run in row.runs if not run.is_finished), *self.lost)
 
 
-def contents_record(plan: "Plan", cells: Sequence["Cell"], out: Path) -> dict[str, Any]:
+def contents_record(plan: "Plan", cells: Sequence["Cell"], out: Path, rows: Sequence["Row"]) -> dict[str, Any]:
     """Return the content of ``suite.json``.
 
     Args:
-        plan: the suite.
+        plan: the suite. A row whose trials all failed is not in it.
         cells: its runs.
         out: its folder.
+        rows: all rows of the suite.
     """
+    known = {row.label for row in plan.rows}
     references = {row.label: plan.reference_of(row) for row in plan.rows}
     return {
         "format": FORMAT,
@@ -111,6 +114,7 @@ def contents_record(plan: "Plan", cells: Sequence["Cell"], out: Path) -> dict[st
             }
             for row in plan.rows
         ],
+        "failed": [f"{row.label.replace(' · ', '/')}: its trials" for row in rows if row.label not in known],
     }
 
 

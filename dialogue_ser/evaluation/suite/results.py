@@ -39,7 +39,7 @@ def suite_results(plan: Plan, cells: Sequence[Cell], failed: Mapping[str, str]) 
         drawn), ``rows``, ``failed``, ``published``, ``notes``,
         ``versions`` and ``machine``. A row has ``label``, ``system``, ``encoder``,
         ``model``, ``features``, ``seeds``, ``test`` and ``dev`` (metric → mean, std, values), ``intervals``,
-        ``classes`` (class → F1 with its interval), ``comparison``, ``peek`` and ``cost``.
+        ``classes`` (class → F1 with its interval), ``comparison``, ``peek``, ``tuned`` and ``cost``.
 
     Raises:
         DialogueSerError: runs have no labelled turns in the split, or different turns.
@@ -122,6 +122,7 @@ def _row(
         "classes": _classes(aligned, statistics, task),
         "comparison": None,
         "peek": _peek(cells, task),
+        "tuned": row.tuned,
         "cost": _cost(cells),
     }
 
@@ -253,6 +254,12 @@ def _circumstances(cell: Cell) -> dict[str, Any]:
 def _notes(rows: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> list[str]:
     """Return sentences that a reader of the table must know."""
     notes = []
+    tuned = [row["tuned"] for row in rows if row["tuned"]]
+    if tuned:
+        notes.append(
+            f"Every system was tuned with the same number of trials: {max(one['trials'] for one in tuned)}, with seed "
+            f"{tuned[0]['seed']}. The best one on dev was chosen. The seeds of the table were trained after that."
+        )
     if failed:
         notes.append(f"{len(failed)} runs failed. Their rows have fewer seeds, or are missing.")
     few = [row["label"] for row in rows if len(row["seeds"]) < 2]

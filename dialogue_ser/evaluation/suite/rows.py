@@ -1,7 +1,8 @@
 """The rows of a suite's table, and what is wrong with them before anything is trained."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dialogue_ser.corpus.readers import READERS
 from dialogue_ser.encoders import TRAINED_ENCODERS
@@ -16,6 +17,21 @@ from dialogue_ser.trust import NamedCode, Trust, refuse_code
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Trial:
+    """One of the configurations that tuning tries for a row.
+
+    Args:
+        number: its number, from 1.
+        drawn: setting → the value that was drawn; empty for the first trial.
+        config: its configuration, with the seed of the trials.
+    """
+
+    number: int
+    drawn: Mapping[str, Any]
+    config: RunConfig
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Row:
     """One row of the table: a system with an encoder.
 
@@ -23,11 +39,15 @@ class Row:
         system: label of the system.
         encoder: label of the encoder; "" if the suite has none.
         config: the configuration of its runs, with the first seed.
+        trials: what tuning tries; empty if the suite is not tuned.
+        tuned: what tuning found, for ``results.json``; None before it, and if the suite is not tuned.
     """
 
     system: str
     encoder: str
     config: RunConfig
+    trials: tuple[Trial, ...] = ()
+    tuned: Mapping[str, Any] | None = None
 
     @property
     def label(self) -> str:
@@ -61,7 +81,9 @@ def name_problems(suite: Suite, row: Row) -> list[str]:
         ("encoder", feature.encoder, encoders, f"features.{modality}.encoder")
         for modality, feature in row.config.features.items()
     ]
-    sections = {("systems", row.system): suite.systems[row.system], ("settings",): suite.settings}
+    own = suite.with_encoder.get(row.system, {}).get(row.encoder, {})
+    sections: dict[tuple[str, ...], Mapping[str, Any]] = {("systems", row.system, "encoders", row.encoder): own}
+    sections |= {("systems", row.system): suite.systems[row.system], ("settings",): suite.settings}
     sections |= {("encoders", row.encoder): suite.encoders[row.encoder]} if row.encoder else {}
     problems = []
     for kind, name, known, setting in named:
@@ -85,10 +107,11 @@ def model_problems(suite: Suite, row: Row) -> list[str]:
 
 
 def refuse_named_code(suite: Suite, rows: Sequence[Row], trust: Trust) -> None:
-    """Refuse code that the suite or a file that it names has, if it is not trusted."""
+    """Refuse code that the suite or a file that it names has, also in what is tuned, if it is not trusted."""
     found: dict[str, NamedCode] = {}
-    for row in rows:
-        for one in code_in_settings(config_to_dict(row.config)):
+    configs = [(row, config) for row in rows for config in (row.config, *(trial.config for trial in row.trials))]
+    for row, config in configs:
+        for one in code_in_settings(config_to_dict(config)):
             place = next(
                 (("systems", row.system, key) for key in suite.systems[row.system] if one.place.startswith(key)),
                 ("systems", row.system),

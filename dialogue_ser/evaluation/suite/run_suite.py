@@ -1,6 +1,6 @@
 """Run a suite: its features, then its runs, then its results. The same call continues a suite that was stopped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,11 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.evaluation.suite.contents import CONTENTS, contents_record
 from dialogue_ser.evaluation.suite.plan import Cell, Plan
 from dialogue_ser.evaluation.suite.results import suite_results
+from dialogue_ser.evaluation.suite.tuning import tuned_plan
 from dialogue_ser.evaluation.suite.work import epochs_done, has_results
 from dialogue_ser.many.engines import JobEngine
 from dialogue_ser.many.jobs import Job, Outcome, fingerprint_of
-from dialogue_ser.many.progress import Progress
+from dialogue_ser.many.progress import Progress, Silent
 from dialogue_ser.many.run_many import failures, run_many
 from dialogue_ser.runs.lock import run_lock
 from dialogue_ser.runs.run_files import read_json, to_json
@@ -46,16 +47,18 @@ def run_suite(
     out: Path,
     *,
     engine: JobEngine | None = None,
-    progress: tuple[Progress | None, Progress | None] = (None, None),
+    progress: Callable[[str], Progress] | None = None,
 ) -> SuiteRun:
     """Do all runs of a suite that are not finished, and write ``results.json``.
+
+    A tuned suite first does its trials. The settings of the best trial on dev are those of its runs.
 
     Args:
         plan: the runs.
         out: folder of the suite. It gets ``suite.json`` (the list of its runs), ``runs/`` (the run directories),
             ``jobs/``, ``logs/`` and the results.
         engine: where the runs are done; None = in this process.
-        progress: what shows the progress of the features and of the runs.
+        progress: makes what shows the progress, from the word for what is counted; None = nothing is shown.
 
     Raises:
         ConfigError: the folder is used by another process, or cannot be created.
@@ -63,20 +66,48 @@ def run_suite(
         KeyboardInterrupt, SystemExit: Ctrl-C or SIGTERM. The same call continues.
     """
     with run_lock(out):
-        cells = plan.cells(out)
         _refuse_other_suite(plan, out)
-        write_atomically(out / CONTENTS, to_json(contents_record(plan, cells, out)))
-        jobs = [_job(plan, cell) for cell in cells]
-        unready = _make_features(plan, cells, out, engine, progress[0])
-        ready = [job for job, cell in zip(jobs, cells, strict=True) if cell.key not in unready]
-        outcomes = {**unready, **run_many(ready, out, engine, progress[1])}
-        failed = failures(outcomes)
+        work = _Work(plan, out, engine, progress or (lambda _what: Silent()))
+        failed: dict[str, str] = {}
+        rows = plan.rows
+        if plan.suite.tuning is not None:
+            trials = plan.trials(out)
+            failed = work.do(trials, "trials")
+            plan = tuned_plan(plan, trials, failed)
+        cells = plan.cells(out)
+        write_atomically(out / CONTENTS, to_json(contents_record(plan, cells, out, rows)))
+        failed |= work.do(cells, "runs")
         finished = [cell for cell in cells if cell.key not in failed]
         if not finished:
             raise ConfigError(f"{out}: no run is finished", *(f"{key}: {why}" for key, why in failed.items()))
         results = suite_results(plan, finished, failed)
         write_atomically(out / RESULTS, to_json(results))
     return SuiteRun(folder=out, results=results, failed=failed)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Does runs of a suite: first the features that they need, then the runs."""
+
+    plan: Plan
+    out: Path
+    engine: JobEngine | None
+    progress: Callable[[str], Progress]
+
+    def do(self, cells: Sequence[Cell], what: str) -> dict[str, str]:
+        """Do the runs that are not finished.
+
+        Args:
+            cells: the runs.
+            what: word for them.
+
+        Returns:
+            key → reason of those that failed.
+        """
+        jobs = [_job(self.plan, cell) for cell in cells]
+        unready = _make_features(cells, self.out, self.engine, self.progress("sets of features"))
+        ready = [job for job, cell in zip(jobs, cells, strict=True) if cell.key not in unready]
+        return failures({**unready, **run_many(ready, self.out, self.engine, self.progress(what))})
 
 
 def _refuse_other_suite(plan: Plan, out: Path) -> None:
@@ -110,7 +141,7 @@ def _code_of(config: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _make_features(
-    plan: Plan, cells: Sequence[Cell], out: Path, engine: JobEngine | None, progress: Progress | None
+    cells: Sequence[Cell], out: Path, engine: JobEngine | None, progress: Progress
 ) -> dict[str, Outcome]:
     """Encode the features of the runs that are not finished, once for all of them, before several runs need them.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from dialogue_ser.errors import ConfigError, shown_value, unknown_name
+from dialogue_ser.evaluation.suite.draws import Parameter, Tuning, parameter_of
 from dialogue_ser.foreign_text.yaml_text import YamlError, lines_of_yaml, parse_yaml
 
 #: How the scores are made. dev: the epoch is chosen on dev. legacy-test-peek: also the epoch that test would choose is
@@ -14,10 +15,13 @@ SuiteProtocol = Literal["dev", "legacy-test-peek", "crossval"]
 _PROTOCOLS: tuple[str, ...] = get_args(SuiteProtocol)
 KEYS = (
     "name", "description", "base", "settings", "seeds", "systems", "encoders", "protocol", "reference", "metrics",
-    "split",
+    "split", "tuning",
 )  # fmt: skip
 #: Key of a system or encoder that names another base.
 BASE = "base"
+#: Keys of a system: parameters that tuning draws for it, and its settings with single encoders.
+PARAMETERS, ENCODERS = "parameters", "encoders"
+TUNING_KEYS = ("trials", "seed", PARAMETERS)
 _MOST_LABEL = 60
 
 
@@ -34,6 +38,8 @@ class Suite:
         seeds: seeds of every system.
         systems: label → its settings.
         encoders: label → its settings; empty = the features are those of the base.
+        with_encoder: label of a system → label of an encoder → settings of this system with this encoder.
+        tuning: how settings of the systems are chosen on dev; None = they are not.
         protocol: how the scores are made.
         reference: label of the system that the others are compared with; "" = none.
         metrics: further metrics of the table.
@@ -49,6 +55,8 @@ class Suite:
     seeds: tuple[int, ...] = (1,)
     systems: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     encoders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    with_encoder: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    tuning: Tuning | None = None
     protocol: SuiteProtocol = "dev"
     reference: str = ""
     metrics: tuple[str, ...] = ()
@@ -102,7 +110,9 @@ class _Reader:
         for key in self._values:
             if key not in KEYS:
                 self._problem((str(key),), unknown_name("key", str(key), KEYS))
-        systems = self._labelled("systems")
+        encoders, systems = self._labelled("encoders"), self._labelled("systems")
+        with_encoder = {label: self._with_encoder(label, one, encoders) for label, one in systems.items()}
+        tuning = self._tuning(systems)
         if not systems and not self._problems:
             self._problem(("systems",), "there is no system; write at least one, e.g. systems: {erc: {model.name: "
                                         "emotion-rnn}}")  # fmt: skip
@@ -113,8 +123,13 @@ class _Reader:
             base=self._text("base"),
             settings=self._mapping(("settings",), self._values.get("settings")),
             seeds=self._seeds(),
-            systems=systems,
-            encoders=self._labelled("encoders"),
+            systems={
+                label: {key: value for key, value in one.items() if key not in (PARAMETERS, ENCODERS)}
+                for label, one in systems.items()
+            },
+            encoders=encoders,
+            with_encoder={label: found for label, found in with_encoder.items() if found},
+            tuning=tuning,
             protocol=self._choice("protocol", _PROTOCOLS, "dev"),
             reference=self._text("reference"),
             metrics=self._texts("metrics"),
@@ -174,6 +189,64 @@ class _Reader:
             if isinstance(settings, str):  # bigru: bigru
                 settings = {"model.name" if section == "systems" else BASE: settings}
             found[label] = self._mapping((section, label), settings)
+        return found
+
+    def _with_encoder(
+        self, label: str, settings: Mapping[str, Any], encoders: Mapping[str, Any]
+    ) -> dict[str, Mapping[str, Any]]:
+        """Return the settings of a system with single encoders: encoder → settings."""
+        place = ("systems", label, ENCODERS)
+        found = self._mapping(place, settings.get(ENCODERS))
+        for encoder in found:
+            if encoder not in encoders:
+                self._problem((*place, encoder), unknown_name("encoder", encoder, encoders))
+        return {encoder: self._mapping((*place, encoder), one) for encoder, one in found.items()}
+
+    def _tuning(self, systems: Mapping[str, Mapping[str, Any]]) -> Tuning | None:
+        """Return what is tuned, with the parameters of all systems and of single ones."""
+        if self._values.get("tuning") is None:
+            for label, settings in systems.items():
+                if PARAMETERS in settings:
+                    problem = "parameters are drawn by tuning; add to the suite, e.g. tuning: {trials: 8}"
+                    self._problem(("systems", label, PARAMETERS), problem)
+            return None
+        values = self._mapping(("tuning",), self._values["tuning"])
+        for key in values:
+            if key not in TUNING_KEYS:
+                self._problem(("tuning", key), unknown_name("key", key, TUNING_KEYS))
+        own = {
+            label: self._parameters(("systems", label, PARAMETERS), settings.get(PARAMETERS))
+            for label, settings in systems.items()
+        }
+        tuning = Tuning(
+            trials=self._number(("tuning", "trials"), values.get("trials"), 1, 8),
+            seed=self._number(("tuning", "seed"), values.get("seed"), 0, None),
+            parameters=self._parameters(("tuning", PARAMETERS), values.get(PARAMETERS)),
+            own={label: found for label, found in own.items() if found},
+        )
+        if not tuning.parameters and not tuning.own and not self._problems:
+            example = "{optimizer.learning_rate: {values: [0.0003, 0.001]}}"
+            self._problem(("tuning",), f"there is nothing to tune; write at least one parameter, e.g. {example}")
+        return tuning
+
+    def _number(self, place: tuple[str, ...], value: Any, least: int, default: int | None) -> int:
+        """Return a whole number. Without a value it is the default, or the first seed if there is no default."""
+        if value is None and default is None:
+            return self._seeds()[0]
+        if value is None:
+            value = default
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            self._problem(place, f"found {shown_value(value)}, expected a whole number of at least {least}")
+            return least
+        return value
+
+    def _parameters(self, place: tuple[str, ...], value: Any) -> dict[str, Parameter]:
+        found = {}
+        for name, text in self._mapping(place, value).items():
+            try:
+                found[name] = parameter_of(text)
+            except ConfigError as error:
+                self._problem((*place, name), error.problems[0])
         return found
 
     def _mapping(self, place: tuple[str, ...], value: Any) -> dict[str, Any]:

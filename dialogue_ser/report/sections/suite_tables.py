@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from dialogue_ser.foreign_text.spreadsheet_cells import guard
@@ -95,6 +96,35 @@ def published_suite_rows(results: Results) -> Rows:
     ]
 
 
+def tuned_rows(results: Results) -> Rows:
+    """Return one row for each system that was tuned: its scores on dev, and the settings that were chosen."""
+    metric = results["metric"]
+    rows: Rows = []
+    for entry in results["rows"]:
+        tuned = entry.get("tuned")
+        if tuned:
+            scores = {one["trial"]: one[metric] for one in tuned["dev"]}
+            heading = f"dev {results['metrics'][metric]}"
+            first = scores.get(1)
+            rows.append(
+                {
+                    "system": entry["label"],
+                    "trials": len(scores),
+                    f"{heading}: first trial": "–" if first is None else format_score(first),
+                    "median": format_score(median(scores.values())),
+                    "best": format_score(scores[tuned["chosen"]]),
+                    "chosen trial": tuned["chosen"],
+                    "its settings": ", ".join(f"{name}: {_short(value)}" for name, value in tuned["settings"].items())
+                    or "as in the suite",
+                }
+            )
+    return rows
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def failed_rows(results: Results) -> Rows:
     """Return one row for each run that failed, with the reason."""
     return [{"run": key, "reason": reason} for key, reason in results["failed"].items()]
@@ -124,6 +154,8 @@ def markdown_table(results: Results) -> str:
     if results["description"]:
         parts.insert(1, results["description"])
     parts.append("\n".join(f"- {line}" for line in legend(results)))
+    if tuned_rows(results):
+        parts += ["## Tuning", render_markdown(tuned_rows(results), has_words_of_users=True)]
     if results["failed"]:
         parts += ["## Failed runs", render_markdown(failed_rows(results), has_words_of_users=True)]
     if results["published"]:

@@ -78,3 +78,61 @@ def test_a_file_that_is_no_suite_is_an_error_and_no_traceback(tmp_path, text):
         read_suite(tmp_path / "none.yaml")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_suite(tmp_path)
+
+
+TUNED = """\
+base: quickstart
+encoders: {text: {features: {audio: null}}, both: {}}
+tuning:
+  trials: 4
+  parameters:
+    training.batch_size: {values: [8, 16]}
+systems:
+  a:
+    model.name: bigru
+    parameters: {model.options.hidden_dim: {min: 8, max: 16}}
+    encoders: {text: {model.options.dropout: 0.5}}
+  b: emotion-rnn
+"""
+
+
+def test_tuning_has_parameters_of_all_systems_and_of_single_ones(tmp_path):
+    suite, problems = read_suite(written(tmp_path, TUNED))
+    assert problems == []
+    assert suite.systems == {"a": {"model.name": "bigru"}, "b": {"model.name": "emotion-rnn"}}
+    assert suite.with_encoder == {"a": {"text": {"model.options.dropout": 0.5}}}
+    assert (suite.tuning.trials, suite.tuning.seed) == (4, 1)
+    assert list(suite.tuning.of("a")) == ["training.batch_size", "model.options.hidden_dim"]
+    assert list(suite.tuning.of("b")) == ["training.batch_size"]
+    assert read_suite(written(tmp_path, "seeds: [7]\n" + TUNED))[0].tuning.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("trials: 4", "trials: 0", 4, "expected a whole number of at least 1"),
+        ("trials: 4", "trails: 4", 4, "did you mean 'trials'"),
+        ("{values: [8, 16]}", "[8, 16]", 6, "expected a mapping such as {values"),
+        ("{min: 8, max: 16}", "{min: 16, max: 8}", 10, "min < max"),
+        ("{text: {model", "{txt: {model", 11, "did you mean 'text'"),
+        ("{text: {model.options.dropout: 0.5}}", "{text: 3}", 11, "found 3, expected a mapping"),
+        (
+            "tuning:\n  trials: 4\n  parameters:\n    training.batch_size: {values: [8, 16]}\n",
+            "",
+            6,
+            "add to the suite",
+        ),
+    ],
+)
+def test_what_is_wrong_with_tuning_is_named_with_its_line(tmp_path, old, new, line, message):
+    assert old in TUNED
+    _, problems = read_suite(written(tmp_path, TUNED.replace(old, new)))
+    assert len(problems) == 1
+    assert f"suite.yaml:{line}: " in problems[0]
+    assert message in problems[0]
+
+
+def test_tuning_without_a_parameter_is_refused(tmp_path):
+    _, problems = read_suite(written(tmp_path, "base: quickstart\nsystems: {a: bigru}\ntuning: {trials: 3}\n"))
+    assert len(problems) == 1
+    assert "there is nothing to tune" in problems[0]
