@@ -78,6 +78,7 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("dag-erc", {"hidden_dim": 6}),
     ("dag-erc", {"hidden_dim": 6, "attention": "linear", "own_turns": 2, "nodal_attention": "past"}),
     ("dag-erc", {"hidden_dim": 6, "attention": "dotprod", "relations": False, "nodal_attention": "global"}),
+    ("dag-erc", {"hidden_dim": 6, "attention": "linear", "relations": False, "own_turns": None}),
     ("dialogue-gcn", {"context_dim": 4, "graph_dim": 5, "n_bases": 3}),
     ("dialogue-gcn", {"context": "dialogue-rnn", "context_dim": 3, "edge_attention": "position", "window_past": 2}),
     ("dialogue-gcn", {"context": "gru", "context_dim": 4, "relations": "speakers", "messages": "send"}),
