@@ -63,6 +63,15 @@ def test_every_problem_is_named_with_its_line_in_one_pass(tmp_path):
     assert [one for one in words if one not in text] == []
 
 
+def test_keys_that_would_become_one_are_named(tmp_path):
+    _, problems = read_suite(written(tmp_path, "systems: {1: bigru, '1': bigru, null: bigru, A: bigru, a: bigru}\n"))
+    assert [one.partition(": ")[2] for one in problems] == [
+        "systems: a key is empty (null); write a name, in quotes if it is null or ~",
+        "systems.1: occurs twice, as a number and as text; keep one",
+        "systems.a: there is 'A' already, and some file systems do not tell them apart; rename one",
+    ]
+
+
 @pytest.mark.parametrize("seeds", ["3", "[]", "[true]", "[-1]", "[a]", "[1.5]", "{a: 1}"])
 def test_seeds_are_a_list_of_whole_numbers(tmp_path, seeds):
     _, problems = read_suite(written(tmp_path, f"base: quickstart\nsystems: {{a: bigru}}\nseeds: {seeds}\n"))
