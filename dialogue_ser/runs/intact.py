@@ -24,7 +24,7 @@ def has_whole_model(folder: Path) -> bool:
         read_json(folder / "model" / "config.json")
         weights = sorted((folder / "model").rglob("*.safetensors"))
         for file in weights:
-            with safe_open(file, "numpy"):  # type: ignore[no-untyped-call]
+            with safe_open(file, "numpy"):
                 pass
     except (OSError, ValueError, SafetensorError):
         return False

@@ -15,8 +15,8 @@ from dialogue_ser.evaluation.suite.rows import (
     model_problems,
     name_problems,
     reference_problems,
-    task_problems,
     refuse_named_code,
+    task_problems,
 )
 from dialogue_ser.evaluation.suite.suite_file import Suite, SuiteProtocol, read_suite
 from dialogue_ser.evaluation.suite.trials import check_trials, with_trials

@@ -11,6 +11,7 @@ from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.evaluation.compare import compare_predictions
 from dialogue_ser.evaluation.published import published_rows_for
 from dialogue_ser.evaluation.selection import check_selection, mean_std
+from dialogue_ser.evaluation.suite.notes import notes_of
 from dialogue_ser.evaluation.suite.plan import Cell, Plan
 from dialogue_ser.evaluation.suite.rows import Row
 from dialogue_ser.metrics.bootstrap import bootstrap, class_f1_function, metrics_function, seed_mean, stack_seeds
@@ -23,8 +24,6 @@ from dialogue_ser.tasks.base import Task
 
 FORMAT = 1
 _RESAMPLES = 2000
-#: A table whose intervals draw from fewer dialogues or folds says so.
-_FEW = 10
 
 
 def suite_results(plan: Plan, cells: Sequence[Cell], failed: Mapping[str, str]) -> dict[str, Any]:
@@ -40,8 +39,9 @@ def suite_results(plan: Plan, cells: Sequence[Cell], failed: Mapping[str, str]) 
         heading), ``task``, ``labels`` (classes; empty for a regression), ``reference``, ``interval_over`` (what is
         drawn), ``rows``, ``failed``, ``published``, ``notes``,
         ``versions`` and ``machine``. A row has ``label``, ``system``, ``encoder``,
-        ``model``, ``features``, ``seeds``, ``n_drawn`` (number of dialogues or folds that are drawn), ``test`` and ``dev`` (metric → mean, std, values), ``intervals``,
-        ``classes`` (class → F1 with its interval), ``comparison``, ``peek``, ``tuned`` and ``cost``.
+        ``model``, ``features``, ``seeds``, ``n_drawn`` (number of dialogues or folds that are drawn), ``test`` and
+        ``dev`` (metric → mean, std, values), ``intervals``, ``classes`` (class → F1 with its interval),
+        ``comparison``, ``peek``, ``tuned`` and ``cost``.
 
     Raises:
         DialogueSerError: runs have no labelled turns in the split, or different turns.
@@ -80,7 +80,7 @@ def suite_results(plan: Plan, cells: Sequence[Cell], failed: Mapping[str, str]) 
         "rows": rows,
         "failed": dict(failed),
         "published": _published(cells[0], task.n_scores) if task.gives_probabilities else [],
-        "notes": _notes(suite.reference, over, rows, failed),
+        "notes": notes_of(suite.reference, over, rows, failed),
         **_circumstances(cells[0]),
     }
 
@@ -270,43 +270,6 @@ def _circumstances(cell: Cell) -> dict[str, Any]:
     found = RunFiles(cell.folder).environment
     machine = {name: found[name] for name in ("platform", "cpu", "cpu_count", "device", "threads") if name in found}
     return {"versions": {"python": found.get("python"), **found.get("packages", {})}, "machine": machine}
-
-
-def _notes(reference: str, over: str, rows: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> list[str]:
-    """Return sentences that a reader of the table must know."""
-    notes = []
-    trials = [key for key in failed if key.rpartition("/")[2].startswith("trial")]
-    tuned = [row["tuned"] for row in rows if row["tuned"]]
-    if tuned:
-        fewer = ", but some failed, so their systems were tuned with fewer" if trials else ""
-        notes.append(
-            f"Every system was given the same number of trials: {max(one['trials'] for one in tuned)}, with seed "
-            f"{tuned[0]['seed']}{fewer}. The best one on dev was chosen. The seeds of the table were trained after that."
-        )
-    if trials:
-        notes.append(f"{len(trials)} trial{'s' if len(trials) > 1 else ''} failed: {', '.join(trials)}.")
-    if len(failed) > len(trials):
-        n_runs = len(failed) - len(trials)
-        notes.append(f"{n_runs} run{'s' if n_runs > 1 else ''} failed. Their rows have fewer seeds, or are missing.")
-    lacking = [
-        row["label"] for row in rows if reference and not row["comparison"] and not _is_reference(reference, row)
-    ]
-    if lacking:
-        notes.append(
-            f"No run of the reference {reference} is finished. So these have no comparison: {', '.join(lacking)}."
-        )
-    if rows and rows[0]["n_drawn"] < _FEW:
-        notes.append(
-            f"The intervals and p-values draw from only {rows[0]['n_drawn']} {over}. Intervals of so few are too narrow."
-        )
-    few = [row["label"] for row in rows if len(row["seeds"]) < 2]
-    if few:
-        notes.append(f"One seed says nothing about the spread over seeds: {', '.join(few)}.")
-    return notes
-
-
-def _is_reference(reference: str, row: Mapping[str, Any]) -> bool:
-    return reference in (row["label"], row["system"])
 
 
 def check_choice(cells: Sequence[Cell]) -> None:

@@ -87,12 +87,12 @@ def task_problems(suite: Suite, rows: Sequence[Row]) -> list[str]:
     problems = []
     for row in rows[1:]:
         asked, known = _asked(row), _asked(rows[0])
-        for name in asked:
-            if asked[name] != known[name]:
-                problems.append(
-                    f"{suite.at('systems', row.system)}: {name} is {shown_value(asked[name])}, and "
-                    f"{shown_value(known[name])} for {rows[0].label}; one suite compares systems that predict the same"
-                )
+        problems += [
+            f"{suite.at('systems', row.system)}: {name} is {shown_value(value)}, and {shown_value(known[name])} for "
+            f"{rows[0].label}; one suite compares systems that predict the same"
+            for name, value in asked.items()
+            if value != known[name]
+        ]
     for number, name in enumerate(suite.metrics):
         try:
             metric = METRICS.find(name)

@@ -22,6 +22,7 @@ KEYS = (
 BASE = "base"
 #: Keys of a system: parameters that tuning draws for it, and its settings with single encoders.
 PARAMETERS, ENCODERS = "parameters", "encoders"
+_MOST_TRIALS = 1000
 TUNING_KEYS = ("trials", "seed", PARAMETERS)
 
 
@@ -243,6 +244,9 @@ class _Reader:
             value = default
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             self._problem(place, f"found {shown_value(value)}, expected a whole number of at least {least}")
+            return least
+        if place[-1] == "trials" and value > _MOST_TRIALS:
+            self._problem(place, f"found {shown_value(value)}, expected at most {_MOST_TRIALS:,} trials")
             return least
         return value
 

@@ -55,8 +55,8 @@ def with_trials(suite: Suite, rows: Sequence[Row], planner: RowPlanner) -> list[
 
 
 def _fixed_problems(suite: Suite, tuning: Tuning) -> list[str]:
-    """Return the parameters that may not be drawn: their scores on dev could not be compared, or mean another system."""
-    places = {("tuning", PARAMETERS): tuning.parameters}
+    """Return the parameters that may not be drawn, because the scores on dev could not be compared."""
+    places: dict[tuple[str, ...], Mapping[str, Parameter]] = {("tuning", PARAMETERS): tuning.parameters}
     places |= {("systems", label, PARAMETERS): found for label, found in tuning.own.items()}
     return [
         f"{suite.at(*place, name)}: must be equal in all trials, so that their scores on dev can be compared; set "

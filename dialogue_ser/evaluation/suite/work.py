@@ -7,7 +7,6 @@ from typing import Any
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.runs.intact import has_whole_model, has_whole_predictions
 from dialogue_ser.runs.run_files import RunFiles
-
 from dialogue_ser.training.config.files import config_from_dict
 
 

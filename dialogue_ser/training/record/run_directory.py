@@ -63,7 +63,7 @@ class RunDirectory:
 
     @property
     def has_outputs(self) -> bool:
-        """Whether the predictions and the model are still there and whole; somebody may have deleted or damaged them."""
+        """Whether the predictions and the model are there and whole; somebody may have deleted or damaged them."""
         return has_whole_predictions(self.folder) and has_whole_model(self.folder)
 
     def check(self, config: RunConfig, *, resume: bool, allow_mismatch: bool) -> None:

@@ -147,7 +147,7 @@ def test_rows_with_other_turns_are_no_table_and_folders_named_runs_are_found(tmp
     lines = (tmp_path / "turns.csv").read_text().splitlines()
     (tmp_path / "few.csv").write_text("\n".join(line for line in lines if ",d3," not in line))
     suite.write_text(suite.read_text().replace("few.csv", str(tmp_path / "few.csv")))
-    with pytest.raises(DialogueSerError, match="few and runs: .* turns only"):
+    with pytest.raises(DialogueSerError, match=r"few and runs: .* turns only"):
         run_suite(read_plan(suite), tmp_path / "out")
     suite.write_text(text + "{hidden_dim: 4}}}\n")
     results = run_suite(read_plan(suite), tmp_path / "out").results

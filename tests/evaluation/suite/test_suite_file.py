@@ -120,6 +120,7 @@ def test_tuning_has_parameters_of_all_systems_and_of_single_ones(tmp_path):
     ("old", "new", "line", "message"),
     [
         ("trials: 4", "trials: 0", 4, "expected a whole number of at least 1"),
+        ("trials: 4", "trials: 1000000000", 4, "expected at most 1,000 trials"),
         ("trials: 4", "trails: 4", 4, "did you mean 'trials'"),
         ("{values: [8, 16]}", "[8, 16]", 6, "expected a mapping such as {values"),
         ("{min: 8, max: 16}", "{min: 16, max: 8}", 10, "min < max"),
