@@ -64,7 +64,9 @@ def test_adam_adds_l2_to_the_gradient_of_every_trained_parameter_as_torchs_own(a
     ours, theirs = Small(), Small()
     optimizers = [
         build_optimizer(ours, config),
-        torch.optim.Adam([p for p in theirs.parameters() if p.requires_grad], lr=0.1, weight_decay=0.5, amsgrad=amsgrad),
+        torch.optim.Adam(
+            [p for p in theirs.parameters() if p.requires_grad], lr=0.1, weight_decay=0.5, amsgrad=amsgrad
+        ),
     ]
     for step in range(3):
         for model, optimizer in zip((ours, theirs), optimizers, strict=True):
