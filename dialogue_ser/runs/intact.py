@@ -11,8 +11,13 @@ from dialogue_ser.foreign_text.json_text import read_json
 
 def has_whole_predictions(folder: Path) -> bool:
     """Return whether a run directory has predictions, and the file is not cut off."""
+    return is_whole_table(folder / "predictions.parquet")
+
+
+def is_whole_table(file: Path) -> bool:
+    """Return whether a parquet file exists and is not cut off."""
     try:
-        read_metadata(folder / "predictions.parquet")
+        read_metadata(file)
     except (OSError, ValueError, pyarrow.ArrowException):
         return False
     return True

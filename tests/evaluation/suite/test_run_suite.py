@@ -179,6 +179,11 @@ def test_a_suite_of_cross_validations_draws_folds(tmp_path, write_nemo, write_su
     scores = RunFiles(tmp_path / "out" / row["folders"][0]).scores
     assert row["test"]["uar"]["mean"] == pytest.approx(scores["pooled"]["uar"])
     assert results["rows"][1]["comparison"]["difference"]["n_dialogues"] == len(scores["folds"]) == 4
+    run = tmp_path / "out" / row["folders"][0]
+    os.truncate(run / "predictions.parquet", 300)
+    os.truncate(next((run / "folds").glob("*/fold.parquet")), 300)
+    after = run_suite(read_plan(tmp_path / "suite.yaml"), tmp_path / "out")
+    assert (after.failed, scores_in(after.results)) == ({}, scores_in(results))
 
 
 def test_the_epoch_that_test_would_choose_stands_beside_the_honest_one_with_the_gap(copy):
