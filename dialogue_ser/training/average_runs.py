@@ -110,25 +110,12 @@ def _members(folders: Sequence[Path]) -> list[_Member]:
             members.append(_member(folder))
         except DialogueSerError as error:
             problems += error.problems
-    for number, member in enumerate(members):
-        problems += [
-            f"{member.run.folder}: is a copy of {other.run.folder}; name every run once, because all runs count alike"
-            for other in members[:number]
-            if _is_copy(member, other)
-        ]
     for member in members[1:]:
         problems += _differences(members[0], member)
     if problems:
         raise DialogueSerError(*dict.fromkeys(problems))
     first = members[0]
     return [first, *(replace(one, predictions=one.predictions.aligned_to(first.predictions)) for one in members[1:])]
-
-
-def _is_copy(member: _Member, other: _Member) -> bool:
-    """Return whether two folders hold one run."""
-    folders = [one.run.folder.resolve() for one in (member, other)]
-    run_ids = {one.run.environment.get("run_id") for one in (member, other)}
-    return folders[0] != folders[1] and len(run_ids) == 1 and None not in run_ids
 
 
 def _member(folder: Path) -> _Member:
