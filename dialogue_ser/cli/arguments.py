@@ -258,7 +258,8 @@ def _explain_value(parser: ArgumentParser, key: str, expected: str, value: str) 
     near = get_close_matches(found, choices, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     kinds = {"<class 'int'>": "a whole number", "<class 'float'>": "a number", "<class 'bool'>": "true or false"}
-    kinds |= {"<class 'tuple'>": "a list such as [a, b]", "<class 'dict'>": "a mapping such as {a: 1}"}
+    kinds |= dict.fromkeys(("<class 'tuple'>", "<class 'list'>"), "a list such as [a, b]")
+    kinds |= {"<class 'dict'>": "a mapping such as {a: 1}"}
     named = [kinds.get(kind, _one_line(kind)) for kind in types if "NoneType" not in kind and "Literal" not in kind]
     wanted = " or ".join([f"one of {', '.join(choices)}"] * bool(choices) + named)
     return f"{name}: found {shown_value(found)}, expected {wanted}{hint}"

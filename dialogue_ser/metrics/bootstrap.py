@@ -65,11 +65,6 @@ class Difference:
     n_dialogues: int
     n_seeds: tuple[int, int]
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
-
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
         return {**asdict(self), "n_seeds": list(self.n_seeds)}
@@ -209,19 +204,21 @@ def paired_difference(
         a=mean_a,
         b=mean_b,
         share_above_zero=float((draws > 0).mean()),
-        p_value=_two_sided_p(draws),
+        p_value=_two_sided_p(draws, n_dialogues),
         n_dialogues=n_dialogues,
         n_seeds=n_seeds,
     )
 
 
-def _two_sided_p(draws: FloatArray) -> float:
+def _two_sided_p(draws: FloatArray, n_dialogues: int) -> float:
     """Return twice the share of the draws on the rarer side of zero. Draws of zero count on both sides.
 
-    One draw is added on that side, because a finite number of draws never shows that a share is zero.
+    One draw is added on that side, because a finite number of draws never shows that a share is zero. The result is at
+    least 2 / 2^N for N dialogues: if the systems were alike, all N differences would have one sign that often. All
+    draws of a single dialogue are equal, so without this limit every difference on it would look certain.
     """
     rarer = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
-    return min(1.0, 2 * (1 + rarer) / (1 + len(draws)))
+    return min(1.0, max(2 * (1 + rarer) / (1 + len(draws)), 2.0 ** (1 - n_dialogues)))
 
 
 def stack_seeds(statistics: Sequence[FloatArray]) -> FloatArray:

@@ -79,7 +79,8 @@ def cautions(results: Mapping[str, Any]) -> list[str]:
             "not publish it as a score. It shows by how much this habit raises a score."
         )
     if results["failed"]:
-        found.append(f"{len(results['failed'])} runs failed; the table has the others.")
+        number = len(results["failed"])
+        found.append(f"{number} run{'s' if number > 1 else ''} failed; the table has the others.")
     return found
 
 

@@ -131,7 +131,7 @@ def _member(folder: Path) -> _Member:
         raise DialogueSerError(f"{folder}: the run is not finished; continue it with --resume")
     if not directory.has_outputs:
         raise DialogueSerError(
-            f"{folder}: the predictions or the model of the run are missing; make them again with --resume"
+            f"{folder}: the predictions or the model of the run are missing or damaged; make them again with --resume"
         )
     return _Member(run, load_record(folder / "config.yaml"), run.predictions)
 

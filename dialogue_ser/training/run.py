@@ -93,7 +93,7 @@ def train(
         corpus: use this corpus instead of reading the one in ``config.data``; ``config.data.cut`` is applied to it. To
             resume such a run, give the same corpus again.
         resume: continue the run in ``out`` from its newest complete checkpoint. A finished run is only loaded; if its
-            predictions or its model were deleted, they are made again.
+            predictions or its model were deleted or cut off, they are made again.
         allow_mismatch: resume even if settings, data or versions are different from those of the run.
         progress: whether to show a progress bar; None = only on a terminal.
         store: feature store for the features of frozen encoders; None = the default store.
@@ -138,7 +138,7 @@ def _finished_run(directory: RunDirectory, config: RunConfig, *, resume: bool, a
         return None
     if directory.has_outputs:
         return None if allow_mismatch else Run.load(directory.folder, trust_code=code_of_run(config))
-    problem = "the run is finished, but its predictions or its model are missing; they are made again"
+    problem = "the run is finished, but its predictions or its model are missing or damaged; they are made again"
     logger.warning("%s: %s", directory.folder, problem)
     return None
 

@@ -92,8 +92,15 @@ def test_pairing_gives_a_narrower_interval_than_two_separate_ones() -> None:
     paired = paired_bootstrap(first, second, F1)
     alone = bootstrap(first, VALUES)["weighted_f1"]
     assert paired.high - paired.low < (alone.high - alone.low) / 2
-    assert paired.excludes_zero
-    assert paired.estimate > 0
+    assert 0 < paired.low <= paired.estimate
+
+
+@pytest.mark.parametrize(("n_dialogues", "least"), [(1, 1.0), (2, 0.5), (6, 1 / 32)])
+def test_few_dialogues_never_give_a_certain_difference(n_dialogues: int, least: float) -> None:
+    right, wrong = np.zeros((2, n_dialogues, 2, 2))
+    right[:, 0, 0] = wrong[:, 0, 1] = 9
+    found = paired_bootstrap(right, wrong, METRICS["accuracy"], n_resamples=400)
+    assert (found.estimate, found.p_value) == (1.0, pytest.approx(least))
 
 
 def test_the_difference_of_swapped_systems_is_the_negative() -> None:

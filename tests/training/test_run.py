@@ -147,7 +147,7 @@ def test_a_resumed_run_says_what_was_deleted_from_its_directory(finished, tiny, 
     (finished.folder / "environment.json").unlink()
     again = train(tiny.tiny_config(**SMALL), finished.folder, resume=True)
     assert again.scores == finished.scores
-    assert "its predictions or its model are missing; they are made again" in caplog.text
+    assert "its predictions or its model are missing or damaged; they are made again" in caplog.text
     assert "environment.json is missing" in caplog.text
     assert (finished.folder / "model" / "config.json").is_file()
     assert (finished.folder / "environment.json").is_file()

@@ -53,6 +53,7 @@ def benchmark(
     from dialogue_ser.many.progress import Shown
 
     trust = True if trust_code else frozenset((systems or {}).values())
+    jobs_engine = _engine(engine, jobs, address, gpus)
     plan = read_plan(Path(suite), systems=systems, seeds=seeds, protocol=protocol, trust_code=trust)
     folder = Path(out) if out else Path("runs") / plan.suite.name
     if dry_run:
@@ -64,7 +65,7 @@ def benchmark(
         found = run_suite(
             plan,
             folder,
-            engine=_engine(engine, jobs, address, gpus),
+            engine=jobs_engine,
             progress=Shown,
         )
     except (KeyboardInterrupt, SystemExit):
@@ -75,7 +76,12 @@ def benchmark(
         for line in shown_problems(reason.splitlines() or [""]):
             print(visible(f"failed: {key}: {line}"), file=sys.stderr)
     if found.failed:
-        print(f"{len(found.failed)} runs failed; the same command tries them again", file=sys.stderr)
+        number = f"{len(found.failed)} run{'s' if len(found.failed) > 1 else ''} failed"
+        print(
+            f"{number}; the same command tries them again. To make a run from its beginning, delete its folder in "
+            f"{folder / 'runs'}",
+            file=sys.stderr,
+        )
     return 1 if found.failed else 0
 
 

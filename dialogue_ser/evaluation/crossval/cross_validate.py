@@ -19,6 +19,7 @@ from dialogue_ser.evaluation.crossval.scores import crossval_scores, frame_of_al
 from dialogue_ser.features.store.feature_store import FeatureStore
 from dialogue_ser.many.engines import JobEngine
 from dialogue_ser.runs.checksums import with_checksum, with_checksum_line
+from dialogue_ser.runs.intact import has_whole_predictions
 from dialogue_ser.runs.lock import refuse_if_locked, run_lock
 from dialogue_ser.runs.run_files import to_json
 from dialogue_ser.training.config.files import config_to_dict, dump_config, load_record
@@ -193,7 +194,7 @@ def _check_directory(config: RunConfig, out: Path) -> None:
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         reason = "is not writable" if existing.is_dir() else "is not a folder"
         raise ConfigError(f"{out}: cannot be created, because {existing} {reason}; choose another --out")
-    if (out / "scores.json").exists():
+    if (out / "scores.json").exists() and has_whole_predictions(out):
         raise ConfigError(f"{out}: holds a finished run; choose another --out")
     if not (out / "config.yaml").is_file():
         return

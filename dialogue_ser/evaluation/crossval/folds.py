@@ -15,6 +15,7 @@ from dialogue_ser.many.engines import JobEngine
 from dialogue_ser.many.jobs import Job, Outcome, fingerprint_of
 from dialogue_ser.many.progress import Silent
 from dialogue_ser.many.run_many import failures, run_many
+from dialogue_ser.runs.intact import is_whole_table
 from dialogue_ser.training.config.files import code_of_run, config_from_dict, config_to_dict
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.corpus import corpus_of
@@ -105,7 +106,7 @@ def _payload(
 
 def _is_complete(folder: Path, *, is_trained: bool) -> bool:
     """Return whether the results of a fold are still there."""
-    if not (folder / PREDICTIONS).is_file() or not (folder / "model").is_dir():
+    if not is_whole_table(folder / PREDICTIONS) or not (folder / "model").is_dir():
         return False
     return not is_trained or (RunDirectory(folder).is_finished and RunDirectory(folder).has_outputs)
 

@@ -3,16 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dialogue_ser.errors import ConfigError
+from dialogue_ser.evaluation.suite.labels import equal_labels, label_problem
 from dialogue_ser.evaluation.suite.row_planner import RowPlanner
 from dialogue_ser.evaluation.suite.rows import (
     Row,
     metric_problems,
+    model_of,
     model_problems,
     name_problems,
     reference_problems,
     refuse_named_code,
+    task_problems,
 )
 from dialogue_ser.evaluation.suite.suite_file import Suite, SuiteProtocol, read_suite
 from dialogue_ser.evaluation.suite.trials import check_trials, with_trials
@@ -139,10 +143,11 @@ def read_plan(
     suite, problems = read_suite(path)
     if seeds is not None and (not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds)):
         problems.append(f"--seeds: found {list(seeds)}, expected different whole numbers of at least 0, e.g. [1, 2]")
+    problems += _flag_problems(suite, systems or {})
     suite = replace(
         suite,
         seeds=tuple(seeds or suite.seeds),
-        systems={**suite.systems, **{label: {"model.name": name} for label, name in (systems or {}).items()}},
+        systems=_with_flags(suite.systems, systems or {}),
         protocol=protocol or suite.protocol,
     )
     planner = RowPlanner(suite, problems)
@@ -153,6 +158,7 @@ def read_plan(
         raise ConfigError(*dict.fromkeys(problems))
     refuse_named_code(suite, rows, trust_code)
     problems += [problem for row in rows for problem in name_problems(suite, row) + model_problems(suite, row)]
+    problems += task_problems(suite, rows)
     if problems:
         raise ConfigError(*dict.fromkeys(problems))
     if suite.tuning is not None:
@@ -160,3 +166,25 @@ def read_plan(
         refuse_named_code(suite, rows, trust_code)
         check_trials(suite, rows)
     return Plan(suite=suite, rows=tuple(rows))
+
+
+def _flag_problems(suite: Suite, systems: Mapping[str, str]) -> list[str]:
+    """Return what is wrong with the labels that flags give."""
+    labels = [*suite.systems, *(label for label in systems if label not in suite.systems)]
+    return [
+        *(f"--systems.{label}: {problem}" for label in systems if (problem := label_problem(label))),
+        *(
+            f"--systems.{label}: there is {earlier!r} already, and some file systems do not tell them apart; rename it"
+            for label, earlier in equal_labels(labels)
+            if label in systems
+        ),
+    ]
+
+
+def _with_flags(systems: Mapping[str, Mapping[str, Any]], flags: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+    """Return the systems of the file and of the flags. A system with the same model in both keeps its settings."""
+    found = dict(systems)
+    for label, name in flags.items():
+        if label not in systems or model_of(systems[label]) != name:
+            found[label] = {"model.name": name}
+    return found

@@ -11,12 +11,13 @@ from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.evaluation.compare import compare_predictions
 from dialogue_ser.evaluation.published import published_rows_for
 from dialogue_ser.evaluation.selection import check_selection, mean_std
+from dialogue_ser.evaluation.suite.notes import notes_of
 from dialogue_ser.evaluation.suite.plan import Cell, Plan
 from dialogue_ser.evaluation.suite.rows import Row
 from dialogue_ser.metrics.bootstrap import bootstrap, class_f1_function, metrics_function, seed_mean, stack_seeds
 from dialogue_ser.metrics.predictions import Predictions, predictions_of
 from dialogue_ser.metrics.significance import holm
-from dialogue_ser.metrics.table import METRICS
+from dialogue_ser.metrics.table import METRICS, Metric
 from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.tasks import task_of
 from dialogue_ser.tasks.base import Task
@@ -38,8 +39,9 @@ def suite_results(plan: Plan, cells: Sequence[Cell], failed: Mapping[str, str]) 
         heading), ``task``, ``labels`` (classes; empty for a regression), ``reference``, ``interval_over`` (what is
         drawn), ``rows``, ``failed``, ``published``, ``notes``,
         ``versions`` and ``machine``. A row has ``label``, ``system``, ``encoder``,
-        ``model``, ``features``, ``seeds``, ``test`` and ``dev`` (metric → mean, std, values), ``intervals``,
-        ``classes`` (class → F1 with its interval), ``comparison``, ``peek``, ``tuned`` and ``cost``.
+        ``model``, ``features``, ``seeds``, ``n_drawn`` (number of dialogues or folds that are drawn), ``test`` and
+        ``dev`` (metric → mean, std, values), ``intervals``, ``classes`` (class → F1 with its interval),
+        ``comparison``, ``peek``, ``tuned`` and ``cost``.
 
     Raises:
         DialogueSerError: runs have no labelled turns in the split, or different turns.
@@ -54,10 +56,13 @@ def suite_results(plan: Plan, cells: Sequence[Cell], failed: Mapping[str, str]) 
     }
     first = next(iter(tables.values()))[0]
     task = task_of(first, RunFiles(cells[0].folder).config.get("data"))
+    _check_alike(tables)
     metrics = task.metrics(suite.metrics)
-    shown = list(dict.fromkeys((*task.headline, *(key for key in metrics if key in _keys(suite.metrics)))))
+    further = [METRICS.find(name).key for name in suite.metrics]
+    shown = {key: metrics[key] for key in dict.fromkeys((*task.headline, *further)) if key in metrics}
     rows = [_row(row, of_row[row.label], tables[row.label], task, shown) for row in plan.rows if row.label in tables]
     _compare(plan, rows, tables, task)
+    over = "folds" if over_folds else "dialogues"
     return {
         "format": FORMAT,
         "kind": "suite",
@@ -69,19 +74,33 @@ def suite_results(plan: Plan, cells: Sequence[Cell], failed: Mapping[str, str]) 
         "task": task.kind,
         "labels": list(task.names) if task.gives_probabilities else [],
         "metric": task.default_metric,
-        "metrics": {key: METRICS[key].heading if key in METRICS else key for key in shown},
+        "metrics": {key: metric.heading for key, metric in shown.items()},
         "reference": suite.reference,
-        "interval_over": "folds" if suite.protocol == "crossval" else "dialogues",
+        "interval_over": over,
         "rows": rows,
         "failed": dict(failed),
         "published": _published(cells[0], task.n_scores) if task.gives_probabilities else [],
-        "notes": _notes(rows, failed),
+        "notes": notes_of(suite.reference, over, rows, failed),
         **_circumstances(cells[0]),
     }
 
 
-def _keys(names: Sequence[str]) -> list[str]:
-    return [METRICS.find(name).key for name in names]
+def _check_alike(tables: Mapping[str, Sequence[Predictions]]) -> None:
+    """Check that all rows predict the same turns, with the same classes or dimensions: one table compares them.
+
+    Raises:
+        DialogueSerError: they do not; the error has every row.
+    """
+    first, known = next((label, found[0]) for label, found in tables.items())
+    problems = []
+    for label, found in tables.items():
+        try:
+            for one in found:
+                one.aligned_to(known)
+        except DialogueSerError as error:
+            problems += [f"{label} and {first}: {problem}" for problem in error.problems]
+    if problems:
+        raise DialogueSerError(*problems)
 
 
 def _reported(folder: Path, split: str, over_folds: bool) -> Predictions:
@@ -101,11 +120,11 @@ def _reported(folder: Path, split: str, over_folds: bool) -> Predictions:
 
 
 def _row(
-    row: Row, cells: Sequence[Cell], tables: Sequence[Predictions], task: Task, shown: Sequence[str]
+    row: Row, cells: Sequence[Cell], tables: Sequence[Predictions], task: Task, shown: Mapping[str, Metric]
 ) -> dict[str, Any]:
     """Return one row of the results: what follows from the runs of its seeds."""
     aligned = [table.aligned_to(tables[0]) for table in tables]
-    additive = [METRICS.find(key) for key in shown if METRICS.find(key).is_additive]
+    additive = [metric for metric in shown.values() if metric.is_additive]
     statistics = np.swapaxes(stack_seeds([table.statistics() for table in aligned]), 0, 1)  # [dialogue, seed, …]
     over_dialogues = bootstrap(statistics, seed_mean(metrics_function(additive)), _RESAMPLES)
     return {
@@ -116,6 +135,7 @@ def _row(
         "features": {modality: feature.encoder for modality, feature in row.config.features.items()},
         "seeds": [cell.seed for cell in cells],
         "folders": [_relative(cell) for cell in cells],
+        "n_drawn": len(statistics),
         "test": _means(aligned, shown),
         "dev": _dev_means(cells, shown),
         "intervals": {name: interval.to_dict() for name, interval in over_dialogues.items()},
@@ -130,12 +150,13 @@ def _row(
 def _relative(cell: Cell) -> str:
     """Return the run directory as a path inside the folder of the suite."""
     parts = cell.folder.parts
-    return "/".join(parts[len(parts) - 1 - parts[::-1].index("runs") :])
+    depth = 4 if cell.row.encoder else 3  # runs, system, encoder, seed
+    return "/".join(parts[-depth:])
 
 
-def _means(tables: Sequence[Predictions], shown: Sequence[str]) -> dict[str, Any]:
+def _means(tables: Sequence[Predictions], shown: Mapping[str, Metric]) -> dict[str, Any]:
     """Return metric → mean ± std over seeds, without the metrics that are not defined."""
-    values = {key: [table.value(METRICS.find(key)) for table in tables] for key in shown}
+    values = {key: [table.value(metric) for table in tables] for key, metric in shown.items()}
     return {
         key: mean_std([value for value in found if value is not None]).to_dict()
         for key, found in values.items()
@@ -143,7 +164,7 @@ def _means(tables: Sequence[Predictions], shown: Sequence[str]) -> dict[str, Any
     }
 
 
-def _dev_means(cells: Sequence[Cell], shown: Sequence[str]) -> dict[str, Any]:
+def _dev_means(cells: Sequence[Cell], shown: Mapping[str, Metric]) -> dict[str, Any]:
     """Return the means on dev; empty if a run has no labelled dev turns."""
     tables = []
     for cell in cells:
@@ -249,23 +270,6 @@ def _circumstances(cell: Cell) -> dict[str, Any]:
     found = RunFiles(cell.folder).environment
     machine = {name: found[name] for name in ("platform", "cpu", "cpu_count", "device", "threads") if name in found}
     return {"versions": {"python": found.get("python"), **found.get("packages", {})}, "machine": machine}
-
-
-def _notes(rows: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> list[str]:
-    """Return sentences that a reader of the table must know."""
-    notes = []
-    tuned = [row["tuned"] for row in rows if row["tuned"]]
-    if tuned:
-        notes.append(
-            f"Every system was tuned with the same number of trials: {max(one['trials'] for one in tuned)}, with seed "
-            f"{tuned[0]['seed']}. The best one on dev was chosen. The seeds of the table were trained after that."
-        )
-    if failed:
-        notes.append(f"{len(failed)} runs failed. Their rows have fewer seeds, or are missing.")
-    few = [row["label"] for row in rows if len(row["seeds"]) < 2]
-    if few:
-        notes.append(f"One seed says nothing about the spread over seeds: {', '.join(few)}.")
-    return notes
 
 
 def check_choice(cells: Sequence[Cell]) -> None:

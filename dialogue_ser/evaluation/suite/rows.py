@@ -6,7 +6,7 @@ from typing import Any
 
 from dialogue_ser.corpus.readers import READERS
 from dialogue_ser.encoders import TRAINED_ENCODERS
-from dialogue_ser.errors import DialogueSerError, unknown_name
+from dialogue_ser.errors import DialogueSerError, shown_value, unknown_name
 from dialogue_ser.evaluation.suite.suite_file import Suite
 from dialogue_ser.features.registry import ENCODERS
 from dialogue_ser.metrics.table import METRICS
@@ -70,6 +70,50 @@ def metric_problems(suite: Suite) -> list[str]:
         for number, name in enumerate(suite.metrics)
         if ":" not in name and name not in METRICS
     ]
+
+
+def model_of(settings: Mapping[str, Any]) -> str:
+    """Return the model that the settings of a system name, as ``model.name`` or nested; "" if they name none."""
+    nested = settings.get("model")
+    name = settings.get("model.name") or (nested.get("name") if isinstance(nested, Mapping) else None)
+    return name if isinstance(name, str) else ""
+
+
+def task_problems(suite: Suite, rows: Sequence[Row]) -> list[str]:
+    """Return the rows that predict something else than the first one, and the metrics that do not fit the task.
+
+    The code of the metrics is trusted; it is imported.
+    """
+    problems = []
+    for row in rows[1:]:
+        asked, known = _asked(row), _asked(rows[0])
+        problems += [
+            f"{suite.at('systems', row.system)}: {name} is {shown_value(value)}, and {shown_value(known[name])} for "
+            f"{rows[0].label}; one suite compares systems that predict the same"
+            for name, value in asked.items()
+            if value != known[name]
+        ]
+    for number, name in enumerate(suite.metrics):
+        try:
+            metric = METRICS.find(name)
+        except DialogueSerError as error:
+            problems += [f"{suite.at('metrics', str(number))}: {problem}" for problem in error.problems]
+            continue
+        kind = rows[0].config.task
+        if metric.task not in (None, kind):
+            problems.append(f"{suite.at('metrics', str(number))}: {name} is a metric of {metric.task}, not of {kind}")
+    return problems
+
+
+def _asked(row: Row) -> dict[str, Any]:
+    """Return the settings that say what is predicted: setting → value as plain JSON."""
+    config = row.config
+    return {
+        "task": config.task,
+        "data.labels": config.data.labels,
+        "data.targets": list(config.data.targets),
+        "data.leave_out": list(config.data.leave_out),
+    }
 
 
 def name_problems(suite: Suite, row: Row) -> list[str]:

@@ -11,7 +11,7 @@ from dialogue_ser.evaluation.suite.contents import CONTENTS, contents_record
 from dialogue_ser.evaluation.suite.plan import Cell, Plan
 from dialogue_ser.evaluation.suite.results import suite_results
 from dialogue_ser.evaluation.suite.tuning import tuned_plan
-from dialogue_ser.evaluation.suite.work import epochs_done, has_results
+from dialogue_ser.evaluation.suite.work import damage, epochs_done, has_results
 from dialogue_ser.many.engines import JobEngine
 from dialogue_ser.many.jobs import Job, Outcome, fingerprint_of
 from dialogue_ser.many.progress import Progress, Silent
@@ -107,7 +107,9 @@ class _Work:
         jobs = [_job(self.plan, cell) for cell in cells]
         unready = _make_features(cells, self.out, self.engine, self.progress("sets of features"))
         ready = [job for job, cell in zip(jobs, cells, strict=True) if cell.key not in unready]
-        return failures({**unready, **run_many(ready, self.out, self.engine, self.progress(what))})
+        failed = failures({**unready, **run_many(ready, self.out, self.engine, self.progress(what))})
+        damaged = {cell.key: damage(cell.folder) for cell in cells if cell.key not in failed}
+        return failed | {key: problem for key, problem in damaged.items() if problem}
 
 
 def _refuse_other_suite(plan: Plan, out: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from dialogue_ser.errors import ConfigError, shown_value, unknown_name
 from dialogue_ser.evaluation.suite.draws import Parameter, Tuning, parameter_of
+from dialogue_ser.evaluation.suite.labels import MOST_LETTERS, equal_labels, label_problem
 from dialogue_ser.foreign_text.yaml_text import YamlError, lines_of_yaml, parse_yaml
 
 #: How the scores are made. dev: the epoch is chosen on dev. legacy-test-peek: also the epoch that test would choose is
@@ -21,8 +22,8 @@ KEYS = (
 BASE = "base"
 #: Keys of a system: parameters that tuning draws for it, and its settings with single encoders.
 PARAMETERS, ENCODERS = "parameters", "encoders"
+_MOST_TRIALS = 1000
 TUNING_KEYS = ("trials", "seed", PARAMETERS)
-_MOST_LABEL = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +149,8 @@ class _Reader:
         if not isinstance(value, str) or not value.strip():
             self._problem((key,), f"found {shown_value(value)}, expected text (in quotes if it looks like a number)")
             return default
-        if key == "name" and ("/" in value or "\\" in value or value in (".", "..") or len(value) > _MOST_LABEL):
+        is_folder = value.isprintable() and not set(value) & set("/\\") and value not in (".", "..")
+        if key == "name" and not (is_folder and len(value) <= MOST_LETTERS):
             self._problem((key,), f"found {shown_value(value)}, expected the name of a folder, without slashes")
         return value
 
@@ -183,12 +185,17 @@ class _Reader:
         """Return label → settings of a section."""
         found: dict[str, Mapping[str, Any]] = {}
         for label, settings in self._mapping((section,), self._values.get(section)).items():
-            problem = _label_problem(label)
+            problem = label_problem(label)
             if problem:
                 self._problem((section, label), problem)
             if isinstance(settings, str):  # bigru: bigru
                 settings = {"model.name" if section == "systems" else BASE: settings}
             found[label] = self._mapping((section, label), settings)
+        for label, earlier in equal_labels(found):
+            self._problem(
+                (section, label),
+                f"there is {earlier!r} already, and some file systems do not tell them apart; rename one",
+            )
         return found
 
     def _with_encoder(
@@ -238,6 +245,9 @@ class _Reader:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             self._problem(place, f"found {shown_value(value)}, expected a whole number of at least {least}")
             return least
+        if place[-1] == "trials" and value > _MOST_TRIALS:
+            self._problem(place, f"found {shown_value(value)}, expected at most {_MOST_TRIALS:,} trials")
+            return least
         return value
 
     def _parameters(self, place: tuple[str, ...], value: Any) -> dict[str, Parameter]:
@@ -256,12 +266,9 @@ class _Reader:
             example = "{model.name: bigru}" if len(place) > 1 else "{label: {model.name: bigru}}"
             self._problem(place, f"found {shown_value(value)}, expected a mapping such as {example}")
             return {}
-        return {str(key): item for key, item in value.items()}
-
-
-def _label_problem(label: str) -> str:
-    """Return what is wrong with a label, or ""; it is a part of the name of a folder."""
-    is_name = label.isprintable() and not set(label) & set("/\\:·") and label.strip(" .") == label
-    if label and is_name and len(label) <= _MOST_LABEL:
-        return ""
-    return f"the label may have at most {_MOST_LABEL} letters, without slash, backslash, colon or dot at its ends"
+        names = [str(key) for key in value]
+        if None in value:
+            self._problem(place, "a key is empty (null); write a name, in quotes if it is null or ~")
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            self._problem((*place, name), "occurs twice, as a number and as text; keep one")
+        return {str(key): item for key, item in value.items() if key is not None}

@@ -12,6 +12,12 @@ from dialogue_ser.evaluation.suite.suite_file import PARAMETERS, Suite
 from dialogue_ser.models import find_model
 
 _OPTION = "model.options."
+#: Settings, and sections of settings, that say what is compared. Tuning may not draw them.
+_FIXED = (
+    "seed", "name", "task", "data", "metrics", "wandb", "crossval", "training", "training.protocol", "training.select",
+    "training.device",
+)  # fmt: skip
+_FIXED_SECTIONS = ("data.", "wandb.", "crossval.")
 
 
 def with_trials(suite: Suite, rows: Sequence[Row], planner: RowPlanner) -> list[Row]:
@@ -35,6 +41,7 @@ def with_trials(suite: Suite, rows: Sequence[Row], planner: RowPlanner) -> list[
         problems.append(
             f"{suite.at('tuning')}: dev chooses the settings, and crossval has no dev; leave one of them out"
         )
+    problems += _fixed_problems(suite, tuning)
     problems += [
         f"{suite.at('tuning', PARAMETERS, name)}: no system has this option; correct its name"
         for name in tuning.parameters
@@ -45,6 +52,19 @@ def with_trials(suite: Suite, rows: Sequence[Row], planner: RowPlanner) -> list[
     found = [replace(row, trials=tuple(_trials(suite, tuning, row, planner))) for row in rows]
     planner.check()
     return found
+
+
+def _fixed_problems(suite: Suite, tuning: Tuning) -> list[str]:
+    """Return the parameters that may not be drawn, because the scores on dev could not be compared."""
+    places: dict[tuple[str, ...], Mapping[str, Parameter]] = {("tuning", PARAMETERS): tuning.parameters}
+    places |= {("systems", label, PARAMETERS): found for label, found in tuning.own.items()}
+    return [
+        f"{suite.at(*place, name)}: must be equal in all trials, so that their scores on dev can be compared; set "
+        "it in settings or in a system"
+        for place, found in places.items()
+        for name in found
+        if name in _FIXED or name.startswith(_FIXED_SECTIONS)
+    ]
 
 
 def check_trials(suite: Suite, rows: Sequence[Row]) -> None:

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dialogue_ser.errors import DialogueSerError
+from dialogue_ser.runs.intact import has_whole_model, has_whole_predictions
+from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.training.config.files import config_from_dict
 
 
@@ -45,12 +48,22 @@ def encode_features(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def has_results(folder: Path) -> bool:
-    """Return whether a run or a cross-validation is finished and its predictions are there."""
-    if not (folder / "predictions.parquet").is_file():
+    """Return whether a run or a cross-validation is finished, and its predictions and its model are there and whole."""
+    if not has_whole_predictions(folder):
         return False
     if (folder / "scores.json").is_file() and (folder / "folds").is_dir():
         return True
-    return b'"summary"' in _read(folder / "metrics.jsonl") and (folder / "model" / "config.json").is_file()
+    return b'"summary"' in _read(folder / "metrics.jsonl") and has_whole_model(folder)
+
+
+def damage(folder: Path) -> str:
+    """Return what is wrong with the files of a finished run, or ""; then the table cannot be made from it."""
+    try:
+        run = RunFiles(folder)
+        _ = run.config, run.environment, run.epochs, run.scores, run.predictions
+    except DialogueSerError as error:
+        return "; ".join([*error.problems, f"or delete {folder} to make the run again"])
+    return ""
 
 
 def epochs_done(folder: Path) -> int:

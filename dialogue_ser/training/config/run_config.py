@@ -231,6 +231,8 @@ class OptimizerConfig:
         weight_decay: how strongly weights are pulled towards 0, against overfitting. adamw applies it to matrices only,
             separately from the gradient; adam and sgd add it to the gradient of every parameter (L2).
         momentum: momentum of sgd. adamw and adam ignore it.
+        amsgrad: for adamw and adam: divide by the largest mean square of the gradient so far instead of the newest one
+            (Reddi et al., "On the Convergence of Adam and Beyond", 2018). GraphSmile uses it.
         schedule: how the rate changes with the steps: constant; cosine or linear (both fall to zero); or inverse-time
             (rate / (1 + decay · step)).
         decay: decay in the schedule inverse-time; a higher value makes the rate fall faster. The other schedules ignore
@@ -249,6 +251,7 @@ class OptimizerConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     momentum: float = 0.0
+    amsgrad: bool = False
     schedule: Literal["constant", "cosine", "linear", "inverse-time"] = "constant"
     decay: float = 0.0
     warmup_fraction: float = 0.0
@@ -266,6 +269,8 @@ class OptimizerConfig:
         _check_ranges("optimizer", self, dict.fromkeys(names, 0), most)
         if not all(0 <= strength < math.inf for strength in self.l2.values()):
             raise ConfigError(f"optimizer.l2: found {self.l2}, expected finite strengths of at least 0")
+        if self.amsgrad and self.name == "sgd":
+            raise ConfigError("optimizer.amsgrad: found true with optimizer.name sgd; only adamw and adam have it")
         # One schedule sets learning_rate; every other rate is a fixed multiple of it.
         if self.encoder_learning_rate and not self.learning_rate:
             raise ConfigError(

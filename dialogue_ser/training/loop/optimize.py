@@ -55,7 +55,7 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
         momentum = config.momentum
         return SGD(ordered, lr=config.learning_rate, momentum=momentum, fused=fused and not momentum)
     kind = Adam if config.name == "adam" else AdamW
-    return kind(ordered, lr=config.learning_rate, fused=fused)
+    return kind(ordered, lr=config.learning_rate, amsgrad=config.amsgrad, fused=fused)
 
 
 def rate_shares(model: nn.Module, config: OptimizerConfig) -> dict[str, float]:

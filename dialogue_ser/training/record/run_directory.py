@@ -10,6 +10,7 @@ from typing import Any
 from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import CheckpointError, ConfigError
 from dialogue_ser.runs.checksums import is_unchanged, with_checksum, with_checksum_line
+from dialogue_ser.runs.intact import has_whole_model, has_whole_predictions
 from dialogue_ser.runs.run_files import read_json, to_json
 from dialogue_ser.training.config.files import dump_config, load_record
 from dialogue_ser.training.config.run_config import RunConfig
@@ -62,8 +63,8 @@ class RunDirectory:
 
     @property
     def has_outputs(self) -> bool:
-        """Whether the predictions and the model are still there; somebody may have deleted them."""
-        return (self.folder / "predictions.parquet").is_file() and (self.folder / "model" / "config.json").is_file()
+        """Whether the predictions and the model are there and whole; somebody may have deleted or damaged them."""
+        return has_whole_predictions(self.folder) and has_whole_model(self.folder)
 
     def check(self, config: RunConfig, *, resume: bool, allow_mismatch: bool) -> None:
         """Check that a run may start or resume here: it must not destroy a run or continue it with other settings.

@@ -99,6 +99,28 @@ def test_wrong_settings_are_named_with_their_lines_all_in_one_error(folder):
         plan_of(folder, "systems: {one: {base: quickstart}}\nencoders: {e: {base: meld-text}}\n")
 
 
+def test_labels_of_flags_are_checked_like_those_of_the_file(folder):
+    text = "base: quickstart\nseeds: [1]\nsystems: {erc: bigru, mine: {model.name: bigru, training.epochs: 3}}\n"
+    with pytest.raises(ConfigError) as error:
+        plan_of(folder, text, systems={"..": "bigru", "ERC": "bigru"})
+    assert [problem.partition(":")[0] for problem in error.value.problems] == ["--systems...", "--systems.ERC"]
+    epochs = [plan_of(folder, text, systems={"mine": name}).rows[1].config.training.epochs for name in ("bigru", "cmn")]
+    assert epochs[0] == 3  # the flag names the same model, so the settings of the file stay
+    assert epochs[1] != 3
+
+
+def test_rows_and_metrics_of_another_task_are_refused_before_anything_is_trained(folder):
+    text = (
+        "base: quickstart\nmetrics: [ccc, macro_f1]\nsystems:\n  a: bigru\n"
+        "  b: {model.name: bigru, data.labels: sentiment}\n"
+    )
+    with pytest.raises(ConfigError) as error:
+        plan_of(folder, text)
+    rows, metric = error.value.problems
+    assert ":5: systems.b: data.labels is 'sentiment', and 'emotion' for a" in rows
+    assert ":2: metrics.0: ccc is a metric of regression" in metric
+
+
 def test_code_that_the_file_names_needs_trust_or_a_flag(folder):
     text = (folder / "suite.yaml").read_text()
     with pytest.raises(ConfigError, match=r"suite\.yaml:7: systems\.mine\.model\.name: 'my_small_model:Mine' is code"):

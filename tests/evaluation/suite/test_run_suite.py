@@ -1,7 +1,9 @@
 """A small suite is run, continued, and scored; every number of its table follows from the files of its runs."""
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,11 @@ from dialogue_ser.evaluation.compare import compare
 from dialogue_ser.evaluation.selection import aggregate
 from dialogue_ser.evaluation.suite.plan import read_plan
 from dialogue_ser.evaluation.suite.run_suite import run_suite
+from dialogue_ser.evaluation.suite.work import damage
 from dialogue_ser.features.registry import register_encoder
 from dialogue_ser.many.engines import InProcess
 from dialogue_ser.metrics.significance import holm
+from dialogue_ser.report.sections.suite_tables import markdown_table
 from dialogue_ser.runs.run_files import RunFiles
 
 
@@ -97,6 +101,60 @@ def test_a_failing_run_is_named_and_the_others_are_in_the_table(copy):
     assert "features cannot be made" in with_engine.failed["bad/seed1"]
 
 
+def test_runs_whose_files_are_cut_off_are_made_again_and_unreadable_ones_are_named(copy):
+    before = results_of(copy / "out")
+    runs = {row["label"]: copy / "out" / row["folders"][0] for row in before["rows"]}
+    os.truncate(runs["erc"] / "predictions.parquet", 500)
+    os.truncate(runs["mine"] / "model" / "model.safetensors", 90)
+    assert scores_in(again(copy)) == scores_in(before)
+    assert "safetensors" not in damage(runs["mine"])
+    (runs["blind"] / "config.yaml").write_text("")
+    found = run_suite(read_plan(copy / "suite.yaml", trust_code=True), copy / "out")
+    assert set(found.failed) == {"blind/seed1"}
+    assert f"delete {runs['blind']}" in found.failed["blind/seed1"]
+    assert [row["seeds"] for row in found.results["rows"]] == [[1, 2], [2], [1, 2]]
+
+
+def test_without_the_runs_of_the_reference_the_table_says_why_nothing_is_compared(copy):
+    text = (copy / "suite.yaml").read_text()
+    (copy / "suite.yaml").write_text(text.replace("reference: blind", "  bad: {data.path: none.csv}\nreference: bad"))
+    results = again(copy)
+    assert [row["comparison"] for row in results["rows"]] == [None] * 3
+    assert any("No run of the reference bad is finished" in note for note in results["notes"])
+
+
+def test_a_metric_of_the_users_own_has_a_column(copy):
+    module = copy / "my_suite_metrics.py"
+    module.write_text("def half(gold, predicted):\n    return 0.5\n\n\nhalf.heading = 'the half'\n")
+    sys.path.insert(0, str(copy))
+    try:
+        (copy / "suite.yaml").write_text(
+            f"metrics: ['my_suite_metrics:half', auc]\n{(copy / 'suite.yaml').read_text()}"
+        )
+        results = again(copy)
+    finally:
+        sys.path.remove(str(copy))
+    assert results["metrics"]["half"] == "the half"
+    assert [row["test"]["half"]["values"] for row in results["rows"]] == [[0.5, 0.5]] * 3
+    assert "the half" in markdown_table(results)
+
+
+def test_rows_with_other_turns_are_no_table_and_folders_named_runs_are_found(tmp_path, write_suite):
+    text = (
+        "base: base.yaml\nsettings: {training.epochs: 1}\nseeds: [1]\nsystems:\n  runs: {model: {name: bigru, options: "
+    )
+    suite = write_suite(tmp_path, text + "{hidden_dim: 4}}}\n  few: {model.name: bigru, data.path: few.csv}\n", 12)
+    lines = (tmp_path / "turns.csv").read_text().splitlines()
+    (tmp_path / "few.csv").write_text("\n".join(line for line in lines if ",d3," not in line))
+    suite.write_text(suite.read_text().replace("few.csv", str(tmp_path / "few.csv")))
+    with pytest.raises(DialogueSerError, match=r"few and runs: .* turns only"):
+        run_suite(read_plan(suite), tmp_path / "out")
+    suite.write_text(text + "{hidden_dim: 4}}}\n")
+    results = run_suite(read_plan(suite), tmp_path / "out").results
+    assert (tmp_path / "out" / results["rows"][0]["folders"][0] / "predictions.parquet").is_file()
+    assert any("from only 3 dialogues" in note for note in results["notes"])
+
+
 def test_a_suite_whose_runs_all_fail_is_an_error_and_another_suite_has_another_folder(copy):
     base = "base: base.yaml\nsystems: {a: {model.name: bigru, data.path: none.csv}}\n"
     (copy / "suite.yaml").write_text(f"name: other\n{base}")
@@ -121,6 +179,11 @@ def test_a_suite_of_cross_validations_draws_folds(tmp_path, write_nemo, write_su
     scores = RunFiles(tmp_path / "out" / row["folders"][0]).scores
     assert row["test"]["uar"]["mean"] == pytest.approx(scores["pooled"]["uar"])
     assert results["rows"][1]["comparison"]["difference"]["n_dialogues"] == len(scores["folds"]) == 4
+    run = tmp_path / "out" / row["folders"][0]
+    os.truncate(run / "predictions.parquet", 300)
+    os.truncate(next((run / "folds").glob("*/fold.parquet")), 300)
+    after = run_suite(read_plan(tmp_path / "suite.yaml"), tmp_path / "out")
+    assert (after.failed, scores_in(after.results)) == ({}, scores_in(results))
 
 
 def test_the_epoch_that_test_would_choose_stands_beside_the_honest_one_with_the_gap(copy):

@@ -63,6 +63,15 @@ def test_every_problem_is_named_with_its_line_in_one_pass(tmp_path):
     assert [one for one in words if one not in text] == []
 
 
+def test_keys_that_would_become_one_are_named(tmp_path):
+    _, problems = read_suite(written(tmp_path, "systems: {1: bigru, '1': bigru, null: bigru, A: bigru, a: bigru}\n"))
+    assert [one.partition(": ")[2] for one in problems] == [
+        "systems: a key is empty (null); write a name, in quotes if it is null or ~",
+        "systems.1: occurs twice, as a number and as text; keep one",
+        "systems.a: there is 'A' already, and some file systems do not tell them apart; rename one",
+    ]
+
+
 @pytest.mark.parametrize("seeds", ["3", "[]", "[true]", "[-1]", "[a]", "[1.5]", "{a: 1}"])
 def test_seeds_are_a_list_of_whole_numbers(tmp_path, seeds):
     _, problems = read_suite(written(tmp_path, f"base: quickstart\nsystems: {{a: bigru}}\nseeds: {seeds}\n"))
@@ -111,6 +120,7 @@ def test_tuning_has_parameters_of_all_systems_and_of_single_ones(tmp_path):
     ("old", "new", "line", "message"),
     [
         ("trials: 4", "trials: 0", 4, "expected a whole number of at least 1"),
+        ("trials: 4", "trials: 1000000000", 4, "expected at most 1,000 trials"),
         ("trials: 4", "trails: 4", 4, "did you mean 'trials'"),
         ("{values: [8, 16]}", "[8, 16]", 6, "expected a mapping such as {values"),
         ("{min: 8, max: 16}", "{min: 16, max: 8}", 10, "min < max"),

@@ -79,6 +79,8 @@ def test_the_trials_run_round_by_round_and_equal_ones_once(folder):
         ("{values: [4, 5, 6, 7]}", "{values: [-4, -5]}", "trial 2 draws"),
         ("optimizer.learning_rate: {d", "optimizer.rate: {d", "suite.yaml:8: tuning.parameters.optimizer.rate"),
         ("model.options.listeners:", "model.options.lsteners:", "listeners"),
+        ("max: 0.5}", "max: 0.5}\n    seed: {values: [1, 2]}", "parameters.seed: must be equal in all trials"),
+        ("max: 0.5}", "max: 0.5}\n    data.labels: {values: [a]}", "parameters.data.labels: must be equal in all"),
         ("max: 0.5}", "max: 0.5}\n    model.name: {values: ['os:system']}", "is code"),
     ],
 )

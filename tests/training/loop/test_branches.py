@@ -63,6 +63,40 @@ def test_each_branch_gives_the_same_as_alone(branches, tiny) -> None:
     assert not torch.equal(fresh["heads.text.weight"], fused["heads.text.weight"])  # control
 
 
+def test_a_hierarchical_bc_lstm_begins_from_two_trained_ones_and_learns_on(tiny, tmp_path) -> None:
+    """As the paper trains it: every modality alone, then the second level over both."""
+    small = {"context_dim": 3, "hidden_dim": 4, "n_layers": 1}
+    alone = {name: with_options(once(config_of(name, model="bc-lstm")), small) for name in FEATURES}
+    places = {name: train(config, tmp_path / name).folder for name, config in alone.items()}
+    both = once(config_of("text", "audio", model="bc-lstm", begin_from=places))
+    data = load_data(both)
+    for weight in (0.0, 0.5):  # without and with the classifiers of the modalities
+        both = with_options(both, {**small, "fusion": "hierarchical", "unimodal_weight": weight})
+        begun = build_system(both, data).state_dict()
+        taken = {
+            key.replace("level.", f"branches.{name}.", 1) if key.startswith("level.") else key: value
+            for name, place in places.items()
+            for key, value in read_model_folder(place / "model").weights.items()
+        }
+        first_level = {key for key in begun if key.startswith(("branches.", "turns.encoders.", "turns.fusion.proj"))}
+        assert {key for key in taken if key in begun} == first_level
+        assert ("branches.text.head.3.weight" in first_level) == bool(weight)
+        for key in first_level:
+            torch.testing.assert_close(begun[key], taken[key], rtol=0, atol=0)
+    run = train(both, tmp_path / "both")
+    after = read_model_folder(run.folder / "model").weights
+    assert all(not torch.equal(after[f"branches.{name}.lstm.weight_hh_l0"], begun[f"branches.{name}.lstm.weight_hh_l0"])
+               for name in FEATURES)  # fmt: skip
+
+
+def once(config: RunConfig) -> RunConfig:
+    return replace(config, training=replace(config.training, epochs=1))
+
+
+def with_options(config: RunConfig, options: dict[str, object]) -> RunConfig:
+    return replace(config, model=replace(config.model, options={**config.model.options, **options}))
+
+
 def test_one_branch_may_start_from_random_weights(branches, tiny) -> None:
     config = config_of("text", "audio", model="late-fusion", begin_from={"text": branches["text"]})
     fused = build_system(config, load_data(config)).state_dict()

@@ -58,22 +58,39 @@ def test_sgd_has_l2_on_every_trained_parameter_as_in_the_document():
     assert all(value == pytest.approx(0.95) for value in left.values())
 
 
-def test_adam_adds_l2_to_the_gradient_of_every_trained_parameter_as_torchs_own():
-    config = OptimizerConfig(name="adam", learning_rate=0.1, weight_decay=0.5)
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_adam_adds_l2_to_the_gradient_of_every_trained_parameter_as_torchs_own(amsgrad):
+    config = OptimizerConfig(name="adam", learning_rate=0.1, weight_decay=0.5, amsgrad=amsgrad)
     ours, theirs = Small(), Small()
     optimizers = [
         build_optimizer(ours, config),
-        torch.optim.Adam([p for p in theirs.parameters() if p.requires_grad], lr=0.1, weight_decay=0.5),
+        torch.optim.Adam(
+            [p for p in theirs.parameters() if p.requires_grad], lr=0.1, weight_decay=0.5, amsgrad=amsgrad
+        ),
     ]
     for step in range(3):
         for model, optimizer in zip((ours, theirs), optimizers, strict=True):
             for parameter in model.parameters():
-                parameter.grad = parameter.detach().sin() + step if parameter.requires_grad else None
+                parameter.grad = parameter.detach().sin() + 2 - step if parameter.requires_grad else None
             optimizer.step()
     for (name, found), expected in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-6, msg=name)
     assert not torch.allclose(ours.linear.bias, Small().linear.bias, atol=0.1)
     assert can_skip_on_device(optimizers[0])
+
+
+def test_amsgrad_keeps_the_largest_mean_square_and_sgd_has_none():
+    weights = []
+    for amsgrad in (False, True):
+        model = Small()
+        optimizer = build_optimizer(model, OptimizerConfig(learning_rate=0.1, weight_decay=0.0, amsgrad=amsgrad))
+        for gradient in (5.0, 0.1, 0.1):
+            model.linear.weight.grad = torch.full((2, 2), gradient)
+            optimizer.step()
+        weights.append(model.linear.weight.detach())
+    assert not torch.equal(*weights)
+    with pytest.raises(ConfigError, match="only adamw and adam have it"):
+        OptimizerConfig(name="sgd", amsgrad=True)
 
 
 def test_recurrent_biases_and_initial_states_are_not_decayed():
@@ -101,9 +118,9 @@ def test_schedules_end_at_zero_and_never_below():
         assert learning_rate_at(99, 10, config) == pytest.approx(0.0)
 
 
-@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
-def test_optimizer_state_is_tensors_and_goes_on_exactly(name):
-    config = OptimizerConfig(name=name, momentum=0.9)
+@pytest.mark.parametrize(("name", "amsgrad"), [("adamw", False), ("adamw", True), ("adam", False), ("sgd", False)])
+def test_optimizer_state_is_tensors_and_goes_on_exactly(name, amsgrad):
+    config = OptimizerConfig(name=name, momentum=0.9, amsgrad=amsgrad)
     models = [Small(), Small()]
     optimizers = [build_optimizer(model, config) for model in models]
 
@@ -142,9 +159,10 @@ def test_the_moving_average_is_the_weighted_sum_of_all_past_weights():
     assert int(average.values["seen"]) == 3
 
 
-def test_a_skipped_step_changes_nothing_and_the_next_one_is_as_without_it():
-    models = [Small(), Small()]
-    optimizers = [build_optimizer(model, OptimizerConfig(name="adamw", weight_decay=0.1)) for model in models]
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_a_skipped_step_changes_nothing_and_the_next_one_is_as_without_it(amsgrad):
+    models, config = [Small(), Small()], OptimizerConfig(name="adamw", weight_decay=0.1, amsgrad=amsgrad)
+    optimizers = [build_optimizer(model, config) for model in models]
     assert all(can_skip_on_device(optimizer) for optimizer in optimizers)
 
     def step(i: int, wanted: bool, gradient: float) -> None:
