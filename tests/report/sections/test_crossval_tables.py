@@ -74,7 +74,7 @@ def test_published_numbers_are_marked_and_come_after_measured_ones(scores, one_f
     rows = published_table(scores)
     assert [row["numbers"] for row in rows[:2]] == ["measured here: over all folds", "measured here: mean of folds"]
     assert all(str(row["numbers"]).startswith("published: ") for row in rows[2:])
-    assert len(rows) == 30
+    assert len(rows) == 34
     assert rows[0]["precision"] == f"{scores['pooled']['weighted_precision']:.4f}"
     assert {row["scenario"] for row in published_table(scores, same_conditions=True)} == {"improvised", None}
     assert (rows[0]["classes"], rows[0]["scenario"], rows[0]["modalities"]) == ("4", "improvised", "audio")
