@@ -116,8 +116,13 @@ def code_in(
 
 def _is_at(at: Sequence[str], patterns: Collection[str]) -> bool:
     """Return whether a place fits one of the patterns. The indices of lists do not count."""
+    if not patterns:
+        return False
     parts = [part for part in at if not part.startswith("[")]
+    ends = ("*", "**", parts[-1] if parts else "")
     for pattern in patterns:
+        if pattern.rpartition(".")[2] not in ends:
+            continue
         wanted = pattern.split(".")
         if wanted[0] == "**":
             wanted = [*parts[: len(parts) - len(wanted) + 1], *wanted[1:]]

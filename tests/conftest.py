@@ -3,6 +3,7 @@
 import base64
 import gc
 import importlib.util
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -78,6 +79,11 @@ def pytest_collection_finish() -> None:
     """Garbage collection looks at what tests make, and no longer at what was loaded before."""
     gc.freeze()
     gc.enable()
+    # pytest adds its handlers to every logger that hands nothing on, six times a test, and torch has fifty of them
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith("torch.") and isinstance(logger, logging.Logger) and not logger.propagate:
+            logger.handlers.clear()
+            logger.propagate = True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -86,8 +92,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
-@pytest.fixture(autouse=True)
-def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _no_network() -> Iterator[None]:
     """A test that opens a connection to another machine fails at once instead of hanging."""
     connect = socket.socket.connect
 
@@ -96,15 +102,25 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
             raise AssertionError(f"a test tried to reach {address}; tests use no network")
         connect(self, address)
 
-    monkeypatch.setattr(socket.socket, "connect", guarded)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded)
+        yield
 
 
 @pytest.fixture(autouse=True)
-def _own_feature_store(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test fills or reads the user's feature store, or another test's. The folder is made by who needs it."""
+def _each_test(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What thousands of tests need is done by one fixture, because each fixture takes its time.
+
+    No test fills or reads the user's feature store, or another test's. The folder is made by who needs it. Only
+    report/, and who asks for ``real_pictures``, draws pictures; fixtures of a module or the session are made before.
+    """
     # not in tmp_path: to make a numbered folder for each of thousands of tests, pytest lists all of them each time
     folder = tmp_path_factory.getbasetemp() / "feature-stores" / str(next(_TESTS))
     monkeypatch.setenv("DIALOGUE_SER_CACHE", str(folder))
+    if "report" not in request.path.parts and "real_pictures" not in request.fixturenames:
+        _leave_pictures_blank(monkeypatch)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -116,6 +132,18 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_list_of_seeds() -> Iterator[None]:
+    """Without a GPU, torch.manual_seed need not note the seed, with the stack of its call, for each kind of GPU."""
+    import torch
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (torch.cuda, torch.xpu, torch.mtia):
+            if not kind.is_available():
+                patch.setattr(kind, "manual_seed_all", lambda seed: None)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -261,6 +289,10 @@ def real_pictures() -> None:
 @pytest.fixture
 def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages have blank pictures: to draw them takes seconds a page."""
+    _leave_pictures_blank(monkeypatch)
+
+
+def _leave_pictures_blank(monkeypatch: pytest.MonkeyPatch) -> None:
     from dialogue_ser.report.figures import gallery
 
     def draw(self: gallery.Gallery, name: str, figure: object, alt: str) -> gallery.Picture:
@@ -268,13 +300,6 @@ def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
         return self._pictures[-1]
 
     monkeypatch.setattr(gallery.Gallery, "draw", draw)
-
-
-@pytest.fixture(autouse=True)
-def _blank_pictures_outside_report(request: pytest.FixtureRequest) -> None:
-    """Only report/, and who asks for ``real_pictures``, draws; fixtures of a module or the session are made before."""
-    if "report" not in request.path.parts and "real_pictures" not in request.fixturenames:
-        request.getfixturevalue("blank_pictures")
 
 
 @pytest.fixture(scope="session")

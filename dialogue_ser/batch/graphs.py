@@ -53,20 +53,22 @@ def complete_edges(turns: TurnIndex) -> Ints:
     return window_edges(turns, None, None)
 
 
-def predecessor_edges(turns: TurnIndex, own_turns: int) -> Ints:
+def predecessor_edges(turns: TurnIndex, own_turns: int | None) -> Ints:
     """Join every turn to the turns before it, back to the speaker's own ``own_turns``-th turn before it (included).
 
     A turn whose speaker has spoken fewer times sees all earlier turns of its dialogue (DAG-ERC).
 
     Args:
         turns: the turns of the batch.
-        own_turns: number of the speaker's own earlier turns, at least 1.
+        own_turns: number of the speaker's own earlier turns, at least 1; None = all turns before it.
 
     >>> turns = TurnIndex(np.array([4]), 4, np.zeros(4, int), np.arange(4), np.array([0, 1, 1, 0]))
     >>> predecessor_edges(turns, 1).tolist()
     [[1, 2, 3, 3, 3], [0, 1, 0, 1, 2]]
     """
     node_N, party_N = np.arange(len(turns)), turns.party_N
+    if own_turns is None:
+        return span_edges(turns.first_N, node_N - 1)
     by_party_N = np.argsort(party_N, kind="stable")
     low_N = turns.first_N.copy()
     earlier_N, later_N = by_party_N[:-own_turns], by_party_N[own_turns:]

@@ -18,6 +18,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -52,6 +53,12 @@ _INTRODUCTIONS = {
     "crossval": "Train and test once for every fold of --data.cut.protocol, then write scores, tables and a report.",
 }
 _LAYERS_HELP = "Flags replace the settings of --config files, and these replace the settings of --preset."
+#: Section of the settings → its dataclass.
+_GROUPS: dict[str, type] = {
+    field.name: type(field.default)
+    for field in dataclasses.fields(RunConfig)
+    if dataclasses.is_dataclass(field.default) and field.name != "model"
+}
 _MODALITY = re.compile(r"--features\.([^.=]+)(\..*)?")
 
 
@@ -146,6 +153,47 @@ def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str 
     Raises:
         ConfigError: the model is unknown, or its Config does not have one of the options.
     """
+    from dialogue_ser.models import find_model  # imported here because it imports torch, which is slow
+
+    model = base["model"]
+    config_type = find_model(model["name"]).Config
+    problems = unknown_options(f"{where}: model.options: model {model['name']}", config_type, model["options"])
+    if problems:
+        raise ConfigError(*problems)
+    parser, of_actions, of_parser = _parser_without_base(command, tuple(base["features"]), config_type)  # type: ignore[arg-type]
+    for action, default in of_actions:
+        action.default = default
+    parser._defaults.clear()
+    parser._defaults.update(of_parser)
+    defaults = {f"model.options.{key}": value for key, value in model["options"].items()}
+    for name in (field.name for field in dataclasses.fields(RunConfig)):
+        value = base[name]
+        if name == "model":
+            defaults["model.name"] = value["name"]
+        elif name == "features":
+            for modality, feature in value.items():
+                defaults |= {f"features.{modality}.{key}": setting for key, setting in feature.items()}
+        elif name in _GROUPS:
+            defaults |= {f"{name}.{key}": setting for key, setting in value.items()}
+        else:
+            defaults[name] = value
+    parser.set_defaults({key: tuple(value) if isinstance(value, list) else value for key, value in defaults.items()})
+    return parser
+
+
+@lru_cache(maxsize=32)
+def _parser_without_base(
+    command: str, modalities: tuple[str, ...], model_config: type
+) -> tuple[ArgumentParser, list[tuple[Any, Any]], dict[str, Any]]:
+    """Return a parser whose defaults are those of RunConfig, its actions with their defaults, and its own defaults.
+
+    To build a parser is slow. All command lines of a process that have the same flags therefore share one.
+
+    Args:
+        command: train or crossval.
+        modalities: modalities that have flags.
+        model_config: Config of the model.
+    """
     parser = new_parser(f"dialogue-ser {command}", f"{_INTRODUCTIONS[command]} {_LAYERS_HELP} {_FLAGS_ALONE_HELP}")
     can_resume = command == "train"  # the same command continues a cross-validation
     more = " [--resume DIR [--allow-mismatch]]" if can_resume else " [--jobs N]"
@@ -175,34 +223,15 @@ def train_parser(base: Mapping[str, Any], where: str = "defaults", command: str 
         ),
     ):
         parser.add_argument(f"--{name}", type=bool, default=False, help=line)
-    defaults: dict[str, Any] = {}
-    parts = {field.name: type(field.default) for field in dataclasses.fields(RunConfig)}
-    groups = {name: kind for name, kind in parts.items() if dataclasses.is_dataclass(kind) and kind is not ModelConfig}
-    parser.add_class_arguments(RunConfig, skip={*groups, "features", "model"})
-    for name, kind in groups.items():
+    parser.add_class_arguments(RunConfig, skip={*_GROUPS, "features", "model"})
+    for name, kind in _GROUPS.items():
         parser.add_class_arguments(kind, name)
-        defaults |= {f"{name}.{key}": value for key, value in base[name].items()}
-    defaults |= {key: base[key] for key in parts if key not in groups and key not in ("features", "model")}
-    for modality, feature in base["features"].items():
+    for modality in modalities:
         parser.add_class_arguments(FeatureConfig, f"features.{modality}")
-        defaults |= {f"features.{modality}.{key}": value for key, value in feature.items()}
     parser.add_class_arguments(ModelConfig, "model", skip={"options"})
-    defaults["model.name"] = base["model"]["name"]
-    defaults |= _add_model_options(parser, base["model"], where)
-    parser.set_defaults({key: tuple(value) if isinstance(value, list) else value for key, value in defaults.items()})
-    return parser
-
-
-def _add_model_options(parser: ArgumentParser, model: Mapping[str, Any], where: str) -> dict[str, Any]:
-    from dialogue_ser.models import find_model  # imported here because it imports torch, which is slow
-
-    config_type = find_model(model["name"]).Config
-    problems = unknown_options(f"{where}: model.options: model {model['name']}", config_type, model["options"])
-    if problems:
-        raise ConfigError(*problems)
-    if dataclasses.fields(config_type):
-        parser.add_class_arguments(config_type, "model.options")
-    return {f"model.options.{key}": value for key, value in model["options"].items()}
+    if dataclasses.fields(model_config):
+        parser.add_class_arguments(model_config, "model.options")
+    return parser, [(action, action.default) for action in parser._actions], dict(parser._defaults)
 
 
 def _replace_aliases(tokens: Sequence[str]) -> list[str]:

@@ -1,7 +1,6 @@
 """Decode any audio or video file to one channel of float32 samples. An error says what is wrong with a bad file."""
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from dialogue_ser.media.containers import decode_container
 from dialogue_ser.media.damage import DamagedFileError
 from dialogue_ser.media.levels import LevelWarning, level_warnings
 from dialogue_ser.media.sound_files import SPAN_TOLERANCE_SECONDS, read_sound_file
+from dialogue_ser.versions import installed_version
 
 #: Increase this number when decoding gives different samples. Features in a store are then computed again.
 DECODER_REVISION = 2
@@ -106,7 +106,7 @@ def decoder_versions() -> dict[str, str]:
     >>> sorted(decoder_versions())
     ['av', 'decoder', 'soundfile', 'soxr']
     """
-    return {"decoder": str(DECODER_REVISION), **{name: version(name) for name in ("av", "soundfile", "soxr")}}
+    return {"decoder": str(DECODER_REVISION), **{name: installed_version(name) for name in ("av", "soundfile", "soxr")}}
 
 
 def _check_file(path: Path, *, is_span: bool) -> FileFacts:

@@ -1,14 +1,13 @@
 """Change a waveform without changing its emotion: stretch, pitch, shift, noise. This augments training data."""
 
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dialogue_ser.errors import MediaError
+from dialogue_ser.versions import installed_version
 
 #: Increase this number when the same effects give different samples. Features in a store are then computed again.
 EFFECTS_REVISION = 1
@@ -43,12 +42,7 @@ def describe_effects(effects: Effects) -> dict[str, Any]:
     >>> describe_effects(Effects(stretch=1.1))["stretch"]
     1.1
     """
-    return {**asdict(effects), "revision": EFFECTS_REVISION, "librosa": _librosa_version()}
-
-
-@cache
-def _librosa_version() -> str:
-    return version("librosa")  # this searches the installed packages, which is too slow for every utterance
+    return {**asdict(effects), "revision": EFFECTS_REVISION, "librosa": installed_version("librosa")}
 
 
 def apply_effects(samples: NDArray[np.float32], sample_rate_hz: int, effects: Effects) -> NDArray[np.float32]:

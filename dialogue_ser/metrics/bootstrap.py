@@ -123,7 +123,12 @@ def seed_mean(
 
 def class_f1_function(labels: Sequence[str]) -> Callable[[FloatArray], dict[str, FloatArray]]:
     """Return a function from confusion matrices to class → F1."""
-    return lambda confusion: {label: class_values(confusion)[2][..., c] for c, label in enumerate(labels)}
+
+    def values(confusion: FloatArray) -> dict[str, FloatArray]:
+        f1 = class_values(confusion)[2]
+        return {label: f1[..., c] for c, label in enumerate(labels)}
+
+    return values
 
 
 def paired_bootstrap(

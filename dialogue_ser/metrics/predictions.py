@@ -4,7 +4,7 @@ Long because it contains both kinds of tables, what they have in common, and the
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,8 @@ import pandas as pd
 from dialogue_ser.errors import DialogueSerError, MissingDataError, unknown_name
 from dialogue_ser.metrics.agreement import dialogue_moments
 from dialogue_ser.metrics.confusion import UNLABELLED, FloatArray, IntArray, dialogue_confusions
-from dialogue_ser.metrics.table import Metric, TaskKind, function_failed
+from dialogue_ser.metrics.roc import RocCurve, macro_auc, roc_curves
+from dialogue_ser.metrics.table import BUILT_IN, Metric, TaskKind, function_failed
 
 #: Columns about the turn itself. The columns with gold and predictions come after them.
 TURN_COLUMNS = ("split", "dialogue_id", "utterance_id", "turn", "speaker", "text")
@@ -38,6 +39,8 @@ class Predictions(ABC):
     """
 
     kind: ClassVar[TaskKind]
+    #: Cached arrays of whole numbers with one row for each turn. Sums of other numbers depend on their order in memory.
+    _row_arrays: ClassVar[tuple[str, ...]] = ()
 
     frame: pd.DataFrame
     names: tuple[str, ...]
@@ -64,7 +67,13 @@ class Predictions(ABC):
     def rows(self, chosen_N: npt.NDArray[Any]) -> Self:
         """Return some turns, chosen by a mask ``[N]`` or by positions. A position may occur several times."""
         frame = self.frame[chosen_N] if chosen_N.dtype == np.bool_ else self.frame.iloc[chosen_N]
-        return replace(self, frame=frame.reset_index(drop=True))
+        found = replace(self, frame=frame.reset_index(drop=True))
+        # what is computed already is not computed again for each of many slices
+        cached = vars(self)
+        vars(found).update({name: cached[name][chosen_N] for name in self._row_arrays if name in cached})
+        if "dialogue_N" in cached:
+            vars(found)["dialogue_N"] = _renumbered(self.dialogue_N[chosen_N])
+        return found
 
     @cached_property
     def dialogue_N(self) -> IntArray:
@@ -91,15 +100,25 @@ class Predictions(ABC):
     def gold_columns(self) -> tuple[str, ...]:
         """Names of the columns with gold."""
 
-    @abstractmethod
     def statistics(self, group_N: IntArray | None = None) -> FloatArray:
-        """Return one statistic per dialogue or group. Additive metrics are computed from them.
+        """Return one statistic per dialogue or group, read-only. Additive metrics are computed from them.
 
         A statistic is a confusion matrix, ``[dialogue, C, C]`` with row = gold; or moments, ``[dialogue, S, 7]``.
 
         Args:
             group_N: number of the group of every turn (0, 1, …); None = dialogues.
         """
+        return self._dialogue_statistics if group_N is None else self._statistics(group_N)
+
+    @cached_property
+    def _dialogue_statistics(self) -> FloatArray:
+        found = self._statistics(self.dialogue_N)
+        found.flags.writeable = False
+        return found
+
+    @abstractmethod
+    def _statistics(self, group_N: IntArray) -> FloatArray:
+        """Return one statistic per group, given the group of every turn."""
 
     @abstractmethod
     def metric_arguments(self, metric: Metric) -> tuple[Any, ...]:
@@ -147,25 +166,24 @@ class Predictions(ABC):
             problems.append(f"a {self.kind} against a {other.kind}")
         elif set(self.names) != set(other.names):
             problems.append(f"{', '.join(self.names)} against {', '.join(other.names)}")
-        rows = self.frame
-        if len(self) != len(other) or not all(np.array_equal(rows[name], other.frame[name]) for name in key):
+        is_in_order = all(self.frame[name].equals(other.frame[name]) for name in key)
+        if not is_in_order:
             mine, theirs = (pd.MultiIndex.from_frame(p.frame[key]) for p in (self, other))
-            if len(mine) == len(theirs) and mine.isin(theirs).all():
-                rows = self.frame.iloc[mine.get_indexer(theirs)].reset_index(drop=True)
-            else:
+            if len(mine) != len(theirs) or not mine.isin(theirs).all():
                 extra, lacking = mine.difference(theirs), theirs.difference(mine)
                 example = [str(row) for row in (*extra[:1], *lacking[:1])]
                 problems.append(f"{len(extra)} turns only here, {len(lacking)} only there, e.g. {'; '.join(example)}")
         if problems:
             hint = "they cannot be compared turn by turn; run both on the same version and split of the corpus"
             raise DialogueSerError(*(f"{self.origin} and {other.origin}: {problem}; {hint}" for problem in problems))
-        differs_N = _gold_differs(rows, other.frame, other.gold_columns)
+        rows = self.rows(np.arange(len(self)) if is_in_order else mine.get_indexer(theirs))
+        differs_N = _gold_differs(rows.frame, other.frame, other.gold_columns)
         if differs_N.any():
             raise DialogueSerError(
                 f"{self.origin} and {other.origin}: {int(differs_N.sum())} turns have different gold labels, first "
-                f"{rows['utterance_id'][int(differs_N.argmax())]}; run both on the same version of the corpus"
+                f"{rows.frame['utterance_id'][int(differs_N.argmax())]}; run both on the same version of the corpus"
             )
-        return replace(self, frame=rows, names=other.names)
+        return rows if self.names == other.names else replace(self, frame=rows.frame, names=other.names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +191,7 @@ class ClassPredictions(Predictions):
     """A table of predicted classes, with the columns ``gold``, ``predicted`` and one ``p_<class>`` per class."""
 
     kind: ClassVar[TaskKind] = "classification"
+    _row_arrays: ClassVar[tuple[str, ...]] = ("gold_N", "predicted_N")
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -213,10 +232,19 @@ class ClassPredictions(Predictions):
         """Return the confusion matrix of every dialogue ``[dialogue, C, C]``, row = gold."""
         return self.statistics()
 
-    def statistics(self, group_N: IntArray | None = None) -> FloatArray:
-        """Return one confusion matrix per dialogue or group."""
-        groups = self.dialogue_N if group_N is None else group_N
-        return dialogue_confusions(self.gold_N, self.predicted_N, groups, len(self.names))
+    def _statistics(self, group_N: IntArray) -> FloatArray:
+        return dialogue_confusions(self.gold_N, self.predicted_N, group_N, len(self.names))
+
+    @cached_property
+    def curves(self) -> Mapping[str, RocCurve | None]:
+        """ROC curve of every class against all others."""
+        return roc_curves(self.probabilities_NC, self.gold_N, self.names)
+
+    def value(self, metric: Metric) -> float | None:
+        """Return a metric of all turns together. AUC is computed from :attr:`curves`, which scores per class need."""
+        if metric is BUILT_IN.auc:
+            return macro_auc(self.curves)
+        return super().value(metric)
 
     def metric_arguments(self, metric: Metric) -> tuple[Any, ...]:
         """Return probabilities, gold indices and classes; or the names of gold and predicted classes."""
@@ -252,9 +280,8 @@ class ValuePredictions(Predictions):
         """Predicted values ``[N, S]``."""
         return self.frame[[PREDICTED_PREFIX + name for name in self.names]].to_numpy(dtype=np.float64)
 
-    def statistics(self, group_N: IntArray | None = None) -> FloatArray:
-        """Return the moments of every dialogue or group."""
-        return dialogue_moments(self.gold_NS, self.predicted_NS, self.dialogue_N if group_N is None else group_N)
+    def _statistics(self, group_N: IntArray) -> FloatArray:
+        return dialogue_moments(self.gold_NS, self.predicted_NS, group_N)
 
     def metric_arguments(self, metric: Metric) -> tuple[Any, ...]:
         """Return gold and predicted values of the turns that are annotated in every dimension."""
@@ -341,6 +368,18 @@ def _non_numeric_columns(frame: pd.DataFrame, columns: Sequence[str], origin: st
         for name in columns
         if not pd.api.types.is_numeric_dtype(frame[name])
     ]
+
+
+def _renumbered(number_N: IntArray) -> IntArray:
+    """Return numbers that begin at 0 in the order of their first rows. Equal numbers stay equal.
+
+    >>> _renumbered(np.array([7, 7, 2, 7, 5])).tolist()
+    [0, 0, 1, 0, 2]
+    """
+    _, first, place_N = np.unique(number_N, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[place_N]
 
 
 def _gold_differs(mine: pd.DataFrame, theirs: pd.DataFrame, columns: Sequence[str]) -> npt.NDArray[np.bool_]:

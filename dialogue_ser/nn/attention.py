@@ -1,6 +1,7 @@
 """Attention over the past states of a dialogue, with simple and matching kinds (docs/equations.md)."""
 
 import math
+from functools import partial
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -43,6 +44,12 @@ class RunningMean(NamedTuple):
     largest: Tensor
 
 
+def uniform_weight(*shape: int, fan_in: int) -> nn.Parameter:
+    """Return a new weight, uniform in ±1/√fan_in."""
+    bound = 1 / math.sqrt(fan_in)
+    return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound))
+
+
 class HistoryAttention(nn.Module):
     """a_t = Attention(g_1 … g_{t−1} | x_t), for all directions at once; a_1 = 0 (equation (2)).
 
@@ -67,11 +74,7 @@ class HistoryAttention(nn.Module):
         assert self.kind in ATTENTION_KINDS, kind
         self.is_simple = self.kind.startswith("simple")
         self.n_directions = n_directions
-
-        def weight(*shape: int, fan_in: int) -> nn.Parameter:
-            bound = 1 / math.sqrt(fan_in)
-            return nn.Parameter(torch.empty(n_directions, *shape).uniform_(-bound, bound))
-
+        weight = partial(uniform_weight, n_directions)
         if self.is_simple:
             self.weight = weight(memory_dim, 1, fan_in=memory_dim)
             if self.kind == "simple":

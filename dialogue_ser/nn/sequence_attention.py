@@ -1,6 +1,7 @@
 """Attention of every turn over all turns of its dialogue (docs/equations.md)."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -41,10 +42,7 @@ def attend(
         logits: how queries and memories are compared.
         causal: a turn sees only itself and earlier turns.
     """
-
-    def sums(query: Tensor, memory: Tensor, first: int, end: int) -> Tensor:
-        return _weights(logits(query[:, first:end], memory), n_turns_B, first, end, causal) @ memory
-
+    sums = partial(_sums, logits=logits, n_turns_B=n_turns_B, causal=causal)
     n_dialogues, n_turns, _ = memory_BTH.shape
     size = max(1, MOST_WEIGHTS // (n_dialogues * n_turns))
     if size >= n_turns:
@@ -59,6 +57,13 @@ def attend(
         ],
         dim=1,
     )
+
+
+def _sums(
+    query_BTH: Tensor, memory_BTH: Tensor, first: int, end: int, *, logits: Logits, n_turns_B: Tensor, causal: bool
+) -> Tensor:
+    """The weighted sums of the turns from ``first`` to before ``end``."""
+    return _weights(logits(query_BTH[:, first:end], memory_BTH), n_turns_B, first, end, causal) @ memory_BTH
 
 
 def _weights(logits_BQT: Tensor, n_turns_B: Tensor, first: int, end: int | None, causal: bool) -> Tensor:

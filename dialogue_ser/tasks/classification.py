@@ -16,7 +16,6 @@ from dialogue_ser.metrics.bootstrap import bootstrap, class_f1_function
 from dialogue_ser.metrics.calibration import calibration
 from dialogue_ser.metrics.confusion import UNLABELLED, FloatArray
 from dialogue_ser.metrics.predictions import GOLD, PREDICTED, PROBABILITY_PREFIX, ClassPredictions, Predictions
-from dialogue_ser.metrics.roc import roc_curves
 from dialogue_ser.metrics.slices import CHANGES, SHIFTS, Names, emotion_change, emotion_shift
 from dialogue_ser.metrics.table import Metric
 from dialogue_ser.tasks.base import Targets, Task
@@ -198,9 +197,8 @@ class Classification(Task):
         """Return ``per_class`` (:meth:`item_scores`, and auc) and ``confusion`` (row = gold)."""
         assert isinstance(predictions, ClassPredictions)
         confusion = predictions.statistics().sum(0).astype(np.int64)
-        curves = roc_curves(predictions.probabilities_NC, predictions.gold_N, self.names)
         per_class = {
-            label: {**value, "auc": None if (curve := curves[label]) is None else curve.auc}
+            label: {**value, "auc": None if (curve := predictions.curves[label]) is None else curve.auc}
             for label, value in self.item_scores(confusion).items()
         }
         return {"per_class": per_class, "confusion": confusion.tolist()}

@@ -79,9 +79,14 @@ def test_the_complete_graph_stays_inside_its_dialogue() -> None:
 
 @pytest.mark.parametrize(
     ("own_turns", "expected"),
-    [(1, [[], [0], [1], [0, 1, 2]]), (2, [[], [0], [0, 1], [0, 1, 2]]), (9, [[], [0], [0, 1], [0, 1, 2]])],
+    [
+        (1, [[], [0], [1], [0, 1, 2]]),
+        (2, [[], [0], [0, 1], [0, 1, 2]]),
+        (9, [[], [0], [0, 1], [0, 1, 2]]),
+        (None, [[], [0], [0, 1], [0, 1, 2]]),
+    ],
 )
-def test_predecessors_go_back_to_the_speakers_own_turn(own_turns: int, expected: list[list[int]]) -> None:
+def test_predecessors_go_back_to_the_speakers_own_turn(own_turns: int | None, expected: list[list[int]]) -> None:
     assert seen_by(predecessor_edges(index_of(EXAMPLE), own_turns), 4) == expected
 
 

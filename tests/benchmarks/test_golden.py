@@ -69,6 +69,17 @@ def _norm(name: str) -> str:
     return f"alone/grad_norm_nll/{name}"
 
 
+def _put(name: str, value: object) -> Callable[[Tensors], None]:
+    return lambda tensors: tensors.update({name: torch.tensor(value)})
+
+
+def _cut(name: str, dimension: int) -> Callable[[Tensors], None]:
+    """Drop the last place of a dimension."""
+    return lambda tensors: tensors.update(
+        {name: tensors[name].narrow(dimension, 0, tensors[name].shape[dimension] - 1)}
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -76,10 +87,19 @@ def _norm(name: str) -> str:
         (_bend("alone/log_probs", 2e-9), "FAILED"),
         (_bend(_norm("smax_fc.bias"), 1e-6), "FAILED"),
         (_add(_norm("no.such.weight")), "FAILED"),
+        (_put(_norm("no.such.weight"), 0.5), "gradient of no.such.weight differs"),
+        (_put(_norm("smax_fc.bias"), float("inf")), "gradient of smax_fc.bias differs"),
+        (_drop(_norm("lstm.weight_hh_l1")), "gradient of lstm.weight_hh_l1 differs"),
+        (_cut("input/text", 2), "input/text is [3, 5, 3], the settings say 4 features"),
+        (_cut("input/text", 1), "input/text is [3, 4, 4], but input/lengths says [3, 5] turns"),
+        (_put("input/lengths", [5.0, 1.0, 4.0]), "input/lengths: expected"),
+        (_put("input/lengths", [5, 0, 4]), "input/lengths: expected"),
+        (_drop("input/label"), "the safetensors file lacks input/label"),
+        (_put("state/smax_fc.bias", [1, 2, 3]), "smax_fc.bias: found torch.int64, expected floats"),
         (_add("state/gate.weight"), "gate.weight: unknown"),
         (_drop("state/smax_fc.bias"), "smax_fc.bias: missing"),
         (_drop("alone/log_probs"), "alone/log_probs"),
-        (_drop("input/text"), "FAILED"),
+        (_drop("input/text"), "lacks input/text"),
         (
             lambda tensors: [tensors.pop(name) for name in list(tensors) if name.startswith("alone/grad")],
             "grad_norm_nll",
@@ -122,16 +142,46 @@ def test_an_option_or_a_system_that_is_not_known_fails_by_name(settings, words, 
 
 
 def test_damaged_files_fail_and_the_others_are_compared(tmp_path, tensors, capsys) -> None:
-    for name in ("a", "b", "c", "d", "e"):
+    for name in "abcdefghi":
         save_golden(tmp_path, name, "bc_lstm", SETTINGS, tensors)
     (tmp_path / "a.json").write_text("{")
     (tmp_path / "b.safetensors").write_bytes((tmp_path / "b.safetensors").read_bytes()[:100])
     (tmp_path / "c.safetensors").unlink()
     (tmp_path / "d.json").write_text(json.dumps(["bc_lstm"]))
+    (tmp_path / "e.json").write_text(json.dumps({"system": "bc_lstm", "settings": [1]}))
+    (tmp_path / "f.json").write_bytes(b"\xff")
+    (tmp_path / "g.json").unlink()
+    (tmp_path / "h.json").unlink()
+    (tmp_path / "h.json").mkdir()
     assert main([str(tmp_path)]) == 1
-    lines = capsys.readouterr().out.splitlines()
-    assert ["FAILED" in line for line in lines[1:6]] == [True, True, True, True, False]
-    assert lines[-1] == "1 of 5 are equal"
+    lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines()[1:-1]}
+    words = {
+        "a": "a.json cannot be read as JSON",
+        "b": "b.safetensors: cannot be read as safetensors",
+        "c": "c.json has no c.safetensors beside it",
+        "d": 'd.json does not say its "system"',
+        "e": 'e.json does not say the "settings"',
+        "f": "f.json cannot be read as JSON",
+        "g": "g.safetensors has no g.json beside it",
+        "h": "h.json cannot be read as JSON",
+    }
+    assert all(words[name] in lines[name] for name in words)
+    assert lines["i"].endswith("equal")
+    assert len(lines) == 9
+
+
+def test_weights_without_a_json_are_not_passed_over(tmp_path, tensors, capsys) -> None:
+    save_golden(tmp_path, "one", "bc_lstm", SETTINGS, tensors).unlink()
+    assert main([str(tmp_path)]) == 1
+    assert "0 of 1 are equal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("apart", "expected"), [(5e-16, 0.0), (2e-15, 2e-5)])
+def test_a_difference_of_norms_is_rounding_only_if_it_is_tiny_beside_the_largest_norm(apart, expected) -> None:
+    """A window of one turn gives such norms: the small one is what is left of numbers as large as the other one."""
+    norms = {"large": torch.tensor(1.0, dtype=torch.float64), "small": torch.tensor(1e-10, dtype=torch.float64)}
+    right = {_norm("large"): norms["large"], _norm("small"): norms["small"] + apart}
+    assert golden._worst_norm(norms, right)[0] == pytest.approx(expected, rel=1e-3, abs=0)
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()], ids=["no folder", "empty"])

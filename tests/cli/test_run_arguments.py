@@ -371,3 +371,11 @@ def test_values_that_no_setting_can_hold_are_one_short_line_at_once(config, toke
     assert message in str(caught.value)
     assert len(str(caught.value)) < 1500
     assert time.perf_counter() - begin < 5
+
+
+def test_a_command_line_leaves_no_default_behind_for_the_next_one(config):
+    plain = parse_train(["--config", str(config)]).config
+    other = [*("--config", str(config), "--data.path", "other.csv"), "--model.options", "{dropout: 0.25}"]
+    assert parse_train(other).config != plain
+    assert parse_train(["--preset", "meld-text"]).config.model.options != plain.model.options
+    assert parse_train(["--config", str(config)]).config == plain

@@ -5,6 +5,7 @@ from sklearn.metrics import f1_score, fbeta_score, precision_score, recall_score
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.metrics.averages import (
     accuracy,
+    class_score,
     class_scores,
     f_beta,
     left_out_indices,
@@ -66,6 +67,12 @@ def test_many_confusions_are_averaged_at_once_as_one_by_one():
             assert found.tolist() == pytest.approx([float(average(one, name)) for one in stacked])
     assert weighted(np.zeros((2, 3, 3)), "f05").tolist() == [0.0, 0.0]
     assert accuracy(np.zeros((2, 3, 3))).tolist() == [0.0, 0.0]
+
+
+def test_one_score_per_class_is_bit_for_bit_that_of_all_four():
+    stacked = np.stack([confusion_matrix(*_random(seed), N_CLASSES) for seed in range(3)])
+    for name, values in class_scores(stacked).items():
+        assert class_score(stacked, name).tobytes() == values.tobytes()
 
 
 @pytest.mark.parametrize("leave_out", [(), (0,), (0, 3)])

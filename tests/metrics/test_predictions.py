@@ -245,3 +245,16 @@ def test_dimensions_in_another_order_are_aligned_by_name() -> None:
     turned = frame[[*frame.columns[:-2], "predicted_arousal", "predicted_valence"]]
     assert predictions_of(turned).names == ("arousal", "valence")
     np.testing.assert_array_equal(predictions_of(turned).aligned_to(table).predicted_NS, table.predicted_NS)
+
+
+@pytest.mark.parametrize("frame", [_frame(), _value_frame()], ids=["classes", "values"])
+def test_parts_of_a_table_in_use_are_those_of_a_table_that_nobody_used(frame: pd.DataFrame) -> None:
+    for chosen in (np.array([2, 1, 2]), np.arange(len(frame)) % 2 == 1):
+        used = predictions_of(frame)
+        assert used.statistics().any()
+        assert used.value(METRICS["auc" if used.kind == "classification" else "ccc"]) is not None
+        mine, fresh = used.rows(chosen), predictions_of(frame).rows(chosen)
+        assert mine.dialogue_N.tolist() == fresh.dialogue_N.tolist()
+        for name in (*mine._row_arrays, "is_labelled_N"):
+            np.testing.assert_array_equal(getattr(mine, name), getattr(fresh, name))
+        np.testing.assert_array_equal(mine.statistics(), fresh.statistics())

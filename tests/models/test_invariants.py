@@ -78,6 +78,7 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("dag-erc", {"hidden_dim": 6}),
     ("dag-erc", {"hidden_dim": 6, "attention": "linear", "own_turns": 2, "nodal_attention": "past"}),
     ("dag-erc", {"hidden_dim": 6, "attention": "dotprod", "relations": False, "nodal_attention": "global"}),
+    ("dag-erc", {"hidden_dim": 6, "attention": "linear", "relations": False, "own_turns": None}),
     ("dialogue-gcn", {"context_dim": 4, "graph_dim": 5, "n_bases": 3}),
     ("dialogue-gcn", {"context": "dialogue-rnn", "context_dim": 3, "edge_attention": "position", "window_past": 2}),
     ("dialogue-gcn", {"context": "gru", "context_dim": 4, "relations": "speakers", "messages": "send"}),
@@ -152,6 +153,7 @@ HELD += [("values", name, options) for name, options in SETTINGS if FIRST[name] 
 
 
 def _system(name: str, options: dict[str, Any]) -> DialogueSystem:
+    """Return a new system. The random numbers after it are the same as well."""
     torch.manual_seed(11)
     task = GIVEN["task"]
     system = build_model(name, options, GIVEN["inputs"], task.n_scores, task).double().eval()
@@ -205,12 +207,20 @@ def _close(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return all(torch.allclose(one[key], other[key], rtol=0, atol=1e-12) for key in other)
 
 
+#: Number in HELD → the system, which tests get copies of, and the state of the random numbers after it was built.
+_BUILT: dict[int, tuple[DialogueSystem, Tensor]] = {}
+
+
 @pytest.fixture(params=HELD, ids=lambda held: f"{held[0]}-{held[1]}-{'-'.join(map(str, held[2].values()))}")
 def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> DialogueSystem:
     task, name, options = request.param
     monkeypatch.setitem(GIVEN, "task", TASKS[task])
     monkeypatch.setitem(GIVEN, "inputs", READ.get(name, INPUTS))
-    return _system(name, options)
+    if request.param_index not in _BUILT:
+        _BUILT[request.param_index] = _system(name, options), torch.get_rng_state()
+    built, state = _BUILT[request.param_index]
+    torch.set_rng_state(state)
+    return deepcopy(built)
 
 
 def _outputs(system: DialogueSystem, batch: DialogueBatch) -> Tensor:

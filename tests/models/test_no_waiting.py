@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.corpus.schema import LabelSet
@@ -50,9 +49,9 @@ class NoWaiting(TorchDispatchMode):
         self, operation: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        given = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
-        out = operation(*args, **kwargs)
-        made = [value for value in tree_leaves(out) if isinstance(value, Tensor)]
+        given = [value for value in leaves((args, tuple(kwargs.values()))) if isinstance(value, Tensor)]
+        out = result_of(operation, args, kwargs, given)
+        made = [value for value in leaves(out) if isinstance(value, Tensor)]
         devices = {value.device.type for value in [*given, *made] if value.dim()}  # plain numbers may be on the CPU
         if devices == {"cpu", "meta"} and not kwargs.get("non_blocking"):
             name = operation.overloadpacket.__name__
@@ -60,6 +59,55 @@ class NoWaiting(TorchDispatchMode):
             if blocking_copy or name not in (*PLANNED_ON_HOST, "copy_"):
                 raise AssertionError(f"{operation} would wait for the device")
         return out
+
+
+def leaves(values: Any) -> Iterator[Any]:
+    if isinstance(values, list | tuple):
+        for value in values:
+            yield from leaves(value)
+    else:
+        yield values
+
+
+#: Operation on the device, and all that decides the layout of its result → this layout.
+_LAYOUTS: dict[Any, Any] = {}
+
+
+def result_of(operation: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], given: Sequence[Tensor]) -> Any:
+    """The result of an operation. Tensors on meta have nothing but a layout, and Torch takes long to compute it."""
+    if not given or not all(value.is_meta for value in given):
+        return operation(*args, **kwargs)
+    is_view = any(one.alias_info is not None and not one.alias_info.is_write for one in operation._schema.returns)
+    if is_view:
+        return operation(*args, **kwargs)
+    key = (operation, described(args), tuple((name, described(value)) for name, value in kwargs.items()))
+    if key in _LAYOUTS:
+        return made_of(_LAYOUTS[key], given)
+    before = described(given)
+    out = operation(*args, **kwargs)
+    if described(given) == before and all(value is None or isinstance(value, Tensor) for value in leaves(out)):
+        _LAYOUTS[key] = described(out, given)
+    return out
+
+
+def described(value: Any, given: Sequence[Tensor] = ()) -> Any:
+    """All that a value is on meta. Of a tensor that was given, and that the operation wrote to: which one it is."""
+    if isinstance(value, Tensor):
+        place = next((place for place, one in enumerate(given) if one is value), None)
+        return Tensor, place, tuple(value.shape), value.stride(), value.dtype
+    if isinstance(value, list | tuple):
+        return type(value), tuple(described(one, given) for one in value)
+    return type(value), value
+
+
+def made_of(layout: Any, given: Sequence[Tensor]) -> Any:
+    kind, *parts = layout
+    if kind is Tensor:
+        place, shape, stride, dtype = parts
+        if place is not None:
+            return given[place]
+        return torch.empty_strided(shape, stride, dtype=dtype, device="meta")
+    return kind(made_of(one, given) for one in parts[0]) if kind in (list, tuple) else parts[0]
 
 
 class NoNumbersSent(TorchFunctionMode):

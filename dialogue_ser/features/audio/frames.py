@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -14,6 +13,7 @@ from dialogue_ser.features.core.api import Array, InputKind
 from dialogue_ser.features.core.bad_clips import OnBad
 from dialogue_ser.features.core.traits import EncoderTraits
 from dialogue_ser.media.decode import decoder_versions
+from dialogue_ser.versions import installed_version
 
 _LIBRARIES = ("librosa", "numpy", "scipy")
 
@@ -62,7 +62,7 @@ class AcousticFrames:
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return all settings, the revision of the computation, and the versions of the libraries that it uses."""
-        versions = {**decoder_versions(), **{name: version(name) for name in _LIBRARIES}}
+        versions = {**decoder_versions(), **{name: installed_version(name) for name in _LIBRARIES}}
         return {"settings": asdict(self.settings), "revision": self._revision, "versions": versions}
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:

@@ -3,8 +3,7 @@
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, lru_cache
-from importlib.metadata import version
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from dialogue_ser.features.core.api import Array, InputKind
 from dialogue_ser.features.core.bad_clips import OnBad
 from dialogue_ser.features.core.traits import EncoderTraits
 from dialogue_ser.media.decode import decoder_versions
+from dialogue_ser.versions import installed_version
 
 FEATURE_SETS = {"eGeMAPSv02": 88, "emobase": 988, "ComParE_2016": 6373}
 LOW_LEVEL_DESCRIPTORS = {"eGeMAPSv02": 25, "emobase": 26, "ComParE_2016": 65}
@@ -78,7 +78,7 @@ class OpenSmile:
         """Return the feature set, level and sample rate, and the versions of openSMILE and of the decoder."""
         # Models that were saved before the option existed must find the same fingerprint again.
         level = {} if self._level == "functionals" else {"level": self._level}
-        versions = {"opensmile": _version(), **decoder_versions()}
+        versions = {"opensmile": installed_version("opensmile"), **decoder_versions()}
         return {"feature_set": self._feature_set, **level, "sample_rate_hz": self._sample_rate_hz, "versions": versions}
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Mapping[str, Array]:
@@ -108,11 +108,6 @@ class OpenSmile:
             seconds = len(samples) / self._sample_rate_hz
             raise MediaError(f"audio of {seconds:.3f} s is too short for {self._feature_set}, which needs about 0.1 s")
         return values if self._level == "lld" else values[0]
-
-
-@cache
-def _version() -> str:
-    return version("opensmile")  # this reads the package's files, which is slow
 
 
 @lru_cache(maxsize=len(FEATURE_SETS) * len(LEVELS))

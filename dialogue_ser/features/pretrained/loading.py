@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from dialogue_ser.errors import ConfigError, FeatureError
 from dialogue_ser.features.pretrained.hub_code import refuse_hub_code, written_config
 from dialogue_ser.media.hashing import file_sha256
+from dialogue_ser.versions import installed_version
 
 PACKAGED = "minilm"
 # These settings do not change the hidden states.
@@ -225,7 +225,7 @@ def bare_model(architecture: Mapping[str, Any], **settings: Any) -> Any:
 
 def library_versions() -> dict[str, str]:
     """Return the versions of the libraries that can change the last bits of a hidden state."""
-    return {name: version(name) for name in ("transformers", "torch")}
+    return {name: installed_version(name) for name in ("transformers", "torch")}
 
 
 def torch_device(device: str, encoder: str) -> str:

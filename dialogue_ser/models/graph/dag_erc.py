@@ -33,7 +33,8 @@ class DagERCConfig:
             if both turns have the same speaker and through another one if not; linear = by their states and by whether
             the speaker is the same; dotprod = by the product of both states and by whether the speaker is the same.
         relations: whether linear and dotprod know that the speaker is the same. rgcn always does.
-        own_turns: a turn sees the turns before it, back to the speaker's own turn that lies this many own turns back.
+        own_turns: a turn sees the turns before it, back to the speaker's own turn that lies this many own turns back;
+            null = all earlier turns.
         nodal_attention: attention of every turn over the vectors before the head: none, past (this turn and earlier
             ones) or global (all turns; the system is then not causal).
         n_head_layers: number of hidden layers of the head.
@@ -46,7 +47,7 @@ class DagERCConfig:
     n_layers: int = 2
     attention: DagAttention = "rgcn"
     relations: bool = True
-    own_turns: int = 1
+    own_turns: int | None = 1
     nodal_attention: Literal["none", "past", "global"] = "none"
     n_head_layers: int = 2
     dropout: float = 0.1
@@ -55,8 +56,11 @@ class DagERCConfig:
 
     def __post_init__(self) -> None:
         check_fields("model dag-erc: model.options", self)
-        if self.own_turns < 1:
-            raise ConfigError(f"model dag-erc: model.options.own_turns: found {self.own_turns}, expected at least 1")
+        if self.own_turns is not None and self.own_turns < 1:
+            raise ConfigError(
+                f"model dag-erc: model.options.own_turns: found {self.own_turns}, expected at least 1, or null for all "
+                "earlier turns"
+            )
 
 
 class DagERC(DialogueSystem):
@@ -67,7 +71,7 @@ class DagERC(DialogueSystem):
 
     The system reads earlier turns only, unless ``nodal_attention`` is global. Renaming the speakers changes nothing,
     because only the question whether two turns have one speaker matters. With ``relations`` false in linear or dotprod
-    it matters for the turns that are seen only.
+    it matters for the turns that are seen only, and with ``own_turns`` null it does not matter at all.
 
     Source: Shen et al., Directed Acyclic Graph Network for Conversational Emotion Recognition, ACL 2021, in the form
     that its authors published. Departures: terms of the logits that softmax takes out again are not parameters (see
@@ -92,6 +96,7 @@ class DagERC(DialogueSystem):
         super().__init__(inputs, n_scores)
         self.config = config
         self.causal = config.nodal_attention != "global"
+        self.speaker_aware = config.own_turns is not None or config.relations or config.attention == "rgcn"
         self.turns = TurnEncoder(inputs, projection=config.projection, dropout=config.input_dropout)
         size = config.hidden_dim
         self.first = nn.Linear(self.turns.out_dim, size)
@@ -141,6 +146,11 @@ class DagERC(DialogueSystem):
         is_same_E = is_same_speaker(turns, edges)
         return dag_plan(edges, is_same_E, turns.dialogue_N, turns.position_N, turns.n_turns_B, turns.n_padded, device)
 
+    def _first_seen(self, speakers: list[int], speaker: int) -> int:
+        """The first turn that the next turn sees, if these were the speakers so far."""
+        own, back = np.flatnonzero(np.array(speakers, dtype=np.int64) == speaker), self.config.own_turns
+        return 0 if back is None or len(own) < back else int(own[-back])
+
     def stream(self) -> TurnStream:
         """A stream over one dialogue; a turn costs what it costs in :meth:`forward`.
 
@@ -159,8 +169,7 @@ class DagERC(DialogueSystem):
         @torch.no_grad()
         def score_turn(batch: DialogueBatch) -> Tensor:
             x_D, speaker = self.turns(batch)[0, 0], int(batch.speaker_host[0, 0])
-            own = np.flatnonzero(np.array(speakers, dtype=np.int64) == speaker)
-            first = int(own[-self.config.own_turns]) if len(own) >= self.config.own_turns else 0
+            first = self._first_seen(speakers, speaker)
             is_same_K = torch.tensor(speakers[first:], dtype=torch.int64, device=x_D.device) == speaker
             parts = [torch.relu(self.first(x_D))]
             for layer, earlier in zip(self.layers, states, strict=True):

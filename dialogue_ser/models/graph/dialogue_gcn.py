@@ -253,7 +253,7 @@ class DialogueGCN(DialogueSystem):
         if not self.causal:
             return super().stream()
         read = self.context.stream()
-        kept = None if self.config.window_past is None else self.config.window_past + 1
+        n_kept = self.config.window_past
         g_window: list[Tensor] = []
         y_window: list[Tensor] = []
         speakers: list[int] = []
@@ -277,9 +277,9 @@ class DialogueGCN(DialogueSystem):
             if self.nodal_attention is not None:
                 joined.append(z_H)
                 z_H = self.nodal_attention.newest(torch.stack(joined))
-            if kept is not None:
+            if n_kept is not None:
                 for past in (g_window, y_window, speakers):
-                    del past[: len(past) - kept + 1]
+                    del past[: max(0, len(past) - n_kept)]
             return self.head(z_H)  # type: ignore[no-any-return]
 
         return score_turn

@@ -45,7 +45,7 @@ class GraphSmileConfig:
         text_fusion: mean of the projected vectors, or one projection of all vectors side by side (concat).
         hidden_dim: number of units everywhere.
         past: number of earlier turns of the other modality that a turn sees; -1 = all.
-        future: number of later turns that it sees; -1 = all, 0 = the system is causal.
+        future: number of later turns that it sees; -1 = all, 0 = the system is causal (not with ``weights_by_place``).
         layers: number of layers of each graph, in the order of the pairs of modalities; one number is for all graphs.
         weights_by_place: weights of edges by their place in the dialogue. Only published weights need them.
         n_edge_weights: length of each graph's table of weights.
@@ -120,8 +120,9 @@ class GraphSmile(DialogueSystem):
       of four (``text_vectors: [0]``).
     * The losses of the heads are means over all turns or pairs of a step, not means of the means of batches.
 
-    With ``future: 0`` the system is causal. A stream keeps the vectors of all turns so far and computes them again with
-    each turn.
+    With ``future: 0`` the system is causal, unless it has ``weights_by_place``: later turns move the places of edges
+    that begin in the second modality. A stream keeps the vectors of all turns so far and computes them again with each
+    turn.
 
     Cost: memory and time grow with the number of turns times their window, or with the number of turns if the window
     has more than 64 turns. The weights of places need a list of all edges.
@@ -145,7 +146,8 @@ class GraphSmile(DialogueSystem):
     def __init__(self, config: GraphSmileConfig, inputs: Mapping[str, InputSpec], n_scores: int) -> None:
         super().__init__(inputs, n_scores)
         self.config = config
-        self.causal = config.future == 0
+        # The list of edges has those of the second modality behind all those of the first: more turns, other places.
+        self.causal = config.future == 0 and not config.weights_by_place
         kinds = _read_inputs(config, inputs)
         self.turns = TurnVectors({name: inputs[name] for names in kinds.values() for name in names})
         self.projections = nn.ModuleDict(
@@ -276,7 +278,12 @@ class GraphSmile(DialogueSystem):
         return block_pairs(index, None if size < 0 else size)
 
     def stream(self) -> TurnStream:
-        """A stream that keeps the vectors of all turns so far; only with ``future: 0``."""
+        """A stream that keeps the vectors of all turns so far; only for a causal system."""
+        if not self.causal and self.config.future == 0:
+            raise ConfigError(
+                f"model {self.name}: cannot label turn by turn, because with weights_by_place an edge has another "
+                "weight in a longer dialogue; use predict on the whole dialogue"
+            )
         if not self.causal:
             raise ConfigError(
                 f"model {self.name}: cannot label turn by turn, because a turn sees later turns; train it with "

@@ -30,7 +30,8 @@ def load(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[Da
         hidden_dim=sizes["hidden"],
         n_layers=sizes["layers"],
         n_head_layers=sizes["mlp_layers"],
-        own_turns=sizes["windowp"],
+        # The published walk back ends at the windowp-th own turn. For 0 and less it ends at the first turn only.
+        own_turns=sizes["windowp"] if sizes["windowp"] > 0 else None,
         **options,
     )
     system = DagERC(config, {"text": InputSpec(kind="vector", dim=text_dim)}, n_classes)
@@ -42,6 +43,8 @@ def load(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[Da
         found.module(system, f"layers.{number}.context_cell", f"grus_c.{number}.")
         found.module(system, f"layers.{number}.turn_cell", f"grus_p.{number}.")
     found.dead("fcs.")
+    if not config.relations and config.attention != "rgcn":  # these only make the terms that are left out
+        found.dead(*(f"gather.{n}.{name}." for n in range(config.n_layers) for name in ("rel_emb", "linear3")))
     if system.nodal_attention is None:
         found.dead("attentive_node_features.")
     else:

@@ -173,18 +173,11 @@ class CommonsenseRecurrence(nn.Module):
             g_KNG, spoken_KNH = self._loop(gates, query, columns)
             e_KNE = self._emotions(gates["emotion"], spoken_KNH, layout)
         n_dialogues, n_turns = speaker_BT.shape
-        direction = torch.arange(self.n_directions, device=device)[:, None]
-        places = (layout.turn_of_row + direction * (n_dialogues * n_turns)).flatten()
-
-        def unpack(rows_KNH: Tensor) -> Tensor:
-            padded = rows_KNH.new_zeros(self.n_directions * n_dialogues * n_turns, rows_KNH.shape[-1])
-            padded = padded.index_copy(0, places, rows_KNH.flatten(0, 1))
-            return padded.view(self.n_directions, n_dialogues, n_turns, -1)
-
-        e_BTE = torch.cat(unpack(e_KNE).unbind(0), dim=-1)
+        e_BTE = torch.cat(layout.unpacked(e_KNE, (n_dialogues, n_turns)).unbind(0), dim=-1)
         if not return_attention:
             return e_BTE, {}
-        return e_BTE, shown_attention(self.attention, unpack(g_KNG), u_BTD, n_turns_B.to(device))
+        g_KBTG = layout.unpacked(g_KNG, (n_dialogues, n_turns))
+        return e_BTE, shown_attention(self.attention, g_KBTG, u_BTD, n_turns_B.to(device))
 
     def known_gates(self, given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor | None]:
         """Cell → ``[n | r | z]`` from the inputs that need no state, of all turns; and the queries of the attention."""

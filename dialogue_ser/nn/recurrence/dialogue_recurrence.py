@@ -105,18 +105,11 @@ class DialogueRecurrence(RecurrenceParameters):
             states = self.run_loop(inputs, layout, masks)
             e_KNE = self.emotion_states(x_KND.to(states.g_KNG.dtype), states, layout, masks)
         n_dialogues, n_turns = speaker_BT.shape
-        direction = torch.arange(self.n_directions, device=x_BTD.device)[:, None]
-        turns = (layout.turn_of_row + direction * (n_dialogues * n_turns)).flatten()
-
-        def unpack(rows_KNH: Tensor) -> Tensor:
-            padded = rows_KNH.new_zeros(self.n_directions * n_dialogues * n_turns, rows_KNH.shape[-1])
-            padded = padded.index_copy(0, turns, rows_KNH.flatten(0, 1))
-            return padded.view(self.n_directions, n_dialogues, n_turns, -1)
-
-        e_BTE = torch.cat(unpack(e_KNE).unbind(0), dim=-1)  # (8)
+        e_BTE = torch.cat(layout.unpacked(e_KNE, (n_dialogues, n_turns)).unbind(0), dim=-1)  # (8)
         if not return_attention:
             return e_BTE, {}
-        return e_BTE, shown_attention(self.attention, unpack(states.g_KNG), x_BTD, n_turns_B.to(x_BTD.device))
+        g_KBTG = layout.unpacked(states.g_KNG, (n_dialogues, n_turns))
+        return e_BTE, shown_attention(self.attention, g_KBTG, x_BTD, n_turns_B.to(x_BTD.device))
 
     def layout(self, speaker_BT: Tensor, n_turns_B: Tensor, device: torch.device | None = None) -> PackedLayout:
         """Return the layout of a batch for this recurrence."""

@@ -1,12 +1,13 @@
 """A GRU cell of both directions, with named inputs: some are known before the loop, others are states inside it."""
 
-import math
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dialogue_ser.nn.attention import uniform_weight
 from dialogue_ser.nn.gru.cells import gru
 
 
@@ -25,11 +26,7 @@ class DirectedCell(nn.Module):
     ) -> None:
         super().__init__()
         self.hidden_dim, self.known, self.states = hidden_dim, dict(known), dict(states)
-        bound = 1 / math.sqrt(hidden_dim)
-
-        def weight(*shape: int) -> nn.Parameter:
-            return nn.Parameter(torch.empty(n_directions, *shape).uniform_(-bound, bound))
-
+        weight = partial(uniform_weight, n_directions, fan_in=hidden_dim)
         self.from_known = weight(sum(known.values()), 3 * hidden_dim) if known else None
         self.from_states = weight(sum(states.values()), 3 * hidden_dim)
         self.from_own = weight(hidden_dim, 3 * hidden_dim)

@@ -92,6 +92,19 @@ class PackedLayout:
         """Number of dialogues, B."""
         return self.steps[0].n_active
 
+    def unpacked(self, rows_KNH: Tensor, shape: tuple[int, int]) -> Tensor:
+        """Return rows of packed turns in the order of the dialogues ``[K, B, T, H]``; 0 on padding.
+
+        Args:
+            rows_KNH: one row per packed turn of each direction.
+            shape: (B, T) of the batch.
+        """
+        n_directions, n_turns = len(self.turn_of_row), shape[0] * shape[1]
+        direction = torch.arange(n_directions, device=rows_KNH.device)[:, None]
+        turns = (self.turn_of_row + direction * n_turns).flatten()
+        padded = rows_KNH.new_zeros(n_directions * n_turns, rows_KNH.shape[-1])
+        return padded.index_copy(0, turns, rows_KNH.flatten(0, 1)).view(n_directions, *shape, -1)
+
 
 def build_layout(
     speaker_BT: Int[Tensor, "batch turn"],

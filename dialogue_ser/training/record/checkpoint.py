@@ -108,7 +108,7 @@ class CheckpointFolder:
             ) from error
         self._saved = name
         self._best_of_verified.pop(name, None)
-        self._verify(name)
+        self._verify(name, contents)
 
     def load(self, name: str) -> Checkpoint:
         """Return one checkpoint after its files were compared with its manifest.
@@ -201,14 +201,18 @@ class CheckpointFolder:
                 self._best_of_verified.pop(name, None)
                 shutil.rmtree(self.root / name, ignore_errors=True)
 
-    def _verify(self, name: str) -> str | None:
+    def _verify(self, name: str, written: Mapping[str, bytes] | None = None) -> str | None:
         """Check the files of a checkpoint once, and return the name of its best checkpoint.
+
+        Args:
+            name: name of the checkpoint.
+            written: file → the bytes that were just written, if they are known.
 
         Raises:
             CheckpointError: as :meth:`load`.
         """
         if name not in self._best_of_verified:
-            state = parsed(self._read(name)[_STATE], self.root / name / _STATE)
+            state = parsed(self._read(name, written)[_STATE], self.root / name / _STATE)
             self._best_of_verified[name] = state.get("best_checkpoint")
         return self._best_of_verified[name]
 
@@ -220,8 +224,10 @@ class CheckpointFolder:
             return False
         return self.identity is not None and manifest.get("run", self.identity.run_id) != self.identity.run_id
 
-    def _read(self, name: str) -> dict[str, bytes]:
+    def _read(self, name: str, written: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
         """Return the files of a checkpoint after they were compared with its manifest.
+
+        Bytes that are equal to ``written`` need no hash of their own: the manifest was made from them.
 
         Raises:
             CheckpointError: as :meth:`load`.
@@ -235,7 +241,8 @@ class CheckpointFolder:
         except OSError as error:
             raise CheckpointError(f"{folder}: cannot be read ({error})") from error
         for file_name, content in contents.items():
-            if manifest["files"].get(file_name) != size_and_hash(content):
+            is_as_written = written is not None and content == written.get(file_name)
+            if not is_as_written and manifest["files"].get(file_name) != size_and_hash(content):
                 raise CheckpointError(
                     f"{folder / file_name}: does not match its manifest; it is incomplete or was changed"
                 )

@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from dialogue_ser import __version__
 from dialogue_ser.runs.checksums import digest_of_values
 from dialogue_ser.training.config.files import config_to_dict
 from dialogue_ser.training.config.run_config import RunConfig
+from dialogue_ser.versions import installed_version
 
 PACKAGES = ("dialogue-ser", "torch", "numpy", "accelerate", "transformers", "opensmile", "scikit-learn", "safetensors")
 NUMERIC_PACKAGES = ("dialogue-ser", "torch", "numpy")
@@ -133,7 +134,7 @@ def _version(package: str) -> str | None:
     if package == "dialogue-ser":  # it may run from its source folder without being installed
         return __version__
     try:
-        return version(package)
+        return installed_version(package)
     except PackageNotFoundError:
         return None
 

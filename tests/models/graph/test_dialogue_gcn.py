@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.models import build_model, resolve_options
 from dialogue_ser.models.graph.dialogue_gcn import DialogueGCN
@@ -83,3 +84,30 @@ def test_wrong_options_are_all_named() -> None:
         assert f"model.options.{name}: " in str(caught.value)
     with pytest.raises(ConfigError, match="causal true"):
         system_of().stream()
+
+
+@pytest.mark.parametrize("window_past", [0, 1, 4, 7, 10, 30, None])
+def test_a_stream_keeps_all_turns_of_the_window_also_while_the_dialogue_is_shorter(window_past: int | None) -> None:
+    torch.manual_seed(2)
+    system = system_of(context="none", window_past=window_past, causal=True).double()
+    batch = batch_of([0, 1, 1, 0, 2, 1, 0, 0, 1, 2, 1, 0])
+    batch = replace(batch, features={name: values.double() for name, values in batch.features.items()})
+    read = system.stream()
+    with torch.no_grad():
+        streamed = torch.stack([read(_turn(batch, t)) for t in range(12)])
+        torch.testing.assert_close(streamed, system(batch).scores_BTS[0], rtol=0, atol=1e-12)
+
+
+def _turn(batch: DialogueBatch, turn: int) -> DialogueBatch:
+    """One turn as a batch."""
+    own = slice(turn, turn + 1)
+    return replace(
+        batch,
+        features={name: values[:, own] for name, values in batch.features.items()},
+        is_present={name: values[:, own] for name, values in batch.is_present.items()},
+        speaker=batch.speaker[:, own],
+        n_turns=torch.tensor([1]),
+        label=batch.label[:, own],
+        is_real_turn=batch.is_real_turn[:, own],
+        utterance_ids=(batch.utterance_ids[0][own],),
+    )

@@ -162,3 +162,18 @@ def test_a_dialogue_has_the_same_scores_alone_and_in_a_batch(names: tuple[str, .
     together = scores(system, batch)
     for b, alone in enumerate(alone_of(batch)):
         torch.testing.assert_close(scores(system, alone)[0], together[b, : alone.speaker.shape[1]], rtol=0, atol=1e-12)
+
+
+def test_weights_of_places_depend_on_the_length_of_the_dialogue_so_the_system_is_not_causal() -> None:
+    system = system_of({"text": 3, "audio": 2}, past=1, future=0, weights_by_place=True, n_edge_weights=9)
+    with torch.no_grad():
+        for table in system.edge_weights:
+            table.weight.copy_(torch.arange(1.0, 10.0))
+    batch = random_batch(system.inputs, (4,))
+    start = random_batch(system.inputs, (2,))
+    features = {name: values[:, :2] for name, values in batch.features.items()}
+    start = replace(start, features=features, speaker=batch.speaker[:, :2])
+    assert not torch.allclose(scores(system, start), scores(system, batch)[:, :2], atol=1e-4)
+    assert not system.causal
+    with pytest.raises(ConfigError, match="weights_by_place"):
+        system.stream()

@@ -27,7 +27,7 @@ def predecessors(speakers: list[int], i: int, own_turns: int) -> list[int]:
     found: list[int] = []
     for j in range(i - 1, -1, -1):
         found.append(j)
-        if sum(speakers[k] == speakers[i] for k in found) == own_turns:
+        if speakers[j] == speakers[i] and sum(speakers[k] == speakers[i] for k in found) == own_turns:
             break
     return found
 
@@ -117,6 +117,8 @@ def row(folder: Path, **given: Any) -> Row:
         {"attn_type": "dotprod", "mlp_layers": 3},
         {"attn_type": "dotprod", "no_rel_attn": True, "nodal_att_type": "past"},
         {"no_rel_attn": True},
+        {"windowp": 0, "nodal_att_type": "past"},
+        {"windowp": -1, "attn_type": "linear"},
     ],
     ids=lambda given: "-".join(f"{name}={value}" for name, value in given.items()) or "published",
 )
@@ -131,8 +133,15 @@ def test_settings_that_have_no_form_here_are_refused_by_name() -> None:
         DagERC.load_published({}, wrong)
     for name in ("attn_type", "nodal_att_type", "windowp", "gates"):
         assert f"published setting {name}: " in str(caught.value)
-    with pytest.raises(ConfigError, match="own_turns: found 0"):
-        DagERC.load_published({}, settings_of(windowp=0))
+
+
+def test_parameters_of_relations_that_the_settings_leave_out_have_no_part_in_the_outputs(tmp_path: Path) -> None:
+    settings = settings_of(attn_type="dotprod", no_rel_attn=True)
+    shapes = shapes_of(settings) | linear_shapes("gather.0.linear3.", 4, 1) | {"gather.1.rel_emb.weight": (2, 4)}
+    forward = lambda state, dialogue: plain(state, dialogue, settings_of(**settings))  # noqa: E731
+    state = random_state(shapes)
+    del state["gather.1.rel_emb.weight"]
+    assert check(tmp_path, "dag_erc", settings, forward, {k: shapes[k] for k in state}, {"text": 5}).is_equal
 
 
 def test_tensors_that_do_not_fit_are_all_named() -> None:
