@@ -16,7 +16,7 @@ import pandas as pd
 
 from dialogue_ser.errors import DialogueSerError, MissingDataError, unknown_name
 from dialogue_ser.metrics.agreement import dialogue_moments
-from dialogue_ser.metrics.confusion import FloatArray, IntArray, class_indices, dialogue_confusions
+from dialogue_ser.metrics.confusion import UNLABELLED, FloatArray, IntArray, dialogue_confusions
 from dialogue_ser.metrics.roc import RocCurve, macro_auc, roc_curves
 from dialogue_ser.metrics.table import BUILT_IN, Metric, TaskKind, function_failed
 
@@ -212,12 +212,16 @@ class ClassPredictions(Predictions):
     @cached_property
     def gold_N(self) -> IntArray:
         """Gold class index of every turn; −100 if the turn is not labelled."""
-        return class_indices(self.frame[GOLD].astype(object), self.names)
+        return self._indices(GOLD)
 
     @cached_property
     def predicted_N(self) -> IntArray:
         """Predicted class index of every turn."""
-        return class_indices(self.frame[PREDICTED].astype(object), self.names)
+        return self._indices(PREDICTED)
+
+    def _indices(self, column: str) -> IntArray:
+        code_N = pd.Categorical(self.frame[column], categories=list(self.names)).codes.astype(np.int64)
+        return np.where(code_N < 0, UNLABELLED, code_N)
 
     @cached_property
     def probabilities_NC(self) -> FloatArray:

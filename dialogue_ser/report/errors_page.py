@@ -24,6 +24,8 @@ from dialogue_ser.runs.run_files import read_json
 DIALOGUES = "dialogues.html"
 #: More systems than this are not drawn in the map of agreement; errors.json has all of them.
 MOST_DRAWN = 40
+#: Maps of more systems than this have no numbers; a table has them.
+_MOST_NUMBERED = 10
 #: A longer text of a turn is cut on the page.
 MOST_LETTERS = 1200
 #: Section → the groupings in it.
@@ -190,10 +192,13 @@ def _agreement(errors: Mapping[str, Any], gallery: Gallery) -> Section:
     for measure, matrix in errors["agreement"].items():
         values = np.array(matrix, dtype=np.float64)[np.ix_(order, order)]  # None becomes NaN
         text = f"{_MEASURES.get(measure, measure)}, for all pairs of systems"
-        pictures.append((gallery.draw(f"agreement_{measure}", partial(heat_map, values, names, names), text), text))
+        draw = partial(heat_map, values, names, names, with_numbers=len(names) <= _MOST_NUMBERED)
+        pictures.append((gallery.draw(f"agreement_{measure}", draw, text), text, values.tolist()))
     context = {
         "sentence": tables.agreement_sentence(errors),
         "pictures": pictures,
+        "names": names,
+        "has_tables": len(names) > _MOST_NUMBERED,
         "right": errors["right"],
         "right_rows": tables.right_rows(errors) if errors["right"] else [],
         "system_rows": tables.system_rows(errors) if errors["right"] else [],

@@ -126,6 +126,15 @@ def test_one_system_has_no_page_of_dialogues_and_the_page_of_an_earlier_analysis
     assert "1 run not finished, and therefore missing here: x/seed2." in page
 
 
+def test_the_agreement_of_many_systems_is_a_table_too(tmp_path, write_error_suite):
+    systems = {f"s{i}": {1: numbers(6, seed=i)} for i in range(11)}
+    page, _ = pages(write_error_suite(tmp_path / "s", dialogue(6), systems))
+    table = page.partition("Table: share of turns with the same label")[2].partition("</table>")[0]
+    assert table.count("<tr>") == 12
+    assert table.count("–</td>") == 11  # one seed has no pair
+    assert Reader(page).open == []
+
+
 def test_the_verdict_says_who_is_best_what_is_missing_and_where_the_pair_differs(tmp_path, write_error_suite):
     turns = [turn for i in range(30) for turn in dialogue(4, name=f"d{i}")]
     gold = np.arange(120) % 4 % 2

@@ -100,6 +100,11 @@ def test_a_map_shows_a_number_for_each_cell_and_a_dash_where_there_is_none():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a $x$", "b" * 39 + "…"]
 
 
+def test_a_map_of_many_rows_can_be_drawn_without_numbers():
+    figure = heat_map(np.ones((30, 30)), ["a"] * 30, ["b"] * 30, with_numbers=False)
+    assert not figure.axes[0].texts
+
+
 @pytest.mark.usefixtures("blank_pictures")
 def test_the_page_links_to_the_error_analysis_if_there_is_one(folder):
     assert "Error analysis" not in write_suite_report(folder).read_text()

@@ -13,7 +13,14 @@ from dialogue_ser.durable import write_atomically
 from dialogue_ser.errors import ConfigError, unknown_name
 from dialogue_ser.evaluation.errors.agreement import agreement, gains_and_losses, is_right, right_turns
 from dialogue_ser.evaluation.errors.dialogue_differences import differing_dialogues
-from dialogue_ser.evaluation.errors.groups import FEW_TURNS, Grouping, averaged_details, grouping_scores, groupings
+from dialogue_ser.evaluation.errors.groups import (
+    FEW_TURNS,
+    Grouping,
+    averaged_details,
+    grouping_scores,
+    groupings,
+    item_differences,
+)
 from dialogue_ser.evaluation.errors.suite_turns import SuiteTurns, SystemTurns, read_suite_turns
 from dialogue_ser.evaluation.errors.turn_lengths import turn_seconds
 from dialogue_ser.evaluation.suite.contents import CONTENTS, read_contents
@@ -69,6 +76,7 @@ def analyse_errors(
     result = {
         **_description(data, [*data.notes, *([why] if why else []), *notes]),
         "systems": [_described(system) for system in data.systems],
+        "item_differences": item_differences(data, pair),
         "groupings": [grouping_scores(data, grouping, pair) for grouping in found],
         "agreement": agreement(data),
         "right": right_turns(data),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,9 @@ import numpy as np
 from dialogue_ser.evaluation.errors.suite_turns import SuiteTurns, SystemTurns
 from dialogue_ser.evaluation.selection import mean_std
 from dialogue_ser.metrics.bootstrap import paired_bootstrap, stack_seeds
-from dialogue_ser.metrics.confusion import BoolArray, FloatArray, IntArray
+from dialogue_ser.metrics.confusion import BoolArray, FloatArray, IntArray, class_values
 from dialogue_ser.metrics.predictions import Predictions
-from dialogue_ser.metrics.table import METRICS
+from dialogue_ser.metrics.table import METRICS, Metric
 from dialogue_ser.tasks.base import SLICE_RESAMPLES
 
 #: A group with fewer labelled turns is small: its scores say little, so no difference is computed for it.
@@ -150,10 +151,47 @@ def _statistics(table: Predictions, group_N: IntArray, n_groups: int) -> FloatAr
 
 
 def _difference(data: SuiteTurns, is_in_N: BoolArray, pair: Sequence[SystemTurns]) -> dict[str, Any] | None:
-    """Return the difference of two systems in a group with its interval; None if too few dialogues can be drawn.
+    """Return the difference of two systems in a group with its interval; None if too few dialogues can be drawn."""
+    drawn = _drawn_statistics(data, is_in_N, pair)
+    metric = METRICS[data.task.default_metric]
+    return None if drawn is None else paired_bootstrap(*drawn, metric, SLICE_RESAMPLES).to_dict()
 
-    In a cross-validation folds are drawn, as in the table of the suite, because turns of one speaker are not
-    independent.
+
+def item_differences(data: SuiteTurns, pair: Sequence[SystemTurns]) -> list[dict[str, Any] | None]:
+    """Return the difference of two systems in F1 of each class, or in CCC of each dimension, with its paired interval.
+
+    It is None for a class or dimension with few turns, and for all if there is no pair.
+    """
+    names = data.task.names
+    drawn = _drawn_statistics(data, data.turns.is_labelled_N, pair) if len(pair) == 2 else None
+    if drawn is None:
+        return [None] * len(names)
+    if data.task.gives_probabilities:
+        parts = [(drawn, Metric(key=name, heading=name, function=partial(_f1_of_class, c), needs="confusion"))
+                 for c, name in enumerate(names)]  # fmt: skip
+        n_S = drawn[0][0].sum((0, 2))
+    else:
+        metric = METRICS[data.task.default_metric]
+        parts = [((drawn[0][..., [s], :], drawn[1][..., [s], :]), metric) for s in range(len(names))]
+        n_S = drawn[0][0].sum(0)[:, 0]
+    return [
+        paired_bootstrap(*statistics, metric, SLICE_RESAMPLES).to_dict() if n >= FEW_TURNS else None
+        for (statistics, metric), n in zip(parts, n_S, strict=True)
+    ]
+
+
+def _f1_of_class(number: int, confusion: FloatArray) -> FloatArray:
+    found: FloatArray = class_values(confusion)[2][..., number]
+    return found
+
+
+def _drawn_statistics(
+    data: SuiteTurns, is_in_N: BoolArray, pair: Sequence[SystemTurns]
+) -> tuple[FloatArray, FloatArray] | None:
+    """Return the statistics of what is drawn again, of both systems ``[seed, drawn, …]``; None if there are too few.
+
+    Dialogues are drawn. In a cross-validation folds are drawn, as in the table of the suite, because turns of one
+    speaker are not independent.
     """
     chosen_N = is_in_N & data.turns.is_labelled_N
     unit_N = np.full(len(chosen_N), -1, dtype=np.int64)
@@ -162,7 +200,7 @@ def _difference(data: SuiteTurns, is_in_N: BoolArray, pair: Sequence[SystemTurns
     if len(units) < _FEW_DRAWN:
         return None
     a, b = (stack_seeds([_statistics(table, unit_N, len(units)) for table in system.tables]) for system in pair)
-    return paired_bootstrap(a, b, METRICS[data.task.default_metric], SLICE_RESAMPLES).to_dict()
+    return a, b
 
 
 def _fold_N(data: SuiteTurns) -> IntArray:

@@ -72,7 +72,14 @@ def class_map(rows: Sequence[Entry], labels: Sequence[str], theme: Theme = "ligh
     return heat_map(values, [str(row["label"]) for row in rows], labels, theme)
 
 
-def heat_map(values: FloatArray, rows: Sequence[str], columns: Sequence[str], theme: Theme = "light") -> Figure:
+def heat_map(
+    values: FloatArray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    theme: Theme = "light",
+    *,
+    with_numbers: bool = True,
+) -> Figure:
     """Draw numbers from 0 to 1 as colours and as text.
 
     Args:
@@ -80,17 +87,27 @@ def heat_map(values: FloatArray, rows: Sequence[str], columns: Sequence[str], th
         rows: the names of the rows, from top to bottom.
         columns: the names of the columns.
         theme: light or dark.
+        with_numbers: whether to write the numbers. Hundreds of them take seconds. Without them the colours reach from
+            the lowest to the highest number, and a bar says what they mean.
     """
     with themed(theme) as palette:
-        figure = Figure(figsize=(2.6 + 0.8 * len(columns), 1.2 + 0.36 * len(rows)), layout="constrained")
+        width, height = (0.8, 0.36) if with_numbers else (0.24, 0.24)
+        size = (2.6 + width * len(columns), 1.2 + height * len(rows))
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         ramp = LinearSegmentedColormap.from_list("share", [palette["paper"], palette["accent"]])
-        axes.imshow(np.nan_to_num(values), cmap=ramp, vmin=0, vmax=1, aspect="auto")
-        for y, x in np.ndindex(*values.shape):
+        known = values[np.isfinite(values)]
+        low, high = (0.0, 1.0) if with_numbers or not known.size else (float(known.min()), float(known.max()))
+        image = axes.imshow(np.where(np.isnan(values), low, values), cmap=ramp, vmin=low, vmax=high, aspect="auto")
+        if not with_numbers:  # a bar says what the colours mean
+            figure.colorbar(image, ax=axes, shrink=0.8).outline.set_visible(False)
+        for y, x in np.ndindex(*values.shape) if with_numbers else ():
             ink = ink_on(to_hex(ramp(float(np.nan_to_num(values[y, x])))))
             text = f"{values[y, x]:.3f}" if np.isfinite(values[y, x]) else "–"
-            axes.text(x, y, text, ha="center", va="center", fontsize=8, color=ink)
-        axes.set_xticks(range(len(columns)), [_short(name) for name in columns], rotation=30, ha="right",
+            # The layout need not measure the numbers: they lie inside the axes, and there may be thousands.
+            axes.text(x, y, text, ha="center", va="center", fontsize=8, color=ink, in_layout=False)
+        angle = 30 if with_numbers else 60
+        axes.set_xticks(range(len(columns)), [_short(name) for name in columns], rotation=angle, ha="right",
                         rotation_mode="anchor")  # fmt: skip
         axes.set_yticks(range(len(rows)), [_short(name) for name in rows])
         axes.tick_params(length=0, colors=palette["ink"])

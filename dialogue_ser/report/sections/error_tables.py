@@ -60,7 +60,7 @@ def group_table(errors: Errors, grouping: Mapping[str, Any], metric: str) -> Tab
 
 
 def item_table(errors: Errors, name: str, sign: int = 1) -> Table:
-    """Return the table of one score of classes or dimensions, e.g. ``f1`` or ``ccc``."""
+    """Return the table of one score of classes or dimensions, e.g. ``precision``. That of F1 or CCC has differences."""
     systems = {one["label"]: one for one in errors["systems"]}
     items = errors["systems"][0]["items"]
     n = {item: value.get("support", value.get("n")) for item, value in items.items()}
@@ -70,7 +70,10 @@ def item_table(errors: Errors, name: str, sign: int = 1) -> Table:
         return [None if one is None else (one["mean"], one["std"]) for one in found]
 
     small = [(count or 0) < errors["few_turns"] for count in n.values()]
-    return _table(errors, [(item, f"{count:,} turns") for item, count in n.items()], values, sign, small)
+    table = _table(errors, [(item, f"{count:,} turns") for item, count in n.items()], values, sign, small)
+    if name in ("f1", "ccc") and any(errors["item_differences"]):
+        table["difference"] = [_difference_cell(one) for one in errors["item_differences"]]
+    return table
 
 
 def confusion_table(errors: Errors) -> Table:

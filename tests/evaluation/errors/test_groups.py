@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from dialogue_ser.evaluation.errors.groups import Grouping, averaged_details, grouping_scores, groupings
+from dialogue_ser.evaluation.errors.groups import (
+    Grouping,
+    averaged_details,
+    grouping_scores,
+    groupings,
+    item_differences,
+)
 from dialogue_ser.evaluation.errors.suite_turns import read_suite_turns
 from dialogue_ser.evaluation.suite.contents import read_contents
 
@@ -105,3 +111,34 @@ def test_details_of_a_system_are_means_over_seeds(data):
     assert found["items"]["b"]["support"] == 4
     assert found["items"]["b"]["recall"]["values"] == [1.0, 0.75]
     assert found["scores"]["accuracy"]["values"] == pytest.approx([6 / 7, 5 / 7])
+
+
+def test_differences_of_classes_are_those_of_their_f1_and_rare_classes_have_none(tmp_path, write_error_suite):
+    rng = np.random.default_rng(2)
+    gold = ["a"] * 60 + ["b"] * 60 + ["c"] * 8
+    turns = [("test", f"d{i % 16}", "Ann", "x", name) for i, name in enumerate(gold)]
+    systems = {name: {seed: rng.dirichlet([1, 1, 1], 128) for seed in (1, 2)} for name in "xy"}
+    data = read_suite_turns(read_contents(write_error_suite(tmp_path / "s", turns, systems, "abc")), "test")
+    found = item_differences(data, data.systems)
+    f1 = [averaged_details(system)["items"] for system in data.systems]
+    for i, name in enumerate("ab"):
+        assert found[i]["estimate"] == pytest.approx(f1[0][name]["f1"]["mean"] - f1[1][name]["f1"]["mean"])
+        assert found[i]["low"] < found[i]["estimate"] < found[i]["high"]
+    assert found[2] is None
+    assert item_differences(data, data.systems[:1]) == [None, None, None]
+
+
+def test_differences_of_dimensions_are_those_of_their_ccc(tmp_path, write_error_suite):
+    rng = np.random.default_rng(3)
+    turns = [("test", f"d{i % 10}", "Ann", "x", None) for i in range(60)]
+    gold = rng.normal(size=(60, 2))
+    gold[5:, 1] = np.nan
+    systems = {name: {1: gold * skill + rng.normal(size=(60, 2))} for name, skill in (("x", 1.0), ("y", 0.2))}
+    systems = {name: {1: np.nan_to_num(seeds[1])} for name, seeds in systems.items()}
+    folder = write_error_suite(tmp_path / "s", turns, systems, ("v", "w"), gold_values=gold)
+    data = read_suite_turns(read_contents(folder), "test")
+    found = item_differences(data, data.systems)
+    items = [averaged_details(system)["items"] for system in data.systems]
+    assert found[0]["estimate"] == pytest.approx(items[0]["v"]["ccc"]["mean"] - items[1]["v"]["ccc"]["mean"])
+    assert found[0]["low"] > 0
+    assert found[1] is None

@@ -1,11 +1,13 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dialogue_ser.errors import DialogueSerError, MissingDataError
-from dialogue_ser.evaluation.suite.contents import CONTENTS, read_contents
+from dialogue_ser.evaluation.suite.contents import CONTENTS, contents_record, read_contents
+from dialogue_ser.evaluation.suite.plan import read_plan
 
 
 @pytest.fixture
@@ -38,6 +40,17 @@ def test_a_folder_of_an_earlier_version_is_read_from_its_results(folder):
     results = json.loads((folder / "results.json").read_text())
     (folder / "results.json").write_text(json.dumps(results | {"failed": {"bad/seed1": "why"}}))
     assert read_contents(folder).missing == ("bad/seed1",)
+
+
+def test_a_system_whose_trials_all_failed_is_named(suite_run, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(suite_run))
+    plan = read_plan(suite_run / "suite.yaml", trust_code=True)
+    tuned = replace(plan, rows=plan.rows[1:])
+    record = contents_record(tuned, tuned.cells(tmp_path), tmp_path, plan.rows)
+    (tmp_path / CONTENTS).write_text(json.dumps(record))
+    contents = read_contents(tmp_path)
+    assert [row.label for row in contents.rows] == ["blind", "mine"]
+    assert contents.missing == ("blind/seed1", "blind/seed2", "mine/seed1", "mine/seed2", "erc: its trials")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ def errors() -> dict:
     return {
         "metric": "weighted_f1", "few_turns": 20, "labels": ["a", "b"],
         "systems": [system("base", 0.5), system("better", 0.55, "base"), system("worse", 0.3, "base")],
-        "groupings": [], "agreement": {"equal": [[0.9, 0.6, 0.7], [0.6, None, 0.8], [0.7, 0.8, 0.7]]},
+        "item_differences": [None, None], "groupings": [],
+        "agreement": {"equal": [[0.9, 0.6, 0.7], [0.6, None, 0.8], [0.7, 0.8, 0.7]]},
     }  # fmt: skip
 
 
@@ -40,6 +41,16 @@ def test_a_small_group_is_marked_and_has_no_difference(errors):
     assert table["rows"][0]["cells"][1] == {
         "text": "0.500", "spread": "± 0.020", "difference": "", "colour": 0, "is_small": True
     }  # fmt: skip
+
+
+def test_only_the_table_of_f1_has_the_difference_of_the_pair(errors):
+    errors["item_differences"] = [{"estimate": 0.05, "low": 0.01, "high": 0.1}, None]
+    assert tables.item_table(errors, "f1")["difference"] == [
+        {"text": "+0.050", "interval": "[0.01, 0.10]", "is_sure": True}, {"text": "–", "interval": "", "is_sure": False}
+    ]  # fmt: skip
+    for system in errors["systems"]:
+        system["items"] = {name: {**one, "recall": one["f1"]} for name, one in system["items"].items()}
+    assert tables.item_table(errors, "recall")["difference"] is None
 
 
 def test_more_confusion_is_worse(errors):
