@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 from types import ModuleType
@@ -53,11 +54,17 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 #: left to do. ``make test`` tells pytest-xdist to keep this order.
 DEAREST = (
     "cli/commands/test_smoke.py",
+    "models/test_invariants.py",
     "features/store/test_engines.py",
     "evaluation/crossval/test_cross_validate.py",
     "nn/gru/test_kernels.py",
     "packaging/test_wheel.py",
     "report/test_page.py",
+    "benchmarks/test_suites.py",
+    "nn/recurrence/test_dialogue_recurrence.py",
+    "models/test_no_waiting.py",
+    "cli/test_run_arguments.py",
+    "training/test_regression.py",
     "benchmarks/test_finetuning.py",
     "training/test_images.py",
     "test_numbers.py",
@@ -290,6 +297,19 @@ def real_pictures() -> None:
 def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages have blank pictures: to draw them takes seconds a page."""
     _leave_pictures_blank(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def pictures_blank() -> Callable[[], AbstractContextManager[None]]:
+    """The same for a fixture of a module or the session: a context."""
+
+    @contextmanager
+    def blank() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            _leave_pictures_blank(patch)
+            yield
+
+    return blank
 
 
 def _leave_pictures_blank(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,6 +136,7 @@ def _resampled_metric(
 
     The metric is NaN where it is not defined.
     """
+    turns = predictions.for_functions_of_turns()
     order_N = np.argsort(group_N, kind="stable")
     members = np.split(order_N, np.cumsum(np.bincount(group_N))[:-1])
 
@@ -143,7 +144,7 @@ def _resampled_metric(
         found = []
         for weights_N in weights_RN.astype(np.int64):
             rows_N = np.concatenate([np.tile(members[g], weights_N[g]) for g in np.flatnonzero(weights_N)])
-            value = predictions.rows(rows_N).value(metric)
+            value = turns.rows(rows_N).value(metric)
             found.append(np.nan if value is None else value)
         return np.array(found)
 

@@ -120,6 +120,10 @@ class Predictions(ABC):
     def _statistics(self, group_N: IntArray) -> FloatArray:
         """Return one statistic per group, given the group of every turn."""
 
+    def for_functions_of_turns(self) -> Self:
+        """Return a table that gives metrics of turns the same arguments, and whose rows are chosen faster."""
+        return self
+
     @abstractmethod
     def metric_arguments(self, metric: Metric) -> tuple[Any, ...]:
         """Return the arguments for a metric that is not additive. They contain the labelled turns."""
@@ -245,6 +249,10 @@ class ClassPredictions(Predictions):
         if metric is BUILT_IN.auc:
             return macro_auc(self.curves)
         return super().value(metric)
+
+    def for_functions_of_turns(self) -> Self:
+        """Return the columns with gold and predicted classes alone."""
+        return replace(self, frame=self.frame[[GOLD, PREDICTED]].astype(object))
 
     def metric_arguments(self, metric: Metric) -> tuple[Any, ...]:
         """Return probabilities, gold indices and classes; or the names of gold and predicted classes."""

@@ -1,6 +1,7 @@
 import csv
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -49,11 +50,14 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, pictures_blank: Callable[[], AbstractContextManager[None]]
+) -> Path:
     """A finished run that the command line made once for all tests; copy it before you change it."""
     folder = tmp_path_factory.mktemp("cli")
     config = write_config(folder / "tiny.yaml", write_table(folder / "turns.csv"))
-    assert main(["train", "--config", str(config), "--out", str(folder / "run")]) == 0
+    with pictures_blank():
+        assert main(["train", "--config", str(config), "--out", str(folder / "run")]) == 0
     return folder / "run"
 
 
