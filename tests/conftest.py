@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, get_args
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -25,6 +25,7 @@ os.environ.setdefault(
 
 import jaxtyping
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +38,29 @@ NN_MODULES = sorted(path.relative_to(PACKAGE).with_suffix("") for path in (PACKA
 CHECKED = [".".join(name.parts) for name in NN_MODULES if name.name not in ("__init__", "kernels")]
 CHECKED += ["tensors", "batch", "encoders", "models"]
 jaxtyping.install_import_hook([f"dialogue_ser.{name}" for name in CHECKED], "beartype.beartype")
+
+
+def _has_shapes(annotation: Any) -> bool:
+    """Whether a type states a shape. Text, which is not looked into, counts as one."""
+    if isinstance(annotation, str | list | tuple):
+        return isinstance(annotation, str) or any(map(_has_shapes, annotation))
+    is_shape = isinstance(annotation, type) and issubclass(annotation, jaxtyping.AbstractArray)
+    return is_shape or any(map(_has_shapes, get_args(annotation)))
+
+
+def _jaxtyped(*, typechecker: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What the import hook decorates with. Functions without shapes get the check of types alone, which is faster."""
+    with_shapes = _WITH_SHAPES(typechecker=typechecker)
+
+    def decorate(thing: Any) -> Any:
+        if isinstance(thing, FunctionType) and not any(map(_has_shapes, thing.__annotations__.values())):
+            return typechecker(thing)
+        return with_shapes(thing)
+
+    return decorate
+
+
+_WITH_SHAPES, jaxtyping.jaxtyped = jaxtyping.jaxtyped, _jaxtyped
 
 # Run by nn/gru/test_kernels.py in processes of their own: Triton reads TRITON_INTERPRET once, when it is imported.
 collect_ignore = ["nn/gru/executed_kernels.py", "nn/gru/compiled_kernels.py", "example_package"]
@@ -238,16 +262,36 @@ def write_error_suite() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def suite_run(tmp_path_factory: pytest.TempPathFactory, write_suite: Callable[..., Path]) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Makes a folder for all processes of the suite: the first one that asks fills it, the others wait for it."""
+
+    def folder_of(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, ready = (
+            _of_all_processes(tmp_path_factory) / name,
+            _of_all_processes(tmp_path_factory) / f"{name}-ready",
+        )
+        with FileLock(f"{folder}.lock"):
+            if not ready.exists():
+                folder.mkdir(exist_ok=True)
+                fill(folder)
+                ready.touch()
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def suite_run(made_once: Callable[[str, Callable[[Path], object]], Path], write_suite: Callable[..., Path]) -> Path:
     """The folder of a small suite that was run once, with its results in out/. Copy it before you change it."""
     from dialogue_ser.evaluation.suite.plan import read_plan
     from dialogue_ser.evaluation.suite.run_suite import run_suite
 
-    folder = tmp_path_factory.mktemp("suite")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder))
-        run_suite(read_plan(write_suite(folder), trust_code=True), folder / "out")
-    return folder
+    def fill(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(str(folder))
+            run_suite(read_plan(write_suite(folder), trust_code=True), folder / "out")
+
+    return made_once("suite", fill)
 
 
 @pytest.fixture(scope="session")
@@ -325,8 +369,13 @@ def _leave_pictures_blank(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A feature store that whole files share, over all processes of the suite: what one encodes the others find."""
+    return _of_all_processes(tmp_path_factory) / "shared-feature-store"
+
+
+def _of_all_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all processes of the suite share."""
     base = tmp_path_factory.getbasetemp()
-    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-feature-store"
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(scope="session")

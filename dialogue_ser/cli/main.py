@@ -34,8 +34,12 @@ COMMANDS = {
     "crossval": Command(
         "crossval:crossval_command", "train and test once for every fold of a protocol, e.g. for every speaker", True
     ),
-    "benchmark": Command("benchmark:benchmark", "compare systems: train all of a suite with all seeds, in one table"),
-    "errors": Command("errors:errors", "analyse the errors of a suite: by class, speaker, shift, length, dialogue"),
+    "benchmark": Command(
+        "suites.benchmark:benchmark", "compare systems: train all of a suite with all seeds, in one table"
+    ),
+    "errors": Command(
+        "suites.errors:errors", "analyse the errors of a suite: by class, speaker, shift, length, dialogue"
+    ),
     "ensemble": Command("ensemble:ensemble_command", "average finished runs of seeds or of systems", True),
     "evaluate": Command("evaluate:evaluate", "compute the scores of a run again from its predictions"),
     "compare": Command("compare:compare", "say whether one run is better than another on the same corpus"),

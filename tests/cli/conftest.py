@@ -51,14 +51,17 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(
-    tmp_path_factory: pytest.TempPathFactory, pictures_blank: Callable[[], AbstractContextManager[None]]
+    made_once: Callable[[str, Callable[[Path], object]], Path],
+    pictures_blank: Callable[[], AbstractContextManager[None]],
 ) -> Path:
     """A finished run that the command line made once for all tests; copy it before you change it."""
-    folder = tmp_path_factory.mktemp("cli")
-    config = write_config(folder / "tiny.yaml", write_table(folder / "turns.csv"))
-    with pictures_blank():
-        assert main(["train", "--config", str(config), "--out", str(folder / "run")]) == 0
-    return folder / "run"
+
+    def fill(folder: Path) -> None:
+        config = write_config(folder / "tiny.yaml", write_table(folder / "turns.csv"))
+        with pictures_blank():
+            assert main(["train", "--config", str(config), "--out", str(folder / "run")]) == 0
+
+    return made_once("cli", fill) / "run"
 
 
 @pytest.fixture

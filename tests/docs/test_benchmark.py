@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from dialogue_ser.cli.commands import benchmark
+from dialogue_ser.cli.commands.suites import benchmark
 from dialogue_ser.cli.main import main
 from dialogue_ser.evaluation.suite.plan import read_plan
 from dialogue_ser.evaluation.suite.suite_file import KEYS, SuiteProtocol

@@ -1,7 +1,11 @@
 """Real turns as rows of a matrix, and back."""
 
+import pytest
 import torch
+from beartype.roar import BeartypeCallHintViolation
+from jaxtyping import TypeCheckError
 
+from dialogue_ser.nn.attention import uniform_weight
 from dialogue_ser.nn.nodes import to_nodes, to_turns
 
 
@@ -27,3 +31,10 @@ def test_no_gradient_reaches_padding() -> None:
     to_turns(to_nodes(x_BTD, row_N), row_N, 2, 3).square().sum().backward()
     assert x_BTD.grad is not None
     assert (x_BTD.grad.view(6, 2).abs().sum(1) > 0).tolist() == [True, False, False, True, True, False]
+
+
+def test_the_suite_checks_shapes_and_types_of_what_is_called() -> None:
+    with pytest.raises(TypeCheckError):  # the second one has one dimension only
+        to_nodes(torch.zeros(1, 2, 3), torch.zeros(1, 1, dtype=torch.int64))
+    with pytest.raises(BeartypeCallHintViolation):  # a function without shapes
+        uniform_weight(2, fan_in="three")  # type: ignore[arg-type]

@@ -1,6 +1,9 @@
 import dataclasses
+import importlib.metadata
 import json
+from importlib.metadata import PackageNotFoundError
 
+import pytest
 import torch
 
 from dialogue_ser.training.config.run_config import FeatureConfig, RunConfig, TrainingConfig, WandbConfig
@@ -10,6 +13,7 @@ from dialogue_ser.training.record.environment import (
     describe_environment,
     environment_differences,
 )
+from dialogue_ser.versions import installed_version
 
 CONFIG = RunConfig(features={"text": FeatureConfig(encoder="minilm", options={"k": 1})})
 
@@ -60,3 +64,14 @@ def test_other_settings_are_listed_also_those_only_one_side_has():
         "features.text.options.k: the run has 1, now None",
         "features.text.options.j: the run has None, now 1",
     ]
+
+
+def test_the_files_of_a_package_are_read_once_in_a_process(monkeypatch):
+    found = installed_version("numpy")
+    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: pytest.fail(f"{name} is read again"))
+    assert installed_version("numpy") == found
+
+
+def test_a_package_that_is_not_installed_has_no_version():
+    with pytest.raises(PackageNotFoundError, match="no-such-package"):
+        installed_version("no-such-package")

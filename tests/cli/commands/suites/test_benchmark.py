@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from dialogue_ser.cli.commands import benchmark
+from dialogue_ser.cli.commands.suites import benchmark
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.many.engines import InProcess
 

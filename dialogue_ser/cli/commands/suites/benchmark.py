@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dialogue_ser.cli.commands.errors import write_analysis
+from dialogue_ser.cli.commands.suites.errors import write_analysis
 from dialogue_ser.cli.tables import show
 from dialogue_ser.errors import ConfigError, DialogueSerError, shown_problems
 from dialogue_ser.foreign_text.terminal_text import visible

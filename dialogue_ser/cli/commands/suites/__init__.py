@@ -1,0 +1,1 @@
+"""Commands about suites: run one, and analyse its errors."""
