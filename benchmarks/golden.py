@@ -35,9 +35,6 @@ MOST_DIFFERENCE = 1e-9
 MOST_GRADIENT_DIFFERENCE = 1e-7
 #: A norm below this share of the largest one is rounding, e.g. the bias of keys, which softmax takes out again.
 ROUNDING = 1e-12
-#: A difference below this share of the largest norm is rounding. A window that holds one turn gives DialogueGCN's
-#: attention gradients of 1e-10, the rest of numbers of size 1, so their last digits depend on the order of operations.
-ROUNDING_OF_DIFFERENCES = 1e-15
 #: Tensors that every file must have beside its weights and features.
 NEEDED = ("input/lengths", "input/speaker", "input/label", "alone/log_probs")
 #: Published name of a system → ours.
@@ -263,10 +260,9 @@ def _worst_norm(norms: Mapping[str, Tensor], golden: Mapping[str, Tensor]) -> tu
         return math.inf, ", ".join(sorted(wrong))
     ours_P = torch.stack([norms[name] for name in right])
     right_P = torch.tensor(list(right.values()), dtype=torch.float64)
-    smallest, most_rounding = ROUNDING * right_P.max(), ROUNDING_OF_DIFFERENCES * right_P.max()
-    apart_P = (ours_P - right_P).abs()
-    difference_P = apart_P / torch.maximum(right_P, smallest)
-    is_rounding_P = ((ours_P <= smallest) & (right_P <= smallest)) | (apart_P <= most_rounding)
+    smallest = ROUNDING * right_P.max()
+    difference_P = (ours_P - right_P).abs() / torch.maximum(right_P, smallest)
+    is_rounding_P = (ours_P <= smallest) & (right_P <= smallest)
     worst, place = difference_P.masked_fill(is_rounding_P, 0.0).max(0)
     return float(worst), list(right)[int(place)]
 

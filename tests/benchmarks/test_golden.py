@@ -176,14 +176,6 @@ def test_weights_without_a_json_are_not_passed_over(tmp_path, tensors, capsys) -
     assert "0 of 1 are equal" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("apart", "expected"), [(5e-16, 0.0), (2e-15, 2e-5)])
-def test_a_difference_of_norms_is_rounding_only_if_it_is_tiny_beside_the_largest_norm(apart, expected) -> None:
-    """A window of one turn gives such norms: the small one is what is left of numbers as large as the other one."""
-    norms = {"large": torch.tensor(1.0, dtype=torch.float64), "small": torch.tensor(1e-10, dtype=torch.float64)}
-    right = {_norm("large"): norms["large"], _norm("small"): norms["small"] + apart}
-    assert golden._worst_norm(norms, right)[0] == pytest.approx(expected, rel=1e-3, abs=0)
-
-
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()], ids=["no folder", "empty"])
 def test_a_folder_without_files_is_a_mistake_of_the_caller(make, tmp_path, capsys) -> None:
     make(tmp_path / "x")
