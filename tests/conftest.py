@@ -266,10 +266,8 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
     """Makes a folder for all processes of the suite: the first one that asks fills it, the others wait for it."""
 
     def folder_of(name: str, fill: Callable[[Path], object]) -> Path:
-        folder, ready = (
-            _of_all_processes(tmp_path_factory) / name,
-            _of_all_processes(tmp_path_factory) / f"{name}-ready",
-        )
+        folder = _of_all_processes(tmp_path_factory) / name
+        ready = folder.with_name(f"{name}-ready")
         with FileLock(f"{folder}.lock"):
             if not ready.exists():
                 folder.mkdir(exist_ok=True)
