@@ -15,6 +15,7 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import TrainingError
 from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.training.config.run_config import OptimizerConfig
+from dialogue_ser.training.loop.devices import share_buffers
 from dialogue_ser.training.loop.gradient.adversarial import Attack
 from dialogue_ser.training.loop.gradient.not_finite import not_finite_message
 from dialogue_ser.training.loop.gradient.step_gradient import Seen, StepGradient
@@ -144,6 +145,7 @@ class Learner:
             if math.isfinite(grad_norm):
                 self._clip(norm)
             self._update()
+        share_buffers(self.system, self.accelerator)
         if self.average is not None:
             self.average.update(self.system)
         return StepResult(
