@@ -174,7 +174,8 @@ def _lines(kind: str, number: str) -> Callable[[Path], _Values]:
 
 
 def _summary(folder: Path) -> _Values:
-    return dict(_flat(RunFiles(folder).summary, "summary")) if folder.is_dir() else {}
+    summary = RunFiles(folder).summary if folder.is_dir() else {}
+    return dict(_flat({name: one for name, one in summary.items() if name != "kind"}, "summary"))
 
 
 def _scores(folder: Path) -> _Values:
