@@ -144,11 +144,11 @@ def _check_kind(run: RunFiles) -> None:
     folder, kind = run.folder, None
     advice = "name the folder of one training"
     folds = sorted(one for one in (folder / "folds").glob("*") if (one / "config.yaml").is_file())
-    runs = sorted(one for one in (folder / "runs").glob("*/**/config.yaml"))
+    runs = sorted((folder / "runs").glob("*/**/config.yaml"))
     if (folder / "folds").is_dir():
         kind = "a cross-validation"
         advice = f"name one of its folds, e.g. {folds[0]}" if folds else "its folds fit estimators; run crossval again"
-    elif (folder / "results.json").is_file() and runs:
+    elif runs and not (folder / "config.yaml").is_file():
         kind, advice = "a suite", f"name one of its runs, e.g. {runs[0].parent}"
     elif (folder / "fold.parquet").is_file() and not (folder / "config.yaml").is_file():
         kind, advice = "a fold of an estimator", "run the same dialogue-ser crossval command again with another --out"

@@ -13,7 +13,7 @@ def suite(suite_run, tmp_path, monkeypatch) -> Path:
     """The file of a suite whose runs are finished, in out/; runs are made in this process."""
     shutil.copytree(suite_run, tmp_path / "suite")
     monkeypatch.syspath_prepend(str(suite_run))
-    monkeypatch.setattr(benchmark, "_engine", lambda *arguments: InProcess())
+    monkeypatch.setattr(benchmark, "job_engine", lambda *arguments: InProcess())
     return tmp_path / "suite" / "suite.yaml"
 
 
