@@ -86,9 +86,7 @@ def compare_runs(before: Path, after: Path) -> list[Part]:
     for member in sorted(members.iterdir(), key=_number) if members.is_dir() else []:
         if (member / "config.yaml").is_file():
             of_member = compare_runs(member, after / "members" / member.name)
-            found += [
-                Part(**{**asdict(part), "name": f"member {member.name}: {part.name}"}) for part in of_member
-            ]
+            found += [Part(**{**asdict(part), "name": f"member {member.name}: {part.name}"}) for part in of_member]
     return found
 
 

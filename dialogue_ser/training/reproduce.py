@@ -184,8 +184,8 @@ def _refuse_other_data(recorded: Recorded, environment: Mapping[str, Any]) -> No
     problems = [f"{recorded.folder}: {problem}" for problem in _settings_problems(recorded)]
     if before is not None and before != now:
         problems.append(
-            f"{recorded.folder}: the corpus is not that of the run (its fingerprint differs); restore the data, or name "
-            "their place with --data_path. A corpus that was given to dialogue_ser.train in Python cannot be read again"
+            f"{recorded.folder}: the corpus is not that of the run (its fingerprint differs); restore the data, or "
+            "name their place with --data_path. A corpus that Python code gave to the training cannot be read again"
         )
     if problems:
         raise ConfigError(*problems, f"{recorded.folder}: add --allow-mismatch to train nevertheless")

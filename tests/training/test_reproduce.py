@@ -143,7 +143,7 @@ def test_runs_that_cannot_be_made_again_say_why(finished, tiny, tmp_path):
     with pytest.raises(DialogueSerError, match=r"is an average of finished runs.*members/1"):
         read_recorded(average, trust_code=True)
     (copy / "metrics.jsonl").write_text("")
-    with pytest.raises(DialogueSerError, match="the run is not finished.*--resume"):
+    with pytest.raises(DialogueSerError, match=r"the run is not finished.*--resume"):
         read_recorded(copy, trust_code=True)
     (copy / "config.yaml").unlink()
     with pytest.raises(DialogueSerError, match="is no run directory"):

@@ -98,6 +98,7 @@ def finish(folder: Path, scores: Mapping[str, Any]) -> Path:
 def _run_folds(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
     """Train and test every fold, then print and write the results. Returns exit status 0."""
     from dialogue_ser.evaluation.crossval.cross_validate import cross_validate  # imports torch and scikit-learn
+
     engine = job_engine("crossval", request.engine, request.jobs, request.address, request.gpus)
     is_here = corpus is not None or (request.jobs == 1 and request.engine == "local")
     out = request.out or Path("runs") / request.config.name

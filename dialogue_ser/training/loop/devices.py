@@ -70,15 +70,24 @@ def gather_rows(accelerator: Accelerator, value: Tensor) -> Tensor:
     return rows
 
 
+def most_of_ranks(accelerator: Accelerator, number: int) -> int:
+    """Return the largest of the numbers that the processes have.
+
+    Raises:
+        TrainingError: another process has ended.
+    """
+    if accelerator.num_processes == 1:
+        return number
+    return int(gather_rows(accelerator, torch.tensor([number], device=accelerator.device)).max())
+
+
 def is_true_anywhere(accelerator: Accelerator, value: bool) -> bool:
     """Return whether a value is true in any process. All processes get the same answer.
 
     Raises:
         TrainingError: another process has ended.
     """
-    if accelerator.num_processes == 1:
-        return value
-    return bool(sum_over_ranks(accelerator, torch.tensor([float(value)], device=accelerator.device)).item())
+    return bool(most_of_ranks(accelerator, int(value)))
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from dialogue_ser.training.loop.gradient.adversarial import Attack
 from dialogue_ser.training.loop.gradient.not_finite import not_finite_message
 from dialogue_ser.training.loop.gradient.step_gradient import Seen, StepGradient
 from dialogue_ser.training.loop.gradient.terms import ADVERSARIAL, Denominators, Loss, Source, Terms
+from dialogue_ser.training.loop.gradient.whole_batch import of_share
 from dialogue_ser.training.loop.optimize import (
     L2Penalty,
     MovingAverage,
@@ -92,7 +93,7 @@ class Learner:
         self.config = config
         self.total_steps = total_steps
         self.accelerator = accelerator
-        self.terms = Terms([system, *sources], loss)
+        self.terms = Terms([system, *sources], of_share(loss))
         self.gradient = StepGradient(system, loss, self.terms, accelerator, attack)
         self.penalty = L2Penalty(system, config.l2)
         self.average = MovingAverage(system, ema_decay) if ema_decay else None
