@@ -187,7 +187,7 @@ def _tensors(pattern: str) -> Callable[[Path], _Values]:
         values: dict[str, Any] = {}
         for path in sorted(folder.glob(pattern)):
             try:
-                found = deserialize(path.read_bytes())
+                found = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
             except (SafetensorError, OSError) as error:
                 raise DialogueSerError(f"{path}: is damaged ({error}); restore the file") from error
             name = path.relative_to(folder).with_suffix("").as_posix()

@@ -38,7 +38,8 @@ def slurm(tmp_path: Path):
         log.unlink(missing_ok=True)
         names = {"SLURM_NTASKS": 2, "SLURM_CPUS_PER_TASK": 8, "SLURM_JOB_ID": 41, "SLURM_JOB_NODELIST": "node[7-8]",
                  "RUNS": tmp_path / "runs", "LOG": log, "STATUS": status, **variables}  # fmt: skip
-        environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"} | {key: str(one) for key, one in names.items()}
+        environment = {key: str(one) for key, one in names.items()}
+        environment["PATH"] = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
         done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=False)
         assert done.stderr == ""
         return done.returncode, log.read_text().splitlines()

@@ -7,7 +7,6 @@ import time
 from types import FrameType, TracebackType
 from typing import Any
 
-
 #: A signal that follows the first one so soon is the same request: a launcher and a cluster may both send it.
 ECHO_SECONDS = 1.0
 
