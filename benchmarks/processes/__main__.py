@@ -10,11 +10,13 @@ Then one of two processes is killed (SIGKILL), and the run is continued.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,13 @@ from safetensors.numpy import load_file
 from benchmarks.results_files import write_result
 from benchmarks.training import RESULTS
 
-#: Settings of all cases. 60 dialogues in batches of 7 leave 4 for the last batch.
+#: Settings of all cases.
 BASE: dict[str, Any] = {
     "features.audio": None,
-    "features.text": {"encoder": "textcnn", "options": {"n_filters": 8, "embedding_dim": 16, "out_dim": 16, "dropout": 0.0}},
+    "features.text": {
+        "encoder": "textcnn",
+        "options": {"n_filters": 8, "embedding_dim": 16, "out_dim": 16, "dropout": 0.0},
+    },
     "model.options.projection": {},
     "model.options.input_dropout": 0.0,
     "model.options.dropout": 0.0,
@@ -40,9 +45,13 @@ BASE: dict[str, Any] = {
     "save_attention": False,
 }
 VALUES: dict[str, Any] = {
-    "task": "regression", "data.reader": "table", "data.options": {"columns": {"targets": ["valence", "arousal"]}}, "data.labels": "none",
-    "loss.class_weights": "none", "loss.class_weight_power": 1.0,
-}  # fmt: skip
+    "task": "regression",
+    "data.reader": "table",
+    "data.options": {"columns": {"targets": ["valence", "arousal"]}},
+    "data.labels": "none",
+    "loss.class_weights": "none",
+    "loss.class_weight_power": 1.0,
+}
 #: Loss or option → its settings.
 CASES: dict[str, dict[str, Any]] = {
     "negative log-likelihood, class weights": {},
@@ -89,7 +98,8 @@ def train_all(folder: Path, *, accumulate: bool) -> None:
             values["data.path"] = str(folder.parent / "values.csv")
         if accumulate:
             values |= {"training.batch_size": values["training.batch_size"] // 2, "training.accumulate": 2}
-        train(apply_overrides(load_preset("quickstart"), values), folder / name, progress=False)
+        resume = (folder / name / "config.yaml").is_file()  # of a measurement that was stopped
+        train(apply_overrides(load_preset("quickstart"), values), folder / name, progress=False, resume=resume)
 
 
 def write_values(path: Path) -> None:
@@ -130,14 +140,15 @@ def largest_differences(one: Path, other: Path) -> dict[str, float]:
 
 def equality(folder: Path) -> list[dict[str, Any]]:
     """Train every case in one process, in two, and with accumulated batches; compare the losses and the weights."""
-    write_values(folder / "values.csv")
+    if not (folder / "values.csv").is_file():
+        write_values(folder / "values.csv")
     child = ["-m", "benchmarks.processes", "--child"]
-    for command in (
-        [sys.executable, *child, str(folder / "one")],
-        [*LAUNCHERS["torchrun"], *child, str(folder / "two")],
-        [sys.executable, *child, str(folder / "accumulated"), "--accumulate"],
+    for name, launcher, more in (
+        ("one", [sys.executable], []),
+        ("two", LAUNCHERS["torchrun"], []),
+        ("accumulated", [sys.executable], ["--accumulate"]),
     ):
-        subprocess.run(command, check=True, env=_ENVIRONMENT)
+        subprocess.run([*launcher, *child, str(folder / name), *more], check=True, env=_ENVIRONMENT)
     rows = []
     for name in CASES:
         row: dict[str, Any] = {"case": name, "steps": len(rows_of(folder / "one" / name, "step"))}
@@ -199,15 +210,21 @@ def contents(run: Path) -> tuple[list[dict[str, Any]], bytes, bytes]:
 def killed(folder: Path) -> list[dict[str, Any]]:
     """Kill each process under each launcher, continue the run, and compare it with one that nothing stopped."""
     whole = folder / "whole"
-    subprocess.run(training("torchrun", whole), check=True, env=_ENVIRONMENT, stdout=subprocess.DEVNULL)
+    if not (whole / "scores.json").is_file():
+        shutil.rmtree(whole, ignore_errors=True)
+        subprocess.run(training("torchrun", whole), check=True, env=_ENVIRONMENT, stdout=subprocess.DEVNULL)
     rows = []
     for launcher in LAUNCHERS:
         for rank in (0, 1):
             out = folder / f"{launcher.split()[0]}-{rank}"
-            row = kill(launcher, rank, out)
-            resumed = training(launcher, out, resume=True)
-            subprocess.run(resumed, check=True, env=_ENVIRONMENT, stdout=subprocess.DEVNULL)
-            rows.append({**row, "same_bits": contents(out) == contents(whole)})
+            done = out.with_suffix(".json")
+            if not done.is_file():
+                shutil.rmtree(out, ignore_errors=True)
+                row = kill(launcher, rank, out)
+                resumed = training(launcher, out, resume=True)
+                subprocess.run(resumed, check=True, env=_ENVIRONMENT, stdout=subprocess.DEVNULL)
+                done.write_text(json.dumps({**row, "same_bits": contents(out) == contents(whole)}))
+            rows.append(json.loads(done.read_text()))
     return rows
 
 
@@ -217,11 +234,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/processes.json")
     parser.add_argument("--child", help="train all cases into this folder, and nothing else")
     parser.add_argument("--accumulate", action="store_true", help="with --child: two batches of half the size")
+    parser.add_argument("--work", help="keep the runs in this folder; the same command continues there")
     args = parser.parse_args(argv)
     if args.child:
         train_all(Path(args.child), accumulate=args.accumulate)
         return 0
-    with tempfile.TemporaryDirectory() as name:
+    with nullcontext(args.work) if args.work else tempfile.TemporaryDirectory() as name:
         result: Mapping[str, Any] = {
             "equality": equality(Path(name)),
             "killed": killed(Path(name)),
