@@ -95,7 +95,7 @@ def train_all(folder: Path, *, accumulate: bool) -> None:
             continue
         values = {**BASE, **settings}
         if "data.reader" in values:
-            values["data.path"] = str(folder.parent / "values.csv")
+            values["data.path"] = str((folder.parent / "values.csv").resolve())
         if accumulate:
             values |= {"training.batch_size": values["training.batch_size"] // 2, "training.accumulate": 2}
         resume = (folder / name / "config.yaml").is_file()  # of a measurement that was stopped

@@ -71,6 +71,11 @@ def read_recorded(folder: Path, *, trust_code: Trust = False) -> Recorded:
             f"{folder}: the run is not finished, so there is nothing to compare with; continue it with dialogue-ser "
             f"train --resume {folder}"
         )
+    if not RunDirectory(folder).has_outputs:
+        raise DialogueSerError(
+            f"{folder}: the predictions or the model of the run are missing or damaged, so there is nothing to compare "
+            f"with; make them again with dialogue-ser train --resume {folder}"
+        )
     config = load_config(folder / "config.yaml", trust_code=trust_code)
     if not run.environment:
         logger.warning("%s: environment.json is missing, so nobody knows which versions and data the run had", folder)
@@ -121,19 +126,26 @@ def reproduce(
     if n_threads:
         torch.set_num_threads(n_threads)
 
+    announced = []
+
     def compare(environment: Mapping[str, Any]) -> None:
-        found = [*_settings_problems(recorded), *record_differences(recorded.environment, environment)]
+        announced.append([*_settings_problems(recorded), *record_differences(recorded.environment, environment)])
         if announce is not None and is_main_process():
-            announce(found)
+            announce(announced[0])
         if not allow_mismatch:
             _refuse_other_data(recorded, environment)
 
-    return train(config, out, resume=resume, progress=progress, store=store, on_environment=compare)
+    run = train(config, out, resume=resume, progress=progress, store=store, on_environment=compare)
+    if not announced:  # the repetition was finished already
+        compare(RunFiles(out).environment)
+    return run
 
 
 def _config_again(recorded: Recorded, threads: int | None, data_path: str | None) -> RunConfig:
     """Return the settings of the new run."""
     config = replace(recorded.config, wandb=replace(recorded.config.wandb, mode="disabled"))
+    if recorded.environment.get("device") == "cpu":  # this machine may have a GPU, and the setting may be auto
+        config = replace(config, training=replace(config.training, device="cpu"))
     if threads is not None and config.training.threads:
         config = replace(config, training=replace(config.training, threads=threads))
     return config if data_path is None else replace(config, data=replace(config.data, path=data_path))

@@ -54,6 +54,8 @@ def test_a_run_has_the_same_bits_again_and_its_directory_is_only_read(finished, 
     assert set(found) == {"steps", "epochs", "summary", "weights", "predictions"}
     assert not any(found.values())
     assert said == [[]]
+    assert not any(again(finished, tmp_path / "again", resume=True, announce=said.append).values())
+    assert said == [[], []], "a finished repetition is compared once more"
     assert contents(finished) == before
 
 
@@ -142,6 +144,9 @@ def test_runs_that_cannot_be_made_again_say_why(finished, tiny, tmp_path):
     average = average_runs([finished, copy], tmp_path / "average", trust_code=True)
     with pytest.raises(DialogueSerError, match=r"is an average of finished runs.*members/1"):
         read_recorded(average, trust_code=True)
+    (copy / "model" / "config.json").unlink()
+    with pytest.raises(DialogueSerError, match="the predictions or the model of the run are missing or damaged"):
+        read_recorded(copy, trust_code=True)
     (copy / "metrics.jsonl").write_text("")
     with pytest.raises(DialogueSerError, match=r"the run is not finished.*--resume"):
         read_recorded(copy, trust_code=True)

@@ -1,5 +1,6 @@
 """``dialogue-ser reproduce RUN``: make a run again and compare both bit by bit."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,15 +60,19 @@ def reproduce(
         before.extend(differences)
         print(visible(_before_text(recorded, before)), flush=True)
 
-    train_again(
-        recorded,
-        target,
-        threads=n_threads,
-        data_path=data_path,
-        resume=resume,
-        allow_mismatch=allow_mismatch,
-        announce=announce,
-    )
+    try:
+        train_again(
+            recorded,
+            target,
+            threads=n_threads,
+            data_path=data_path,
+            resume=resume,
+            allow_mismatch=allow_mismatch,
+            announce=announce,
+        )
+    except (SystemExit, KeyboardInterrupt):  # the message of the training would resume without comparing
+        print(visible(f"stopped: dialogue-ser reproduce {run} --out {target} --resume continues"), file=sys.stderr)
+        raise
     if not is_main_process():
         return 0
     parts = _compare(recorded, target, trust_code)
