@@ -53,7 +53,7 @@ class Recorded:
     @property
     def is_from_gpu(self) -> bool:
         """Whether the run was trained on a GPU."""
-        return self.environment.get("device", "cpu") != "cpu"
+        return str(self.environment.get("device", "cpu")) != "cpu"
 
 
 def read_recorded(folder: Path, *, trust_code: Trust = False) -> Recorded:
