@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -14,11 +15,11 @@ from dialogue_ser.search_space.shapes import Beta, Normal, Shape, leaves
 from dialogue_ser.search_space.sweep import Sweep
 from dialogue_ser.training.config.files import code_in_settings, config_to_dict
 from dialogue_ser.training.config.run_config import RunConfig
-from dialogue_ser.trust import Trust, refuse_code
+from dialogue_ser.trust import Trust, only_code, refuse_code
 
 Path = tuple[str, ...]
 #: So many trials, and so many values of one list, are checked.
-_TRIALS, _LISTED = 4, 40
+_TRIALS, _LISTED = 3, 40
 _ALMOST_ONE = 1.0 - 2.0**-53
 _MOST_PROBLEMS = 40
 
@@ -26,13 +27,17 @@ _MOST_PROBLEMS = 40
 def trial_problems(sweep: Sweep, trust_code: Trust = False) -> list[str]:
     """Return what is wrong with the settings of trials, each with its line. No data is read.
 
-    Some trials are drawn, and further ones have the least, the greatest and every listed value of a parameter.
+    Some trials are drawn, and further ones have the least, the greatest and the listed values of all parameters.
 
     Args:
         sweep: the sweep.
         trust_code: code that the file may name.
     """
-    return command_problems(sweep) or _TrialChecks(sweep, trust_code).problems()
+    found = command_problems(sweep)
+    if found:
+        return found
+    with only_code(trust_code):
+        return _TrialChecks(sweep, trust_code).problems()
 
 
 class _TrialChecks:
@@ -41,27 +46,42 @@ class _TrialChecks:
     def __init__(self, sweep: Sweep, trust_code: Trust) -> None:
         self._sweep, self._trust_code = sweep, trust_code
         self._found: dict[tuple[str, str], str] = {}
+        self._wrong: set[tuple[Path, str]] = set()  # values that are wrong alone
+        self._is_command_wrong = False  # whatever the values are
 
     def problems(self) -> list[str]:
         for values in trials_to_check(self._sweep):
             self._check(values)
-            if len(self._found) >= _MOST_PROBLEMS:
+            if len(self._found) >= _MOST_PROBLEMS or self._is_command_wrong:
                 break
-        return list(self._found.values())
+        return sorted(self._found.values(), key=_line_of)
 
     def _check(self, values: Mapping[Path, Any]) -> None:
         """Check a trial. Parameters that are wrong alone are left out, so that they do not hide what else is wrong."""
-        left = dict(values)
+        left = {path: value for path, value in values.items() if (path, repr(value)) not in self._wrong}
         while error := self._error(left):
-            alone = {path: one for path in left if (one := self._error({path: left[path]}))}
-            for path, one in alone.items():
-                for problem in one.problems:
+            if error.problems == self._without_values:
+                self._is_command_wrong = True
+                left = {}
+            alone = {path: found for path, value in left.items() if (found := self._wrong_alone(path, value))}
+            for path, found in alone.items():
+                for problem in found:
                     self._note(("parameters", *_between(path)), problem, left[path])
-                del left[path]
+                self._wrong.add((path, repr(left.pop(path))))
             if not alone:  # the values do not fit together, or the command itself is wrong
                 for problem in error.problems:
                     self._note(("command",), problem, None)
                 return
+
+    @cached_property
+    def _without_values(self) -> tuple[str, ...]:
+        """What is wrong with the command when no value is handed over."""
+        error = self._error({})
+        return error.problems if error else ()
+
+    def _wrong_alone(self, path: Path, value: Any) -> list[str]:
+        error = self._error({path: value})
+        return [one for one in error.problems if one not in self._without_values] if error else []
 
     def _error(self, values: Mapping[Path, Any]) -> DialogueSerError | None:
         try:
@@ -86,6 +106,12 @@ class _TrialChecks:
         )
 
 
+def _line_of(problem: str) -> int:
+    """Return the line in a problem ``FILE:LINE: …``; 0 if it has none."""
+    match = re.search(r":(\d+): ", problem)
+    return int(match.group(1)) if match else 0
+
+
 def _between(path: Path) -> list[str]:
     """Return a path of parameters as it stands below the key parameters of a file."""
     return [part for name in path for part in ("parameters", name)][1:]
@@ -107,7 +133,7 @@ def _check_config(command: str, config: RunConfig, trust_code: Trust) -> None:
 
 
 def trials_to_check(sweep: Sweep) -> Iterator[dict[Path, Any]]:
-    """Yield the values of trials by path: some trials, then the extremes and the listed values of each parameter.
+    """Yield the values of trials by path: some trials, then such that every parameter has its extremes, or its list.
 
     Args:
         sweep: the sweep.
@@ -115,10 +141,9 @@ def trials_to_check(sweep: Sweep) -> Iterator[dict[Path, Any]]:
     shapes = leaves(sweep.parameters)
     for trial in range(1, _TRIALS + 1):
         yield {path: shape.at(share_of(".".join(path), 1, trial)) for path, shape in shapes.items()}
-    usual = {path: shape.at(0.5) for path, shape in shapes.items()}
-    for path, shape in shapes.items():
-        for value in _extremes(shape):
-            yield {**usual, path: value}
+    extremes = {path: _extremes(shape) for path, shape in shapes.items()}
+    for number in range(max((len(values) for values in extremes.values()), default=0)):
+        yield {path: values[number % len(values)] for path, values in extremes.items()}
 
 
 def _extremes(shape: Shape) -> list[Any]:
