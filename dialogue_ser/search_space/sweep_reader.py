@@ -159,8 +159,8 @@ class SweepReader(KeyReader):
         for key in ("min_iter", "max_iter", "s"):
             value = content.get(key)
             most = MOST_BANDS if key == "s" else MOST_NUMBER
-            is_whole = isinstance(value, int) and not isinstance(value, bool)
-            if key in content and not (is_whole and 1 <= value <= most):
+            is_right = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+            if key in content and not is_right:
                 self.note((*place, key), f"found {shown_value(value)}, expected a whole number from 1 to {most:.0f}")
         eta = content.get("eta", 3)
         if (problem := number_problem(eta)) or eta <= 1:

@@ -73,8 +73,8 @@ class _TrialChecks:
         if rule is None or not 0 < self._most_epochs <= rule.bands[0]:
             return []
         return [
-            f"{self._sweep.at('early_terminate')}: stops no trial, because a trial has at most {self._most_epochs} epochs "
-            f"and the first comparison needs more than {rule.bands[0]}"
+            f"{self._sweep.at('early_terminate')}: stops no trial, because a trial has at most {self._most_epochs} "
+            f"epochs and the first comparison needs more than {rule.bands[0]}"
         ]
 
     def _check(self, values: Mapping[Path, Any]) -> None:
