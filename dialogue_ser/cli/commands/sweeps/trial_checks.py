@@ -8,7 +8,11 @@ from itertools import islice
 from typing import Any
 
 from dialogue_ser.cli.commands.sweeps.trial_command import command_problems, trial_request
+from dialogue_ser.corpus.readers import READERS
 from dialogue_ser.errors import ConfigError, DialogueSerError, shown_value, unknown_name
+from dialogue_ser.features.registry import ENCODERS
+from dialogue_ser.features.transforms import build_transform
+from dialogue_ser.options import option_problems
 from dialogue_ser.search_space.draw import share_of
 from dialogue_ser.search_space.grid import nested
 from dialogue_ser.search_space.shapes import Beta, Normal, Shape, leaves
@@ -45,7 +49,11 @@ def check_trials(sweep: Sweep, trust_code: Trust = False) -> tuple[list[str], li
     """
     found = command_problems(sweep)
     if found:
-        return found, []
+        metric = sweep.metric
+        if metric is not None and not metric.name.startswith("dev/"):
+            example = "expected a metric of dev as a run logs it, e.g. dev/weighted_f1 or dev/loss"
+            found.append(f"{sweep.at('metric', 'name')}: found {metric.name!r}, {example}")
+        return sorted(found, key=_line_of), []
     with only_code(trust_code):
         checks = _TrialChecks(sweep, trust_code)
         return checks.problems(), checks.warnings()
@@ -140,7 +148,7 @@ def _between(path: Path) -> list[str]:
 
 
 def _check_config(command: str, config: RunConfig, trust_code: Trust) -> None:
-    """Check what parsing leaves open: the options of the model, code that the file names, and the kind of the run.
+    """Check what parsing leaves open: the options of the model, names, code that the file names, the kind of the run.
 
     Raises:
         ConfigError: one of them is wrong.
@@ -148,10 +156,36 @@ def _check_config(command: str, config: RunConfig, trust_code: Trust) -> None:
     from dialogue_ser.models import resolve_options  # imports torch
 
     refuse_code(code_in_settings(config_to_dict(config)), trust_code, "if you trust this code, add --trust_code")
+    _check_names(config)
     if config.crossval.estimator == "none":
         resolve_options(config.model.name, config.model.options)
     elif command == "train":
         raise ConfigError("fits an estimator, which train does not do; write crossval instead of train")
+
+
+def _check_names(config: RunConfig) -> None:
+    """Check the names of the reader, the encoders with their options, the transforms and the loss.
+
+    Raises:
+        ConfigError: a name is unknown, or an option of an encoder is unknown or has a wrong type.
+    """
+    from dialogue_ser.encoders import TRAINED_ENCODERS, find_trained
+    from dialogue_ser.training.loop.loss import LOSSES
+
+    READERS.find(config.data.reader)
+    if config.loss.kind is not None and config.loss.kind not in LOSSES:
+        LOSSES.find(config.loss.kind)
+    for feature in config.features.values():
+        for transform in feature.transforms:
+            build_transform(transform)
+        if find_trained(feature.encoder) is None:
+            encoder = ENCODERS.find(feature.encoder, also_known=TRAINED_ENCODERS)
+            if feature.encoder in ENCODERS:
+                owner = f"encoder {feature.encoder!r}"
+                context = ("modality", "on_bad")
+                found = option_problems(owner, encoder, feature.options, set_by_caller=context)
+                if found:
+                    raise ConfigError(*found)
 
 
 def trials_to_check(sweep: Sweep) -> Iterator[dict[Path, Any]]:

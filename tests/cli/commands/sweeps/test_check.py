@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from dialogue_ser.cli.commands.sweeps import trial_checks
 from dialogue_ser.cli.commands.sweeps.check import sweep_check
 from dialogue_ser.cli.commands.sweeps.trial_checks import trials_to_check
 from dialogue_ser.cli.main import main
@@ -18,13 +19,20 @@ parameters:
 """
 
 
+@pytest.fixture(autouse=True)
+def _no_drawn_trials(request, monkeypatch):
+    """Only the extremes and the lists are checked, which takes less time."""
+    if "drawn" not in request.node.name:
+        monkeypatch.setattr(trial_checks, "_TRIALS", 0)
+
+
 def problems(path, **options) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         sweep_check(str(path), **options)
     return [problem.removeprefix(f"{path}:") for problem in caught.value.problems]
 
 
-def test_a_good_sweep_is_described_in_one_line(write_sweep, capsys):
+def test_a_good_sweep_whose_drawn_trials_are_checked_is_described_in_one_line(write_sweep, capsys):
     path = write_sweep()
     assert main(["sweep", "check", str(path)]) == 0
     assert capsys.readouterr().out == (
@@ -104,6 +112,20 @@ def test_a_command_that_trains_nothing_useful_is_refused(write_sweep, old, new, 
         assert sweep_check(str(path)) == 0
 
 
+def test_a_sweep_of_another_program_is_told_what_is_missing(write_sweep):
+    text = (
+        "program: train.py\nmethod: bayes\nmetric: {name: validation_loss}\nparameters: {lr: {min: 0.0001, max: 0.1}}\n"
+    )
+    program, metric = problems(write_sweep(text=text))
+    assert program.startswith(
+        "1: program: the file has no command that starts a training of this library; write command:"
+    )
+    assert metric == (
+        "3: metric.name: found 'validation_loss', expected a metric of dev as a run logs it, e.g. dev/weighted_f1 or "
+        "dev/loss"
+    )
+
+
 def test_a_macro_that_loses_false_is_refused_if_a_parameter_can_be_false(write_sweep):
     lost = "model.options.causal: {values: [true, false]}"
     path = write_sweep(("'${args}'", "'${args_no_boolean_flags}'"), ("training: {", f"{lost}\n  training: {{"))
@@ -116,6 +138,17 @@ def test_a_cross_validation_can_be_a_trial_and_an_estimator_needs_it(write_sweep
     assert problems(path) == ["3: command: fits an estimator, which train does not do; write crossval instead of train"]
     crossval = ("ser, train", "ser, crossval")
     assert sweep_check(str(write_sweep(estimator, crossval, ("weighted_f1", "loss"), text=ONE_PARAMETER))) == 0
+
+
+def test_names_of_readers_encoders_options_and_transforms_are_checked_without_data(write_sweep):
+    names = (
+        "data.reader: {values: [mled]}\n  features.text.encoder: {values: [minlm]}\n"
+        "  features.audio.options.feature_sett: {values: [a]}\n  features.text.transforms: {values: [[standardize]]}"
+    )
+    found = problems(write_sweep(("optimizer.learning_rate: {values: [0.001]}", names), text=ONE_PARAMETER))
+    assert [problem.split(": ")[0] for problem in found] == ["5", "6", "7", "8"]
+    expected = ["did you mean 'meld'", "did you mean 'minilm'", "'feature_set'", "did you mean 'standardise'"]
+    assert [text for text, problem in zip(expected, found, strict=True) if text not in problem] == []
 
 
 def test_code_that_the_file_names_needs_trust(write_sweep):
