@@ -121,7 +121,7 @@ def _outcome_of(job: Job, status: int, folder: Path) -> Outcome:
     memory = "; perhaps the memory was not enough: use fewer --jobs" if status == -9 else ""
     last = _last_line(log_path(folder, job.key))
     reason = f"{how}{memory}; {log_path(folder, job.key)} has its output" + (f", at last: {last}" if last else "")
-    return Outcome(status="failed", reason=reason, fingerprint=job.fingerprint)
+    return Outcome(status="failed", reason=reason, fingerprint=job.fingerprint, is_lost=True)
 
 
 def _last_line(log: Path) -> str:
