@@ -40,6 +40,10 @@ COMMANDS = {
     "errors": Command(
         "suites.errors:errors", "analyse the errors of a suite: by class, speaker, shift, length, dialogue"
     ),
+    "sweep check": Command("sweeps.check:sweep_check", "check a sweep file of Weights & Biases and list every mistake"),
+    "sweep agent": Command(
+        "sweeps.agent:sweep_agent", "print the commands that run a sweep on a server of Weights & Biases"
+    ),
     "ensemble": Command("ensemble:ensemble_command", "average finished runs of seeds or of systems", True),
     "evaluate": Command("evaluate:evaluate", "compute the scores of a run again from its predictions"),
     "compare": Command("compare:compare", "say whether one run is better than another on the same corpus"),

@@ -1,5 +1,7 @@
 """Read YAML that somebody else may have written: the time and the memory that it can take are bounded."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -90,6 +92,57 @@ def lines_of_yaml(text: str) -> dict[tuple[str, ...], int]:
     found: dict[tuple[str, ...], int] = {}
     _note_lines(node, (), found, set())
     return found
+
+
+def place_text(path: Path, lines: Mapping[tuple[str, ...], int], place: Sequence[str]) -> str:
+    """Return a place in a file for a message, ``FILE:LINE: a.b``. The line is that of the innermost part that is there.
+
+    Args:
+        path: the file.
+        lines: place → line, from :func:`lines_of_yaml`.
+        place: the place.
+    """
+    known = [lines[tuple(place[:n])] for n in range(len(place), 0, -1) if tuple(place[:n]) in lines]
+    return f"{path}:{known[0]}: {'.'.join(place)}" if known else f"{path}: {'.'.join(place)}"
+
+
+def unquoted_texts(text: str) -> dict[tuple[str, ...], str]:
+    """Return the values that are texts without quotes, by their place. Some were meant as numbers, e.g. 1e-4.
+
+    Args:
+        text: a text that :func:`parse_yaml` reads.
+
+    >>> unquoted_texts("a: 1e-4\\nb: '1e-4'\\nc: [1.0e-4, on, word]")
+    {('a',): '1e-4', ('c', '2'): 'word'}
+    """
+    loader = _StrictLoader(text)
+    try:
+        node = loader.get_single_node()
+    finally:
+        loader.dispose()
+    found: dict[tuple[str, ...], str] = {}
+    for place, value in _values(node, (), set()):
+        if isinstance(value, yaml.ScalarNode) and value.tag == "tag:yaml.org,2002:str" and not value.style:
+            found[place] = value.value
+        if len(found) > MAX_VALUES:
+            break
+    return found
+
+
+def _values(
+    node: yaml.Node | None, place: tuple[str, ...], above: set[int]
+) -> Iterator[tuple[tuple[str, ...], yaml.Node]]:
+    """Yield every value with its place."""
+    if node is None or id(node) in above:
+        return
+    yield place, node
+    entries: list[tuple[str, yaml.Node]] = []
+    if isinstance(node, yaml.MappingNode):
+        entries = [(str(key.value), value) for key, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        entries = [(str(number), value) for number, value in enumerate(node.value)]
+    for name, value in entries:
+        yield from _values(value, (*place, name), above | {id(node)})
 
 
 def _note_lines(
