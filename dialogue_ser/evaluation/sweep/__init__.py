@@ -1,1 +1,1 @@
-"""Sweeps without a server: trials with drawn settings, done by several processes and machines that share one storage."""
+"""Sweeps without a server: trials with drawn settings, done by processes and machines that share one storage."""

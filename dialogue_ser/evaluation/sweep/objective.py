@@ -58,14 +58,12 @@ def objective_of(sweep: Sweep) -> Objective:
             f"{sweep.at('method')}: custom names a scheduler outside of the file; write grid, random or bayes"
         )
     if sweep.metric is None:
-        raise ConfigError(
-            f"{sweep.path}: there is no metric; add metric: {{name: dev/weighted_f1, goal: maximize}}"
-        )
+        raise ConfigError(f"{sweep.path}: there is no metric; add metric: {{name: dev/weighted_f1, goal: maximize}}")
     name, where = sweep.metric.name, sweep.at("metric", "name")
     if name.startswith(("test/", "test_", "test.")) or name == "test":
         raise ConfigError(
-            f"{where}: found {name}, and test chooses nothing: a score that test has chosen is too high; write a metric "
-            "of dev, e.g. dev/weighted_f1"
+            f"{where}: found {name}, and test chooses nothing: a score that test has chosen is too high; write a "
+            "metric of dev, e.g. dev/weighted_f1"
         )
     if name in ("dev_loss", "dev/loss"):
         return Objective(name=name, key=LOSS, goal=sweep.metric.goal)
@@ -106,7 +104,7 @@ def check_metric(objective: Objective, config: RunConfig, where: str, *, is_cros
     """
     if objective.key == LOSS:
         if is_crossval or config.training.ensemble > 1:
-            raise ConfigError(f"{where}: {objective.name} is not known for crossval or an ensemble; name another metric")
+            raise ConfigError(f"{where}: {objective.name} is unknown for crossval and ensembles; name another metric")
         return
     names = [*find_task(config.task).headline, *config.metrics, str(config.training.select)]
     known = {METRICS.find(name).key for name in names}

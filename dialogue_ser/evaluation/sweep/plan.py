@@ -8,14 +8,16 @@ from itertools import islice
 from typing import Any, Literal
 
 from dialogue_ser.errors import ConfigError, DialogueSerError
-from dialogue_ser.evaluation.sweep.objective import Objective, check_metric, objective_of
+from dialogue_ser.evaluation.sweep.objective import Objective, check_metric, goal_warning, objective_of
 from dialogue_ser.foreign_text.yaml_text import parse_yaml
 from dialogue_ser.search_space.draw import draw
 from dialogue_ser.search_space.grid import grid_points, size
-from dialogue_ser.search_space.shapes import MOST_GRID_VALUES, Shape, leaves
+from dialogue_ser.search_space.laws import MOST_GRID_VALUES
+from dialogue_ser.search_space.shapes import Shape, leaves
 from dialogue_ser.search_space.sweep_file import Sweep
 from dialogue_ser.training.config.files import code_in_settings, config_to_dict
 from dialogue_ser.training.config.run_config import RunConfig
+from dialogue_ser.training.record.environment import FREE_SETTINGS
 from dialogue_ser.trust import Trust, refuse_code
 
 Sampler = Literal["gp", "tpe"]
@@ -109,10 +111,19 @@ class SweepPlan:
             settings = config_to_dict(self.settings_of(values).config)
         except DialogueSerError:
             return {}
-        for path in leaves(self.sweep.parameters):
-            inside, last = _holder(settings, ".".join(path))
+        for name in [*FREE_SETTINGS, *(".".join(path) for path in leaves(self.sweep.parameters))]:
+            inside, last = _holder(settings, name)
             inside.pop(last, None)
         return settings
+
+    def warnings(self) -> list[str]:
+        """Return what works, but is perhaps not meant."""
+        found = [goal_warning(self.objective)]
+        if self.limit == float("inf"):
+            found.append("nothing limits the number of trials; Ctrl-C ends the sweep, or add --trials N")
+        if self.trials is not None and self.limit < self.trials:
+            found.append(f"--trials {self.trials}: the file allows {self.limit:.0f} trials, so there are no more")
+        return [one for one in found if one]
 
     def check(self) -> None:
         """Check the file, the options and the settings of the first trials, before anything is trained.
@@ -209,7 +220,11 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ['--seeds: 1, now 2']
     """
     named = {"seeds": "--seeds", "sampler": "--sampler"}
-    found = [f"{flag}: {before.get(key)}, now {now.get(key)}" for key, flag in named.items() if before.get(key) != now.get(key)]
+    found = [
+        f"{flag}: {before.get(key)}, now {now.get(key)}"
+        for key, flag in named.items()
+        if before.get(key) != now.get(key)
+    ]
     for section in ("file", "settings"):
         old, new = _flat(before.get(section) or {}), _flat(now.get(section) or {})
         if section == "settings" and not (old and new):
@@ -239,7 +254,7 @@ def _listed(shape: Shape) -> list[Any]:
 
 
 def _holder(settings: dict[str, Any], name: str) -> tuple[dict[str, Any], str]:
-    """Return the mapping that holds a setting with dots, and the last part of its name; an empty mapping if none does."""
+    """Return the mapping that holds a setting with dots, and the last part of its name; an empty one if none does."""
     *parents, last = name.split(".")
     inside: Any = settings
     for part in parents:

@@ -38,13 +38,11 @@ def drawn_trial(plan: SweepPlan, study: SweepStudy, trial: Trial) -> Trial:
     return study.set_drawn(trial, values, params, distributions)
 
 
-def proposed(
-    plan: SweepPlan, space: Mapping[str, Dimension], others: Sequence[Trial], number: int
-) -> dict[str, Any]:
+def proposed(plan: SweepPlan, space: Mapping[str, Dimension], others: Sequence[Trial], number: int) -> dict[str, Any]:
     """Return what Optuna proposes for the next trial of bayes.
 
     Optuna sees a copy of the trials: a stopped one with its best score so far, a failed one with the score that
-    ``impute`` says, a running one without a score (the sampler fills it in) or with the one of ``impute_while_running``.
+    ``impute`` says, a running one without a score (the sampler fills it in) or with that of ``impute_while_running``.
 
     Args:
         plan: the sweep.
@@ -66,9 +64,7 @@ def proposed(
             continue
         state = optuna.trial.TrialState.RUNNING if score is None else optuna.trial.TrialState.COMPLETE
         view.add_trial(
-            optuna.trial.create_trial(
-                state=state, value=score, params=dict(trial.params), distributions=distributions
-            )
+            optuna.trial.create_trial(state=state, value=score, params=dict(trial.params), distributions=distributions)
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,7 +1,7 @@
 """The parameters of a sweep as parameters of Optuna.
 
-Optuna knows lists of plain values, whole numbers, and uniform and logarithmic numbers. For all other shapes it chooses a
-share of the probability, and the inverse of the distribution function turns the share into a value. For a list that
+Optuna knows lists of plain values, whole numbers, and uniform and logarithmic numbers. For all other shapes it chooses
+a share of the probability, and the inverse of the distribution function turns the share into a value. For a list that
 holds lists or mappings it chooses an index.
 """
 

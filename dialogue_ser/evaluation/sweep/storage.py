@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from filelock import FileLock, Timeout
 
@@ -55,6 +55,18 @@ class Place:
     def is_database(self) -> bool:
         """Whether it is a database and not a journal."""
         return "://" in self.url
+
+    @property
+    def shown(self) -> str:
+        """Its name for messages, without a password.
+
+        >>> Place("postgresql://me:secret@host/db").shown
+        'postgresql://me:***@host/db'
+        """
+        scheme, separator, rest = self.url.partition("://")
+        account, at, host = rest.rpartition("@")
+        name, colon, _ = account.partition(":")
+        return f"{scheme}{separator}{name}{colon}{'***' if colon else ''}{at}{host}"
 
     @property
     def file(self) -> Path | None:
@@ -108,7 +120,9 @@ def open_storage(place: Place, *, may_create: bool = True) -> "BaseStorage":
         if not may_create and not file.is_file():
             raise MissingDataError(f"{file}: no such sweep; begin it with dialogue-ser sweep run, or correct --storage")
         if file.is_dir():
-            raise ConfigError(f"--storage {place.url}: is a folder; name a file, or give a URL such as sqlite:///a.db")
+            raise ConfigError(
+                f"--storage {place.shown}: is a folder; name a file, or give a URL such as sqlite:///a.db"
+            )
         file.parent.mkdir(parents=True, exist_ok=True)
     with place.lock():
         return _database(place) if place.is_database else _journal(Path(place.url))
@@ -120,7 +134,7 @@ def _journal(path: Path) -> "BaseStorage":
 
     _cut_torn_line(path)
     try:
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=_lock_of(path)))
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=cast(Any, _JournalLock(path))))
     except (ValueError, KeyError, TypeError, AssertionError, AttributeError) as error:
         raise ConfigError(
             f"{path}: is no journal of Optuna, or is damaged ({type(error).__name__}: {error}); restore it from a "
@@ -140,21 +154,9 @@ def _database(place: Place) -> "BaseStorage":
     except (SQLAlchemyError, ImportError, RuntimeError, ValueError, OSError) as error:
         first = str(error).strip().partition("\n")[0]
         raise ConfigError(
-            f"--storage {_without_password(place.url)}: cannot be opened ({type(error).__name__}: {first}); give a URL "
+            f"--storage {place.shown}: cannot be opened ({type(error).__name__}: {first}); give a URL "
             "such as sqlite:///sweep.db or the path of a journal, and install the driver of the database"
         ) from error
-
-
-def _without_password(url: str) -> str:
-    """Return a URL whose password is hidden.
-
-    >>> _without_password("postgresql://me:secret@host/db")
-    'postgresql://me:***@host/db'
-    """
-    scheme, separator, rest = url.partition("://")
-    account, at, host = rest.rpartition("@")
-    name, colon, _ = account.partition(":")
-    return f"{scheme}{separator}{name}{colon}{'***' if colon else ''}{at}{host}"
 
 
 def _cut_torn_line(path: Path) -> None:
@@ -169,19 +171,21 @@ def _cut_torn_line(path: Path) -> None:
             file.truncate(whole)
 
 
-def _lock_of(path: Path) -> Any:
-    """Return the lock of a journal. Optuna's own locks stay for 30 seconds if their process is killed; this one not."""
-    from optuna.storages.journal import BaseJournalFileLock
+class _JournalLock:
+    """The lock of a journal. Optuna's own locks stay for 30 seconds if their process is killed, and this one does not.
 
-    class JournalLock(BaseJournalFileLock):
-        def __init__(self) -> None:
-            self._lock = FileLock(f"{path}.lock", timeout=_LOCK_SECONDS)
+    Args:
+        path: the journal.
+    """
 
-        def acquire(self) -> bool:
-            self._lock.acquire()
-            return True
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(f"{path}.writing", timeout=_LOCK_SECONDS)
 
-        def release(self) -> None:
-            self._lock.release()
+    def acquire(self) -> bool:
+        """Take the lock."""
+        self._lock.acquire()
+        return True
 
-    return JournalLock()
+    def release(self) -> None:
+        """Give it back."""
+        self._lock.release()

@@ -3,7 +3,8 @@
 import secrets
 import string
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +24,7 @@ ENDED: tuple[State, ...] = ("finished", "stopped", "failed")
 _SETTLE_SECONDS = 1.5
 _RECORD = "sweep"
 _BEAT = "beat:"
+_AGAIN = "again"
 _WAIT_FOR_RECORD_SECONDS = 20.0
 
 
@@ -41,6 +43,7 @@ class Trial:
         info: what else is known: ``reason``, ``seconds``, ``folders``, ``stopped_epoch``, …
         owner: the worker that does or did it.
         id: its number in the storage.
+        ended: when it ended, as text that sorts in time; "" = it has not.
     """
 
     number: int
@@ -52,6 +55,7 @@ class Trial:
     info: Mapping[str, Any] = field(default_factory=dict)
     owner: Mapping[str, Any] = field(default_factory=dict)
     id: int = -1
+    ended: str = ""
 
     @property
     def is_scored(self) -> bool:
@@ -121,7 +125,7 @@ class SweepStudy:
         except KeyError:
             known = sorted(study.study_name for study in storage.get_all_studies())
             has = f"it has {', '.join(known)}" if known else "it is empty"
-            raise MissingDataError(f"{place.url}: no sweep of the name {name!r}; {has}") from None
+            raise MissingDataError(f"{place.shown}: no sweep of the name {name!r}; {has}") from None
 
     def record(self) -> dict[str, Any]:
         """Return what describes the sweep.
@@ -136,7 +140,7 @@ class SweepStudy:
                 return dict(found)
             if time.monotonic() >= limit:
                 raise ConfigError(
-                    f"{self.place.url}: its study was not made by dialogue-ser sweep run; give another --storage"
+                    f"{self.place.shown}: its study was not made by dialogue-ser sweep run; give another --storage"
                 )
             time.sleep(0.5)
 
@@ -146,15 +150,50 @@ class SweepStudy:
         return str(self.record()["id"])
 
     def trials(self) -> list[Trial]:
-        """Return all trials in the order of their numbers."""
-        found = self._storage.get_all_trials(self._study, deepcopy=False)
-        return sorted(map(_trial_of, found), key=lambda trial: trial.number)
+        """Return all trials in the order of their numbers.
 
-    def claim(self, limit: float) -> Trial | None:
+        A failed trial that is tried again is a new trial in the storage. Here it has its old number, and the failed one
+        is left out. All other trials are counted without it, so that a grid goes on where it was.
+        """
+        found: dict[int, Trial] = {}
+        n_again = 0
+        for one in sorted(self._storage.get_all_trials(self._study, deepcopy=False), key=lambda one: one.number):
+            again = one.user_attrs.get(_AGAIN)
+            n_again += again is not None
+            number = one.number - n_again if again is None else int(again)
+            found[number] = _trial_of(one, number)
+        return [found[number] for number in sorted(found)]
+
+    def try_failed_again(self) -> int:
+        """Let somebody do the failed trials again, with the same settings and numbers; return how many there are."""
+        from optuna.trial import TrialState, create_trial
+
+        with self.place.lock():
+            failed = [trial for trial in self.trials() if trial.state == "failed"]
+            for trial in failed:
+                old = self._storage.get_trial(trial.id)
+                kept = {
+                    name: old.user_attrs[name] for name in ("values", "folders", "epochs") if name in old.user_attrs
+                }
+                template = create_trial(
+                    state=TrialState.WAITING,
+                    params=old.params,
+                    distributions=old.distributions,
+                    user_attrs={**kept, _AGAIN: trial.number},
+                )
+                self._storage.create_new_trial(self._study, template)
+        return len(failed)
+
+    def reread(self, trial: Trial) -> Trial:
+        """Return a trial as it is now."""
+        return self._one(trial.id)
+
+    def claim(self, limit: float, leave_out: Collection[int] = ()) -> Trial | None:
         """Take a trial to do: one whose worker is dead, one that waits, or a new one.
 
         Args:
             limit: number of trials of the whole sweep.
+            leave_out: numbers of trials that are not taken.
 
         Returns:
             the trial, which is this worker's own now; None if there is nothing to do at this moment.
@@ -162,7 +201,8 @@ class SweepStudy:
         with self.place.lock():
             trials = self.trials()
             for trial in trials:
-                if trial.number < limit and self._may_take(trial) and self._take(trial):
+                is_open = trial.number < limit and trial.number not in leave_out
+                if is_open and self._may_take(trial) and self._take(trial):
                     return self._one(trial.id)
             if len(trials) >= limit:
                 return None
@@ -206,7 +246,7 @@ class SweepStudy:
         self._storage.set_trial_user_attr(trial_id, "owner", self.worker.to_dict())
 
     def _one(self, trial_id: int) -> Trial:
-        return _trial_of(self._storage.get_trial(trial_id))
+        return next(trial for trial in self.trials() if trial.id == trial_id)
 
     def set_drawn(
         self,
@@ -223,43 +263,43 @@ class SweepStudy:
         return self._one(trial.id)
 
     def note(self, trial: Trial, **info: Any) -> None:
-        """Keep facts about a trial that is not ended."""
-        for name, value in info.items():
-            self._storage.set_trial_user_attr(trial.id, name, value)
+        """Keep facts about a trial. One that has ended is left as it is."""
+        with self._unless_ended():
+            for name, value in info.items():
+                self._storage.set_trial_user_attr(trial.id, name, value)
 
     def end(
         self, trial: Trial, state: State, score: float | None = None, curve: Sequence[float] = (), **info: Any
     ) -> None:
         """Keep what came of a trial. A trial that has ended already is left as it is."""
-        from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
         states = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
-        try:
+        self.note(trial, **info)
+        with self._unless_ended():
+            self.note_curve(trial, curve)
+            self._storage.set_trial_state_values(trial.id, states[state], None if score is None else [score])
+
+    def note_curve(self, trial: Trial, curve: Sequence[float]) -> None:
+        """Keep the metric after each epoch, as far as the trial does not have it yet."""
+        with self._unless_ended():
             for epoch, value in enumerate(curve, start=1):
                 if trial.curve[epoch - 1 : epoch] != (value,):
                     self._storage.set_trial_intermediate_value(trial.id, epoch, value)
-            self.note(trial, **info)
-            self._storage.set_trial_state_values(trial.id, states[state], None if score is None else [score])
-        except UpdateFinishedTrialError:
-            return
-
-    def note_curve(self, trial: Trial, curve: Sequence[float], known: int) -> None:
-        """Keep the metric of new epochs of a running trial.
-
-        Args:
-            trial: the trial.
-            curve: the metric after each epoch.
-            known: number of epochs that were kept before.
-        """
-        for epoch, value in list(enumerate(curve, start=1))[known:]:
-            self._storage.set_trial_intermediate_value(trial.id, epoch, value)
 
     def release(self, trial: Trial) -> None:
-        """Let somebody else continue a trial of this worker."""
+        """Let somebody else continue a trial of this worker. One that has ended is left as it is."""
         from optuna.trial import TrialState
 
-        self._storage.set_trial_state_values(trial.id, TrialState.WAITING)
+        with self._unless_ended():
+            self._storage.set_trial_state_values(trial.id, TrialState.WAITING)
+
+    @staticmethod
+    def _unless_ended() -> AbstractContextManager[None]:
+        """Ignore that a trial has ended: another worker took it up, because this one gave no sign of life."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        return suppress(UpdateFinishedTrialError)
 
     def beat(self, every_seconds: float) -> None:
         """Give a sign of life, if the last one is long enough ago."""
@@ -270,13 +310,13 @@ class SweepStudy:
         self._storage.set_study_user_attr(self._study, f"{_BEAT}{self.worker.id}", self._n_beats)
 
 
-def _trial_of(found: "FrozenTrial") -> Trial:
+def _trial_of(found: "FrozenTrial", number: int) -> Trial:
     info = dict(found.user_attrs)
     names: dict[str, State] = {
         "RUNNING": "running", "WAITING": "waiting", "COMPLETE": "finished", "PRUNED": "stopped", "FAIL": "failed",
     }  # fmt: skip
     return Trial(
-        number=found.number,
+        number=number,
         state=names[found.state.name],
         values=info.pop("values", {}),
         params=found.params,
@@ -285,4 +325,5 @@ def _trial_of(found: "FrozenTrial") -> Trial:
         owner=info.pop("owner", {}),
         info=info,
         id=found._trial_id,
+        ended=found.datetime_complete.isoformat() if found.datetime_complete else "",
     )

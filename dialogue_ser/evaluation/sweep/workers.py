@@ -108,8 +108,6 @@ def is_running(pid: int, started: float) -> bool:
     """Return whether a process of this machine lives, and is the one that began at this time."""
     try:
         process = psutil.Process(pid)
-        return (
-            abs(process.create_time() - started) < _SAME_START_SECONDS and process.status() != psutil.STATUS_ZOMBIE
-        )
+        return abs(process.create_time() - started) < _SAME_START_SECONDS and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, ValueError):
         return False
