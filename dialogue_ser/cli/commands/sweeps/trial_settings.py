@@ -54,7 +54,7 @@ class TrialSettings:
                 file.parent.mkdir(parents=True)
                 file.write_text(arguments_json(values), encoding="utf-8")
             command, tokens = own_command(command_of(self._sweep, values, environment), self._sweep.at("command"))
-            request = parse_train(tokens, command)
+            request = parse_train(tokens, command, environment={})
         if command == "train" and request.config.crossval.estimator != "none":
             raise ConfigError(f"crossval.estimator {request.config.crossval.estimator} needs the command crossval")
         return Settings(config=request.config, is_crossval=command == "crossval")
