@@ -90,9 +90,8 @@ def _parallel(results: Mapping[str, Any], theme: Any = "light") -> Any:
         lines.append(([*places, score], 1 - rank / last))
     heading = tables.heading(results)
     ticks = [(name, axis.ticks) for name, axis in axes.items() if axis is not None]
-    ticks.append(
-        (heading, {0.0: tables.shown_value(low), 1.0: tables.shown_value(high)} if high > low else {0.5: str(low)})
-    )
+    ends = {0.0: f"{low:.4f}", 1.0: f"{high:.4f}"} if high > low else {0.5: f"{low:.4f}"}
+    ticks.append((heading, ends))
     return parallel_figure(ticks, lines[::-1], heading, theme)
 
 

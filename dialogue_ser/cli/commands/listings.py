@@ -36,7 +36,7 @@ def models() -> None:
 
 
 def presets() -> None:
-    """List the presets of runs, for --preset: those of the package, and those in the folder presets, if there is one."""
+    """List the presets of runs, for --preset: those of the package, and those in presets/ of the working folder."""
     rows = [(name, preset_summary(name)) for name in preset_names()]
     show_list("run presets (dialogue-ser train --preset NAME)", ("name", "what it runs"), rows)
 

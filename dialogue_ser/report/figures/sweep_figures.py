@@ -45,7 +45,7 @@ def parallel_figure(
     heading: str,
     theme: Theme = "light",
 ) -> Figure:
-    """Draw parallel coordinates: one upright axis for each parameter, the last one for the score; a line for each trial.
+    """Draw parallel coordinates: an upright axis for each parameter, the last one for the score; a line for each trial.
 
     Args:
         axes_of: name and ticks (place from 0 to 1 → text) of each axis.

@@ -131,7 +131,10 @@ class Axis:
 
     @classmethod
     def of(cls, values: Sequence[Any]) -> "Axis | None":
-        """Return the axis that fits some values: logarithmic, if they reach over more than a factor of 50; None if empty."""
+        """Return the axis that fits some values; None if there are none.
+
+        It is logarithmic if the values reach over more than a factor of 50.
+        """
         if not values:
             return None
         numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]

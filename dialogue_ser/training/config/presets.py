@@ -1,4 +1,4 @@
-"""Read presets: the YAML files in ``dialogue_ser/presets``, and those in the folder ``presets`` of the working folder."""
+"""Read presets: the YAML files in ``dialogue_ser/presets``, and those in ``presets`` of the working folder."""
 
 from importlib import resources
 from pathlib import Path

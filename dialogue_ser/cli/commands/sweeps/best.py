@@ -45,7 +45,8 @@ def sweep_best(
     trial = next(one for one in results["trials"] if one["number"] == results["best"])
     head = (
         f"# The best of {len(results['history'])} trials of the sweep {results['name']}: {results['metric']} "
-        f"{trial['score']:.4f} on dev.\n# Made by dialogue-ser sweep best; trial {trial['number']} of {sweep.path.name}.\n"
+        f"{trial['score']:.4f} on dev.\n"
+        f"# Made by dialogue-ser sweep best; trial {trial['number']} of {sweep.path.name}.\n"
     )
     text = visible_comment(head) + dump_config(config_from_dict(values))
     if as_preset is None:
