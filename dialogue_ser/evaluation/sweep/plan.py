@@ -135,14 +135,14 @@ class SweepPlan:
         problems = self._option_problems()
         if problems:
             raise ConfigError(*problems)
+        first: dict[str, str] = {}  # problem → the first values that have it
         for values in self._samples():
             try:
                 settings = self.settings_of(values)
             except DialogueSerError as error:
                 shown = json.dumps(values, ensure_ascii=False, default=str)
-                problems += [f"{self.sweep.path}: {problem} (with {shown})" for problem in error.problems]
-                if len(problems) > 3:
-                    break
+                for problem in error.problems:
+                    first.setdefault(problem, shown)
                 continue
             config = settings.config
             advice = f"{self.sweep.path}: if you trust this code, add --trust_code"
@@ -150,6 +150,7 @@ class SweepPlan:
             refuse_code(code, self.trust_code, advice)
             check_metric(objective, config, self.sweep.at("metric", "name"), is_crossval=settings.is_crossval)
             problems += self._stopping_problems(settings)
+        problems += [f"{self.sweep.path}: {problem} (with {shown})" for problem, shown in first.items()]
         if problems:
             raise ConfigError(*dict.fromkeys(problems))
 
