@@ -42,7 +42,7 @@ def remaining(parameters: Mapping[str, Parameter], done: Iterable[Mapping[str, A
         key = tuple(one for one, _ in choice)
         if key not in seen:
             seen.add(key)
-            yield _nested({path: value for (path, _), (_, value) in zip(columns, choice, strict=True)})
+            yield nested({path: value for (path, _), (_, value) in zip(columns, choice, strict=True)})
 
 
 def size(parameters: Mapping[str, Parameter]) -> int:
@@ -65,6 +65,21 @@ def point_key(values: Mapping[str, Any]) -> str:
     False
     """
     return _key(values)
+
+
+def nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+    """Return values by path as nested dicts.
+
+    >>> nested({("a", "b"): 1, ("c",): 2})
+    {'a': {'b': 1}, 'c': 2}
+    """
+    found: dict[str, Any] = {}
+    for path, value in values.items():
+        inside = found
+        for part in path[:-1]:
+            inside = inside.setdefault(part, {})
+        inside[path[-1]] = value
+    return found
 
 
 def _key(value: Any) -> str:
@@ -111,13 +126,3 @@ def _only_keys_of(value: Any, wanted: Any) -> Any:
     if isinstance(value, Mapping) and isinstance(wanted, Mapping):
         return {key: _only_keys_of(one, wanted[key]) for key, one in value.items() if key in wanted}
     return value
-
-
-def _nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for path, value in values.items():
-        inside = found
-        for part in path[:-1]:
-            inside = inside.setdefault(part, {})
-        inside[path[-1]] = value
-    return found

@@ -19,7 +19,8 @@ MACROS = (
     "env", "interpreter", "program", "args", "args_no_equals", "args_no_hyphens", "args_append_hydra",
     "args_override_hydra", "args_no_boolean_flags", "args_json", "args_json_file",
 )  # fmt: skip
-_ENVIRONMENT = re.compile(r"\$\{envvar\:([A-Z0-9_]*)\}")
+#: ``${envvar:NAME}``, which is replaced inside of an item.
+ENVIRONMENT = re.compile(r"\$\{envvar\:([A-Z0-9_]*)\}")
 
 
 def command_of(sweep: Sweep, values: Mapping[str, Any], env: Mapping[str, str]) -> list[str]:
@@ -74,7 +75,7 @@ def arguments_json(values: Mapping[str, Any]) -> str:
 
 
 def _with_variables(item: str, env: Mapping[str, str]) -> str:
-    return _ENVIRONMENT.sub(lambda match: env.get(match.group(1), match.group(1)), item)
+    return ENVIRONMENT.sub(lambda match: env.get(match.group(1), match.group(1)), item)
 
 
 def _arguments(values: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from dialogue_ser.errors import shown_value
 
 #: Greater numbers are mistakes, and computing with them is not exact.
 MOST_NUMBER = 1e15
-_WITH_EXPONENT = re.compile(r"([-+]?)(\d[\d_]*)(\.\d*)?[eE]([-+]?)(\d+)")
+_WITH_EXPONENT = re.compile(r"([-+]?)(\d[\d_]*)(?:\.(\d*))?[eE]([-+]?)(\d+)", re.ASCII)
 
 
 def number_problem(value: Any) -> str:
@@ -17,7 +17,10 @@ def number_problem(value: Any) -> str:
     "found '1e-4', which YAML reads as text, expected a number; write 1.0e-4"
     """
     if isinstance(value, str):
-        return words_for_text(value) or f"found {shown_value(value)}, expected a number"
+        written = as_yaml_number(value)
+        if written and written != value.strip():
+            return f"found {shown_value(value)}, which YAML reads as text, expected a number; write {written}"
+        return f"found the text {shown_value(value)}, expected a number{'; remove the quotes' * _is_number(value)}"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"found {shown_value(value)}, expected a number"
     if not abs(value) <= MOST_NUMBER:
@@ -25,21 +28,24 @@ def number_problem(value: Any) -> str:
     return ""
 
 
-def words_for_text(text: str) -> str:
-    """Return the message for a text that looks like a number; "" = it does not.
+def as_yaml_number(text: str) -> str:
+    """Return how a number with an exponent is written, so that YAML reads it as a number; "" = the text is none.
 
     YAML 1.1, which Weights & Biases reads, knows an exponent only after a point, and only with a sign.
+
+    >>> as_yaml_number("1e-4"), as_yaml_number("2.5E6"), as_yaml_number("word")
+    ('1.0e-4', '2.5e+6', '')
     """
     match = _WITH_EXPONENT.fullmatch(text.strip())
     if match is None:
-        try:
-            float(text)
-        except ValueError:
-            return ""
-        return f"found the text {shown_value(text)}, expected a number; remove the quotes"
-    sign, whole, rest, exponent_sign, exponent = match.groups()
-    rest = rest if rest and rest != "." else ".0"
-    written = f"{sign}{whole}{rest}e{exponent_sign or '+'}{exponent}"
-    if written == text.strip():  # a number in quotes
-        return f"found the text {shown_value(text)}, expected a number; remove the quotes"
-    return f"found {shown_value(text)}, which YAML reads as text, expected a number; write {written}"
+        return ""
+    sign, whole, decimals, exponent_sign, exponent = match.groups()
+    return f"{sign}{whole}.{decimals or 0}e{exponent_sign or '+'}{exponent}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -7,7 +7,7 @@ from dialogue_ser.errors import ConfigError, shown_value
 from dialogue_ser.foreign_text.yaml_text import place_text
 from dialogue_ser.search_space.hyperband import Hyperband
 from dialogue_ser.search_space.key_reader import KeyReader
-from dialogue_ser.search_space.numbers import number_problem, words_for_text
+from dialogue_ser.search_space.numbers import as_yaml_number, number_problem
 from dialogue_ser.search_space.parameters import Place, name_clashes, read_parameters
 from dialogue_ser.search_space.shapes import GRID_DISTRIBUTIONS, Parameter, leaves
 from dialogue_ser.search_space.sweep import Metric, Sweep, fingerprint_of
@@ -120,8 +120,10 @@ class SweepReader(KeyReader):
             return {}
         found = read_parameters(self.values["parameters"], ("parameters",), self.note)
         for place, text in self.unquoted.items():
-            if place[0] == "parameters" and ({"value", "values"} & set(place[2:])) and (words := words_for_text(text)):
-                self.note(place, f"{words}; write '{text}' in quotes if text is meant")
+            is_value = place[0] == "parameters" and bool({"value", "values"} & set(place[2:]))
+            if is_value and (written := as_yaml_number(text)):
+                advice = f"write {written}, or put it in quotes if text is meant"
+                self.note(place, f"found {text!r}, which YAML reads as text; {advice}")
         for path, other in name_clashes(found).items():
             self.note(self._place_of(path), f"is the same setting as {other}; keep one of them")
         if method == "grid":

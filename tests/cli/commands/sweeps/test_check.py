@@ -1,0 +1,131 @@
+import pytest
+
+from dialogue_ser.cli.commands.sweeps.check import sweep_check
+from dialogue_ser.cli.commands.sweeps.trial_checks import trials_to_check
+from dialogue_ser.cli.main import main
+from dialogue_ser.errors import ConfigError
+from dialogue_ser.search_space.sweep_file import read_sweep
+
+#: A sweep whose check is quick.
+ONE_PARAMETER = """\
+method: grid
+metric: {name: dev/weighted_f1, goal: maximize}
+command: [dialogue-ser, train, --preset, quickstart, '${args}']
+parameters:
+  optimizer.learning_rate: {values: [0.001]}
+"""
+
+
+def problems(path, **options) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        sweep_check(str(path), **options)
+    return [problem.removeprefix(f"{path}:") for problem in caught.value.problems]
+
+
+def test_a_good_sweep_is_described_in_one_line(write_sweep, capsys):
+    path = write_sweep()
+    assert main(["sweep", "check", str(path)]) == 0
+    assert capsys.readouterr().out == (
+        f"ok: {path}: method random, 3 parameters, at most 8 trials, maximize dev/weighted_f1, trials with more than "
+        "3, 9, 27, 81 … epochs are compared and may stop\n"
+    )
+
+
+def test_every_mistake_in_the_settings_is_found_with_its_line(write_sweep):
+    path = write_sweep(
+        ("dev/weighted_f1", "dev/weighted_f"),
+        ("learning_rate", "learning_rte"),
+        ("min: 16", "min: 0"),
+        ("[8, 16]", "[8, -1, many]"),
+    )
+    found = problems(path)
+    assert [problem.split(":")[0] for problem in found] == ["2", "7", "8", "9", "9"]
+    expected = [
+        "did you mean 'dev/weighted_f1'",
+        "did you mean --optimizer.learning_rate",
+        "found 0",
+        "found -1",
+        "many",
+    ]
+    assert [text for text in expected if not any(text in problem for problem in found)] == []
+
+
+def test_values_are_checked_at_their_extremes_and_in_lists(write_sweep):
+    sweep = read_sweep(write_sweep(("[8, 16]", "[8, 16, 24]")))
+    trials = list(trials_to_check(sweep))
+    assert {trial["training", "batch_size"] for trial in trials} == {8, 16, 24}
+    rates = [trial["optimizer.learning_rate",] for trial in trials]
+    assert (min(rates), max(rates)) == pytest.approx((2e-4, 3e-3), rel=1e-9)
+    own = ("optimizer.learning_rate: {values: [0.001]}", "training.epochs: {distribution: q_normal, mu: 2}")
+    unlimited = write_sweep(own, ("grid", "random"), text=ONE_PARAMETER)
+    assert "found -1, expected at least" in problems(unlimited)[0]
+
+
+def test_values_that_do_not_fit_together_are_named_at_the_command(write_sweep):
+    names = "model.name: {values: [bigru, emotion-rnn]}\n  model.options.attention: {values: [simple]}"
+    found = problems(write_sweep(("optimizer.learning_rate: {values: [0.001]}", names), text=ONE_PARAMETER))
+    assert len(found) == 1
+    assert found[0].startswith("3: command: ")
+    assert "attention" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("dialogue-ser, train", "dialogue-ser, trian", "5: command.2: after dialogue-ser: unknown command 'trian'"),
+        ("dialogue-ser, train, ", "dialogue-ser, ", "unknown command '--preset'"),
+        ("dialogue-ser, train", "python, train.py", "5: command: does not start dialogue-ser; write command: ["),
+        ("dialogue-ser, train", "dialogue-ser train", "5: command.1: found 'dialogue-ser train': there is no shell"),
+        (", '${args}'", "", "5: command: has no ${args}, so all trials are the same"),
+        ("'${args}'", "'${arg}'", "command.5: unknown macro 'arg'; did you mean 'args'"),
+        ("'${args}'", "'--x ${args}'", "a macro is replaced only if it is an item of its own"),
+        ("'${args}'", "'${args_json}'", "5: command.5: train cannot read ${args_json}; write ${args}"),
+        ("'${args}'", "'${args_no_hyphens}'", "train cannot read ${args_no_hyphens}"),
+        ("'${args}'", "'${args}', '${args_no_equals}'", "hands the values over twice"),
+        ("quickstart,", "quickstart, --out, runs/x,", "--out: all trials would write to one folder"),
+        ("quickstart,", "quickstart, --smoke,", "--smoke: a trial would train at reduced size only"),
+        ("quickstart,", "quickstart, --print_config,", "--print_config: a trial would train nothing"),
+        ("quickstart,", "quickstart, --training.batch-size=4,", "--training.batch-size is a parameter, too"),
+        ("quickstart,", "quickstrt,", "unknown preset 'quickstrt'; did you mean 'quickstart'"),
+        ("--preset, quickstart,", "--config, absent.yaml,", "absent.yaml: cannot be read"),
+        ("quickstart,", "quickstart, --seed, x,", "5: command: --seed: found 'x', expected a whole number"),
+        ("training: {parameters: {batch_size: {values: [8, 16]}}}", "out: {value: a}", "parameters.out: all tr"),
+        ("command: ['${env}', dialogue-ser, train, --preset, quickstart, '${args}']", "program: a.py", "5: program: "),
+        ("'${args}'", "'${args_no_boolean_flags}'", ""),
+    ],
+)  # fmt: skip
+def test_a_command_that_trains_nothing_useful_is_refused(write_sweep, old, new, message):
+    path = write_sweep((old, new))
+    if message:
+        assert message in "\n".join(problems(path))
+    else:
+        assert sweep_check(str(path)) == 0
+
+
+def test_a_macro_that_loses_false_is_refused_if_a_parameter_can_be_false(write_sweep):
+    lost = "model.options.causal: {values: [true, false]}"
+    path = write_sweep(("'${args}'", "'${args_no_boolean_flags}'"), ("training: {", f"{lost}\n  training: {{"))
+    assert problems(path) == ["5: command.5: leaves out a value False (of model.options.causal); write ${args}"]
+
+
+def test_a_cross_validation_can_be_a_trial_and_an_estimator_needs_it(write_sweep):
+    estimator = ("'${args}'", "--crossval.estimator, logistic, '${args}'")
+    path = write_sweep(estimator, text=ONE_PARAMETER)
+    assert problems(path) == ["3: command: fits an estimator, which train does not do; write crossval instead of train"]
+    crossval = ("ser, train", "ser, crossval")
+    assert sweep_check(str(write_sweep(estimator, crossval, ("weighted_f1", "loss"), text=ONE_PARAMETER))) == 0
+
+
+def test_code_that_the_file_names_needs_trust(write_sweep):
+    own = ("optimizer.learning_rate: {values: [0.001]}", "model.name: {values: ['os:system']}")
+    found = problems(write_sweep(own, text=ONE_PARAMETER))
+    assert found[0].startswith("5: parameters.model.name: ")
+    assert "a file may not run code" in found[0]
+    assert "--trust_code" in found[0]
+
+
+def test_a_metric_that_the_command_adds_is_known(write_sweep):
+    other = ("dev/weighted_f1", "dev/macro_precision")
+    assert "--metrics=[macro_precision]" in problems(write_sweep(other, text=ONE_PARAMETER))[0]
+    adds = ("quickstart,", "quickstart, '--metrics=[macro_precision]',")
+    assert sweep_check(str(write_sweep(other, adds, text=ONE_PARAMETER))) == 0
