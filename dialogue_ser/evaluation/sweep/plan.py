@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import Any, Literal
 
 from dialogue_ser.errors import ConfigError, DialogueSerError
@@ -13,7 +12,7 @@ from dialogue_ser.foreign_text.yaml_text import parse_yaml
 from dialogue_ser.search_space.draw import draw
 from dialogue_ser.search_space.grid import grid_points, size
 from dialogue_ser.search_space.laws import MOST_GRID_VALUES
-from dialogue_ser.search_space.shapes import Shape, leaves
+from dialogue_ser.search_space.shapes import leaves
 from dialogue_ser.search_space.sweep_file import Sweep
 from dialogue_ser.training.config.files import code_in_settings, config_to_dict
 from dialogue_ser.training.config.run_config import RunConfig
@@ -23,8 +22,9 @@ from dialogue_ser.trust import Trust, refuse_code
 Sampler = Literal["gp", "tpe"]
 FORMAT = 1
 #: Settings of so many trials are checked before the first one begins.
-_CHECKED = 40
+_CHECKED = 3
 _LABELS = ("name", "description")
+_ABSENT = object()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,19 +180,8 @@ class SweepPlan:
         return []
 
     def _samples(self) -> Iterator[dict[str, Any]]:
-        """Yield values to check: those of the first trials, and each value of every list once."""
-        most = int(min(self.limit, _CHECKED))
-        first = [self.values_of(number) for number in range(most)]
-        yield from first
-        for path, shape in leaves(self.sweep.parameters).items():
-            for value in _listed(shape):
-                changed = json.loads(json.dumps(first[0]))
-                inside = changed
-                for part in path[:-1]:
-                    inside = inside[part]
-                if inside[path[-1]] != value:
-                    inside[path[-1]] = value
-                    yield changed
+        """Yield the values of the first trials. ``sweep check`` tries the ends of all parameters."""
+        yield from (self.values_of(number) for number in range(int(min(self.limit, _CHECKED))))
 
 
 def name_of(sweep: Sweep) -> str:
@@ -228,30 +217,40 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
     for section in ("file", "settings"):
         old, new = _flat(before.get(section) or {}), _flat(now.get(section) or {})
-        if section == "settings" and not (old and new):
+        if section == "settings" and (found or not (old and new)):  # they follow from the file
             continue
         found += [
-            f"{name}: {_text(old, name)}, now {_text(new, name)}"
+            f"{name}: {_difference(old.get(name, _ABSENT), new.get(name, _ABSENT))}"
             for name in dict.fromkeys([*old, *new])
-            if _text(old, name) != _text(new, name)
+            if _text(old.get(name, _ABSENT)) != _text(new.get(name, _ABSENT))
         ]
     return found
 
 
-def _text(values: Mapping[str, Any], name: str) -> str:
-    return json.dumps(values[name], ensure_ascii=False) if name in values else "absent"
+def _difference(old: Any, new: Any) -> str:
+    """Say how a value has changed; of two lists, which items."""
+    if isinstance(old, list) and isinstance(new, list):
+        before, now = list(map(_text, old)), list(map(_text, new))
+        parts = [
+            f"{word} {', '.join(items)}"
+            for word, items in (
+                ("without", [item for item in before if item not in now]),
+                ("with", [item for item in now if item not in before]),
+            )
+            if items
+        ]
+        return f"now {' and '.join(parts)}" if parts else "now in another order"
+    return f"{_text(old)}, now {_text(new)}"
+
+
+def _text(value: Any) -> str:
+    return "absent" if value is _ABSENT else json.dumps(value, ensure_ascii=False)
 
 
 def _flat(values: Any, above: str = "") -> dict[str, Any]:
     if isinstance(values, Mapping) and values:
         return {key: one for name, inner in values.items() for key, one in _flat(inner, f"{above}{name}.").items()}
     return {above.removesuffix("."): values}
-
-
-def _listed(shape: Shape) -> list[Any]:
-    """Return the values of a list, at most as many as are checked."""
-    values = getattr(shape, "values", ())
-    return list(islice(values, _CHECKED))
 
 
 def _holder(settings: dict[str, Any], name: str) -> tuple[dict[str, Any], str]:

@@ -1,8 +1,10 @@
 """``dialogue-ser sweep run FILE``: do the trials of a sweep, here and on all machines that share its storage."""
 
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dialogue_ser.errors import ConfigError, shown_problems
 from dialogue_ser.foreign_text.terminal_text import visible
@@ -51,8 +53,9 @@ def sweep_run(
             was killed is taken up again without this flag.
         trust_code: allow code that the file names, e.g. your own model. It is run, so allow only code that you trust.
     """
-    from dialogue_ser.cli.commands.sweeps.trial_settings import TrialSettings
-    from dialogue_ser.evaluation.sweep.plan import SweepPlan
+    from dialogue_ser.cli.commands.sweeps.trial_checks import trial_problems
+    from dialogue_ser.cli.commands.sweeps.trial_command import trial_request
+    from dialogue_ser.evaluation.sweep.plan import Settings, SweepPlan
     from dialogue_ser.evaluation.sweep.run_sweep import run_sweep
     from dialogue_ser.many.engines import Processes
     from dialogue_ser.many.progress import Shown
@@ -61,9 +64,17 @@ def sweep_run(
     if address is not None and engine != "ray":
         raise ConfigError("sweep run: --address is for --engine ray; add it, or leave --address out")
     sweep = read_sweep(Path(file))
+    problems = trial_problems(sweep, trust_code)
+    if problems:
+        raise ConfigError(*problems)
+
+    def settings_of(values: Mapping[str, Any]) -> Settings:
+        command, request = trial_request(sweep, values, os.environ)
+        return Settings(config=request.config, is_crossval=command == "crossval")
+
     plan = SweepPlan(
         sweep=sweep,
-        settings_of=TrialSettings(sweep),
+        settings_of=settings_of,
         seeds=seeds,
         trials=trials,
         sampler=sampler,
