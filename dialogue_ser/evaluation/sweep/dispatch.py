@@ -15,7 +15,8 @@ from dialogue_ser.evaluation.sweep.objective import curve_of
 from dialogue_ser.evaluation.sweep.plan import Settings, SweepPlan
 from dialogue_ser.evaluation.sweep.sampling import drawn_trial
 from dialogue_ser.evaluation.sweep.stopping import ELSEWHERE, FURTHER_SEED
-from dialogue_ser.evaluation.sweep.study import ENDED, SweepStudy, Trial, best_of
+from dialogue_ser.evaluation.sweep.study import SweepStudy
+from dialogue_ser.evaluation.sweep.trial import ENDED, Trial, best_of
 from dialogue_ser.evaluation.sweep.workers import BEAT_SECONDS
 from dialogue_ser.many.jobs import Job, Outcome, fingerprint_of
 from dialogue_ser.many.progress import Progress

@@ -13,7 +13,8 @@ from dialogue_ser.evaluation.sweep.plan import name_of
 from dialogue_ser.evaluation.sweep.run_sweep import CONTENTS, COPY
 from dialogue_ser.evaluation.sweep.space import dimensions, flat_values
 from dialogue_ser.evaluation.sweep.storage import Place, import_optuna
-from dialogue_ser.evaluation.sweep.study import SweepStudy, Trial, best_of
+from dialogue_ser.evaluation.sweep.study import SweepStudy
+from dialogue_ser.evaluation.sweep.trial import Trial, best_of
 from dialogue_ser.runs.run_files import read_json
 from dialogue_ser.search_space.shapes import Parameter, leaves
 from dialogue_ser.search_space.sweep import Metric, Sweep

@@ -12,7 +12,8 @@ from dialogue_ser.errors import ConfigError
 from dialogue_ser.evaluation.sweep.dispatch import Trials
 from dialogue_ser.evaluation.sweep.plan import SweepPlan, changes
 from dialogue_ser.evaluation.sweep.storage import Place, import_optuna
-from dialogue_ser.evaluation.sweep.study import ENDED, SweepStudy, Trial
+from dialogue_ser.evaluation.sweep.study import SweepStudy
+from dialogue_ser.evaluation.sweep.trial import ENDED, Trial
 from dialogue_ser.many.engines import InProcess, JobEngine
 from dialogue_ser.many.jobs import Job, fingerprint_of
 from dialogue_ser.many.progress import Progress, Silent

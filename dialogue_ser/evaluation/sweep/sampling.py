@@ -9,7 +9,8 @@ from dialogue_ser.evaluation.sweep.objective import Objective
 from dialogue_ser.evaluation.sweep.plan import SweepPlan
 from dialogue_ser.evaluation.sweep.space import Dimension, choices_of, dimensions, values_of
 from dialogue_ser.evaluation.sweep.storage import import_optuna
-from dialogue_ser.evaluation.sweep.study import SweepStudy, Trial
+from dialogue_ser.evaluation.sweep.study import SweepStudy
+from dialogue_ser.evaluation.sweep.trial import Trial
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

@@ -5,69 +5,24 @@ import string
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dialogue_ser.errors import ConfigError, MissingDataError
 from dialogue_ser.evaluation.sweep.storage import Place, open_storage
+from dialogue_ser.evaluation.sweep.trial import State, Trial, trial_of
 from dialogue_ser.evaluation.sweep.workers import Watch, Worker
 from dialogue_ser.search_space.hyperband import Goal
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial
 
-State = Literal["running", "waiting", "finished", "stopped", "failed"]
-ENDED: tuple[State, ...] = ("finished", "stopped", "failed")
 #: A process of a server waits so long until it reads whether the trial that it took is still its own.
 _SETTLE_SECONDS = 1.5
 _RECORD = "sweep"
 _BEAT = "beat:"
 _AGAIN = "again"
 _WAIT_FOR_RECORD_SECONDS = 20.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One trial.
-
-    Args:
-        number: its number, from 0.
-        state: ``finished``; ``stopped`` by early_terminate; ``failed``; ``running``; or ``waiting`` for somebody to
-            continue it.
-        values: its drawn settings, nested as in the file; empty = not drawn yet.
-        params: what the storage keeps of them, e.g. the index of a list.
-        score: the metric on dev; None = not known.
-        curve: the metric on dev after each epoch.
-        info: what else is known: ``reason``, ``seconds``, ``folders``, ``stopped_epoch``, …
-        owner: the worker that does or did it.
-        id: its number in the storage.
-        ended: when it ended, as text that sorts in time; "" = it has not.
-    """
-
-    number: int
-    state: State
-    values: Mapping[str, Any] = field(default_factory=dict)
-    params: Mapping[str, Any] = field(default_factory=dict)
-    score: float | None = None
-    curve: tuple[float, ...] = ()
-    info: Mapping[str, Any] = field(default_factory=dict)
-    owner: Mapping[str, Any] = field(default_factory=dict)
-    id: int = -1
-    ended: str = ""
-
-    @property
-    def is_scored(self) -> bool:
-        """Whether it has a score that counts."""
-        return self.score is not None and self.state in ("finished", "stopped")
-
-
-def best_of(trials: Sequence[Trial], goal: Goal) -> Trial | None:
-    """Return the trial with the best score; of equal ones the earliest. None if no trial has a score."""
-    sign = 1 if goal == "maximize" else -1
-    scored = [trial for trial in trials if trial.is_scored]
-    return max(scored, key=lambda trial: (sign * (trial.score or 0.0), -trial.number), default=None)
 
 
 class SweepStudy:
@@ -161,7 +116,7 @@ class SweepStudy:
             again = one.user_attrs.get(_AGAIN)
             n_again += again is not None
             number = one.number - n_again if again is None else int(again)
-            found[number] = _trial_of(one, number)
+            found[number] = trial_of(one, number)
         return [found[number] for number in sorted(found)]
 
     def try_failed_again(self) -> int:
@@ -308,22 +263,3 @@ class SweepStudy:
             return
         self._last_beat, self._n_beats = now, self._n_beats + 1
         self._storage.set_study_user_attr(self._study, f"{_BEAT}{self.worker.id}", self._n_beats)
-
-
-def _trial_of(found: "FrozenTrial", number: int) -> Trial:
-    info = dict(found.user_attrs)
-    names: dict[str, State] = {
-        "RUNNING": "running", "WAITING": "waiting", "COMPLETE": "finished", "PRUNED": "stopped", "FAIL": "failed",
-    }  # fmt: skip
-    return Trial(
-        number=number,
-        state=names[found.state.name],
-        values=info.pop("values", {}),
-        params=found.params,
-        score=found.value if found.values is not None else None,
-        curve=tuple(found.intermediate_values[epoch] for epoch in sorted(found.intermediate_values)),
-        owner=info.pop("owner", {}),
-        info=info,
-        id=found._trial_id,
-        ended=found.datetime_complete.isoformat() if found.datetime_complete else "",
-    )
