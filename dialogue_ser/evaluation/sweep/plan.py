@@ -248,7 +248,7 @@ def _text(value: Any) -> str:
 
 
 def _flat(values: Any, above: str = "") -> dict[str, Any]:
-    if isinstance(values, Mapping) and values:
+    if isinstance(values, Mapping) and (values or not above):
         return {key: one for name, inner in values.items() for key, one in _flat(inner, f"{above}{name}.").items()}
     return {above.removesuffix("."): values}
 

@@ -41,7 +41,7 @@ def find_sweep(file: Path, out: str | None) -> tuple[Sweep, Path]:
         MissingDataError: a folder is no folder of a sweep.
     """
     if file.is_dir():
-        if not (file / COPY).is_file():
+        if not (file / CONTENTS).is_file() or not (file / COPY).is_file():
             raise MissingDataError(f"{file}: is not the folder of a sweep; give the sweep file, or runs/NAME")
         return read_sweep(file / COPY), file
     sweep = read_sweep(file)
