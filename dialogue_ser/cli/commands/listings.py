@@ -81,8 +81,8 @@ def presets_show(name: str) -> None:
 def preset_summary(name: str) -> str:
     """Return the first sentence of the comment at the top of a preset's file."""
     own = own_presets().get(name)
-    file = own or resources.files("dialogue_ser.presets") / f"{name}.yaml"
-    text = file.read_text(encoding="utf-8", errors="replace")
+    packaged = resources.files("dialogue_ser.presets") / f"{name}.yaml"
+    text = packaged.read_text(encoding="utf-8") if own is None else own.read_text(encoding="utf-8", errors="replace")
     comment = " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), text.splitlines()))
     summary = re.split(r"(?<=\.)\s+(?=[A-Z(])", comment, maxsplit=1)[0].strip()
     return summary if own is None else f"{summary or 'no comment'} ({own})"

@@ -14,7 +14,7 @@ from dialogue_ser.evaluation.sweep.run_sweep import CONTENTS, COPY
 from dialogue_ser.evaluation.sweep.space import dimensions, flat_values
 from dialogue_ser.evaluation.sweep.storage import Place, import_optuna
 from dialogue_ser.evaluation.sweep.study import SweepStudy
-from dialogue_ser.evaluation.sweep.trial import Trial, best_of
+from dialogue_ser.evaluation.sweep.trial import State, Trial, best_of
 from dialogue_ser.runs.run_files import read_json
 from dialogue_ser.search_space.shapes import Parameter, leaves
 from dialogue_ser.search_space.sweep import Metric, Sweep
@@ -23,7 +23,7 @@ from dialogue_ser.search_space.sweep_file import read_sweep
 FORMAT = 1
 #: Importances of fewer trials say nothing.
 LEAST_TRIALS = 4
-_WORDS = {
+_WORDS: dict[State, str] = {
     "finished": "finished", "stopped": "stopped early", "failed": "failed", "running": "running",
     "waiting": "waiting to be continued",
 }  # fmt: skip

@@ -94,10 +94,11 @@ def choices_of(
 
 def values_of(parameters: Mapping[str, Parameter], params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a trial, nested, from what Optuna has chosen."""
-    found, values = dimensions(parameters), {}
+    found = dimensions(parameters)
+    values: dict[str, Any] = {}
     for path, shape in leaves(parameters).items():
         name = ".".join(path)
-        inside: dict[str, Any] = values
+        inside = values
         for part in path[:-1]:
             inside = inside.setdefault(part, {})
         inside[path[-1]] = shape.at(0.0) if name not in found else found[name].value(params[name])

@@ -128,7 +128,7 @@ class SweepStudy:
             for trial in failed:
                 old = self._storage.get_trial(trial.id)
                 kept = {
-                    name: old.user_attrs[name] for name in ("values", "folders", "epochs") if name in old.user_attrs
+                    name: value for name, value in old.user_attrs.items() if name in ("values", "folders", "epochs")
                 }
                 template = create_trial(
                     state=TrialState.WAITING,

@@ -5,6 +5,7 @@ import platform
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,14 +56,9 @@ class Worker:
 def this_machine() -> str:
     """Return a text that no other machine has, and no other container with process numbers of its own."""
     parts = [platform.node()]
-    for read in (
-        lambda: Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip(),
-        lambda: str(Path("/proc/self/ns/pid").readlink()),
-    ):
-        try:
-            parts.append(read())
-        except (OSError, NotImplementedError):  # not Linux
-            continue
+    with suppress(OSError, NotImplementedError):  # not Linux
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return "/".join(parts)
 
 
@@ -108,6 +104,7 @@ def is_running(pid: int, started: float) -> bool:
     """Return whether a process of this machine lives, and is the one that began at this time."""
     try:
         process = psutil.Process(pid)
-        return abs(process.create_time() - started) < _SAME_START_SECONDS and process.status() != psutil.STATUS_ZOMBIE
+        is_same = abs(float(process.create_time()) - started) < _SAME_START_SECONDS
+        return is_same and bool(process.status() != psutil.STATUS_ZOMBIE)
     except (psutil.Error, ValueError):
         return False

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dialogue_ser.report.figures.theme import Theme, themed
 
@@ -34,7 +35,7 @@ def history_figure(history: Sequence[Place], heading: str, theme: Theme = "light
         axes.grid(axis="y")
         axes.set_xlabel("trials in the order in which they ended")
         axes.set_ylabel(heading)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="best", fontsize=8)
         return figure
 

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.evaluation.sweep.conftest import GRID, RANDOM
 
 from dialogue_ser.evaluation.sweep import dispatch
 from dialogue_ser.evaluation.sweep.dispatch import Trials, wandb_settings
@@ -15,6 +14,7 @@ from dialogue_ser.many.engines import Processes
 from dialogue_ser.many.jobs import Outcome
 from dialogue_ser.many.progress import Silent
 from dialogue_ser.training.config.run_config import RunConfig, WandbConfig
+from tests.evaluation.sweep.conftest import GRID, RANDOM
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from tests.evaluation.sweep.conftest import GRID
 
 from dialogue_ser.errors import ConfigError, DialogueSerError
 from dialogue_ser.evaluation.sweep.objective import (
@@ -20,6 +19,7 @@ from dialogue_ser.evaluation.sweep.objective import (
     score_of_run,
 )
 from dialogue_ser.training.config.run_config import RunConfig
+from tests.evaluation.sweep.conftest import GRID
 
 F1 = Objective(name="dev/weighted_f1", key="weighted_f1", goal="maximize")
 LOSS = Objective(name="dev/loss", key="loss", goal="minimize")
@@ -27,7 +27,7 @@ LOSS = Objective(name="dev/loss", key="loss", goal="minimize")
 
 @pytest.mark.parametrize("name", ["test/weighted_f1", "test/loss", "test_loss"])
 def test_a_metric_of_test_is_refused(make_plan, name):
-    with pytest.raises(ConfigError, match="test chooses nothing|test"):
+    with pytest.raises(ConfigError, match=r"test"):
         make_plan(GRID.replace("dev/weighted_f1", name)).check()
 
 
@@ -69,7 +69,9 @@ def write_run(folder, curve, best, **summary):
 
 
 def test_the_score_is_that_of_the_epoch_that_dev_chose(tmp_path):
-    write_run(tmp_path / "run", [0.2, 0.5, 0.4], 2, scores={"valid": {"weighted_f1": 0.5}, "test": {"weighted_f1": 0.9}})
+    write_run(
+        tmp_path / "run", [0.2, 0.5, 0.4], 2, scores={"valid": {"weighted_f1": 0.5}, "test": {"weighted_f1": 0.9}}
+    )
     assert score_of_run(tmp_path / "run", F1) == 0.5
     assert score_of_run(tmp_path / "run", LOSS) == 0.5
     assert chosen_epoch(tmp_path / "run" / "metrics.jsonl") == 2
@@ -80,7 +82,9 @@ def test_the_score_is_that_of_the_epoch_that_dev_chose(tmp_path):
 def test_a_broken_or_repeated_line_does_not_change_the_curve(tmp_path):
     write_run(tmp_path / "run", [0.2, 0.5], 2)
     metrics = tmp_path / "run" / "metrics.jsonl"
-    metrics.write_text(metrics.read_text() + json.dumps({"kind": "epoch", "epoch": 2, "dev": {}}) + '\n{"kind": "epoch", "ep')
+    metrics.write_text(
+        metrics.read_text() + json.dumps({"kind": "epoch", "epoch": 2, "dev": {}}) + '\n{"kind": "epoch", "ep'
+    )
     first, second = curve_of(metrics, F1)
     assert first == 0.2
     assert math.isnan(second)

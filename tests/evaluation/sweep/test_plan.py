@@ -1,10 +1,10 @@
 """What a sweep is to do: limits, seeds, options that do not fit, and what has changed since it began."""
 
 import pytest
-from tests.evaluation.sweep.conftest import GRID, RANDOM
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.evaluation.sweep.plan import changes, name_of
+from tests.evaluation.sweep.conftest import GRID, RANDOM
 
 
 def test_the_smallest_limit_counts(make_plan):

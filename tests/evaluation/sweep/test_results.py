@@ -1,14 +1,16 @@
 """What a sweep has found: best trials, importances, history, saved epochs, the settings of the best."""
 
 import pytest
-from tests.evaluation.sweep.conftest import GRID
 
 from dialogue_ser.errors import MissingDataError
 from dialogue_ser.evaluation.sweep.results import best_config, find_sweep, sweep_results
 from dialogue_ser.evaluation.sweep.run_sweep import run_sweep
 from dialogue_ser.runs.run_files import to_json
+from tests.evaluation.sweep.conftest import GRID
 
-STOPPING = GRID.replace("[0.1, 0.2, 0.3]", "[0.3, 0.2, 0.1]") + "early_terminate: {type: hyperband, min_iter: 1, eta: 2}\n"
+STOPPING = (
+    GRID.replace("[0.1, 0.2, 0.3]", "[0.3, 0.2, 0.1]") + "early_terminate: {type: hyperband, min_iter: 1, eta: 2}\n"
+)
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def test_the_results_follow_from_the_trials(done):
     assert results["best"] == 1
     assert results["saved_epochs"] == {"saved": 5, "planned": 20}
     assert [row["best"] for row in results["history"]] == pytest.approx([0.301, 0.302, 0.302, 0.302])
-    assert list(results["importances"])[0] == "optimizer.learning_rate"
+    assert next(iter(results["importances"])) == "optimizer.learning_rate"
     assert sum(results["importances"].values()) == pytest.approx(1.0)
     assert "too hot" in results["trials"][4]["reason"]
     assert results["trials"][0]["values"] == {"optimizer.learning_rate": 0.3, "seed": 1}

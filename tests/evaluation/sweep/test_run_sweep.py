@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from optuna.study import load_study
 from optuna.trial import TrialState
-from tests.evaluation.sweep.conftest import EPOCHS, GRID, RANDOM
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.evaluation.sweep.run_sweep import run_sweep
 from dialogue_ser.evaluation.sweep.storage import Place, open_storage
+from tests.evaluation.sweep.conftest import EPOCHS, GRID, RANDOM
 
 STRICT = "early_terminate: {type: hyperband, min_iter: 1, eta: 2}\n"
 
@@ -104,7 +104,16 @@ def test_failed_trials_are_done_again_on_demand_with_their_number_and_settings(m
     found = run_sweep(make_plan(GRID), tmp_path / "out", retry_failed=True)
     assert [trial.state for trial in found.trials] == ["finished"] * 6
     assert rates(found) == [0.1, 0.1, 0.2, 0.2, 0.3, 0.3]
-    assert [name[:4] for name, _, _ in stand_ins.calls] == ["0000", "0001", "0002", "0000", "0001", "0003", "0004", "0005"]
+    assert [name[:4] for name, _, _ in stand_ins.calls] == [
+        "0000",
+        "0001",
+        "0002",
+        "0000",
+        "0001",
+        "0003",
+        "0004",
+        "0005",
+    ]
 
 
 def test_a_trial_whose_process_ended_goes_on_from_its_last_epoch(make_plan, stand_ins, tmp_path):
@@ -166,7 +175,9 @@ def test_a_bad_trial_is_stopped_early_and_counts_with_its_best_score_so_far(make
 
 
 def test_bayes_moves_towards_the_better_values(make_plan, stand_ins, tmp_path):
-    text = RANDOM.replace("method: random", "method: bayes").replace("log_uniform_values, min: 0.001", "uniform, min: 0.1")
+    text = RANDOM.replace("method: random", "method: bayes").replace(
+        "log_uniform_values, min: 0.001", "uniform, min: 0.1"
+    )
     found = run_sweep(make_plan(text, trials=16, sampler="tpe"), tmp_path / "out")
     assert sum(rates(found)[12:]) / 4 > 0.6
 

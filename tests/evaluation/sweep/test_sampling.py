@@ -1,12 +1,12 @@
 """What the sampler of bayes sees of trials without a score, and that its proposals repeat."""
 
 import pytest
-from tests.evaluation.sweep.conftest import RANDOM
 
 from dialogue_ser.evaluation.sweep.objective import Objective
 from dialogue_ser.evaluation.sweep.sampling import imputed, proposed
 from dialogue_ser.evaluation.sweep.space import dimensions
 from dialogue_ser.evaluation.sweep.trial import Trial
+from tests.evaluation.sweep.conftest import RANDOM
 
 BAYES = """
 method: bayes
@@ -53,7 +53,9 @@ def test_failed_trials_count_with_the_worst_score(make_plan, monkeypatch):
     from optuna.study import Study
 
     add = Study.add_trial
-    monkeypatch.setattr(Study, "add_trial", lambda self, one: (seen.setdefault(one.params["a"], one.value), add(self, one)))
+    monkeypatch.setattr(
+        Study, "add_trial", lambda self, one: (seen.setdefault(one.params["a"], one.value), add(self, one))
+    )
     failed = Trial(number=12, state="failed", params={"a": 0.99, "b": 0, "c": 0.5})
     proposed(plan, dimensions(plan.sweep.parameters), [*SEEN, failed], 13)
     assert seen[0.99] == min(trial.score for trial in SEEN)

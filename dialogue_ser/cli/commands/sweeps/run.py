@@ -13,6 +13,7 @@ from dialogue_ser.search_space.sweep_file import read_sweep
 if TYPE_CHECKING:
     from dialogue_ser.evaluation.sweep.plan import SweepPlan
     from dialogue_ser.evaluation.sweep.run_sweep import SweepRun
+    from dialogue_ser.many.engines import JobEngine
     from dialogue_ser.many.jobs import Outcome
 
 
@@ -57,12 +58,11 @@ def sweep_run(
     from dialogue_ser.cli.commands.sweeps.trial_command import trial_request
     from dialogue_ser.evaluation.sweep.plan import Settings, SweepPlan
     from dialogue_ser.evaluation.sweep.run_sweep import run_sweep
-    from dialogue_ser.many.engines import Processes
     from dialogue_ser.many.progress import Shown
-    from dialogue_ser.many.ray_engine import RayJobs
 
     if address is not None and engine != "ray":
         raise ConfigError("sweep run: --address is for --engine ray; add it, or leave --address out")
+    jobs = _engine(engine, workers, address, gpus)
     sweep = read_sweep(Path(file))
     problems = trial_problems(sweep, trust_code)
     if problems:
@@ -81,7 +81,6 @@ def sweep_run(
         trust_code=trust_code,
     )
     folder = Path(out) if out else Path("runs") / plan.name
-    jobs = RayJobs(workers, address, gpus) if engine == "ray" else Processes(workers)
     for warning in dict.fromkeys((*sweep.warnings, *plan.warnings())):
         print(visible(f"warning: {warning}"), file=sys.stderr)
     again = f"dialogue-ser sweep run {file}" + (f" --out {out}" if out else "")
@@ -98,6 +97,19 @@ def sweep_run(
         print(visible(f"stopped: the same command continues ({again} …)"), file=sys.stderr)
         raise
     return _finish(plan, found)
+
+
+def _engine(engine: str, workers: int, address: str | None, gpus: float) -> "JobEngine":
+    """Return the engine that the flags name.
+
+    Raises:
+        ConfigError: a number is negative.
+        MissingDataError: ray is not installed.
+    """
+    from dialogue_ser.many.engines import Processes
+    from dialogue_ser.many.ray_engine import RayJobs
+
+    return RayJobs(workers, address, gpus) if engine == "ray" else Processes(workers)
 
 
 def _result(plan: "SweepPlan", outcome: "Outcome") -> str:
