@@ -22,6 +22,8 @@ _SETTLE_SECONDS = 1.5
 _RECORD = "sweep"
 _BEAT = "beat:"
 _AGAIN = "again"
+#: Facts about a failed trial that hold when it is tried again.
+_KEPT = ("values", "folders", "epochs")
 _WAIT_FOR_RECORD_SECONDS = 20.0
 
 
@@ -127,9 +129,7 @@ class SweepStudy:
             failed = [trial for trial in self.trials() if trial.state == "failed"]
             for trial in failed:
                 old = self._storage.get_trial(trial.id)
-                kept = {
-                    name: value for name, value in old.user_attrs.items() if name in ("values", "folders", "epochs")
-                }
+                kept = {name: value for name, value in old.user_attrs.items() if name in _KEPT}
                 template = create_trial(
                     state=TrialState.WAITING,
                     params=old.params,

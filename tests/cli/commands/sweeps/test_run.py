@@ -82,7 +82,7 @@ def test_a_wrong_file_has_status_2_and_nothing_is_made(stand_ins, cli):
 
 
 def test_code_in_a_sweep_file_needs_trust(stand_ins, cli):
-    Path("tune.yaml").write_text(FILE.replace("--training.epochs=3", '--training.callbacks=["os:system"]'))
+    Path("tune.yaml").write_text(FILE.replace("--training.epochs=3", "'--training.callbacks=[\"os:system\"]'"))
     status, _, err = cli("sweep", "run", "tune.yaml")
     assert status == 2
     assert "trust" in err
