@@ -1,6 +1,6 @@
 """Kill a sweep five times, continue it, and compare its trials with those of a sweep that nothing stopped.
 
-    python -m benchmarks.sweeps.killed_sweep --record    # some minutes on 2 cores, into benchmarks/results/killed-sweep.json
+    python -m benchmarks.sweeps.killed_sweep --record    # some minutes on 2 cores
 
 The sweep draws 30 trials of EmotionRNN on the bundled sample, two at a time. Each time, SIGKILL ends one of the
 processes that train, and some seconds later the command itself. The processes of the command must be gone within 30
@@ -102,10 +102,8 @@ def results_of(file: Path, out: Path) -> dict[str, Any]:
 
 def trials_of(results: dict[str, Any]) -> list[dict[str, Any]]:
     """The trials without what differs from time to time."""
-    return [
-        {name: trial[name] for name in ("number", "state", "values", "score", "best_epoch")}
-        for trial in results["trials"]
-    ]
+    kept = ("number", "state", "values", "score", "best_epoch")
+    return [{name: trial[name] for name in kept} for trial in results["trials"]]
 
 
 def done(file: Path, out: Path, *flags: str) -> float:
