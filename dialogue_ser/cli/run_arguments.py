@@ -14,7 +14,6 @@ needs no value.
 """
 
 import dataclasses
-import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,7 +27,6 @@ from jsonargparse import SUPPRESS, ArgumentParser
 from dialogue_ser.cli.arguments import new_parser, parse, underscore_flags
 from dialogue_ser.cli.run_layers import settings_below_flags
 from dialogue_ser.cli.trust_flags import refuse_code_of_files
-from dialogue_ser.cli.wandb_sweep import folder_in_sweep, with_mode_of_sweep
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.options import unknown_options
 from dialogue_ser.training.config.files import config_from_dict, config_to_dict
@@ -70,7 +68,7 @@ class TrainRequest:
 
     Args:
         config: the configuration with every setting filled in.
-        out: run directory; None = runs/NAME. In a sweep of W&B it is runs/SWEEP/RUN_ID.
+        out: run directory; None = runs/NAME.
         resume: continue the run in ``out``.
         allow_mismatch: continue even if configuration, data or versions differ from those of the run.
         print_config: print the configuration and stop.
@@ -87,15 +85,12 @@ class TrainRequest:
     jobs: int = 1
 
 
-def parse_train(
-    tokens: Sequence[str], command: str = "train", environment: Mapping[str, str] = os.environ
-) -> TrainRequest:
+def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
     """Parse a ``train`` command line. This reads no data and writes nothing.
 
     Args:
         tokens: the tokens after the command.
         command: name of the command, for messages; ``crossval`` takes the same flags.
-        environment: environment variables. An agent of W&B names its sweep and its run there.
 
     Raises:
         ConfigError: a flag, preset, model or setting is unknown, a value has a wrong type, or neither a preset, a file,
@@ -113,15 +108,9 @@ def parse_train(
     resume = control["resume"]
     if resume and control["out"] and Path(resume) != Path(control["out"]):
         raise ConfigError(f"{command}: --resume DIR continues in DIR; remove --out")
-    out = Path(resume or control["out"]) if resume or control["out"] else None
-    in_sweep = folder_in_sweep(environment)
-    if in_sweep is not None:
-        config = with_mode_of_sweep(config, tokens, environment)
-        if out is None:  # the agent starts a run again that was stopped
-            out, resume = in_sweep, command == "train" and (in_sweep / "config.yaml").is_file()
     return TrainRequest(
         config=config,
-        out=out,
+        out=Path(resume or control["out"]) if resume or control["out"] else None,
         resume=bool(resume),
         allow_mismatch=bool(control["allow_mismatch"]),
         print_config=bool(control["print_config"]),

@@ -60,7 +60,7 @@ def trial_request(sweep: Sweep, values: Mapping[str, Any], env: Mapping[str, str
         ConfigError: the command line is not one of ``dialogue-ser train``, or it has unknown flags or wrong values.
     """
     command, tokens = trial_tokens(sweep, values, env)
-    return command, parse_train(tokens, command, environment={})  # the sweep decides where a trial lies
+    return command, parse_train(tokens, command)
 
 
 def command_problems(sweep: Sweep) -> list[str]:
