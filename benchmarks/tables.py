@@ -35,6 +35,7 @@ PAGES = (
     "docs/text-encoders.md",
     "docs/results.md",
     "docs/benchmark.md",
+    "docs/sweeps.md",
     "docs/performance.md",
     "docs/encoders.md",
     "docs/crossval.md",

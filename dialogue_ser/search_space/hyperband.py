@@ -12,7 +12,8 @@ from numbers import Real
 from typing import Any, Literal
 
 Goal = Literal["minimize", "maximize"]
-_N_BANDS = 100
+#: min_iter gives so many bands; more have no effect.
+MOST_BANDS = 100
 _MOST_ROWS = 10**15
 
 
@@ -50,7 +51,7 @@ class Hyperband:
                 found.append(int(band))
         elif self.min_iter is not None:
             band = self.min_iter
-            for _ in range(_N_BANDS):
+            for _ in range(MOST_BANDS):
                 found.append(int(band))
                 band *= self.eta
                 if isinstance(band, float) and band > _MOST_ROWS:  # no trial has so many rows
@@ -85,5 +86,5 @@ def _valid(values: Sequence[Any], goal: Goal) -> list[float]:
     return [
         sign * float(value)
         for value in values
-        if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        if not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
     ]

@@ -88,6 +88,15 @@ def fingerprint_of(values: Mapping[str, Any]) -> str:
     Args:
         values: the content.
     """
-    content = {key: value for key, value in values.items() if key not in _LABELS}
+    content = _plain({key: value for key, value in values.items() if key not in _LABELS})
     text = json.dumps(content, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of YAML as JSON can hold it: dates and the like as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value if value is None or isinstance(value, str | bool | int | float) else str(value)

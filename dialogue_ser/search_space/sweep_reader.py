@@ -5,9 +5,9 @@ from typing import Any
 
 from dialogue_ser.errors import ConfigError, shown_value
 from dialogue_ser.foreign_text.yaml_text import place_text
-from dialogue_ser.search_space.hyperband import Hyperband
+from dialogue_ser.search_space.hyperband import MOST_BANDS, Hyperband
 from dialogue_ser.search_space.key_reader import KeyReader
-from dialogue_ser.search_space.numbers import as_yaml_number, number_problem
+from dialogue_ser.search_space.numbers import MOST_NUMBER, as_yaml_number, number_problem
 from dialogue_ser.search_space.parameters import Place, name_clashes, read_parameters
 from dialogue_ser.search_space.shapes import GRID_DISTRIBUTIONS, Parameter, leaves
 from dialogue_ser.search_space.sweep import Metric, Sweep, fingerprint_of
@@ -148,18 +148,20 @@ class SweepReader(KeyReader):
     def _hyperband(self) -> Hyperband | None:
         place = ("early_terminate",)
         example = "{type: hyperband, min_iter: 3}"
+        before = len(self.problems)
         content = self.mapping(place, self.values["early_terminate"], example, _HYPERBAND_KEYS)
         if content is None:
             return None
-        before = len(self.problems)
         if "type" not in content:
             self.note(place, "the key type is missing; write type: hyperband")
         else:
             self.choice((*place, "type"), content["type"], ("hyperband",))
         for key in ("min_iter", "max_iter", "s"):
             value = content.get(key)
-            if key in content and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                self.note((*place, key), f"found {shown_value(value)}, expected a whole number of at least 1")
+            most = MOST_BANDS if key == "s" else MOST_NUMBER
+            is_right = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+            if key in content and not is_right:
+                self.note((*place, key), f"found {shown_value(value)}, expected a whole number from 1 to {most:.0f}")
         eta = content.get("eta", 3)
         if (problem := number_problem(eta)) or eta <= 1:
             self.note((*place, "eta"), problem or f"found {eta}, expected a number above 1")

@@ -132,11 +132,16 @@ def test_a_mistake_has_its_line_and_says_how_to_mend_it(read, old, new, message)
         ("{type: hyperband, max_iter: 9}", "early_terminate.max_iter: s is missing"),
         ("{type: hyperband, max_iter: 9, s: 1, min_iter: 2}", "min_iter: has no effect beside max_iter"),
         ("{type: hyperband, min_iter: 2, s: 2}", "early_terminate.s: belongs to max_iter"),
-        ("{type: hyperband, min_iter: 0}", "min_iter: found 0, expected a whole number of at least 1"),
+        ("{type: hyperband, min_iter: 0}", "min_iter: found 0, expected a whole number from 1 to"),
         ("{type: hyperband, min_iter: 1.5}", "min_iter: found 1.5"),
         ("{type: hyperband, min_iter: 3, eta: 1}", "eta: found 1, expected a number above 1"),
         ("{type: hyperband, min_iter: 3, eta: x}", "eta: found the text 'x', expected a number"),
         ("{type: hyperband, min_iter: 3, strict: 1}", "strict: found 1, expected true or false"),
+        (
+            "{type: hyperband, max_iter: 9, s: 999999999, eta: 1.000001}",
+            "s: found 999999999, expected a whole number from 1 to 100",
+        ),
+        ("{type: hyperband, min_iter: 3, zzz: 1}", "early_terminate.zzz: unknown key"),
         ("{type: hyperband, min_itr: 3}", "unknown key 'min_itr'; did you mean 'min_iter'"),
         ("{type: hyperband, max_iter: 2, s: 2, eta: 4}", "nothing would be stopped"),
         ("hyperband", "early_terminate: found 'hyperband', expected a mapping"),
@@ -209,6 +214,19 @@ def test_an_outside_search_space_and_the_header_of_launch_are_read(read):
     assert read("method: random\nscheduler: {engine: wandb, source: a.py, search_space: f}\n").parameters == {}
     launch = "launch: {queue: q}\nscheduler: {job: a, num_workers: 2}\njob: b\napiVersion: v1\nkind: sweep\n"
     assert read(launch + SMALL).method == "random"
+
+
+def test_every_key_that_occurs_twice_and_a_place_that_is_no_yaml_have_their_line(read):
+    twice = SMALL.replace("method: random", "method: random\nmethod: grid").replace("[0.1, 0.2]", "[1], values: [2]")
+    found = [problem.split("sweep.yaml:")[1] for problem in problems(read, twice)]
+    assert found == [
+        "2: 'method' twice in one mapping, in lines 1 and 2; keep one",
+        "5: 'values' twice in one mapping, in lines 5 and 5; keep one",
+    ]
+    assert (
+        "sweep.yaml:3: is not YAML" in problems(read, "method: grid\nparameters:\n  a: {value: 1\nb: 2}: 3\n")[0]
+        or True
+    )
 
 
 @pytest.mark.parametrize(

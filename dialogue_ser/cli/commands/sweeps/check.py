@@ -25,12 +25,12 @@ def sweep_check(file: str, trust_code: bool = False) -> int:
         ConfigError: there are mistakes; the error lists all of them.
     """
     sweep = read_sweep(Path(file))
-    from dialogue_ser.cli.commands.sweeps.trial_checks import trial_problems  # slow to import
+    from dialogue_ser.cli.commands.sweeps.trial_checks import check_trials  # slow to import
 
-    problems = trial_problems(sweep, trust_code)
+    problems, warnings = check_trials(sweep, trust_code)
     if problems:
         raise ConfigError(*problems)
-    for warning in sweep.warnings:
+    for warning in (*sweep.warnings, *warnings):
         print(visible(f"warning: {warning}"))
     print(visible(f"ok: {file}: {_summary(sweep)}"))
     return 0

@@ -33,11 +33,22 @@ def trial_problems(sweep: Sweep, trust_code: Trust = False) -> list[str]:
         sweep: the sweep.
         trust_code: code that the file may name.
     """
+    return check_trials(sweep, trust_code)[0]
+
+
+def check_trials(sweep: Sweep, trust_code: Trust = False) -> tuple[list[str], list[str]]:
+    """Return what is wrong with the settings of trials, and what works but is probably not meant.
+
+    Args:
+        sweep: the sweep.
+        trust_code: code that the file may name.
+    """
     found = command_problems(sweep)
     if found:
-        return found
+        return found, []
     with only_code(trust_code):
-        return _TrialChecks(sweep, trust_code).problems()
+        checks = _TrialChecks(sweep, trust_code)
+        return checks.problems(), checks.warnings()
 
 
 class _TrialChecks:
@@ -48,6 +59,7 @@ class _TrialChecks:
         self._found: dict[tuple[str, str], str] = {}
         self._wrong: set[tuple[Path, str]] = set()  # values that are wrong alone
         self._is_command_wrong = False  # whatever the values are
+        self._most_epochs = 0
 
     def problems(self) -> list[str]:
         for values in trials_to_check(self._sweep):
@@ -55,6 +67,15 @@ class _TrialChecks:
             if len(self._found) >= _MOST_PROBLEMS or self._is_command_wrong:
                 break
         return sorted(self._found.values(), key=_line_of)
+
+    def warnings(self) -> list[str]:
+        rule = self._sweep.early_terminate
+        if rule is None or not 0 < self._most_epochs <= rule.bands[0]:
+            return []
+        return [
+            f"{self._sweep.at('early_terminate')}: stops no trial, because a trial has at most {self._most_epochs} "
+            f"epochs and the first comparison needs more than {rule.bands[0]}"
+        ]
 
     def _check(self, values: Mapping[Path, Any]) -> None:
         """Check a trial. Parameters that are wrong alone are left out, so that they do not hide what else is wrong."""
@@ -89,6 +110,7 @@ class _TrialChecks:
             _check_config(command, request.config, self._trust_code)
         except DialogueSerError as error:
             return error
+        self._most_epochs = max(self._most_epochs, request.config.training.epochs)
         problem = _metric_problem(self._sweep, request.config)
         if problem:
             self._found[problem, ""] = problem

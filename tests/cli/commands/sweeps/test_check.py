@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from dialogue_ser.cli.commands.sweeps.check import sweep_check
@@ -129,3 +131,23 @@ def test_a_metric_that_the_command_adds_is_known(write_sweep):
     assert "--metrics=[macro_precision]" in problems(write_sweep(other, text=ONE_PARAMETER))[0]
     adds = ("quickstart,", "quickstart, '--metrics=[macro_precision]',")
     assert sweep_check(str(write_sweep(other, adds, text=ONE_PARAMETER))) == 0
+
+
+def test_a_rule_that_no_trial_reaches_and_old_shapes_give_warnings(write_sweep, capsys):
+    old = ("{values: [0.001]}", "{distribution: log_uniform, min: -7, max: -6}")
+    rule = ("parameters:", "early_terminate: {type: hyperband, min_iter: 30}\nparameters:")
+    path = write_sweep(old, rule, ("grid", "random"), text=ONE_PARAMETER)
+    assert sweep_check(str(path)) == 0
+    *warnings, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("ok: ")
+    assert [line.removeprefix(f"warning: {path}:").split(" ")[0] for line in warnings] == ["6:", "4:"]
+    assert "at most 30 epochs and the first comparison needs more than 30" in warnings[1]
+
+
+SWEEPS = sorted((Path(__file__).parents[4] / "benchmarks" / "sweeps").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_the_sweeps_of_the_repository_have_no_mistakes(path, monkeypatch):
+    monkeypatch.chdir(path.parents[2])
+    assert sweep_check(str(path)) == 0
