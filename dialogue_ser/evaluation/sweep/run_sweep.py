@@ -18,7 +18,7 @@ from dialogue_ser.many.engines import InProcess, JobEngine
 from dialogue_ser.many.jobs import Job, fingerprint_of
 from dialogue_ser.many.progress import Progress, Silent
 from dialogue_ser.many.run_many import do_jobs, failures, run_many, sigterm_ends
-from dialogue_ser.runs.run_files import to_json
+from dialogue_ser.runs.run_files import read_json, to_json
 from dialogue_ser.search_space.shapes import leaves
 from dialogue_ser.training.config.files import code_in_settings, config_to_dict
 from dialogue_ser.training.config.run_config import RunConfig
@@ -105,9 +105,11 @@ def _open(plan: SweepPlan, out: Path, storage: str | None) -> SweepStudy:
         raise ConfigError(f"{out}: is a file; choose another --out")
     record = plan.record()
     place = Place.of(storage, out)
-    is_other = (out / "config.yaml").exists() or (out / "suite.json").exists()
-    if is_other:
+    if (out / "config.yaml").exists() or (out / "suite.json").exists():
         raise ConfigError(f"{out}: holds a run or a suite; choose another --out")
+    here = read_json(out / CONTENTS)
+    if here and here.get("name") != plan.name:
+        raise ConfigError(f"{out}: holds the sweep {here.get('name')!r}, not {plan.name!r}; choose another --out")
     study = SweepStudy.create(place, plan.name, record, plan.objective.goal)
     before = study.record()
     found = changes(before, record)
@@ -117,6 +119,11 @@ def _open(plan: SweepPlan, out: Path, storage: str | None) -> SweepStudy:
         where = f"{plan.sweep.path}: the sweep {plan.name!r} in {place.shown} was begun with other settings"
         mend = "continue with the old ones, or give the changed sweep another name (key name, or --out and --storage)"
         raise ConfigError(*(f"{where}: {change}" for change in found), f"{plan.sweep.path}: {mend}")
+    if here and here.get("id") != before["id"]:
+        raise ConfigError(
+            f"{out}: the runs there are those of another storage; give the --storage with which they were made, or "
+            "choose another --out"
+        )
     out.mkdir(parents=True, exist_ok=True)
     if not (out / COPY).is_file():
         write_atomically(out / COPY, plan.sweep.path.read_bytes())

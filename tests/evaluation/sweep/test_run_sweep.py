@@ -203,3 +203,11 @@ def test_a_database_keeps_the_trials_of_two_folders(make_plan, stand_ins, tmp_pa
     assert rates(found) == [0.1, 0.1, 0.2, 0.2, 0.3, 0.3]
     assert len(stand_ins.calls) == 6
     assert not (tmp_path / "here" / "study.journal").exists()
+
+
+def test_a_folder_belongs_to_one_sweep_in_one_storage(make_plan, stand_ins, tmp_path):
+    run_sweep(make_plan(GRID, trials=1), tmp_path / "out")
+    with pytest.raises(ConfigError, match="holds the sweep 'sweep', not 'other'"):
+        run_sweep(make_plan(GRID, name="other"), tmp_path / "out")
+    with pytest.raises(ConfigError, match="those of another storage"):
+        run_sweep(make_plan(GRID), tmp_path / "out", storage=str(tmp_path / "other.journal"))
