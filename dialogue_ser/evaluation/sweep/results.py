@@ -188,7 +188,8 @@ def best_config(results: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any
     if results["best"] is None:
         raise MissingDataError(f"{folder}: no trial has a score yet; go on with dialogue-ser sweep run")
     trial = next(one for one in results["trials"] if one["number"] == results["best"])
-    run = folder / (trial["folders"] or [""])[0]
+    name = str((trial["folders"] or [""])[0])
+    run = folder / Path(name).name  # the storage may be that of others; no name leads out of the folder
     if not (run / "config.yaml").is_file():
         raise MissingDataError(f"{run}: the run of trial {trial['number']} is not here; copy it, or correct --out")
     try:

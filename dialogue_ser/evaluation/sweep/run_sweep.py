@@ -71,8 +71,25 @@ def run_sweep(
         MissingDataError: optuna is not installed.
         KeyboardInterrupt, SystemExit: Ctrl-C or SIGTERM. The same call continues.
     """
-    import_optuna()
+    optuna = import_optuna()
     plan.check()
+    try:
+        return _run(plan, out, storage, retry_failed, engine, progress)
+    except optuna.exceptions.StorageInternalError as error:
+        cause = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"{Place.of(storage, out).shown}: the storage cannot be used ({cause}); the same command continues"
+        ) from error
+
+
+def _run(
+    plan: SweepPlan,
+    out: Path,
+    storage: str | None,
+    retry_failed: bool,
+    engine: JobEngine | None,
+    progress: Callable[[str], Progress] | None,
+) -> SweepRun:
     make = progress or (lambda _what: Silent())
     study = _open(plan, out, storage)
     if retry_failed:

@@ -132,9 +132,17 @@ def _journal(path: Path) -> "BaseStorage":
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    _cut_torn_line(path)
+    class Backend(JournalFileBackend):
+        def append_logs(self, logs: list[dict[str, Any]]) -> None:
+            with lock.held():  # also inside of it; the line of a writer that died would spoil the next one
+                _cut_torn_line(path)
+                super().append_logs(logs)
+
+    lock = _JournalLock(path)
+    with lock.held():
+        _cut_torn_line(path)
     try:
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=cast(Any, _JournalLock(path))))
+        return JournalStorage(Backend(str(path), lock_obj=cast(Any, lock)))
     except (ValueError, KeyError, TypeError, AssertionError, AttributeError) as error:
         raise ConfigError(
             f"{path}: is no journal of Optuna, or is damaged ({type(error).__name__}: {error}); restore it from a "
@@ -182,10 +190,26 @@ class _JournalLock:
         self._lock = FileLock(f"{path}.writing", timeout=_LOCK_SECONDS)
 
     def acquire(self) -> bool:
-        """Take the lock."""
-        self._lock.acquire()
+        """Take the lock. Who has it can take it again.
+
+        Raises:
+            ConfigError: another process holds it for minutes.
+        """
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise ConfigError(f"{self._lock.lock_file}: another process holds this lock for minutes; end it") from None
         return True
 
     def release(self) -> None:
         """Give it back."""
         self._lock.release()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock while the context is open."""
+        self.acquire()
+        try:
+            yield
+        finally:
+            self.release()

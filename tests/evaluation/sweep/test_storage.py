@@ -49,3 +49,13 @@ def test_the_file_of_a_place_is_known():
     assert Place("sqlite:///a/b.db").file.as_posix() == "a/b.db"
     assert Place("sqlite:////a/b.db").file.as_posix() == "/a/b.db"
     assert Place("postgresql://host/db").file is None
+
+
+def test_a_line_that_a_writer_tore_does_not_spoil_that_of_the_next(tmp_path):
+    place = Place.of(None, tmp_path)
+    storage = open_storage(place)
+    storage.create_new_study([1], "one")
+    with place.file.open("ab") as file:
+        file.write(b'{"op_code":4,"half')
+    storage.create_new_study([1], "two")
+    assert sorted(study.study_name for study in open_storage(place).get_all_studies()) == ["one", "two"]
