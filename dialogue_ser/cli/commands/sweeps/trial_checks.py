@@ -9,7 +9,8 @@ from typing import Any
 
 from dialogue_ser.cli.commands.sweeps.trial_command import command_problems, trial_request
 from dialogue_ser.corpus.readers import READERS
-from dialogue_ser.errors import ConfigError, DialogueSerError, shown_value, unknown_name
+from dialogue_ser.errors import ConfigError, DialogueSerError, shown_value
+from dialogue_ser.evaluation.sweep.objective import Objective, check_metric, goal_warning, objective_of
 from dialogue_ser.features.registry import ENCODERS
 from dialogue_ser.features.transforms import build_transform
 from dialogue_ser.options import option_problems
@@ -49,10 +50,11 @@ def check_trials(sweep: Sweep, trust_code: Trust = False) -> tuple[list[str], li
     """
     found = command_problems(sweep)
     if found:
-        metric = sweep.metric
-        if metric is not None and not metric.name.startswith("dev/"):
-            example = "expected a metric of dev as a run logs it, e.g. dev/weighted_f1 or dev/loss"
-            found.append(f"{sweep.at('metric', 'name')}: found {metric.name!r}, {example}")
+        if sweep.metric is not None and sweep.method != "custom":
+            try:
+                objective_of(sweep)
+            except ConfigError as error:
+                found += error.problems
         return sorted(found, key=_line_of), []
     with only_code(trust_code):
         checks = _TrialChecks(sweep, trust_code)
@@ -77,13 +79,28 @@ class _TrialChecks:
         return sorted(self._found.values(), key=_line_of)
 
     def warnings(self) -> list[str]:
+        found = []
+        if self._objective is not None and (problem := goal_warning(self._objective)):
+            found.append(f"{self._sweep.at('metric', 'goal')}: {problem}")
         rule = self._sweep.early_terminate
-        if rule is None or not 0 < self._most_epochs <= rule.bands[0]:
-            return []
-        return [
-            f"{self._sweep.at('early_terminate')}: stops no trial, because a trial has at most {self._most_epochs} "
-            f"epochs and the first comparison needs more than {rule.bands[0]}"
-        ]
+        if rule is not None and 0 < self._most_epochs <= rule.bands[0]:
+            found.append(
+                f"{self._sweep.at('early_terminate')}: stops no trial, because a trial has at most {self._most_epochs} "
+                f"epochs and the first comparison needs more than {rule.bands[0]}"
+            )
+        return found
+
+    @cached_property
+    def _objective(self) -> Objective | None:
+        """The metric; None if the file names none, or if it is wrong for every trial."""
+        sweep = self._sweep
+        if sweep.metric is None or sweep.method == "custom":
+            return None
+        try:
+            return objective_of(sweep)
+        except ConfigError as error:
+            self._found |= {(problem, ""): problem for problem in error.problems}
+            return None
 
     def _check(self, values: Mapping[Path, Any]) -> None:
         """Check a trial. Parameters that are wrong alone are left out, so that they do not hide what else is wrong."""
@@ -119,9 +136,12 @@ class _TrialChecks:
         except DialogueSerError as error:
             return error
         self._most_epochs = max(self._most_epochs, request.config.training.epochs)
-        problem = _metric_problem(self._sweep, request.config)
-        if problem:
-            self._found[problem, ""] = problem
+        if self._objective is not None:
+            where = self._sweep.at("metric", "name")
+            try:
+                check_metric(self._objective, request.config, where, is_crossval=command == "crossval")
+            except ConfigError as error:
+                self._found |= {(problem, ""): problem for problem in error.problems}
         return None
 
     def _note(self, place: tuple[str, ...], problem: str, value: Any) -> None:
@@ -209,18 +229,3 @@ def _extremes(shape: Shape) -> list[Any]:
     if isinstance(shape, Normal | Beta):  # without an end, or with one that is hardly ever drawn
         return [shape.at(0.001), shape.at(0.999)]
     return [shape.at(0.0), shape.at(_ALMOST_ONE)]
-
-
-def _metric_problem(sweep: Sweep, config: RunConfig) -> str:
-    """Return why runs of a configuration have no such metric; "" if they have it."""
-    from dialogue_ser.tasks import find_task
-    from dialogue_ser.training.data.prepare import metric_key, requested_metrics
-
-    if sweep.metric is None:
-        return ""
-    keys = [metric_key(str(name)) for name in (*requested_metrics(config), config.training.select)]
-    known = dict.fromkeys(["dev/loss", *(f"dev/{key}" for key in (*find_task(config.task).headline, *keys))])
-    if sweep.metric.name in known:
-        return ""
-    advice = f"'--metrics=[{sweep.metric.name.removeprefix('dev/')}]' in command adds a metric of the library"
-    return f"{sweep.at('metric', 'name')}: {unknown_name('metric', sweep.metric.name, known)}; {advice}"
