@@ -72,7 +72,7 @@ def test_values_are_checked_at_their_extremes_and_in_lists(write_sweep):
 
 
 def test_values_that_do_not_fit_together_are_named_at_the_command(write_sweep):
-    names = "model.name: {values: [bigru, emotion-rnn]}\n  model.options.attention: {values: [simple]}"
+    names = "model.name: {values: [bigru]}\n  model.options.attention: {values: [simple]}"
     found = problems(write_sweep(("optimizer.learning_rate: {values: [0.001]}", names), text=ONE_PARAMETER))
     assert len(found) == 1
     assert found[0].startswith("3: command: ")
@@ -101,15 +101,11 @@ def test_values_that_do_not_fit_together_are_named_at_the_command(write_sweep):
         ("quickstart,", "quickstart, --seed, x,", "5: command: --seed: found 'x', expected a whole number"),
         ("training: {parameters: {batch_size: {values: [8, 16]}}}", "out: {value: a}", "parameters.out: all tr"),
         ("command: ['${env}', dialogue-ser, train, --preset, quickstart, '${args}']", "program: a.py", "5: program: "),
-        ("'${args}'", "'${args_no_boolean_flags}'", ""),
     ],
 )  # fmt: skip
 def test_a_command_that_trains_nothing_useful_is_refused(write_sweep, old, new, message):
     path = write_sweep((old, new))
-    if message:
-        assert message in "\n".join(problems(path))
-    else:
-        assert sweep_check(str(path)) == 0
+    assert message in "\n".join(problems(path))
 
 
 def test_a_sweep_of_another_program_is_told_what_is_missing(write_sweep):
