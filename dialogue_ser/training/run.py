@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from dialogue_ser.training.config.files import code_of_run, load_config
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.prepare import Data, load_data
 from dialogue_ser.training.ensemble import train_ensemble
-from dialogue_ser.training.loop.callbacks import find_callbacks
+from dialogue_ser.training.loop.callbacks import Callback, find_callbacks
 from dialogue_ser.training.loop.devices import make_accelerator
 from dialogue_ser.training.loop.rng import seed_everything
 from dialogue_ser.training.record.run_directory import RunDirectory
@@ -84,6 +85,7 @@ def train(
     allow_mismatch: bool = False,
     progress: bool | None = None,
     store: FeatureStore | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Run:
     """Train a model, choose its epoch on dev, predict every split and write all results into one run directory.
 
@@ -97,6 +99,7 @@ def train(
         allow_mismatch: resume even if settings, data or versions are different from those of the run.
         progress: whether to show a progress bar; None = only on a terminal.
         store: feature store for the features of frozen encoders; None = the default store.
+        callbacks: called after those that ``config.training.callbacks`` names. They are no part of the configuration.
 
     Raises:
         ConfigError: wrong settings, or the directory already holds a run, or another process is writing in it.
@@ -116,7 +119,12 @@ def train(
     accelerator = make_accelerator(config.training)
     data = _load_data(config, accelerator, store, corpus)
     execution = Execution(
-        resume=resume, allow_mismatch=allow_mismatch, progress=progress, started=started, run_folder=directory.folder
+        resume=resume,
+        allow_mismatch=allow_mismatch,
+        progress=progress,
+        started=started,
+        run_folder=directory.folder,
+        callbacks=tuple(callbacks),
     )
     train_models = train_single if config.training.ensemble == 1 else train_ensemble
     with run_lock(directory.folder) if accelerator.is_main_process else nullcontext():

@@ -64,6 +64,7 @@ class Execution:
         started: ``time.monotonic()`` at the start of the run.
         run_folder: the run directory to resume, for the message of a stopped run. For a member of an ensemble it is the
             directory of the whole run.
+        callbacks: called after those that the configuration names.
     """
 
     resume: bool
@@ -71,6 +72,7 @@ class Execution:
     progress: bool | None
     started: float
     run_folder: Path
+    callbacks: tuple[Callback, ...] = ()
 
 
 def train_single(
@@ -93,7 +95,7 @@ def train_single(
     if config.training.protocol != "dev":
         peek_split(config, data)  # an error leaves no directory behind
     learner = build_learner(config, data, build_system(config, data), accelerator)
-    user_callbacks = make_callbacks(config.training.callbacks)
+    user_callbacks = [*make_callbacks(config.training.callbacks), *execution.callbacks]
     # Write to the directory only now: errors in data, features, model or callbacks leave no directory behind.
     identity = record_configuration(config, directory, data, accelerator, execution)
     checkpoints = directory.checkpoints_of(identity)
