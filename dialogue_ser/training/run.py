@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from dialogue_ser.training.config.files import code_of_run, load_config
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.prepare import Data, load_data
 from dialogue_ser.training.ensemble import train_ensemble
-from dialogue_ser.training.loop.callbacks import find_callbacks
+from dialogue_ser.training.loop.callbacks import Callback, find_callbacks
 from dialogue_ser.training.loop.devices import main_first, make_accelerator
 from dialogue_ser.training.loop.rng import seed_everything
 from dialogue_ser.training.record.run_directory import RunDirectory
@@ -87,6 +87,7 @@ def train(
     progress: bool | None = None,
     store: FeatureStore | None = None,
     on_environment: Callable[[Mapping[str, Any]], None] | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Run:
     """Train a model, choose its epoch on dev, predict every split and write all results into one run directory.
 
@@ -102,6 +103,7 @@ def train(
         store: feature store for the features of frozen encoders; None = the default store.
         on_environment: is called once with the content of environment.json, when the data are loaded and nothing is
             written yet. An error that it raises ends the run.
+        callbacks: called after those that ``config.training.callbacks`` names. They are no part of the configuration.
 
     Raises:
         ConfigError: wrong settings, or the directory already holds a run, or another process is writing in it.
@@ -127,6 +129,7 @@ def train(
         started=started,
         run_folder=directory.folder,
         on_environment=on_environment,
+        callbacks=tuple(callbacks),
     )
     train_models = train_single if config.training.ensemble == 1 else train_ensemble
     with run_lock(directory.folder) if accelerator.is_main_process else nullcontext():

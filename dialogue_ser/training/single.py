@@ -67,6 +67,7 @@ class Execution:
             directory of the whole run.
         on_environment: is called with the content of environment.json before anything is written. An error that it
             raises ends the run.
+        callbacks: called after those that the configuration names.
     """
 
     resume: bool
@@ -75,6 +76,7 @@ class Execution:
     started: float
     run_folder: Path
     on_environment: Callable[[Mapping[str, Any]], None] | None = None
+    callbacks: tuple[Callback, ...] = ()
 
 
 def train_single(
@@ -97,7 +99,7 @@ def train_single(
     if config.training.protocol != "dev":
         peek_split(config, data)  # an error leaves no directory behind
     learner = build_learner(config, data, build_system(config, data), accelerator)
-    user_callbacks = make_callbacks(config.training.callbacks)
+    user_callbacks = [*make_callbacks(config.training.callbacks), *execution.callbacks]
     # Write to the directory only now: errors in data, features, model or callbacks leave no directory behind.
     identity = record_configuration(config, directory, data, accelerator, execution)
     checkpoints = directory.checkpoints_of(identity)
