@@ -19,7 +19,7 @@ from dialogue_ser.training.average_runs import average_runs
 from dialogue_ser.training.reproduce import read_recorded, reproduce
 from dialogue_ser.training.run import train
 
-SMALL = {"training.epochs": 2}
+SMALL = {"training.epochs": 1}
 
 
 @pytest.fixture
@@ -60,18 +60,19 @@ def test_a_run_has_the_same_bits_again_and_its_directory_is_only_read(finished, 
 
 
 def test_a_resumed_run_and_a_regression_have_the_same_bits_again(tiny, tmp_path):
-    folder = train(tiny.value_config(**SMALL), tmp_path / "run").folder
+    two_epochs = {"training.epochs": 2}
+    folder = train(tiny.value_config(**two_epochs), tmp_path / "run").folder
     lines = (folder / "metrics.jsonl").read_bytes().splitlines(keepends=True)
     (folder / "metrics.jsonl").write_bytes(b"".join(lines[:-1]))
     newest = sorted((folder / "checkpoints").iterdir())[-1]
     shutil.rmtree(newest)
-    train(tiny.value_config(**SMALL), folder, resume=True)
+    train(tiny.value_config(**two_epochs), folder, resume=True)
     assert newest.is_dir(), "the second epoch was trained again"
     assert not any(again(folder, tmp_path / "again").values())
 
 
 def test_each_member_of_an_ensemble_is_compared(tiny, tmp_path):
-    folder = train(tiny.tiny_config(**{**SMALL, "training.epochs": 1, "training.ensemble": 2}), tmp_path / "run").folder
+    folder = train(tiny.tiny_config(**{**SMALL, "training.ensemble": 2}), tmp_path / "run").folder
     found = again(folder, tmp_path / "again")
     assert {"weights", "predictions", "member 1: steps", "member 2: weights"} <= set(found)
     assert not any(found.values())
@@ -121,6 +122,7 @@ def test_the_number_of_threads_is_the_recorded_one(finished, tmp_path):
         edit_environment(finished, threads=3)
         again(finished, tmp_path / "again")
         assert read_recorded(tmp_path / "again", trust_code=True).threads == 3
+        edit_environment(finished, threads=2)
         again(finished, tmp_path / "one", threads=1)
         assert read_recorded(tmp_path / "one", trust_code=True).threads == 1
     finally:
