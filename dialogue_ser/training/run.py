@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +21,9 @@ from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.prepare import Data, load_data
 from dialogue_ser.training.ensemble import train_ensemble
 from dialogue_ser.training.loop.callbacks import find_callbacks
-from dialogue_ser.training.loop.devices import make_accelerator
+from dialogue_ser.training.loop.devices import is_main_process, make_accelerator
 from dialogue_ser.training.loop.rng import seed_everything
+from dialogue_ser.training.record.mirror.process import WandbMirror
 from dialogue_ser.training.record.run_directory import RunDirectory
 from dialogue_ser.training.single import Execution, train_single
 from dialogue_ser.trust import Trust
@@ -84,6 +86,7 @@ def train(
     allow_mismatch: bool = False,
     progress: bool | None = None,
     store: FeatureStore | None = None,
+    complete: Callable[[Path], object] | None = None,
 ) -> Run:
     """Train a model, choose its epoch on dev, predict every split and write all results into one run directory.
 
@@ -97,6 +100,8 @@ def train(
         allow_mismatch: resume even if settings, data or versions are different from those of the run.
         progress: whether to show a progress bar; None = only on a terminal.
         store: feature store for the features of frozen encoders; None = the default store.
+        complete: called with the run directory when the training is done, in the main process. What it writes there,
+            e.g. scores and a report, is sent to W&B too.
 
     Raises:
         ConfigError: wrong settings, or the directory already holds a run, or another process is writing in it.
@@ -111,18 +116,29 @@ def train(
     directory = RunDirectory(Path(out) if out is not None else Path("runs") / config.name)
     finished = _finished_run(directory, config, resume=resume, allow_mismatch=allow_mismatch)
     if finished is not None:
+        if complete is not None and is_main_process():
+            complete(directory.folder)
         return finished
     find_callbacks(config.training.callbacks)  # an unknown name is an error before anything is written or encoded
     accelerator = make_accelerator(config.training)
     data = _load_data(config, accelerator, store, corpus)
+    mirror = WandbMirror(directory.folder, config.wandb) if accelerator.is_main_process else None
     execution = Execution(
-        resume=resume, allow_mismatch=allow_mismatch, progress=progress, started=started, run_folder=directory.folder
+        resume=resume,
+        allow_mismatch=allow_mismatch,
+        progress=progress,
+        started=started,
+        run_folder=directory.folder,
+        mirror=mirror,
     )
     train_models = train_single if config.training.ensemble == 1 else train_ensemble
-    with run_lock(directory.folder) if accelerator.is_main_process else nullcontext():
-        if accelerator.is_main_process:  # another process may have started a run here while the data were read
-            directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
-        train_models(config, directory, data, accelerator, execution)
+    with mirror or nullcontext():
+        with run_lock(directory.folder) if accelerator.is_main_process else nullcontext():
+            if accelerator.is_main_process:  # another process may have started a run here while the data were read
+                directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
+            train_models(config, directory, data, accelerator, execution)
+        if complete is not None and accelerator.is_main_process:
+            complete(directory.folder)
     return Run.load(directory.folder, trust_code=code_of_run(config))
 
 

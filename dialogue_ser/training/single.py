@@ -46,9 +46,10 @@ from dialogue_ser.training.record.checkpointing import (
 )
 from dialogue_ser.training.record.environment import describe_environment
 from dialogue_ser.training.record.manifest import RunIdentity
+from dialogue_ser.training.record.mirror.process import WandbMirror
 from dialogue_ser.training.record.peek import peek_of
 from dialogue_ser.training.record.run_directory import RunDirectory
-from dialogue_ser.training.record.tracking import MetricsFile, WandbMirror
+from dialogue_ser.training.record.tracking import MetricsFile
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Execution:
         started: ``time.monotonic()`` at the start of the run.
         run_folder: the run directory to resume, for the message of a stopped run. For a member of an ensemble it is the
             directory of the whole run.
+        mirror: sends the run to W&B; None in all processes except the main one.
     """
 
     resume: bool
@@ -71,6 +73,7 @@ class Execution:
     progress: bool | None
     started: float
     run_folder: Path
+    mirror: WandbMirror | None = None
 
 
 def train_single(
@@ -157,33 +160,27 @@ def _train_and_finish(
     """Run the training loop, then predict and write the results; only the main process does the latter."""
     is_main = learner.accelerator.is_main_process
     state = _load_position(directory, checkpoints, learner, metrics, execution)
-    mirror = WandbMirror(directory.folder, config.wandb) if is_main else None
-    try:
-        with StopRequest() as stop:
-            checkpointer = Checkpointer(checkpoints, learner, metrics, config.training, learner.accelerator)
-            select = metric_key(str(config.training.select))
-            bar = ProgressBar(learner.total_steps, select, execution.progress if is_main else False)
-            is_done = fit(
-                learner,
-                build_training(config, data, learner, stop),
-                config.training,
-                state,
-                [metrics, checkpointer, bar, *user_callbacks],
-                stop,
-            )
-        if not is_done or stop.signal_number:
-            raise _interruption(stop, execution.run_folder, config, state)
-        if is_main:
-            if state.best_checkpoint is not None:
-                best = checkpoints.load(state.best_checkpoint)
-                learner.system.load_state_dict(evaluated_weights(best))
-            _finish(config, directory, data, learner, metrics, state, execution.started)
-        if mirror is not None:
-            mirror.finish()
-    except BaseException:
-        if mirror is not None:
-            mirror.abandon()
-        raise
+    if execution.mirror is not None:
+        execution.mirror.start()
+    with StopRequest() as stop:
+        checkpointer = Checkpointer(checkpoints, learner, metrics, config.training, learner.accelerator)
+        select = metric_key(str(config.training.select))
+        bar = ProgressBar(learner.total_steps, select, execution.progress if is_main else False)
+        is_done = fit(
+            learner,
+            build_training(config, data, learner, stop),
+            config.training,
+            state,
+            [metrics, checkpointer, bar, *user_callbacks],
+            stop,
+        )
+    if not is_done or stop.signal_number:
+        raise _interruption(stop, execution.run_folder, config, state)
+    if is_main:
+        if state.best_checkpoint is not None:
+            best = checkpoints.load(state.best_checkpoint)
+            learner.system.load_state_dict(evaluated_weights(best))
+        _finish(config, directory, data, learner, metrics, state, execution.started)
     return state
 
 

@@ -64,7 +64,7 @@ def finish(run_dir: Path, metrics: Sequence[str] | None = None) -> Path:
 
 
 def _train(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
-    from dialogue_ser.runs.run_files import RunFiles
+    from dialogue_ser.runs.run_files import REPORT, RunFiles
     from dialogue_ser.training.data.prepare import requested_metrics
     from dialogue_ser.training.loop.devices import is_main_process
     from dialogue_ser.training.run import train
@@ -75,10 +75,11 @@ def _train(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
         corpus=corpus,
         resume=request.resume,
         allow_mismatch=request.allow_mismatch,
+        complete=lambda folder: finish(folder, requested_metrics(request.config)),
     )
     if not is_main_process():  # `accelerate launch` and torchrun start several processes; one scores, writes and prints
         return 0
-    report = finish(run.folder, requested_metrics(run.config))
+    report = run.folder / REPORT
     if balance := RunFiles(run.folder).summary.get("balance"):
         print(visible(_balance_line(balance)))
     print(f"run:    {run.folder}\nreport: {report}\nuse it: dialogue-ser predict {run.folder} INPUT.csv")
