@@ -41,6 +41,9 @@ class FakeServer(ThreadingHTTPServer):
         self.exit_code: int | None = None
         self.closing = threading.Event()
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing about a connection that W&B's service has closed."""
+
     @property
     def url(self) -> str:
         """Its address."""

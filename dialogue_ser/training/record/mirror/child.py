@@ -11,11 +11,14 @@ resumed sends no line twice and leaves none out.
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,7 +28,7 @@ from dialogue_ser.training.config.files import load_record
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.record.mirror.content import best_of, config_of, history_of, summary_of
 from dialogue_ser.training.record.mirror.messages import Parent
-from dialogue_ser.training.record.mirror.offline_file import CutOffError, refuse_unless_whole
+from dialogue_ser.training.record.mirror.offline_file import refuse_unless_whole
 from dialogue_ser.training.record.mirror.results import send_results
 from dialogue_ser.training.record.mirror.server import problem_of, server_of
 
@@ -146,26 +149,57 @@ def start_run(run_dir: Path, config: RunConfig, mode: str) -> Any:
 
 def warm_up() -> None:
     """Import what the results need while the training is running, so that it need not wait for that at its end."""
-    import pandas
-    import pyarrow.parquet
     import sklearn.metrics  # noqa: F401
 
 
-def mirror(run_dir: Path, config: RunConfig, mode: str, parent: Parent) -> int:
+@dataclass
+class Way:
+    """How a run is sent.
+
+    Args:
+        mode: online or offline.
+        server: address of the server.
+        problem: why it is sent offline although the settings say online; "" = it is sent as they say.
+    """
+
+    mode: str
+    server: str
+    problem: str = ""
+
+    def start(self, run_dir: Path, config: RunConfig) -> Any:
+        """Start the W&B run; offline, if the server refuses it."""
+        import wandb
+
+        try:
+            return start_run(run_dir, config, self.mode)
+        except wandb.errors.Error as error:
+            if self.mode == "offline":
+                raise
+            self.go_offline(_reason(error))
+            return start_run(run_dir, config, self.mode)
+
+    def go_offline(self, problem: str) -> None:
+        """Send the run offline from now on."""
+        self.mode, self.problem = "offline", problem
+
+    def is_alive(self) -> bool:
+        """Return whether it is worth while to wait for the end: the server answers, or only the disk is needed."""
+        return not self.problem and (self.mode == "offline" or not problem_of(self.server))
+
+
+def mirror(run_dir: Path, config: RunConfig, way: Way, parent: Parent) -> None:
     """Send all lines of metrics.jsonl and, when the run is complete, its results.
 
-    Returns:
-        exit status of the W&B run: 0, or that of a training that was stopped.
-
     Raises:
-        Exception: W&B does not work: no connection, a refused key, a service that has died, a full disk.
+        Exception: W&B does not work: a service that has died, a full disk.
     """
-    run = start_run(run_dir, config, mode)
+    run = way.start(run_dir, config)
     file = getattr(run.settings, "sync_file", None)
-    sender, status, problems = Sender(run), 0, list[str]()
-    rows = follow(run_dir / "metrics.jsonl", parent)
+    sender, problems = Sender(run), list[str]()
+    if not parent.is_complete:
+        threading.Thread(target=warm_up, daemon=True).start()
     try:
-        for row in rows:
+        for row in follow(run_dir / "metrics.jsonl", parent):
             sender.send(row)
         while not (parent.is_complete or parent.is_gone):
             time.sleep(POLL_SECONDS)
@@ -176,17 +210,14 @@ def mirror(run_dir: Path, config: RunConfig, mode: str, parent: Parent) -> int:
                 sender.send(row)
     if parent.is_complete:
         problems = send_results(run, run_dir, config, sender.n_lines)
-    else:
-        status = _STOPPED
-    run.finish(exit_code=status)
+    run.finish(exit_code=0 if parent.is_complete else _STOPPED)
     for problem in problems:
         parent.tell("problem", problem)
-    if file and mode == "offline":
+    if file and way.mode == "offline":
         import wandb
 
         wandb.teardown()  # only the end of W&B's service writes the end of the file
         refuse_unless_whole(Path(file))
-    return status
 
 
 def wait_for_server(server: str, parent: Parent, seconds: float = SERVER_SECONDS) -> str:
@@ -200,35 +231,35 @@ def wait_for_server(server: str, parent: Parent, seconds: float = SERVER_SECONDS
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; return 0 if everything was sent, else 1."""
+    """Run the command line; return 0 if everything was sent, or written instead, else 1."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--parent", type=int, default=os.getppid(), help="process id of the training")
     parser.add_argument("--instead", default="", help="why the mode is now offline")
     parser.add_argument("--complete", action="store_true", help="the run is complete already")
     arguments = parser.parse_args(argv)
-    run_dir, problem = arguments.run_dir, arguments.instead
     signal.signal(signal.SIGTERM, _stop)
     parent = Parent(arguments.parent, is_complete=arguments.complete)
     try:
-        config = load_record(run_dir / "config.yaml")
-        mode = config.wandb.mode
-        server = server_of(os.environ)
-        if mode == "online" and not problem:
-            problem = wait_for_server(server, parent)
-        parent.watch(_is_alive(mode, problem, server))
-        mirror(run_dir, config, "offline" if problem else mode, parent)
+        config = load_record(arguments.run_dir / "config.yaml")
+        way = Way(config.wandb.mode, server_of(os.environ))
+        problem = arguments.instead
+        if way.mode == "online" and not problem:
+            problem = wait_for_server(way.server, parent)
+        if problem:
+            way.go_offline(problem)
+        parent.watch(way.is_alive)
+        mirror(arguments.run_dir, config, way, parent)
     except Stopped:
         return _STOPPED
     except Exception as error:
-        print(f"W&B: {type(error).__name__}: {error}", file=sys.stderr)
-        reason = f"{type(error).__name__}: {_one_line(error)}"
-        if arguments.instead or isinstance(error, CutOffError):
-            parent.tell("failed", f"{problem}; then {reason}" if problem and problem != reason else reason)
+        _print(f"W&B: {type(error).__name__}: {error}")
+        if arguments.instead or (isinstance(error, OSError) and not isinstance(error, ConnectionError)):
+            parent.tell("failed", "; then ".join(dict.fromkeys(filter(None, (arguments.instead, _reason(error))))))
             return 1
-        _begin_again(run_dir, problem or reason, parent)
-    if problem:
-        parent.tell("offline", problem)
+        _begin_again(arguments.run_dir, _reason(error), parent)
+    if way.problem:
+        parent.tell("offline", way.problem)
     return 0
 
 
@@ -237,15 +268,15 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+def _reason(error: Exception) -> str:
+    """Return an error as one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300].rstrip(": ")
 
 
-def _is_alive(mode: str, problem: str, server: str) -> Callable[[], bool]:
-    """Return a function that says whether it is worth while to wait for this process."""
-    if mode == "offline":
-        return lambda: True
-    return lambda: not problem and not problem_of(server)
+def _print(text: str) -> None:
+    """Write a line to wandb.log, if the disk is not full."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def _begin_again(run_dir: Path, reason: str, parent: Parent) -> None:

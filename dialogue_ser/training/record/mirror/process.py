@@ -109,7 +109,7 @@ class WandbMirror:
         if status not in (0, None) and not any(line.startswith("failed") for line in messages):
             messages.append(f"failed its process ended with status {status}")
         if messages:
-            self._warn(messages)
+            self._warn(messages, is_written=status in (0, None))
 
     def abandon(self) -> None:
         """Stop the child, because the run was interrupted or failed. It gets a moment to send the last lines."""
@@ -128,7 +128,9 @@ class WandbMirror:
         with selectors.DefaultSelector() as selector:
             os.set_blocking(child.stdout.fileno(), False)
             selector.register(child.stdout, selectors.EVENT_READ)
-            while time.monotonic() - last < GRACE_SECONDS and time.monotonic() - begun < MOST_SECONDS[self._config.mode]:
+            while (
+                time.monotonic() - last < GRACE_SECONDS and time.monotonic() - begun < MOST_SECONDS[self._config.mode]
+            ):
                 if is_open and selector.select(0.1):
                     part = child.stdout.read()
                     is_open = bool(part)
@@ -140,10 +142,10 @@ class WandbMirror:
                     time.sleep(0.05)
         return [line for line in received.decode("utf-8", "replace").splitlines() if line]
 
-    def _warn(self, messages: list[str]) -> None:
+    def _warn(self, messages: list[str], *, is_written: bool) -> None:
         """Log one warning for everything that went wrong."""
         said = "; ".join(line.partition(" ")[2] for line in messages)
-        written = _newest(self._run_dir)
+        written = _newest(self._run_dir) if is_written else None
         later = f". To send it later: wandb sync {written}" if written else ""
         logger.warning("W&B: %s. metrics.jsonl is complete without it (%s)%s", said, self._log, later)
 
@@ -163,7 +165,7 @@ def upload_line(config: WandbConfig, environment: Mapping[str, str]) -> str:
 def child_environment(environment: Mapping[str, str], run_dir: Path, *, is_part: bool) -> dict[str, str]:
     """Return the environment variables of the child. It works in another folder, so no path may be relative.
 
-    W&B's copies of files lie in the run directory, unless a variable names another place.
+    W&B's copies of files lie in the run directory, and W&B reports no errors of its own, unless variables say otherwise.
 
     Args:
         environment: those of this process.
@@ -172,16 +174,20 @@ def child_environment(environment: Mapping[str, str], run_dir: Path, *, is_part:
     """
     dropped = (*_REPLACED, *(_OF_ONE_RUN if is_part else ()))
     kept = {name: value for name, value in environment.items() if name not in dropped}
-    paths = {name: os.path.abspath(kept[name]) for name in _FOLDERS if kept.get(name)}
+    paths = {name: str(Path(kept[name]).absolute()) for name in _FOLDERS if kept.get(name)}
     if kept.get("PYTHONPATH"):
-        paths["PYTHONPATH"] = os.pathsep.join(os.path.abspath(one) for one in kept["PYTHONPATH"].split(os.pathsep))
-    return {"WANDB_DATA_DIR": str(run_dir / "wandb" / "data"), **kept, **paths}
+        paths["PYTHONPATH"] = os.pathsep.join(str(Path(one).absolute()) for one in kept["PYTHONPATH"].split(os.pathsep))
+    defaults = {
+        "WANDB_DATA_DIR": str(run_dir / "wandb" / "data"),
+        "WANDB_ERROR_REPORTING": "false",  # W&B would send its own crashes to a server that nobody has named
+    }
+    return defaults | kept | paths
 
 
 def _newest(run_dir: Path) -> Path | None:
     """Return the newest folder with a file of W&B; None if there is none."""
     found = [path.parent for path in (run_dir / "wandb").glob("*run-*/*.wandb") if path.stat().st_size > 1000]
-    return max(found, key=lambda path: path.name.partition("run-")[2], default=None)
+    return max(found, key=lambda folder: max(path.stat().st_mtime_ns for path in folder.glob("*.wandb")), default=None)
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:

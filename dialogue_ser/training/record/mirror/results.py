@@ -84,6 +84,8 @@ def _of_predictions(run_dir: Path, config: RunConfig) -> dict[str, Any]:
     from pyarrow import parquet
 
     path = run_dir / "predictions.parquet"
+    if not path.is_file():
+        return {}
     names = [name for name in parquet.read_schema(path).names if name != "text" or config.wandb.texts]
     frame = pd.read_parquet(path, columns=names)
     frame[frame.select_dtypes("object").columns] = frame.select_dtypes("object").astype("string")
@@ -144,8 +146,8 @@ def _roc_points(rows: "pd.DataFrame", labels: list[str], gold: "np.ndarray[Any, 
             continue
         last = len(curve.false_positive_rate) - 1
         chosen = np.unique(np.linspace(0, last, min(last + 1, _CURVE_POINTS)).astype(int))
-        for i in chosen:
-            points.append([label, float(curve.false_positive_rate[i]), float(curve.true_positive_rate[i])])
+        rates = zip(curve.false_positive_rate[chosen], curve.true_positive_rate[chosen], strict=True)
+        points += [[label, float(false_rate), float(true_rate)] for false_rate, true_rate in rates]
     return points
 
 

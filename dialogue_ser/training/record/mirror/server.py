@@ -1,7 +1,6 @@
 """The W&B server: its address, and whether it answers."""
 
 import configparser
-import os
 import threading
 import urllib.error
 import urllib.request
@@ -25,7 +24,7 @@ def server_of(environment: Mapping[str, str]) -> str:
     >>> server_of({"WANDB_BASE_URL": "https://wandb.example.org/"})
     'https://wandb.example.org'
     """
-    folder = environment.get("WANDB_CONFIG_DIR") or os.path.join("~", ".config", "wandb")
+    folder = environment.get("WANDB_CONFIG_DIR") or "~/.config/wandb"
     address = environment.get("WANDB_BASE_URL") or _setting(Path(folder).expanduser() / "settings", "base_url") or CLOUD
     return address.rstrip("/")
 
