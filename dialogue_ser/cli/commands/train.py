@@ -1,11 +1,13 @@
 """``dialogue-ser train``: train a run, then write its scores, report and model card."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
 from dialogue_ser.cli.smoke import reduced
+from dialogue_ser.cli.sweep_run import in_sweep
 from dialogue_ser.cli.tables import scores_table, show, show_notes
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.foreign_text.terminal_text import visible
@@ -27,7 +29,7 @@ def train_command(tokens: Sequence[str]) -> int:
     Raises:
         DialogueSerError: an error that the user can correct; nothing is written then.
     """
-    request = parse_train(tokens)
+    request = in_sweep(parse_train(tokens), tokens, os.environ)
     if request.print_config:
         print(dump_config(request.config), end="")
         return 0

@@ -1,8 +1,8 @@
 """Send a run's metrics.jsonl to Weights & Biases (W&B), in a separate process beside the training.
 
 ``python -m dialogue_ser.training.record.mirror.child RUN_DIR`` reads the file while it grows. When the parent process
-says that the run is complete, it sends the results and ends. It also ends when its parent process has ended, or on
-SIGTERM. It never sends audio, code or the command line, and texts only if the settings ask for it. W&B itself reads its
+says that the run is complete, it sends the results and ends. When its parent process has ended, or on SIGTERM, it sends
+the lines that are there and ends. It never sends audio, code or the command line, and texts only if the settings ask for it. W&B itself reads its
 key from the environment or from netrc; this module neither reads nor writes it.
 
 If the server cannot be used, or W&B's service dies, everything is written into the run directory as in the mode
@@ -20,7 +20,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from dialogue_ser.foreign_text.json_text import parse_json
@@ -39,10 +38,6 @@ SERVER_SECONDS = 30.0
 
 DEFAULT_PROJECT = RunConfig().wandb.project
 _STOPPED = 128 + signal.SIGTERM
-
-
-class Stopped(BaseException):
-    """SIGTERM: the training was interrupted."""
 
 
 def follow(path: Path, parent: Parent) -> Iterator[dict[str, Any]]:
@@ -198,16 +193,10 @@ def mirror(run_dir: Path, config: RunConfig, way: Way, parent: Parent) -> None:
     sender, problems = Sender(run), list[str]()
     if not parent.is_complete:
         threading.Thread(target=warm_up, daemon=True).start()
-    try:
-        for row in follow(run_dir / "metrics.jsonl", parent):
-            sender.send(row)
-        while not (parent.is_complete or parent.is_gone):
-            time.sleep(POLL_SECONDS)
-    except Stopped:
-        parent.is_gone = True
-        for number, row in enumerate(follow(run_dir / "metrics.jsonl", parent)):
-            if number >= sender.n_lines:
-                sender.send(row)
+    for row in follow(run_dir / "metrics.jsonl", parent):
+        sender.send(row)
+    while not (parent.is_complete or parent.is_gone):
+        time.sleep(POLL_SECONDS)
     if parent.is_complete:
         problems = send_results(run, run_dir, config, sender.n_lines)
     run.finish(exit_code=0 if parent.is_complete else _STOPPED)
@@ -238,7 +227,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--instead", default="", help="why the mode is now offline")
     parser.add_argument("--complete", action="store_true", help="the run is complete already")
     arguments = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, _stop)
     parent = Parent(arguments.parent, is_complete=arguments.complete)
     try:
         config = load_record(arguments.run_dir / "config.yaml")
@@ -250,8 +238,6 @@ def main(argv: list[str] | None = None) -> int:
             way.go_offline(problem)
         parent.watch(way.is_alive)
         mirror(arguments.run_dir, config, way, parent)
-    except Stopped:
-        return _STOPPED
     except Exception as error:
         _print(f"W&B: {type(error).__name__}: {error}")
         if arguments.instead or (isinstance(error, OSError) and not isinstance(error, ConnectionError)):
@@ -261,11 +247,6 @@ def main(argv: list[str] | None = None) -> int:
     if way.problem:
         parent.tell("offline", way.problem)
     return 0
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Stopped
 
 
 def _reason(error: Exception) -> str:

@@ -21,7 +21,7 @@ _BEAT_SECONDS = 1.0
 
 
 class Parent:
-    """The training, as the mirror sees it.
+    """The training, as the mirror sees it: running, complete, or gone (it has died, or said SIGTERM).
 
     Args:
         number: its process id.
@@ -32,6 +32,7 @@ class Parent:
         self.number = number
         self.is_complete = is_complete
         self.is_gone = False
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "is_gone", True))
         # Prints of W&B must not get between the messages, and no process that W&B starts may hold the pipes.
         self._input, self._output = os.dup(0), os.dup(1)
         os.set_blocking(self._output, False)  # a training that does not listen must not stop its mirror
@@ -49,7 +50,7 @@ class Parent:
             os.write(self._output, line.encode() + b"\n")
 
     def watch(self, is_alive: Callable[[], bool]) -> None:
-        """Tell the training from now on, after the run is complete, that it should wait, as long as it should.
+        """From now on, tell a training that is over that it should wait, as long as it should.
 
         Args:
             is_alive: says whether W&B does anything.
@@ -80,5 +81,5 @@ class Parent:
     def _beat(self, is_alive: Callable[[], bool]) -> None:
         while True:
             time.sleep(_BEAT_SECONDS)
-            if self.is_complete and is_alive():
+            if (self.is_complete or self.is_gone) and is_alive():
                 self.tell()

@@ -23,8 +23,8 @@ GRACE_SECONDS = 8.0
 MOST_SECONDS = {"online": 300.0, "offline": 60.0}
 """How long a run waits at its end for a W&B that works: a server that answers, or a disk."""
 
-STOP_SECONDS = 5.0
-"""How long an interrupted run waits for W&B."""
+STOP_GRACE_SECONDS, MOST_STOP_SECONDS = 5.0, 15.0
+"""The same for a run that was interrupted."""
 
 #: Variables that name one W&B run. A fold or a member is another run than the one that they name.
 _OF_ONE_RUN = ("WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_NAME")
@@ -101,7 +101,7 @@ class WandbMirror:
         with contextlib.suppress(OSError):  # the child may have ended already; its messages say why
             child.stdin.write(COMPLETE)
             child.stdin.flush()
-        messages = self._wait(child)
+        messages = _messages(child, GRACE_SECONDS, MOST_SECONDS[self._config.mode])
         status = child.returncode
         if status is None:
             messages.append(f"failed it has not finished within {GRACE_SECONDS:g} s")
@@ -116,31 +116,8 @@ class WandbMirror:
         child, self._child = self._child, None
         if child is not None:
             child.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(STOP_SECONDS)
+            _messages(child, STOP_GRACE_SECONDS, MOST_STOP_SECONDS)
             _end(child)
-
-    def _wait(self, child: "subprocess.Popen[bytes]") -> list[str]:
-        """Wait until the child ends, or is silent for too long; return its messages."""
-        assert child.stdout is not None
-        begun = last = time.monotonic()
-        received, is_open = b"", True
-        with selectors.DefaultSelector() as selector:
-            os.set_blocking(child.stdout.fileno(), False)
-            selector.register(child.stdout, selectors.EVENT_READ)
-            while (
-                time.monotonic() - last < GRACE_SECONDS and time.monotonic() - begun < MOST_SECONDS[self._config.mode]
-            ):
-                if is_open and selector.select(0.1):
-                    part = child.stdout.read()
-                    is_open = bool(part)
-                    received += part or b""
-                    last = time.monotonic()
-                elif child.poll() is not None:
-                    break
-                elif not is_open:
-                    time.sleep(0.05)
-        return [line for line in received.decode("utf-8", "replace").splitlines() if line]
 
     def _warn(self, messages: list[str], *, is_written: bool) -> None:
         """Log one warning for everything that went wrong."""
@@ -165,7 +142,7 @@ def upload_line(config: WandbConfig, environment: Mapping[str, str]) -> str:
 def child_environment(environment: Mapping[str, str], run_dir: Path, *, is_part: bool) -> dict[str, str]:
     """Return the environment variables of the child. It works in another folder, so no path may be relative.
 
-    W&B's copies of files lie in the run directory, and W&B reports no errors of its own, unless variables say otherwise.
+    W&B's copies of files lie in the run directory, and W&B reports no errors of its own, unless variables say so.
 
     Args:
         environment: those of this process.
@@ -182,6 +159,31 @@ def child_environment(environment: Mapping[str, str], run_dir: Path, *, is_part:
         "WANDB_ERROR_REPORTING": "false",  # W&B would send its own crashes to a server that nobody has named
     }
     return defaults | kept | paths
+
+
+def _messages(child: "subprocess.Popen[bytes]", grace_seconds: float, most_seconds: float) -> list[str]:
+    """Wait until the child ends, or was silent for too long; return its messages.
+
+    Args:
+        child: the child.
+        grace_seconds: how long it may be silent.
+        most_seconds: how long to wait at most.
+    """
+    assert child.stdout is not None
+    begun = last = time.monotonic()
+    received, is_open = b"", True
+    with selectors.DefaultSelector() as selector:
+        os.set_blocking(child.stdout.fileno(), False)
+        selector.register(child.stdout, selectors.EVENT_READ)
+        while (now := time.monotonic()) - last < grace_seconds and now - begun < most_seconds:
+            if is_open and selector.select(0.1):
+                part = child.stdout.read()
+                is_open, received, last = bool(part), received + (part or b""), now
+            elif child.poll() is not None:
+                break
+            elif not is_open:
+                time.sleep(0.05)
+    return [line for line in received.decode("utf-8", "replace").splitlines() if line]
 
 
 def _newest(run_dir: Path) -> Path | None:
