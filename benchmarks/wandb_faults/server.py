@@ -164,7 +164,7 @@ def _resume_status(server: FakeServer, variables: dict[str, Any]) -> dict[str, A
         "id": "RUN", "name": variables["name"], "summaryMetrics": json.dumps(server.summary), "displayName": "",
         "logLineCount": 0, "historyLineCount": len(history), "eventsLineCount": 0,
         "historyTail": json.dumps([json.dumps(line) for line in history[-1:]]), "eventsTail": "[]", "config": "{}",
-        "tags": [], "notes": None, "wandbConfig": "{}",
+        "tags": [], "notes": None, "wandbConfig": '{"t": {}}',
     }  # fmt: skip
     return {"model": {**_project(variables["project"]), "id": "PROJECT", "bucket": bucket if known else None}}
 

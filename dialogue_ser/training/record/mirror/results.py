@@ -88,7 +88,9 @@ def _of_predictions(run_dir: Path, config: RunConfig) -> dict[str, Any]:
         return {}
     names = [name for name in parquet.read_schema(path).names if name != "text" or config.wandb.texts]
     frame = pd.read_parquet(path, columns=names)
-    frame[frame.select_dtypes("object").columns] = frame.select_dtypes("object").astype("string")
+    for name in names:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            frame[name] = frame[name].astype("string")
     wandb.Table.MAX_ROWS = wandb.Table.MAX_ARTIFACT_ROWS
     charts: dict[str, Any] = {}
     for split, rows in frame.groupby("split"):

@@ -47,12 +47,11 @@ def problem_of(server: str, seconds: float = ANSWER_SECONDS) -> str:
 
 
 def _ask(server: str, seconds: float) -> str:
-    question = urllib.request.Request(  # noqa: S310 - the address is that of the user's own settings
-        f"{server}/graphql",
-        data=b'{"query": "query { __typename }"}',
-        headers={"Content-Type": "application/json", "User-Agent": "dialogue-ser"},
-    )
+    headers = {"Content-Type": "application/json", "User-Agent": "dialogue-ser"}
+    asked = b'{"query": "query { __typename }"}'
     try:
+        # the address is that of the user's own settings
+        question = urllib.request.Request(f"{server}/graphql", data=asked, headers=headers)  # noqa: S310
         with urllib.request.urlopen(question, timeout=seconds):  # noqa: S310
             return ""
     except urllib.error.HTTPError as answer:

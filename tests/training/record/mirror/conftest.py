@@ -1,0 +1,47 @@
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import yaml
+
+FIXTURE = Path(__file__).parents[3] / "fixtures" / "run"
+
+
+@pytest.fixture
+def finished_run(tmp_path: Path) -> Callable[..., Path]:
+    """Copies a finished run, with a report, and gives it settings of W&B."""
+
+    def copy(**settings: object) -> Path:
+        folder = tmp_path / "run"
+        shutil.copytree(FIXTURE, folder)
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        config["wandb"] = {"mode": "offline", **settings}
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        (folder / "report-without-texts.html").write_text("<p>numbers</p>")
+        (folder / "report.html").write_text("<p>numbers and texts</p>")
+        (folder / "model" / "README.md").write_text("# the card\n")
+        return folder
+
+    return copy
+
+
+@pytest.fixture
+def wandb_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """W&B's library in this process, with a user who has set up nothing, and without its service at the end."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.chdir(tmp_path)
+    import wandb
+
+    wandb.teardown()
+    yield
+    with suppress(ConnectionError):  # a test has killed the service
+        wandb.teardown()
+    os.environ.pop("WANDB_SERVICE", None)
