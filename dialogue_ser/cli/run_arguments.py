@@ -9,8 +9,8 @@ RunConfig's ``features`` and ``model.options`` have no fixed fields, so the pars
 1. Scan the tokens for what decides which flags exist: preset, config files, task, reader, model, modalities, encoders.
 2. Give every modality a group of flags ``features.MODALITY``, and the model's Config a group ``model.options``.
 
-Both ``--a.b value`` and ``--a.b=value`` (as W&B sweeps write it) work, and values as Python writes them. Hyphens are as good as underscores, and a switch
-needs no value.
+Both ``--a.b value`` and ``--a.b=value`` (as W&B sweeps write it) work, and values as Python writes them. Hyphens are as
+good as underscores, and a switch needs no value.
 """
 
 import dataclasses

@@ -2,8 +2,8 @@
 
 ``python -m dialogue_ser.training.record.mirror.child RUN_DIR`` reads the file while it grows. When the parent process
 says that the run is complete, it sends the results and ends. When its parent process has ended, or on SIGTERM, it sends
-the lines that are there and ends. It never sends audio, code or the command line, and texts only if the settings ask for it. W&B itself reads its
-key from the environment or from netrc; this module neither reads nor writes it.
+the lines that are there and ends. It never sends audio, code or the command line, and texts only if the settings ask
+for it. W&B itself reads its key from the environment or from netrc; this module neither reads nor writes it.
 
 If the server cannot be used, or W&B's service dies, everything is written into the run directory as in the mode
 offline, and the parent process is told why. Line n of metrics.jsonl always is step n of W&B's history. So a run that is
