@@ -15,6 +15,7 @@ from benchmarks.page_tables import (  # noqa: F401  (register their tables)
     speed_tables,
     startup_tables,
     suite_tables,
+    wandb_tables,
 )
 from benchmarks.results_files import Result, now, read_result, seeds_score
 from dialogue_ser.errors import DialogueSerError
@@ -40,6 +41,7 @@ PAGES = (
     "docs/regression.md",
     "docs/architecture.md",
     "docs/reliability.md",
+    "docs/wandb.md",
 )
 PUBLISHED = "document's weighted F1 (accuracy)"
 
