@@ -35,7 +35,7 @@ FILE = "wandb-faults.json"
 NOTHING = "no W&B"
 _CLOSED = "http://127.0.0.1:9"
 _CONFIG = "training.yaml"
-_EPOCHS = 60
+_EPOCHS = 15
 _TIMES = ("seconds", "peak_memory_bytes")
 MOST_SECONDS = 300.0
 
@@ -227,8 +227,8 @@ def render(result: Result) -> str:
     plain, n_cores = result["rows"][0]["seconds"], result["machine"]["cpu_count"]
     tries = "one try" if len(plain) == 1 else f"medians of {len(plain)} tries"
     return (
-        f"{render_markdown(rows)}\n\nThe training takes {statistics.median(plain):.0f} s; {tries} of each kind, in turn, "
-        f"on {n_cores} cores that did other work too; wandb {result['versions']['wandb']}. `{result['command']}`"
+        f"{render_markdown(rows)}\n\nThe training takes {statistics.median(plain):.0f} s; {tries} of each kind, "
+        f"in turn, on {n_cores} cores with other work; wandb {result['versions']['wandb']}. `{result['command']}`"
     )
 
 

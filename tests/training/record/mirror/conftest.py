@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dialogue_ser.training.config.files import load_record
+from dialogue_ser.training.record.mirror.child import Way, mirror
+from dialogue_ser.training.record.mirror.offline_file import records
+
 FIXTURE = Path(__file__).parents[3] / "fixtures" / "run"
 
 
@@ -45,3 +49,34 @@ def wandb_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
     with suppress(ConnectionError):  # a test has killed the service
         wandb.teardown()
     os.environ.pop("WANDB_SERVICE", None)
+
+
+class FakeParent:
+    """The training, as the mirror sees it."""
+
+    def __init__(self, *, is_complete: bool = True, is_gone: bool = False) -> None:
+        self.is_complete, self.is_gone = is_complete, is_gone
+        self.told: list[str] = []
+
+    def tell(self, kind: str = "", text: str = "") -> None:
+        self.told.append(f"{kind} {text}")
+
+
+@pytest.fixture
+def fake_parent() -> type[FakeParent]:
+    """Makes a training, as the mirror sees it."""
+    return FakeParent
+
+
+@pytest.fixture
+def offline(finished_run, wandb_library):
+    """Mirror a finished run offline; return its folder and the records that W&B wrote."""
+
+    def send(folder: Path) -> list:
+        parent = FakeParent()
+        mirror(folder, load_record(folder / "config.yaml"), Way("offline", ""), parent)
+        assert parent.told == []
+        (file,) = (folder / "wandb").glob("offline-run-*/*.wandb")
+        return list(records(file))
+
+    return finished_run, send

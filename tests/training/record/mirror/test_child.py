@@ -1,7 +1,6 @@
 import json
 import os
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -12,18 +11,7 @@ from dialogue_ser.training.config.files import load_record
 from dialogue_ser.training.record.mirror import child
 from dialogue_ser.training.record.mirror.child import Sender, Way, follow, mirror, wait_for_server
 from dialogue_ser.training.record.mirror.content import history_of, summary_of
-from dialogue_ser.training.record.mirror.offline_file import CutOffError, records, refuse_unless_whole
-
-
-class FakeParent:
-    """The training, as the mirror sees it."""
-
-    def __init__(self, *, is_complete: bool = True, is_gone: bool = False) -> None:
-        self.is_complete, self.is_gone = is_complete, is_gone
-        self.told: list[str] = []
-
-    def tell(self, kind: str = "", text: str = "") -> None:
-        self.told.append(f"{kind} {text}")
+from dialogue_ser.training.record.mirror.offline_file import refuse_unless_whole
 
 
 class FakeRun:
@@ -39,14 +27,14 @@ class FakeRun:
         self.logged[step] = values
 
 
-def test_following_waits_for_half_lines_and_ends_at_the_summary_or_with_the_parent(tmp_path):
+def test_following_waits_for_half_lines_and_ends_at_the_summary_or_with_the_parent(tmp_path, fake_parent):
     path = tmp_path / "metrics.jsonl"
     first = json.dumps({"kind": "step", "n": 1}) + "\n"
     path.write_text(first + '{"kind": "step", "n": 2}\n{"kind": "summary"}\n{"kind": "step", "n": 3}\n')
-    running = FakeParent(is_complete=False)
+    running = fake_parent(is_complete=False)
     assert [row.get("n") for row in follow(path, running)] == [1, 2, None]
     path.write_text(first + '{"kind": "st')
-    assert [row["n"] for row in follow(path, FakeParent(is_complete=False, is_gone=True))] == [1]  # and no waiting
+    assert [row["n"] for row in follow(path, fake_parent(is_complete=False, is_gone=True))] == [1]  # and no waiting
 
 
 def epoch(number: int, score: float, *, is_best: bool) -> dict:
@@ -79,20 +67,6 @@ def test_an_ensemble_has_no_epochs_so_its_scores_are_in_the_history_where_a_swee
     run = FakeRun()
     Sender(run).send({"kind": "summary", "best_epoch": None, "seconds": 1, "scores": {"dev": {"uar": 0.5}}})
     assert run.logged == {0: {"dev/uar": 0.5}}
-
-
-@pytest.fixture
-def offline(finished_run, wandb_library):
-    """Mirror a finished run offline; return its folder and the records that W&B wrote."""
-
-    def send(folder: Path) -> list:
-        parent = FakeParent()
-        mirror(folder, load_record(folder / "config.yaml"), Way("offline", ""), parent)
-        assert parent.told == []
-        (file,) = (folder / "wandb").glob("offline-run-*/*.wandb")
-        return list(records(file))
-
-    return finished_run, send
 
 
 def test_an_offline_run_has_everything_that_the_run_knows_and_no_text(offline):
@@ -167,24 +141,8 @@ def test_in_a_sweep_the_variables_alone_decide_id_and_project_and_no_setting_is_
     assert "Ignoring" not in "".join(capfd.readouterr())
 
 
-def test_a_file_that_is_cut_off_is_noticed(offline, tmp_path):
-    finished_run, send = offline
-    folder = finished_run(model=False)
-    send(folder)
-    (file,) = (folder / "wandb").glob("offline-run-*/*.wandb")
-    refuse_unless_whole(file)
-    content = file.read_bytes()
-    for n_bytes in (10, len(content) // 2, len(content) - 1):
-        file.write_bytes(content[:n_bytes])
-        with pytest.raises(CutOffError, match=f"is cut off after {n_bytes} bytes"):
-            refuse_unless_whole(file)
-    file.write_bytes(b"other")
-    with pytest.raises(ValueError, match="is no file of W&B"):
-        refuse_unless_whole(file)
-
-
 def test_a_run_that_is_sent_to_a_server_and_resumed_is_there_once_under_one_id(
-    finished_run, wandb_library, monkeypatch
+    finished_run, wandb_library, monkeypatch, fake_parent
 ):
     import wandb
 
@@ -196,11 +154,11 @@ def test_a_run_that_is_sent_to_a_server_and_resumed_is_there_once_under_one_id(
     with fake_server("live") as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
         (folder / "metrics.jsonl").write_text("".join(lines[:-3]))
-        mirror(folder, config, Way("online", server.url), FakeParent(is_complete=False, is_gone=True))
+        mirror(folder, config, Way("online", server.url), fake_parent(is_complete=False, is_gone=True))
         wandb.teardown()
         assert (server.is_complete, server.exit_code) == (True, 143)
         (folder / "metrics.jsonl").write_text("".join(lines))
-        mirror(folder, config, Way("online", server.url), FakeParent())
+        mirror(folder, config, Way("online", server.url), fake_parent())
         wandb.teardown()
         assert (server.is_complete, server.exit_code) == (True, 0)
         assert len({run["name"] for run in server.runs}) == 1
@@ -211,7 +169,7 @@ def test_a_run_that_is_sent_to_a_server_and_resumed_is_there_once_under_one_id(
 
 @pytest.mark.parametrize("kind", ["refusing", "no key"])
 def test_a_server_that_refuses_the_key_gets_nothing_and_the_run_is_written_instead(
-    kind, finished_run, wandb_library, monkeypatch
+    kind, finished_run, wandb_library, monkeypatch, fake_parent
 ):
     folder = finished_run(mode="online", model=False)
     (folder / "predictions.parquet").unlink()
@@ -220,7 +178,7 @@ def test_a_server_that_refuses_the_key_gets_nothing_and_the_run_is_written_inste
     with fake_server("refusing" if kind == "refusing" else "live") as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
         way = Way("online", server.url)
-        mirror(folder, load_record(folder / "config.yaml"), way, FakeParent())
+        mirror(folder, load_record(folder / "config.yaml"), way, fake_parent())
     assert way.mode == "offline"
     assert ("401" if kind == "refusing" else "API key") in way.problem
     assert not way.is_alive()
@@ -229,7 +187,7 @@ def test_a_server_that_refuses_the_key_gets_nothing_and_the_run_is_written_inste
 
 
 def test_a_service_that_dies_is_an_error_at_once_and_another_process_begins_again(
-    finished_run, wandb_library, monkeypatch
+    finished_run, wandb_library, monkeypatch, fake_parent
 ):
     folder = finished_run(model=False)
     config = load_record(folder / "config.yaml")
@@ -246,20 +204,20 @@ def test_a_service_that_dies_is_an_error_at_once_and_another_process_begins_agai
     monkeypatch.setattr(Sender, "send", kill_first)
     started = time.monotonic()
     with pytest.raises(ConnectionError):
-        mirror(folder, config, Way("offline", ""), FakeParent())
+        mirror(folder, config, Way("offline", ""), fake_parent())
     assert time.monotonic() - started < 10
     monkeypatch.setattr(os, "execv", lambda program, command: (_ for _ in ()).throw(SystemExit(" ".join(command))))
-    parent = FakeParent()
+    parent = fake_parent()
     parent.number, parent.hand_on = 7, lambda: None
     with pytest.raises(SystemExit, match=r"mirror.child .*/run --instead Connection lost --parent 7 --complete$"):
         child._begin_again(folder, "Connection lost", parent)
 
 
-def test_a_server_is_waited_for_while_the_training_goes_on(monkeypatch):
+def test_a_server_is_waited_for_while_the_training_goes_on(monkeypatch, fake_parent):
     answers = iter(["gone", "gone", ""])
     monkeypatch.setattr(child, "problem_of", lambda server: next(answers))
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    assert wait_for_server("x", FakeParent(is_complete=False)) == ""
+    assert wait_for_server("x", fake_parent(is_complete=False)) == ""
     monkeypatch.setattr(child, "problem_of", lambda server: "gone")
-    assert wait_for_server("x", FakeParent()) == "gone"
-    assert wait_for_server("x", FakeParent(is_complete=False), seconds=0.0) == "gone"
+    assert wait_for_server("x", fake_parent()) == "gone"
+    assert wait_for_server("x", fake_parent(is_complete=False), seconds=0.0) == "gone"
