@@ -6,6 +6,7 @@ LevelDB: blocks of 32 KiB with pieces of records. Each record is a protobuf mess
 
 import struct
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,7 @@ def records(path: Path) -> Iterator[Any]:
         OSError: the file cannot be read.
         ValueError: it is no such file.
     """
-    from wandb.proto import wandb_internal_pb2
-
+    messages: Any = import_module("wandb.proto.wandb_internal_pb2")  # late, because it takes a second
     content = path.read_bytes()
     if content[:4] != b":W&B":
         raise ValueError(f"{path}: is no file of W&B")
@@ -47,7 +47,7 @@ def records(path: Path) -> Iterator[Any]:
         parts += content[position : position + length]
         position += length
         if kind in (_WHOLE, _LAST):
-            yield wandb_internal_pb2.Record.FromString(parts)
+            yield messages.Record.FromString(parts)
             parts = b""
 
 
