@@ -15,6 +15,7 @@ from benchmarks.page_tables import (  # noqa: F401  (register their tables)
     speed_tables,
     startup_tables,
     suite_tables,
+    sweep_tables,
     wandb_tables,
 )
 from benchmarks.results_files import Result, now, read_result, seeds_score
@@ -35,6 +36,7 @@ PAGES = (
     "docs/text-encoders.md",
     "docs/results.md",
     "docs/benchmark.md",
+    "docs/sweeps.md",
     "docs/performance.md",
     "docs/encoders.md",
     "docs/crossval.md",

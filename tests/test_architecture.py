@@ -21,6 +21,16 @@ LONG_BECAUSE = "Long because"
 
 # Modules without a test file of their own: the file that holds their claims, and why there.
 TESTED_IN = {
+    "cli/commands/sweeps/trial_checks.py": ("cli/commands/sweeps/test_check.py", "what the command checks"),
+    "search_space/key_reader.py": ("search_space/test_sweep_file.py", "checks of the keys that are read there"),
+    "search_space/laws.py": ("search_space/test_shapes.py", "the shapes without rounding"),
+    "search_space/numbers.py": ("search_space/test_parameters.py", "what is wrong with a number"),
+    "search_space/sweep.py": ("search_space/test_sweep_file.py", "records that are read there"),
+    "search_space/sweep_reader.py": ("search_space/test_sweep_file.py", "the keys of the file that is read there"),
+    "cli/commands/sweeps/best.py": ("cli/commands/sweeps/test_run.py", "a preset of the sweep that is run there"),
+    "cli/commands/sweeps/show.py": ("cli/commands/sweeps/test_run.py", "the sweep that is run there"),
+    "report/figures/sweep_figures.py": ("report/test_sweep_page.py", "the figures of the page"),
+    "report/sections/sweep_tables.py": ("report/test_sweep_page.py", "the tables of the page"),
     "cli/smoke.py": ("cli/commands/test_smoke.py", "an option of two commands"),
     "versions.py": ("training/record/test_environment.py", "the versions that a run records"),
     "many/ray_cluster.py": ("many/test_ray_engine.py", "the connection of the engine that is tested there"),
@@ -249,7 +259,7 @@ def test_imports_go_downwards_only():
     assert done.returncode == 0, done.stdout
 
 
-ROOMS_WITHOUT_TORCH = ("corpus", "media", "metrics", "report", "runs", "tasks")
+ROOMS_WITHOUT_TORCH = ("corpus", "media", "metrics", "report", "runs", "search_space", "tasks")
 
 
 @pytest.mark.parametrize("room", ROOMS_WITHOUT_TORCH)

@@ -40,6 +40,13 @@ COMMANDS = {
     "errors": Command(
         "suites.errors:errors", "analyse the errors of a suite: by class, speaker, shift, length, dialogue"
     ),
+    "sweep check": Command("sweeps.check:sweep_check", "check a sweep file of Weights & Biases and list every mistake"),
+    "sweep run": Command("sweeps.run:sweep_run", "do the trials of a sweep file, without a server"),
+    "sweep show": Command("sweeps.show:sweep_show", "show the best trials of a sweep and what its parameters change"),
+    "sweep best": Command("sweeps.best:sweep_best", "print the settings of the best trial, or make a preset of them"),
+    "sweep agent": Command(
+        "sweeps.agent:sweep_agent", "print the commands that run a sweep on a server of Weights & Biases"
+    ),
     "ensemble": Command("ensemble:ensemble_command", "average finished runs of seeds or of systems", True),
     "evaluate": Command("evaluate:evaluate", "compute the scores of a run again from its predictions"),
     "compare": Command("compare:compare", "say whether one run is better than another on the same corpus"),

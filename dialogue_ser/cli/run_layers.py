@@ -132,11 +132,16 @@ def _layers(tokens: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
         if not path.is_file():
             raise ConfigError(f"--resume {folder}: no run there ({path} does not exist); give the directory of a run")
         layers.append((str(path), config_to_dict(load_record(path))))
-    layers += [(f"preset {name}", config_to_dict(load_preset(name))) for name in values_of_flag(tokens, "--preset")]
+    layers += [(f"preset {name}", _preset_settings(name)) for name in values_of_flag(tokens, "--preset")]
     for file in values_of_flag(tokens, "--config"):
         load_record(Path(file))  # raises an error that names the file and every wrong key and value in it
         layers.append((file, upgraded(load_settings(Path(file)))))
     return layers
+
+
+def _preset_settings(name: str) -> dict[str, Any]:
+    """Return the settings of a preset. Code that it names is judged later, together with that of the other layers."""
+    return config_to_dict(load_preset(name, trust_code=True))
 
 
 def _without_null_modalities(tokens: Sequence[str]) -> tuple[list[str], list[str]]:

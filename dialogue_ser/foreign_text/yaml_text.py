@@ -1,5 +1,7 @@
 """Read YAML that somebody else may have written: the time and the memory that it can take are bounded."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,23 +16,65 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 
 class YamlError(ValueError):
-    """The text is not YAML, or it is not YAML of reasonable size. The message is one line."""
+    """The text is not YAML, or it is not YAML of reasonable size. The message is one line.
+
+    Args:
+        message: what is wrong.
+        line: line of the problem, counted from 1; None = it is not in one line.
+    """
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 class _StrictLoader(_Loader):  # type: ignore[misc,valid-type]
     """Refuses a key that occurs twice in one mapping. PyYAML would take the last value without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        lines: dict[tuple[str, str], int] = {}
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
-                continue
-            line, first = key.start_mark.line + 1, lines.get((key.tag, key.value))
-            if first is not None:
-                raise YamlError(f"has {key.value[:60]!r} twice in one mapping, in lines {first} and {line}; keep one")
-            lines[key.tag, key.value] = line
+        for problem, line in _repeated_keys(node):
+            raise YamlError(f"has {problem}", line)
         found: dict[Any, Any] = super().construct_mapping(node, deep)
         return found
+
+
+def _repeated_keys(node: yaml.MappingNode) -> Iterator[tuple[str, int]]:
+    """Yield what is wrong and the line of every key of a mapping that was there before."""
+    lines: dict[tuple[str, str], int] = {}
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+            continue
+        line, first = key.start_mark.line + 1, lines.get((key.tag, key.value))
+        if first is not None:
+            yield f"{key.value[:60]!r} twice in one mapping, in lines {first} and {line}; keep one", line
+        lines.setdefault((key.tag, key.value), line)
+
+
+def repeated_keys(text: str) -> list[tuple[str, int]]:
+    """Return every key that occurs twice in one mapping: what is wrong, and the line.
+
+    Args:
+        text: a text of reasonable size in YAML.
+
+    >>> repeated_keys("a: 1\\nb: 2\\na: 3")
+    [("'a' twice in one mapping, in lines 1 and 3; keep one", 3)]
+    """
+    found = [
+        problem
+        for _, node in _values(_composed(text), (), set())
+        if isinstance(node, yaml.MappingNode)
+        for problem in _repeated_keys(node)
+    ]
+    return sorted(dict.fromkeys(found), key=lambda problem: problem[1])
+
+
+def _composed(text: str) -> yaml.Node | None:
+    loader = _StrictLoader(text)
+    try:
+        node: yaml.Node | None = loader.get_single_node()
+    finally:
+        loader.dispose()
+    return node
 
 
 def parse_yaml(text: str) -> Any:
@@ -66,7 +110,8 @@ def parse_yaml(text: str) -> Any:
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
-        raise YamlError(" ".join(f"is not YAML: {error}".split())) from error
+        mark = getattr(error, "problem_mark", None)
+        raise YamlError(" ".join(f"is not YAML: {error}".split()), mark.line + 1 if mark else None) from error
     except YamlError:
         raise
     except (ValueError, OverflowError, TypeError) as error:  # a number of too many digits, a date that does not exist
@@ -82,14 +127,55 @@ def lines_of_yaml(text: str) -> dict[tuple[str, ...], int]:
     >>> lines_of_yaml("a: 1\\nb:\\n  - c: 2")
     {('a',): 1, ('b',): 2, ('b', '0'): 3, ('b', '0', 'c'): 3}
     """
-    loader = _StrictLoader(text)
-    try:
-        node = loader.get_single_node()
-    finally:
-        loader.dispose()
     found: dict[tuple[str, ...], int] = {}
-    _note_lines(node, (), found, set())
+    _note_lines(_composed(text), (), found, set())
     return found
+
+
+def place_text(path: Path, lines: Mapping[tuple[str, ...], int], place: Sequence[str]) -> str:
+    """Return a place in a file for a message, ``FILE:LINE: a.b``. The line is that of the innermost part that is there.
+
+    Args:
+        path: the file.
+        lines: place → line, from :func:`lines_of_yaml`.
+        place: the place.
+    """
+    known = [lines[tuple(place[:n])] for n in range(len(place), 0, -1) if tuple(place[:n]) in lines]
+    return f"{path}:{known[0]}: {'.'.join(place)}" if known else f"{path}: {'.'.join(place)}"
+
+
+def unquoted_texts(text: str) -> dict[tuple[str, ...], str]:
+    """Return the values that are texts without quotes, by their place. Some were meant as numbers, e.g. 1e-4.
+
+    Args:
+        text: a text that :func:`parse_yaml` reads.
+
+    >>> unquoted_texts("a: 1e-4\\nb: '1e-4'\\nc: [1.0e-4, on, word]")
+    {('a',): '1e-4', ('c', '2'): 'word'}
+    """
+    found: dict[tuple[str, ...], str] = {}
+    for place, value in _values(_composed(text), (), set()):
+        if isinstance(value, yaml.ScalarNode) and value.tag == "tag:yaml.org,2002:str" and not value.style:
+            found[place] = value.value
+        if len(found) > MAX_VALUES:
+            break
+    return found
+
+
+def _values(
+    node: yaml.Node | None, place: tuple[str, ...], above: set[int]
+) -> Iterator[tuple[tuple[str, ...], yaml.Node]]:
+    """Yield every value with its place."""
+    if node is None or id(node) in above:
+        return
+    yield place, node
+    entries: list[tuple[str, yaml.Node]] = []
+    if isinstance(node, yaml.MappingNode):
+        entries = [(str(key.value), value) for key, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        entries = [(str(number), value) for number, value in enumerate(node.value)]
+    for name, value in entries:
+        yield from _values(value, (*place, name), above | {id(node)})
 
 
 def _note_lines(

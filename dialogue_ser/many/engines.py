@@ -118,10 +118,10 @@ def _outcome_of(job: Job, status: int, folder: Path) -> Outcome:
     if status in (128 + 15, -15, 128 + 2):
         return Outcome(status="stopped", reason="a signal stopped it", fingerprint=job.fingerprint)
     how = f"its process was ended by signal {-status}" if status < 0 else f"its process ended with status {status}"
-    memory = "; perhaps the memory was not enough: use fewer --jobs" if status == -9 else ""
+    memory = "; perhaps the memory was not enough: do fewer at the same time" if status == -9 else ""
     last = _last_line(log_path(folder, job.key))
     reason = f"{how}{memory}; {log_path(folder, job.key)} has its output" + (f", at last: {last}" if last else "")
-    return Outcome(status="failed", reason=reason, fingerprint=job.fingerprint)
+    return Outcome(status="failed", reason=reason, fingerprint=job.fingerprint, is_lost=True)
 
 
 def _last_line(log: Path) -> str:

@@ -64,6 +64,7 @@ class Outcome:
         reason: why it failed, one problem for each line; "" if it finished.
         fingerprint: fingerprint of the job.
         error: the exception, if the job was done in this process and failed.
+        is_lost: whether its process ended without a word, e.g. because it was killed. The work itself may be good.
     """
 
     status: Status
@@ -72,6 +73,7 @@ class Outcome:
     reason: str = ""
     fingerprint: str = ""
     error: Exception | None = None
+    is_lost: bool = False
 
     def write(self, path: Path, key: str) -> None:
         """Write the record of a job. The file is complete or does not exist."""

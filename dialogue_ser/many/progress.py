@@ -20,8 +20,12 @@ class Progress(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def begin(self, total: int, finished: int) -> None:
-        """Note how many jobs there are and how many of them were finished before."""
+    def begin(self, total: int | None, finished: int) -> None:
+        """Note how many jobs there are (None = nobody knows) and how many of them were finished before."""
+        ...
+
+    def done_before(self, number: int) -> None:
+        """Note how many jobs were finished before or by other processes."""
         ...
 
     def started(self, key: str) -> None:
@@ -46,7 +50,10 @@ class Silent:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def begin(self, total: int, finished: int) -> None:
+    def begin(self, total: int | None, finished: int) -> None:
+        """Do nothing."""
+
+    def done_before(self, number: int) -> None:
         """Do nothing."""
 
     def started(self, key: str) -> None:
@@ -66,13 +73,20 @@ class Shown(Silent):
         title: what the jobs are, e.g. ``runs``.
         stream: where it is shown; None = standard error.
         clock: seconds that pass.
+        result: function that says in words what came of a finished job; None = nothing is said about it.
     """
 
     def __init__(
-        self, title: str = "runs", stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        title: str = "runs",
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        result: Callable[[Outcome], str] | None = None,
     ) -> None:
         self._title, self._stream, self._clock = title, stream or sys.stderr, clock
-        self._total = self._before = self._ended = self._failed = 0
+        self._result, self._are = result, "are finished" if result is None else "have ended"
+        self._total: int | None = 0
+        self._before = self._ended = self._failed = 0
         self._fractions: Mapping[str, float] = {}
         self._started = self._last_line = clock()
         self._bar = _bar(self._stream) if self._stream.isatty() else None
@@ -87,19 +101,28 @@ class Shown(Silent):
         if self._bar is not None:
             self._bar.stop()
 
-    def begin(self, total: int, finished: int) -> None:
+    def begin(self, total: int | None, finished: int) -> None:
         """Note how many jobs there are; say it if some were finished before."""
         self._total, self._before, self._started = total, finished, self._clock()
         if finished:
-            self._print(f"{finished} of {total} {self._title} are finished already")
+            of_all = "" if total is None else f" of {total}"
+            self._print(f"{finished}{of_all} {self._title} {self._are} already")
+
+    def done_before(self, number: int) -> None:
+        """Note how many jobs were finished before or by other processes."""
+        self._before = number
 
     def ended(self, key: str, outcome: Outcome) -> None:
         """Show a line about a job that has ended."""
         self._ended += 1
         self._failed += outcome.status != "finished"
         first = outcome.reason.partition("\n")[0]
-        how = f"{outcome.seconds:.0f} s" if outcome.status == "finished" else f"{outcome.status.upper()}: {first}"
-        self._print(f"[{self._before + self._ended}/{self._total}] {key}: {how}{self._left_text()}")
+        how = f"{outcome.status.upper()}: {first}"
+        if outcome.status == "finished":
+            result = self._result(outcome) if self._result is not None else ""
+            how = f"{result}{', ' if result else ''}{outcome.seconds:.0f} s"
+        of_all = "" if self._total is None else f"/{self._total}"
+        self._print(f"[{self._before + self._ended}{of_all}] {key}: {how}{self._left_text()}")
 
     def tick(self, fractions: Mapping[str, float]) -> None:
         """Draw the bar, or show a line if the last one is a minute old."""
@@ -111,19 +134,20 @@ class Shown(Silent):
             self._bar.update(self._task, completed=done, total=self._total, left=left, running=running)
         elif self._clock() - self._last_line >= _SECONDS_BETWEEN_LINES and fractions:
             running = ", ".join(f"{key} {share:.0%}" for key, share in fractions.items())
-            self._print(f"{self._before + self._ended} of {self._total} done; now {running}{self._left_text()}")
+            of_all = "" if self._total is None else f" of {self._total}"
+            self._print(f"{self._before + self._ended}{of_all} done; now {running}{self._left_text()}")
 
     def seconds_left(self) -> float | None:
         """Return the time that is probably left, if all jobs take equally long; None while nothing is known."""
         work = self._ended + sum(self._fractions.values())
         passed = self._clock() - self._started
-        if work < 0.02 or passed <= 0:
+        if self._total is None or work < 0.02 or passed <= 0:
             return None
         return passed / work * max(0.0, self._total - self._before - work)
 
     def _left_text(self) -> str:
         left = self.seconds_left()
-        if left is None or self._before + self._ended >= self._total:
+        if left is None or self._total is None or self._before + self._ended >= self._total:
             return ""
         return f", about {duration(max(left, 1.0))} left"
 

@@ -71,7 +71,7 @@ class RayJobs:
             self._ray.get(reference)
         except Exception as error:  # the worker died, or its machine is gone
             reason = f"its Ray task failed ({last_line(error)})"
-            return Outcome(status="failed", reason=reason, fingerprint=job.fingerprint)
+            return Outcome(status="failed", reason=reason, fingerprint=job.fingerprint, is_lost=True)
         outcome = read_outcome(folder, job.key)
         if outcome is not None:
             return outcome

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -42,24 +42,51 @@ def run_many(
     done = {job.key: outcome for job in jobs if (outcome := finished_outcome(folder, job)) is not None}
     open_jobs = [job for job in jobs if job.key not in done]
     outcomes = dict(done)
-    running: dict[str, Job] = {}
-    with progress or Silent() as shown, _sigterm_ends():
+
+    def note(job: Job, outcome: Outcome) -> None:
+        outcomes[job.key] = outcome
+        shown.ended(job.key, outcome)
+        if raises and outcome.error is not None:
+            raise outcome.error
+
+    with progress or Silent() as shown, sigterm_ends():
         shown.begin(len(jobs), len(done))
-        with closing((engine or InProcess()).events(open_jobs, folder)) as events:
-            for event in events:
-                if event is not None:
-                    job, outcome = event
-                    if outcome is None:
-                        running[job.key] = job
-                        shown.started(job.key)
-                    else:
-                        del running[job.key]
-                        outcomes[job.key] = outcome
-                        shown.ended(job.key, outcome)
-                        if raises and outcome.error is not None:
-                            raise outcome.error
-                shown.tick(_fractions(running))
+        do_jobs(open_jobs, folder, engine or InProcess(), shown, note)
     return {job.key: outcomes[job.key] for job in jobs}
+
+
+def do_jobs(
+    jobs: Iterable[Job],
+    folder: Path,
+    engine: JobEngine,
+    shown: Progress,
+    ended: Callable[[Job, Outcome], None],
+    tick: Callable[[], None] | None = None,
+) -> None:
+    """Do jobs as they come. The next job is asked for when there is room for it, so it may depend on those before.
+
+    Args:
+        jobs: the jobs. An iterator that has no job at this moment may have one again after another job has ended.
+        folder: folder of the records and logs. The caller holds its lock.
+        engine: where the jobs are done.
+        shown: shows the progress.
+        ended: called with each job that has ended.
+        tick: called several times in a second.
+    """
+    running: dict[str, Job] = {}
+    with closing(engine.events(jobs, folder)) as events:
+        for event in events:
+            if event is not None:
+                job, outcome = event
+                if outcome is None:
+                    running[job.key] = job
+                    shown.started(job.key)
+                else:
+                    del running[job.key]
+                    ended(job, outcome)
+            if tick is not None:
+                tick()
+            shown.tick(_fractions(running))
 
 
 def failures(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
@@ -73,7 +100,7 @@ def _fractions(running: Mapping[str, Job]) -> dict[str, float]:
 
 
 @contextmanager
-def _sigterm_ends() -> Iterator[None]:
+def sigterm_ends() -> Iterator[None]:
     """While the context is open, SIGTERM raises SystemExit(143), so that the running jobs are stopped in order."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from dialogue_ser.training.config.files import code_of_run, load_config
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.prepare import Data, load_data
 from dialogue_ser.training.ensemble import train_ensemble
-from dialogue_ser.training.loop.callbacks import find_callbacks
+from dialogue_ser.training.loop.callbacks import Callback, find_callbacks
 from dialogue_ser.training.loop.devices import is_main_process, make_accelerator
 from dialogue_ser.training.loop.rng import seed_everything
 from dialogue_ser.training.record.mirror.process import WandbMirror
@@ -87,6 +87,7 @@ def train(
     progress: bool | None = None,
     store: FeatureStore | None = None,
     complete: Callable[[Path], object] | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Run:
     """Train a model, choose its epoch on dev, predict every split and write all results into one run directory.
 
@@ -102,6 +103,7 @@ def train(
         store: feature store for the features of frozen encoders; None = the default store.
         complete: called with the run directory when the training is done, in the main process. What it writes there,
             e.g. scores and a report, is sent to W&B too.
+        callbacks: called after those that ``config.training.callbacks`` names. They are no part of the configuration.
 
     Raises:
         ConfigError: wrong settings, or the directory already holds a run, or another process is writing in it.
@@ -130,6 +132,7 @@ def train(
         started=started,
         run_folder=directory.folder,
         mirror=mirror,
+        callbacks=tuple(callbacks),
     )
     train_models = train_single if config.training.ensemble == 1 else train_ensemble
     with mirror or nullcontext():

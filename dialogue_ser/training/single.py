@@ -66,6 +66,7 @@ class Execution:
         run_folder: the run directory to resume, for the message of a stopped run. For a member of an ensemble it is the
             directory of the whole run.
         mirror: sends the run to W&B; None in all processes except the main one.
+        callbacks: called after those that the configuration names.
     """
 
     resume: bool
@@ -74,6 +75,7 @@ class Execution:
     started: float
     run_folder: Path
     mirror: WandbMirror | None = None
+    callbacks: tuple[Callback, ...] = ()
 
 
 def train_single(
@@ -96,7 +98,7 @@ def train_single(
     if config.training.protocol != "dev":
         peek_split(config, data)  # an error leaves no directory behind
     learner = build_learner(config, data, build_system(config, data), accelerator)
-    user_callbacks = make_callbacks(config.training.callbacks)
+    user_callbacks = [*make_callbacks(config.training.callbacks), *execution.callbacks]
     # Write to the directory only now: errors in data, features, model or callbacks leave no directory behind.
     identity = record_configuration(config, directory, data, accelerator, execution)
     checkpoints = directory.checkpoints_of(identity)

@@ -179,10 +179,12 @@ def _run_config(preset: str | None, config: str | None, overrides: Mapping[str, 
     from dialogue_ser.training.config.run_config import RunConfig
 
     run = RunConfig() if config is None else load_record(Path(config))
-    run = apply_overrides(run if preset is None else load_preset(preset), overrides)
+    run = apply_overrides(run if preset is None else load_preset(preset, trust_code=True), overrides)
     advice = "add --trust_code to this command if you trust this code"
     refuse_code(
-        code_in_settings(config_to_dict(run), f"{config}: "), trust_code or list(texts_in(dict(overrides))), advice
+        code_in_settings(config_to_dict(run), f"{config or preset}: "),
+        trust_code or list(texts_in(dict(overrides))),
+        advice,
     )
     return run
 

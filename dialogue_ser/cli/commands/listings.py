@@ -6,7 +6,7 @@ from itertools import takewhile
 
 from dialogue_ser.cli.tables import show_list
 from dialogue_ser.training.config.files import dump_config
-from dialogue_ser.training.config.presets import load_preset, preset_names
+from dialogue_ser.training.config.presets import load_preset, own_presets, preset_names
 
 
 def encoders() -> None:
@@ -36,7 +36,7 @@ def models() -> None:
 
 
 def presets() -> None:
-    """List the presets of runs: settings that are part of the package, for --preset."""
+    """List the presets of runs, for --preset: those of the package, and those in presets/ of the working folder."""
     rows = [(name, preset_summary(name)) for name in preset_names()]
     show_list("run presets (dialogue-ser train --preset NAME)", ("name", "what it runs"), rows)
 
@@ -75,14 +75,17 @@ def presets_show(name: str) -> None:
     Args:
         name: name of the preset; 'dialogue-ser presets' lists them.
     """
-    print(dump_config(load_preset(name)), end="")
+    print(dump_config(load_preset(name, trust_code=True)), end="")  # nothing of it is run
 
 
 def preset_summary(name: str) -> str:
     """Return the first sentence of the comment at the top of a preset's file."""
-    text = (resources.files("dialogue_ser.presets") / f"{name}.yaml").read_text(encoding="utf-8")
+    own = own_presets().get(name)
+    packaged = resources.files("dialogue_ser.presets") / f"{name}.yaml"
+    text = packaged.read_text(encoding="utf-8") if own is None else own.read_text(encoding="utf-8", errors="replace")
     comment = " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), text.splitlines()))
-    return re.split(r"(?<=\.)\s+(?=[A-Z(])", comment, maxsplit=1)[0].strip()
+    summary = re.split(r"(?<=\.)\s+(?=[A-Z(])", comment, maxsplit=1)[0].strip()
+    return summary if own is None else f"{summary or 'no comment'} ({own})"
 
 
 def _first_line(documented: object) -> str:

@@ -121,11 +121,11 @@ class _Reported(Silent):
     def __init__(self, report: Report) -> None:
         self._report, self._done, self._total = report, 0, 0
 
-    def begin(self, total: int, finished: int) -> None:
+    def begin(self, total: int | None, finished: int) -> None:
         """Note the number of folds."""
-        self._done, self._total = finished, total
-        if finished == total:
-            self._report(total, total, "")
+        self._done, self._total = finished, total or 0
+        if finished == self._total:
+            self._report(finished, finished, "")
 
     def started(self, key: str) -> None:
         """Report the fold that begins."""

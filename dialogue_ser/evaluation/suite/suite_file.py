@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from dialogue_ser.errors import ConfigError, shown_value, unknown_name
-from dialogue_ser.evaluation.suite.draws import Parameter, Tuning, parameter_of
+from dialogue_ser.evaluation.suite.draws import Tuning
 from dialogue_ser.evaluation.suite.labels import MOST_LETTERS, equal_labels, label_problem
-from dialogue_ser.foreign_text.yaml_text import YamlError, lines_of_yaml, parse_yaml
+from dialogue_ser.foreign_text.yaml_text import YamlError, lines_of_yaml, parse_yaml, place_text
+from dialogue_ser.search_space.parameters import parameter_of
+from dialogue_ser.search_space.shapes import Shape
 
 #: How the scores are made. dev: the epoch is chosen on dev. legacy-test-peek: also the epoch that test would choose is
 #: scored. crossval: every run is a cross-validation.
@@ -67,12 +69,6 @@ class Suite:
     def at(self, *place: str) -> str:
         """Return a place for a message, ``FILE:LINE: systems.erc``."""
         return place_text(self.path, self.lines, place)
-
-
-def place_text(path: Path, lines: Mapping[tuple[str, ...], int], place: Sequence[str]) -> str:
-    """Return a place in a file for a message. The line is that of the innermost part that stands in the file."""
-    known = [lines[tuple(place[:n])] for n in range(len(place), 0, -1) if tuple(place[:n]) in lines]
-    return f"{path}:{known[0]}: {'.'.join(place)}" if known else f"{path}: {'.'.join(place)}"
 
 
 def read_suite(path: Path) -> tuple[Suite, list[str]]:
@@ -250,13 +246,14 @@ class _Reader:
             return least
         return value
 
-    def _parameters(self, place: tuple[str, ...], value: Any) -> dict[str, Parameter]:
+    def _parameters(self, place: tuple[str, ...], value: Any) -> dict[str, Shape]:
         found = {}
         for name, text in self._mapping(place, value).items():
             try:
                 found[name] = parameter_of(text)
             except ConfigError as error:
-                self._problem((*place, name), error.problems[0])
+                for problem in error.problems:
+                    self._problem((*place, name), problem)
         return found
 
     def _mapping(self, place: tuple[str, ...], value: Any) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from dataclasses import fields, replace
 from typing import Any
 
 from dialogue_ser.errors import ConfigError
-from dialogue_ser.evaluation.suite.draws import Parameter, Tuning
+from dialogue_ser.evaluation.suite.draws import Tuning
 from dialogue_ser.evaluation.suite.row_planner import RowPlanner
 from dialogue_ser.evaluation.suite.rows import Row, Trial, model_problems
 from dialogue_ser.evaluation.suite.suite_file import PARAMETERS, Suite
 from dialogue_ser.models import find_model
+from dialogue_ser.search_space.shapes import Shape
 
 _OPTION = "model.options."
 #: Settings, and sections of settings, that say what is compared. Tuning may not draw them.
@@ -56,7 +57,7 @@ def with_trials(suite: Suite, rows: Sequence[Row], planner: RowPlanner) -> list[
 
 def _fixed_problems(suite: Suite, tuning: Tuning) -> list[str]:
     """Return the parameters that may not be drawn, because the scores on dev could not be compared."""
-    places: dict[tuple[str, ...], Mapping[str, Parameter]] = {("tuning", PARAMETERS): tuning.parameters}
+    places: dict[tuple[str, ...], Mapping[str, Shape]] = {("tuning", PARAMETERS): tuning.parameters}
     places |= {("systems", label, PARAMETERS): found for label, found in tuning.own.items()}
     return [
         f"{suite.at(*place, name)}: must be equal in all trials, so that their scores on dev can be compared; set "
@@ -96,9 +97,7 @@ def _trials(suite: Suite, tuning: Tuning, row: Row, planner: RowPlanner) -> list
     return trials
 
 
-def _with_drawn(
-    planner: RowPlanner, row: Row, plain: Any, drawn: Mapping[str, Any], own: Mapping[str, Parameter]
-) -> Any:
+def _with_drawn(planner: RowPlanner, row: Row, plain: Any, drawn: Mapping[str, Any], own: Mapping[str, Shape]) -> Any:
     """Return the configuration with drawn values; None after a problem, which gets the place of its parameter."""
     shared = {name: value for name, value in drawn.items() if name not in own}
     rest = {name: value for name, value in drawn.items() if name in own}

@@ -13,6 +13,7 @@ from dialogue_ser.features.core.api import InputSpec
 from dialogue_ser.models.api import DialogueSystem, Output
 from dialogue_ser.models.graph.modality_nodes import ModalityNodes, NodeEmbeddings, Vectors
 from dialogue_ser.models.modalities import say_missing
+from dialogue_ser.nn.dropout import Dropout
 from dialogue_ser.nn.graph.deep_network import DeepGraphNetwork
 from dialogue_ser.nn.graph.similarity import similarity_graph
 from dialogue_ser.nn.nodes import to_turns
@@ -54,7 +55,7 @@ class SimilaritySystem(DialogueSystem):
         super().__init__(inputs, n_scores)
         dropped = "its graph has no nodes for them and joins only the modalities that the run has"
         say_missing(self.name, ("text", "audio", "visual"), inputs, dropped)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def contexts(self, batch: DialogueBatch, turns: TurnIndex, row_N: torch.Tensor) -> Vectors:
         """Modality → its nodes before anything is added to them."""

@@ -1,18 +1,14 @@
 """The deep graph network of MMGCN and MM-DFN: GCNII (Chen et al., ICML 2020) in the form with two weights a layer."""
 
 import math
-from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dialogue_ser.nn.dropout import Dropout
+from dialogue_ser.nn.graph.deep_layers import StepWeights, run_layers
 from dialogue_ser.nn.graph.similarity import SimilarityGraph
-
-#: Largest number of values of h_0 B_l that are computed together (64 MB in single precision).
-MOST_VALUES = 2**24
-#: The bits of an int16 that ``random_`` fills in each part of an int64.
-LOW_BITS = 2**15 - 1
 
 
 class DeepGraphNetwork(nn.Module):
@@ -52,7 +48,7 @@ class DeepGraphNetwork(nn.Module):
         self.first = nn.Linear(in_dim, graph_dim)
         bound = 1 / math.sqrt(graph_dim)
         self.weight_LIH = nn.Parameter(torch.empty(n_layers, 2 * graph_dim, graph_dim).uniform_(-bound, bound))
-        self.dropout = dropout
+        self.dropout = Dropout(dropout)
         self.lstm = nn.LSTMCell(graph_dim, graph_dim) if layer_lstm else None
 
     def forward(
@@ -61,36 +57,25 @@ class DeepGraphNetwork(nn.Module):
         """The nodes after the last layer."""
         with torch.autocast(x_MRWF.device.type, enabled=False):
             start_MRWH = torch.relu(self.first(x_MRWF.to(self.first.weight.dtype)))
-            h_MRWH = self._dropped(start_MRWH)
-            state = None
-            for own_HH, start_share_NH in self._layers(start_MRWH.flatten(0, 2)):
-                read_MRWH = h_MRWH
-                if self.lstm is not None:
-                    state = self.lstm(read_MRWH.flatten(0, 2), state)
-                    h_MRWH = state[0].view_as(read_MRWH)
-                sum_NH = torch.addmm(start_share_NH, graph.sums(h_MRWH).flatten(0, 2), own_HH)
-                h_MRWH = self._dropped(torch.relu(sum_NH)).view_as(read_MRWH)
-                if self.lstm is not None:
-                    h_MRWH = h_MRWH + read_MRWH
-            return h_MRWH
+            rate = self.dropout.rate if self.training else 0.0
+            weight_LIH = self._layer_weights() / (1 - rate)  # the factor of the dropout of the layers
+            return run_layers(
+                graph, start_MRWH, self.dropout(start_MRWH), weight_LIH, dropout=rate, step=self._step_weights()
+            )
 
-    def _dropped(self, h: Tensor) -> Tensor:
-        """Dropout. One random number of 64 bits serves four values, which takes a tenth of torch's time on a CPU."""
-        if not self.training or not self.dropout:
-            return h
-        bits = torch.empty(-(-h.numel() // 4), dtype=torch.int64, device=h.device).random_().view(torch.int16)
-        is_kept = (bits[: h.numel()] & LOW_BITS) >= round(self.dropout * (LOW_BITS + 1))
-        return h * is_kept.view(h.shape).to(h.dtype).div_(1 - self.dropout)
-
-    def _layers(self, start_NH: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each layer A_l and h_0 B_l: the layer is ReLU(m A_l + h_0 B_l), and A_l and B_l hold all factors."""
+    def _layer_weights(self) -> Tensor:
+        """W of each layer such that it is ReLU([m ; h_0] W), with all factors in it ``[L, 2H, H]``."""
         n_layers, _, size = self.weight_LIH.shape
-        layer_L = torch.arange(1, n_layers + 1, device=start_NH.device, dtype=start_NH.dtype)
-        theta_L1 = torch.log1p(self.decay / layer_L)[:, None]
-        scaled_LIH = theta_L1[..., None] * self.weight_LIH
-        own_LHH, start_LHH = scaled_LIH[:, :size].clone(), scaled_LIH[:, size:].clone()
-        own_LHH.diagonal(dim1=1, dim2=2).add_((1 - theta_L1) * (1 - self.initial_share))
-        start_LHH.diagonal(dim1=1, dim2=2).add_((1 - theta_L1) * self.initial_share)
-        together = max(1, MOST_VALUES // max(1, start_NH.numel()))
-        for own_GHH, start_GHH in zip(torch.split(own_LHH, together), torch.split(start_LHH, together), strict=True):
-            yield from zip(own_GHH, torch.matmul(start_NH, start_GHH), strict=True)
+        layer_L = torch.arange(1, n_layers + 1, device=self.weight_LIH.device, dtype=self.weight_LIH.dtype)
+        theta_L11 = torch.log1p(self.decay / layer_L)[:, None, None]
+        same_HH = torch.eye(size, device=self.weight_LIH.device, dtype=self.weight_LIH.dtype)
+        share_IH = torch.cat([(1 - self.initial_share) * same_HH, self.initial_share * same_HH])
+        return theta_L11 * self.weight_LIH + (1 - theta_L11) * share_IH
+
+    def _step_weights(self) -> StepWeights | None:
+        if self.lstm is None:
+            return None
+        weight_GJ = torch.cat([self.lstm.weight_ih, self.lstm.weight_hh], dim=1)
+        factor_G = torch.ones_like(self.lstm.bias_ih)
+        factor_G.chunk(4)[2].mul_(2)
+        return StepWeights(factor_G[:, None] * weight_GJ, factor_G * (self.lstm.bias_ih + self.lstm.bias_hh))

@@ -2,12 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 #: Factor of a cosine. The slope of arccos is infinite at 1, i.e. between equal vectors; here it is 224 at most.
 ALMOST_ONE = 0.99999
@@ -28,10 +26,31 @@ class SimilarityGraph:
     within_MRWW: Float[Tensor, "modality row slot seen"]
     across_KMRW: Float[Tensor, "shift modality row slot"]
 
-    def sums(self, h_MRWH: Float[Tensor, "modality row slot hidden"]) -> Float[Tensor, "modality row slot hidden"]:
-        """For each node, the weighted sum over its neighbours, itself included."""
-        sum_MRWH: Tensor = _Sums.apply(self.within_MRWW, self.across_KMRW, h_MRWH)  # type: ignore[no-untyped-call]
+    def sums(
+        self, h_MRWH: Float[Tensor, "modality row slot hidden"], out: Tensor | None = None
+    ) -> Float[Tensor, "modality row slot hidden"]:
+        """For each node, the weighted sum over its neighbours, itself included.
+
+        All weights are symmetric, so the gradient of h is the same sum of the gradients.
+
+        Args:
+            h_MRWH: vectors of the nodes.
+            out: where the sums are written; None = a new tensor. With it no gradient is kept.
+        """
+        sum_MRWH = torch.matmul(self.within_MRWW, h_MRWH, out=out)
+        for shift, weight_MRW in enumerate(self.across_KMRW, start=1):
+            for own, other in _pairs(shift, len(h_MRWH)):
+                sum_MRWH[own].addcmul_(weight_MRW[own, ..., None], h_MRWH[other])
         return sum_MRWH
+
+    def add_gradients(self, to: "SimilarityGraph", d_sum_MRWH: Tensor, h_MRWH: Tensor) -> None:
+        """Add the gradients of the weights, for the gradient of the sums over h, to those in ``to``."""
+        flat = (-1, *h_MRWH.shape[2:])
+        width = self.within_MRWW.shape[-1]
+        to.within_MRWW.view(-1, width, width).baddbmm_(d_sum_MRWH.reshape(flat), h_MRWH.reshape(flat).mT)
+        for shift, d_weight_MRW in enumerate(to.across_KMRW, start=1):
+            for own, other in _pairs(shift, len(h_MRWH)):
+                d_weight_MRW[own] += (d_sum_MRWH[own] * h_MRWH[other]).sum(-1)
 
 
 def similarity_graph(
@@ -71,37 +90,6 @@ def similarity_graph(
         within_MRWW = within_MRWW * scale_MRW[..., None] * scale_MRW[..., None, :]
         across_KMRW = torch.stack(across) if across else scale_MRW.new_empty(0, *scale_MRW.shape)
         return SimilarityGraph(within_MRWW, across_KMRW)
-
-
-class _Sums(torch.autograd.Function):
-    """Sums over the neighbours. All weights are symmetric, so the gradient of h is a sum over the neighbours, too."""
-
-    @staticmethod
-    def forward(ctx: Any, within_MRWW: Tensor, across_KMRW: Tensor, h_MRWH: Tensor) -> Tensor:
-        ctx.save_for_backward(within_MRWW, across_KMRW, h_MRWH)
-        return _sums(within_MRWW, across_KMRW, h_MRWH)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_MRWH: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        within_MRWW, across_KMRW, h_MRWH = ctx.saved_tensors
-        needs_weights, _, needs_h = ctx.needs_input_grad
-        grad_h = _sums(within_MRWW, across_KMRW, grad_MRWH) if needs_h else None
-        if not needs_weights:
-            return None, None, grad_h
-        grad_across = torch.empty_like(across_KMRW)
-        for shift, weight_MRW in enumerate(grad_across, start=1):
-            for own, other in _pairs(shift, len(h_MRWH)):
-                torch.sum(grad_MRWH[own] * h_MRWH[other], -1, out=weight_MRW[own])
-        return grad_MRWH @ h_MRWH.mT, grad_across, grad_h
-
-
-def _sums(within_MRWW: Tensor, across_KMRW: Tensor, h_MRWH: Tensor) -> Tensor:
-    sum_MRWH = within_MRWW @ h_MRWH
-    for shift, weight_MRW in enumerate(across_KMRW, start=1):
-        for own, other in _pairs(shift, len(h_MRWH)):
-            sum_MRWH[own].addcmul_(weight_MRW[own, ..., None], h_MRWH[other])
-    return sum_MRWH
 
 
 def _pairs(shift: int, n_kinds: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:

@@ -1,65 +1,80 @@
-import math
+import hashlib
+import json
+from pathlib import Path
 
-import numpy as np
 import pytest
 
-from dialogue_ser.errors import ConfigError
-from dialogue_ser.evaluation.suite.draws import Tuning, parameter_of
+from dialogue_ser.evaluation.suite.draws import Tuning
+from dialogue_ser.evaluation.suite.suite_file import read_suite
+from dialogue_ser.search_space.parameters import parameter_of
+
+SYSTEMS = Path(__file__).parents[3] / "benchmarks" / "suites" / "meld-systems.yaml"
 
 
-def drawn(text: object, name: str = "x", n: int = 400) -> list:
+def drawn(text: object, name: str = "x", n: int = 5) -> list:
     parameter, tuning = parameter_of(text), Tuning(trials=8, seed=3)
     return [tuning.draw(name, parameter, trial) for trial in range(1, n + 1)]
 
 
-def test_values_are_drawn_alike_and_may_be_anything():
-    found = drawn({"values": [[1], "a", None]})
-    assert {str(one) for one in found} == {"[1]", "a", "None"}
-    assert min(found.count([1]), found.count("a"), found.count(None)) > 100
-
-
-def test_a_span_has_its_distribution():
-    uniform = drawn({"min": 0.1, "max": 0.5})
-    assert 0.1 <= min(uniform) < 0.11 < 0.49 < max(uniform) < 0.5
-    assert np.mean(uniform) == pytest.approx(0.3, abs=0.02)
-    whole = drawn({"min": 1, "max": 3})
-    assert {type(one) for one in whole} == {int}
-    assert set(whole) == {1, 2, 3}
-    logarithms = np.log10(drawn({"distribution": "log_uniform_values", "min": 1e-4, "max": 1}))
-    assert (round(min(logarithms)), round(max(logarithms))) == (-4, 0)
-    assert np.mean(logarithms) == pytest.approx(-2, abs=0.15)
-    assert set(map(type, drawn({"distribution": "uniform", "min": 1, "max": 3}))) == {float}
-
-
 def test_a_draw_depends_on_seed_trial_and_name_only():
-    assert drawn({"min": 0.0, "max": 1.0}, n=5) == drawn({"min": 0.0, "max": 1.0}, n=5)
-    assert drawn({"min": 0.0, "max": 1.0}, n=5) != drawn({"min": 0.0, "max": 1.0}, "y", n=5)
+    assert drawn({"min": 0.0, "max": 1.0}) == drawn({"min": 0.0, "max": 1.0})
+    assert drawn({"min": 0.0, "max": 1.0}) != drawn({"min": 0.0, "max": 1.0}, "y")
     one = Tuning(trials=2, seed=1).draw("x", parameter_of({"min": 0.0, "max": 1.0}), 1)
     assert one != Tuning(trials=2, seed=2).draw("x", parameter_of({"min": 0.0, "max": 1.0}), 1)
 
 
+def test_a_suite_that_was_begun_continues_with_the_same_values_to_the_last_bit():
+    suite, problems = read_suite(SYSTEMS)
+    assert problems == []
+    tuning = suite.tuning
+    assert tuning is not None
+    values = {
+        f"{system}/{name}": [repr(tuning.draw(name, one, trial)) for trial in range(1, tuning.trials + 1)]
+        for system in suite.systems
+        for name, one in tuning.of(system).items()
+    }
+    assert values["bigru/model.options.hidden_dim"] == ["64", "150", "150", "100", "150", "150", "64", "64"]
+    assert values["icon/optimizer.learning_rate"][:3] == [
+        "0.0009743057538473397",
+        "0.0008009787938165194",
+        "0.0006905896714579821",
+    ]
+    # Noted by the version that ran the suite. A change here gives the trials of half-done suites other settings.
+    text = json.dumps(values, sort_keys=True)
+    assert (
+        hashlib.sha256(text.encode()).hexdigest() == "9bafdbaa3142f6d19cbd7d5115b125a596f1252f1ffd062160630c143360e97b"
+    )
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("parameter", "kind"),
     [
-        ([1, 2], "expected a mapping such as"),
-        ({"values": []}, "values: found []"),
-        ({"values": "ab"}, "expected a list"),
-        ({"value": 1}, "expected a mapping such as"),
-        ({"min": 1}, "expected a mapping such as"),
-        ({"min": 1, "max": 2, "q": 1}, "expected a mapping such as"),
-        ({"min": 2, "max": 2}, "min < max"),
-        ({"min": 2.0, "max": 1.0}, "min < max"),
-        ({"min": "1e-4", "max": 1}, "found min '1e-4'"),
-        ({"min": True, "max": 3}, "expected numbers"),
-        ({"min": 0.0, "max": math.inf}, "of at most 1e+15"),
-        ({"min": math.nan, "max": 1.0}, "expected numbers"),
-        ({"min": 0, "max": 10**400}, "of at most 1e+15"),
-        ({"min": 0, "max": 1, "distribution": "log_uniform_values"}, "found min 0, expected a number above 0"),
-        ({"min": 0.5, "max": 1, "distribution": "int_uniform"}, "expected whole numbers"),
-        ({"min": 0, "max": 1, "distribution": "log_uniform"}, "unknown distribution 'log_uniform'"),
+        ("{value: 3}", int),
+        ("{values: [a, b]}", str),
+        ("{values: [1.5, 2.5], probabilities: [0.1, 0.9]}", float),
+        ("{min: 0, max: 0.5}", float),
+        ("{distribution: q_log_uniform_values, min: 8, max: 256, q: 8}", int),
+        ("{distribution: normal, mu: 0.3, sigma: 0.1}", float),
+        ("{distribution: q_beta, a: 2, b: 2, q: 0.1}", float),
     ],
 )
-def test_a_parameter_that_cannot_be_drawn_is_refused(text, message):
-    with pytest.raises(ConfigError) as caught:
-        parameter_of(text)
-    assert message in str(caught.value)
+def test_tuning_takes_the_shapes_of_a_sweep(tmp_path, parameter, kind):
+    path = tmp_path / "suite.yaml"
+    path.write_text(f"base: meld-text\nsystems: {{erc: bigru}}\ntuning: {{parameters: {{a.b: {parameter}}}}}\n")
+    suite, problems = read_suite(path)
+    assert problems == []
+    assert {type(suite.tuning.draw("a.b", suite.tuning.parameters["a.b"], trial)) for trial in range(5)} == {kind}
+
+
+def test_every_mistake_of_a_parameter_has_its_line(tmp_path):
+    path = tmp_path / "suite.yaml"
+    path.write_text(
+        "base: meld-text\nsystems: {erc: bigru}\ntuning:\n  parameters:\n    a: {min: low, max: high}\n"
+        "    b: {parameters: {c: {value: 1}}}\n"
+    )
+    _, problems = read_suite(path)
+    assert [problem.removeprefix(f"{path}:") for problem in problems] == [
+        "5: tuning.parameters.a: min: found the text 'low', expected a number",
+        "5: tuning.parameters.a: max: found the text 'high', expected a number",
+        "6: tuning.parameters.b: parameters are not nested here; write the name of the setting with dots",
+    ]

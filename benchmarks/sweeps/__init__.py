@@ -1,0 +1,1 @@
+"""Sweep files that are kept, and what was measured about sweeps."""

@@ -1,0 +1,1 @@
+"""Sweep files of Weights & Biases and what follows from them without a training: draws, grids, bands, commands."""
