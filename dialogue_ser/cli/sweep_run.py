@@ -3,7 +3,10 @@
 The agent names the sweep in WANDB_SWEEP_ID and the run in WANDB_RUN_ID.
 """
 
+import os
 import re
+import signal
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -53,3 +56,20 @@ def in_sweep(request: TrainRequest, tokens: Sequence[str], environment: Mapping[
         out = Path("runs") / sweep / run
         request = replace(request, out=out, resume=(out / "config.yaml").is_file())
     return request
+
+
+def end_by_signal(number: int, environment: Mapping[str, str]) -> None:
+    """Under an agent, end this process by the signal that stopped its run. Elsewhere, do nothing.
+
+    An agent counts every exit status but 0 as a failure, and it ends itself after a few failures. A run that it has
+    stopped is none.
+
+    Args:
+        number: number of the signal.
+        environment: environment variables.
+    """
+    if environment.get("WANDB_SWEEP_ID"):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)

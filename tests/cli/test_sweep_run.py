@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dialogue_ser.cli.run_arguments import TrainRequest
-from dialogue_ser.cli.sweep_run import in_sweep
+from dialogue_ser.cli.sweep_run import end_by_signal, in_sweep
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config.run_config import RunConfig, WandbConfig
 
@@ -51,6 +51,18 @@ def test_in_a_sweep_each_run_has_a_folder_of_its_own_and_one_that_has_begun_is_c
     assert in_sweep(request, [], AGENT).resume is True
     own = in_sweep(TrainRequest(config=RunConfig(), out=Path("mine")), [], AGENT)
     assert (own.out, own.resume) == (Path("mine"), False)
+
+
+def test_only_under_an_agent_a_stopped_run_ends_by_its_signal(monkeypatch):
+    sent = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
+    handler = signal.getsignal(signal.SIGTERM)
+    end_by_signal(signal.SIGTERM, {})
+    assert sent == []
+    end_by_signal(signal.SIGTERM, AGENT)
+    assert sent == [(os.getpid(), signal.SIGTERM)]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    signal.signal(signal.SIGTERM, handler)
 
 
 def test_variables_that_lead_out_of_the_folder_of_runs_are_refused_all_at_once():
@@ -175,5 +187,5 @@ def test_w_and_bs_own_agent_runs_stops_and_counts_failures(agent):
     assert end.exit_code == 143
     epochs = [record for record in found if any("dev/weighted_f1" in item.nested_key for item in record.history.item)]
     assert epochs
-    assert agent._failed == 2  # 143 after the stop, and 2 for the unknown preset
+    assert agent._failed == 1  # the unknown preset; a run that the agent has stopped is no failure
     assert not (Path("runs") / "k3f9a2xq" / "r2").exists()

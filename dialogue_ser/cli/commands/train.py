@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
 from dialogue_ser.cli.smoke import reduced
-from dialogue_ser.cli.sweep_run import in_sweep
+from dialogue_ser.cli.sweep_run import end_by_signal, in_sweep
 from dialogue_ser.cli.tables import scores_table, show, show_notes
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.foreign_text.terminal_text import visible
@@ -39,7 +39,13 @@ def train_command(tokens: Sequence[str]) -> int:
             f"{request.config.crossval.estimator}) and trains no dialogue model; run dialogue-ser crossval with the "
             "same flags"
         )
-    return _train(*reduced(request, "dialogues")) if request.smoke else _train(request)
+    from dialogue_ser.training.loop.interrupt import Interrupted
+
+    try:
+        return _train(*reduced(request, "dialogues")) if request.smoke else _train(request)
+    except Interrupted as stop:
+        end_by_signal(stop.signal_number, os.environ)
+        raise
 
 
 def finish(run_dir: Path, metrics: Sequence[str] | None = None) -> Path:
