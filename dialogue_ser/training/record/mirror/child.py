@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +144,9 @@ def start_run(run_dir: Path, config: RunConfig, mode: str) -> Any:
 
 
 def warm_up() -> None:
-    """Import what the results need while the training is running, so that it need not wait for that at its end."""
-    import sklearn.metrics  # noqa: F401
+    """Import what is needed while the training is running, so that it need not wait for that at its end."""
+    for name in ("wandb", "pandas", "pyarrow.parquet", "sklearn.metrics"):
+        import_module(name)
 
 
 @dataclass
@@ -161,7 +163,7 @@ class Way:
     server: str
     problem: str = ""
 
-    def start(self, run_dir: Path, config: RunConfig) -> Any:
+    def start(self, run_dir: Path, config: RunConfig, parent: Parent) -> Any:
         """Start the W&B run; offline, if the server refuses it."""
         import wandb
 
@@ -170,12 +172,13 @@ class Way:
         except wandb.errors.Error as error:
             if self.mode == "offline":
                 raise
-            self.go_offline(_reason(error))
+            self.go_offline(_reason(error), parent)
             return start_run(run_dir, config, self.mode)
 
-    def go_offline(self, problem: str) -> None:
-        """Send the run offline from now on."""
+    def go_offline(self, problem: str, parent: Parent) -> None:
+        """Send the run offline from now on, and tell the training why."""
         self.mode, self.problem = "offline", problem
+        parent.tell("offline", problem)
 
     def is_alive(self) -> bool:
         """Return whether it is worth while to wait for the end: the server answers, or only the disk is needed."""
@@ -188,11 +191,9 @@ def mirror(run_dir: Path, config: RunConfig, way: Way, parent: Parent) -> None:
     Raises:
         Exception: W&B does not work: a service that has died, a full disk.
     """
-    run = way.start(run_dir, config)
+    run = way.start(run_dir, config, parent)
     file = getattr(run.settings, "sync_file", None)
     sender, problems = Sender(run), list[str]()
-    if not parent.is_complete:
-        threading.Thread(target=warm_up, daemon=True).start()
     for row in follow(run_dir / "metrics.jsonl", parent):
         sender.send(row)
     while not (parent.is_complete or parent.is_gone):
@@ -232,10 +233,11 @@ def main(argv: list[str] | None = None) -> int:
         config = load_record(arguments.run_dir / "config.yaml")
         way = Way(config.wandb.mode, server_of(os.environ))
         problem = arguments.instead
+        threading.Thread(target=warm_up, daemon=True).start()
         if way.mode == "online" and not problem:
             problem = wait_for_server(way.server, parent)
         if problem:
-            way.go_offline(problem)
+            way.go_offline(problem, parent)
         parent.watch(way.is_alive)
         mirror(arguments.run_dir, config, way, parent)
     except Exception as error:
@@ -244,8 +246,6 @@ def main(argv: list[str] | None = None) -> int:
             parent.tell("failed", "; then ".join(dict.fromkeys(filter(None, (arguments.instead, _reason(error))))))
             return 1
         _begin_again(arguments.run_dir, _reason(error), parent)
-    if way.problem:
-        parent.tell("offline", way.problem)
     return 0
 
 

@@ -121,7 +121,7 @@ class WandbMirror:
 
     def _warn(self, messages: list[str], *, is_written: bool) -> None:
         """Log one warning for everything that went wrong."""
-        said = "; ".join(line.partition(" ")[2] for line in messages)
+        said = "; ".join(line.partition(" ")[2] for line in dict.fromkeys(messages))
         written = _newest(self._run_dir) if is_written else None
         later = f". To send it later: wandb sync {written}" if written else ""
         logger.warning("W&B: %s. metrics.jsonl is complete without it (%s)%s", said, self._log, later)
@@ -177,8 +177,9 @@ def _messages(child: "subprocess.Popen[bytes]", grace_seconds: float, most_secon
         selector.register(child.stdout, selectors.EVENT_READ)
         while (now := time.monotonic()) - last < grace_seconds and now - begun < most_seconds:
             if is_open and selector.select(0.1):
-                part = child.stdout.read()
-                is_open, received, last = bool(part), received + (part or b""), now
+                part = child.stdout.read() or b""
+                is_open, received = bool(part), received + part
+                last = now if b"" in part.splitlines() else last  # an empty line: it is worth while to wait
             elif child.poll() is not None:
                 break
             elif not is_open:
