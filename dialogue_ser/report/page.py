@@ -10,11 +10,14 @@ from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.report.figures.gallery import Gallery
 from dialogue_ser.report.html import render_page
 from dialogue_ser.report.sections.composition import Section, Subject, compose
-from dialogue_ser.report.sections.run_sections import MAKERS, WITH_TEXTS
+from dialogue_ser.report.sections.run_sections import MAKERS
 from dialogue_ser.report.sections.settings import subtitle
 from dialogue_ser.runs.lock import SHORT_WAIT_SECONDS, run_lock
 from dialogue_ser.runs.run_files import REPORT, REPORT_WITHOUT_TEXTS, RunFiles
 from dialogue_ser.tasks import task_of, task_of_scores
+
+#: Sections that show what people said.
+_WITH_TEXTS = ("dialogues", "errors", "courses", "deviations")
 
 
 def write_report(run_dir: Path) -> Path:
@@ -57,7 +60,7 @@ def _without_texts(sections: Mapping[str, Section]) -> dict[str, Section]:
     return {
         name: replace(section, context={**section.context, "command": None}) if name == "run" else section
         for name, section in sections.items()
-        if name not in WITH_TEXTS
+        if name not in _WITH_TEXTS
     }
 
 

@@ -20,8 +20,9 @@ from dialogue_ser.training.config.files import code_of_run, load_config
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.prepare import Data, load_data
 from dialogue_ser.training.ensemble import train_ensemble
+from dialogue_ser.training.loop import devices
 from dialogue_ser.training.loop.callbacks import Callback, find_callbacks
-from dialogue_ser.training.loop.devices import is_main_process, make_accelerator
+from dialogue_ser.training.loop.devices import make_accelerator
 from dialogue_ser.training.loop.rng import seed_everything
 from dialogue_ser.training.record.mirror.process import WandbMirror
 from dialogue_ser.training.record.run_directory import RunDirectory
@@ -118,7 +119,7 @@ def train(
     directory = RunDirectory(Path(out) if out is not None else Path("runs") / config.name)
     finished = _finished_run(directory, config, resume=resume, allow_mismatch=allow_mismatch)
     if finished is not None:
-        if complete is not None and is_main_process():
+        if complete is not None and devices.is_main_process():
             complete(directory.folder)
         return finished
     find_callbacks(config.training.callbacks)  # an unknown name is an error before anything is written or encoded
@@ -140,7 +141,7 @@ def train(
             if accelerator.is_main_process:  # another process may have started a run here while the data were read
                 directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
             train_models(config, directory, data, accelerator, execution)
-        if complete is not None and accelerator.is_main_process:
+        if complete is not None and devices.is_main_process():
             complete(directory.folder)
     return Run.load(directory.folder, trust_code=code_of_run(config))
 

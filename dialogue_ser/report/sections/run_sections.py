@@ -288,8 +288,6 @@ MAKERS: Mapping[str, Maker] = {
     "run": settings,
     **VALUE_MAKERS,
 }
-#: Sections that show what people said.
-WITH_TEXTS = ("dialogues", "errors", "courses", "deviations")
 
 
 def _duration(seconds: float | None) -> str | None:

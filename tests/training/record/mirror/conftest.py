@@ -1,9 +1,12 @@
+import gc
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -48,6 +51,12 @@ def wandb_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
     yield
     with suppress(ConnectionError):  # a test has killed the service
         wandb.teardown()
+    for process in psutil.Process().children():
+        if "wandb-core" in " ".join(process.cmdline()):
+            process.wait(30)
+    with warnings.catch_warnings():  # W&B leaves its process and its files to the collection of garbage
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
     os.environ.pop("WANDB_SERVICE", None)
 
 
