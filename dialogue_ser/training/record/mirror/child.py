@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dialogue_ser.foreign_text.json_text import parse_json
 from dialogue_ser.training.config.files import load_record
@@ -96,7 +96,10 @@ class Sender:
                 self._run.summary.update(best_of(row))
 
 
-def start_run(run_dir: Path, config: RunConfig, mode: str) -> Any:
+Mode = Literal["online", "offline", "disabled"]
+
+
+def start_run(run_dir: Path, config: RunConfig, mode: Mode) -> Any:
     """Start the W&B run, or continue it if the run was resumed.
 
     In a sweep W&B's own variables say to which project and run the values go.
@@ -159,7 +162,7 @@ class Way:
         problem: why it is sent offline although the settings say online; "" = it is sent as they say.
     """
 
-    mode: str
+    mode: Mode
     server: str
     problem: str = ""
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -135,14 +135,14 @@ def _class_charts(split: str, rows: "pd.DataFrame") -> dict[str, Any]:
     return charts
 
 
-def _roc_points(rows: "pd.DataFrame", labels: list[str], gold: "np.ndarray[Any, Any]") -> list[list[Any]]:
+def _roc_points(rows: "pd.DataFrame", labels: list[str], gold: "np.ndarray[Any, Any]") -> list[Any]:
     """Return the points (class, false positive rate, true positive rate) of all classes, at most 500 for each."""
     from dialogue_ser.metrics.roc import roc_curves
 
     columns = [f"p_{label}" for label in labels]
     if not set(columns) <= set(rows.columns):
         return []
-    points: list[list[Any]] = []
+    points: list[Any] = []
     for label, curve in roc_curves(rows[columns].to_numpy(np.float64), gold, labels).items():
         if curve is None:
             continue
@@ -207,6 +207,6 @@ def _model(run: Any, run_dir: Path, files: RunFiles) -> Any:
     for path in sorted((run_dir / "model").rglob("*")):
         if path.is_file():
             inside = path.relative_to(run_dir / "model").as_posix()
-            policy = "mutable" if path.suffix == ".md" else "immutable"
+            policy: Literal["mutable", "immutable"] = "mutable" if path.suffix == ".md" else "immutable"
             artifact.add_file(str(path), name=inside, policy=policy, skip_cache=True)
     return artifact
