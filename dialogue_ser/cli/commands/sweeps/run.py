@@ -106,9 +106,11 @@ def _engine(engine: str, workers: int, address: str | None, gpus: float) -> "Job
         ConfigError: a number is negative.
         MissingDataError: ray is not installed.
     """
+    from dialogue_ser.many.cores import count_workers
     from dialogue_ser.many.engines import Processes
     from dialogue_ser.many.ray_engine import RayJobs
 
+    workers = count_workers(workers, "--workers")
     return RayJobs(workers, address, gpus) if engine == "ray" else Processes(workers)
 
 
