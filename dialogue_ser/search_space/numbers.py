@@ -7,7 +7,7 @@ from dialogue_ser.errors import shown_value
 
 #: Greater numbers are mistakes, and computing with them is not exact.
 MOST_NUMBER = 1e15
-_WITH_EXPONENT = re.compile(r"([-+]?)(\d[\d_]*)(?:\.(\d*))?[eE]([-+]?)(\d+)", re.ASCII)
+_WITH_EXPONENT = re.compile(r"([-+]?)(?=\.?\d)(\d[\d_]*)?(?:\.(\d*))?[eE]([-+]?)(\d+)", re.ASCII)
 
 
 def number_problem(value: Any) -> str:
@@ -33,14 +33,14 @@ def as_yaml_number(text: str) -> str:
 
     YAML 1.1, which Weights & Biases reads, knows an exponent only after a point, and only with a sign.
 
-    >>> as_yaml_number("1e-4"), as_yaml_number("2.5E6"), as_yaml_number("word")
-    ('1.0e-4', '2.5e+6', '')
+    >>> as_yaml_number("1e-4"), as_yaml_number("2.5E6"), as_yaml_number(".5e3"), as_yaml_number("word")
+    ('1.0e-4', '2.5e+6', '0.5e+3', '')
     """
     match = _WITH_EXPONENT.fullmatch(text.strip())
     if match is None:
         return ""
     sign, whole, decimals, exponent_sign, exponent = match.groups()
-    return f"{sign}{whole}.{decimals or 0}e{exponent_sign or '+'}{exponent}"
+    return f"{sign}{whole or 0}.{decimals or 0}e{exponent_sign or '+'}{exponent}"
 
 
 def _is_number(text: str) -> bool:

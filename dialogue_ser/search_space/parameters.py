@@ -58,11 +58,14 @@ def read_parameters(content: Any, place: Place, note: Note) -> dict[str, Paramet
 
 
 def name_clashes(parameters: Mapping[str, Parameter]) -> dict[Place, str]:
-    """Return the paths of parameters whose name with dots is that of another parameter, with that other path."""
+    """Return the paths of parameters whose name with dots is that of another parameter, with that other path.
+
+    Hyphens are as good as underscores, as in flags.
+    """
     seen: dict[str, Place] = {}
     clashes = {}
     for path in leaves(parameters):
-        dotted = ".".join(path)
+        dotted = ".".join(path).replace("-", "_")
         if dotted in seen:
             clashes[path] = " > ".join(seen[dotted])
         seen.setdefault(dotted, path)

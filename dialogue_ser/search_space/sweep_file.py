@@ -30,6 +30,7 @@ def read_sweep(path: Path) -> Sweep:
     Raises:
         ConfigError: the file cannot be read, is no YAML of reasonable size, or has mistakes; the error has all.
     """
+    path = Path(path)
     text = _text_of(path)
     try:
         values, lines, unquoted = parse_yaml(text), lines_of_yaml(text), unquoted_texts(text)

@@ -132,6 +132,8 @@ def test_two_names_of_one_setting_are_found():
     names = {"a.b": {"value": 1}, "a": {"parameters": {"b": {"value": 2}, "c": {"value": 3}}}}
     read = read_parameters(names, (), lambda *problem: pytest.fail(str(problem)))
     assert name_clashes(read) == {("a", "b"): "a.b"}
+    hyphen = read_parameters({"a_b": {"value": 1}, "a-b": {"value": 2}}, (), lambda *problem: pytest.fail(str(problem)))
+    assert name_clashes(hyphen) == {("a-b",): "a_b"}
 
 
 def test_a_suite_may_mix_ends_but_not_nest_parameters():

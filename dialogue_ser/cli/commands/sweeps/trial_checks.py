@@ -8,7 +8,12 @@ from itertools import islice
 from typing import Any
 
 from dialogue_ser.cli.commands.sweeps.trial_command import command_problems, trial_request
-from dialogue_ser.errors import ConfigError, DialogueSerError, shown_value, unknown_name
+from dialogue_ser.corpus.readers import READERS
+from dialogue_ser.errors import ConfigError, DialogueSerError, shown_value
+from dialogue_ser.evaluation.sweep.objective import Objective, check_metric, goal_warning, objective_of
+from dialogue_ser.features.registry import ENCODERS
+from dialogue_ser.features.transforms import build_transform
+from dialogue_ser.options import option_problems
 from dialogue_ser.search_space.draw import share_of
 from dialogue_ser.search_space.grid import nested
 from dialogue_ser.search_space.shapes import Beta, Normal, Shape, leaves
@@ -45,7 +50,12 @@ def check_trials(sweep: Sweep, trust_code: Trust = False) -> tuple[list[str], li
     """
     found = command_problems(sweep)
     if found:
-        return found, []
+        if sweep.metric is not None and sweep.method != "custom":
+            try:
+                objective_of(sweep)
+            except ConfigError as error:
+                found += error.problems
+        return sorted(found, key=_line_of), []
     with only_code(trust_code):
         checks = _TrialChecks(sweep, trust_code)
         return checks.problems(), checks.warnings()
@@ -69,13 +79,28 @@ class _TrialChecks:
         return sorted(self._found.values(), key=_line_of)
 
     def warnings(self) -> list[str]:
+        found = []
+        if self._objective is not None and (problem := goal_warning(self._objective)):
+            found.append(f"{self._sweep.at('metric', 'goal')}: {problem}")
         rule = self._sweep.early_terminate
-        if rule is None or not 0 < self._most_epochs <= rule.bands[0]:
-            return []
-        return [
-            f"{self._sweep.at('early_terminate')}: stops no trial, because a trial has at most {self._most_epochs} "
-            f"epochs and the first comparison needs more than {rule.bands[0]}"
-        ]
+        if rule is not None and 0 < self._most_epochs <= rule.bands[0]:
+            found.append(
+                f"{self._sweep.at('early_terminate')}: stops no trial, because a trial has at most {self._most_epochs} "
+                f"epochs and the first comparison needs more than {rule.bands[0]}"
+            )
+        return found
+
+    @cached_property
+    def _objective(self) -> Objective | None:
+        """The metric; None if the file names none, or if it is wrong for every trial."""
+        sweep = self._sweep
+        if sweep.metric is None or sweep.method == "custom":
+            return None
+        try:
+            return objective_of(sweep)
+        except ConfigError as error:
+            self._found |= {(problem, ""): problem for problem in error.problems}
+            return None
 
     def _check(self, values: Mapping[Path, Any]) -> None:
         """Check a trial. Parameters that are wrong alone are left out, so that they do not hide what else is wrong."""
@@ -111,9 +136,12 @@ class _TrialChecks:
         except DialogueSerError as error:
             return error
         self._most_epochs = max(self._most_epochs, request.config.training.epochs)
-        problem = _metric_problem(self._sweep, request.config)
-        if problem:
-            self._found[problem, ""] = problem
+        if self._objective is not None:
+            where = self._sweep.at("metric", "name")
+            try:
+                check_metric(self._objective, request.config, where, is_crossval=command == "crossval")
+            except ConfigError as error:
+                self._found |= {(problem, ""): problem for problem in error.problems}
         return None
 
     def _note(self, place: tuple[str, ...], problem: str, value: Any) -> None:
@@ -140,7 +168,7 @@ def _between(path: Path) -> list[str]:
 
 
 def _check_config(command: str, config: RunConfig, trust_code: Trust) -> None:
-    """Check what parsing leaves open: the options of the model, code that the file names, and the kind of the run.
+    """Check what parsing leaves open: the options of the model, names, code that the file names, the kind of the run.
 
     Raises:
         ConfigError: one of them is wrong.
@@ -148,10 +176,36 @@ def _check_config(command: str, config: RunConfig, trust_code: Trust) -> None:
     from dialogue_ser.models import resolve_options  # imports torch
 
     refuse_code(code_in_settings(config_to_dict(config)), trust_code, "if you trust this code, add --trust_code")
+    _check_names(config)
     if config.crossval.estimator == "none":
         resolve_options(config.model.name, config.model.options)
     elif command == "train":
         raise ConfigError("fits an estimator, which train does not do; write crossval instead of train")
+
+
+def _check_names(config: RunConfig) -> None:
+    """Check the names of the reader, the encoders with their options, the transforms and the loss.
+
+    Raises:
+        ConfigError: a name is unknown, or an option of an encoder is unknown or has a wrong type.
+    """
+    from dialogue_ser.encoders import TRAINED_ENCODERS, find_trained
+    from dialogue_ser.training.loop.loss import LOSSES
+
+    READERS.find(config.data.reader)
+    if config.loss.kind is not None and config.loss.kind not in LOSSES:
+        LOSSES.find(config.loss.kind)
+    for feature in config.features.values():
+        for transform in feature.transforms:
+            build_transform(transform)
+        if find_trained(feature.encoder) is None:
+            encoder = ENCODERS.find(feature.encoder, also_known=TRAINED_ENCODERS)
+            if feature.encoder in ENCODERS:
+                owner = f"encoder {feature.encoder!r}"
+                context = ("modality", "on_bad")
+                found = option_problems(owner, encoder, feature.options, set_by_caller=context)
+                if found:
+                    raise ConfigError(*found)
 
 
 def trials_to_check(sweep: Sweep) -> Iterator[dict[Path, Any]]:
@@ -175,18 +229,3 @@ def _extremes(shape: Shape) -> list[Any]:
     if isinstance(shape, Normal | Beta):  # without an end, or with one that is hardly ever drawn
         return [shape.at(0.001), shape.at(0.999)]
     return [shape.at(0.0), shape.at(_ALMOST_ONE)]
-
-
-def _metric_problem(sweep: Sweep, config: RunConfig) -> str:
-    """Return why runs of a configuration have no such metric; "" if they have it."""
-    from dialogue_ser.tasks import find_task
-    from dialogue_ser.training.data.prepare import metric_key, requested_metrics
-
-    if sweep.metric is None:
-        return ""
-    keys = [metric_key(str(name)) for name in (*requested_metrics(config), config.training.select)]
-    known = dict.fromkeys(["dev/loss", *(f"dev/{key}" for key in (*find_task(config.task).headline, *keys))])
-    if sweep.metric.name in known:
-        return ""
-    advice = f"'--metrics=[{sweep.metric.name.removeprefix('dev/')}]' in command adds a metric of the library"
-    return f"{sweep.at('metric', 'name')}: {unknown_name('metric', sweep.metric.name, known)}; {advice}"

@@ -72,7 +72,7 @@ def command_problems(sweep: Sweep) -> list[str]:
             f"this library; write {_EXAMPLE}"
         ]
     found = [f"{sweep.at('command', str(index))}: {problem}" for index, problem in _item_problems(items)]
-    after = _after_program(items)
+    after = _after_program([sweep.program if item == "${program}" and sweep.program else item for item in items])
     if after is None:
         if "dialogue-ser " not in " ".join(item + " " for item in items if " " in item):
             found.append(f"{sweep.at('command')}: does not start dialogue-ser; write {_EXAMPLE}")

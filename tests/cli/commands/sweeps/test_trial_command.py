@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from dialogue_ser.cli.commands.sweeps.trial_command import trial_request, trial_tokens
+from dialogue_ser.cli.commands.sweeps.trial_command import command_problems, trial_request, trial_tokens
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.search_space.sweep_file import read_sweep
 
@@ -23,6 +23,12 @@ def test_the_training_is_found_behind_whatever_starts_it(write_sweep, start):
     values = {"optimizer.learning_rate": 1e-05}
     tokens = ["--preset", "quickstart", "--optimizer.learning_rate=1e-05"]
     assert trial_tokens(sweep, values, {}) == ("train", tokens)
+
+
+def test_the_program_of_the_file_may_be_dialogue_ser(write_sweep):
+    sweep = read_sweep(write_sweep(("dialogue-ser", "'${program}'"), ("method:", "program: dialogue-ser\nmethod:")))
+    assert command_problems(sweep) == []
+    assert trial_tokens(sweep, {}, {}) == ("train", ["--preset", "quickstart"])
 
 
 def test_another_program_is_refused(write_sweep):
