@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from dialogue_ser.nn.gru.packed import PackedGRU
 from dialogue_ser.nn.transfer import send
 from dialogue_ser.tensors import FeaturesBTD, HiddenBTH, TurnsB
 
@@ -28,7 +29,7 @@ def make_rnn(
         dropout: dropout rate between the layers.
         bidirectional: also read backwards.
     """
-    cls: type[nn.LSTM] | type[nn.GRU] = {"lstm": nn.LSTM, "gru": nn.GRU}[kind]
+    cls: type[nn.LSTM] | type[PackedGRU] = {"lstm": nn.LSTM, "gru": PackedGRU}[kind]
     between = dropout if n_layers > 1 else 0.0  # torch warns of a dropout that has no place
     return cls(in_dim, hidden_dim, n_layers, batch_first=True, dropout=between, bidirectional=bidirectional)
 

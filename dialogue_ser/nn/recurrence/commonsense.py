@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dialogue_ser.nn.attention import HistoryAttention, RunningMean
 from dialogue_ser.nn.gru.cells import draw_mask, gru
-from dialogue_ser.nn.recurrence.chain import Chain
+from dialogue_ser.nn.gru.chain import run_chain
 from dialogue_ser.nn.recurrence.dialogue_recurrence import excluded_from_compile
 from dialogue_ser.nn.recurrence.directed_cell import DirectedCell
 from dialogue_ser.nn.recurrence.layout import PackedLayout, build_layout
@@ -260,8 +260,8 @@ class CommonsenseRecurrence(nn.Module):
             mask = draw_mask(cell.bias, self.dropout, self.n_directions, layout.n_rows, size)
         start = cell.bias.new_zeros(self.n_directions, 1, size)
         gates_x = torch.baddbmm(gates, spoken_KNH, cell.from_states)
-        e_KNE: Tensor = Chain.apply(layout, mask, gates_x, cell.from_own, cell.bias_m, start)  # type: ignore[no-untyped-call]
-        return e_KNE
+        weights = (cell.from_own, cell.bias_m, start)
+        return run_chain(layout.rows_per_step, layout.previous_row, gates_x, *weights, mask=mask)
 
     def _drop(self, states: Tensor) -> Tensor:
         return nn.functional.dropout(states, self.dropout, self.training)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from dialogue_ser.nn.attention import RunningMean
 from dialogue_ser.nn.gru.cells import DropoutMasks, draw_mask, split_by_step
-from dialogue_ser.nn.recurrence.chain import Chain, autograd_chain
+from dialogue_ser.nn.gru.chain import autograd_chain, run_chain
 from dialogue_ser.nn.recurrence.layout import PackedLayout, build_layout
 from dialogue_ser.nn.recurrence.manual import ManualRecurrence, Settings
 from dialogue_ser.nn.recurrence.parameters import RecurrenceParameters, parameter_name
@@ -219,9 +219,11 @@ class DialogueRecurrence(RecurrenceParameters):
         mask = masks.emotion_KNE
         mask_inside = mask if self.wiring.feeds_dropped_emotion else None
         if self.engine == "autograd":
-            e_KNE = autograd_chain(gates, self.from_emotion, bias_m, self.initial_emotion, mask_inside, layout.steps)
+            rows_per_step = layout.rows_per_step
+            e_KNE = autograd_chain(gates, self.from_emotion, bias_m, self.initial_emotion, mask_inside, rows_per_step)
         else:
-            e_KNE = Chain.apply(layout, mask_inside, gates, self.from_emotion, bias_m, self.initial_emotion)  # type: ignore[no-untyped-call]
+            weights = (self.from_emotion, bias_m, self.initial_emotion)
+            e_KNE = run_chain(layout.rows_per_step, layout.previous_row, gates, *weights, mask=mask_inside)
         return e_KNE if mask is None or mask_inside is not None else e_KNE * mask
 
 
@@ -230,7 +232,7 @@ def _full_precision(tensor: Tensor) -> Tensor:
 
 
 def _masks_by_step(masks: DropoutMasks, layout: PackedLayout) -> Iterator[TurnMasks]:
-    rows_per_step = [step.n_active for step in layout.steps]
+    rows_per_step = layout.rows_per_step
     listeners_per_step = [step.n_listeners for step in layout.steps]
     yield from map(
         TurnMasks,

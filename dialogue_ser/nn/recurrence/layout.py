@@ -92,6 +92,11 @@ class PackedLayout:
         """Number of dialogues, B."""
         return self.steps[0].n_active
 
+    @property
+    def rows_per_step(self) -> list[int]:
+        """Number of packed turns of each step."""
+        return [step.n_active for step in self.steps]
+
     def unpacked(self, rows_KNH: Tensor, shape: tuple[int, int]) -> Tensor:
         """Return rows of packed turns in the order of the dialogues ``[K, B, T, H]``; 0 on padding.
 
