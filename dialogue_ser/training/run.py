@@ -2,10 +2,11 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 
@@ -21,7 +22,7 @@ from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.prepare import Data, load_data
 from dialogue_ser.training.ensemble import train_ensemble
 from dialogue_ser.training.loop.callbacks import Callback, find_callbacks
-from dialogue_ser.training.loop.devices import make_accelerator
+from dialogue_ser.training.loop.devices import main_first, make_accelerator
 from dialogue_ser.training.loop.rng import seed_everything
 from dialogue_ser.training.record.run_directory import RunDirectory
 from dialogue_ser.training.single import Execution, train_single
@@ -85,6 +86,7 @@ def train(
     allow_mismatch: bool = False,
     progress: bool | None = None,
     store: FeatureStore | None = None,
+    on_environment: Callable[[Mapping[str, Any]], None] | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Run:
     """Train a model, choose its epoch on dev, predict every split and write all results into one run directory.
@@ -99,6 +101,8 @@ def train(
         allow_mismatch: resume even if settings, data or versions are different from those of the run.
         progress: whether to show a progress bar; None = only on a terminal.
         store: feature store for the features of frozen encoders; None = the default store.
+        on_environment: is called once with the content of environment.json, when the data are loaded and nothing is
+            written yet. An error that it raises ends the run.
         callbacks: called after those that ``config.training.callbacks`` names. They are no part of the configuration.
 
     Raises:
@@ -124,6 +128,7 @@ def train(
         progress=progress,
         started=started,
         run_folder=directory.folder,
+        on_environment=on_environment,
         callbacks=tuple(callbacks),
     )
     train_models = train_single if config.training.ensemble == 1 else train_ensemble
@@ -154,7 +159,7 @@ def _finished_run(directory: RunDirectory, config: RunConfig, *, resume: bool, a
 def _load_data(config: RunConfig, accelerator: Accelerator, store: FeatureStore | None, corpus: Corpus | None) -> Data:
     """Return the data of the run; warn about what is odd in the corpus, and about classes that a split lacks."""
     seed_everything(config.seed)
-    with accelerator.main_process_first():  # the other processes then find the features in the store
+    with main_first(accelerator):  # the other processes then find the features in the store
         data = load_data(config, store, corpus, with_warnings=accelerator.is_main_process)
     if accelerator.is_main_process:
         for split, absent in data.absent.items():
