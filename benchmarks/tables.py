@@ -17,6 +17,7 @@ from benchmarks.page_tables import (  # noqa: F401  (register their tables)
     startup_tables,
     suite_tables,
     sweep_tables,
+    wandb_tables,
 )
 from benchmarks.results_files import Result, now, read_result, seeds_score
 from dialogue_ser.errors import DialogueSerError
@@ -44,6 +45,7 @@ PAGES = (
     "docs/architecture.md",
     "docs/reliability.md",
     "docs/cluster.md",
+    "docs/wandb.md",
 )
 PUBLISHED = "document's weighted F1 (accuracy)"
 

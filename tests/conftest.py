@@ -83,6 +83,7 @@ DEAREST = (
     "evaluation/crossval/test_cross_validate.py",
     "nn/gru/test_kernels.py",
     "packaging/test_wheel.py",
+    "cli/test_sweep_run.py",
     "report/test_page.py",
     "benchmarks/test_suites.py",
     "nn/recurrence/test_dialogue_recurrence.py",

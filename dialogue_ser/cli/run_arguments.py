@@ -9,8 +9,8 @@ RunConfig's ``features`` and ``model.options`` have no fixed fields, so the pars
 1. Scan the tokens for what decides which flags exist: preset, config files, task, reader, model, modalities, encoders.
 2. Give every modality a group of flags ``features.MODALITY``, and the model's Config a group ``model.options``.
 
-Both ``--a.b value`` and ``--a.b=value`` (as W&B sweeps write it) work. Hyphens are as good as underscores, and a switch
-needs no value.
+Both ``--a.b value`` and ``--a.b=value`` (as W&B sweeps write it) work, and values as Python writes them. Hyphens are as
+good as underscores, and a switch needs no value.
 """
 
 import dataclasses
@@ -25,6 +25,7 @@ from typing import Any, get_type_hints
 from jsonargparse import SUPPRESS, ArgumentParser
 
 from dialogue_ser.cli.arguments import new_parser, parse, underscore_flags
+from dialogue_ser.cli.python_values import without_python_values
 from dialogue_ser.cli.run_layers import settings_below_flags
 from dialogue_ser.cli.trust_flags import refuse_code_of_files
 from dialogue_ser.errors import ConfigError
@@ -103,6 +104,7 @@ def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
             a run nor flags say what to train on.
         SystemExit: after ``--help``.
     """
+    tokens = without_python_values(tokens, RunConfig)
     tokens = _replace_aliases(underscore_flags(tokens, {**get_type_hints(RunConfig), **_CONTROL, "on_bad": str}))
     tokens, filled, where = settings_below_flags(tokens, command)
     values = parse(train_parser(filled, where=where, command=command), tokens).as_dict()
@@ -249,15 +251,12 @@ def _parser_without_base(
 
 
 def _replace_aliases(tokens: Sequence[str]) -> list[str]:
-    """Replace short and old names of flags by the names of their settings, and ``None`` as W&B writes it by null."""
+    """Replace short and old names of flags by the names of their settings."""
     parts = [token.partition("=") for token in tokens]
     for old in dict.fromkeys(head for head, _, _ in parts if head in _MOVED):
         print(f"note: {old} is called {_MOVED[old]} since 0.1.0; 0.2.0 removes the old name", file=sys.stderr)
     names = {**_ALIASES, **_MOVED}
-    return [
-        names.get(head, head) + equals + ("null" if equals and value == "None" else value)
-        for head, equals, value in parts
-    ]
+    return [names.get(head, head) + equals + value for head, equals, value in parts]
 
 
 def _is_set(option: str, tokens: Sequence[str]) -> bool:

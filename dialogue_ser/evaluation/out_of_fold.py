@@ -168,6 +168,8 @@ def _planned_runs(config: RunConfig, corpus: Corpus, n_folds: int) -> Iterator[t
 
     There is one run per fold of train, and a last one for all other splits.
     """
+    wandb = replace(config.wandb, group=config.wandb.group or config.name, job_type="fold")
+    config = replace(config, wandb=wandb)
     train_splits = config.data.train.split("+")
     dialogues = [dialogue for name in train_splits for dialogue in corpus.split(name)]
     for fold in make_folds(_PROTOCOL, dialogues, config.seed, n_folds):

@@ -19,6 +19,10 @@ from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.metrics.predictions import Predictions, read_predictions
 from dialogue_ser.runs.checksums import CHECKSUM_KEY, is_unchanged, warn_if_changed
 
+REPORT = "report.html"
+REPORT_WITHOUT_TEXTS = "report-without-texts.html"
+"""The report without the sections that show what people said. A run that is sent to W&B has it."""
+
 logger = logging.getLogger(__name__)
 
 

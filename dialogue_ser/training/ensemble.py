@@ -17,6 +17,7 @@ are not changed. The run directory and the model folder of a member can also be 
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -35,6 +36,7 @@ from dialogue_ser.training.data.prepare import Data, balanced
 from dialogue_ser.training.loop.devices import make_accelerator, wait_for_all
 from dialogue_ser.training.loop.setup import build_system
 from dialogue_ser.training.record import outputs
+from dialogue_ser.training.record.mirror.process import WandbMirror
 from dialogue_ser.training.record.run_directory import RunDirectory
 from dialogue_ser.training.record.tracking import MetricsFile
 from dialogue_ser.training.single import Execution, record_configuration, scores_of, train_single
@@ -81,7 +83,7 @@ def member_config(config: RunConfig, number: int) -> RunConfig:
         name=f"{config.name}-member-{number}",
         seed=config.seed * MAX_MEMBERS + number,
         training=replace(config.training, ensemble=1),
-        wandb=replace(config.wandb, group=config.wandb.group or config.name),
+        wandb=replace(config.wandb, group=config.wandb.group or config.name, job_type="member"),
     )
 
 
@@ -97,13 +99,14 @@ def mean_predictions(frames: Sequence[pd.DataFrame], task: Task) -> pd.DataFrame
 def _train_member(config: RunConfig, directory: RunDirectory, data: Data, execution: Execution) -> None:
     """Train one member like any other run, unless it is already finished."""
     is_started = (directory.folder / "config.yaml").is_file()
-    execution = replace(
-        execution, resume=execution.resume and is_started, started=time.monotonic(), on_environment=None
-    )
+    resume = execution.resume and is_started
+    own = None if execution.mirror is None else WandbMirror(directory.folder, config.wandb)
+    execution = replace(execution, resume=resume, started=time.monotonic(), mirror=own, on_environment=None)
     directory.check(config, resume=execution.resume, allow_mismatch=execution.allow_mismatch)
     is_complete = directory.is_finished and directory.has_outputs
     if not (execution.resume and is_complete) or execution.allow_mismatch:
-        train_single(config, directory, data, make_accelerator(config.training), execution)
+        with own or nullcontext():
+            train_single(config, directory, data, make_accelerator(config.training), execution)
 
 
 def _finish(
@@ -137,3 +140,5 @@ def _finish(
         }
     )
     metrics.close()
+    if execution.mirror is not None:
+        execution.mirror.start()

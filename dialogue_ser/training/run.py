@@ -21,9 +21,11 @@ from dialogue_ser.training.config.files import code_of_run, load_config
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.prepare import Data, load_data
 from dialogue_ser.training.ensemble import train_ensemble
+from dialogue_ser.training.loop import devices
 from dialogue_ser.training.loop.callbacks import Callback, find_callbacks
 from dialogue_ser.training.loop.devices import main_first, make_accelerator
 from dialogue_ser.training.loop.rng import seed_everything
+from dialogue_ser.training.record.mirror.process import WandbMirror
 from dialogue_ser.training.record.run_directory import RunDirectory
 from dialogue_ser.training.single import Execution, train_single
 from dialogue_ser.trust import Trust
@@ -87,6 +89,7 @@ def train(
     progress: bool | None = None,
     store: FeatureStore | None = None,
     on_environment: Callable[[Mapping[str, Any]], None] | None = None,
+    complete: Callable[[Path], object] | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Run:
     """Train a model, choose its epoch on dev, predict every split and write all results into one run directory.
@@ -103,6 +106,8 @@ def train(
         store: feature store for the features of frozen encoders; None = the default store.
         on_environment: is called once with the content of environment.json, when the data are loaded and nothing is
             written yet. An error that it raises ends the run.
+        complete: called with the run directory when the training is done, in the main process. What it writes there,
+            e.g. scores and a report, is sent to W&B too.
         callbacks: called after those that ``config.training.callbacks`` names. They are no part of the configuration.
 
     Raises:
@@ -118,10 +123,13 @@ def train(
     directory = RunDirectory(Path(out) if out is not None else Path("runs") / config.name)
     finished = _finished_run(directory, config, resume=resume, allow_mismatch=allow_mismatch)
     if finished is not None:
+        if complete is not None and devices.is_main_process():
+            complete(directory.folder)
         return finished
     find_callbacks(config.training.callbacks)  # an unknown name is an error before anything is written or encoded
     accelerator = make_accelerator(config.training)
     data = _load_data(config, accelerator, store, corpus)
+    mirror = WandbMirror(directory.folder, config.wandb) if accelerator.is_main_process else None
     execution = Execution(
         resume=resume,
         allow_mismatch=allow_mismatch,
@@ -129,13 +137,17 @@ def train(
         started=started,
         run_folder=directory.folder,
         on_environment=on_environment,
+        mirror=mirror,
         callbacks=tuple(callbacks),
     )
     train_models = train_single if config.training.ensemble == 1 else train_ensemble
-    with run_lock(directory.folder) if accelerator.is_main_process else nullcontext():
-        if accelerator.is_main_process:  # another process may have started a run here while the data were read
-            directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
-        train_models(config, directory, data, accelerator, execution)
+    with mirror or nullcontext():
+        with run_lock(directory.folder) if accelerator.is_main_process else nullcontext():
+            if accelerator.is_main_process:  # another process may have started a run here while the data were read
+                directory.check(config, resume=resume, allow_mismatch=allow_mismatch)
+            train_models(config, directory, data, accelerator, execution)
+        if complete is not None and devices.is_main_process():
+            complete(directory.folder)
     return Run.load(directory.folder, trust_code=code_of_run(config))
 
 

@@ -47,9 +47,10 @@ from dialogue_ser.training.record.checkpointing import (
 )
 from dialogue_ser.training.record.environment import describe_environment
 from dialogue_ser.training.record.manifest import RunIdentity
+from dialogue_ser.training.record.mirror.process import WandbMirror
 from dialogue_ser.training.record.peek import peek_of
 from dialogue_ser.training.record.run_directory import RunDirectory
-from dialogue_ser.training.record.tracking import MetricsFile, WandbMirror
+from dialogue_ser.training.record.tracking import MetricsFile
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Execution:
             directory of the whole run.
         on_environment: is called with the content of environment.json before anything is written. An error that it
             raises ends the run.
+        mirror: sends the run to W&B; None in all processes except the main one.
         callbacks: called after those that the configuration names.
     """
 
@@ -76,6 +78,7 @@ class Execution:
     started: float
     run_folder: Path
     on_environment: Callable[[Mapping[str, Any]], None] | None = None
+    mirror: WandbMirror | None = None
     callbacks: tuple[Callback, ...] = ()
 
 
@@ -165,34 +168,28 @@ def _train_and_finish(
     """Run the training loop, then predict and write the results; only the main process does the latter."""
     is_main = learner.accelerator.is_main_process
     state = _load_position(directory, checkpoints, learner, metrics, execution)
-    mirror = WandbMirror(directory.folder, config.wandb) if is_main else None
-    try:
-        with StopRequest() as stop:
-            checkpointer = Checkpointer(checkpoints, learner, metrics, config.training, learner.accelerator)
-            select = metric_key(str(config.training.select))
-            bar = ProgressBar(learner.total_steps, select, execution.progress if is_main else False)
-            is_done = fit(
-                learner,
-                build_training(config, data, learner, stop),
-                config.training,
-                state,
-                [metrics, checkpointer, bar, *user_callbacks],
-                stop,
-            )
-        # All processes decide together: a signal may reach one of them later than the others.
-        if not is_done or is_true_anywhere(learner.accelerator, bool(stop.signal_number)):
-            raise _interruption(stop, execution.run_folder, config, state)
-        if is_main:
-            if state.best_checkpoint is not None:
-                best = checkpoints.load(state.best_checkpoint)
-                learner.system.load_state_dict(evaluated_weights(best))
-            _finish(config, directory, data, learner, metrics, state, execution.started)
-        if mirror is not None:
-            mirror.finish()
-    except BaseException:
-        if mirror is not None:
-            mirror.abandon()
-        raise
+    if execution.mirror is not None:
+        execution.mirror.start()
+    with StopRequest() as stop:
+        checkpointer = Checkpointer(checkpoints, learner, metrics, config.training, learner.accelerator)
+        select = metric_key(str(config.training.select))
+        bar = ProgressBar(learner.total_steps, select, execution.progress if is_main else False)
+        is_done = fit(
+            learner,
+            build_training(config, data, learner, stop),
+            config.training,
+            state,
+            [metrics, checkpointer, bar, *user_callbacks],
+            stop,
+        )
+    # All processes decide together: a signal may reach one of them later than the others.
+    if not is_done or is_true_anywhere(learner.accelerator, bool(stop.signal_number)):
+        raise _interruption(stop, execution.run_folder, config, state)
+    if is_main:
+        if state.best_checkpoint is not None:
+            best = checkpoints.load(state.best_checkpoint)
+            learner.system.load_state_dict(evaluated_weights(best))
+        _finish(config, directory, data, learner, metrics, state, execution.started)
     return state
 
 

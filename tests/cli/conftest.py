@@ -81,3 +81,16 @@ def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]
         return status, out, err
 
     return call
+
+
+@pytest.fixture
+def tiny_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration of the tiny corpus of the tests of training."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "training"))
+    import tiny
+
+    from dialogue_ser.training.config.files import dump_config
+
+    path = tmp_path / "tiny.yaml"
+    path.write_text(dump_config(tiny.tiny_config()))
+    return path

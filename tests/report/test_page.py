@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
+from markupsafe import escape
 
 from dialogue_ser.errors import DialogueSerError, MissingDataError
 from dialogue_ser.evaluation.run import evaluate_run
 from dialogue_ser.report.page import headline_split, write_report
+from dialogue_ser.runs.run_files import REPORT, REPORT_WITHOUT_TEXTS, RunFiles
 from dialogue_ser.tasks.classification import Classification
 
 VOID = {"meta", "br", "img", "source", "link", "hr", "input", "circle", "line"}
@@ -189,3 +192,26 @@ def test_the_headline_split_was_not_used_to_train_or_to_choose_if_there_is_one(
     splits: tuple[str, ...], expected: str
 ) -> None:
     assert headline_split({"splits": {name: {} for name in splits}}) == expected
+
+
+@pytest.mark.parametrize("kind", ["run_dir", "value_run_dir"])
+def test_the_page_that_wandb_gets_has_no_text_and_no_command_line(kind, request, blank_pictures):
+    folder = request.getfixturevalue(kind)
+    write_report(folder)
+    assert not (folder / REPORT_WITHOUT_TEXTS).exists()
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    environment = json.loads((folder / "environment.json").read_text())
+    environment["command"] = ["dialogue-ser", "--data.path=/home/somebody/secret.csv"]
+    (folder / "environment.json").write_text(json.dumps(environment))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config | {"wandb": {"mode": "offline"}}))
+    write_report(folder)
+    with_texts, without = ((folder / name).read_text() for name in (REPORT, REPORT_WITHOUT_TEXTS))
+    texts = [str(escape(text)) for text in RunFiles(folder).predictions.frame["text"].dropna()]
+    assert any(text in with_texts for text in texts)
+    assert "secret.csv" in with_texts
+    assert not [text for text in texts if text in without]
+    assert "secret.csv" not in without
+    (folder / REPORT_WITHOUT_TEXTS).unlink()
+    (folder / "config.yaml").write_text(yaml.safe_dump(config | {"wandb": {"mode": "offline", "texts": True}}))
+    write_report(folder)
+    assert not (folder / REPORT_WITHOUT_TEXTS).exists()

@@ -310,3 +310,15 @@ def test_splits_that_lack_a_class_are_reported_before_training_and_in_the_summar
 
 def test_a_summary_names_no_absent_classes_if_every_split_has_them_all(finished):
     assert "absent" not in RunFiles(finished.folder).summary
+
+
+def test_what_completes_a_run_is_called_when_its_files_are_there_also_if_it_was_finished_before(tiny, tmp_path):
+    seen = []
+
+    def complete(folder):
+        seen.append((folder.name, RunFiles(folder).summary["best_epoch"], (folder / "predictions.parquet").is_file()))
+
+    config = tiny.tiny_config(**{"training.epochs": 1})
+    train(config, tmp_path / "run", complete=complete)
+    train(config, tmp_path / "run", resume=True, complete=complete)
+    assert seen == [("run", 1, True)] * 2

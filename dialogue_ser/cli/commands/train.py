@@ -1,11 +1,13 @@
 """``dialogue-ser train``: train a run, then write its scores, report and model card."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
 from dialogue_ser.cli.smoke import reduced
+from dialogue_ser.cli.sweep_run import end_by_signal, in_sweep
 from dialogue_ser.cli.tables import scores_table, show, show_notes
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.foreign_text.terminal_text import visible
@@ -27,7 +29,7 @@ def train_command(tokens: Sequence[str]) -> int:
     Raises:
         DialogueSerError: an error that the user can correct; nothing is written then.
     """
-    request = parse_train(tokens)
+    request = in_sweep(parse_train(tokens), tokens, os.environ)
     if request.print_config:
         print(dump_config(request.config), end="")
         return 0
@@ -37,7 +39,13 @@ def train_command(tokens: Sequence[str]) -> int:
             f"{request.config.crossval.estimator}) and trains no dialogue model; run dialogue-ser crossval with the "
             "same flags"
         )
-    return _train(*reduced(request, "dialogues")) if request.smoke else _train(request)
+    from dialogue_ser.training.loop.interrupt import Interrupted
+
+    try:
+        return _train(*reduced(request, "dialogues")) if request.smoke else _train(request)
+    except Interrupted as stop:
+        end_by_signal(stop.signal_number, os.environ)
+        raise
 
 
 def finish(run_dir: Path, metrics: Sequence[str] | None = None) -> Path:
@@ -64,7 +72,7 @@ def finish(run_dir: Path, metrics: Sequence[str] | None = None) -> Path:
 
 
 def _train(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
-    from dialogue_ser.runs.run_files import RunFiles
+    from dialogue_ser.runs.run_files import REPORT, RunFiles
     from dialogue_ser.training.data.prepare import requested_metrics
     from dialogue_ser.training.loop.devices import is_main_process
     from dialogue_ser.training.run import train
@@ -75,10 +83,11 @@ def _train(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
         corpus=corpus,
         resume=request.resume,
         allow_mismatch=request.allow_mismatch,
+        complete=lambda folder: finish(folder, requested_metrics(request.config)),
     )
     if not is_main_process():  # `accelerate launch` and torchrun start several processes; one scores, writes and prints
         return 0
-    report = finish(run.folder, requested_metrics(run.config))
+    report = run.folder / REPORT
     if balance := RunFiles(run.folder).summary.get("balance"):
         print(visible(_balance_line(balance)))
     print(f"run:    {run.folder}\nreport: {report}\nuse it: dialogue-ser predict {run.folder} INPUT.csv")

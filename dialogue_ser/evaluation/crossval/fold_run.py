@@ -152,8 +152,10 @@ def _train_fold(
         modality: str(Path(run_dir) / "folds" / folder.name) for modality, run_dir in config.training.begin_from.items()
     }
     training = replace(config.training, begin_from=begin_from)
+    tags = (*config.wandb.tags, f"seed{config.seed}")
+    wandb = replace(config.wandb, group=config.wandb.group or config.name, tags=tags, job_type="fold")
     run = train(
-        replace(config, name=folder_name(fold.name), data=data, training=training),
+        replace(config, name=folder_name(fold.name), data=data, training=training, wandb=wandb),
         folder,
         corpus=corpus,
         resume=(folder / "config.yaml").is_file(),

@@ -96,7 +96,14 @@ class Plan:
         return list(found.values())
 
     def _cell(self, row: Row, config: RunConfig, seed: int, out: Path, trial: int | None = None) -> Cell:
-        config = replace(config, seed=seed, name=f"{row.system}-seed{seed}")
+        tags = [row.system, row.encoder, f"seed{seed}", "" if trial is None else "trial"]
+        wandb = replace(
+            config.wandb,
+            group=config.wandb.group or self.suite.name,
+            tags=(*config.wandb.tags, *(tag for tag in tags if tag)),
+            job_type=config.wandb.job_type or "suite",
+        )
+        config = replace(config, seed=seed, name=f"{row.system}-seed{seed}", wandb=wandb)
         code = sorted({one.name for one in code_in_settings(config_to_dict(config))})
         fingerprint = fingerprint_of(
             {

@@ -391,14 +391,21 @@ class WandbConfig:
     Args:
         mode: disabled = send nothing; offline = write W&B's files into the run directory; online = send to the server.
         project: name of the W&B project to which the run belongs.
-        group: name of the W&B group to which the run belongs, e.g. of a sweep.
+        group: name of the W&B group to which the run belongs, e.g. of a sweep. Folds, the members of an ensemble and
+            the runs of a suite get one by themselves.
         tags: W&B tags of the run.
+        job_type: W&B's job type of the run; folds, members and runs of a suite are fold, member and suite.
+        texts: also send what people said: in the table of predictions and in the report.
+        model: also send the model with its card, when the run is complete.
     """
 
     mode: Literal["disabled", "offline", "online"] = "disabled"
     project: str = "dialogue-ser"
     group: str | None = None
     tags: tuple[str, ...] = ()
+    job_type: str | None = None
+    texts: bool = False
+    model: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

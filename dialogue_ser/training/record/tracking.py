@@ -1,23 +1,13 @@
-"""Write metrics.jsonl, the complete record of a run's metrics, and start the process that sends it to W&B."""
+"""Write metrics.jsonl, the complete record of a run's metrics."""
 
 import hashlib
 import json
-import logging
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dialogue_ser.training.config.run_config import WandbConfig
 from dialogue_ser.training.loop.callbacks import Callback
 from dialogue_ser.training.loop.state import TrainState
-
-WANDB_GRACE_SECONDS = 8.0
-"""How long a run waits for W&B at its end; a server that does not answer costs no more than this."""
-
-logger = logging.getLogger(__name__)
 
 
 class MetricsFile(Callback):
@@ -89,71 +79,3 @@ class MetricsFile(Callback):
         """Append the line of an epoch and sync."""
         self.write(row)
         self.sync()
-
-
-class WandbMirror:
-    """A child process that reads metrics.jsonl while it grows and sends it to W&B.
-
-    It is a separate process so that W&B (a dead server, a killed service, a slow upload) cannot stop, slow or crash the
-    run. W&B can only cost the waiting time at the end.
-
-    Args:
-        run_dir: the run directory. The child reads config.yaml and metrics.jsonl, and from predictions.parquet the
-            columns with splits and labels.
-        config: mode, project, group and tags.
-    """
-
-    def __init__(self, run_dir: Path, config: WandbConfig) -> None:
-        self._child: subprocess.Popen[bytes] | None = None
-        self._log = run_dir / "wandb.log"
-        if config.mode == "disabled":
-            return
-        start = (run_dir / "metrics.jsonl").stat().st_size
-        command = [
-            sys.executable,
-            "-P",  # a file of the working folder, which may be a run of somebody else, must not take a module's place
-            "-m",
-            "dialogue_ser.training.record.wandb_mirror",
-            str(run_dir),
-            "--from-byte",
-            str(start),
-        ]
-        try:
-            with self._log.open("ab") as log:
-                self._child = subprocess.Popen(  # noqa: S603 - our own module
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-                )
-        except OSError as error:
-            logger.warning("W&B mirror could not be started (%s); metrics.jsonl is complete without it", error)
-
-    def finish(self) -> None:
-        """Wait a short time for the child to end; log one warning if it failed or did not end in time."""
-        child, self._child = self._child, None
-        if child is None:
-            return
-        try:
-            status: int | str = child.wait(WANDB_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            status = f"not finished after {WANDB_GRACE_SECONDS:g} s"
-            self._kill(child)
-        if status != 0:
-            logger.warning("W&B mirror failed (%s, see %s); metrics.jsonl is complete without it", status, self._log)
-
-    def abandon(self) -> None:
-        """Stop the child at once, because the run was interrupted or failed."""
-        child, self._child = self._child, None
-        if child is not None:
-            child.terminate()  # the child gets a chance to exit cleanly
-            try:
-                child.wait(2.0)
-            except subprocess.TimeoutExpired:
-                self._kill(child)
-
-    @staticmethod
-    def _kill(child: "subprocess.Popen[bytes]") -> None:
-        """Kill the child and all processes that it started, e.g. W&B's service."""
-        if hasattr(os, "killpg"):
-            os.killpg(child.pid, signal.SIGKILL)
-        else:
-            child.kill()
-        child.wait()

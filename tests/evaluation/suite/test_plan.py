@@ -137,3 +137,12 @@ def test_code_that_the_file_names_needs_trust_or_a_flag(folder):
 def test_cross_validations_have_the_protocol_of_their_base_or_the_default_one(folder):
     plan = plan_of(folder, "base: nemo-egemaps-svm\nsystems: {svm: {}}\nprotocol: crossval\n")
     assert plan.rows[0].config.data.cut.protocol == "leave-one-speaker-out"
+
+
+def test_runs_of_a_suite_are_one_group_in_wandb_with_their_system_and_seed_as_tags(write_suite, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plan = read_plan(write_suite(tmp_path), trust_code=True)
+    cells = plan.cells(tmp_path / "out")
+    assert {(cell.config.wandb.group, cell.config.wandb.job_type) for cell in cells} == {(plan.suite.name, "suite")}
+    assert {cell.config.wandb.tags[0] for cell in cells} == {cell.row.system for cell in cells}
+    assert {cell.config.wandb.tags[-1] for cell in cells} == {f"seed{cell.seed}" for cell in cells}

@@ -1,0 +1,1 @@
+"""What a run loses and how long it waits when W&B fails."""
