@@ -1,5 +1,6 @@
 """``dialogue-ser crossval``: train and test once for every fold of a protocol; write scores, tables and a page."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dialogue_ser.cli.job_engines import job_engine
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
 from dialogue_ser.cli.smoke import reduced
+from dialogue_ser.cli.sweep_run import in_sweep
 from dialogue_ser.cli.tables import show
 from dialogue_ser.errors import ConfigError, shown_problems
 from dialogue_ser.foreign_text.terminal_text import visible
@@ -37,7 +39,8 @@ def crossval_command(tokens: Sequence[str]) -> int:
     Raises:
         DialogueSerError: an error that the user can correct; nothing is written then.
     """
-    request = parse_train(tokens, command="crossval")
+    parsed = parse_train(tokens, command="crossval")
+    request = replace(in_sweep(parsed, tokens, os.environ), resume=parsed.resume)  # the same command continues
     request = replace(request, config=for_every_fold(request.config))
     if request.print_config:
         print(dump_config(request.config), end="")

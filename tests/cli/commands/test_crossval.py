@@ -146,3 +146,20 @@ def test_one_fold_is_a_run_of_its_own(nemo, cli, tmp_path):
     before = (tmp_path / "out" / "predictions.parquet").read_bytes()
     assert cli("train", "--resume", tmp_path / "out")[0] == 0
     assert (tmp_path / "out" / "predictions.parquet").read_bytes() == before
+
+
+def test_a_cross_validation_in_a_sweep_of_wandb_has_a_folder_of_its_own_and_goes_on(cli, tmp_path, monkeypatch):
+    from dialogue_ser.cli.commands import crossval
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_SWEEP_ID", "k3f9a2xq")
+    monkeypatch.setenv("WANDB_RUN_ID", "p8d2")
+    seen = []
+    monkeypatch.setattr(crossval, "_run_folds", lambda request: seen.append(request) or 0)
+    folder = tmp_path / "runs" / "k3f9a2xq" / "p8d2"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text("name: begun")
+    status, _, err = cli("crossval", "--data.reader", "sample", "--features.text.encoder", "minilm")
+    assert status == 0, err
+    assert seen[0].out.as_posix() == "runs/k3f9a2xq/p8d2"
+    assert seen[0].config.wandb.mode == "disabled"  # the tests set WANDB_MODE
