@@ -11,6 +11,7 @@ from benchmarks.page_tables import (  # noqa: F401  (register their tables)
     fault_tables,
     golden_tables,
     memory_tables,
+    process_tables,
     room_tables,
     speed_tables,
     startup_tables,
@@ -43,6 +44,7 @@ PAGES = (
     "docs/regression.md",
     "docs/architecture.md",
     "docs/reliability.md",
+    "docs/cluster.md",
     "docs/wandb.md",
 )
 PUBLISHED = "document's weighted F1 (accuracy)"

@@ -35,6 +35,8 @@ TESTED_IN = {
     "versions.py": ("training/record/test_environment.py", "the versions that a run records"),
     "many/ray_cluster.py": ("many/test_ray_engine.py", "the connection of the engine that is tested there"),
     "training/loop/gradient/not_finite.py": ("training/loop/test_learner.py", "the message of a step that fails there"),
+    "training/loop/gradient/shares.py": ("training/loop/test_ranks.py", "it needs several processes"),
+    "training/loop/gradient/whole_batch.py": ("training/loop/test_ranks.py", "it needs several processes"),
     "training/loop/gradient/step_gradient.py": (
         "training/loop/gradient/test_terms.py",
         "the step that is tested there",

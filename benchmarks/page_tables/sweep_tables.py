@@ -34,4 +34,5 @@ def killed(folder: Path) -> str:
             f"\n\nOne grid of {grid['points']} points in several ways; the trials and their scores are the same each "
             f"time:\n\n{render_markdown(rows)}"
         )
-    return f"{text}\n\n`{result['command']}`"
+    note = f"{result['note']} " if result.get("note") else ""
+    return f"{text}\n\n{note}`{result['command']}`"

@@ -49,6 +49,7 @@ COMMANDS = {
     ),
     "ensemble": Command("ensemble:ensemble_command", "average finished runs of seeds or of systems", True),
     "evaluate": Command("evaluate:evaluate", "compute the scores of a run again from its predictions"),
+    "reproduce": Command("reproduce:reproduce", "make a run again from its directory, and compare both bit by bit"),
     "compare": Command("compare:compare", "say whether one run is better than another on the same corpus"),
     "predict": Command("predict:predict", "predict the emotions of new dialogues in a CSV or JSON Lines file"),
     "attention": Command("attention:attention", "draw the attention of the encoders inside an utterance"),

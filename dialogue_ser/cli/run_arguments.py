@@ -40,7 +40,7 @@ _ALIASES = {"--on_bad": "--data.on_bad", "--print_config": "--print-config", "--
 #: Flags that are not settings of the run.
 _CONTROL = {
     "preset": str, "config": str, "resume": str, "out": str, "allow_mismatch": bool, "print_config": bool,
-    "smoke": bool, "trust_code": bool, "jobs": int,
+    "smoke": bool, "trust_code": bool, "jobs": int, "engine": str, "address": str, "gpus": float,
 }  # fmt: skip
 _USAGE = """dialogue-ser {command} --preset NAME [--a.b VALUE | --a.b=VALUE ...] [--config FILE.yaml] [--out DIR]
                           [--seed N] [--on-bad error|mask]{more} [--smoke] [--print-config] [--trust-code]
@@ -75,6 +75,9 @@ class TrainRequest:
         print_config: print the configuration and stop.
         smoke: run at reduced size on the bundled sample.
         jobs: number of folds of a cross-validation at the same time; 0 = one for each CPU core.
+        engine: where the folds are done: local or ray.
+        address: address of a Ray cluster; None = Ray is started on this machine.
+        gpus: number of GPUs for each fold on Ray.
     """
 
     config: RunConfig
@@ -84,6 +87,9 @@ class TrainRequest:
     print_config: bool = False
     smoke: bool = False
     jobs: int = 1
+    engine: str = "local"
+    address: str | None = None
+    gpus: float = 0.0
 
 
 def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
@@ -118,6 +124,9 @@ def parse_train(tokens: Sequence[str], command: str = "train") -> TrainRequest:
         print_config=bool(control["print_config"]),
         smoke=bool(control["smoke"]),
         jobs=1 if control["jobs"] is None else control["jobs"],
+        engine=control["engine"] or "local",
+        address=control["address"],
+        gpus=control["gpus"] or 0.0,
     )
 
 
@@ -198,7 +207,7 @@ def _parser_without_base(
     """
     parser = new_parser(f"dialogue-ser {command}", f"{_INTRODUCTIONS[command]} {_LAYERS_HELP} {_FLAGS_ALONE_HELP}")
     can_resume = command == "train"  # the same command continues a cross-validation
-    more = " [--resume DIR [--allow-mismatch]]" if can_resume else " [--jobs N]"
+    more = " [--resume DIR [--allow-mismatch]]" if can_resume else " [--jobs N] [--engine local|ray]"
     parser.usage = _USAGE.format(command=command, more=more)
     parser.add_argument("--preset", type=str | None, help=f"preset to begin with, one of: {', '.join(preset_names())}")
     parser.add_argument(
@@ -213,6 +222,11 @@ def _parser_without_base(
     if not can_resume:
         jobs_help = "number of folds at the same time; 0 = one for each CPU core. The threads are divided among them"
         parser.add_argument("--jobs", type=int, default=1, help=jobs_help)
+        engine_help = "where the folds are done: local = this machine; ray = a Ray cluster (needs the extra 'ray')"
+        parser.add_argument("--engine", type=str, default="local", help=engine_help)
+        address_help = "address of the Ray cluster; if left out, Ray is started on this machine"
+        parser.add_argument("--address", type=str | None, help=address_help)
+        parser.add_argument("--gpus", type=float, default=0.0, help="number of GPUs for each fold on Ray")
     mismatch_help = "continue the run even if settings, data or versions have changed" if can_resume else SUPPRESS
     for name, line in (
         ("allow-mismatch", mismatch_help),

@@ -13,9 +13,9 @@ def masked_ccc(
     """1 − CCC (Lin 1989), as a numerator and a denominator; the mean over all dimensions with annotated turns.
 
     CCC = 2·cov / (var_g + var_p + (mean_g − mean_p)²) is one score for a set of turns and not a mean over the turns.
-    Here the set is the batch. A step with several batches or ranks averages their losses, weighted by their numbers of
-    turns. A batch of one turn has a CCC of 0, and the model learns almost nothing from it. So choose a ``batch_size``
-    of some dozens if the dialogues have a single turn.
+    Here the set is the batch, also if several processes share it. A step with several batches averages their losses,
+    weighted by their numbers of turns. A batch of one turn has a CCC of 0, and the model learns almost nothing from it.
+    So choose a ``batch_size`` of some dozens if the dialogues have a single turn.
 
     Args:
         value_NS: predicted values.

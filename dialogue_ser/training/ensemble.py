@@ -33,7 +33,7 @@ from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config.files import code_of_run
 from dialogue_ser.training.config.run_config import MAX_MEMBERS, RunConfig
 from dialogue_ser.training.data.prepare import Data, balanced
-from dialogue_ser.training.loop.devices import make_accelerator
+from dialogue_ser.training.loop.devices import make_accelerator, wait_for_all
 from dialogue_ser.training.loop.setup import build_system
 from dialogue_ser.training.record import outputs
 from dialogue_ser.training.record.mirror.process import WandbMirror
@@ -64,7 +64,7 @@ def train_ensemble(
         _train_member(member_config(config, number), member, data, execution)
     if accelerator.is_main_process:
         _finish(config, directory, data, members, execution)
-    accelerator.wait_for_everyone()
+    wait_for_all(accelerator)
 
 
 def member_config(config: RunConfig, number: int) -> RunConfig:
@@ -101,7 +101,7 @@ def _train_member(config: RunConfig, directory: RunDirectory, data: Data, execut
     is_started = (directory.folder / "config.yaml").is_file()
     resume = execution.resume and is_started
     own = None if execution.mirror is None else WandbMirror(directory.folder, config.wandb)
-    execution = replace(execution, resume=resume, started=time.monotonic(), mirror=own)
+    execution = replace(execution, resume=resume, started=time.monotonic(), mirror=own, on_environment=None)
     directory.check(config, resume=execution.resume, allow_mismatch=execution.allow_mismatch)
     is_complete = directory.is_finished and directory.has_outputs
     if not (execution.resume and is_complete) or execution.allow_mismatch:

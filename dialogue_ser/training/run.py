@@ -2,10 +2,11 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 
@@ -22,7 +23,7 @@ from dialogue_ser.training.data.prepare import Data, load_data
 from dialogue_ser.training.ensemble import train_ensemble
 from dialogue_ser.training.loop import devices
 from dialogue_ser.training.loop.callbacks import Callback, find_callbacks
-from dialogue_ser.training.loop.devices import make_accelerator
+from dialogue_ser.training.loop.devices import main_first, make_accelerator
 from dialogue_ser.training.loop.rng import seed_everything
 from dialogue_ser.training.record.mirror.process import WandbMirror
 from dialogue_ser.training.record.run_directory import RunDirectory
@@ -87,6 +88,7 @@ def train(
     allow_mismatch: bool = False,
     progress: bool | None = None,
     store: FeatureStore | None = None,
+    on_environment: Callable[[Mapping[str, Any]], None] | None = None,
     complete: Callable[[Path], object] | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Run:
@@ -102,6 +104,8 @@ def train(
         allow_mismatch: resume even if settings, data or versions are different from those of the run.
         progress: whether to show a progress bar; None = only on a terminal.
         store: feature store for the features of frozen encoders; None = the default store.
+        on_environment: is called once with the content of environment.json, when the data are loaded and nothing is
+            written yet. An error that it raises ends the run.
         complete: called with the run directory when the training is done, in the main process. What it writes there,
             e.g. scores and a report, is sent to W&B too.
         callbacks: called after those that ``config.training.callbacks`` names. They are no part of the configuration.
@@ -132,6 +136,7 @@ def train(
         progress=progress,
         started=started,
         run_folder=directory.folder,
+        on_environment=on_environment,
         mirror=mirror,
         callbacks=tuple(callbacks),
     )
@@ -166,7 +171,7 @@ def _finished_run(directory: RunDirectory, config: RunConfig, *, resume: bool, a
 def _load_data(config: RunConfig, accelerator: Accelerator, store: FeatureStore | None, corpus: Corpus | None) -> Data:
     """Return the data of the run; warn about what is odd in the corpus, and about classes that a split lacks."""
     seed_everything(config.seed)
-    with accelerator.main_process_first():  # the other processes then find the features in the store
+    with main_first(accelerator):  # the other processes then find the features in the store
         data = load_data(config, store, corpus, with_warnings=accelerator.is_main_process)
     if accelerator.is_main_process:
         for split, absent in data.absent.items():

@@ -3,7 +3,7 @@
 import logging
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from dialogue_ser.training.config.files import resume_command
 from dialogue_ser.training.config.run_config import RunConfig
 from dialogue_ser.training.data.prepare import Data, balanced, dev_metrics, metric_key
 from dialogue_ser.training.loop.callbacks import Callback, make_callbacks
+from dialogue_ser.training.loop.devices import is_true_anywhere, wait_for_all
 from dialogue_ser.training.loop.epochs import fit
 from dialogue_ser.training.loop.interrupt import Interrupted, StopRequest
 from dialogue_ser.training.loop.learner import Learner
@@ -65,6 +66,8 @@ class Execution:
         started: ``time.monotonic()`` at the start of the run.
         run_folder: the run directory to resume, for the message of a stopped run. For a member of an ensemble it is the
             directory of the whole run.
+        on_environment: is called with the content of environment.json before anything is written. An error that it
+            raises ends the run.
         mirror: sends the run to W&B; None in all processes except the main one.
         callbacks: called after those that the configuration names.
     """
@@ -74,6 +77,7 @@ class Execution:
     progress: bool | None
     started: float
     run_folder: Path
+    on_environment: Callable[[Mapping[str, Any]], None] | None = None
     mirror: WandbMirror | None = None
     callbacks: tuple[Callback, ...] = ()
 
@@ -108,7 +112,7 @@ def train_single(
         state = _train_and_finish(config, directory, checkpoints, data, learner, metrics, user_callbacks, execution)
     finally:
         metrics.close()
-    accelerator.wait_for_everyone()
+    wait_for_all(accelerator)
     logger.info("run %s finished: best epoch %d", directory.folder, state.best_epoch)
 
 
@@ -131,10 +135,12 @@ def record_configuration(
         data.feature_fingerprints,
         accelerator.num_processes,
     )
+    if execution.on_environment is not None:
+        execution.on_environment(environment)
     if execution.resume:
         directory.check_environment(environment, allow_mismatch=execution.allow_mismatch)
     identity = directory.identity(config, resume=execution.resume, allow_mismatch=execution.allow_mismatch)
-    accelerator.wait_for_everyone()  # the main process writes after all processes have checked
+    wait_for_all(accelerator)  # the main process writes after all processes have checked
     if accelerator.is_main_process:
         directory.write_config(config)
         directory.write_environment(environment, identity)
@@ -176,7 +182,8 @@ def _train_and_finish(
             [metrics, checkpointer, bar, *user_callbacks],
             stop,
         )
-    if not is_done or stop.signal_number:
+    # All processes decide together: a signal may reach one of them later than the others.
+    if not is_done or is_true_anywhere(learner.accelerator, bool(stop.signal_number)):
         raise _interruption(stop, execution.run_folder, config, state)
     if is_main:
         if state.best_checkpoint is not None:
@@ -207,7 +214,7 @@ def _load_position(
     if execution.resume and checkpoint is None:
         check_nothing_is_lost(directory.folder)
         logger.warning("%s: there is no complete checkpoint yet; the run starts from its beginning", directory.folder)
-    learner.accelerator.wait_for_everyone()  # metrics.jsonl is cut after all processes have read it
+    wait_for_all(learner.accelerator)  # metrics.jsonl is cut after all processes have read it
     if checkpoint is not None:
         return restore(checkpoint, learner, metrics, learner.accelerator)
     metrics.truncate(0)

@@ -29,7 +29,7 @@ def folder(tmp_path, write_suite, monkeypatch) -> Path:
     for number, block in enumerate(blocks("yaml")):
         (tmp_path / f"suite{number}.yaml").write_text(block)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(benchmark, "_engine", lambda *arguments: InProcess())
+    monkeypatch.setattr(benchmark, "job_engine", lambda *arguments: InProcess())
     yield tmp_path
     sys.modules.pop("my_system", None)
 

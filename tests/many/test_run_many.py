@@ -85,6 +85,7 @@ def test_a_job_that_fails_stops_nobody_and_is_named_with_its_reason(tmp_path):
     assert reasons["user"] == "file.yaml row 3: too bad\nfile.yaml row 4: worse"
     assert "ZeroDivisionError: by nothing" in reasons["bug"]
     assert "ended by signal 9" in reasons["killed"]
+    assert [key for key, one in outcomes.items() if one.is_lost] == ["killed", "exit"]
     assert "this is said before the end" in reasons["killed"]
     assert "ended with status 3" in reasons["exit"]
     assert "nothing" in reasons["absent"]

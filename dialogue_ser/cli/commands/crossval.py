@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dialogue_ser.cli.job_engines import job_engine
 from dialogue_ser.cli.run_arguments import TrainRequest, parse_train
 from dialogue_ser.cli.smoke import reduced
 from dialogue_ser.cli.tables import show
@@ -97,8 +98,9 @@ def finish(folder: Path, scores: Mapping[str, Any]) -> Path:
 def _run_folds(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
     """Train and test every fold, then print and write the results. Returns exit status 0."""
     from dialogue_ser.evaluation.crossval.cross_validate import cross_validate  # imports torch and scikit-learn
-    from dialogue_ser.many.engines import Processes
 
+    engine = job_engine("crossval", request.engine, request.jobs, request.address, request.gpus)
+    is_here = corpus is not None or (request.jobs == 1 and request.engine == "local")
     out = request.out or Path("runs") / request.config.name
     try:
         with _progress_bars() as (report_features, report_fold):
@@ -108,7 +110,7 @@ def _run_folds(request: TrainRequest, corpus: "Corpus | None" = None) -> int:
                 corpus=corpus,
                 report_features=report_features,
                 report_fold=report_fold,
-                engine=None if request.jobs == 1 or corpus is not None else Processes(request.jobs),
+                engine=None if is_here else engine,
             )
     except (SystemExit, KeyboardInterrupt):  # the message of the fold's run would resume this fold alone
         print(f"stopped: run the same command with --out {out} again to continue", file=sys.stderr)

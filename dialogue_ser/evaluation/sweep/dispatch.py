@@ -186,7 +186,8 @@ class Trials:
         plan, key = self._plan, self._run_id(trial.number)
         self._running[key] = (trial, settings)
         folders = self._folders(trial.number)
-        self._study.note(trial, folders=[folder.name for folder in folders], epochs=settings.config.training.epochs)
+        epochs = settings.config.training.epochs * plan.seeds
+        self._study.note(trial, folders=[folder.name for folder in folders], epochs=epochs)
         environment, config = wandb_settings(settings.config, plan.name, self._sweep_id)
         rule = plan.sweep.early_terminate
         values = config_to_dict(config)

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from dialogue_ser.errors import ConfigError, DialogueSerError
-from dialogue_ser.evaluation.sweep.objective import Objective, check_metric, goal_warning, objective_of
+from dialogue_ser.evaluation.sweep.objective import Objective, check_metric, objective_of
 from dialogue_ser.foreign_text.yaml_text import parse_yaml
 from dialogue_ser.search_space.draw import draw
 from dialogue_ser.search_space.grid import grid_points, size
@@ -118,12 +118,12 @@ class SweepPlan:
 
     def warnings(self) -> list[str]:
         """Return what works, but is perhaps not meant."""
-        found = [goal_warning(self.objective)]
+        found = []
         if self.limit == float("inf"):
             found.append("nothing limits the number of trials; Ctrl-C ends the sweep, or add --trials N")
         if self.trials is not None and self.limit < self.trials:
             found.append(f"--trials {self.trials}: the file allows {self.limit:.0f} trials, so there are no more")
-        return [one for one in found if one]
+        return found
 
     def check(self) -> None:
         """Check the file, the options and the settings of the first trials, before anything is trained.

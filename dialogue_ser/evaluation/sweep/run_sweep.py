@@ -149,7 +149,9 @@ def _open(plan: SweepPlan, out: Path, storage: str | None) -> SweepStudy:
 
 
 def _make_features(plan: SweepPlan, out: Path, engine: JobEngine | None, progress: Callable[[str], Progress]) -> None:
-    """Encode the frozen features once, before several trials need them. Trials with features of their own do it alone.
+    """Encode the frozen features once, before several trials need them.
+
+    Trials with features of their own, and cross-validations, do it alone. The store lets them share what they encode.
 
     Raises:
         ConfigError: the features cannot be made.
@@ -157,8 +159,9 @@ def _make_features(plan: SweepPlan, out: Path, engine: JobEngine | None, progres
     varies = any(".".join(path).startswith(("data", "features")) for path in leaves(plan.sweep.parameters))
     if engine is None or varies or not plan.limit:
         return
-    whole = plan.settings_of(plan.values_of(0)).config
-    if all(find_trained(one.encoder) is not None for one in whole.features.values()):
+    settings = plan.settings_of(plan.values_of(0))
+    whole = settings.config
+    if settings.is_crossval or all(find_trained(one.encoder) is not None for one in whole.features.values()):
         return
     config = RunConfig(name="features", task=whole.task, data=whole.data, features=whole.features)
     values = config_to_dict(config)

@@ -151,14 +151,14 @@ def _journal(path: Path) -> "BaseStorage":
 
 
 def _database(place: Place) -> "BaseStorage":
-    from optuna.storages import RDBStorage
+    from optuna.storages import RDBStorage, get_storage
     from sqlalchemy.exc import SQLAlchemyError
 
     options: dict[str, Any] = {"pool_pre_ping": True}
     if place.file is not None:
         options["connect_args"] = {"timeout": _BUSY_SECONDS}
     try:
-        return RDBStorage(place.url, engine_kwargs=options)
+        return get_storage(RDBStorage(place.url, engine_kwargs=options))  # with a cache of ended trials
     except (SQLAlchemyError, ImportError, RuntimeError, ValueError, OSError) as error:
         first = str(error).strip().partition("\n")[0]
         raise ConfigError(

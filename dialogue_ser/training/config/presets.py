@@ -59,9 +59,9 @@ def check_new_name(name: str) -> None:
         ConfigError: it cannot be the name of a file, or the package has a preset of this name.
     """
     if not name or name.startswith(".") or any(not (letter.isalnum() or letter in "._-") for letter in name):
-        raise ConfigError(f"{name!r}: expected a name of letters, digits and . _ -, e.g. meld-best")
+        raise ConfigError(f"preset {name!r}: expected a name of letters, digits and . _ -, e.g. meld-best")
     if name in _packaged():
-        raise ConfigError(f"{name!r}: the package has a preset of this name; choose another one")
+        raise ConfigError(f"preset {name!r}: the package has a preset of this name; choose another one")
 
 
 def _packaged() -> dict[str, Path]:

@@ -3,8 +3,12 @@
 import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
+
+#: A signal that follows the first one so soon is the same request: a launcher and a cluster may both send it.
+ECHO_SECONDS = 1.0
 
 
 class Interrupted(SystemExit):
@@ -25,12 +29,16 @@ class Interrupted(SystemExit):
 class StopRequest:
     """A context that remembers the first SIGTERM or SIGINT; a second signal ends the process at once.
 
+    A signal within ECHO_SECONDS of the first one does not count as a second one. Slurm signals all processes of a
+    step, and a launcher such as torchrun passes the signal on to the same processes.
+
     An immediate end does no damage: every file of a run is either appended to, or renamed when it is complete. Outside
     the main thread Python allows no signal handlers, so the context does nothing there.
     """
 
     def __init__(self) -> None:
         self.signal_number = 0
+        self._first_at = 0.0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopRequest":
@@ -46,6 +54,8 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.signal_number:
+        now = time.monotonic()
+        if not self.signal_number:
+            self.signal_number, self._first_at = number, now
+        elif now - self._first_at > ECHO_SECONDS:
             os._exit(128 + number)
-        self.signal_number = number

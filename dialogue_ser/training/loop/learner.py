@@ -15,10 +15,12 @@ from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.errors import TrainingError
 from dialogue_ser.models.api import DialogueSystem
 from dialogue_ser.training.config.run_config import OptimizerConfig
+from dialogue_ser.training.loop.devices import share_buffers
 from dialogue_ser.training.loop.gradient.adversarial import Attack
 from dialogue_ser.training.loop.gradient.not_finite import not_finite_message
 from dialogue_ser.training.loop.gradient.step_gradient import Seen, StepGradient
 from dialogue_ser.training.loop.gradient.terms import ADVERSARIAL, Denominators, Loss, Source, Terms
+from dialogue_ser.training.loop.gradient.whole_batch import of_share
 from dialogue_ser.training.loop.optimize import (
     L2Penalty,
     MovingAverage,
@@ -91,7 +93,7 @@ class Learner:
         self.config = config
         self.total_steps = total_steps
         self.accelerator = accelerator
-        self.terms = Terms([system, *sources], loss)
+        self.terms = Terms([system, *sources], of_share(loss))
         self.gradient = StepGradient(system, loss, self.terms, accelerator, attack)
         self.penalty = L2Penalty(system, config.l2)
         self.average = MovingAverage(system, ema_decay) if ema_decay else None
@@ -144,6 +146,7 @@ class Learner:
             if math.isfinite(grad_norm):
                 self._clip(norm)
             self._update()
+        share_buffers(self.system, self.accelerator)
         if self.average is not None:
             self.average.update(self.system)
         return StepResult(

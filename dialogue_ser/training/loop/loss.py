@@ -5,6 +5,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
@@ -16,6 +17,7 @@ from dialogue_ser.nn.losses import counted_rows
 from dialogue_ser.registry import Registry, Target
 from dialogue_ser.tasks.base import Task
 from dialogue_ser.training.config.run_config import ContrastiveConfig, LossConfig
+from dialogue_ser.training.loop.gradient.shares import counted_once, no_rows, rows_of_all
 from dialogue_ser.training.loop.gradient.terms import Sums
 
 OutputLoss = Callable[[Tensor, DialogueBatch], Sums]
@@ -77,6 +79,7 @@ class DialogueLoss:
     def __init__(self, config: LossConfig, task: Task, class_weights_C: Tensor | None = None) -> None:
         self.task = task
         self._config, self._class_weights_C = config, class_weights_C
+        self._kind = config.kind or task.losses[0]
         self._loss = self._with_weights(class_weights_C)
 
     def __call__(self, output: Output, batch: DialogueBatch) -> Sums:
@@ -91,6 +94,22 @@ class DialogueLoss:
         scores_BTS = torch.zeros(*batch.label.shape, self.task.n_scores, dtype=torch.float64)
         return float(self._on_host(self.task.outputs(scores_BTS), batch)[1])
 
+    @property
+    def is_of_batch(self) -> bool:
+        """Whether the loss need not be a sum over turns, so that the loss of a batch is not that of its shares."""
+        return self._kind == "ccc" or self._kind not in LOSSES
+
+    def labelled_rows(self, output: Output, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
+        """Return outputs ``[N, S]`` and targets (``[N]`` or ``[N, S]``) of the turns that have a target."""
+        return _labelled_rows(self.task.outputs(output.scores_BTS), batch)
+
+    def of_rows(self, outputs_NS: Tensor, target: Tensor) -> Sums:
+        """Return both sums of a loss of a batch from the outputs and targets of its turns."""
+        if self._kind in LOSSES:
+            numerator, denominator = LOSSES[self._kind](outputs_NS, target)
+            return numerator, denominator
+        return _user_sums(self._kind, LOSSES.find(self._kind), outputs_NS, target)
+
     @cached_property
     def _on_host(self) -> OutputLoss:
         """The loss with class weights on the CPU."""
@@ -99,12 +118,12 @@ class DialogueLoss:
 
     def _with_weights(self, class_weights_C: Tensor | None) -> OutputLoss:
         """Return the function that computes the sums from outputs and batch."""
-        kind = self._config.kind or self.task.losses[0]
+        kind = self._kind
         if kind not in LOSSES:
-            return partial(_user_loss, kind, LOSSES.find(kind))
-        if self.task.gives_probabilities:
+            LOSSES.find(kind)
+        elif self.task.gives_probabilities:
             return partial(_class_loss, kind, self._config, class_weights_C)
-        return partial(_value_loss, LOSSES[kind])
+        return lambda outputs_BTS, batch: self.of_rows(*_labelled_rows(outputs_BTS, batch))
 
 
 def _check_loss(name: str, found: Any) -> Callable[..., Any]:
@@ -166,15 +185,17 @@ def _class_loss(
 class ContrastiveTerm:
     """The contrastive loss as an auxiliary loss: its mean over pairs, times the number of labelled turns of the batch.
 
-    Pairs are formed inside the part of a batch that one process sees.
+    Pairs are formed over the whole batch, also if several processes share it. Batches that are accumulated have no
+    pairs with each other.
 
     Args:
         config: section ``loss.contrastive`` of the configuration.
         task: turns scores into log-probabilities.
+        accelerator: process group; None = this process is alone.
     """
 
-    def __init__(self, config: ContrastiveConfig, task: Task) -> None:
-        self.config, self.task = config, task
+    def __init__(self, config: ContrastiveConfig, task: Task, accelerator: Accelerator | None = None) -> None:
+        self.config, self.task, self.accelerator = config, task, accelerator
 
     @property
     def auxiliary_weights(self) -> Mapping[str, float]:
@@ -197,23 +218,23 @@ class ContrastiveTerm:
         outputs_BTC = self.task.outputs(output.scores_BTS)
         row_N = _on_device_of(row_N, outputs_BTC)
         x_NC, label_N = outputs_BTC.flatten(0, 1).index_select(0, row_N), batch.label.flatten().index_select(0, row_N)
+        x_NC, label_N = rows_of_all(self.accelerator, x_NC, label_N)
         config = self.config
         mean = nt_xent(x_NC, label_N, temperature=config.temperature, similarity=config.similarity)
-        return {"contrastive": len(row_N) * mean}
+        return {"contrastive": counted_once(self.accelerator, len(label_N) * mean)}
+
+    def join_batch(self) -> None:
+        """Take part in a batch of which this process has no share."""
+        if self.accelerator is not None:
+            rows_of_all(self.accelerator, *no_rows(self.task, self.accelerator.device))
 
 
-def _value_loss(loss: Callable[..., Sums], outputs_BTS: Tensor, batch: DialogueBatch) -> Sums:
-    """Return the sums of one of the library's losses of values."""
-    return loss(*_labelled_rows(outputs_BTS, batch))
-
-
-def _user_loss(name: str, loss: Callable[..., Any], outputs_BTS: Tensor, batch: DialogueBatch) -> Sums:
+def _user_sums(name: str, loss: Callable[..., Any], outputs_NS: Tensor, target: Tensor) -> Sums:
     """Return the sums of a loss of the user.
 
     Raises:
         TrainingError: the function fails, returns something else than a loss, or has no gradient.
     """
-    outputs_NS, target = _labelled_rows(outputs_BTS, batch)
     if not len(target):  # the function is not called: its result for no turns is often NaN, which would stop the run
         return outputs_NS.sum(), outputs_NS.new_zeros(())
     try:

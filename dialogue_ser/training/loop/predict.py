@@ -14,8 +14,9 @@ from dialogue_ser.inference.loop import TurnTable, model_outputs
 from dialogue_ser.metrics.confusion import FloatArray
 from dialogue_ser.models.api import DialogueSystem, Output
 from dialogue_ser.training.data.batches import Batches
-from dialogue_ser.training.loop.devices import sum_over_ranks
+from dialogue_ser.training.loop.devices import most_of_ranks, sum_over_ranks
 from dialogue_ser.training.loop.gradient.terms import Loss
+from dialogue_ser.training.loop.gradient.whole_batch import WholeBatchLoss, of_share
 from dialogue_ser.training.loop.interrupt import StopRequest
 
 #: Largest number of attention weights in a batch, padding included, unless one dialogue alone has more.
@@ -75,15 +76,19 @@ def predict(
     Returns:
         the predictions; None if a signal stopped them.
     """
+    loss = loss if batches.n_ranks > 1 else of_share(loss)  # the main process predicts the final table alone
     table = TurnTable(dialogues, system.n_scores, accelerator.device)
     sums = torch.zeros(2, dtype=torch.float64, device=accelerator.device)
+    parts = list(_shares(dialogues, batches, attention))
+    n_batches = sum(len(shares) for shares, _ in parts)
 
     def outputs() -> Iterator[tuple[Sequence[int], DialogueBatch, Output]]:
-        for shares, with_attention in _shares(dialogues, batches, attention):
+        for shares, with_attention in parts:
             loaded = zip(shares, batches.load(dialogues, shares), strict=True)
             device, autocast = accelerator.device, accelerator.autocast
             yield from model_outputs(system, loaded, device=device, autocast=autocast, with_attention=with_attention)
 
+    n_missing = most_of_ranks(accelerator, n_batches) - n_batches if isinstance(loss, WholeBatchLoss) else 0
     for share, batch, output in outputs():
         if stop is not None and stop.signal_number and accelerator.num_processes == 1:
             return None  # several processes must all finish: if one left alone, the others would wait for ever
@@ -92,6 +97,9 @@ def predict(
         if attention is not None and output.attention:
             _hand_over(output.attention, batch, [dialogues[index] for index in share], attention)
     if batches.n_ranks > 1:
+        if isinstance(loss, WholeBatchLoss):
+            for _ in range(n_missing):  # the last batch may be smaller than the number of processes
+                loss.join_batch()
         # One process has filled a row, and the row is zero in the others. So the sum is exactly the complete table.
         table.values_NS, table.n_seen_N, sums = (
             sum_over_ranks(accelerator, value) for value in (table.values_NS, table.n_seen_N, sums)

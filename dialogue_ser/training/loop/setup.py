@@ -21,6 +21,7 @@ from dialogue_ser.training.data.prepare import Data, dev_metrics, metric_key
 from dialogue_ser.training.loop.branches import load_branch_weights
 from dialogue_ser.training.loop.epochs import Training
 from dialogue_ser.training.loop.gradient.adversarial import Attack
+from dialogue_ser.training.loop.gradient.whole_batch import over_processes
 from dialogue_ser.training.loop.interrupt import StopRequest
 from dialogue_ser.training.loop.learner import Learner
 from dialogue_ser.training.loop.loss import ContrastiveTerm, DialogueLoss, class_weights
@@ -72,16 +73,18 @@ def build_learner(config: RunConfig, data: Data, system: DialogueSystem, acceler
     system.to(accelerator.device)
     label_set = data.corpus.label_set
     weights_C = None if label_set is None else class_weights(data.train, label_set, config.loss)
+    loss = DialogueLoss(config.loss, data.task, None if weights_C is None else weights_C.to(accelerator.device))
+    contrastive = ContrastiveTerm(config.loss.contrastive, data.task, accelerator)
     batches, adversarial = make_batches(config, data, accelerator), config.training.adversarial
     return Learner(
         system,
         build_optimizer(system, config.optimizer),
-        DialogueLoss(config.loss, data.task, None if weights_C is None else weights_C.to(accelerator.device)),
+        over_processes(loss, accelerator),
         config=config.optimizer,
         total_steps=config.training.epochs * batches.n_steps(len(data.train)),
         accelerator=accelerator,
         ema_decay=config.training.ema_decay,
-        sources=[ContrastiveTerm(config.loss.contrastive, data.task)] if data.task.gives_probabilities else [],
+        sources=[contrastive] if data.task.gives_probabilities else [],
         attack=Attack(system, adversarial, config.seed) if adversarial.epsilon and adversarial.rate else None,
     )
 

@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from torch import Tensor
 
@@ -12,6 +11,7 @@ from dialogue_ser.errors import CheckpointError
 from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.training.config.run_config import TrainingConfig
 from dialogue_ser.training.loop.callbacks import Callback
+from dialogue_ser.training.loop.devices import gather_rows
 from dialogue_ser.training.loop.learner import Learner, tensors_under
 from dialogue_ser.training.loop.rng import capture_rng, restore_rng
 from dialogue_ser.training.loop.state import TrainState
@@ -94,8 +94,10 @@ def restore(checkpoint: Checkpoint, learner: Learner, metrics: MetricsFile, acce
             "the directory, or start a new run with another --out"
         ) from error
     rng = tensors_under(checkpoint.tensors, "rng")
-    rank = min(accelerator.process_index, len(rng["torch"]) - 1)
-    restore_rng({name: state_of_rank[rank] for name, state_of_rank in rng.items()})
+    if (rank := accelerator.process_index) < len(rng["torch"]):
+        restore_rng({name: state_of_rank[rank] for name, state_of_rank in rng.items()})
+    # Otherwise the run has more processes than before (--allow-mismatch). A new one keeps the stream of its own seed;
+    # the stream of another process would give both the same dropout.
     return state
 
 
@@ -153,5 +155,5 @@ def _rng_of_all_ranks(accelerator: Accelerator) -> dict[str, Tensor]:
     own = {f"rng/{name}": state[None] for name, state in capture_rng().items()}
     if accelerator.num_processes == 1:
         return own
-    gathered = {name: accelerator.gather(state.to(accelerator.device)) for name, state in own.items()}
-    return {name: torch.as_tensor(state).cpu() for name, state in gathered.items()}
+    gathered = {name: gather_rows(accelerator, state.to(accelerator.device)) for name, state in own.items()}
+    return {name: state.cpu() for name, state in gathered.items()}

@@ -106,6 +106,32 @@ def environment_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -
     return _differences(old | new, old, new)
 
 
+def record_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return one sentence for each part of environment.json that is different, also for those that change no result.
+
+    These are all versions, the revision of the code, the data, the features, the machine and the number of threads.
+    """
+
+    def parts(environment: Mapping[str, Any]) -> dict[str, Any]:
+        packages = environment.get("packages") or {}
+        return {
+            "version of python": environment.get("python"),
+            **{f"version of {name}": packages.get(name) for name in PACKAGES},
+            "revision of the code": environment.get("git_revision"),
+            "corpus (fingerprint)": environment.get("corpus_fingerprint"),
+            **_flatten({"features": environment.get("feature_fingerprints") or {}}),
+            "platform": environment.get("platform"),
+            "processor": environment.get("cpu"),
+            "number of cores": environment.get("cpu_count"),
+            "number of threads": environment.get("threads"),
+            "number of processes": environment.get("n_ranks"),
+            "device": environment.get("device"),
+        }
+
+    old, new = parts(before), parts(json.loads(json.dumps(now)))
+    return _differences(old | new, old, new) if before else []
+
+
 def _differences(names: Iterable[str], old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return one sentence for each name whose values are different."""
     return [

@@ -1,9 +1,16 @@
+import os
+
 import pytest
 import torch
 
 from dialogue_ser.errors import ConfigError
 from dialogue_ser.training.config.run_config import TrainingConfig
-from dialogue_ser.training.loop.devices import is_main_process, make_accelerator, sum_over_ranks
+from dialogue_ser.training.loop.devices import (
+    _refuse_a_lone_process,
+    is_main_process,
+    make_accelerator,
+    sum_over_ranks,
+)
 
 
 def test_runs_of_one_process_may_have_different_precisions():
@@ -45,3 +52,27 @@ def test_a_sum_over_one_process_is_a_copy():
 def test_a_single_process_is_the_main_one():
     make_accelerator(TrainingConfig(device="cpu"))
     assert is_main_process()
+
+
+def test_accelerate_that_starts_one_process_instead_of_several_is_refused(monkeypatch):
+    # `accelerate launch --cpu --num_processes 2` sets the address of the other processes and starts none.
+    for name in ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    make_accelerator(TrainingConfig(device="cpu"))
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    with pytest.raises(ConfigError, match="use torchrun --nproc_per_node N, or --num_processes 1"):
+        make_accelerator(TrainingConfig(device="cpu"))
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    _refuse_a_lone_process(os.environ)
+
+
+def test_with_one_process_an_error_of_an_exchange_keeps_its_own_words(monkeypatch):
+    accelerator = make_accelerator(TrainingConfig(device="cpu"))
+
+    def fail(*arguments: object, **settings: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(accelerator, "reduce", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        sum_over_ranks(accelerator, torch.ones(2))

@@ -1,16 +1,11 @@
-import os
-import runpy
-import subprocess
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
@@ -87,31 +82,6 @@ def learner_of(
         accelerator=accelerator,
         ema_decay=ema_decay,
     )
-
-
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, torch.Tensor]]:
-    """The same three steps with a batch of 8, two accumulated batches of 4, or a batch of 8 in two processes."""
-    folder = tmp_path_factory.mktemp("ranks")
-    script = Path(__file__).parents[1] / "ranks.py"
-    learn = runpy.run_path(str(script))["learn"]
-    learn(folder / "one", 8, 1)
-    learn(folder / "accumulated", 4, 2)
-    # torchrun, because `accelerate launch` starts several CPU processes through MPI only; Accelerator reads the same.
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += [str(script), str(folder / "ranks"), "8", "1"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, check=False, timeout=120, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return {path.name: load_file(path) for path in folder.iterdir()}
-
-
-@pytest.mark.parametrize("other", ["accumulated", "ranks"])
-def test_accumulated_batches_and_ranks_give_the_gradient_of_the_whole_batch(outcomes, other):
-    assert int(outcomes["ranks"]["n_ranks"]) == 2
-    for name in outcomes["one"].keys() - {"n_ranks"}:
-        assert outcomes["one"][name].dtype == torch.float64
-        torch.testing.assert_close(outcomes["one"][name], outcomes[other][name], rtol=0, atol=1e-10, msg=name)
 
 
 def test_the_mean_is_over_turns_not_over_batches():

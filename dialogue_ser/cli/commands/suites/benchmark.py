@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dialogue_ser.cli.commands.suites.errors import write_analysis
+from dialogue_ser.cli.job_engines import job_engine
 from dialogue_ser.cli.tables import show
-from dialogue_ser.errors import ConfigError, DialogueSerError, shown_problems
+from dialogue_ser.errors import DialogueSerError, shown_problems
 from dialogue_ser.foreign_text.terminal_text import visible
 from dialogue_ser.trust import Trust
 
 if TYPE_CHECKING:
     from dialogue_ser.evaluation.suite.plan import Plan
-    from dialogue_ser.many.engines import JobEngine
 
 
 def benchmark(
@@ -53,14 +53,12 @@ def benchmark(
     from dialogue_ser.many.progress import Shown
 
     trust = True if trust_code else frozenset((systems or {}).values())
-    jobs_engine = _engine(engine, jobs, address, gpus)
+    jobs_engine = job_engine("benchmark", engine, jobs, address, gpus)
     plan = read_plan(Path(suite), systems=systems, seeds=seeds, protocol=protocol, trust_code=trust)
     folder = Path(out) if out else Path("runs") / plan.suite.name
     if dry_run:
         _list_runs(plan, folder)
         return 0
-    if address is not None and engine != "ray":
-        raise ConfigError("benchmark: --address is for --engine ray; add it, or leave --address out")
     try:
         found = run_suite(
             plan,
@@ -123,19 +121,6 @@ def _analysis(folder: Path, trust_code: Trust) -> Path | None:
         for problem in shown_problems(error.problems):
             print(visible(f"warning: no error analysis: {problem}"), file=sys.stderr)
         return None
-
-
-def _engine(engine: str, jobs: int, address: str | None, gpus: float) -> "JobEngine":
-    """Return the engine that the flags name.
-
-    Raises:
-        ConfigError: a number is negative.
-        MissingDataError: ray is not installed.
-    """
-    from dialogue_ser.many.engines import Processes
-    from dialogue_ser.many.ray_engine import RayJobs
-
-    return RayJobs(jobs, address, gpus) if engine == "ray" else Processes(jobs)
 
 
 def _list_runs(plan: "Plan", folder: Path) -> None:

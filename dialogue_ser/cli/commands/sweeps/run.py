@@ -54,7 +54,7 @@ def sweep_run(
             was killed is taken up again without this flag.
         trust_code: allow code that the file names, e.g. your own model. It is run, so allow only code that you trust.
     """
-    from dialogue_ser.cli.commands.sweeps.trial_checks import trial_problems
+    from dialogue_ser.cli.commands.sweeps.trial_checks import check_trials
     from dialogue_ser.cli.commands.sweeps.trial_command import trial_request
     from dialogue_ser.evaluation.sweep.plan import Settings, SweepPlan
     from dialogue_ser.evaluation.sweep.run_sweep import run_sweep
@@ -64,7 +64,7 @@ def sweep_run(
         raise ConfigError("sweep run: --address is for --engine ray; add it, or leave --address out")
     jobs = _engine(engine, workers, address, gpus)
     sweep = read_sweep(Path(file))
-    problems = trial_problems(sweep, trust_code)
+    problems, noticed = check_trials(sweep, trust_code)
     if problems:
         raise ConfigError(*problems)
 
@@ -81,7 +81,7 @@ def sweep_run(
         trust_code=trust_code,
     )
     folder = Path(out) if out else Path("runs") / plan.name
-    for warning in dict.fromkeys((*sweep.warnings, *plan.warnings())):
+    for warning in dict.fromkeys((*sweep.warnings, *noticed, *plan.warnings())):
         print(visible(f"warning: {warning}"), file=sys.stderr)
     again = f"dialogue-ser sweep run {file}" + (f" --out {out}" if out else "")
     try:
@@ -106,9 +106,11 @@ def _engine(engine: str, workers: int, address: str | None, gpus: float) -> "Job
         ConfigError: a number is negative.
         MissingDataError: ray is not installed.
     """
+    from dialogue_ser.many.cores import count_workers
     from dialogue_ser.many.engines import Processes
     from dialogue_ser.many.ray_engine import RayJobs
 
+    workers = count_workers(workers, "--workers")
     return RayJobs(workers, address, gpus) if engine == "ray" else Processes(workers)
 
 

@@ -49,5 +49,7 @@ def sweep_show(file: str, top: int = 10, storage: str | None = None, out: str | 
             show(render_rich(rows, title=title))
     for line in tables.sentences(results):
         print(visible(line))
+    if len(results["history"]) > 1:
+        print(tables.caution(results))
     print(visible(f"page: {page}\nall numbers: {folder / 'results.json'}"))
     return 0

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from dialogue_ser.batch.dialogue_batch import DialogueBatch
 from dialogue_ser.models.api import DialogueSystem
-from dialogue_ser.training.loop.devices import sum_over_ranks
+from dialogue_ser.training.loop.devices import most_of_ranks, sum_over_ranks
 from dialogue_ser.training.loop.gradient.adversarial import Attack
 from dialogue_ser.training.loop.gradient.terms import Denominators, Loss, Terms
+from dialogue_ser.training.loop.gradient.whole_batch import WholeBatchLoss
 
 Seen = list[tuple[DialogueBatch, Tensor]]
 """The batches of a step on the device, each with the scores that the system gave."""
@@ -65,16 +66,18 @@ class StepGradient:
         device = self.accelerator.device
         n_numbers = 3 + len(self.terms.names) + (self.attack is not None)
         sums = torch.zeros(n_numbers, dtype=torch.float64, device=device)
-        seen = self._add_gradients((batch.to(device) for batch in batches), denominators, sums)
+        n_missing = self._n_missing(len(batches))
+        moved = (batch.to(device) for batch in batches)
+        seen = self._add_gradients(moved, denominators, sums, n_missing=n_missing)
         sum_gradients_over_ranks(self.system, self.accelerator)
         names = () if self.attack is None else self.attack.targets(step)
         if self.attack is not None and names:
-            sums[-1] = self._add_attacked_gradients(self.attack, names, seen, denominators)
+            sums[-1] = self._add_attacked_gradients(self.attack, names, seen, denominators, n_missing)
         sums[2] = float(is_stop_requested)
         return sum_over_ranks(self.accelerator, sums), seen
 
     def _add_attacked_gradients(
-        self, attack: Attack, names: Sequence[str], seen: Seen, denominators: Denominators
+        self, attack: Attack, names: Sequence[str], seen: Seen, denominators: Denominators, n_missing: int
     ) -> Tensor:
         """Run the second pass on the same batches; return its main loss's numerator.
 
@@ -88,7 +91,8 @@ class StepGradient:
             for parameter in parameters.values():
                 parameter.grad = None
             sums = torch.zeros(3 + len(self.terms.names), dtype=torch.float64, device=self.accelerator.device)
-            self._add_gradients((batch for batch, _ in seen), denominators, sums, is_attacked=True)
+            batches = (batch for batch, _ in seen)
+            self._add_gradients(batches, denominators, sums, n_missing=n_missing, is_attacked=True)
         sum_gradients_over_ranks(self.system, self.accelerator)
         kept = frozenset(names)
         for name, parameter in parameters.items():
@@ -105,9 +109,14 @@ class StepGradient:
         denominators: Denominators,
         sums: Tensor,
         *,
+        n_missing: int,
         is_attacked: bool = False,
     ) -> Seen:
-        """Run forward and backward on some batches; add to the gradients and to the sums of the step."""
+        """Run forward and backward on some batches; add to the gradients and to the sums of the step.
+
+        Of ``n_missing`` further batches this process has no share. They come last, because only the last batch of an
+        epoch can be smaller than the number of processes.
+        """
         seen: Seen = []
         for batch in batches:
             with self.accelerator.autocast():
@@ -121,7 +130,16 @@ class StepGradient:
             for index, value in enumerate(auxiliary, start=3):
                 sums[index] += value.detach()
             seen.append((batch, output.scores_BTS.detach()))
+        for _ in range(n_missing):
+            if isinstance(self.loss, WholeBatchLoss):
+                self.loss.join_batch()
+            self.terms.join_batch()
         return seen
+
+    def _n_missing(self, n_batches: int) -> int:
+        """Return how many batches of the step only other processes have, if a loss needs all processes for a batch."""
+        needs_all = isinstance(self.loss, WholeBatchLoss) or self.terms.needs_all
+        return most_of_ranks(self.accelerator, n_batches) - n_batches if needs_all else 0
 
 
 def sum_gradients_over_ranks(system: nn.Module, accelerator: Accelerator) -> None:

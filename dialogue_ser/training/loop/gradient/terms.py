@@ -177,6 +177,17 @@ class Terms:
                 found[name] = value if value.dtype.itemsize >= 4 else value.float()
         return [found[name] for name in self.names]
 
+    @property
+    def needs_all(self) -> bool:
+        """Whether the processes must compute a term together, because it is no sum over turns."""
+        return any(hasattr(source, "join_batch") for source, _ in self._sources)
+
+    def join_batch(self) -> None:
+        """Take part in the terms of a batch of which this process has no share."""
+        for source, _ in self._sources:
+            if hasattr(source, "join_batch"):
+                source.join_batch()
+
     def total(
         self, numerator: Tensor, sums: Iterable[Tensor], denominators: Denominators, *, is_attacked: bool = False
     ) -> Tensor:

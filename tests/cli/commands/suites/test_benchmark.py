@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from dialogue_ser.cli.commands.suites import benchmark
+from dialogue_ser.cli.job_engines import job_engine
 from dialogue_ser.errors import DialogueSerError
 from dialogue_ser.many.engines import InProcess
 
@@ -13,7 +14,7 @@ def suite(suite_run, tmp_path, monkeypatch) -> Path:
     """The file of a suite whose runs are finished, in out/; runs are made in this process."""
     shutil.copytree(suite_run, tmp_path / "suite")
     monkeypatch.syspath_prepend(str(suite_run))
-    monkeypatch.setattr(benchmark, "_engine", lambda *arguments: InProcess())
+    monkeypatch.setattr(benchmark, "job_engine", lambda *arguments: InProcess())
     return tmp_path / "suite" / "suite.yaml"
 
 
@@ -53,11 +54,12 @@ def test_a_failed_run_gives_status_1_and_its_reason(suite, cli):
     assert "erc" in out
 
 
-def test_errors_have_status_2_and_code_in_the_file_is_refused(suite, cli):
+def test_errors_have_status_2_and_code_in_the_file_is_refused(suite, cli, monkeypatch):
     status, _, err = cli("benchmark", suite, "--out", suite.parent / "out")
     assert status == 2
     assert "suite.yaml:7: systems.mine.model.name: 'my_small_model:Mine' is code" in err
     assert cli("benchmark", suite.parent / "none.yaml")[0] == 2
+    monkeypatch.setattr(benchmark, "job_engine", job_engine)
     status, _, err = cli("benchmark", suite, "--trust_code", "--address", "auto")
     assert status == 2
     assert "--address is for --engine ray" in err

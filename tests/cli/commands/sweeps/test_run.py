@@ -64,8 +64,6 @@ def test_a_failed_trial_gives_status_1_and_its_reason(stand_ins, cli):
     assert status == 1
     assert "failed: trial 1: " in err
     assert "too hot" in err
-    assert "too hot" in cli("sweep", "show", "tune.yaml")[1]
-    assert cli("sweep", "run", "tune.yaml")[0] == 0
     stand_ins.crashes = set()
     assert "3 trials: 3 finished" in cli("sweep", "run", "tune.yaml", "--retry-failed")[1]
 
@@ -77,7 +75,6 @@ def test_a_wrong_file_has_status_2_and_nothing_is_made(stand_ins, cli):
     assert "did you mean" in err
     assert not Path("runs").exists()
     assert cli("sweep", "run", "tune.yaml", "--address", "auto")[0] == 2
-    assert cli("sweep", "show", "tune.yaml")[0] == 2
     assert cli("sweep", "best", "tune.yaml", "--as-preset", "quickstart")[0] == 2
 
 

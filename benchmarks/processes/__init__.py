@@ -1,0 +1,1 @@
+"""Several processes against one: ``python -m benchmarks.processes``."""
