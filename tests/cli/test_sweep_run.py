@@ -75,7 +75,7 @@ def test_variables_that_lead_out_of_the_folder_of_runs_are_refused_all_at_once()
 
 
 TRAINED = {
-    "training": {"epochs": 100_000, "patience": 0, "batch_size": 4},
+    "training": {"epochs": 100_000, "patience": 0, "batch_size": 4, "callbacks": ["tiny:Rest"]},
     "optimizer": {"learning_rate": 1e-05},
     "model.options.dropout": 0.25,
     "name": 'two words, it\'s "quoted"',

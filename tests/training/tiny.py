@@ -6,8 +6,10 @@
 import argparse
 import os
 import signal
+import time
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 import numpy as np
 import yaml
@@ -16,6 +18,8 @@ from dialogue_ser.corpus.schema import Corpus, Dialogue, LabelSet, Utterance
 from dialogue_ser.training.config.files import config_from_dict
 from dialogue_ser.training.config.overrides import apply_overrides
 from dialogue_ser.training.config.run_config import RunConfig
+from dialogue_ser.training.loop.callbacks import Callback
+from dialogue_ser.training.loop.state import TrainState
 
 LABELS = ("calm", "glad", "cross")
 SENTIMENTS = {"glad": "positive", "cross": "negative"}  # that of calm is not known
@@ -118,6 +122,14 @@ def worst_dimension(gold_NS: np.ndarray, predicted_NS: np.ndarray) -> float:
 
 
 worst_dimension.direction = "min"  # type: ignore[attr-defined]
+
+
+class Rest(Callback):
+    """Lets the processor rest after each step, so that a run takes time but no work: a callback of the user."""
+
+    def on_step(self, state: TrainState, row: dict[str, Any]) -> None:
+        """Wait."""
+        time.sleep(0.3)
 
 
 def signal_at(step: int, name: str) -> None:
