@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -149,6 +150,7 @@ def agent(tmp_path, tiny_file, monkeypatch):
     for name, value in {
         "WANDB_MODE": "offline", "WANDB_DIR": str(work), "WANDB_SWEEP_ID": "k3f9a2xq", "WANDB_PROJECT": "of-the-sweep",
         "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(wandb, "Api", lambda *args, **options: api)
