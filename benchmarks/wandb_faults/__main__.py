@@ -33,6 +33,8 @@ from dialogue_ser.evaluation.run import evaluate_run
 from dialogue_ser.report.sections.tables import render_markdown
 from dialogue_ser.training.config.files import config_from_dict
 from dialogue_ser.training.config.run_config import RunConfig
+from dialogue_ser.training.loop.callbacks import Callback
+from dialogue_ser.training.loop.state import TrainState
 from dialogue_ser.training.record.mirror import process as process_module
 from dialogue_ser.training.record.mirror.offline_file import records
 from dialogue_ser.training.record.mirror.process import WandbMirror
@@ -42,6 +44,9 @@ FILE = "wandb-faults.json"
 NOTHING = "no W&B"
 _CLOSED = "http://127.0.0.1:9"
 _EPOCHS = 30
+_EPOCH_OF_FAULT = 2
+_SECONDS_TO_END = 5.0
+_MOST_SECONDS_TO_A_FAULT = 90.0
 _TIMES = ("seconds", "peak_memory_bytes")
 
 
@@ -102,21 +107,51 @@ def one_try(kind: Kind, config: RunConfig, folder: Path) -> dict[str, Any]:
             stack.enter_context(mock.patch.object(sys, "executable", _small_disk(kind.kibibytes, folder.parent)))
         process_module.logger.addHandler(said)
         stack.callback(process_module.logger.removeHandler, said)
-        is_over = threading.Event()
-        watcher = threading.Thread(target=_interfere, args=(kind, server, seen, is_over))
+        is_over, has_failed = threading.Event(), threading.Event()
+        if not (kind.becomes or kind.kills):
+            has_failed.set()
+        watcher = threading.Thread(target=_interfere, args=(kind, server, seen, is_over, has_failed))
         watcher.start()
         stack.callback(watcher.join)
         stack.callback(is_over.set)
         wandb = replace(config.wandb, mode=kind.mode)
-        train(replace(config, wandb=wandb), folder, progress=False, complete=evaluate_run)
+        run = replace(config, wandb=wandb)
+        train(run, folder, progress=False, complete=evaluate_run, callbacks=[_WaitForFault(has_failed)])
     return {
         "seconds": round(sum(waited), 2),
         "warnings": len(said.lines),
         "warning": said.lines[0].split(". metrics.jsonl")[0].replace(str(folder), "RUN") if said.lines else "",
-        "processes_left": sum(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in seen.values()),
+        "processes_left": _left(list(seen.values())),
         "metrics": _metrics(folder),
         "lines": _lines(folder, server),
     }
+
+
+def _left(started: list[psutil.Process]) -> int:
+    """Return how many processes have not ended some seconds after the training."""
+    _, alive = psutil.wait_procs(started, timeout=_SECONDS_TO_END)
+    return sum(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in alive)
+
+
+class _WaitForFault(Callback):
+    """Makes the training wait after the second epoch until W&B has failed in the middle of the run.
+
+    Args:
+        has_failed: is set when W&B has failed, or if it is not to fail.
+
+    Raises:
+        TimeoutError: W&B has not failed in time, so the try says nothing.
+    """
+
+    def __init__(self, has_failed: threading.Event) -> None:
+        self.has_failed = has_failed
+
+    def on_epoch(self, state: TrainState, row: dict[str, Any]) -> None:
+        """Wait. W&B keeps the last line until a further one comes, so the first epoch arrives during the second one."""
+        if row["epoch"] < _EPOCH_OF_FAULT:
+            return
+        if not self.has_failed.wait(_MOST_SECONDS_TO_A_FAULT):
+            raise TimeoutError(f"no epoch has arrived at the server within {_MOST_SECONDS_TO_A_FAULT:g} s")
 
 
 class _Said(logging.Handler):
@@ -157,20 +192,23 @@ def _small_disk(kibibytes: int, folder: Path) -> str:
 
 
 def _interfere(
-    kind: Kind, server: FakeServer | None, seen: dict[int, psutil.Process], is_over: threading.Event
+    kind: Kind,
+    server: FakeServer | None,
+    seen: dict[int, psutil.Process],
+    is_over: threading.Event,
+    has_failed: threading.Event,
 ) -> None:
     """Note all processes that are started. Let the server or W&B's service fail, once the first epoch has arrived."""
-    is_done = not (kind.becomes or kind.kills)
     while not is_over.wait(0.3):
         seen |= {one.pid: one for one in psutil.Process().children(recursive=True)}
-        if is_done or server is None or not any("dev/loss" in line for line in server.history):
+        if has_failed.is_set() or server is None or not any("dev/loss" in line for line in server.history):
             continue
         server.kind = kind.becomes or server.kind
         for one in list(seen.values()) if kind.kills else ():
             with suppress(psutil.Error):
                 if "wandb-core" in " ".join(one.cmdline()):
                     one.kill()
-        is_done = True
+        has_failed.set()
 
 
 def _metrics(folder: Path) -> list[dict[str, Any]]:
@@ -243,8 +281,9 @@ def render(result: Result) -> str:
     ]
     n_tries, n_cores = len(result["rows"][0]["seconds"]), result["machine"]["cpu_count"]
     tries = "one try" if n_tries == 1 else f"medians of {n_tries} tries"
+    machine_then = f"{n_cores} cores, with a load of {result['load']:.1f} when it began"
     return (
-        f"{render_markdown(rows)}\n\nSeconds: {tries} of each kind, in turn, on {n_cores} cores with much other work; "
+        f"{render_markdown(rows)}\n\nSeconds: {tries} of each kind, in turn, on {machine_then}; "
         f"wandb {result['versions']['wandb']}. `{result['command']}`"
     )
 
@@ -261,9 +300,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = " ".join(sys.argv[1:] if argv is None else argv)
     out = args.out / time.strftime("%Y%m%d-%H%M%S")
     out.mkdir(parents=True)
+    load = os.getloadavg()[0]
     rows = measure(names, args.repeats, out.resolve())
     result = {
         "what": "one small training with a W&B that fails",
+        "load": round(load, 1),
         "rows": rows,
         "machine": machine(),
         "versions": {name: version(name) for name in ("wandb", "torch")},

@@ -12,6 +12,7 @@ def test_the_table_has_the_median_the_most_and_what_is_lost() -> None:
     result = {
         "rows": [row(NOTHING), row("the key is gone", same_metrics=False, warnings=[0, 1, 1])],
         "machine": {"cpu_count": 2},
+        "load": 0.5,
         "versions": {"wandb": "0"},
         "command": "python -m benchmarks.wandb_faults",
     }
@@ -19,6 +20,7 @@ def test_the_table_has_the_median_the_most_and_what_is_lost() -> None:
     assert "| the key is gone | no | 0/1 | 2.0 (most 9.0) | 7 of 8 | 0 |" in table
     assert NOTHING not in table
     assert "medians of 3 tries" in table
+    assert "a load of 0.5" in table
 
 
 def test_every_kind_of_server_is_tried() -> None:
