@@ -39,7 +39,11 @@ def test_other_sweeps_and_further_seeds_do_not_count(tmp_path, early):
     for name in ("0001-xyz", "0001-abc-seed2", "0002-abc-seed2"):
         append(tmp_path / name, 0.9, 0.9)
     append(tmp_path / "0003-abc", 0.1, 0.1)
-    early.on_epoch(TrainState(), {"epoch": 2})
+    early.on_epoch(TrainState(), {"epoch": 2})  # it does not raise
+    for name in ("0001-abc", "0002-abc"):
+        append(tmp_path / name, 0.9, 0.9)
+    with pytest.raises(StoppedEarly):
+        early.on_epoch(TrainState(), {"epoch": 2})
 
 
 def test_trials_of_other_machines_count_if_their_folder_is_not_here(tmp_path, early):

@@ -1,5 +1,7 @@
 """The storage of a sweep: a journal that survives torn lines and killed writers, or a database."""
 
+import time
+
 import pytest
 
 from dialogue_ser.errors import ConfigError, MissingDataError
@@ -21,7 +23,10 @@ def test_the_lock_of_a_journal_holds_nobody_up_after_a_kill(tmp_path):
     """A lock file that a killed process left is no lock."""
     (tmp_path / "study.journal.writing").touch()
     (tmp_path / "study.journal.claim").touch()
+    started = time.monotonic()
     open_storage(Place.of(None, tmp_path)).create_new_study([1], "one")
+    assert time.monotonic() - started < 5
+    assert [study.study_name for study in open_storage(Place.of(None, tmp_path)).get_all_studies()] == ["one"]
 
 
 @pytest.mark.parametrize("content", ["no journal\nat all\n", "[1]\n[2]\n"])

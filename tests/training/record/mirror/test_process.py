@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from dialogue_ser.runs.run_files import RunFiles
 from dialogue_ser.training.config.run_config import WandbConfig
 from dialogue_ser.training.record.mirror import process
 from dialogue_ser.training.record.mirror.process import WandbMirror, child_environment
+from dialogue_ser.training.run import train
 
 OFFLINE = WandbConfig(mode="offline")
 
@@ -152,3 +154,46 @@ def test_the_child_works_elsewhere_so_its_paths_are_absolute_and_a_part_is_no_ru
     }  # fmt: skip
     part = child_environment(own, tmp_path, is_part=True)
     assert set(found) - set(part) == {"WANDB_SWEEP_ID", "WANDB_RUN_ID"}
+
+
+def test_a_training_with_a_mirror_offline_sends_its_curves_and_scores_but_no_transcript(
+    tiny, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setenv("PYTHONPATH", str(Path(tiny.__file__).parent))
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    run = train(tiny.tiny_config(**{"training.epochs": 1, "wandb.mode": "offline"}), tmp_path / "run")
+    assert "W&B" not in caplog.text
+    (record,) = (run.folder / "wandb").glob("offline-run-*/run-*.wandb")
+    content = record.read_bytes()
+    for part in (
+        b"dev/weighted_f1",
+        b"train/loss",
+        b"test/uar",
+        b"confusion",
+        b"learning_rate",
+        b"tiny:letters",
+    ):
+        assert part in content, part
+    for dialogue in tiny.read_tiny().split("train"):
+        for turn in dialogue:
+            assert turn.text is None or turn.text.encode() not in content
+
+
+def test_an_unreachable_server_changes_no_metric_and_costs_one_warning(tiny, tmp_path, monkeypatch, caplog):
+    plain = train(tiny.tiny_config(**{"training.epochs": 1}), tmp_path / "plain")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    assert process.GRACE_SECONDS < 10
+    started = time.monotonic()
+    run = train(tiny.tiny_config(**{"training.epochs": 1, "wandb.mode": "online"}), tmp_path / "run")
+    assert time.monotonic() - started < 20  # grace, and the run itself on a busy machine
+    warnings = [record.message for record in caplog.records if record.name == process.__name__]
+    assert len(warnings) == 1
+    assert "http://127.0.0.1:9" in warnings[0]
+    assert run.scores == plain.scores
+    plain_steps, steps = (
+        [row for row in RunFiles(folder).history if row["kind"] == "step"] for folder in (plain.folder, run.folder)
+    )
+    assert plain_steps == steps
+    assert "0" * 40 not in "".join(path.read_text() for path in run.folder.glob("*.*") if path.suffix != ".parquet")
