@@ -35,3 +35,8 @@ def test_without_ray_the_engine_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDataError, match=r"pip install 'dialogue-ser\[ray\]'"):
         job_engine("crossval", "ray", 1, None, 0.0)
+
+
+def test_a_negative_number_is_named_by_the_flag_of_the_command():
+    with pytest.raises(ConfigError, match="--workers -1: must be at least 0"):
+        job_engine("sweep run", "local", -1, None, 0.0, flag="--workers")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from dialogue_ser.cli.job_engines import job_engine
 from dialogue_ser.errors import ConfigError, shown_problems
 from dialogue_ser.foreign_text.terminal_text import visible
 from dialogue_ser.search_space.sweep_file import read_sweep
@@ -13,7 +14,6 @@ from dialogue_ser.search_space.sweep_file import read_sweep
 if TYPE_CHECKING:
     from dialogue_ser.evaluation.sweep.plan import SweepPlan
     from dialogue_ser.evaluation.sweep.run_sweep import SweepRun
-    from dialogue_ser.many.engines import JobEngine
     from dialogue_ser.many.jobs import Outcome
 
 
@@ -60,9 +60,7 @@ def sweep_run(
     from dialogue_ser.evaluation.sweep.run_sweep import run_sweep
     from dialogue_ser.many.progress import Shown
 
-    if address is not None and engine != "ray":
-        raise ConfigError("sweep run: --address is for --engine ray; add it, or leave --address out")
-    jobs = _engine(engine, workers, address, gpus)
+    jobs = job_engine("sweep run", engine, workers, address, gpus, flag="--workers")
     sweep = read_sweep(Path(file))
     problems, noticed = check_trials(sweep, trust_code)
     if problems:
@@ -97,21 +95,6 @@ def sweep_run(
         print(visible(f"stopped: the same command continues ({again} …)"), file=sys.stderr)
         raise
     return _finish(plan, found)
-
-
-def _engine(engine: str, workers: int, address: str | None, gpus: float) -> "JobEngine":
-    """Return the engine that the flags name.
-
-    Raises:
-        ConfigError: a number is negative.
-        MissingDataError: ray is not installed.
-    """
-    from dialogue_ser.many.cores import count_workers
-    from dialogue_ser.many.engines import Processes
-    from dialogue_ser.many.ray_engine import RayJobs
-
-    workers = count_workers(workers, "--workers")
-    return RayJobs(workers, address, gpus) if engine == "ray" else Processes(workers)
 
 
 def _result(plan: "SweepPlan", outcome: "Outcome") -> str:

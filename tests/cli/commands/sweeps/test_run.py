@@ -27,7 +27,7 @@ def stand_ins(tmp_path, monkeypatch) -> StandIns:
     made = StandIns()
     monkeypatch.setattr("dialogue_ser.training.run.train", made.train)
     monkeypatch.setattr("dialogue_ser.evaluation.sweep.run_sweep._make_features", lambda *arguments: None)
-    monkeypatch.setattr(run, "_engine", lambda *arguments: InProcess())
+    monkeypatch.setattr(run, "job_engine", lambda *arguments, **named: InProcess())
     return made
 
 
